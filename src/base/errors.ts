@@ -1,0 +1,76 @@
+/**
+ * Every error that a person can meet, with its code. `docs/errors.md` explains each one, and a test keeps
+ * the two in step. `status` is the HTTP status; `exit` is the CLI's exit code (1 failed, 2 usage, 3 held).
+ */
+export const ERRORS = {
+  CONFIG_INVALID: { status: 500, exit: 2, title: 'The configuration has faults' },
+  DATABASE_UNREACHABLE: { status: 503, exit: 1, title: 'The database cannot be reached' },
+  DATABASE_REFUSED: { status: 503, exit: 1, title: 'The database refused the connection' },
+  DATABASE_NEWER: { status: 503, exit: 1, title: 'The database was migrated by a newer Portcullis' },
+  MIGRATION_CHANGED: { status: 503, exit: 1, title: 'A migration that already ran has changed' },
+  EMBEDDED_POSTGRES_MISSING: { status: 503, exit: 1, title: 'The embedded PostgreSQL is not installed' },
+  EMBEDDED_POSTGRES_FAILED: { status: 503, exit: 1, title: 'The embedded PostgreSQL did not start' },
+  FOLDER_HELD: { status: 409, exit: 1, title: 'Another process holds this folder' },
+  ADDRESS_IN_USE: { status: 500, exit: 1, title: 'The HTTP address is taken' },
+
+  POLICY_INVALID: { status: 422, exit: 2, title: 'The policy file has faults' },
+  POLICY_MISSING: { status: 404, exit: 2, title: 'There is no policy for this job' },
+  FLAG_UNKNOWN: { status: 404, exit: 2, title: 'There is no such flag' },
+  FLAG_CHANGE_INVALID: { status: 422, exit: 2, title: 'The flag cannot be set to that' },
+  FLAG_REVISION_STALE: { status: 409, exit: 1, title: 'The flag has changed since it was read' },
+
+  JOB_UNKNOWN: { status: 404, exit: 2, title: 'There is no such job' },
+  JOB_INVALID: { status: 500, exit: 1, title: 'The job declares something that cannot work' },
+  REGION_UNKNOWN: { status: 404, exit: 2, title: 'There is no such region' },
+  RUN_UNKNOWN: { status: 404, exit: 2, title: 'There is no such run' },
+  RUN_AMBIGUOUS: { status: 409, exit: 2, title: 'Several runs begin with that id' },
+  RUN_ACTIVE: { status: 409, exit: 1, title: 'A run of this job is active in this region' },
+
+  PLAN_INVALID: { status: 500, exit: 1, title: 'The job proposed a change that is not allowed' },
+  PLAN_WROTE: { status: 500, exit: 1, title: 'The job tried to write while planning' },
+  LEASE_LOST: { status: 409, exit: 1, title: 'Another worker took this run over' },
+
+  CSV_INVALID: { status: 422, exit: 2, title: 'A CSV file has faults' },
+  FILE_UNREADABLE: { status: 422, exit: 2, title: 'A file cannot be read' },
+
+  REQUEST_INVALID: { status: 400, exit: 2, title: 'The request has faults' },
+  TOKEN_MISSING: { status: 401, exit: 2, title: 'A bearer token is needed' },
+  TOKEN_REFUSED: { status: 401, exit: 2, title: 'The bearer token is not valid' },
+  NOT_FOUND: { status: 404, exit: 2, title: 'There is nothing at this address' },
+  METHOD_NOT_ALLOWED: { status: 405, exit: 2, title: 'This address does not take that method' },
+  BODY_TOO_LARGE: { status: 413, exit: 2, title: 'The request body is too large' },
+  INTERNAL: { status: 500, exit: 1, title: 'Portcullis met an error of its own' },
+} as const satisfies Record<string, { status: number; exit: number; title: string }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export interface ErrorFacts {
+  /** What the reader can do about it. */
+  readonly mend?: string;
+  /** Machine-readable particulars, for `--json` and problem+json. */
+  readonly details?: Readonly<Record<string, unknown>>;
+  readonly cause?: unknown;
+}
+
+/** An error that names what is wrong, where, and what to do; its code stands in `docs/errors.md`. */
+export class PortcullisError extends Error {
+  readonly code: ErrorCode;
+  readonly mend: string | undefined;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, message: string, facts: ErrorFacts = {}) {
+    super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
+    this.name = 'PortcullisError';
+    this.code = code;
+    this.mend = facts.mend;
+    this.details = facts.details ?? {};
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  if (thrown instanceof AggregateError && thrown.message === '') {
+    return thrown.errors.map(messageOf).join('; ');
+  }
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
