@@ -1,0 +1,96 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { inTransaction } from './pool.js';
+
+/**
+ * The lesser logins. The owner's login migrates and administers; everything else goes through one of these,
+ * so that what a job or a worker must not do, its role cannot do.
+ *
+ * - `planner` reads the tables that jobs work on and can write nothing: a job plans through it.
+ * - `worker` runs jobs: it writes the journal and the job's declared tables, and reads flags.
+ */
+export type Login = 'planner' | 'worker';
+
+const LOGINS: readonly Login[] = ['planner', 'worker'];
+
+/**
+ * Creates the lesser roles where they are missing and grants each what it needs, no more. Role names carry
+ * the database's name, so that two installations on one server do not share a role; passwords are random and
+ * stand in a table that only the owner can read, which gives nothing away: the owner may set them anyhow.
+ */
+export async function provisionLogins(owner: pg.Pool): Promise<void> {
+  await inTransaction(owner, async (client) => {
+    await client.query('select pg_advisory_xact_lock($1)', [LOGIN_LOCK]);
+    await client.query(`
+      create table if not exists portcullis_store.login (
+        login    text primary key,
+        role     text not null,
+        password text not null
+      );
+      revoke all on portcullis_store.login from public`);
+    const { rows } = await client.query<{ login: string; role: string; exists: boolean }>(`
+      select login, role, exists (select from pg_roles where rolname = role) as exists
+      from portcullis_store.login`);
+    const known = new Map(rows.map((row) => [row.login, row]));
+    const database =
+      (await client.query<{ name: string }>('select current_database() as name')).rows[0]?.name ?? '';
+    for (const login of LOGINS) {
+      const role = known.get(login)?.role ?? `${database}_${login}`;
+      if (known.get(login)?.exists !== true) await createRole(client, login, role);
+      await client.query(grantsOf(login, pg.escapeIdentifier(role), pg.escapeIdentifier(database)));
+    }
+  });
+}
+
+const LOGIN_LOCK = 7_020_211;
+
+async function createRole(client: pg.PoolClient, login: Login, role: string): Promise<void> {
+  const password = randomBytes(24).toString('hex');
+  const exists = await client.query('select from pg_roles where rolname = $1', [role]);
+  const verb = exists.rowCount === 0 ? 'create' : 'alter';
+  await client.query(
+    `${verb} role ${pg.escapeIdentifier(role)} login nosuperuser nocreatedb nocreaterole password '${password}'`,
+  );
+  if (login === 'planner') {
+    await client.query(`alter role ${pg.escapeIdentifier(role)} set default_transaction_read_only = on`);
+  }
+  await client.query(
+    `insert into portcullis_store.login (login, role, password) values ($1, $2, $3)
+     on conflict (login) do update set role = excluded.role, password = excluded.password`,
+    [login, role, password],
+  );
+}
+
+/** Grants are repeated at every start: a migration may have added tables. `role` and `database` are quoted. */
+function grantsOf(login: Login, role: string, database: string): string {
+  const reading = `
+    grant connect on database ${database} to ${role};
+    grant usage on schema directory to ${role};
+    grant select on all tables in schema directory to ${role};`;
+  if (login === 'planner') {
+    return `${reading}
+      revoke temporary on database ${database} from public;`;
+  }
+  return `${reading}
+    grant usage on schema portcullis_region, portcullis_control to ${role};
+    grant select on all tables in schema portcullis_control to ${role};
+    revoke select on portcullis_control.api_token from ${role};
+    grant select, insert, update on portcullis_region.gate, portcullis_region.run, portcullis_region.lane to ${role};
+    grant select, insert on portcullis_region.change, portcullis_region.batch, portcullis_region.conflict to ${role};
+    grant update (found) on portcullis_region.conflict to ${role};
+    grant insert, update, delete on all tables in schema directory to ${role};`;
+}
+
+/** The owner's URL with a lesser login in its place. */
+export async function loginUrl(owner: pg.Pool, ownerUrl: string, login: Login): Promise<string> {
+  const { rows } = await owner.query<{ role: string; password: string }>(
+    'select role, password from portcullis_store.login where login = $1',
+    [login],
+  );
+  const found = rows[0];
+  if (!found) throw new Error(`login ${login} is not provisioned`);
+  const url = new URL(ownerUrl);
+  url.username = encodeURIComponent(found.role);
+  url.password = found.password;
+  return url.toString();
+}

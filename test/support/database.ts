@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll } from '@jest/globals';
+import pg from 'pg';
+import { loginUrl, provisionLogins } from '../../src/store/logins.js';
+import { openPool } from '../../src/store/pool.js';
+
+export interface TestDatabase {
+  /** The owner's URL and pool: may do everything. */
+  readonly url: string;
+  readonly owner: pg.Pool;
+  /** The URLs of the lesser logins (src/store/logins.ts). */
+  readonly workerUrl: string;
+  readonly plannerUrl: string;
+  /** A pool that is closed with the database. */
+  pool(url: string, name?: string): pg.Pool;
+}
+
+const TEMPLATE = 'portcullis';
+
+/**
+ * A migrated, empty database of this test file's own, dropped when the file's tests are over. Call it once,
+ * at the file's top level: `const database = await testDatabase();`
+ */
+export async function testDatabase(): Promise<TestDatabase> {
+  const server = process.env['PORTCULLIS_TEST_SERVER'];
+  if (server === undefined) throw new Error('no test server: run through jest, in a project with a database');
+  const name = `t_${randomBytes(6).toString('hex')}`;
+  await administer(server, `create database ${name} template ${TEMPLATE}`);
+  const at = new URL(server);
+  at.pathname = `/${name}`;
+  const url = at.toString();
+  const pools: pg.Pool[] = [];
+  const pool = (poolUrl: string, poolName = 'test'): pg.Pool => {
+    const opened = openPool(poolUrl, { name: poolName });
+    pools.push(opened);
+    return opened;
+  };
+  const owner = pool(url, 'test owner');
+  // The rights on the database itself are not copied from a template.
+  await provisionLogins(owner);
+  afterAll(async () => {
+    await Promise.all(pools.map((each) => each.end()));
+    await administer(server, `drop database if exists ${name} with (force)`);
+  });
+  return {
+    url,
+    owner,
+    workerUrl: await loginUrl(owner, url, 'worker'),
+    plannerUrl: await loginUrl(owner, url, 'planner'),
+    pool,
+  };
+}
+
+async function administer(server: string, sql: string): Promise<void> {
+  const at = new URL(server);
+  at.pathname = '/postgres';
+  const client = new pg.Client({ connectionString: at.toString() });
+  await client.connect();
+  try {
+    // `create database … template` wants the template to itself; another file may be copying it.
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await client.query(sql);
+        return;
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== '55006' || attempt === 50) throw error;
+        await new Promise((resume) => setTimeout(resume, 20 * attempt));
+      }
+    }
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,29 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** Jest's global set-up: one embedded server for the whole test run, with a migrated database as template. */
+export default async function startPostgres() {
+  if (process.env['PORTCULLIS_TEST_SERVER']) return;
+  const { startEmbedded } = await import('../../dist/store/embedded-server.js');
+  const { openPool } = await import('../../dist/store/pool.js');
+  const { migrate } = await import('../../dist/store/migrate.js');
+  const { provisionLogins } = await import('../../dist/store/logins.js');
+  const folder = mkdtempSync(join(tmpdir(), 'portcullis-test-'));
+  const server = await startEmbedded({
+    folder,
+    settings: [
+      'fsync=off',
+      'synchronous_commit=off',
+      'full_page_writes=off',
+      'max_connections=300',
+      'shared_buffers=256MB',
+    ],
+  });
+  const pool = openPool(server.url, { name: 'test template' });
+  await migrate(pool, ['control', 'region']);
+  await provisionLogins(pool);
+  await pool.end();
+  process.env['PORTCULLIS_TEST_SERVER'] = server.url;
+  globalThis.portcullisTestServer = { server, folder };
+}
