@@ -42,6 +42,7 @@ create table directory.admin (
   removed_at      timestamptz,
   primary key (organisation_id, account_id)
 );
+create index admin_by_account on directory.admin (account_id) where removed_at is null;
 
 -- An admin's request to verify a domain for an organisation, and the token issued for exactly that.
 create table directory.request (
@@ -51,7 +52,8 @@ create table directory.request (
   requested_by    text references directory.account,
   requested_at    timestamptz not null,
   withdrawn_at    timestamptz,
-  token           text not null,
+  -- At least 32 hexadecimal digits, published as `token=<token>`. Issued once, for this request alone.
+  token           text not null unique,
   token_issued_at timestamptz not null
 );
 
@@ -82,3 +84,4 @@ create index domain_due on directory.domain (home_region, next_check_at)
   where state in ('PENDING', 'VERIFIED', 'AT_RISK');
 -- One verified owner per domain.
 create unique index domain_owner on directory.domain (name) where state in ('VERIFIED', 'AT_RISK');
+create index domain_contested on directory.domain (name) where state = 'CONTESTED';
