@@ -1,0 +1,229 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+export type Phase = 'elect' | 'plan' | 'judge' | 'apply' | 'finish';
+export type Stage = 'planned' | 'applied' | 'conflicted';
+
+/** Where a run or a gate stands. Never an organisation or an account: labels must stay few. */
+export interface Place {
+  readonly job: string;
+  readonly region: string;
+}
+
+export interface RunFinished extends Place {
+  readonly version: string;
+  readonly status: string;
+  readonly reasonCode: string;
+  readonly durationMs: number;
+}
+
+export interface RunChanges extends Place {
+  readonly version: string;
+  readonly kind: string;
+  readonly stage: Stage;
+  readonly count: number;
+}
+
+/** Everything that Portcullis measures about itself. Nobody else touches prom-client. */
+export interface Metrics {
+  runFinished(run: RunFinished): void;
+  phaseFinished(phase: Place & { readonly phase: Phase; readonly durationMs: number }): void;
+  /**
+   * How many changes of one kind a finished run had at one stage. Call it for every kind that the job
+   * declares, zeros included: the gauge shows the last run, and a kind left out would keep the run's before.
+   */
+  changes(changes: RunChanges): void;
+  leaseTakenOver(place: Place): void;
+  gateState(gate: Place & { readonly state: GateState }): void;
+  /** Seconds until the gate's permit lapses; 0 once it has. */
+  permitSeconds(permit: Place & { readonly seconds: number }): void;
+  /** Seconds since a flag source was last heard from; infinite if it never was. */
+  flagAge(seconds: number, source: string): void;
+  /** `problem` is a short fixed word: `unreachable`, `unauthorised`, `malformed`. */
+  flagSourceProblem(source: string, problem: string): void;
+  /** One resolver's answer to one question, by class (`records`, `NXDOMAIN`, `SERVFAIL`, …). */
+  dnsAnswer(answerClass: string): void;
+  httpRequest(request: HttpRequest): void;
+  /** Runs before every scrape, for values that are only true when looked at, such as an age. */
+  onScrape(refresh: () => void | Promise<void>): void;
+  /** The exposition text. Never fails: a refresh that does is counted and its values stay as they were. */
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+const GATE_STATES = ['open', 'held', 'killed'] as const;
+export type GateState = (typeof GATE_STATES)[number];
+
+export interface HttpRequest {
+  readonly method: string;
+  /** The route's pattern, such as `/api/v1/runs/:id`; never the path that was asked for. */
+  readonly route: string;
+  readonly status: number;
+  readonly durationMs: number;
+}
+
+const RUN_SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600];
+const PHASE_SECONDS = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600];
+const HTTP_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+/** From nothing to a million changes, three buckets a decade. */
+const CHANGES = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6];
+
+/** Gauges that prom-client names as if they were counters; `promtool check metrics` refuses those names. */
+const MISNAMED = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+];
+
+const PLACE = ['job', 'region'] as const;
+
+/** Recorders with a registry of their own, so that two in one process (tests) do not mix. */
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
+
+  const runs = new Counter({
+    name: 'portcullis_runs_total',
+    help: 'Runs that ended, by outcome.',
+    labelNames: [...PLACE, 'version', 'status', 'reason_code'],
+    registers,
+  });
+  const runSeconds = new Histogram({
+    name: 'portcullis_run_duration_seconds',
+    help: 'Time from a run being elected to its end.',
+    labelNames: [...PLACE, 'status'],
+    buckets: RUN_SECONDS,
+    registers,
+  });
+  const phaseSeconds = new Histogram({
+    name: 'portcullis_run_phase_duration_seconds',
+    help: 'Time that one phase of a run took.',
+    labelNames: [...PLACE, 'phase'],
+    buckets: PHASE_SECONDS,
+    registers,
+  });
+  const lastRunChanges = new Gauge({
+    name: 'portcullis_run_changes',
+    help: 'Changes of the last run, by kind and stage.',
+    labelNames: [...PLACE, 'version', 'kind', 'stage'],
+    registers,
+  });
+  const changesPerRun = new Histogram({
+    name: 'portcullis_changes_per_run',
+    help: 'Changes per run, by kind and stage.',
+    // Without the version: twenty buckets for every version ever deployed would be too many series.
+    labelNames: [...PLACE, 'kind', 'stage'],
+    buckets: CHANGES,
+    registers,
+  });
+  const changesTotal = new Counter({
+    name: 'portcullis_changes_total',
+    help: 'Changes of all runs, by kind and stage.',
+    labelNames: [...PLACE, 'version', 'kind', 'stage'],
+    registers,
+  });
+  const takeovers = new Counter({
+    name: 'portcullis_lease_takeovers_total',
+    help: 'Runs that another worker took over after their lease lapsed.',
+    labelNames: PLACE,
+    registers,
+  });
+  const gateState = new Gauge({
+    name: 'portcullis_gate_state',
+    help: 'Whether the gate is in this state: 1 yes, 0 no.',
+    labelNames: [...PLACE, 'state'],
+    registers,
+  });
+  const permitSeconds = new Gauge({
+    name: 'portcullis_gate_permit_remaining_seconds',
+    help: 'Time until the permit of a gate lapses; 0 once it has.',
+    labelNames: PLACE,
+    registers,
+  });
+  const flagAge = new Gauge({
+    name: 'portcullis_flag_age_seconds',
+    help: 'Time since the flag source was last heard from.',
+    labelNames: ['source'],
+    registers,
+  });
+  const flagProblems = new Counter({
+    name: 'portcullis_flag_source_problems_total',
+    help: 'Times that the flag source could not be read.',
+    labelNames: ['source', 'problem'],
+    registers,
+  });
+  const dnsAnswers = new Counter({
+    name: 'portcullis_dns_answers_total',
+    help: 'Answers of DNS resolvers, by class.',
+    labelNames: ['class'],
+    registers,
+  });
+  const httpSeconds = new Histogram({
+    name: 'portcullis_http_request_duration_seconds',
+    help: 'Time to answer an HTTP request.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: HTTP_SECONDS,
+    registers,
+  });
+  const refreshFailures = new Counter({
+    name: 'portcullis_scrape_refresh_failures_total',
+    help: 'Values that could not be refreshed for a scrape and stayed as they were.',
+    registers,
+  });
+
+  /** The version under which each gauge series of the last run stands, so that a new version replaces it. */
+  const versionShown = new Map<string, string>();
+  const refreshes: (() => void | Promise<void>)[] = [];
+
+  return {
+    runFinished({ job, region, version, status, reasonCode, durationMs }) {
+      runs.inc({ job, region, version, status, reason_code: reasonCode });
+      runSeconds.observe({ job, region, status }, durationMs / 1_000);
+    },
+    phaseFinished({ job, region, phase, durationMs }) {
+      phaseSeconds.observe({ job, region, phase }, durationMs / 1_000);
+    },
+    changes({ job, region, version, kind, stage, count }) {
+      const series = JSON.stringify([job, region, kind, stage]);
+      const shown = versionShown.get(series);
+      if (shown !== undefined && shown !== version) {
+        lastRunChanges.remove({ job, region, version: shown, kind, stage });
+      }
+      versionShown.set(series, version);
+      lastRunChanges.set({ job, region, version, kind, stage }, count);
+      changesPerRun.observe({ job, region, kind, stage }, count);
+      changesTotal.inc({ job, region, version, kind, stage }, count);
+    },
+    leaseTakenOver({ job, region }) {
+      takeovers.inc({ job, region });
+    },
+    gateState({ job, region, state }) {
+      for (const each of GATE_STATES) gateState.set({ job, region, state: each }, each === state ? 1 : 0);
+    },
+    permitSeconds({ job, region, seconds }) {
+      permitSeconds.set({ job, region }, Math.max(0, seconds));
+    },
+    flagAge(seconds, source) {
+      flagAge.set({ source }, seconds);
+    },
+    flagSourceProblem(source, problem) {
+      flagProblems.inc({ source, problem });
+    },
+    dnsAnswer(answerClass) {
+      dnsAnswers.inc({ class: answerClass });
+    },
+    httpRequest({ method, route, status, durationMs }) {
+      httpSeconds.observe({ method, route, status }, durationMs / 1_000);
+    },
+    onScrape(refresh) {
+      refreshes.push(refresh);
+    },
+    async text() {
+      const outcomes = await Promise.allSettled(refreshes.map(async (refresh) => refresh()));
+      refreshFailures.inc(outcomes.filter((outcome) => outcome.status === 'rejected').length);
+      return registry.metrics();
+    },
+    contentType: registry.contentType,
+  };
+}
