@@ -1,0 +1,194 @@
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Document, LineCounter, parseDocument, visit } from 'yaml';
+import { parseDurationMs } from '../base/duration.js';
+import { PortcullisError, messageOf } from '../base/errors.js';
+import { type PolicyDocument, policyDocument } from './policy-document.js';
+import { type PolicyFault, faultText, faultsOf } from './policy-faults.js';
+
+/** How much of one kind of change a run may plan. A limit that is absent does not limit. */
+export interface Cap {
+  readonly kind: string;
+  /** Changes in one run. */
+  readonly perRun?: number;
+  /** Changes for one unit in one run. */
+  readonly perUnit?: number;
+  /** Thousandths of the region's rows of the resource that the kind changes. */
+  readonly shareOfRegionPermille?: number;
+}
+
+/** What git says about a job: when and where it runs, how fast a silence closes it, and what caps it. */
+export interface Policy {
+  readonly job: string;
+  /** A cron expression, in UTC. */
+  readonly schedule: string;
+  /** What becomes of slots that were missed: nothing, or one run to catch up. */
+  readonly missedSlots: 'skip' | 'once';
+  readonly regions: readonly string[];
+  /** A flag last heard of longer ago than this counts as closed. */
+  readonly flag: { readonly maxAgeMs: number };
+  /** A region's gate closes by itself when not renewed for so long. */
+  readonly permitMs: number;
+  /** A run whose worker is silent for so long is taken over. */
+  readonly leaseMs: number;
+  readonly apply: {
+    readonly lanes: number;
+    /** Changes in one transaction. */
+    readonly batch: number;
+    /** Changes in each of a lane's first transactions. */
+    readonly firstBatches: readonly number[];
+  };
+  readonly guard: { readonly caps: readonly Cap[] };
+}
+
+/** A policy file that has been read and found without fault. */
+export interface PolicyFile {
+  readonly file: string;
+  /** The file as it is written. */
+  readonly text: string;
+  /** The file's content with every default filled in, durations and percentages still text. */
+  readonly document: PolicyDocument;
+  readonly policy: Policy;
+}
+
+/** Reads a policy from YAML. Throws POLICY_INVALID with all the faults of the file at once. */
+export function parsePolicy(text: string, fileName: string): Policy {
+  return parsePolicyFile(text, fileName).policy;
+}
+
+/** As {@link parsePolicy}, and keeps the text and the document beside the policy. */
+export function parsePolicyFile(text: string, fileName: string): PolicyFile {
+  const read = examine(text, fileName);
+  if ('faults' in read) throw policyInvalid(read.faults);
+  return read;
+}
+
+/**
+ * Reads every `.yaml` and `.yml` file of a folder, in the order of their names. Throws POLICY_INVALID with all
+ * the faults of all the files at once, FILE_UNREADABLE where the folder or a file cannot be read.
+ */
+export async function readPolicies(folder: string): Promise<PolicyFile[]> {
+  const reading = async <T>(path: string, read: Promise<T>): Promise<T> =>
+    read.catch((error: unknown) => {
+      throw new PortcullisError('FILE_UNREADABLE', `${path}: ${messageOf(error)}`, {
+        mend: 'name a folder with the policy files of your jobs, such as flags/',
+        cause: error,
+      });
+    });
+  const names = (await reading(folder, readdir(folder))).filter((file) => /\.ya?ml$/.test(file)).sort();
+  const read = await Promise.all(
+    names.map(async (file) => {
+      const path = join(folder, file);
+      return examine(await reading(path, readFile(path, 'utf8')), path);
+    }),
+  );
+  const faults = read.flatMap((each) => ('faults' in each ? each.faults : []));
+  const files = read.flatMap((each) => ('faults' in each ? [] : [each]));
+  const all = [...faults, ...jobsTwice(files)];
+  if (all.length > 0) throw policyInvalid(all);
+  return files;
+}
+
+/** The typed policy of a stored document. Answers what is wrong with it instead of throwing. */
+export function policyOfDocument(stored: unknown): { policy: Policy } | { reason: string } {
+  const parsed = policyDocument.safeParse(stored, { error: faultText });
+  if (parsed.success) return { policy: typed(parsed.data) };
+  return {
+    reason: parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim()).join('; '),
+  };
+}
+
+function examine(text: string, file: string): PolicyFile | { faults: PolicyFault[] } {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const broken = yamlFaults(document);
+  if (broken.length > 0) {
+    return {
+      faults: broken.map(({ at, message }) => ({
+        file,
+        line: lines.linePos(at).line,
+        path: '',
+        message: `is not YAML: ${message}`,
+      })),
+    };
+  }
+  let content: unknown;
+  try {
+    content = document.toJS();
+  } catch (error) {
+    // What is left is a document that its aliases blow up beyond measure.
+    return { faults: [{ file, line: 1, path: '', message: `is not YAML: ${messageOf(error)}` }] };
+  }
+  const parsed = policyDocument.safeParse(content, { error: faultText });
+  if (!parsed.success) {
+    const faults = faultsOf(parsed.error.issues, policyDocument, file, document, lines);
+    return { faults: faults.sort((one, other) => one.line - other.line) };
+  }
+  return { file, text, document: parsed.data, policy: typed(parsed.data) };
+}
+
+/** What keeps a document from being read, with its place in the text. */
+function yamlFaults(document: Document): { at: number; message: string }[] {
+  const faults = document.errors.map(({ pos, message }) => ({ at: pos[0], message }));
+  visit(document, {
+    Alias: (_, alias) => {
+      if (alias.resolve(document) !== undefined) return;
+      faults.push({ at: alias.range?.[0] ?? 0, message: `nothing is anchored as ${alias.source}` });
+    },
+  });
+  return faults;
+}
+
+function jobsTwice(files: readonly PolicyFile[]): PolicyFault[] {
+  const first = new Map<string, string>();
+  return files.flatMap(({ file, policy: { job } }) => {
+    const other = first.get(job);
+    first.set(job, other ?? file);
+    return other === undefined
+      ? []
+      : [{ file, line: 1, path: 'job', message: `${job} has a policy in ${other} too` }];
+  });
+}
+
+function policyInvalid(faults: readonly PolicyFault[]): PortcullisError {
+  const lines = faults.map(
+    ({ file, line, path, message }) => `${file}:${line}: ${`${path} ${message}`.trim()}`,
+  );
+  return new PortcullisError('POLICY_INVALID', lines.join('\n'), {
+    mend:
+      faults.length === 1 ? 'mend the line and try again' : `mend all ${faults.length} lines and try again`,
+    details: { faults },
+  });
+}
+
+function typed(document: PolicyDocument): Policy {
+  return {
+    job: document.job,
+    schedule: document.schedule,
+    missedSlots: document.missedSlots,
+    regions: document.regions,
+    flag: { maxAgeMs: milliseconds(document.flag.maxAge) },
+    permitMs: milliseconds(document.permit),
+    leaseMs: milliseconds(document.lease),
+    apply: document.apply,
+    guard: {
+      caps: document.guard.caps.map(({ kind, perRun, perUnit, shareOfRegion }) => ({
+        kind,
+        ...(perRun !== undefined && { perRun }),
+        ...(perUnit !== undefined && { perUnit }),
+        ...(shareOfRegion !== undefined && { shareOfRegionPermille: permille(shareOfRegion) }),
+      })),
+    },
+  };
+}
+
+function milliseconds(text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined) throw new PortcullisError('INTERNAL', `${text} was taken for a duration`);
+  return ms;
+}
+
+/** `0.1%` is 1, `5%` is 50: rounded, since 0.7 * 10 is not 7 in binary. */
+function permille(text: string): number {
+  return Math.round(Number(text.slice(0, -1)) * 10);
+}
