@@ -1,0 +1,78 @@
+import { isIP } from 'node:net';
+import { domainToASCII } from 'node:url';
+import { parse } from 'tldts';
+import { HOSTING_PROVIDERS, MAIL_PROVIDERS } from './provider-domains.js';
+
+/** Why a text is not a domain that an organisation can own. */
+export type DomainNameFault =
+  | 'empty'
+  | 'wildcard'
+  | 'bad-character'
+  | 'empty-label'
+  | 'label-too-long'
+  | 'name-too-long'
+  | 'bad-label'
+  | 'ip-address'
+  | 'unknown-suffix'
+  | 'public-suffix'
+  | 'reserved'
+  | 'mail-provider'
+  | 'hosting-provider';
+
+export type DomainName =
+  { readonly ok: true; readonly name: string } | { readonly ok: false; readonly reason: DomainNameFault };
+
+const LONGEST_LABEL = 63;
+const LONGEST_NAME = 253;
+
+/** Letters, marks, digits, hyphens and dots: what a label can hold before and after it is made ASCII. */
+const NAME_CHARACTERS = /^[\p{L}\p{M}\p{Nd}.-]+$/u;
+const LABEL = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
+
+/** In the public suffix list, but owned by nobody: reverse lookups, and names that DNS never answers. */
+const RESERVED_SUFFIXES: readonly string[] = ['arpa', 'onion'];
+
+const mailProviders = new Set(MAIL_PROVIDERS);
+const hostingProviders = new Set(HOSTING_PROVIDERS);
+
+const refused = (reason: DomainNameFault): DomainName => ({ ok: false, reason });
+
+/**
+ * Reads a domain name strictly and answers its canonical form: lower-case ASCII (punycode), no trailing
+ * dot. A name and its canonical form answer the same, so names compare as plain text. Refused, with the
+ * reason: whatever is not a name, public suffixes themselves, names under no known suffix, IP addresses, and
+ * names of mail and hosting providers.
+ */
+export function parseDomainName(text: string): DomainName {
+  const name = text.endsWith('.') ? text.slice(0, -1) : text;
+  if (name === '') return refused(text === '' ? 'empty' : 'empty-label');
+  if (isIP(name.replace(/^\[|\]$/g, '')) !== 0) return refused('ip-address');
+  if (name.startsWith('*.')) return refused('wildcard');
+  // Before anything decodes or maps it: no percent signs, slashes, look-alike full stops or invisible marks.
+  if (!NAME_CHARACTERS.test(name) || name.normalize('NFKC') !== name.normalize('NFC')) {
+    return refused('bad-character');
+  }
+  if (name.split('.').includes('')) return refused('empty-label');
+  const ascii = domainToASCII(name);
+  if (ascii === '') return refused('bad-label');
+
+  const labels = ascii.split('.');
+  if (labels.some((label) => label.length > LONGEST_LABEL)) return refused('label-too-long');
+  if (ascii.length > LONGEST_NAME) return refused('name-too-long');
+  if (!labels.every((label) => LABEL.test(label))) return refused('bad-label');
+  return judge(ascii, labels);
+}
+
+/** Whether a well-formed ASCII name can belong to an organisation. */
+function judge(name: string, labels: readonly string[]): DomainName {
+  const parts = parse(name, { allowPrivateDomains: true, extractHostname: false });
+  if (parts.isIp === true) return refused('ip-address');
+  const ends = labels.map((_, from) => labels.slice(from).join('.'));
+  // The providers first: many of them are public suffixes too, and the more telling reason is theirs.
+  if (ends.some((end) => mailProviders.has(end))) return refused('mail-provider');
+  if (ends.some((end) => hostingProviders.has(end))) return refused('hosting-provider');
+  if (parts.isIcann !== true && parts.isPrivate !== true) return refused('unknown-suffix');
+  if (parts.domain === null) return refused('public-suffix');
+  if (ends.some((end) => RESERVED_SUFFIXES.includes(end))) return refused('reserved');
+  return { ok: true, name };
+}

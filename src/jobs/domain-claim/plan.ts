@@ -1,0 +1,171 @@
+import { createHash } from 'node:crypto';
+import type { Change, PlanContext } from '../contract.js';
+import { asCompleted } from './as-completed.js';
+import { TOKEN_LIFE_MS } from './check-schedule.js';
+import { decideClaim } from './decide-claim.js';
+import {
+  decideDomain,
+  isOverruled,
+  lookupObstacle,
+  type Check,
+  type DomainDecision,
+} from './decide-domain.js';
+import type { ClaimCandidate, DueDomain } from './facts.js';
+import { lookUp, type Look } from './look-up.js';
+import { findProof, httpsVerdict, negativeTtlSeconds, txtVerdict } from './proof.js';
+import { CLAIM_CANDIDATES, DUE_DOMAINS } from './queries.js';
+
+/** Names looked up at the same time. Each holds a socket or two for as long as a slow server takes. */
+const NAMES_AT_ONCE = 64;
+
+/**
+ * Proposes what domain-claim would change in a region, for the units admitted: first the domains that are
+ * due for a check, as the answers come in; then the claims on domains that the database has as verified. A
+ * domain verified by this very plan is claimed on by the next one, once that stands.
+ */
+export async function* plan(context: PlanContext): AsyncGenerator<Change> {
+  const unsettled = new Set<string>();
+  for await (const change of domainChanges(context)) {
+    // Claims on what this plan takes back are not for this plan. Few, unless a cap will refuse the plan.
+    if (change.kind === 'at-risk' || change.kind === 'contest')
+      unsettled.add(String(change.before?.['name']));
+    yield change;
+  }
+  yield* claims(context, unsettled);
+}
+
+async function* domainChanges(context: PlanContext): AsyncGenerator<Change> {
+  const names = byName(admittedDomains(context));
+  for await (const changes of asCompleted(names, NAMES_AT_ONCE, (rows) => checkName(context, rows))) {
+    context.signal.throwIfAborted();
+    yield* changes;
+  }
+}
+
+async function* admittedDomains({ db, region, clock, units }: PlanContext): AsyncGenerator<DueDomain> {
+  const now = clock.now();
+  const oldestToken = new Date(now.getTime() - TOKEN_LIFE_MS);
+  const due = db.rows<DueDomain>(DUE_DOMAINS, [region, now.toISOString(), oldestToken.toISOString()]);
+  for await (const row of due) {
+    if (units.has(row.organisation_id)) yield row;
+  }
+}
+
+/**
+ * Neighbouring rows of one name together: they are judged by the same answers, so that one name cannot be
+ * verified for two organisations in one plan.
+ */
+async function* byName(rows: AsyncIterable<DueDomain>): AsyncGenerator<readonly DueDomain[]> {
+  let group: DueDomain[] = [];
+  for await (const row of rows) {
+    if (group[0] !== undefined && group[0].name !== row.name) {
+      yield group;
+      group = [];
+    }
+    group.push(row);
+  }
+  if (group.length > 0) yield group;
+}
+
+async function checkName(context: PlanContext, rows: readonly DueDomain[]): Promise<readonly Change[]> {
+  const readable = rows.filter((row) => !isOverruled(row) && lookupObstacle(row) === undefined);
+  const first = readable[0];
+  const tokens = readable.flatMap(({ token, rival_tokens }) => [token ?? '', ...tokensOf(rival_tokens)]);
+  const look = first === undefined ? undefined : await lookUp(context, first.name, [...new Set(tokens)]);
+  return rows.flatMap((row) => {
+    const seen = readable.includes(row) ? look : undefined;
+    const check = seen === undefined ? lookupObstacle(row) : checkOf(row, seen);
+    const decision = decideDomain(row, check, context.clock.now().getTime());
+    return decision === undefined ? [] : [domainChange(row, decision, seen)];
+  });
+}
+
+function checkOf(row: DueDomain, look: Look): Check {
+  return {
+    ...findProof(look.answers, row.token ?? '', row.proof),
+    startedMs: look.startedMs,
+    finishedMs: look.finishedMs,
+    negativeTtlSeconds: negativeTtlSeconds(look.answers),
+    rivalPresent: tokensOf(row.rival_tokens).some(
+      (token) => findProof(look.answers, token, null).verdict === 'PRESENT',
+    ),
+  };
+}
+
+function tokensOf(json: string): readonly string[] {
+  return JSON.parse(json) as string[];
+}
+
+function domainChange(row: DueDomain, decision: DomainDecision, look: Look | undefined): Change {
+  const { kind, reason, before, after } = decision;
+  return {
+    resource: 'domain',
+    key: row.id,
+    kind,
+    unit: row.organisation_id,
+    before,
+    after,
+    evidence: {
+      reason,
+      requestId: row.request_id,
+      ...(look !== undefined && row.token !== null && lookEvidence(look, row.token)),
+    },
+  };
+}
+
+/** What each side said, in words: the verdict on this token, or why there is none. */
+function lookEvidence({ answers, startedMs, finishedMs }: Look, token: string) {
+  const dns = answers.dns.map(({ perspective, answer }) => [
+    perspective,
+    answer.kind === 'records' ? txtVerdict(answer, token) : answer.code,
+  ]);
+  const { https } = answers;
+  return {
+    token: fingerprint(token),
+    dns: Object.fromEntries(dns) as Record<string, string>,
+    ...(https !== null && {
+      https: https.kind === 'indeterminate' ? https.code : httpsVerdict(https, token),
+    }),
+    checkStartedAt: new Date(startedMs).toISOString(),
+    checkFinishedAt: new Date(finishedMs).toISOString(),
+  };
+}
+
+async function* claims(context: PlanContext, unsettled: ReadonlySet<string>): AsyncGenerator<Change> {
+  const { db, region, units, clock, signal } = context;
+  for await (const candidate of db.rows<ClaimCandidate>(CLAIM_CANDIDATES, [region])) {
+    signal.throwIfAborted();
+    if (!units.has(candidate.domain_organisation_id) || unsettled.has(candidate.domain_name)) continue;
+    const decision = decideClaim(candidate, region, clock.now().getTime());
+    if (decision.ok) yield claimChange(candidate, decision);
+  }
+}
+
+function claimChange(
+  candidate: ClaimCandidate,
+  decision: { before: Change['before']; after: Change['after'] },
+): Change {
+  return {
+    resource: 'account',
+    key: candidate.id,
+    kind: 'claim',
+    unit: candidate.domain_organisation_id,
+    before: decision.before,
+    after: decision.after,
+    evidence: {
+      domainId: candidate.domain_id,
+      requestId: candidate.domain_request_id,
+      requestedBy: candidate.requested_by,
+      token: fingerprint(candidate.token ?? ''),
+      proof: candidate.proof,
+      checkStartedAt: candidate.check_started_at,
+      proofSeenAt: candidate.proof_seen_at,
+      consent: candidate.consent,
+    },
+  };
+}
+
+/** Tells tokens apart in a journal without repeating them. */
+function fingerprint(token: string): string {
+  return createHash('sha256').update(token).digest('hex').slice(0, 16);
+}
