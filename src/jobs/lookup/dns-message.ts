@@ -85,8 +85,11 @@ export function readReply(message: Buffer, question: Question): Reply {
   };
 }
 
-/** dns-packet reads past the end of a cut message without complaint, so what it consumed must be the whole. */
-function decodeWhole(message: Buffer): packet.DecodedPacket | undefined {
+/**
+ * Reads a message; undefined where it is none. dns-packet reads past the end of a cut message without
+ * complaint, so what it consumed must be the whole.
+ */
+export function decodeWhole(message: Buffer): packet.DecodedPacket | undefined {
   try {
     const decoded = packet.decode(message);
     return packet.decode.bytes === message.length ? decoded : undefined;
