@@ -31,11 +31,15 @@ export const ERRORS = {
   LEASE_LOST: { status: 409, exit: 1, title: 'Another worker took this run over' },
 
   CSV_INVALID: { status: 422, exit: 2, title: 'A CSV file has faults' },
+  DIRECTORY_BUSY: { status: 409, exit: 1, title: 'The directory is in use' },
   FILE_UNREADABLE: { status: 422, exit: 2, title: 'A file cannot be read' },
 
   REQUEST_INVALID: { status: 400, exit: 2, title: 'The request has faults' },
   TOKEN_MISSING: { status: 401, exit: 2, title: 'A bearer token is needed' },
   TOKEN_REFUSED: { status: 401, exit: 2, title: 'The bearer token is not valid' },
+  TOKEN_NAME_INVALID: { status: 422, exit: 2, title: 'A token cannot have that name' },
+  TOKEN_NAME_TAKEN: { status: 409, exit: 2, title: 'A token has that name already' },
+  TOKEN_UNKNOWN: { status: 404, exit: 2, title: 'There is no such token' },
   NOT_FOUND: { status: 404, exit: 2, title: 'There is nothing at this address' },
   METHOD_NOT_ALLOWED: { status: 405, exit: 2, title: 'This address does not take that method' },
   BODY_TOO_LARGE: { status: 413, exit: 2, title: 'The request body is too large' },

@@ -1,0 +1,70 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import type { FileShape } from './columns.js';
+import type { Faults } from './faults.js';
+import { type Row, readRows } from './rows.js';
+
+/** Characters sent at a time; a row each would cost a message each. */
+const BATCH = 65_536;
+
+/** How often progress is told. In rows. */
+const TOLD_EVERY = 10_000;
+
+/** Makes a shape's temporary table: its columns and the line they stood on. Dropped when the transaction ends. */
+export async function createStaging(client: pg.PoolClient, shape: FileShape): Promise<void> {
+  const columns = shape.columns.map(({ name, type }) => `${name} ${type}`).join(', ');
+  await client.query(`create temporary table ${shape.staging} (line integer, ${columns}) on commit drop`);
+}
+
+/**
+ * Reads a file into its staging table; memory stays flat. `onRows` hears the rows so far. Answers whether the
+ * file could be read to its end; what is wrong in it is in `faults`. Throws FILE_UNREADABLE.
+ */
+export async function stage(
+  client: pg.PoolClient,
+  path: string,
+  shape: FileShape,
+  faults: Faults,
+  onRows: (rows: number) => void,
+): Promise<boolean> {
+  let whole = false;
+  async function* copyText(): AsyncGenerator<string> {
+    const rows = readRows(path, shape, faults);
+    let batch = '';
+    let count = 0;
+    let next = await rows.next();
+    for (; next.done !== true; next = await rows.next()) {
+      batch += copyLine(next.value);
+      count += 1;
+      if (count % TOLD_EVERY === 0) onRows(count);
+      if (batch.length < BATCH) continue;
+      yield batch;
+      batch = '';
+    }
+    whole = next.value;
+    onRows(count);
+    yield batch;
+  }
+  const sink = client.query(copyFrom(`copy ${shape.staging} from stdin`));
+  await pipeline(Readable.from(copyText(), { objectMode: false }), sink);
+  // Nothing gathers statistics of a temporary table by itself, and the checks join them.
+  await client.query(`analyze ${shape.staging}`);
+  return whole;
+}
+
+/** A row in the text format of PostgreSQL's COPY. */
+function copyLine({ line, values }: Row): string {
+  let text = String(line);
+  for (const value of values) text += value === null ? '\t\\N' : `\t${escaped(value)}`;
+  return `${text}\n`;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+function escaped(value: string): string {
+  return /[\\\n\r\t]/.test(value)
+    ? value.replaceAll(/[\\\n\r\t]/g, (letter) => ESCAPES[letter] ?? letter)
+    : value;
+}
