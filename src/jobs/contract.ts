@@ -2,53 +2,17 @@
  * What a job is. A job proposes changes; it never writes. It declares the rows it may touch and yields
  * what it would change, and the platform judges, fences, writes and journals the changes.
  */
+import type { Change, Image, Resource } from '../journal/change.js';
 import type { Dns } from './lookup/dns.js';
 import type { Https } from './lookup/https.js';
 
-/**
- * A column's value as the journal keeps it: what JavaScript holds exactly (text, boolean, whole numbers up
- * to 2^31) as itself, and everything else (timestamps, numerics, bigints, JSON, arrays) as PostgreSQL's own
- * text. `PlannerDatabase` answers rows in this form, so a value that was read is a value that compares equal.
- */
-export type Value = string | number | boolean | null;
-export type Image = Readonly<Record<string, Value>>;
-
-/** A table that a job may change, and how. */
-export interface Resource {
-  /** Schema-qualified: `directory.account`. */
-  readonly table: string;
-  /** The single column that identifies a row. */
-  readonly key: string;
-  /** Columns that a change may set. They are always compared too. */
-  readonly changes: readonly string[];
-  /** Columns that a change never sets but that must still be as they were read when it is applied. */
-  readonly compares?: readonly string[];
-  /** The column that holds the row's home region, for caps that count a share of the region. */
-  readonly region: string;
-}
+export type { Change, Image, Resource, Value } from '../journal/change.js';
 
 /** What percentages are bucketed on, and where the platform finds all of a region's units. */
 export interface UnitSource {
   readonly table: string;
   readonly key: string;
   readonly region: string;
-}
-
-/**
- * One proposed change of one row. `before: null` inserts, `after: null` deletes. An update's `before` has
- * every column of `changes` and `compares`; its `after` has every column of `changes`.
- */
-export interface Change {
-  readonly resource: string;
-  readonly key: string;
-  readonly before: Image | null;
-  readonly after: Image | null;
-  /** What the change means, from the job's vocabulary: `claim`, `verify`. Counted and capped by kind. */
-  readonly kind: string;
-  /** The unit on whose behalf the change is made; it must be one of those admitted. */
-  readonly unit: string;
-  /** Why: whatever lets a person check the decision later. Kept in the journal. */
-  readonly evidence: Readonly<Record<string, unknown>>;
 }
 
 /** The units that the region's flag gives to this version. */

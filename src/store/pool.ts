@@ -5,7 +5,7 @@ const types: pg.CustomTypesConfig = {
   getTypeParser: (oid, format) => {
     // Our bigints are counters and revisions, far below 2^53.
     if (oid === pg.types.builtins.INT8 && format !== 'binary') return Number;
-    return pg.types.getTypeParser(oid, format as 'text') as unknown;
+    return pg.types.getTypeParser(oid, format as 'text');
   },
 };
 
@@ -17,6 +17,10 @@ export interface PoolOptions {
   /** Longest time a single statement may take; 0 or absent: no limit. */
   readonly statementTimeoutMs?: number;
 }
+
+/** The settings under which a value's text is exact and the same on every connection. */
+export const EXACT_TEXT =
+  '-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601 -c extra_float_digits=1 -c bytea_output=hex';
 
 /**
  * A connection pool whose rows have bigints as numbers, timestamps as Dates and jsonb parsed. Connections
@@ -31,7 +35,7 @@ export function openPool(url: string, options: PoolOptions): pg.Pool {
     idleTimeoutMillis: 30_000,
     keepAlive: true,
     types,
-    options: '-c TimeZone=UTC',
+    options: EXACT_TEXT,
     ...(options.statementTimeoutMs !== undefined && { statement_timeout: options.statementTimeoutMs }),
   });
   // Without a listener, a server that goes away while a connection is idle would end the process.

@@ -37,6 +37,10 @@ create table portcullis_region.run (
   gate_epoch     bigint,
   flag_revision  bigint,
   admitted_units integer,
+  -- What applying needs, so that any worker can finish a run and a restore needs no job code: the resources
+  -- as the version declared them, and the statements of a batch in order: ["account:update"].
+  resources      jsonb not null default '{}',
+  steps          jsonb not null default '[]',
   lanes          smallint not null default 0,
   -- {"claim": 40}: counts by kind.
   planned        jsonb not null default '{}',
@@ -45,8 +49,8 @@ create table portcullis_region.run (
   created_at     timestamptz not null default clock_timestamp(),
   planned_at     timestamptz,
   finished_at    timestamptz,
-  -- Electing is inserting: whoever inserts the slot's row runs it.
-  unique (job, region, slot)
+  -- Electing is inserting: whoever inserts a version's row for a slot runs it.
+  unique (job, region, slot, version)
 );
 -- One active run per job and region. Dry runs write nothing and may go beside it.
 create unique index run_active on portcullis_region.run (job, region)
@@ -54,9 +58,10 @@ create unique index run_active on portcullis_region.run (job, region)
 create index run_unfinished on portcullis_region.run (lease_until) where status in ('planning', 'applying');
 create index run_newest on portcullis_region.run (created_at desc, id);
 
--- Written once, when planned, and never changed. `lane` and `seq` give the order of application.
+-- Written once, when planned, and never changed. `lane` and `seq` give the order of application. No foreign
+-- key: its check for each row would cost more than the row, and whoever writes a change holds the run's lease.
 create table portcullis_region.change (
-  run      uuid not null references portcullis_region.run,
+  run      uuid not null,
   lane     smallint not null,
   seq      integer not null,
   resource text not null,
@@ -93,12 +98,14 @@ create table portcullis_region.batch (
   primary key (run, lane, to_seq)
 );
 
--- Changes that met other values than they expected. They were not applied.
+-- Changes that met other values than they expected, or a constraint. They were not applied.
 create table portcullis_region.conflict (
-  run   uuid not null references portcullis_region.run,
-  lane  smallint not null,
-  seq   integer not null,
+  run     uuid not null references portcullis_region.run,
+  lane    smallint not null,
+  seq     integer not null,
   -- The row as it was found; null where there was none.
-  found jsonb,
+  found   jsonb,
+  -- What a constraint said, where one refused the change.
+  refusal text,
   primary key (run, lane, seq)
 );

@@ -1,0 +1,73 @@
+import type pg from 'pg';
+import { z } from 'zod';
+import type { Variant } from '../flags/definition.js';
+import { keyOfCursor, pageOf, type Page, type PageRequest } from '../store/page.js';
+import type { GateState } from './decide.js';
+
+export const GATE_STATES = ['open', 'held', 'killed'] as const satisfies readonly GateState[];
+
+/** A gate as people and programs read it. Times are ISO 8601 in UTC. */
+export interface GateView {
+  readonly job: string;
+  readonly region: string;
+  readonly state: GateState;
+  /** Whether a batch could pass now: open, and with a permit that has not lapsed. */
+  readonly permits: boolean;
+  /** Null where no permit was ever given. */
+  readonly permitUntil: string | null;
+  /** Milliseconds until the permit lapses by the database's clock; 0 once it has, or if there was none. */
+  readonly permitRemainingMs: number;
+  readonly epoch: number;
+  readonly flagRevision: number;
+  /** What the flag allowed at that revision: shares in thousandths. */
+  readonly variants: readonly Variant[];
+  readonly reasonCode: string;
+  readonly reason: string;
+  readonly changedAt: string;
+}
+
+export interface GateFilter {
+  readonly job?: string | undefined;
+  readonly region?: string | undefined;
+}
+
+interface GateRow extends Omit<GateView, 'permitUntil' | 'changedAt'> {
+  readonly permit_until: Date | null;
+  readonly changed_at: Date;
+}
+
+const GateKey = z.tuple([z.string(), z.string()]);
+
+/** Gates by job and region. Throws REQUEST_INVALID for a cursor that is not of this list. */
+export async function listGates(
+  pool: pg.Pool,
+  filter: GateFilter,
+  page: PageRequest,
+): Promise<Page<GateView>> {
+  const [job, region] = keyOfCursor(page.cursor, GateKey) ?? ['', ''];
+  const { rows } = await pool.query<GateRow>(
+    `select job, region, state,
+            state = 'open' and permit_until > seen.at as permits,
+            nullif(permit_until, '-infinity') as permit_until,
+            case when permit_until > seen.at
+                 then least(ceil(extract(epoch from permit_until - seen.at) * 1000), 2147483647)::integer
+                 else 0 end as "permitRemainingMs",
+            epoch, flag_revision as "flagRevision", variants, reason_code as "reasonCode", reason, changed_at
+     from portcullis_region.gate, (select clock_timestamp() as at) seen
+     where (job, region) > ($1, $2)
+       and ($3::text is null or job = $3)
+       and ($4::text is null or region = $4)
+     order by job, region
+     limit $5`,
+    [job, region, filter.job, filter.region, page.limit + 1],
+  );
+  return pageOf(rows, page.limit, gateView, (row) => [row.job, row.region]);
+}
+
+function gateView({ permit_until, changed_at, ...row }: GateRow): GateView {
+  return {
+    ...row,
+    permitUntil: permit_until?.toISOString() ?? null,
+    changedAt: changed_at.toISOString(),
+  };
+}

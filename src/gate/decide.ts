@@ -1,0 +1,106 @@
+import { narrows, type FlagAnswer, type Variant } from '../flags/definition.js';
+
+export type GateState = 'open' | 'held' | 'killed';
+
+/** A gate as its region's database has it. */
+export interface Gate {
+  readonly job: string;
+  readonly region: string;
+  readonly state: GateState;
+  readonly epoch: number;
+  readonly permitUntil: Date;
+  /** By the database's clock, when the row was read. */
+  readonly permitLapsed: boolean;
+  readonly flagRevision: number;
+  readonly variants: readonly Variant[];
+  readonly reasonCode: string;
+  readonly reason: string;
+}
+
+/** What news of a flag does to its gate. */
+export type Move =
+  /** The permit is renewed; what the flag allows is at least what it allowed before. */
+  | { readonly to: 'renew' }
+  /** Open, but something was taken back: runs admitted before are fenced by a new epoch. */
+  | { readonly to: 'narrow' }
+  /** Closed, and runs admitted before are fenced. */
+  | { readonly to: 'hold'; readonly code: string; readonly reason: string }
+  /** Nothing. A permit that nobody renews lapses by itself. */
+  | { readonly to: 'leave'; readonly code: string; readonly reason: string };
+
+/** The revision of a source that does not number its changes: its news is taken as it comes. */
+const UNORDERED = 0;
+
+/**
+ * Decides what a flag's answer does to a gate. Pure.
+ *
+ * Silence is not news: an answer that is stale or could not be had neither opens nor closes the gate for
+ * others, who may hear better; it only renews nothing. News older than what the gate has seen is no news
+ * either, so that a worker whose flags lag behind can't re-open what another has closed. A killed gate is
+ * moved by no flag at all.
+ */
+export function decideMove(gate: Gate, answer: FlagAnswer): Move {
+  if (gate.state === 'killed') return { to: 'leave', code: 'gate-killed', reason: gate.reason };
+  const revision = answer.open ? answer.definition.revision : answer.revision;
+  if (revision !== undefined && revision !== UNORDERED && revision < gate.flagRevision) {
+    return {
+      to: 'leave',
+      code: 'flag-outdated',
+      reason: `the gate has seen flag revision ${gate.flagRevision}, this process only ${revision}`,
+    };
+  }
+  if (answer.open) return { to: narrows(gate.variants, answer.definition.variants) ? 'narrow' : 'renew' };
+  switch (answer.code) {
+    case 'flag-stale':
+    case 'flag-unreachable':
+    case 'flag-unauthorised':
+      return { to: 'leave', code: answer.code, reason: answer.reason };
+    case 'flag-unknown':
+    case 'flag-off':
+    case 'flag-held':
+    case 'flag-malformed':
+      return { to: 'hold', code: answer.code, reason: answer.reason };
+  }
+}
+
+/** Leave to write, as far as this version is concerned: yes with what binds it, or no with the reason. */
+export type Admission =
+  | { readonly admitted: true; readonly epoch: number; readonly flagRevision: number }
+  | { readonly admitted: false; readonly code: string; readonly reason: string };
+
+/**
+ * Decides whether a version may begin a run behind a gate. Pure. The gate must stand as this very answer
+ * left it: what the units are drawn from and what the fence will check are then the same thing.
+ */
+export function decideAdmission(gate: Gate, answer: FlagAnswer, version: string): Admission {
+  if (gate.state === 'killed')
+    return { admitted: false, code: 'gate-killed', reason: `killed: ${gate.reason}` };
+  if (!answer.open) return { admitted: false, code: answer.code, reason: answer.reason };
+  if (gate.state === 'held') return { admitted: false, code: gate.reasonCode, reason: gate.reason };
+  if (gate.permitLapsed) {
+    return {
+      admitted: false,
+      code: 'permit-lapsed',
+      reason: `permit lapsed at ${gate.permitUntil.toISOString()}`,
+    };
+  }
+  const { definition } = answer;
+  if (gate.flagRevision !== definition.revision) {
+    return {
+      admitted: false,
+      code: 'flag-outdated',
+      reason: `the gate has seen flag revision ${gate.flagRevision}, this process has ${definition.revision}`,
+    };
+  }
+  if (!definition.variants.some((variant) => variant.version === version && variant.permille > 0)) {
+    const shares = definition.variants
+      .map(({ version: v, permille }) => `${v} has ${permille / 10} %`)
+      .join(', ');
+    return {
+      admitted: false,
+      code: 'version-not-admitted',
+      reason: `${version} has no share of ${definition.name}: ${shares}`,
+    };
+  }
+  return { admitted: true, epoch: gate.epoch, flagRevision: definition.revision };
+}

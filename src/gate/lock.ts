@@ -1,0 +1,23 @@
+import type pg from 'pg';
+
+/** The first of the advisory lock's two numbers; the second is a hash of the gate's name. */
+const GATE_LOCK = 7_020_210;
+
+/**
+ * Takes a gate's lock until the transaction ends. Writers of batches share it; whoever closes or narrows the
+ * gate has it alone, so that when it has it no batch is in flight, and when it lets go every batch sees the
+ * new state. PostgreSQL queues fairly: sharers that come after a waiting closer wait behind it.
+ */
+export async function lockGate(
+  client: pg.PoolClient,
+  job: string,
+  region: string,
+  mode: 'shared' | 'exclusive',
+): Promise<void> {
+  const lock = mode === 'shared' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock';
+  await client.query({
+    name: `portcullis gate ${mode}`,
+    text: `select ${lock}($1, hashtext($2))`,
+    values: [GATE_LOCK, `${job}.${region}`],
+  });
+}

@@ -1,0 +1,109 @@
+import type pg from 'pg';
+import type { FlagAnswer } from '../flags/definition.js';
+import { inTransaction } from '../store/pool.js';
+import { decideMove, type Gate, type Move } from './decide.js';
+import { lockGate } from './lock.js';
+
+const GATE_COLUMNS = `job, region, state, epoch, permit_until as "permitUntil",
+  permit_until <= clock_timestamp() as "permitLapsed", flag_revision as "flagRevision", variants,
+  reason_code as "reasonCode", reason`;
+
+/** The gate of a job in a region, made (held, never permitted) where there is none yet. */
+export async function readGate(pool: pg.Pool | pg.PoolClient, job: string, region: string): Promise<Gate> {
+  const { rows } = await pool.query<Gate>(
+    `with made as (
+       insert into portcullis_region.gate (job, region) values ($1, $2) on conflict do nothing
+       returning ${GATE_COLUMNS}
+     )
+     select * from made
+     union all
+     select ${GATE_COLUMNS} from portcullis_region.gate where job = $1 and region = $2`,
+    [job, region],
+  );
+  const gate = rows[0];
+  // Another process made it between the insert and the select's snapshot; it is there now.
+  return gate ?? readGate(pool, job, region);
+}
+
+export interface Reconciled {
+  readonly gate: Gate;
+  readonly move: Move;
+}
+
+/**
+ * Carries news of a flag to the region's gate: renews the permit, or closes the gate, or narrows what it
+ * lets through. When this answers with a closed or narrowed gate, no batch that the old state had allowed
+ * commits any more. Safe to call from any number of processes.
+ */
+export async function reconcileGate(
+  pool: pg.Pool,
+  job: string,
+  region: string,
+  answer: FlagAnswer,
+  permitMs: number,
+): Promise<Reconciled> {
+  const seen = await readGate(pool, job, region);
+  const move = decideMove(seen, answer);
+  if (move.to === 'leave') return { gate: seen, move };
+  if (
+    move.to === 'renew' &&
+    seen.state === 'open' &&
+    answer.open &&
+    answer.definition.revision === seen.flagRevision
+  ) {
+    const renewed = await renewPermit(pool, seen, permitMs);
+    if (renewed) return { gate: renewed, move };
+  }
+  if (move.to === 'hold' && seen.state === 'held' && seen.reason === move.reason) return { gate: seen, move };
+  return inTransaction(pool, async (client) => {
+    await lockGate(client, job, region, 'exclusive');
+    const current = await readGate(client, job, region);
+    const decided = decideMove(current, answer);
+    return { gate: await carryOut(client, current, decided, answer, permitMs), move: decided };
+  });
+}
+
+/** The way of every few seconds: nothing but time has passed, so readers need not wait. */
+async function renewPermit(pool: pg.Pool, gate: Gate, permitMs: number): Promise<Gate | undefined> {
+  const { rows } = await pool.query<Gate>(
+    `update portcullis_region.gate
+     set permit_until = clock_timestamp() + make_interval(secs => $5::float8 / 1000)
+     where job = $1 and region = $2 and state = 'open' and epoch = $3 and flag_revision = $4
+     returning ${GATE_COLUMNS}`,
+    [gate.job, gate.region, gate.epoch, gate.flagRevision, permitMs],
+  );
+  return rows[0];
+}
+
+async function carryOut(
+  client: pg.PoolClient,
+  gate: Gate,
+  move: Move,
+  answer: FlagAnswer,
+  permitMs: number,
+): Promise<Gate> {
+  if (move.to === 'leave') return gate;
+  const open = answer.open;
+  const { rows } = await client.query<Gate>(
+    `update portcullis_region.gate
+     set state = $3, epoch = epoch + $4, flag_revision = coalesce($5, flag_revision), variants = $6,
+         permit_until = case when $3 = 'open' then clock_timestamp() + make_interval(secs => $7::float8 / 1000)
+                             else '-infinity' end,
+         reason_code = $8, reason = $9,
+         changed_at = case when state <> $3 then clock_timestamp() else changed_at end
+     where job = $1 and region = $2
+     returning ${GATE_COLUMNS}`,
+    [
+      gate.job,
+      gate.region,
+      open ? 'open' : 'held',
+      move.to === 'renew' ? 0 : 1,
+      open ? answer.definition.revision : (answer.revision ?? null),
+      JSON.stringify(open ? answer.definition.variants : []),
+      permitMs,
+      open ? 'flag-open' : answer.code,
+      open ? 'the flag is on and fresh' : answer.reason,
+    ],
+  );
+  return rows[0] ?? gate;
+}

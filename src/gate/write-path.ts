@@ -1,0 +1,166 @@
+import type pg from 'pg';
+import { faultPoint } from '../base/fault-point.js';
+import type { Operation } from '../journal/change.js';
+import type { Shape } from '../journal/shape.js';
+import { recordRefusal, writeBatch, type BatchWritten, type Stretch } from '../journal/write-batch.js';
+import { passFence, type FenceCode, type Leave } from './fence.js';
+import { lockGate } from './lock.js';
+
+/** One kind of statement that a plan needs: a resource, and what is done to its rows. */
+export interface Step {
+  readonly shape: Shape;
+  readonly operation: Operation;
+}
+
+export interface Lane {
+  readonly lane: number;
+  readonly appliedSeq: number;
+  readonly lastSeq: number;
+}
+
+export interface ApplyPlan {
+  readonly run: string;
+  readonly leave: Leave;
+  readonly lanes: readonly Lane[];
+  /** In the order in which a batch carries them out. */
+  readonly steps: readonly Step[];
+  /** Changes in one transaction. */
+  readonly batch: number;
+  /** Changes in each lane's first transactions: small, so that a fault is met early. */
+  readonly firstBatches: readonly number[];
+  readonly signal: AbortSignal;
+  readonly onBatch?: (written: BatchWritten) => void;
+}
+
+export type Applied =
+  | { readonly complete: true }
+  | { readonly complete: false; readonly code: FenceCode | 'aborted'; readonly reason: string };
+
+/**
+ * The one write path: applies a plan's lanes side by side, each batch in one transaction behind the fence.
+ * Answers why it stopped when the fence refused a batch; every batch before that stays applied. An error in
+ * one lane stops the others after their batch in flight and is thrown.
+ */
+export async function applyPlan(pool: pg.Pool, plan: ApplyPlan): Promise<Applied> {
+  const stop = new AbortController();
+  const signal = AbortSignal.any([plan.signal, stop.signal]);
+  const ends = await Promise.allSettled(
+    plan.lanes.map(async (lane) => {
+      try {
+        const end = await applyLane(pool, plan, lane, signal);
+        if (!end.complete) stop.abort();
+        return end;
+      } catch (error) {
+        stop.abort();
+        throw error;
+      }
+    }),
+  );
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  const stopped = ends.flatMap((end) =>
+    end.status === 'fulfilled' && !end.value.complete ? [end.value] : [],
+  );
+  // A lane that was told to stop is not the reason; the one that met the fence is.
+  return stopped.find((end) => end.code !== 'aborted') ?? stopped[0] ?? { complete: true };
+}
+
+async function applyLane(pool: pg.Pool, plan: ApplyPlan, lane: Lane, signal: AbortSignal): Promise<Applied> {
+  const client = await pool.connect();
+  let failure: Error | undefined;
+  try {
+    let from = lane.appliedSeq;
+    for (let batch = 0; from < lane.lastSeq; batch += 1) {
+      if (signal.aborted) return { complete: false, code: 'aborted', reason: 'told to stop' };
+      const to = Math.min(from + batchSize(plan, lane, batch), lane.lastSeq);
+      const refused = await applyStretch(client, plan, { run: plan.run, lane: lane.lane, from, to });
+      if (refused) return refused;
+      from = to;
+    }
+    return { complete: true };
+  } catch (error) {
+    failure = error instanceof Error ? error : new Error(String(error));
+    throw error;
+  } finally {
+    client.release(failure);
+  }
+}
+
+/** Small batches first; a lane that is taken up midway has had them. */
+function batchSize(plan: ApplyPlan, lane: Lane, batch: number): number {
+  return (lane.appliedSeq === 0 ? plan.firstBatches[batch] : undefined) ?? plan.batch;
+}
+
+/** SQLSTATEs that ask for the same transaction once more: serialization failure, deadlock. */
+const AGAIN = new Set(['40001', '40P01']);
+const TRIES = 5;
+/** SQLSTATE class 23: a unique, foreign-key, check or exclusion constraint said no. */
+const CONSTRAINT = /^23/;
+
+/**
+ * Applies one stretch. Where a constraint refuses it, it is halved until the change at fault stands alone
+ * and can be recorded as a conflict: one bad row does not keep back the others.
+ */
+async function applyStretch(
+  client: pg.PoolClient,
+  plan: ApplyPlan,
+  stretch: Stretch,
+): Promise<Applied | undefined> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await inBatch(client, plan, stretch, () => writeSteps(client, plan, stretch));
+    } catch (error) {
+      await client.query('rollback');
+      const code = (error as { code?: unknown }).code;
+      if (typeof code !== 'string') throw error;
+      if (AGAIN.has(code) && tries < TRIES) continue;
+      if (!CONSTRAINT.test(code)) throw error;
+      if (stretch.to - stretch.from === 1) {
+        return inBatch(client, plan, stretch, async () => {
+          await recordRefusal(client, stretch, (error as Error).message);
+          return { applied: 0, conflicts: 1 };
+        });
+      }
+      const middle = Math.floor((stretch.from + stretch.to) / 2);
+      return (
+        (await applyStretch(client, plan, { ...stretch, to: middle })) ??
+        (await applyStretch(client, plan, { ...stretch, from: middle }))
+      );
+    }
+  }
+}
+
+/** One transaction: the gate's lock, the fence, what `write` writes. Answers the refusal if there was one. */
+async function inBatch(
+  client: pg.PoolClient,
+  plan: ApplyPlan,
+  stretch: Stretch,
+  write: () => Promise<BatchWritten>,
+): Promise<Applied | undefined> {
+  const { leave } = plan;
+  await faultPoint('apply.before-fence');
+  await client.query('begin');
+  // A statement of its own, so that the fence, which comes next, sees what a closer has committed.
+  await lockGate(client, leave.job, leave.region, 'shared');
+  const passage = await passFence(client, leave, stretch);
+  if (!passage.passed) {
+    await client.query('rollback');
+    return { complete: false, code: passage.code, reason: passage.reason };
+  }
+  await faultPoint('apply.fenced');
+  const written = await write();
+  await faultPoint('apply.written');
+  await client.query('commit');
+  plan.onBatch?.(written);
+  await faultPoint('apply.committed');
+  return undefined;
+}
+
+async function writeSteps(client: pg.PoolClient, plan: ApplyPlan, stretch: Stretch): Promise<BatchWritten> {
+  const sum = { applied: 0, conflicts: 0 };
+  for (const { shape, operation } of plan.steps) {
+    const each = await writeBatch(client, shape, operation, stretch);
+    sum.applied += each.applied;
+    sum.conflicts += each.conflicts;
+  }
+  return sum;
+}

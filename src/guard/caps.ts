@@ -1,0 +1,72 @@
+import type { Cap } from '../flags/policy.js';
+
+/** What caps look at, for one kind of change of one plan. */
+export interface PlanFigures {
+  readonly kind: string;
+  readonly planned: number;
+  /** The unit with the most changes of this kind; absent where nothing of the kind is planned. */
+  readonly largestUnit?: { readonly unit: string; readonly planned: number };
+  /** The rows that the region has of the resource which the kind changes. */
+  readonly rowsInRegion?: number;
+}
+
+export type CapName = 'perRun' | 'perUnit' | 'shareOfRegion';
+
+/** A cap that a plan is over, with the figures. */
+export interface CapExceeded {
+  readonly kind: string;
+  readonly cap: CapName;
+  readonly planned: number;
+  readonly limit: number;
+  readonly reason: string;
+}
+
+/**
+ * Judges a plan against the policy's caps. Pure. Answers every cap the plan is over, in the policy's order;
+ * none means pass. A share of a region without rows is over any cap as soon as something is planned.
+ */
+export function exceededCaps(caps: readonly Cap[], figures: readonly PlanFigures[]): CapExceeded[] {
+  const byKind = new Map(figures.map((each) => [each.kind, each]));
+  return caps.flatMap((cap) => {
+    const figure = byKind.get(cap.kind);
+    if (!figure || figure.planned === 0) return [];
+    const over: CapExceeded[] = [];
+    const exceed = (name: CapName, planned: number, limit: number, reason: string): void => {
+      over.push({ kind: cap.kind, cap: name, planned, limit, reason });
+    };
+    const { planned, largestUnit, rowsInRegion } = figure;
+    if (cap.perRun !== undefined && planned > cap.perRun) {
+      exceed(
+        'perRun',
+        planned,
+        cap.perRun,
+        `${say(planned)} ${cap.kind} planned, at most ${say(cap.perRun)} in a run`,
+      );
+    }
+    if (cap.perUnit !== undefined && largestUnit !== undefined && largestUnit.planned > cap.perUnit) {
+      const { unit, planned: count } = largestUnit;
+      exceed(
+        'perUnit',
+        count,
+        cap.perUnit,
+        `${say(count)} ${cap.kind} planned for ${unit}, at most ${say(cap.perUnit)} for one unit`,
+      );
+    }
+    if (cap.shareOfRegionPermille !== undefined && rowsInRegion !== undefined) {
+      const limit = (rowsInRegion * cap.shareOfRegionPermille) / 1000;
+      if (planned > limit) {
+        exceed(
+          'shareOfRegion',
+          planned,
+          limit,
+          `${say(planned)} ${cap.kind} planned of ${say(rowsInRegion)} rows in the region, at most ${cap.shareOfRegionPermille / 10} %`,
+        );
+      }
+    }
+    return over;
+  });
+}
+
+function say(count: number): string {
+  return count.toLocaleString('en-GB');
+}

@@ -1,0 +1,52 @@
+import type pg from 'pg';
+import type { Cap } from '../flags/policy.js';
+import type { Shape } from '../journal/shape.js';
+import { exceededCaps, type CapExceeded, type PlanFigures } from './caps.js';
+
+/**
+ * Judges a plan that stands in the journal, in the transaction that wrote it: only what the policy's caps
+ * need is counted, by the database. `kinds` names each kind's resource. Answers the caps it is over.
+ */
+export async function judgePlan(
+  client: pg.PoolClient,
+  run: { readonly id: string; readonly region: string },
+  counts: Readonly<Record<string, number>>,
+  caps: readonly Cap[],
+  kinds: ReadonlyMap<string, Shape>,
+): Promise<CapExceeded[]> {
+  const figures: PlanFigures[] = [];
+  for (const cap of caps) {
+    const planned = counts[cap.kind] ?? 0;
+    if (planned === 0) continue;
+    const shape = kinds.get(cap.kind);
+    figures.push({
+      kind: cap.kind,
+      planned,
+      ...(cap.perUnit !== undefined && { largestUnit: await largestUnit(client, run.id, cap.kind) }),
+      ...(cap.shareOfRegionPermille !== undefined &&
+        shape !== undefined && { rowsInRegion: await rowsInRegion(client, shape, run.region) }),
+    });
+  }
+  return exceededCaps(caps, figures);
+}
+
+async function largestUnit(
+  client: pg.PoolClient,
+  run: string,
+  kind: string,
+): Promise<{ unit: string; planned: number }> {
+  const { rows } = await client.query<{ unit: string; planned: number }>(
+    `select unit, count(*) as planned from portcullis_region.change
+     where run = $1 and kind = $2 group by unit order by count(*) desc, unit limit 1`,
+    [run, kind],
+  );
+  return rows[0] ?? { unit: '', planned: 0 };
+}
+
+async function rowsInRegion(client: pg.PoolClient, shape: Shape, region: string): Promise<number> {
+  const { rows } = await client.query<{ n: number }>(
+    `select count(*) as n from ${shape.table} where ${shape.region} = $1`,
+    [region],
+  );
+  return rows[0]?.n ?? 0;
+}

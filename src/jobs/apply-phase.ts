@@ -1,0 +1,60 @@
+import type pg from 'pg';
+import type { Policy } from '../flags/policy.js';
+import { applyPlan, type Applied, type Lane, type Step } from '../gate/write-path.js';
+import type { Operation, Resource } from '../journal/change.js';
+import { readShape } from '../journal/shape.js';
+import type { BatchWritten } from '../journal/write-batch.js';
+import type { Run } from '../scheduler/election.js';
+
+/**
+ * Applies what a run has planned, from where its lanes stand. Everything that is needed stands in the
+ * journal, so it needs no job code: any worker can finish any run.
+ */
+export async function applyRun(
+  pool: pg.Pool,
+  policy: Policy,
+  run: Run,
+  signal: AbortSignal,
+  onBatch?: (written: BatchWritten) => void,
+): Promise<Applied> {
+  const { rows } = await pool.query<{
+    epoch: number;
+    resources: Record<string, Resource>;
+    steps: string[];
+    lanes: Lane[];
+  }>(
+    `select gate_epoch as epoch, resources, steps,
+       (select coalesce(jsonb_agg(jsonb_build_object('lane', lane, 'appliedSeq', applied_seq, 'lastSeq', last_seq)
+                                  order by lane), '[]')
+        from portcullis_region.lane where run = $1) as lanes
+     from portcullis_region.run where id = $1`,
+    [run.id],
+  );
+  const plan = rows[0];
+  if (!plan) throw new Error(`run ${run.id} is not there`);
+  return applyPlan(pool, {
+    run: run.id,
+    leave: { job: run.job, region: run.region, attempt: run.attempt, epoch: plan.epoch },
+    lanes: plan.lanes,
+    steps: await stepsOf(pool, plan.steps, plan.resources),
+    batch: policy.apply.batch,
+    firstBatches: policy.apply.firstBatches,
+    signal,
+    ...(onBatch && { onBatch }),
+  });
+}
+
+async function stepsOf(
+  pool: pg.Pool,
+  steps: readonly string[],
+  resources: Readonly<Record<string, Resource>>,
+): Promise<Step[]> {
+  const resolved: Step[] = [];
+  for (const step of steps) {
+    const [name = '', operation] = step.split(':');
+    const resource = resources[name];
+    if (!resource) throw new Error(`step ${step} names a resource that the run did not declare`);
+    resolved.push({ shape: await readShape(pool, name, resource), operation: operation as Operation });
+  }
+  return resolved;
+}

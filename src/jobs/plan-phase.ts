@@ -1,0 +1,206 @@
+import type pg from 'pg';
+import { PortcullisError } from '../base/errors.js';
+import { faultPoint } from '../base/fault-point.js';
+import type { Policy } from '../flags/policy.js';
+import type { CapExceeded } from '../guard/caps.js';
+import { judgePlan } from '../guard/judge-plan.js';
+import { writePlan, type PlanWritten } from '../journal/plan-writer.js';
+import type { Run } from '../scheduler/election.js';
+import { plannerApplicationName } from '../scheduler/lease.js';
+import { inTransaction } from '../store/pool.js';
+import { checkedChanges } from './checked-changes.js';
+import type { AdmittedUnits, PlannerDatabase } from './contract.js';
+import type { Platform } from './platform.js';
+import type { LoadedJob } from './registry.js';
+
+/** What a run was admitted with. A dry run behind a closed gate has no epoch: it may plan but never apply. */
+export interface PlanLeave {
+  readonly units: AdmittedUnits;
+  readonly epoch: number | null;
+  readonly flagRevision: number | null;
+}
+
+export interface Planned {
+  readonly counts: Readonly<Record<string, number>>;
+  readonly exceeded: readonly CapExceeded[];
+  /** Milliseconds of planning and of judging. */
+  readonly planMs: number;
+  readonly judgeMs: number;
+}
+
+/**
+ * Plans a run, judges the plan, and stores both in one transaction: a plan is never there unjudged, and a
+ * worker that dies while planning leaves nothing behind. Where the plan may be applied, the run goes on to
+ * `applying` in the same transaction. Throws LEASE_LOST when another worker has the run by then.
+ */
+export async function planRun(
+  platform: Platform,
+  job: LoadedJob,
+  policy: Policy,
+  run: Run,
+  leave: PlanLeave,
+  signal: AbortSignal,
+): Promise<Planned> {
+  const db = watched(platform.planner);
+  const clock = await databaseClock(platform.region);
+  return inTransaction(platform.region, async (client) => {
+    await client.query(`select set_config('application_name', $1, true)`, [plannerApplicationName(run)]);
+    await faultPoint('plan.started');
+    const startedAt = performance.now();
+    const changes = job.definition.plan({
+      region: run.region,
+      units: leave.units,
+      db,
+      dns: platform.dns,
+      https: platform.https,
+      clock,
+      signal,
+    });
+    const written = await writePlan(
+      client,
+      run.id,
+      policy.apply.lanes,
+      untilAborted(checkedChanges(job, leave.units, changes), signal),
+    ).catch((error: unknown) => {
+      throw planError(job, error);
+    });
+    if (db.wrote) throw db.wrote;
+    await faultPoint('plan.copied');
+    const plannedAt = performance.now();
+    const exceeded = await judgePlan(client, run, written.counts, policy.guard.caps, job.kinds);
+    const judgedAt = performance.now();
+    await store(client, job, run, leave, written, exceeded.length === 0);
+    await faultPoint('plan.before-commit');
+    return { counts: written.counts, exceeded, planMs: plannedAt - startedAt, judgeMs: judgedAt - plannedAt };
+  });
+}
+
+async function store(
+  client: pg.PoolClient,
+  job: LoadedJob,
+  run: Run,
+  leave: PlanLeave,
+  written: PlanWritten,
+  passed: boolean,
+): Promise<void> {
+  const goesOn = passed && !run.dryRun && written.lanes.length > 0;
+  const { rowCount } = await client.query(
+    `update portcullis_region.run
+     set status = case when $3 then 'applying' else status end,
+         reason_code = 'planned', reason = 'the plan is judged',
+         planned = $4, planned_at = clock_timestamp(), gate_epoch = $5, flag_revision = $6, admitted_units = $7,
+         resources = $8, steps = $9, lanes = $10
+     where id = $1 and attempt = $2 and status = 'planning'`,
+    [
+      run.id,
+      run.attempt,
+      goesOn,
+      JSON.stringify(written.counts),
+      leave.epoch,
+      leave.flagRevision,
+      leave.units.size,
+      JSON.stringify(job.definition.resources),
+      JSON.stringify(orderedSteps(job, written.operations)),
+      goesOn ? written.lanes.length : 0,
+    ],
+  );
+  if (rowCount !== 1)
+    throw new PortcullisError(
+      'LEASE_LOST',
+      `run ${run.id}: another worker took it over while it was planned`,
+    );
+  if (!goesOn) return;
+  await client.query(
+    `insert into portcullis_region.lane (run, lane, attempt, last_seq)
+     select $1, lane, $2, last_seq from unnest($3::smallint[], $4::integer[]) as l (lane, last_seq)`,
+    [run.id, run.attempt, written.lanes.map(({ lane }) => lane), written.lanes.map(({ lastSeq }) => lastSeq)],
+  );
+}
+
+/** Rows are made and changed in the order of the job's resources, and deleted in the reverse one. */
+function orderedSteps(job: LoadedJob, operations: ReadonlySet<string>): string[] {
+  const resources = [...job.shapes.keys()];
+  return [
+    ...resources.flatMap((resource) => [`${resource}:insert`, `${resource}:update`]),
+    ...resources.toReversed().map((resource) => `${resource}:delete`),
+  ].filter((step) => operations.has(step));
+}
+
+/** A job that tries to write and then carries on regardless is refused all the same. */
+function watched(db: PlannerDatabase): PlannerDatabase & { readonly wrote: PortcullisError | undefined } {
+  let wrote: PortcullisError | undefined;
+  return {
+    get wrote() {
+      return wrote;
+    },
+    async *rows(sql, params) {
+      try {
+        yield* db.rows(sql, params);
+      } catch (error) {
+        if (error instanceof PortcullisError && error.code === 'PLAN_WROTE') wrote = error;
+        throw error;
+      }
+    },
+  };
+}
+
+/** Ends the plan as soon as the run is told to stop, even while the job waits for something that never comes. */
+async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  signal.throwIfAborted();
+  const iterator = source[Symbol.asyncIterator]();
+  let onAbort: () => void = () => undefined;
+  const aborted = new Promise<never>((_, fail) => {
+    onAbort = () => fail(new Aborted());
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  aborted.catch(() => undefined);
+  try {
+    for (;;) {
+      const next = await Promise.race([iterator.next(), aborted]);
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    // Not waited for: it may be stuck in the very thing that made us stop.
+    iterator.return?.().catch(() => undefined);
+  }
+}
+
+/** The plan was cut short because its run was told to stop. */
+export class Aborted extends Error {}
+
+async function databaseClock(pool: pg.Pool): Promise<{ now(): Date }> {
+  const { rows } = await pool.query<{ now: Date }>('select clock_timestamp() as now');
+  const base = rows[0]?.now.getTime() ?? Number.NaN;
+  const since = performance.now();
+  return { now: () => new Date(base + (performance.now() - since)) };
+}
+
+const UNIQUE_VIOLATION = '23505';
+/** SQLSTATE class 22: a value that the journal's columns can't hold, such as JSON with a NUL in it. */
+const BAD_VALUE = /^22/;
+
+function planError(job: LoadedJob, error: unknown): unknown {
+  const { code, detail } = error as { code?: unknown; detail?: unknown };
+  if (typeof code !== 'string' || error instanceof PortcullisError) return error;
+  const says = typeof detail === 'string' ? detail : (error as Error).message;
+  if (code === UNIQUE_VIOLATION) {
+    return new PortcullisError(
+      'PLAN_INVALID',
+      `${job.definition.name} ${job.version} proposed two changes of one row: ${says}`,
+      {
+        mend: 'propose one change that has both effects',
+        cause: error,
+      },
+    );
+  }
+  if (!BAD_VALUE.test(code)) return error;
+  return new PortcullisError(
+    'PLAN_INVALID',
+    `${job.definition.name} ${job.version} proposed a value that cannot be kept: ${says}`,
+    {
+      cause: error,
+    },
+  );
+}

@@ -1,0 +1,27 @@
+import type pg from 'pg';
+import type { FlagAnswer, FlagDefinition } from '../flags/definition.js';
+import type { Log } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { AdmittedUnits, PlannerDatabase } from './contract.js';
+import type { Dns } from './lookup/dns.js';
+import type { Https } from './lookup/https.js';
+
+/** How a worker asks the flags: see src/flags/provider.ts. */
+export interface Flags {
+  look(flag: string): FlagAnswer;
+  admit(definition: FlagDefinition, version: string, units: Iterable<string>): AdmittedUnits;
+}
+
+/** What a worker works with: wired by `app.ts`, and by tests. */
+export interface Platform {
+  /** The worker's name, unique among processes. */
+  readonly worker: string;
+  /** The region plane, over the worker login. */
+  readonly region: pg.Pool;
+  readonly planner: PlannerDatabase;
+  readonly flags: Flags;
+  readonly dns: Dns;
+  readonly https: Https;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}

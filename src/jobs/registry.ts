@@ -1,0 +1,47 @@
+import type pg from 'pg';
+import { PortcullisError } from '../base/errors.js';
+import { readShape, type Shape } from '../journal/shape.js';
+import type { JobDefinition } from './contract.js';
+import { digestOf } from './job-digest.js';
+
+/** A job and the folder of its code, as `app.ts` lists them. */
+export interface InstalledJob {
+  readonly definition: JobDefinition;
+  readonly folder: URL;
+}
+
+/** A job that can run: its version with its digest, and its resources checked against the database. */
+export interface LoadedJob {
+  readonly definition: JobDefinition;
+  /** `1.0.0+9f3c2a1b`. */
+  readonly version: string;
+  readonly shapes: ReadonlyMap<string, Shape>;
+  /** The resource of each kind of change. */
+  readonly kinds: ReadonlyMap<string, Shape>;
+}
+
+/** The full version of an installed job. */
+export async function versionOf(job: InstalledJob): Promise<string> {
+  return `${job.definition.version}+${await digestOf(job.folder)}`;
+}
+
+/** Loads a job. Throws JOB_INVALID where its declaration doesn't fit the database or itself. */
+export async function loadJob(pool: pg.Pool, job: InstalledJob): Promise<LoadedJob> {
+  const { definition } = job;
+  const shapes = new Map<string, Shape>();
+  for (const [name, resource] of Object.entries(definition.resources)) {
+    shapes.set(name, await readShape(pool, name, resource));
+  }
+  const kinds = new Map<string, Shape>();
+  for (const [kind, resource] of Object.entries(definition.kinds)) {
+    const shape = shapes.get(resource);
+    if (!shape) {
+      throw new PortcullisError(
+        'JOB_INVALID',
+        `${definition.name}: kind ${kind} changes resource ${resource}, which is not declared`,
+      );
+    }
+    kinds.set(kind, shape);
+  }
+  return { definition, version: await versionOf(job), shapes, kinds };
+}

@@ -1,0 +1,246 @@
+import { PortcullisError, messageOf } from '../base/errors.js';
+import { faultPoint } from '../base/fault-point.js';
+import { flagName } from '../flags/definition.js';
+import type { Policy } from '../flags/policy.js';
+import { decideAdmission } from '../gate/decide.js';
+import { readGate, reconcileGate } from '../gate/permit.js';
+import type { BatchWritten } from '../journal/write-batch.js';
+import type { Run } from '../scheduler/election.js';
+import { finishRun, type Finished, type Outcome } from '../scheduler/finish.js';
+import { releaseLease } from '../scheduler/lease.js';
+import type { RunStatus } from '../scheduler/run-states.js';
+import type { AdmittedUnits } from './contract.js';
+import { applyRun } from './apply-phase.js';
+import { keepLease, stopCause, type StopCause } from './lease-keeper.js';
+import { Aborted, planRun, type PlanLeave } from './plan-phase.js';
+import type { Platform } from './platform.js';
+import type { LoadedJob } from './registry.js';
+
+/** What a person or a table hears of a run. */
+export interface RunReport extends Finished {
+  readonly run: Run;
+}
+
+export interface RunOptions {
+  readonly signal: AbortSignal;
+  /** Told of each phase and batch, for a progress display. */
+  readonly onProgress?: (progress: RunProgress) => void;
+}
+
+export type RunProgress =
+  | { readonly phase: 'planning' }
+  | { readonly phase: 'applying'; readonly planned: Readonly<Record<string, number>> }
+  | { readonly phase: 'batch'; readonly written: BatchWritten };
+
+/**
+ * Carries a run from where it stands to its end: decide, plan, judge, apply, finish. Answers undefined when
+ * the run went to another worker, or was given up for one because this process is shutting down.
+ */
+export async function executeRun(
+  platform: Platform,
+  job: LoadedJob,
+  policy: Policy,
+  run: Run,
+  status: Extract<RunStatus, 'planning' | 'applying'>,
+  options: RunOptions,
+): Promise<RunReport | undefined> {
+  const log = platform.log.child({ runId: run.id, job: run.job, region: run.region });
+  await faultPoint('run.elected');
+  let admittedEpoch: number | undefined;
+  const keeper = keepLease(platform.region, run, policy.leaseMs, options.signal, async () =>
+    admittedEpoch === undefined ? undefined : gateStop(platform, run, admittedEpoch),
+  );
+  try {
+    const outcome = await outcomeOf(platform, job, policy, run, status, keeper.signal, options, (epoch) => {
+      admittedEpoch = epoch;
+    });
+    if (outcome === 'not-ours') {
+      log.warn({ code: 'lease-lost' }, 'another worker has this run');
+      return undefined;
+    }
+    if (outcome === 'given-up') {
+      await releaseLease(platform.region, run);
+      log.info({ code: 'shutdown' }, 'gave the run up for another worker');
+      return undefined;
+    }
+    await faultPoint('run.before-finish');
+    const finished = await finishRun(platform.region, run, outcome);
+    if (!finished) return undefined;
+    await faultPoint('run.finished');
+    report(platform, job, run, finished);
+    log.info(
+      {
+        code: finished.code,
+        status: finished.status,
+        planned: finished.planned,
+        applied: finished.applied,
+        conflicts: finished.conflicts,
+      },
+      finished.reason,
+    );
+    return { run, ...finished };
+  } finally {
+    keeper.end();
+  }
+}
+
+type End = Outcome | 'not-ours' | 'given-up';
+
+async function outcomeOf(
+  platform: Platform,
+  job: LoadedJob,
+  policy: Policy,
+  run: Run,
+  status: 'planning' | 'applying',
+  signal: AbortSignal,
+  options: RunOptions,
+  onAdmitted: (epoch: number) => void,
+): Promise<End> {
+  let written = status === 'applying';
+  try {
+    if (status === 'planning') {
+      const leave = await seekLeave(platform, job, policy, run);
+      if ('status' in leave) return leave;
+      if (leave.epoch !== null) onAdmitted(leave.epoch);
+      options.onProgress?.({ phase: 'planning' });
+      const planned = await planRun(platform, job, policy, run, leave, signal);
+      await faultPoint('plan.committed');
+      phase(platform, run, 'plan', planned.planMs);
+      phase(platform, run, 'judge', planned.judgeMs);
+      if (planned.exceeded.length > 0) {
+        return {
+          status: 'refused',
+          code: 'cap-exceeded',
+          reason: planned.exceeded.map((each) => each.reason).join('; '),
+        };
+      }
+      if (run.dryRun) return { status: 'planned', code: 'dry-run', reason: 'a dry run: nothing was written' };
+      if (Object.keys(planned.counts).length === 0) {
+        return { status: 'succeeded', code: 'nothing-to-do', reason: 'there was nothing to change' };
+      }
+      written = true;
+      options.onProgress?.({ phase: 'applying', planned: planned.counts });
+    }
+    const startedAt = performance.now();
+    const applied = await applyRun(platform.region, policy, run, signal, (batch) =>
+      options.onProgress?.({ phase: 'batch', written: batch }),
+    );
+    phase(platform, run, 'apply', performance.now() - startedAt);
+    if (applied.complete)
+      return {
+        status: 'succeeded',
+        code: 'applied',
+        reason: 'every change was applied or is recorded as a conflict',
+      };
+    if (applied.code === 'lease-lost') return 'not-ours';
+    if (applied.code === 'aborted') return endOf(stopCause(signal), 'stopped');
+    return { status: 'stopped', code: applied.code, reason: applied.reason };
+  } catch (error) {
+    if (error instanceof Aborted || signal.aborted)
+      return endOf(stopCause(signal), written ? 'stopped' : 'held');
+    return failure(error);
+  }
+}
+
+/** Asks the flag and the gate; a run that is not admitted ends here, with the reason. */
+async function seekLeave(
+  platform: Platform,
+  job: LoadedJob,
+  policy: Policy,
+  run: Run,
+): Promise<PlanLeave | Outcome> {
+  const answer = platform.flags.look(flagName(run.job, run.region));
+  const { gate } = await reconcileGate(platform.region, run.job, run.region, answer, policy.permitMs);
+  const admission = decideAdmission(gate, answer, job.version);
+  if (admission.admitted && answer.open) {
+    const units = platform.flags.admit(
+      answer.definition,
+      job.version,
+      await unitsOf(platform, job, run.region),
+    );
+    return { units, epoch: admission.epoch, flagRevision: admission.flagRevision };
+  }
+  if (run.dryRun) {
+    // Nothing is written behind a closed gate, but a person may see what would be: for every unit.
+    return { units: everyUnit(await unitsOf(platform, job, run.region)), epoch: null, flagRevision: null };
+  }
+  return admission.admitted
+    ? { status: 'held', code: 'flag-held', reason: 'the flag gives no version' }
+    : { status: 'held', code: admission.code, reason: admission.reason };
+}
+
+async function unitsOf(platform: Platform, job: LoadedJob, region: string): Promise<string[]> {
+  const { table, key, region: column } = job.definition.unit;
+  const units: string[] = [];
+  const rows = platform.planner.rows(`select ${key}::text as unit from ${table} where ${column} = $1`, [
+    region,
+  ]);
+  for await (const row of rows) units.push(String(row['unit']));
+  return units;
+}
+
+function everyUnit(units: readonly string[]): AdmittedUnits {
+  return new Set(units);
+}
+
+/** Whether the gate has closed on a run since it was admitted. */
+async function gateStop(platform: Platform, run: Run, epoch: number): Promise<StopCause | undefined> {
+  const gate = await readGate(platform.region, run.job, run.region);
+  if (gate.state !== 'open') return { why: 'gate', code: `gate-${gate.state}`, reason: gate.reason };
+  if (gate.epoch !== epoch) {
+    return {
+      why: 'gate',
+      code: 'gate-narrowed',
+      reason: 'the flag took back what this run was admitted under',
+    };
+  }
+  return undefined;
+}
+
+function endOf(cause: StopCause, status: 'held' | 'stopped'): End {
+  switch (cause.why) {
+    case 'lease-lost':
+      return 'not-ours';
+    case 'shutdown':
+      return 'given-up';
+    case 'gate':
+      return { status, code: cause.code, reason: cause.reason };
+  }
+}
+
+function failure(error: unknown): End {
+  if (error instanceof PortcullisError) {
+    if (error.code === 'LEASE_LOST') return 'not-ours';
+    if (error.code === 'PLAN_INVALID' || error.code === 'PLAN_WROTE') {
+      return { status: 'refused', code: error.code, reason: error.message };
+    }
+    return { status: 'failed', code: error.code, reason: error.message };
+  }
+  return { status: 'failed', code: 'error', reason: messageOf(error) };
+}
+
+function phase(platform: Platform, run: Run, name: 'plan' | 'judge' | 'apply', durationMs: number): void {
+  platform.metrics.phaseFinished({ job: run.job, region: run.region, phase: name, durationMs });
+}
+
+function report(platform: Platform, job: LoadedJob, run: Run, finished: Finished): void {
+  const { region, version } = run;
+  const { status, code: reasonCode, durationMs } = finished;
+  const labels = { job: run.job, region, version };
+  platform.metrics.runFinished({ ...labels, status, reasonCode, durationMs });
+  for (const kind of job.kinds.keys()) {
+    const stages = {
+      planned: finished.planned,
+      applied: finished.applied,
+      conflicted: finished.conflictsByKind,
+    };
+    for (const [stage, counts] of Object.entries(stages)) {
+      platform.metrics.changes({
+        ...labels,
+        kind,
+        stage: stage as keyof typeof stages,
+        count: counts[kind] ?? 0,
+      });
+    }
+  }
+}

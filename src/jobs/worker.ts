@@ -1,0 +1,212 @@
+import { messageOf } from '../base/errors.js';
+import { flagName } from '../flags/definition.js';
+import type { Policy } from '../flags/policy.js';
+import { reconcileGate } from '../gate/permit.js';
+import { elect, electMissed, lastSlotDone, type Run } from '../scheduler/election.js';
+import { takeOver } from '../scheduler/lease.js';
+import { newestSlot, scheduleTicks } from '../scheduler/slots.js';
+import type { Platform } from './platform.js';
+import type { LoadedJob } from './registry.js';
+import { executeRun, type RunProgress, type RunReport } from './run-loop.js';
+
+export interface ServedJob {
+  readonly job: LoadedJob;
+  readonly policy: Policy;
+  /** The regions of the policy that this worker serves. */
+  readonly regions: readonly string[];
+}
+
+export interface WorkerOptions {
+  /** Runs at a time in this process; the others wait their turn. */
+  readonly concurrentRuns?: number;
+  /** How often to look for runs to take over and for missed slots. */
+  readonly sweepMs?: number;
+  readonly onRun?: (report: RunReport) => void;
+  readonly onProgress?: (run: Run, progress: RunProgress) => void;
+}
+
+/** A worker: runs jobs in its regions as their slots come due, and keeps the regions' permits renewed. */
+export interface Worker {
+  /** Runs a job at once in each of its regions, as if a slot had come due now. Answers when they are over. */
+  runNow(job: string): Promise<void>;
+  /** Flags may have changed: carries their news to the gates at once. */
+  flagsChanged(): void;
+  /** Takes no new work, gives up what is running for another worker, and answers when all is quiet. */
+  stop(): Promise<void>;
+}
+
+const RENEWALS_PER_PERMIT = 3;
+
+/**
+ * Starts a worker for some jobs and regions. Before anything else it carries the flags' news to the gates,
+ * so that a gate which should be closed is closed before the first run is considered.
+ */
+export async function startWorker(
+  platform: Platform,
+  served: readonly ServedJob[],
+  options: WorkerOptions = {},
+): Promise<Worker> {
+  const shutdown = new AbortController();
+  const running = new Set<Promise<unknown>>();
+  const turns = new Turns(options.concurrentRuns ?? 4);
+
+  const track = <T>(work: Promise<T>): Promise<T> => {
+    running.add(work);
+    const forget = (): void => void running.delete(work);
+    work.then(forget, forget);
+    return work;
+  };
+  /** Work that nobody waits for: its failure is logged, and the next beat tries again. */
+  const background = (what: string, work: () => Promise<unknown>): void => {
+    if (shutdown.signal.aborted) return;
+    void track(
+      work().catch((error: unknown) => {
+        platform.log.error({ code: 'worker-error', err: error }, `${what}: ${messageOf(error)}`);
+      }),
+    );
+  };
+
+  const execute = async (one: ServedJob, run: Run, status: 'planning' | 'applying'): Promise<void> => {
+    const report = await executeRun(platform, one.job, one.policy, run, status, {
+      signal: shutdown.signal,
+      onProgress: (progress) => options.onProgress?.(run, progress),
+    });
+    if (report) options.onRun?.(report);
+  };
+
+  const claim = (one: ServedJob, region: string) => ({
+    job: one.policy.job,
+    version: one.job.version,
+    region,
+    worker: platform.worker,
+    leaseMs: one.policy.leaseMs,
+  });
+
+  // A run is elected, or taken over, only once it has its turn: its lease must not end while it waits.
+  const runSlot = (one: ServedJob, region: string, slot?: Date): Promise<void> =>
+    turns.take(async () => {
+      const trigger = slot === undefined ? 'manual' : 'schedule';
+      const election = await elect(platform.region, {
+        ...claim(one, region),
+        trigger,
+        ...(slot && { slot }),
+      });
+      if (election.elected) await execute(one, election.run, 'planning');
+    });
+
+  const reconcile = async (one: ServedJob, region: string): Promise<void> => {
+    const { job, permitMs } = one.policy;
+    const answer = platform.flags.look(flagName(job, region));
+    const { gate } = await reconcileGate(platform.region, job, region, answer, permitMs);
+    platform.metrics.gateState({ job, region, state: gate.state });
+    const seconds = Math.max(0, (gate.permitUntil.getTime() - Date.now()) / 1000);
+    platform.metrics.permitSeconds({ job, region, seconds: Number.isFinite(seconds) ? seconds : 0 });
+  };
+
+  const missedSlot = async (one: ServedJob, region: string): Promise<Date | undefined> => {
+    if (one.policy.missedSlots === 'skip') return undefined;
+    if (!platform.flags.look(flagName(one.policy.job, region)).open) return undefined;
+    const done = await lastSlotDone(platform.region, one.policy.job, one.job.version, region);
+    // A version that has never run here has missed nothing.
+    return done && newestSlot(one.policy.schedule, done, new Date());
+  };
+
+  const catchUp = (one: ServedJob, region: string, slot: Date): Promise<void> =>
+    turns.take(async () => {
+      const run = await electMissed(platform.region, { ...claim(one, region), slot, trigger: 'catch-up' });
+      if (run) await execute(one, run, 'planning');
+    });
+
+  /** Takes runs over for as long as there are any and this process has a turn to spare. */
+  const takeOverAll = async (one: ServedJob): Promise<void> => {
+    const taken = await takeOver(platform.region, {
+      jobs: [one.policy.job],
+      regions: one.regions,
+      versions: [one.job.version],
+      worker: platform.worker,
+      leaseMs: one.policy.leaseMs,
+    });
+    if (!taken) return;
+    const { run, status, fromWorker } = taken;
+    platform.metrics.leaseTakenOver({ job: run.job, region: run.region });
+    platform.log.warn(
+      { code: 'taken-over', runId: run.id, attempt: run.attempt, fromWorker },
+      `took run over while it was ${status}`,
+    );
+    await execute(one, run, status);
+    await takeOverAll(one);
+  };
+
+  let sweeping = false;
+  const sweep = async (): Promise<void> => {
+    if (sweeping) return;
+    sweeping = true;
+    try {
+      for (const one of served) {
+        if (turns.spare) background('takeover', () => turns.take(() => takeOverAll(one)));
+        for (const region of one.regions) {
+          const slot = turns.spare ? await missedSlot(one, region) : undefined;
+          if (slot) background('catch-up', () => catchUp(one, region, slot));
+        }
+      }
+    } finally {
+      sweeping = false;
+    }
+  };
+
+  const pairs = served.flatMap((one) => one.regions.map((region) => ({ one, region })));
+  const reconcileAll = (): Promise<unknown> =>
+    Promise.all(pairs.map(({ one, region }) => reconcile(one, region)));
+
+  await reconcileAll();
+  const timers = [
+    setInterval(() => background('sweep', sweep), options.sweepMs ?? 2_000),
+    ...served.map(({ policy }) =>
+      setInterval(() => background('permits', reconcileAll), policy.permitMs / RENEWALS_PER_PERMIT),
+    ),
+  ];
+  const stopTicks = served.flatMap((one) =>
+    one.regions.map((region) =>
+      scheduleTicks(one.policy.schedule, flagName(one.policy.job, region), (slot) =>
+        background('slot', () => runSlot(one, region, slot)),
+      ),
+    ),
+  );
+
+  return {
+    runNow: async (job) => {
+      const now = pairs.filter(({ one }) => one.policy.job === job);
+      await Promise.all(now.map(({ one, region }) => track(runSlot(one, region))));
+    },
+    flagsChanged: () => background('permits', reconcileAll),
+    stop: async () => {
+      shutdown.abort();
+      for (const timer of timers) clearInterval(timer);
+      await Promise.all(stopTicks.map((stopTick) => stopTick()));
+      await Promise.allSettled(running);
+    },
+  };
+}
+
+/** Lets so many at a time go ahead; the others wait in the order they came. */
+class Turns {
+  private readonly waiting: (() => void)[] = [];
+
+  constructor(private free: number) {}
+
+  get spare(): boolean {
+    return this.free > 0;
+  }
+
+  async take<T>(work: () => Promise<T>): Promise<T> {
+    if (this.free === 0) await new Promise<void>((go) => this.waiting.push(go));
+    else this.free -= 1;
+    try {
+      return await work();
+    } finally {
+      const next = this.waiting.shift();
+      if (next) next();
+      else this.free += 1;
+    }
+  }
+}

@@ -1,0 +1,91 @@
+import type pg from 'pg';
+import { z } from 'zod';
+import { keyOfCursor, pageOf, type Page, type PageRequest } from '../store/page.js';
+import type { Image } from './change.js';
+
+/**
+ * What became of a change: `planned` while its run goes on, and for good in a dry run; `not-applied` where
+ * the run ended without getting to it.
+ */
+export const CHANGE_STATES = ['planned', 'applied', 'conflict', 'not-applied'] as const;
+export type ChangeState = (typeof CHANGE_STATES)[number];
+
+/** One journaled change as people and programs read it. */
+export interface ChangeView {
+  readonly lane: number;
+  /** The order within the lane. Lanes go side by side and have no order among them. */
+  readonly seq: number;
+  readonly resource: string;
+  readonly key: string;
+  readonly kind: string;
+  readonly unit: string;
+  /** Null where the change inserts the row. */
+  readonly before: Image | null;
+  /** Null where the change deletes the row. */
+  readonly after: Image | null;
+  readonly evidence: Readonly<Record<string, unknown>>;
+  readonly state: ChangeState;
+  readonly appliedAt: string | null;
+  /** For a conflict, the row as it was found; null where there was none, and for every other state. */
+  readonly found: Image | null;
+}
+
+export interface ChangeFilter {
+  readonly kind?: string | undefined;
+  readonly state?: ChangeState | undefined;
+}
+
+interface ChangeRow extends Omit<ChangeView, 'appliedAt'> {
+  readonly applied_at: Date | null;
+}
+
+const ChangeKey = z.tuple([z.int().min(0).max(32_767), z.int().min(0).max(2_147_483_647)]);
+
+/**
+ * A run's changes, lane by lane in the order of application. A run that is not there has none. Throws
+ * REQUEST_INVALID for a cursor that is not of this list.
+ */
+export async function listChanges(
+  pool: pg.Pool,
+  run: string,
+  filter: ChangeFilter,
+  page: PageRequest,
+): Promise<Page<ChangeView>> {
+  const [lane, seq] = keyOfCursor(page.cursor, ChangeKey) ?? [-1, 0];
+  const { rows } = await pool.query<ChangeRow>(
+    `select c.lane, c.seq, c.resource, c.key, c.kind, c.unit, c.before, c.after, c.evidence,
+            became.state, batch.applied_at, conflict.found
+     from portcullis_region.change c
+     join portcullis_region.run on run.id = c.run
+     left join portcullis_region.lane on lane.run = c.run and lane.lane = c.lane
+     left join portcullis_region.conflict
+       on conflict.run = c.run and conflict.lane = c.lane and conflict.seq = c.seq
+     cross join lateral (
+       select case
+         when conflict.run is not null then 'conflict'
+         when lane.applied_seq >= c.seq then 'applied'
+         when run.status in ('planning', 'applying', 'planned') then 'planned'
+         else 'not-applied'
+       end as state
+     ) became
+     left join lateral (
+       -- The batch that the change fell into is the first that reaches it.
+       select applied_at from portcullis_region.batch b
+       where b.run = c.run and b.lane = c.lane and b.to_seq >= c.seq
+       order by b.to_seq
+       limit 1
+     ) batch on became.state = 'applied'
+     where c.run = $1
+       and (c.lane, c.seq) > ($2::smallint, $3::integer)
+       and ($4::text is null or c.kind = $4)
+       and ($5::text is null or became.state = $5)
+     order by c.lane, c.seq
+     limit $6`,
+    [run, lane, seq, filter.kind, filter.state, page.limit + 1],
+  );
+  return pageOf(rows, page.limit, changeView, (row) => [row.lane, row.seq]);
+}
+
+function changeView({ applied_at, ...row }: ChangeRow): ChangeView {
+  return { ...row, appliedAt: applied_at?.toISOString() ?? null };
+}

@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import type pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { laneOf } from '../base/bucketing.js';
+import { operationOf, type Change } from './change.js';
+
+/** How much text is gathered before it is handed to the socket. */
+const CHUNK_CHARACTERS = 64 * 1024;
+
+/** What was written, for the run's row and its lanes. */
+export interface PlanWritten {
+  /** Number of changes by kind. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** Which operations there are on which resources, as `account:update`. */
+  readonly operations: ReadonlySet<string>;
+  /** The last sequence number of each lane that has changes. */
+  readonly lanes: readonly { readonly lane: number; readonly lastSeq: number }[];
+}
+
+/**
+ * Streams a run's changes into the journal by COPY, in the caller's transaction. Memory stays flat however
+ * many there are: the next change is asked for when the database has taken the last ones. All changes of a
+ * unit go to one lane, in the order they were proposed.
+ */
+export async function writePlan(
+  client: pg.PoolClient,
+  run: string,
+  laneCount: number,
+  changes: AsyncIterable<Change>,
+): Promise<PlanWritten> {
+  const counts: Record<string, number> = {};
+  const operations = new Set<string>();
+  const lastSeq = new Array<number>(laneCount).fill(0);
+  const copy = client.query(
+    copyFrom(`copy portcullis_region.change
+      (run, lane, seq, resource, key, kind, unit, before, after, evidence) from stdin`),
+  );
+  const failed = once(copy, 'error').then(([error]) => Promise.reject(error as Error));
+  // Listened to below; without this a failure between two waits would count as unhandled.
+  failed.catch(() => undefined);
+  try {
+    let chunk = '';
+    for await (const change of changes) {
+      const lane = laneOf(change.unit, laneCount);
+      const seq = (lastSeq[lane] ?? 0) + 1;
+      lastSeq[lane] = seq;
+      counts[change.kind] = (counts[change.kind] ?? 0) + 1;
+      operations.add(`${change.resource}:${operationOf(change)}`);
+      chunk += copyLine(run, lane, seq, change);
+      if (chunk.length >= CHUNK_CHARACTERS) {
+        if (!copy.write(chunk)) await Promise.race([once(copy, 'drain'), failed]);
+        chunk = '';
+      }
+    }
+    const finished = once(copy, 'finish');
+    copy.end(chunk);
+    await Promise.race([finished, failed]);
+  } catch (error) {
+    // Ends the COPY as failed, so that the connection is usable for the rollback.
+    if (!copy.destroyed) {
+      copy.destroy(error instanceof Error ? error : undefined);
+      await once(copy, 'close');
+    }
+    throw error;
+  }
+  return {
+    counts,
+    operations,
+    lanes: lastSeq.flatMap((seq, lane) => (seq === 0 ? [] : [{ lane, lastSeq: seq }])),
+  };
+}
+
+function copyLine(run: string, lane: number, seq: number, change: Change): string {
+  return (
+    `${run}\t${lane}\t${seq}\t${escapeText(change.resource)}\t${escapeText(change.key)}` +
+    `\t${escapeText(change.kind)}\t${escapeText(change.unit)}` +
+    `\t${escapeJson(change.before)}\t${escapeJson(change.after)}\t${escapeJson(change.evidence)}\n`
+  );
+}
+
+const SPECIAL = /[\\\t\n\r]/;
+
+function escapeText(text: string): string {
+  if (!SPECIAL.test(text)) return text;
+  return text
+    .replaceAll('\\', '\\\\')
+    .replaceAll('\t', '\\t')
+    .replaceAll('\n', '\\n')
+    .replaceAll('\r', '\\r');
+}
+
+/** JSON has no raw tabs or newlines; only its backslashes need another. */
+function escapeJson(value: unknown): string {
+  if (value === null) return '\\N';
+  const json = JSON.stringify(value);
+  return json.includes('\\') ? json.replaceAll('\\', '\\\\') : json;
+}

@@ -1,0 +1,61 @@
+import type pg from 'pg';
+import { before, type FinalStatus } from './run-states.js';
+import type { Run } from './election.js';
+
+export type Counts = Readonly<Record<string, number>>;
+
+export interface Outcome {
+  readonly status: FinalStatus;
+  readonly code: string;
+  readonly reason: string;
+}
+
+export interface Finished extends Outcome {
+  readonly planned: Counts;
+  readonly applied: Counts;
+  readonly conflicts: number;
+  readonly conflictsByKind: Counts;
+  readonly durationMs: number;
+}
+
+/**
+ * Ends a run, counting what was applied from the journal itself. Answers undefined when the run is another
+ * worker's by now, or already over: then nothing is changed.
+ */
+export async function finishRun(pool: pg.Pool, run: Run, outcome: Outcome): Promise<Finished | undefined> {
+  const { rows } = await pool.query<Finished>(
+    `with conflicted as (
+       select c.kind, count(*) as n
+       from portcullis_region.conflict x
+       join portcullis_region.change c using (run, lane, seq)
+       where x.run = $1
+       group by c.kind
+     ), unapplied as (
+       select c.kind, count(*) as n
+       from portcullis_region.lane l
+       join portcullis_region.change c on c.run = l.run and c.lane = l.lane and c.seq > l.applied_seq
+       where l.run = $1
+       group by c.kind
+       union all
+       select * from conflicted
+     ), applied as (
+       select coalesce(jsonb_object_agg(p.kind, p.n), '{}') as counts
+       from (
+         select p.key as kind, p.value::bigint - coalesce((select sum(u.n) from unapplied u where u.kind = p.key), 0) as n
+         from portcullis_region.run r, jsonb_each_text(r.planned) p
+         where r.id = $1
+       ) p
+     )
+     update portcullis_region.run r
+     set status = $3, reason_code = $4, reason = $5, finished_at = clock_timestamp(),
+         applied = case when r.lanes = 0 then '{}' else applied.counts end,
+         conflicts = (select coalesce(sum(n), 0) from conflicted)
+     from applied
+     where r.id = $1 and r.attempt = $2 and r.status = any($6)
+     returning status, reason_code as code, reason, planned, r.applied, conflicts,
+       (select coalesce(jsonb_object_agg(kind, n), '{}') from conflicted) as "conflictsByKind",
+       (extract(epoch from finished_at - created_at) * 1000)::float8 as "durationMs"`,
+    [run.id, run.attempt, outcome.status, outcome.code, outcome.reason, before(outcome.status)],
+  );
+  return rows[0];
+}

@@ -1,0 +1,43 @@
+import cron from 'node-cron';
+
+/**
+ * The newest slot of a UTC cron schedule in (`after`, `until`], or undefined where none was due.
+ *
+ * node-cron tells the next runs but not the last ones, so this walks back, by minutes (or by seconds for
+ * schedules of six fields), at most {@link LOOK_BACK_STEPS} steps: a slot missed before that is forgotten.
+ */
+export function newestSlot(schedule: string, after: Date, until: Date): Date | undefined {
+  const stepMs = schedule.trim().split(/\s+/).length === 6 ? 1_000 : 60_000;
+  const task = cron.createTask(schedule, () => undefined, { timezone: 'UTC' });
+  let at = Math.floor(until.getTime() / stepMs) * stepMs;
+  for (let step = 0; step < LOOK_BACK_STEPS && at > after.getTime(); step += 1, at -= stepMs) {
+    const slot = new Date(at);
+    if (task.match(slot)) return slot;
+  }
+  return undefined;
+}
+
+/** Two days of minutes. */
+const LOOK_BACK_STEPS = 2_880;
+
+/** Calls `tick` with each slot of a UTC cron schedule as it comes due. Answers the way to stop. */
+export function scheduleTicks(
+  schedule: string,
+  name: string,
+  tick: (slot: Date) => void,
+): () => Promise<void> {
+  // A tick that comes late is still its slot's; election makes sure that the slot runs once.
+  const task = cron.schedule(schedule, ({ date }) => tick(date), {
+    timezone: 'UTC',
+    name,
+    suppressMissedWarning: true,
+  });
+  return async () => {
+    await task.destroy();
+  };
+}
+
+/** When the schedule's next slot is due; undefined for one that never comes, such as 30 February. */
+export function nextSlot(schedule: string): Date | undefined {
+  return cron.createTask(schedule, () => undefined, { timezone: 'UTC' }).getNextRuns(1)[0];
+}
