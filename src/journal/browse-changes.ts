@@ -28,6 +28,8 @@ export interface ChangeView {
   readonly appliedAt: string | null;
   /** For a conflict, the row as it was found; null where there was none, and for every other state. */
   readonly found: Image | null;
+  /** For a conflict, what a constraint said where one refused the change. */
+  readonly refusal: string | null;
 }
 
 export interface ChangeFilter {
@@ -54,7 +56,7 @@ export async function listChanges(
   const [lane, seq] = keyOfCursor(page.cursor, ChangeKey) ?? [-1, 0];
   const { rows } = await pool.query<ChangeRow>(
     `select c.lane, c.seq, c.resource, c.key, c.kind, c.unit, c.before, c.after, c.evidence,
-            became.state, batch.applied_at, conflict.found
+            became.state, batch.applied_at, conflict.found, conflict.refusal
      from portcullis_region.change c
      join portcullis_region.run on run.id = c.run
      left join portcullis_region.lane on lane.run = c.run and lane.lane = c.lane

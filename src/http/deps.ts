@@ -1,0 +1,60 @@
+import type pg from 'pg';
+import type { Log } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
+
+export interface JobInfo {
+  readonly name: string;
+  readonly version: string;
+  /** Cron in UTC; null where no policy schedules the job. */
+  readonly schedule: string | null;
+  readonly regions: readonly string[];
+  readonly kinds: readonly string[];
+}
+
+/** A flag's state, as its source of truth has it. */
+export interface FlagInfo {
+  readonly name: string;
+  readonly job: string;
+  readonly region: string;
+  readonly enabled: boolean;
+  readonly variants: readonly { readonly version: string; readonly permille: number }[];
+  readonly revision: number;
+  readonly reason: string;
+  readonly changedBy: string;
+  readonly changedAt: string;
+}
+
+export interface FlagSetting {
+  readonly job: string;
+  readonly region: string;
+  readonly enabled?: boolean;
+  readonly variants?: readonly { readonly version: string; readonly permille: number }[];
+  readonly reason: string;
+  readonly changedBy: string;
+  readonly ifRevision?: number;
+}
+
+/** What the API needs of flags. */
+export interface FlagDesk {
+  list(): Promise<readonly FlagInfo[]>;
+  /** Throws FLAG_UNKNOWN, FLAG_CHANGE_INVALID or FLAG_REVISION_STALE. */
+  set(setting: FlagSetting): Promise<FlagInfo>;
+  /** What this process would answer a gate about the flag now. */
+  look(
+    name: string,
+  ): { readonly open: true } | { readonly open: false; readonly code: string; readonly reason: string };
+}
+
+export interface HttpDeps {
+  readonly pools: {
+    /** May read and touch API tokens: the owner's login. */
+    readonly control: pg.Pool;
+    readonly region: pg.Pool;
+  };
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly flags: FlagDesk;
+  readonly jobs: () => readonly JobInfo[];
+  /** Why this process is not ready; empty when it is. See `createReadiness`. */
+  readonly readiness: () => Promise<readonly string[]>;
+}

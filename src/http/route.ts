@@ -1,0 +1,126 @@
+import { z } from 'zod';
+import { PortcullisError, type ErrorCode } from '../base/errors.js';
+import type { TokenHolder } from '../store/api-tokens.js';
+
+/** A request as it came, before anything is known of its shape. */
+export interface RawCall {
+  readonly params: unknown;
+  readonly query: unknown;
+  readonly body: unknown;
+  /** Whose token came with it; undefined only where none is needed. */
+  readonly caller: TokenHolder | undefined;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: unknown;
+}
+
+/**
+ * One line of the table of routes. The router and the OpenAPI document are both made from it, so what is
+ * documented is what is served.
+ */
+export interface Route {
+  readonly method: 'get' | 'post';
+  /** In Express' form: `/api/v1/runs/:id`. */
+  readonly path: string;
+  readonly operationId: string;
+  readonly summary: string;
+  readonly params: z.ZodObject;
+  readonly query: z.ZodObject;
+  readonly body: z.ZodType | undefined;
+  readonly reply: {
+    readonly schema: z.ZodType;
+    readonly contentType: string;
+    readonly statuses: readonly number[];
+  };
+  /** The errors of its own, beside those that any request can meet. */
+  readonly errors: readonly ErrorCode[];
+  /** Checks the call against the schemas, then answers it. Throws REQUEST_INVALID, or what the handler throws. */
+  answer(call: RawCall): Promise<Reply>;
+}
+
+interface RouteSpec<
+  Params extends z.ZodObject,
+  Query extends z.ZodObject,
+  Body extends z.ZodType,
+  Result extends z.ZodType,
+> {
+  readonly method: Route['method'];
+  readonly path: string;
+  readonly operationId: string;
+  readonly summary: string;
+  readonly params?: Params;
+  readonly query?: Query;
+  readonly body?: Body;
+  readonly result: Result;
+  readonly contentType?: string;
+  /** The statuses that `statusOf` may choose from. Absent: 200. */
+  readonly statuses?: readonly number[];
+  readonly statusOf?: (result: z.output<Result>) => number;
+  readonly errors?: readonly ErrorCode[];
+  handle(call: {
+    readonly params: z.output<Params>;
+    readonly query: z.output<Query>;
+    readonly body: z.output<Body>;
+    readonly caller: TokenHolder | undefined;
+  }): Promise<z.output<Result>> | z.output<Result>;
+}
+
+const NOTHING = z.strictObject({});
+
+/** A route whose handler is typed by its schemas. */
+export function route<
+  Params extends z.ZodObject,
+  Query extends z.ZodObject,
+  Body extends z.ZodType,
+  Result extends z.ZodType,
+>(spec: RouteSpec<Params, Query, Body, Result>): Route {
+  const contentType = spec.contentType ?? 'application/json';
+  return {
+    method: spec.method,
+    path: spec.path,
+    operationId: spec.operationId,
+    summary: spec.summary,
+    params: spec.params ?? NOTHING,
+    query: spec.query ?? NOTHING,
+    body: spec.body,
+    reply: { schema: spec.result, contentType, statuses: spec.statuses ?? [200] },
+    errors: spec.errors ?? [],
+    async answer(call) {
+      const body = await spec.handle({
+        params: check('path', spec.params ?? NOTHING, call.params) as z.output<Params>,
+        query: check('query', spec.query ?? NOTHING, call.query) as z.output<Query>,
+        body: (spec.body && check('body', spec.body, call.body)) as z.output<Body>,
+        caller: call.caller,
+      });
+      return { status: spec.statusOf?.(body) ?? 200, contentType, body };
+    },
+  };
+}
+
+/** Whether calls to a path need a token: all of the API, whatever its table says. */
+export function needsToken(path: string): boolean {
+  return path.startsWith('/api/');
+}
+
+function check(part: 'path' | 'query' | 'body', schema: z.ZodType, given: unknown): unknown {
+  if (part === 'body' && given === undefined) {
+    throw new PortcullisError('REQUEST_INVALID', 'the request has no JSON body', {
+      mend: 'send a JSON object, with the header content-type: application/json',
+    });
+  }
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) => ({
+    in: part,
+    at: issue.path.join('.'),
+    message: issue.message,
+  }));
+  const text = faults.map(({ at, message }) => `${part}${at === '' ? '' : ` ${at}`}: ${message}`).join('; ');
+  throw new PortcullisError('REQUEST_INVALID', text, {
+    mend: 'see this call in /api/v1/openapi.json',
+    details: { faults },
+  });
+}

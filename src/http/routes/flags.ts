@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import { pageOfList } from '../../store/page.js';
+import type { FlagDesk, FlagInfo, HttpDeps } from '../deps.js';
+import { route, type Route } from '../route.js';
+import { Flag, FlagChange, FlagPage, jobQuery, namePath, pageQuery, regionQuery } from '../schemas.js';
+
+export function flagRoutes({ flags }: HttpDeps): Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/api/v1/flags',
+      operationId: 'listFlags',
+      summary: 'Flags by job and region, each with what this process would answer a gate now',
+      query: z.strictObject({ ...pageQuery, job: jobQuery, region: regionQuery }),
+      result: FlagPage,
+      handle: async ({ query: { job, region, ...page } }) => {
+        const all = await flags.list();
+        const wanted = all.filter(
+          (flag) => (job ?? flag.job) === flag.job && (region ?? flag.region) === flag.region,
+        );
+        const { items, next } = pageOfList(wanted, page, (flag) => [flag.job, flag.region]);
+        return { items: items.map((flag) => ({ ...flag, ...answerNow(flags, flag) })), next };
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/flags/:job/:region',
+      operationId: 'setFlag',
+      summary: 'Sets a flag; every process hears of it',
+      params: z.strictObject({ job: namePath, region: namePath }),
+      body: FlagChange,
+      result: Flag,
+      errors: ['FLAG_UNKNOWN', 'FLAG_CHANGE_INVALID', 'FLAG_REVISION_STALE'],
+      handle: ({ params: { job, region }, body: { enabled, variants, reason, ifRevision }, caller }) =>
+        flags.set({
+          job,
+          region,
+          ...(enabled !== undefined && { enabled }),
+          ...(variants !== undefined && { variants }),
+          ...(ifRevision !== undefined && { ifRevision }),
+          reason,
+          changedBy: `api:${caller?.name ?? 'nobody'}`,
+        }),
+    }),
+  ];
+}
+
+function answerNow(flags: FlagDesk, { name }: FlagInfo) {
+  const answer = flags.look(name);
+  return answer.open
+    ? { open: true, closedCode: null, closedReason: null }
+    : { open: false, closedCode: answer.code, closedReason: answer.reason };
+}

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { listGates } from '../../gate/browse-gates.js';
+import { pageOfList } from '../../store/page.js';
+import type { HttpDeps } from '../deps.js';
+import { route, type Route } from '../route.js';
+import { GatePage, JobPage, jobQuery, pageQuery, regionQuery } from '../schemas.js';
+
+export function jobAndGateRoutes({ jobs, pools }: HttpDeps): Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/api/v1/jobs',
+      operationId: 'listJobs',
+      summary: 'The jobs that this process knows, by name',
+      query: z.strictObject({ ...pageQuery, region: regionQuery }),
+      result: JobPage,
+      handle: ({ query: { region, ...page } }) =>
+        pageOfList(
+          jobs().filter((job) => region === undefined || job.regions.includes(region)),
+          page,
+          (job) => [job.name],
+        ),
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/gates',
+      operationId: 'listGates',
+      summary: 'Gates by job and region, with why each is as it is',
+      query: z.strictObject({ ...pageQuery, job: jobQuery, region: regionQuery }),
+      result: GatePage,
+      handle: ({ query }) => listGates(pools.region, query, query),
+    }),
+  ];
+}

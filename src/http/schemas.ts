@@ -1,0 +1,195 @@
+import { z } from 'zod';
+import { GATE_STATES } from '../gate/browse-gates.js';
+import { CHANGE_STATES } from '../journal/browse-changes.js';
+import { RUN_STATES, type RunStatus } from '../scheduler/run-states.js';
+import { Problem } from './problem.js';
+
+/** The schemas that have a name of their own in the OpenAPI document. */
+export const namedSchemas = z.registry<{ id: string }>();
+
+function named<Schema extends z.ZodType>(id: string, schema: Schema): Schema {
+  namedSchemas.add(schema, { id });
+  return schema;
+}
+
+/** PostgreSQL's text holds every character but this one. */
+const text = (schema: z.ZodString) =>
+  schema.refine((value) => !value.includes('\0'), { message: 'must not hold the character U+0000' });
+const word = text(z.string().min(1).max(200));
+const time = z.iso.datetime().describe('ISO 8601, UTC');
+const count = z.int().min(0);
+const durationMs = z.int().min(0).describe('milliseconds');
+const runStatuses = Object.keys(RUN_STATES) as [RunStatus, ...RunStatus[]];
+
+export const KindCounts = named(
+  'KindCounts',
+  z.record(z.string(), count).describe('counts by kind of change'),
+);
+
+const Image = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
+
+export const Variant = named(
+  'Variant',
+  z.strictObject({
+    version: z.string().describe('semver+digest'),
+    permille: z.int().min(1).max(1000).describe('share of the units, in thousandths'),
+    rule: z.string().optional().describe('a fingerprint of what decides besides the shares'),
+  }),
+);
+
+export const Job = named(
+  'Job',
+  z.strictObject({
+    name: z.string(),
+    version: z.string().describe('semver+digest of the code that this process has'),
+    schedule: z.string().nullable().describe('cron, in UTC; null where no policy schedules it'),
+    regions: z.array(z.string()).readonly(),
+    kinds: z.array(z.string()).readonly().describe('kinds of change that it may propose'),
+  }),
+);
+
+export const Gate = named(
+  'Gate',
+  z.strictObject({
+    job: z.string(),
+    region: z.string(),
+    state: z.enum(GATE_STATES),
+    permits: z.boolean().describe('whether a batch could pass now: open, with a permit that has not lapsed'),
+    permitUntil: time.nullable(),
+    permitRemainingMs: durationMs,
+    epoch: z.int(),
+    flagRevision: count,
+    variants: z.array(Variant).readonly(),
+    reasonCode: z.string(),
+    reason: z.string(),
+    changedAt: time,
+  }),
+);
+
+export const Flag = named(
+  'Flag',
+  z.strictObject({
+    name: z.string().describe('job.region'),
+    job: z.string(),
+    region: z.string(),
+    enabled: z.boolean(),
+    variants: z.array(Variant).readonly().describe('in order of their buckets, candidate first'),
+    revision: count,
+    reason: z.string(),
+    changedBy: z.string(),
+    changedAt: time,
+  }),
+);
+
+/** What this process would answer a gate now, which a stale source closes whatever the flag's state is. */
+export const FlagWithAnswer = named(
+  'FlagWithAnswer',
+  z.strictObject({
+    ...Flag.shape,
+    open: z.boolean().describe('whether this process would let any version act now'),
+    closedCode: z.string().nullable().describe('why not'),
+    closedReason: z.string().nullable(),
+  }),
+);
+
+export const FlagChange = named(
+  'FlagChange',
+  z
+    .strictObject({
+      enabled: z.boolean().optional(),
+      variants: z.array(z.strictObject({ version: word, permille: z.int().min(1).max(1000) })).optional(),
+      reason: text(z.string().trim().min(1).max(1000)).describe('for the record'),
+      ifRevision: z.int().min(0).optional().describe('refuse if the flag has changed since this revision'),
+    })
+    .refine((change) => change.enabled !== undefined || change.variants !== undefined, {
+      message: 'give enabled, variants or both',
+    }),
+);
+
+export const Run = named(
+  'Run',
+  z.strictObject({
+    runId: z.guid(),
+    job: z.string(),
+    version: z.string(),
+    region: z.string(),
+    slot: time,
+    trigger: z.enum(['schedule', 'catch-up', 'manual']),
+    dryRun: z.boolean(),
+    status: z.enum(runStatuses),
+    reasonCode: z.string(),
+    reason: z.string(),
+    planned: KindCounts,
+    applied: KindCounts,
+    conflicts: count,
+    attempt: z.int().min(1),
+    worker: z.string(),
+    admittedUnits: count.nullable(),
+    createdAt: time,
+    plannedAt: time.nullable(),
+    finishedAt: time.nullable(),
+    durationMs: durationMs.nullable(),
+  }),
+);
+
+export const Change = named(
+  'Change',
+  z.strictObject({
+    lane: count,
+    seq: count,
+    resource: z.string(),
+    key: z.string(),
+    kind: z.string(),
+    unit: z.string(),
+    before: Image.nullable().describe('null: the change inserts the row'),
+    after: Image.nullable().describe('null: the change deletes the row'),
+    evidence: z.record(z.string(), z.unknown()),
+    state: z.enum(CHANGE_STATES),
+    appliedAt: time.nullable(),
+    found: Image.nullable().describe('for a conflict, the row as it was found'),
+    refusal: z.string().nullable().describe('for a conflict with a constraint, what it said'),
+  }),
+);
+
+function pageSchema<Item extends z.ZodType>(id: string, item: Item) {
+  return named(
+    id,
+    z.strictObject({
+      items: z.array(item).readonly(),
+      next: z.string().nullable().describe('pass as cursor for the page behind; null on the last'),
+    }),
+  );
+}
+
+export const JobPage = pageSchema('JobPage', Job);
+export const GatePage = pageSchema('GatePage', Gate);
+export const FlagPage = pageSchema('FlagPage', FlagWithAnswer);
+export const RunPage = pageSchema('RunPage', Run);
+export const ChangePage = pageSchema('ChangePage', Change);
+
+export const Health = named('Health', z.strictObject({ status: z.literal('up') }));
+export const Readiness = named(
+  'Readiness',
+  z.strictObject({
+    status: z.enum(['ready', 'not-ready']),
+    reasons: z.array(z.string()).readonly().describe('why not; empty when ready'),
+  }),
+);
+
+named('Problem', Problem);
+
+/** The query of every list. */
+export const pageQuery = {
+  limit: z.coerce.number().int().min(1).max(200).default(50).describe('the most items'),
+  cursor: z.string().min(1).max(1000).optional().describe('`next` of the page before, unchanged'),
+};
+export const jobQuery = word.optional().describe('only of this job');
+export const regionQuery = word.optional().describe('only in this region');
+export const statusQuery = z.enum(runStatuses).optional().describe('only in this status');
+export const runIdPath = z
+  .string()
+  .min(1)
+  .max(64)
+  .describe("a run's id, or the first 4 or more digits of one");
+export const kindQuery = word.optional().describe('only of this kind');
+export const namePath = word;

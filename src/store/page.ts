@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import { PortcullisError } from '../base/errors.js';
+
+/** One page of a list that is walked by key: rows added meanwhile neither repeat nor hide any other. */
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  /** Asks for the page behind this one; null on the last. */
+  readonly next: string | null;
+}
+
+export interface PageRequest {
+  /** The most items, 1 to 200. */
+  readonly limit: number;
+  /** `next` of the page before; absent for the first. */
+  readonly cursor?: string | undefined;
+}
+
+/**
+ * Makes a page of `limit` out of the `limit + 1` rows that were asked for: the one too many tells whether
+ * there is more. `keyOf` is the key of a row, in the order of the list.
+ */
+export function pageOf<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  item: (row: Row) => Item,
+  keyOf: (row: Row) => readonly (string | number)[],
+): Page<Item> {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  const next = rows.length > limit && last !== undefined ? encode(keyOf(last)) : null;
+  return { items: shown.map(item), next };
+}
+
+/** A page of a list that is held in memory: those behind the cursor, in the order of their keys. */
+export function pageOfList<Item>(
+  items: readonly Item[],
+  page: PageRequest,
+  keyOf: (item: Item) => readonly string[],
+): Page<Item> {
+  const behind = keyOfCursor(page.cursor, z.array(z.string()));
+  const sorted = items
+    .filter((item) => behind === undefined || compareKeys(keyOf(item), behind) > 0)
+    .sort((a, b) => compareKeys(keyOf(a), keyOf(b)));
+  return pageOf(sorted, page.limit, (item) => item, keyOf);
+}
+
+function compareKeys(a: readonly string[], b: readonly string[]): number {
+  for (const [index, part] of a.entries()) {
+    const other = b[index] ?? '';
+    if (part !== other) return part < other ? -1 : 1;
+  }
+  return 0;
+}
+
+/** The key that a cursor carries, or undefined where there is none. Throws REQUEST_INVALID for any other text. */
+export function keyOfCursor<Key extends z.ZodType>(
+  cursor: string | undefined,
+  key: Key,
+): z.output<Key> | undefined {
+  if (cursor === undefined) return undefined;
+  const parsed = key.safeParse(decode(cursor));
+  if (parsed.success) return parsed.data;
+  throw new PortcullisError('REQUEST_INVALID', 'that cursor is not one that this list gave', {
+    mend: 'pass `next` of the page before, unchanged, or leave the cursor out to begin anew',
+  });
+}
+
+function encode(key: readonly (string | number)[]): string {
+  return Buffer.from(JSON.stringify(key)).toString('base64url');
+}
+
+function decode(cursor: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
