@@ -1,6 +1,6 @@
 import packet from 'dns-packet';
 import { decodeWhole } from '../jobs/lookup/dns-message.js';
-import { canonicalName } from '../jobs/lookup/domain-name.js';
+import { canonicalName } from '../jobs/lookup/dns-name.js';
 import { dataOf, type ZoneAnswer, type ZoneData } from './zone-answer.js';
 
 /** The zones a server is authoritative for. */

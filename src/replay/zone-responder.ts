@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, isIPv6, type Server, type Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { PortcullisError } from '../base/errors.js';
-import { canonicalName } from '../jobs/lookup/domain-name.js';
+import { canonicalName } from '../jobs/lookup/dns-name.js';
 import type { ZoneAnswer } from './zone-answer.js';
 import { deliver, type Transport } from './zone-delivery.js';
 import type { Authority } from './zone-reply.js';

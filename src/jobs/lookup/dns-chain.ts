@@ -1,7 +1,7 @@
 import type { Answer, SoaAnswer, StringAnswer, TxtAnswer as TxtRecord } from 'dns-packet';
 import type { DnsAbsence, TxtAnswer } from './dns.js';
 import type { Said } from './dns-message.js';
-import { canonicalName, isWithin } from './domain-name.js';
+import { canonicalName, isWithin } from './dns-name.js';
 
 /** The names passed on the way from the one asked to the one that it is an alias of. */
 export interface Chain {

@@ -4,7 +4,7 @@ import type { Dns, DnsAnswerClass, TxtAnswer } from './dns.js';
 import { chainFrom, endOf, readAlong } from './dns-chain.js';
 import { ask } from './dns-exchange.js';
 import type { Failed, Said } from './dns-message.js';
-import { isAskable } from './domain-name.js';
+import { isAskable } from './dns-name.js';
 import { formatServerAddress, parseServerAddress, type ServerAddress } from './server-address.js';
 import { Slots } from './slots.js';
 

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import packet from 'dns-packet';
 import type { DnsFailure } from './dns.js';
-import { canonicalName } from './domain-name.js';
+import { canonicalName } from './dns-name.js';
 
 /** The size that passes every common path in one piece (DNS flag day 2020). */
 const EDNS_PAYLOAD_BYTES = 1232;
