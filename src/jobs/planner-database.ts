@@ -11,7 +11,7 @@ const ROWS_AT_ONCE = 500;
 const EXACT = new Set<number>([pg.types.builtins.BOOL, pg.types.builtins.INT2, pg.types.builtins.INT4]);
 
 const types: pg.CustomTypesConfig = {
-  getTypeParser: (oid, format) =>
+  getTypeParser: (oid, format): unknown =>
     EXACT.has(oid) && format !== 'binary' ? pg.types.getTypeParser(oid, 'text') : (text: unknown) => text,
 };
 

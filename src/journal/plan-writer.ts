@@ -36,8 +36,9 @@ export async function writePlan(
       (run, lane, seq, resource, key, kind, unit, before, after, evidence) from stdin`),
   );
   const failed = once(copy, 'error').then(([error]) => Promise.reject(error as Error));
-  // Listened to below; without this a failure between two waits would count as unhandled.
+  // Listened to below; without these a failure between two waits, or a second one, would count as unhandled.
   failed.catch(() => undefined);
+  copy.on('error', () => undefined);
   try {
     let chunk = '';
     for await (const change of changes) {
@@ -59,7 +60,7 @@ export async function writePlan(
     // Ends the COPY as failed, so that the connection is usable for the rollback.
     if (!copy.destroyed) {
       copy.destroy(error instanceof Error ? error : undefined);
-      await once(copy, 'close');
+      await failed.catch(() => undefined);
     }
     throw error;
   }

@@ -2,10 +2,10 @@ import pg from 'pg';
 import { PortcullisError, messageOf } from '../base/errors.js';
 
 const types: pg.CustomTypesConfig = {
-  getTypeParser: (oid, format) => {
+  getTypeParser: (oid, format): unknown => {
     // Our bigints are counters and revisions, far below 2^53.
     if (oid === pg.types.builtins.INT8 && format !== 'binary') return Number;
-    return pg.types.getTypeParser(oid, format as 'text');
+    return pg.types.getTypeParser(oid, format);
   },
 };
 

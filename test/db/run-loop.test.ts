@@ -1,0 +1,331 @@
+import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Policy } from '../../src/flags/policy.js';
+import type { Change, JobDefinition } from '../../src/jobs/contract.js';
+import { executeRun, type RunReport } from '../../src/jobs/run-loop.js';
+import { elect } from '../../src/scheduler/election.js';
+import { claimEverything, seedAccounts } from '../support/accounts.js';
+import { testDatabase } from '../support/database.js';
+import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';
+
+const database = await testDatabase();
+const platform = testPlatform(database);
+const VERSION = '1.0.0+00000000';
+afterAll(() => platform.planner.close());
+
+/** Each test works in a region of its own. */
+let region = '';
+let regions = 0;
+beforeEach(async () => {
+  regions += 1;
+  region = `region-${regions}`;
+  await seedAccounts(database.owner, region, 10, 20);
+});
+
+interface Setting {
+  readonly policy?: Partial<Policy>;
+  readonly dryRun?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onBatch?: (batch: number) => Promise<void> | void;
+}
+
+async function run(definition: JobDefinition, setting: Setting = {}): Promise<RunReport | undefined> {
+  const job = await loadTestJob(platform, definition);
+  const policy = testPolicy(definition.name, [region], setting.policy);
+  const election = await elect(platform.region, {
+    job: definition.name,
+    version: job.version,
+    region,
+    trigger: 'manual',
+    dryRun: setting.dryRun ?? false,
+    worker: platform.worker,
+    leaseMs: policy.leaseMs,
+  });
+  if (!election.elected) throw new Error(election.why);
+  return executeRun(platform, job, policy, election.run, 'planning', {
+    signal: setting.signal ?? new AbortController().signal,
+  });
+}
+
+async function managed(): Promise<number> {
+  const { rows } = await database.owner.query<{ n: number }>(
+    `select count(*) as n from directory.account where home_region = $1 and state = 'MANAGED'`,
+    [region],
+  );
+  return rows[0]?.n ?? -1;
+}
+
+const all = { version: VERSION, permille: 1000 };
+
+describe('a run behind an open flag', () => {
+  test('applies every change once and says so', async () => {
+    platform.flags.open('claims', region, all);
+    const report = await run(claimEverything('claims'));
+    expect(report).toMatchObject({
+      status: 'succeeded',
+      code: 'applied',
+      planned: { claim: 200 },
+      applied: { claim: 200 },
+      conflicts: 0,
+    });
+    expect(await managed()).toBe(200);
+    const { rows } = await database.owner.query(
+      `select count(*) as changes, count(distinct key) as keys, min(before->>'state') as before, min(after->>'state') as after
+       from portcullis_region.change where run = $1`,
+      [report?.run.id],
+    );
+    expect(rows).toEqual([{ changes: 200, keys: 200, before: 'UNMANAGED', after: 'MANAGED' }]);
+  });
+
+  test('run again, finds nothing to do', async () => {
+    platform.flags.open('claims', region, all);
+    await run(claimEverything('claims'));
+    expect(await run(claimEverything('claims'))).toMatchObject({
+      status: 'succeeded',
+      code: 'nothing-to-do',
+    });
+  });
+
+  test('touches only the units that the flag gives to this version', async () => {
+    platform.flags.open(
+      'claims',
+      region,
+      { version: VERSION, permille: 300 },
+      { version: '2.0.0+ffffffff', permille: 700 },
+    );
+    const report = await run(claimEverything('claims'));
+    const { rows } = await database.owner.query<{ organisation_id: string }>(
+      `select distinct organisation_id from directory.account where home_region = $1 and state = 'MANAGED'`,
+      [region],
+    );
+    const answer = platform.flags.look(`claims.${region}`);
+    if (!answer.open) throw new Error('the flag is open');
+    const organisations = Array.from({ length: 10 }, (_, n) => `${region}-org-${n}`);
+    const admitted = platform.flags.admit(answer.definition, VERSION, organisations);
+    expect(new Set(rows.map((row) => row.organisation_id))).toEqual(admitted);
+    expect(report?.applied).toEqual(admitted.size === 0 ? {} : { claim: admitted.size * 20 });
+  });
+
+  test('leaves a row alone that someone has changed since the plan, and records what it found', async () => {
+    platform.flags.open('claims', region, all);
+    const contested = `${region}-acc-3-7`;
+    const report = await run(
+      claimEverything('claims', async function* (_, claims) {
+        yield* claims;
+        await database.owner.query(
+          `update directory.account set email = 'new@elsewhere.example' where id = $1`,
+          [contested],
+        );
+      }),
+    );
+    expect(report).toMatchObject({ status: 'succeeded', applied: { claim: 199 }, conflicts: 1 });
+    const { rows } = await database.owner.query(
+      `select key, found from portcullis_region.conflict join portcullis_region.change using (run, lane, seq) where run = $1`,
+      [report?.run.id],
+    );
+    expect(rows).toEqual([
+      {
+        key: contested,
+        found: {
+          email: 'new@elsewhere.example',
+          state: 'UNMANAGED',
+          claimed_at: null,
+          organisation_id: null,
+        },
+      },
+    ]);
+    expect(await managed()).toBe(199);
+  });
+
+  test('records the one change that a constraint refuses, and applies the others', async () => {
+    platform.flags.open('claims', region, all);
+    const report = await run(
+      claimEverything('claims', async function* (_, claims) {
+        for await (const claim of claims) {
+          const wrong = claim.key === `${region}-acc-5-5`;
+          yield wrong ? { ...claim, after: { ...claim.after, organisation_id: 'nobody' } } : claim;
+        }
+      }),
+    );
+    expect(report).toMatchObject({ status: 'succeeded', applied: { claim: 199 }, conflicts: 1 });
+    const { rows } = await database.owner.query<{ refusal: string }>(
+      'select refusal from portcullis_region.conflict where run = $1',
+      [report?.run.id],
+    );
+    expect(rows[0]?.refusal).toMatch(/foreign key/);
+  });
+});
+
+describe('a run whose flag is closed', () => {
+  test.each([
+    'flag-off',
+    'flag-held',
+    'flag-unknown',
+    'flag-stale',
+    'flag-unreachable',
+    'flag-unauthorised',
+    'flag-malformed',
+  ] as const)('is held by %s, with the reason, and plans nothing', async (code) => {
+    platform.flags.close('claims', region, code);
+    let asked = false;
+    const report = await run(
+      claimEverything('claims', async function* (_, claims) {
+        asked = true;
+        yield* claims;
+      }),
+    );
+    expect(report).toMatchObject({ status: 'held', code, planned: {}, applied: {} });
+    expect(report?.reason).not.toBe('');
+    expect(asked).toBe(false);
+    expect(await managed()).toBe(0);
+  });
+
+  test('is held when the flag gives everything to another version', async () => {
+    platform.flags.open('claims', region, { version: '2.0.0+ffffffff', permille: 1000 });
+    expect(await run(claimEverything('claims'))).toMatchObject({
+      status: 'held',
+      code: 'version-not-admitted',
+      reason: `${VERSION} has no share of claims.${region}: 2.0.0+ffffffff has 100 %`,
+    });
+  });
+
+  test('may still be tried dry: it plans for every unit and writes nothing', async () => {
+    platform.flags.close('claims', region);
+    expect(await run(claimEverything('claims'), { dryRun: true })).toMatchObject({
+      status: 'planned',
+      planned: { claim: 200 },
+      applied: {},
+    });
+    expect(await managed()).toBe(0);
+  });
+});
+
+describe('a plan is judged before the first write', () => {
+  const cases = [
+    ['perRun', { kind: 'claim', perRun: 199 }, '200 claim planned, at most 199 in a run'],
+    [
+      'perUnit',
+      { kind: 'claim', perUnit: 19 },
+      /^20 claim planned for region-\d+-org-\d, at most 19 for one unit$/,
+    ],
+    [
+      'shareOfRegion',
+      { kind: 'claim', shareOfRegionPermille: 999 },
+      '200 claim planned of 200 rows in the region, at most 99.9 %',
+    ],
+  ] as const;
+  test.each(cases)(
+    'over its cap %s it is refused with the figures, and nothing is applied',
+    async (_, cap, reason) => {
+      platform.flags.open('claims', region, all);
+      const report = await run(claimEverything('claims'), { policy: { guard: { caps: [cap] } } });
+      expect(report).toMatchObject({
+        status: 'refused',
+        code: 'cap-exceeded',
+        planned: { claim: 200 },
+        applied: {},
+      });
+      expect(report?.reason).toEqual(typeof reason === 'string' ? reason : expect.stringMatching(reason));
+      expect(await managed()).toBe(0);
+    },
+  );
+
+  test('at its caps exactly it goes through', async () => {
+    platform.flags.open('claims', region, all);
+    const caps = [{ kind: 'claim', perRun: 200, perUnit: 20, shareOfRegionPermille: 1000 }];
+    expect(await run(claimEverything('claims'), { policy: { guard: { caps } } })).toMatchObject({
+      status: 'succeeded',
+    });
+  });
+});
+
+describe('a job that proposes what it must not is refused and writes nothing', () => {
+  const twisted = (twist: (claim: Change) => Change): JobDefinition =>
+    claimEverything('claims', async function* (_, claims) {
+      for await (const claim of claims) yield twist(claim);
+    });
+  test.each<[string, (claim: Change) => Change, RegExp]>([
+    ['a kind it did not declare', (claim) => ({ ...claim, kind: 'steal' }), /kind steal is not declared/],
+    [
+      'a resource that is not the kind’s',
+      (claim) => ({ ...claim, resource: 'domain' }),
+      /changes account, not domain/,
+    ],
+    [
+      'a unit that is not admitted',
+      (claim) => ({ ...claim, unit: 'someone-else' }),
+      /unit someone-else is not admitted/,
+    ],
+    [
+      'a column it did not declare',
+      (claim) => ({ ...claim, after: { ...claim.after, email: 'x' } }),
+      /column email, which is not declared/,
+    ],
+    [
+      'an image that lacks a column',
+      (claim) => ({ ...claim, before: { state: 'UNMANAGED' } }),
+      /lacks column organisation_id/,
+    ],
+    [
+      'a change that changes nothing',
+      (claim) => ({
+        ...claim,
+        after: claim.before && { state: 'UNMANAGED', organisation_id: null, claimed_at: null },
+      }),
+      /changes nothing/,
+    ],
+    [
+      'a delete that could not be taken back',
+      (claim) => ({ ...claim, after: null }),
+      /could not be taken back/,
+    ],
+    [
+      'a value with a NUL in it',
+      (claim) => ({ ...claim, after: { ...claim.after, organisation_id: 'a\0b' } }),
+      /NUL character/,
+    ],
+    [
+      'a fraction as a number',
+      (claim) => ({ ...claim, after: { ...claim.after, organisation_id: 0.1 } }),
+      /not a whole number/,
+    ],
+    ['two changes of one row', (claim) => ({ ...claim, key: 'the-same' }), /two changes of one row/],
+  ])('%s', async (_, twist, reason) => {
+    platform.flags.open('claims', region, all);
+    const report = await run(twisted(twist));
+    expect(report).toMatchObject({ status: 'refused', code: 'PLAN_INVALID', applied: {} });
+    expect(report?.reason).toMatch(reason);
+    expect(await managed()).toBe(0);
+  });
+
+  test.each([
+    ['and lets the error through', false],
+    ['and swallows the error', true],
+  ])('a write through the planner’s connection, %s', async (_, swallow) => {
+    platform.flags.open('claims', region, all);
+    const report = await run(
+      claimEverything('claims', async function* ({ db }, claims) {
+        try {
+          for await (const row of db.rows(`update directory.account set state = 'MANAGED' returning id`))
+            void row;
+        } catch (error) {
+          if (!swallow) throw error;
+        }
+        yield* claims;
+      }),
+    );
+    expect(report).toMatchObject({ status: 'refused', code: 'PLAN_WROTE', applied: {} });
+    expect(await managed()).toBe(0);
+  });
+
+  test('an error of the job’s own ends its run as failed, with the message', async () => {
+    platform.flags.open('claims', region, all);
+    const report = await run(
+      claimEverything('claims', async function* (_, claims) {
+        yield* claims;
+        throw new Error('the directory is upside down');
+      }),
+    );
+    expect(report).toMatchObject({ status: 'failed', reason: 'the directory is upside down', applied: {} });
+    expect(await managed()).toBe(0);
+  });
+});

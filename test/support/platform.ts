@@ -1,0 +1,107 @@
+import { flagName, type FlagAnswer, type FlagDefinition, type Variant } from '../../src/flags/definition.js';
+import { bucketOf } from '../../src/base/bucketing.js';
+import type { Policy } from '../../src/flags/policy.js';
+import type { JobDefinition } from '../../src/jobs/contract.js';
+import { openPlannerDatabase, type PlannerPool } from '../../src/jobs/planner-database.js';
+import type { Flags, Platform } from '../../src/jobs/platform.js';
+import type { LoadedJob } from '../../src/jobs/registry.js';
+import { readShape, type Shape } from '../../src/journal/shape.js';
+import { createLogger } from '../../src/telemetry/log.js';
+import { createMetrics } from '../../src/telemetry/metrics.js';
+import type { TestDatabase } from './database.js';
+
+/** Flags that a test sets by hand. Their provider has its own tests. */
+export class HandSetFlags implements Flags {
+  private readonly answers = new Map<string, FlagAnswer>();
+  private revision = 0;
+
+  open(job: string, region: string, ...variants: Variant[]): void {
+    this.revision += 1;
+    const definition: FlagDefinition = {
+      name: flagName(job, region),
+      job,
+      region,
+      enabled: true,
+      variants,
+      revision: this.revision,
+    };
+    this.answers.set(definition.name, { open: true, definition, ageMs: 0 });
+  }
+
+  close(job: string, region: string, code: Extract<FlagAnswer, { open: false }>['code'] = 'flag-off'): void {
+    this.revision += 1;
+    const silent = code === 'flag-stale' || code === 'flag-unreachable' || code === 'flag-unauthorised';
+    const reason = `${code} by the test`;
+    this.answers.set(
+      flagName(job, region),
+      silent ? { open: false, code, reason } : { open: false, code, reason, revision: this.revision },
+    );
+  }
+
+  look(flag: string): FlagAnswer {
+    return (
+      this.answers.get(flag) ?? { open: false, code: 'flag-unknown', reason: `there is no flag ${flag}` }
+    );
+  }
+
+  admit(definition: FlagDefinition, version: string, units: Iterable<string>): Set<string> {
+    const admitted = new Set<string>();
+    for (const unit of units) {
+      let bucket = bucketOf(definition.name, unit);
+      const variant = definition.variants.find((each) => (bucket -= each.permille) <= 0);
+      if (variant?.version === version) admitted.add(unit);
+    }
+    return admitted;
+  }
+}
+
+export interface TestPlatform extends Platform {
+  readonly flags: HandSetFlags;
+  readonly planner: PlannerPool;
+}
+
+export function testPlatform(database: TestDatabase, worker = 'test-worker'): TestPlatform {
+  return {
+    worker,
+    region: database.pool(database.workerUrl, worker),
+    planner: openPlannerDatabase(database.plannerUrl, 4),
+    flags: new HandSetFlags(),
+    dns: { txt: () => Promise.reject(new Error('this test looks nothing up')) },
+    https: { getText: () => Promise.reject(new Error('this test looks nothing up')) },
+    log: createLogger({ level: 'silent' }),
+    metrics: createMetrics(),
+  };
+}
+
+export function testPolicy(job: string, regions: readonly string[], changes: Partial<Policy> = {}): Policy {
+  return {
+    job,
+    schedule: '0 0 1 1 *',
+    missedSlots: 'skip',
+    regions,
+    flag: { maxAgeMs: 60_000 },
+    permitMs: 30_000,
+    leaseMs: 20_000,
+    apply: { lanes: 2, batch: 50, firstBatches: [5] },
+    guard: { caps: [] },
+    ...changes,
+  };
+}
+
+/** A job of the test's own, loaded as the registry loads an installed one, with a made-up digest. */
+export async function loadTestJob(
+  platform: Platform,
+  definition: JobDefinition,
+  digest = '00000000',
+): Promise<LoadedJob> {
+  const shapes = new Map<string, Shape>();
+  for (const [name, resource] of Object.entries(definition.resources)) {
+    shapes.set(name, await readShape(platform.region, name, resource));
+  }
+  const kinds = new Map<string, Shape>();
+  for (const [kind, resource] of Object.entries(definition.kinds)) {
+    const shape = shapes.get(resource);
+    if (shape) kinds.set(kind, shape);
+  }
+  return { definition, version: `${definition.version}+${digest}`, shapes, kinds };
+}
