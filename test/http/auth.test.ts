@@ -1,0 +1,143 @@
+import { describe, expect, test } from '@jest/globals';
+import { issueToken, listTokens, revokeToken, verifyToken } from '../../src/store/api-tokens.js';
+import { testDatabase } from '../support/database.js';
+import { answerOf, serving } from './serving.js';
+
+const database = await testDatabase();
+const { owner } = database;
+const served = await serving(owner);
+
+const bearing = (value: string) => ({ headers: { authorization: value } });
+
+describe('a call under /api', () => {
+  test.each(['/api/v1/runs', '/api/v1/openapi.json', '/api/v1/no-such-thing', '/api', '/api/v1/runs/'])(
+    'to %s needs a token',
+    async (path) => {
+      const { status, headers, body } = await answerOf(await fetch(served.url + path));
+      expect(status).toBe(401);
+      expect(body['code']).toBe('TOKEN_MISSING');
+      expect(headers.get('www-authenticate')).toBe('Bearer realm="portcullis"');
+    },
+  );
+
+  test.each(['/API/v1/runs', '/%61pi/v1/runs', '//api/v1/runs', '/./api/v1/runs', '/x/../api/v1/runs'])(
+    'is not reached without one by writing the address as %s',
+    async (path) => {
+      const { status, body } = await answerOf(await fetch(served.url + path));
+      expect([401, 404]).toContain(status);
+      expect(body['items']).toBeUndefined();
+    },
+  );
+
+  test('with a method that is not taken needs a token as well', async () => {
+    const { status } = await answerOf(await fetch(`${served.url}/api/v1/runs`, { method: 'DELETE' }));
+    expect(status).toBe(401);
+  });
+
+  test.each(['Bearer pcl_AAAA', 'Bearer ', 'Basic dXNlcjpwYXNz', 'Bearer a b', "Bearer ' or 1=1"])(
+    'with the header %j is refused',
+    async (header) => {
+      const { status, headers, body } = await served.json('/api/v1/runs', bearing(header));
+      expect(status).toBe(401);
+      expect(body['code']).toBe('TOKEN_REFUSED');
+      expect(headers.get('www-authenticate')).toContain('invalid_token');
+    },
+  );
+
+  test('with the token is answered, and not to be cached', async () => {
+    const response = await served.call('/api/v1/runs');
+    expect(response.status).toBe(200);
+    expect(response.headers.get('cache-control')).toBe('no-store');
+  });
+
+  test('with a token is refused from the moment it is revoked', async () => {
+    const { token } = await issueToken(owner, 'leaver');
+    expect((await served.call('/api/v1/runs', bearing(`Bearer ${token}`))).status).toBe(200);
+    await revokeToken(owner, 'leaver');
+    expect((await served.call('/api/v1/runs', bearing(`Bearer ${token}`))).status).toBe(401);
+  });
+});
+
+test.each(['/metrics', '/healthz', '/readyz'])('%s needs no token', async (path) => {
+  expect((await fetch(served.url + path)).status).toBe(200);
+});
+
+describe('a token', () => {
+  test('is 256 random bits, and the database has only its hash', async () => {
+    const { token } = await issueToken(owner, 'hashed');
+    expect(token).toMatch(/^pcl_[\w-]{43}$/);
+    const { rows } = await owner.query<{ row: string }>(
+      `select t::text as row from portcullis_control.api_token t where name = 'hashed'`,
+    );
+    expect(rows[0]?.row).not.toContain(token.slice(4));
+    expect(rows[0]?.row).not.toContain(Buffer.from(token).toString('hex'));
+  });
+
+  test('names its holder', async () => {
+    const { id, token } = await issueToken(owner, 'alice');
+    expect(await verifyToken(owner, token)).toEqual({ id, name: 'alice' });
+    expect(await verifyToken(owner, `${token}x`)).toBeUndefined();
+  });
+
+  test('has a name that no other has, unless it replaces it', async () => {
+    const first = await issueToken(owner, 'bob');
+    await expect(issueToken(owner, 'bob')).rejects.toMatchObject({ code: 'TOKEN_NAME_TAKEN' });
+    const second = await issueToken(owner, 'bob', { replace: true });
+    expect(await verifyToken(owner, first.token)).toBeUndefined();
+    expect(await verifyToken(owner, second.token)).toEqual({ id: second.id, name: 'bob' });
+  });
+
+  test('that replaces a revoked one is valid', async () => {
+    await issueToken(owner, 'back');
+    await revokeToken(owner, 'back');
+    const { token } = await issueToken(owner, 'back', { replace: true });
+    expect(await verifyToken(owner, token)).toBeDefined();
+  });
+
+  test.each(['', ' ', 'a b', '-x', 'x'.repeat(65), 'a\nb'])('cannot be named %j', async (name) => {
+    await expect(issueToken(owner, name)).rejects.toMatchObject({ code: 'TOKEN_NAME_INVALID' });
+  });
+
+  test('that is not there cannot be revoked', async () => {
+    await expect(revokeToken(owner, 'nobody')).rejects.toMatchObject({ code: 'TOKEN_UNKNOWN' });
+  });
+
+  test('notes its last use, at most once a minute', async () => {
+    const { token } = await issueToken(owner, 'busy');
+    const lastUse = async () => (await listTokens(owner)).find(({ name }) => name === 'busy')?.lastUsedAt;
+    expect(await lastUse()).toBeNull();
+    await verifyToken(owner, token);
+    const first = await lastUse();
+    expect(first).not.toBeNull();
+    await verifyToken(owner, token);
+    expect(await lastUse()).toBe(first);
+    await owner.query(
+      `update portcullis_control.api_token set last_used_at = last_used_at - interval '61 seconds' where name = 'busy'`,
+    );
+    await verifyToken(owner, token);
+    const next = await lastUse();
+    expect(Date.parse(next ?? '')).toBeGreaterThanOrEqual(Date.parse(first ?? ''));
+  });
+});
+
+test('no token is ever logged, right or wrong', async () => {
+  const wrong = `pcl_${'w'.repeat(43)}`;
+  await served.call('/api/v1/runs', bearing(`Bearer ${wrong}`));
+  await served.call(`/api/v1/runs?token=${wrong}`);
+  await served.call(`/api/v1/runs/${wrong}`);
+  const last = await served.call('/api/v1/jobs', { headers: { 'x-request-id': 'the-last' } });
+  await last.text();
+  await logHas(served.logged, 'the-last');
+  const all = served.logged.join('');
+  expect(all).not.toContain(served.token);
+  expect(all).not.toContain(wrong);
+  expect(all).not.toContain('Bearer pcl');
+});
+
+async function logHas(lines: readonly string[], text: string): Promise<void> {
+  const untilMs = Date.now() + 5_000;
+  while (!lines.some((line) => line.includes(text))) {
+    if (Date.now() > untilMs) throw new Error(`no line of log has ${text}`);
+    await new Promise((resume) => setImmediate(resume));
+  }
+}
