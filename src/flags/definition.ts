@@ -1,0 +1,109 @@
+import { WHOLE_PERMILLE } from '../base/bucketing.js';
+import { NAME } from './policy-document.js';
+
+/** What a flag answers where no version may act. */
+export const HOLD = 'hold';
+
+/** A version's share of the units. */
+export interface Variant {
+  readonly version: string;
+  /** Thousandths, 1 to 1000. */
+  readonly permille: number;
+  /**
+   * A fingerprint of whatever decides besides the shares: constraints, other strategies, units bucketed under
+   * another name. Absent for plain shares. Under another rule, no unit is sure to keep its version.
+   */
+  readonly rule?: string;
+}
+
+/** Which version may act for which share of a region's units. */
+export interface FlagDefinition {
+  /** `job.region`. */
+  readonly name: string;
+  readonly job: string;
+  readonly region: string;
+  readonly enabled: boolean;
+  /** In order of their buckets, candidate first. What they leave of 1000 is held. */
+  readonly variants: readonly Variant[];
+  /** Grows with every change, the same in every process; 0 where the source has no such number. */
+  readonly revision: number;
+  /**
+   * How a unit finds its variant, where it is not by its bucket under the flag's own name: by its bucket
+   * under another, or only by asking the evaluator for each unit.
+   */
+  readonly bucketing?: { readonly group: string } | 'evaluate';
+}
+
+/** A flag that is there and can't be understood. */
+export interface MalformedFlag {
+  readonly name: string;
+  readonly malformed: string;
+  readonly revision: number;
+}
+
+export type ClosedCode =
+  | 'flag-unknown'
+  | 'flag-off'
+  /** On, but no version has a share. */
+  | 'flag-held'
+  | 'flag-stale'
+  | 'flag-unauthorised'
+  | 'flag-malformed'
+  | 'flag-unreachable';
+
+/** What a flag says now: what it allows, or that it is closed and why. `ageMs`: since it was last heard. */
+export type FlagAnswer =
+  | { readonly open: true; readonly definition: FlagDefinition; readonly ageMs: number }
+  | {
+      readonly open: false;
+      readonly code: ClosedCode;
+      readonly reason: string;
+      readonly revision?: number;
+      readonly ageMs?: number;
+    };
+
+export function flagName(job: string, region: string): string {
+  return `${job}.${region}`;
+}
+
+/** The job and region of a flag's name; undefined where it is no flag of a job. */
+export function jobAndRegion(name: string): { job: string; region: string } | undefined {
+  const [job, region, ...more] = name.split('.');
+  if (job === undefined || region === undefined || more.length > 0) return undefined;
+  return NAME.test(job) && NAME.test(region) ? { job, region } : undefined;
+}
+
+/** A version and the buckets it has: above `after`, up to and including `upTo`. */
+export interface Span {
+  readonly version: string;
+  readonly rule: string | undefined;
+  readonly after: number;
+  readonly upTo: number;
+}
+
+/** Lays the shares out over the buckets 1 to 1000, one behind the other. */
+export function spansOf(variants: readonly Variant[]): Span[] {
+  let after = 0;
+  return variants.map(({ version, permille, rule }) => {
+    const span = { version, rule, after, upTo: Math.min(after + permille, WHOLE_PERMILLE) };
+    after = span.upTo;
+    return span;
+  });
+}
+
+/**
+ * Whether some unit that had a version no longer has that same version: then what was allowed before must
+ * be fenced. An empty list is a flag that is off.
+ */
+export function narrows(before: readonly Variant[], after: readonly Variant[]): boolean {
+  const kept = spansOf(after);
+  return spansOf(before).some((had) => {
+    const covered = kept
+      .filter(({ version, rule }) => version === had.version && rule === had.rule)
+      .reduce(
+        (sum, has) => sum + Math.max(0, Math.min(had.upTo, has.upTo) - Math.max(had.after, has.after)),
+        0,
+      );
+    return covered < had.upTo - had.after;
+  });
+}

@@ -1,0 +1,61 @@
+import { setTimeout } from 'node:timers/promises';
+import type { ChangeListener, SourceProblem, SourceState } from './source.js';
+
+/** Milliseconds on a clock that never steps. */
+export type MonotonicClock = () => number;
+
+export const monotonicMs: MonotonicClock = () => performance.now();
+
+/** When a source was last heard, what is wrong since, and who wants to know. */
+export class Hearing {
+  readonly #now: MonotonicClock;
+  readonly #listeners = new Set<ChangeListener>();
+  readonly #spoken = new AbortController();
+  #heardAtMs = -Infinity;
+  #problem: SourceProblem | undefined;
+
+  constructor(now: MonotonicClock = monotonicMs) {
+    this.#now = now;
+  }
+
+  now(): number {
+    return this.#now();
+  }
+
+  /** The source answered a question asked at `askedAtMs`: what it said was true then, and perhaps not since. */
+  heard(askedAtMs: number, changed: readonly string[]): void {
+    const mended = this.#problem !== undefined;
+    this.#heardAtMs = Math.max(this.#heardAtMs, askedAtMs);
+    this.#problem = undefined;
+    this.#spoken.abort();
+    if (mended || changed.length > 0) this.#tell(changed);
+  }
+
+  trouble(problem: SourceProblem): void {
+    const news = this.#problem?.code !== problem.code;
+    this.#problem = problem;
+    this.#spoken.abort();
+    if (news) this.#tell([]);
+  }
+
+  /** Resolves at the first word of the source or the first trouble with it, or after `limitMs`. */
+  async first(limitMs: number): Promise<void> {
+    await setTimeout(limitMs, undefined, { signal: this.#spoken.signal }).catch(() => undefined);
+  }
+
+  state(): SourceState {
+    return {
+      heardAgeMs: this.#now() - this.#heardAtMs,
+      ...(this.#problem !== undefined && { problem: this.#problem }),
+    };
+  }
+
+  onChange(listener: ChangeListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #tell(changed: readonly string[]): void {
+    for (const listener of [...this.#listeners]) listener(changed);
+  }
+}

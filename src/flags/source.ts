@@ -1,0 +1,32 @@
+import type { ClosedCode } from './definition.js';
+import type { FlagRepository } from './flag-repository.js';
+
+/** Why a source has nothing good to say. */
+export interface SourceProblem {
+  readonly code: Extract<ClosedCode, 'flag-unauthorised' | 'flag-malformed' | 'flag-unreachable'>;
+  readonly reason: string;
+}
+
+export interface SourceState {
+  /** Since the source last confirmed what the repository holds; Infinity where it never has. */
+  readonly heardAgeMs: number;
+  /** What is wrong since then. Gone as soon as the source is heard again. */
+  readonly problem?: SourceProblem;
+}
+
+/** Told the names of the flags that changed; an empty list where only the source's state did. */
+export type ChangeListener = (changed: readonly string[]) => void;
+
+/**
+ * Where flags come from. `start` resolves when the source was first heard, or when it is plain that this
+ * takes longer; it never throws for a source that is away, and goes on trying until `stop`.
+ */
+export interface FlagSource {
+  readonly name: string;
+  readonly repository: FlagRepository;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  state(): SourceState;
+  /** Answers a function that ends the subscription. */
+  onChange(listener: ChangeListener): () => void;
+}
