@@ -56,7 +56,8 @@ interface Move {
   readonly set?: Image;
 }
 
-const iso = (ms: number): string => new Date(ms).toISOString();
+/** Rounded up: a check that is due at the end of a token's life must not come a microsecond before it. */
+const iso = (ms: number): string => new Date(Math.ceil(ms)).toISOString();
 const ownerOf = (row: DueDomain) => ({ name: row.name, organisationId: row.organisation_id });
 const deadlineMs = (row: DueDomain): number => instantMs(row.token_issued_at) + TOKEN_LIFE_MS;
 

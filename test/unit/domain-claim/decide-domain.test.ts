@@ -66,6 +66,15 @@ describe('a pending domain', () => {
     expect(decide(old, check('ABSENT'))?.after['next_check_at']).toBeNull();
   });
 
+  test('is checked at the end of its token’s life, not a microsecond before, so that this check ends it', () => {
+    const row = dueDomain({
+      token_issued_at: at(-7 * DAY_MS + HOUR_MS).replace('000+00', '123+00'),
+      check_count: 9,
+    });
+    const next = Date.parse(String(decide(row, check('ABSENT'))?.after['next_check_at']));
+    expect(gist(row, check('ABSENT', { startedMs: next }))).toEqual(['expire', 'token-expired', 'EXPIRED']);
+  });
+
   test('does not expire a moment before', () => {
     const young = dueDomain({ requested_at: at(-7 * DAY_MS), token_issued_at: at(-7 * DAY_MS + 1) });
     expect(gist(young, check('PRESENT'))).toEqual(['verify', 'proof-seen', 'VERIFIED']);
