@@ -13,7 +13,7 @@ const layers = [
   ['gate'],
   ['guard'],
   ['jobs'],
-  ['directory'],
+  ['directory', 'replay'],
   ['http', 'cli'],
 ];
 
@@ -23,7 +23,7 @@ const zones = layers.flatMap((rooms, height) =>
     from: [
       ...rooms.filter((other) => other !== room),
       ...layers.slice(height + 1).flat(),
-      'app.ts',
+      'app',
       'main.ts',
       'config.ts',
     ].map((above) => `./src/${above}`),

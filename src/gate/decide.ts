@@ -8,9 +8,10 @@ export interface Gate {
   readonly region: string;
   readonly state: GateState;
   readonly epoch: number;
-  readonly permitUntil: Date;
-  /** By the database's clock, when the row was read. */
-  readonly permitLapsed: boolean;
+  /** Null where nothing is permitted until a flag says so. */
+  readonly permitUntil: Date | null;
+  /** What was left of the permit when the row was read, by the database's clock; 0 once it has lapsed. */
+  readonly permitMs: number;
   readonly flagRevision: number;
   readonly variants: readonly Variant[];
   readonly reasonCode: string;
@@ -77,13 +78,8 @@ export function decideAdmission(gate: Gate, answer: FlagAnswer, version: string)
     return { admitted: false, code: 'gate-killed', reason: `killed: ${gate.reason}` };
   if (!answer.open) return { admitted: false, code: answer.code, reason: answer.reason };
   if (gate.state === 'held') return { admitted: false, code: gate.reasonCode, reason: gate.reason };
-  if (gate.permitLapsed) {
-    return {
-      admitted: false,
-      code: 'permit-lapsed',
-      reason: `permit lapsed at ${gate.permitUntil.toISOString()}`,
-    };
-  }
+  if (gate.permitMs === 0)
+    return { admitted: false, code: 'permit-lapsed', reason: lapsed(gate.permitUntil) };
   const { definition } = answer;
   if (gate.flagRevision !== definition.revision) {
     return {
@@ -103,4 +99,9 @@ export function decideAdmission(gate: Gate, answer: FlagAnswer, version: string)
     };
   }
   return { admitted: true, epoch: gate.epoch, flagRevision: definition.revision };
+}
+
+/** How a lapsed permit is told. */
+export function lapsed(permitUntil: Date | null): string {
+  return permitUntil === null ? 'no permit was given' : `permit lapsed at ${permitUntil.toISOString()}`;
 }

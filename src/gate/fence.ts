@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { lapsed } from './decide.js';
 import type { Stretch } from '../journal/write-batch.js';
 
 /** What a batch was allowed under: it must all still be so, or the batch does not commit. */
@@ -53,14 +54,12 @@ interface Standing {
   readonly state: string;
   readonly reason: string;
   readonly epoch: number;
-  readonly permit_until: Date;
-  readonly lapsed: boolean;
+  readonly permit_until: Date | null;
 }
 
 async function whyNot(client: pg.PoolClient, leave: Leave, stretch: Stretch): Promise<Passage> {
   const { rows } = await client.query<Standing>(
-    `select l.attempt = $3 and l.applied_seq = $4 as owned, g.state, g.reason, g.epoch, g.permit_until,
-       g.permit_until <= clock_timestamp() as lapsed
+    `select l.attempt = $3 and l.applied_seq = $4 as owned, g.state, g.reason, g.epoch, nullif(g.permit_until, '-infinity') as permit_until
      from portcullis_region.lane l, portcullis_region.gate g
      where l.run = $1 and l.lane = $2 and g.job = $5 and g.region = $6`,
     [stretch.run, stretch.lane, leave.attempt, stretch.from, leave.job, leave.region],
@@ -76,5 +75,5 @@ async function whyNot(client: pg.PoolClient, leave: Leave, stretch: Stretch): Pr
       `the flag took back what this run was admitted under (epoch ${leave.epoch}, now ${standing.epoch})`,
     );
   }
-  return refuse('permit-lapsed', `permit lapsed at ${standing.permit_until.toISOString()}`);
+  return refuse('permit-lapsed', lapsed(standing.permit_until));
 }

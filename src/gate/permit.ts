@@ -4,8 +4,10 @@ import { inTransaction } from '../store/pool.js';
 import { decideMove, type Gate, type Move } from './decide.js';
 import { lockGate } from './lock.js';
 
-const GATE_COLUMNS = `job, region, state, epoch, permit_until as "permitUntil",
-  permit_until <= clock_timestamp() as "permitLapsed", flag_revision as "flagRevision", variants,
+const GATE_COLUMNS = `job, region, state, epoch, nullif(permit_until, '-infinity') as "permitUntil",
+  case when permit_until > clock_timestamp()
+       then (extract(epoch from permit_until - clock_timestamp()) * 1000)::float8 else 0 end as "permitMs",
+  flag_revision as "flagRevision", variants,
   reason_code as "reasonCode", reason`;
 
 /** The gate of a job in a region, made (held, never permitted) where there is none yet. */

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type pg from 'pg';
 import { renewLease } from '../scheduler/lease.js';
 import type { Run } from '../scheduler/election.js';
@@ -30,6 +31,8 @@ export function keepLease(
   check: () => Promise<StopCause | undefined>,
 ): LeaseKeeper {
   const controller = new AbortController();
+  // Every look-up of a plan listens: a hundred at once are no leak.
+  setMaxListeners(0, controller.signal);
   const stop = (cause: StopCause): void => {
     if (!controller.signal.aborted) controller.abort(cause);
   };

@@ -99,8 +99,7 @@ export async function startWorker(
     const answer = platform.flags.look(flagName(job, region));
     const { gate } = await reconcileGate(platform.region, job, region, answer, permitMs);
     platform.metrics.gateState({ job, region, state: gate.state });
-    const seconds = Math.max(0, (gate.permitUntil.getTime() - Date.now()) / 1000);
-    platform.metrics.permitSeconds({ job, region, seconds: Number.isFinite(seconds) ? seconds : 0 });
+    platform.metrics.permitSeconds({ job, region, seconds: gate.permitMs / 1000 });
   };
 
   const missedSlot = async (one: ServedJob, region: string): Promise<Date | undefined> => {

@@ -1,0 +1,28 @@
+import { rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type pg from 'pg';
+import { issueToken, listTokens } from '../store/api-tokens.js';
+
+const NAME = 'admin';
+
+/**
+ * The file with the admin's token, readable by its owner alone. The first start makes it. Where the file is
+ * gone the token is too: the database keeps only its hash, and another is issued in its place.
+ */
+export async function ensureAdminToken(
+  control: pg.Pool,
+  home: string,
+): Promise<{ readonly file: string; readonly fresh: boolean }> {
+  const file = join(home, 'admin-token');
+  const there = await stat(file).then(
+    () => true,
+    () => false,
+  );
+  const tokens = there ? await listTokens(control) : [];
+  if (tokens.some(({ name, revokedAt }) => name === NAME && revokedAt === null))
+    return { file, fresh: false };
+  const { token } = await issueToken(control, NAME, { replace: true });
+  await rm(file, { force: true });
+  await writeFile(file, `${token}\n`, { mode: 0o600, flag: 'wx' });
+  return { file, fresh: true };
+}

@@ -1,0 +1,124 @@
+import { NOOP_PROVIDER, OpenFeature } from '@openfeature/server-sdk';
+import type pg from 'pg';
+import type { Installation, OpenPlatform } from '../cli/app-port.js';
+import type { Config } from '../config.js';
+import { EmbeddedSource } from '../flags/embedded-source.js';
+import { loadPolicies } from '../flags/policy-store.js';
+import { PortcullisProvider } from '../flags/provider.js';
+import type { FlagSource } from '../flags/source.js';
+import { UnleashSource } from '../flags/unleash-source.js';
+import type { Dns } from '../jobs/lookup/dns.js';
+import { createDns } from '../jobs/lookup/dns-client.js';
+import type { Https } from '../jobs/lookup/https.js';
+import { createHttps } from '../jobs/lookup/https-client.js';
+import { openPlannerDatabase } from '../jobs/planner-database.js';
+import type { Platform } from '../jobs/platform.js';
+import { sampleHttps } from '../replay/sample-https.js';
+import { isSampleWorld } from '../replay/sample-world.js';
+import { sampleZone } from '../replay/sample-zone.js';
+import { startZoneResponder } from '../replay/zone-responder.js';
+import { openPool } from '../store/pool.js';
+import { createLogger } from '../telemetry/log.js';
+import { createMetrics, type Metrics } from '../telemetry/metrics.js';
+
+/** What runs under a platform: flags that are heard, and who is asked over DNS and HTTPS. */
+export interface WiredPlatform extends OpenPlatform {
+  readonly source: FlagSource;
+  readonly provider: PortcullisProvider;
+}
+
+const PLANNER_CONNECTIONS = 16;
+const LOOKUPS_AT_ONCE = 100;
+const HTTPS_BODY_BYTES = 64 * 1024;
+
+/** Opens what it takes to run jobs. `quiet`: only warnings, and for a person. */
+export async function openPlatform(
+  config: Config,
+  installation: Installation,
+  quiet = false,
+): Promise<WiredPlatform> {
+  const metrics = createMetrics();
+  const log = createLogger({
+    level: quiet && config.logLevel === 'info' ? 'warn' : config.logLevel,
+    pretty: quiet,
+  });
+  const policies = await loadPolicies(installation.control);
+  const maxAges = new Map(
+    policies.flatMap((each) => (each.ok ? [[each.job, each.policy.flag.maxAgeMs] as const] : [])),
+  );
+  const flagPool = openPool(installation.urls.worker, { name: 'flags', max: 2 });
+  const source = createSource(config, flagPool);
+  const provider = new PortcullisProvider(source, {
+    maxAgeMs: (job) => Math.min(maxAges.get(job) ?? config.flagMaxAgeMs, config.flagMaxAgeMs),
+  });
+  await OpenFeature.setProviderAndWait(provider);
+  const planner = openPlannerDatabase(installation.urls.planner, PLANNER_CONNECTIONS);
+  const lookups = await openLookups(config, installation, metrics);
+  metrics.onScrape(() => metrics.flagAge(source.state().heardAgeMs / 1000, source.name));
+  const platform: Platform = {
+    worker: config.worker,
+    region: installation.region,
+    planner,
+    flags: provider,
+    dns: lookups.dns,
+    https: lookups.https,
+    log,
+    metrics,
+  };
+  return {
+    platform,
+    source,
+    provider,
+    close: async () => {
+      // Setting another provider closes this one.
+      await OpenFeature.setProviderAndWait(NOOP_PROVIDER);
+      await Promise.all([planner.close(), flagPool.end(), lookups.close()]);
+    },
+  };
+}
+
+function createSource(config: Config, flagPool: pg.Pool): FlagSource {
+  if (config.flagSource.kind === 'embedded') return new EmbeddedSource(flagPool);
+  const { url, token, refreshMs } = config.flagSource;
+  return new UnleashSource({ url, token: () => token, pollMs: refreshMs });
+}
+
+/**
+ * DNS and HTTPS for jobs. In the sample world every process answers its made-up names itself, on loopback,
+ * and nothing is ever asked of anybody else; unless resolvers are configured.
+ */
+async function openLookups(
+  config: Config,
+  installation: Installation,
+  metrics: Metrics,
+): Promise<{ dns: Dns; https: Https; close(): Promise<void> }> {
+  const dnsOver = (resolvers: 'system' | readonly string[]): Dns =>
+    createDns({
+      resolvers,
+      timeoutMs: config.dnsTimeoutMs,
+      tries: 2,
+      maxConcurrent: LOOKUPS_AT_ONCE,
+      onAnswer: (answerClass) => metrics.dnsAnswer(answerClass),
+    });
+  if (config.resolvers === undefined && (await isSampleWorld(installation.control))) {
+    const responder = await startZoneResponder({
+      host: '127.0.0.1',
+      port: 0,
+      zone: await sampleZone(installation.control),
+    });
+    return {
+      dns: dnsOver([`127.0.0.1:${responder.port}`]),
+      https: sampleHttps,
+      close: () => responder.close(),
+    };
+  }
+  return {
+    dns: dnsOver(config.resolvers ?? 'system'),
+    https: createHttps({
+      timeoutMs: config.httpsTimeoutMs,
+      maxBodyBytes: HTTPS_BODY_BYTES,
+      maxConcurrent: LOOKUPS_AT_ONCE,
+    }),
+    close: () => Promise.resolve(),
+  };
+}

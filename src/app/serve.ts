@@ -1,0 +1,197 @@
+import { mkdir } from 'node:fs/promises';
+import type { Installation, ServeOptions, Service } from '../cli/app-port.js';
+import type { Config } from '../config.js';
+import { messageOf } from '../base/errors.js';
+import { listFlags, setFlag, type FlagState } from '../flags/flag-store.js';
+import { readPolicies, type Policy } from '../flags/policy.js';
+import { applyPolicies, loadPolicies } from '../flags/policy-store.js';
+import { createHttpApp } from '../http/app.js';
+import type { FlagInfo } from '../http/deps.js';
+import { listen, type Listening } from '../http/listen.js';
+import { createReadiness } from '../http/readiness.js';
+import { startWorker, type ServedJob, type Worker } from '../jobs/worker.js';
+import { setSampleFlags } from '../replay/sample-flags.js';
+import { seedSampleWorld } from '../replay/sample-world.js';
+import { lockFolder } from '../store/folder-lock.js';
+import { ensureAdminToken } from './admin-token.js';
+import { openPlatform, type WiredPlatform } from './platform.js';
+
+const SAMPLE_SEED = 'portcullis';
+const POLICY_POLL_MS = 2_000;
+
+/**
+ * Runs a control plane and a worker until `stop`. One serving process at a time holds the folder of an
+ * embedded database; on a server of the company's own there may be any number.
+ */
+export async function serve(
+  config: Config,
+  installation: Installation,
+  options: ServeOptions,
+): Promise<Service> {
+  const undo: (() => Promise<unknown>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    const { control } = installation;
+    if (installation.embedded !== false) {
+      const lock = await lockFolder(installation.urls.owner, installation.home);
+      undo.push(() => lock.release());
+    }
+    const files = await readPolicies(installation.flagsFolder);
+    await applyPolicies(control, files, 'start');
+    const seeded = options.sample && (await seedSample(installation));
+    const wired = await openPlatform(config, installation, options.quiet);
+    undo.push(() => wired.close());
+    const crew = new Crew(config, installation, wired, options);
+    await crew.start();
+    undo.push(() => crew.stop());
+    await mkdir(config.home, { recursive: true });
+    const adminToken = options.http ? await ensureAdminToken(control, config.home) : undefined;
+    const http = options.http ? await serveHttp(config, installation, wired, crew) : undefined;
+    if (http) undo.push(() => http.close());
+    return {
+      ...(http && { httpUrl: http.url }),
+      ...(adminToken && { adminToken }),
+      seeded,
+      served: crew.served,
+      runAllNow: () => crew.runAllNow(),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function seedSample({ control, jobs }: Installation): Promise<boolean> {
+  const counts = await seedSampleWorld(control, { seed: SAMPLE_SEED, now: new Date() });
+  if (!counts) return false;
+  for (const loaded of await loadPolicies(control)) {
+    const job = jobs.find(({ definition }) => definition.name === loaded.job);
+    if (loaded.ok && job) await setSampleFlags(control, loaded.job, loaded.policy.regions, job.version);
+  }
+  return true;
+}
+
+/**
+ * The worker, and its replacement when a policy changes: the new one takes the old one's runs over. A policy
+ * that is malformed is not served, so its permits lapse and its gates close.
+ */
+class Crew {
+  served: readonly ServedJob[] = [];
+  private worker: Worker | undefined;
+  private inForce = '';
+  private timer: NodeJS.Timeout | undefined;
+  private changing: Promise<void> = Promise.resolve();
+  private unsubscribe: () => void = () => undefined;
+
+  constructor(
+    private readonly config: Config,
+    private readonly installation: Installation,
+    private readonly wired: WiredPlatform,
+    private readonly options: ServeOptions,
+  ) {}
+
+  async start(): Promise<void> {
+    await this.refresh();
+    this.unsubscribe = this.wired.source.onChange(() => this.worker?.flagsChanged());
+    this.timer = setInterval(() => {
+      this.changing = this.changing
+        .then(() => this.refresh())
+        .catch((error: unknown) => {
+          this.wired.platform.log.error(
+            { code: 'policy-unread', err: error },
+            `policies: ${messageOf(error)}`,
+          );
+        });
+    }, POLICY_POLL_MS);
+  }
+
+  async runAllNow(): Promise<void> {
+    const jobs = new Set(this.served.map(({ policy }) => policy.job));
+    await Promise.all([...jobs].map((job) => this.worker?.runNow(job)));
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    this.unsubscribe();
+    await this.changing;
+    await this.worker?.stop();
+  }
+
+  private async refresh(): Promise<void> {
+    const loaded = await loadPolicies(this.installation.control);
+    const now = JSON.stringify(loaded.map((each) => (each.ok ? each.policy : each.reason)));
+    if (now === this.inForce) return;
+    for (const each of loaded) {
+      if (!each.ok) this.wired.platform.log.error({ code: each.code, job: each.job }, each.reason);
+    }
+    const served = this.jobsOf(loaded.flatMap((each) => (each.ok ? [each.policy] : [])));
+    await this.worker?.stop();
+    this.worker = await startWorker(this.wired.platform, served, {
+      concurrentRuns: this.config.concurrentRuns,
+      onRun: this.options.onRun,
+      onProgress: this.options.onProgress,
+    });
+    this.served = served;
+    this.inForce = now;
+  }
+
+  private jobsOf(policies: readonly Policy[]): ServedJob[] {
+    const wanted = this.options.regions ?? this.config.regions;
+    return policies.flatMap((policy) => {
+      const job = this.installation.jobs.find(({ definition }) => definition.name === policy.job);
+      if (!job) {
+        this.wired.platform.log.warn(
+          { code: 'job-missing', job: policy.job },
+          'there is a policy for a job that this program does not have',
+        );
+        return [];
+      }
+      const regions = policy.regions.filter((region) => wanted?.includes(region) ?? true);
+      return [{ job, policy, regions }];
+    });
+  }
+}
+
+function serveHttp(
+  config: Config,
+  installation: Installation,
+  wired: WiredPlatform,
+  crew: Crew,
+): Promise<Listening> {
+  const { control, region } = installation;
+  const { metrics, log } = wired.platform;
+  const app = createHttpApp({
+    pools: { control, region },
+    metrics,
+    log,
+    flags: {
+      list: async () => (await listFlags(control)).map(toInfo),
+      set: async (setting) => toInfo(await setFlag(control, setting)),
+      look: (name) => wired.provider.look(name),
+    },
+    jobs: () =>
+      installation.jobs.map(({ definition, version, kinds }) => {
+        const policy = crew.served.find((each) => each.policy.job === definition.name)?.policy;
+        return {
+          name: definition.name,
+          version,
+          schedule: policy?.schedule ?? null,
+          regions: policy?.regions ?? [],
+          kinds: [...kinds.keys()],
+        };
+      }),
+    readiness: createReadiness({
+      databases: { control, region },
+      flagsHeardAgeMs: () => wired.source.state().heardAgeMs,
+      flagsMaxAgeMs: config.flagMaxAgeMs,
+    }),
+  });
+  return listen(app, config.http);
+}
+
+function toInfo(flag: FlagState): FlagInfo {
+  return { ...flag, changedAt: flag.changedAt.toISOString() };
+}

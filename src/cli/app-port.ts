@@ -1,0 +1,78 @@
+import type pg from 'pg';
+import type { Policy } from '../flags/policy.js';
+import type { ServedJob } from '../jobs/worker.js';
+import type { LoadedJob } from '../jobs/registry.js';
+import type { Platform } from '../jobs/platform.js';
+import type { RunProgress, RunReport } from '../jobs/run-loop.js';
+import type { Run } from '../scheduler/election.js';
+
+/** An opened installation: its database is reached and migrated, its jobs are checked against it. */
+export interface Installation {
+  /** Portcullis' own folder. */
+  readonly home: string;
+  /** The folder of policy files that `flags apply` reads by default. */
+  readonly flagsFolder: string;
+  /** The database's address, without its password. */
+  readonly database: string;
+  /** Whether the database is the embedded one, and whether it was running already. */
+  readonly embedded: false | { readonly adopted: boolean };
+  /** The control plane, over the owner's login. */
+  readonly control: pg.Pool;
+  /** The region plane, over the worker's login. */
+  readonly region: pg.Pool;
+  readonly jobs: readonly LoadedJob[];
+  /** Each login's own URL, with its password: never shown, never logged. */
+  readonly urls: { readonly owner: string; readonly worker: string; readonly planner: string };
+  /** Closes the pools, and stops the embedded database where no other process uses it. */
+  close(): Promise<void>;
+}
+
+/** What a process needs to run jobs: fresh flags and look-ups, on top of an installation. */
+export interface OpenPlatform {
+  readonly platform: Platform;
+  close(): Promise<void>;
+}
+
+export interface ServeOptions {
+  /** Seed the sample world where the directory is empty, and set its flags so that gating shows. */
+  readonly sample: boolean;
+  /** Serve HTTP. */
+  readonly http: boolean;
+  /** Only these regions; absent: those of the configuration, or all. */
+  readonly regions?: readonly string[];
+  /** Log lines for a person instead of JSON. */
+  readonly quiet: boolean;
+  readonly onRun: (report: RunReport) => void;
+  readonly onProgress: (run: Run, progress: RunProgress) => void;
+}
+
+/** A running control plane and worker. */
+export interface Service {
+  /** Absent where HTTP is not served. */
+  readonly httpUrl?: string;
+  /** Where the admin token stands; `fresh` when this start made it. */
+  readonly adminToken?: { readonly file: string; readonly fresh: boolean };
+  readonly seeded: boolean;
+  readonly served: readonly ServedJob[];
+  /** Runs every job at once in each served region. Resolves when those runs are over. */
+  runAllNow(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** What the configuration said, as far as commands show or check it. `Config` of src/config.ts fits. */
+export interface Settings {
+  readonly home: string;
+  readonly flagsFolder: string;
+  readonly http: { readonly host: string; readonly port: number };
+  readonly logLevel: string;
+}
+
+/** What `app.ts` wires, and the commands use. */
+export interface App {
+  readonly settings: Settings;
+  open(): Promise<Installation>;
+  platform(installation: Installation): Promise<OpenPlatform>;
+  serve(installation: Installation, options: ServeOptions): Promise<Service>;
+  /** The policies in force, by job. Throws POLICY_INVALID for one that is malformed. */
+  policies(installation: Installation): Promise<readonly Policy[]>;
+}

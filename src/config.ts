@@ -1,0 +1,159 @@
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { parseDurationMs } from './base/duration.js';
+import { PortcullisError } from './base/errors.js';
+import { nearest } from './base/nearest.js';
+import { LOG_LEVELS } from './telemetry/log.js';
+
+const PREFIX = 'PORTCULLIS_';
+
+const duration = (fallback: string, minMs: number, maxMs: number) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((text, context) => {
+      const ms = parseDurationMs(text);
+      if (ms === undefined || ms < minMs || ms > maxMs) {
+        context.addIssue(`must be a duration such as ${fallback}, from ${minMs} ms to ${maxMs} ms`);
+        return z.NEVER;
+      }
+      return ms;
+    });
+
+const postgresUrl = z
+  .string()
+  .regex(/^postgres(ql)?:\/\//, 'must be a URL such as postgresql://user:password@host:5432/portcullis');
+
+const list = (what: string, item: RegExp) =>
+  z
+    .string()
+    .transform((text) => text.split(',').map((each) => each.trim()))
+    .pipe(z.array(z.string().regex(item, `must be ${what}, separated by commas`)).min(1));
+
+/** Every variable, what it must look like, and what it is when absent. */
+const environment = {
+  HOME: z.string().min(1).default('.portcullis'),
+  FLAGS: z.string().min(1).optional(),
+  DATABASE_URL: postgresUrl.optional(),
+  HTTP: z
+    .string()
+    .regex(/^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):\d{1,5}$/, 'must be host:port, such as 127.0.0.1:7020')
+    .default('127.0.0.1:7020'),
+  REGIONS: list('region names', /^[a-z0-9][a-z0-9-]*$/).optional(),
+  WORKER: z
+    .string()
+    .regex(/^[\w.:-]{1,60}$/, 'must be letters, digits, . : - and _')
+    .optional(),
+  CONCURRENT_RUNS: z.coerce.number().int().min(1).max(64).default(4),
+  LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
+  FLAG_SOURCE: z.enum(['embedded', 'unleash']).default('embedded'),
+  FLAG_MAX_AGE: duration('60s', 1_000, 3_600_000),
+  UNLEASH_URL: z
+    .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://unleash.example/api' })
+    .optional(),
+  UNLEASH_TOKEN: z.string().min(1).optional(),
+  UNLEASH_REFRESH: duration('1s', 100, 60_000),
+  RESOLVERS: list(
+    'addresses such as 192.0.2.1:53, or the word system',
+    /^(system|[0-9a-fA-F.:[\]]+)$/,
+  ).optional(),
+  DNS_TIMEOUT: duration('3s', 50, 60_000),
+  HTTPS_TIMEOUT: duration('10s', 50, 120_000),
+};
+
+type Variable = keyof typeof environment;
+
+/** What the process was told by its environment, checked and frozen. */
+export interface Config {
+  /** Portcullis' own folder: the embedded database and the admin token. Absolute. */
+  readonly home: string;
+  /** The folder of the policy files. Absolute. */
+  readonly flagsFolder: string;
+  /** The owner's URL of a PostgreSQL of the company's own; absent: the embedded one. */
+  readonly databaseUrl: string | undefined;
+  readonly http: { readonly host: string; readonly port: number };
+  /** The regions that this process serves; absent: every region of each policy. */
+  readonly regions: readonly string[] | undefined;
+  readonly worker: string;
+  readonly concurrentRuns: number;
+  readonly logLevel: (typeof LOG_LEVELS)[number];
+  readonly flagSource:
+    | { readonly kind: 'embedded' }
+    | { readonly kind: 'unleash'; readonly url: string; readonly token: string; readonly refreshMs: number };
+  readonly flagMaxAgeMs: number;
+  /** Addresses to ask, each a perspective of its own; absent: the system's. */
+  readonly resolvers: readonly string[] | undefined;
+  readonly dnsTimeoutMs: number;
+  readonly httpsTimeoutMs: number;
+}
+
+/**
+ * Reads the configuration from variables named `PORTCULLIS_…`. Throws CONFIG_INVALID with all faults at once;
+ * a variable that starts with the prefix and is not known is a fault too, with the nearest name that is.
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.entries(env).flatMap(([name, value]) =>
+    name.startsWith(PREFIX) && value !== undefined && value !== ''
+      ? [[name.slice(PREFIX.length), value] as const]
+      : [],
+  );
+  const parsed = z.object(environment).safeParse(Object.fromEntries(given));
+  const faults = given.flatMap(([name]) => (name in environment ? [] : [unknownVariable(name)]));
+  for (const issue of parsed.error?.issues ?? [])
+    faults.push(`${PREFIX}${String(issue.path[0])} ${issue.message}`);
+  const port = parsed.data && Number(parsed.data.HTTP.slice(parsed.data.HTTP.lastIndexOf(':') + 1));
+  if (port !== undefined && port > 65_535) faults.push(`${PREFIX}HTTP has port ${port}; ports end at 65535`);
+  if (parsed.data?.FLAG_SOURCE === 'unleash') {
+    for (const name of ['UNLEASH_URL', 'UNLEASH_TOKEN'] as const) {
+      if (parsed.data[name] === undefined)
+        faults.push(`${PREFIX}${name} is needed where ${PREFIX}FLAG_SOURCE is unleash`);
+    }
+  }
+  if (!parsed.success || faults.length > 0) {
+    throw new PortcullisError('CONFIG_INVALID', faults.join('\n'), {
+      mend: 'correct the variables; docs/configuration.md lists them',
+      details: { faults },
+    });
+  }
+  return toConfig(parsed.data, port ?? 0);
+}
+
+function toConfig(read: z.output<z.ZodObject<typeof environment>>, port: number): Config {
+  const here = resolve('flags');
+  return Object.freeze<Config>({
+    home: resolve(read.HOME),
+    // A company's policies stand where it starts the program; without any, those that Portcullis ships.
+    flagsFolder: read.FLAGS
+      ? resolve(read.FLAGS)
+      : existsSync(here)
+        ? here
+        : fileURLToPath(new URL('../flags', import.meta.url)),
+    databaseUrl: read.DATABASE_URL,
+    http: { host: read.HTTP.slice(0, read.HTTP.lastIndexOf(':')).replace(/^\[|\]$/g, ''), port },
+    regions: read.REGIONS,
+    worker: read.WORKER ?? `${hostname()}:${process.pid}`,
+    concurrentRuns: read.CONCURRENT_RUNS,
+    logLevel: read.LOG_LEVEL,
+    flagSource:
+      read.FLAG_SOURCE === 'unleash'
+        ? {
+            kind: 'unleash',
+            url: read.UNLEASH_URL ?? '',
+            token: read.UNLEASH_TOKEN ?? '',
+            refreshMs: read.UNLEASH_REFRESH,
+          }
+        : { kind: 'embedded' },
+    flagMaxAgeMs: read.FLAG_MAX_AGE,
+    resolvers: read.RESOLVERS?.includes('system') === true ? undefined : read.RESOLVERS,
+    dnsTimeoutMs: read.DNS_TIMEOUT,
+    httpsTimeoutMs: read.HTTPS_TIMEOUT,
+  });
+}
+
+function unknownVariable(name: string): string {
+  const near = nearest(name, Object.keys(environment) as Variable[]);
+  return `${PREFIX}${name} is not a variable of Portcullis${near === undefined ? '' : `; is ${PREFIX}${near} meant?`}`;
+}

@@ -1,0 +1,30 @@
+import type pg from 'pg';
+import { setFlag } from '../flags/flag-store.js';
+
+/** One region is held (on, but no version has a share), the next is off, and all others are on. */
+const HELD = 1;
+const OFF = 1;
+
+/**
+ * Sets a job's flags so that gating shows: all but the last two regions give everything to `version`, the
+ * last but one is on and holds every unit, and the last is off.
+ */
+export async function setSampleFlags(
+  control: pg.Pool,
+  job: string,
+  regions: readonly string[],
+  version: string,
+): Promise<void> {
+  for (const [at, region] of regions.entries()) {
+    if (at >= regions.length - OFF) continue;
+    const held = at >= regions.length - OFF - HELD;
+    await setFlag(control, {
+      job,
+      region,
+      enabled: true,
+      variants: held ? [] : [{ version, permille: 1000 }],
+      reason: held ? 'sample: held, to show what that looks like' : 'sample: on for everyone',
+      changedBy: 'sample',
+    });
+  }
+}
