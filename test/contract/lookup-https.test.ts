@@ -265,7 +265,8 @@ describe('the client', () => {
   test.each([
     'http://portcullis.test/',
     'ftp://portcullis.test/',
-    'https://user:pass@portcullis.test/',
+    'https://user@portcullis.test/',
+    'https://:pass@portcullis.test/',
     'portcullis.test',
     '',
   ])('refuses %j as a URL', async (url) => {

@@ -63,6 +63,14 @@ describe('the zone responder', () => {
     expect(await ids).toEqual([1, 2, 3]);
   });
 
+  test('still answers a client that has closed its half after asking', async () => {
+    const zone = (): ZoneAnswer => ({ kind: 'delay', delayMs: 50, answer: { kind: 'nodata' } });
+    const { port } = await start({ zone });
+    const socket = await open(port);
+    socket.end(framed(question(5)));
+    expect(await idsOn(socket)).toEqual([5]);
+  });
+
   test('closes a connection that sends more than a question can be', async () => {
     const { port } = await start();
     const socket = await open(port);

@@ -1,4 +1,4 @@
-import { getServers } from 'node:dns';
+import dns from 'node:dns';
 import { PortcullisError } from '../../base/errors.js';
 import type { Dns, DnsAnswerClass, TxtAnswer } from './dns.js';
 import { chainFrom, endOf, readAlong } from './dns-chain.js';
@@ -26,7 +26,7 @@ export interface DnsOptions {
 
 interface Perspective {
   readonly name: string;
-  /** Asked for at each lookup, because the machine's resolvers change. */
+  /** Read at each question: `dns.setServers` may change the machine's own at any time. */
   servers(): readonly ServerAddress[];
 }
 
@@ -53,7 +53,8 @@ export function classOf(answer: TxtAnswer): DnsAnswerClass {
 const system: Perspective = {
   name: 'system',
   servers: () =>
-    getServers()
+    dns
+      .getServers()
       .map(parseServerAddress)
       .filter((server) => server !== undefined),
 };
