@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 import { parse } from 'tldts';
 import { HOSTING_PROVIDERS, MAIL_PROVIDERS } from './provider-domains.js';
+import { remembered } from './remembered.js';
 
 /** Why a text is not a domain that an organisation can own. */
 export type DomainNameFault =
@@ -43,7 +44,7 @@ const refused = (reason: DomainNameFault): DomainName => ({ ok: false, reason })
  * reason: whatever is not a name, public suffixes themselves, names under no known suffix, IP addresses, and
  * names of mail and hosting providers.
  */
-export function parseDomainName(text: string): DomainName {
+export const parseDomainName = remembered((text): DomainName => {
   const name = text.endsWith('.') ? text.slice(0, -1) : text;
   if (name === '') return refused(text === '' ? 'empty' : 'empty-label');
   if (isIP(name.replace(/^\[|\]$/g, '')) !== 0) return refused('ip-address');
@@ -61,7 +62,7 @@ export function parseDomainName(text: string): DomainName {
   if (ascii.length > LONGEST_NAME) return refused('name-too-long');
   if (!labels.every((label) => LABEL.test(label))) return refused('bad-label');
   return judge(ascii, labels);
-}
+});
 
 /** Whether a well-formed ASCII name can belong to an organisation. */
 function judge(name: string, labels: readonly string[]): DomainName {

@@ -1,3 +1,5 @@
+import { remembered } from './remembered.js';
+
 const POSTGRES_TIME =
   /^(\d{4,6})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(\.\d{1,6})?(?:Z|([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?)$/;
 
@@ -7,7 +9,10 @@ const POSTGRES_TIME =
  * with a time that nobody knows is false: ask for what must hold, and the unknown refuses itself.
  */
 export function instantMs(text: string | null): number {
-  if (text === null) return NaN;
+  return text === null ? NaN : read(text);
+}
+
+const read = remembered((text) => {
   if (text === 'infinity') return Infinity;
   if (text === '-infinity') return -Infinity;
   const match = POSTGRES_TIME.exec(text);
@@ -37,4 +42,4 @@ export function instantMs(text: string | null): number {
   const offsetS =
     Number(offsetHours ?? 0) * 3_600 + Number(offsetMinutes ?? 0) * 60 + Number(offsetSeconds ?? 0);
   return wholeMs - (sign === '-' ? -1 : 1) * offsetS * 1_000 + Number(fraction ?? 0) * 1_000;
-}
+});

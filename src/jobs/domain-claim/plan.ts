@@ -14,6 +14,7 @@ import type { ClaimCandidate, DueDomain } from './facts.js';
 import { lookUp, type Look } from './look-up.js';
 import { findProof, httpsVerdict, negativeTtlSeconds, txtVerdict } from './proof.js';
 import { CLAIM_CANDIDATES, DUE_DOMAINS } from './queries.js';
+import { remembered } from './remembered.js';
 
 /** Names looked up at the same time. Each holds a socket or two for as long as a slow server takes. */
 const NAMES_AT_ONCE = 64;
@@ -166,6 +167,4 @@ function claimChange(
 }
 
 /** Tells tokens apart in a journal without repeating them. */
-function fingerprint(token: string): string {
-  return createHash('sha256').update(token).digest('hex').slice(0, 16);
-}
+const fingerprint = remembered((token) => createHash('sha256').update(token).digest('hex').slice(0, 16));

@@ -1,0 +1,20 @@
+/** Of each reader, at most so many texts are remembered. */
+const REMEMBERED = 10_000;
+
+/**
+ * A pure reader of texts that remembers what it read lately. Accounts by the thousand share a domain and its
+ * times, and reading those anew for each would be most of the work of planning.
+ */
+export function remembered<Reading extends object | number | string>(
+  read: (text: string) => Reading,
+): (text: string) => Reading {
+  const readings = new Map<string, Reading>();
+  return (text) => {
+    const known = readings.get(text);
+    if (known !== undefined) return known;
+    if (readings.size >= REMEMBERED) readings.clear();
+    const reading = read(text);
+    readings.set(text, reading);
+    return reading;
+  };
+}
