@@ -36,16 +36,15 @@ export async function exportDirectory(
   const files = typeof target === 'string' ? inFolder(target) : target;
   const partial = (name: FileName): string => `${files[name]}.partial`;
   try {
-    const rows = { organisations: 0, accounts: 0, domains: 0 };
-    await inTransaction(pool, async (client) => {
+    const rows = await inTransaction(pool, async (client) => {
       await client.query(`set transaction isolation level repeatable read; set local timezone = 'UTC'`);
-      await select(client, options.region);
+      const selected = await select(client, options.region);
       for (const { name } of FILES) {
         await mkdir(dirname(files[name]), { recursive: true });
         const source = client.query(copyTo(`copy (${QUERIES[name]}) to stdout with (format csv, header)`));
         await pipeline(source, createWriteStream(partial(name), { mode: 0o600 }));
-        rows[name] = source.rowCount;
       }
+      return selected;
     });
     for (const { name } of FILES) await rename(partial(name), files[name]);
     return { files, rows };
@@ -62,16 +61,18 @@ function inFolder(folder: string): ExportFiles {
 
 /**
  * Notes which rows to export, so that the files are complete in themselves: those at home in the region, the
- * accounts that made its requests, and every organisation that any of these names.
+ * accounts that made its requests, and every organisation that any of these names. Answers how many there are.
  */
-async function select(client: pg.PoolClient, region: string | undefined): Promise<void> {
+async function select(client: pg.PoolClient, region: string | undefined): Promise<ExportReport['rows']> {
   await client.query(`
     create temporary table export_domain (id text primary key) on commit drop;
     create temporary table export_account (id text primary key) on commit drop;
     create temporary table export_organisation (id text primary key) on commit drop`);
   const home = 'where $1::text is null or home_region = $1';
-  await client.query(`insert into export_domain select id from directory.domain ${home}`, [region]);
-  await client.query(
+  const domains = await client.query(`insert into export_domain select id from directory.domain ${home}`, [
+    region,
+  ]);
+  const accounts = await client.query(
     `insert into export_account
      select id from directory.account ${home}
       union
@@ -79,7 +80,7 @@ async function select(client: pg.PoolClient, region: string | undefined): Promis
        join directory.request r on r.id = d.request_id where r.requested_by is not null`,
     [region],
   );
-  await client.query(
+  const organisations = await client.query(
     `insert into export_organisation
      select id from directory.organisation ${home}
       union
@@ -94,6 +95,11 @@ async function select(client: pg.PoolClient, region: string | undefined): Promis
     [region],
   );
   await client.query('analyze export_domain, export_account, export_organisation');
+  return {
+    organisations: organisations.rowCount ?? 0,
+    accounts: accounts.rowCount ?? 0,
+    domains: domains.rowCount ?? 0,
+  };
 }
 
 /** A time as the import reads it, `2026-03-01T09:30:00.5Z`: PostgreSQL's own text in UTC, in ISO 8601's dress. */

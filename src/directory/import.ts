@@ -18,6 +18,8 @@ export interface ImportProgress {
 export interface ImportOptions {
   /** Empties the directory first, in the same transaction; needs all three files. Default: rows must be new. */
   readonly replace?: boolean;
+  /** How long to wait for a run or another import that is using the directory. Default 10,000. */
+  readonly waitMs?: number;
   readonly onProgress?: (progress: ImportProgress) => void;
 }
 
@@ -33,8 +35,7 @@ export interface ImportReport {
 /** Two imports at once would each miss what the other is about to write. */
 const IMPORT_LOCK = 7_020_214;
 
-/** How long an import waits for a run that is using the directory. */
-const LOCK_TIMEOUT = '10s';
+const DEFAULT_WAIT_MS = 10_000;
 
 const EMPTY =
   'truncate directory.organisation, directory.account, directory.admin, directory.request, directory.domain';
@@ -84,7 +85,9 @@ export async function importDirectory(
   });
   refuseNonsense(files.length, options);
   const report = await inTransaction(pool, async (client) => {
-    await client.query(`set local timezone = 'UTC'; set local lock_timeout = '${LOCK_TIMEOUT}'`);
+    await client.query(`select set_config('timezone', 'UTC', true), set_config('lock_timeout', $1, true)`, [
+      `${options.waitMs ?? DEFAULT_WAIT_MS}ms`,
+    ]);
     await busyUnless(() => client.query('select pg_advisory_xact_lock($1)', [IMPORT_LOCK]));
     for (const shape of FILES) await createStaging(client, shape);
 

@@ -44,7 +44,7 @@ export async function stage(
       batch = '';
     }
     whole = next.value;
-    onRows(count);
+    if (count === 0 || count % TOLD_EVERY !== 0) onRows(count);
     yield batch;
   }
   const sink = client.query(copyFrom(`copy ${shape.staging} from stdin`));

@@ -368,6 +368,25 @@ describe('an import that cannot begin', () => {
     });
   });
 
+  test('waits no longer than it may for whoever is using the directory, and leaves it as it was', async () => {
+    await doImport({ organisations: ORGANISATIONS, accounts: ACCOUNTS, domains: DOMAINS });
+    const before = await counts();
+    const run = await pool.connect();
+    try {
+      await run.query('begin');
+      await run.query('select from directory.account');
+      const all = { organisations: ORGANISATIONS, accounts: ACCOUNTS, domains: DOMAINS };
+      await expect(doImport(all, { replace: true, waitMs: 50 })).rejects.toMatchObject({
+        code: 'DIRECTORY_BUSY',
+      });
+      await run.query('commit');
+      expect(await counts()).toEqual(before);
+      await doImport(all, { replace: true, waitMs: 50 });
+    } finally {
+      run.release();
+    }
+  });
+
   test('wants a file, and all three to replace', async () => {
     await expect(importDirectory(pool, {})).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
     await expect(doImport({ organisations: ORGANISATIONS }, { replace: true })).rejects.toMatchObject({
