@@ -110,7 +110,7 @@ class Crew {
 
   async runAllNow(): Promise<void> {
     const jobs = new Set(this.served.map(({ policy }) => policy.job));
-    await Promise.all([...jobs].map((job) => this.worker?.runNow(job)));
+    await Promise.all([...jobs].map(async (job) => this.worker?.runNow(job)));
   }
 
   async stop(): Promise<void> {
