@@ -1,0 +1,212 @@
+import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { onFaultPoint, type FaultPoint } from '../../src/base/fault-point.js';
+import { readGate, reconcileGate } from '../../src/gate/permit.js';
+import { executeRun, type RunReport } from '../../src/jobs/run-loop.js';
+import type { LoadedJob } from '../../src/jobs/registry.js';
+import { elect } from '../../src/scheduler/election.js';
+import { takeOver } from '../../src/scheduler/lease.js';
+import { claimEverything, seedAccounts } from '../support/accounts.js';
+import { testDatabase } from '../support/database.js';
+import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';
+
+const database = await testDatabase();
+const platform = testPlatform(database);
+const job: LoadedJob = await loadTestJob(platform, claimEverything('claims'));
+const all = { version: job.version, permille: 1000 };
+const PERMIT_MS = 30_000;
+afterAll(() => platform.planner.close());
+
+let region = '';
+let regions = 0;
+beforeEach(async () => {
+  onFaultPoint(undefined);
+  regions += 1;
+  region = `region-${regions}`;
+  await seedAccounts(database.owner, region, 10, 20);
+  platform.flags.open('claims', region, all);
+});
+
+const reconcile = () =>
+  reconcileGate(platform.region, 'claims', region, platform.flags.look(`claims.${region}`), PERMIT_MS);
+
+async function managed(): Promise<number> {
+  const { rows } = await database.owner.query<{ n: number }>(
+    `select count(*) as n from directory.account where home_region = $1 and state = 'MANAGED'`,
+    [region],
+  );
+  return rows[0]?.n ?? -1;
+}
+
+/** Runs with batches of 10, and calls `act` the `nth` time that a fault point is met. */
+async function runUntil(
+  point: FaultPoint,
+  nth: number,
+  act: () => Promise<void>,
+): Promise<RunReport | undefined> {
+  let met = 0;
+  onFaultPoint(async (at) => {
+    if (at !== point) return;
+    met += 1;
+    if (met === nth) await act();
+  });
+  const policy = testPolicy('claims', [region], { apply: { lanes: 1, batch: 10, firstBatches: [] } });
+  const election = await elect(platform.region, {
+    job: 'claims',
+    version: job.version,
+    region,
+    trigger: 'manual',
+    worker: platform.worker,
+    leaseMs: policy.leaseMs,
+  });
+  if (!election.elected) throw new Error(election.why);
+  return executeRun(platform, job, policy, election.run, 'planning', {
+    signal: new AbortController().signal,
+  });
+}
+
+describe('a gate', () => {
+  test('that no flag has spoken to is held', async () => {
+    expect(await readGate(platform.region, 'claims', 'nowhere')).toMatchObject({
+      state: 'held',
+      permitUntil: null,
+      permitMs: 0,
+      reasonCode: 'never-permitted',
+    });
+  });
+
+  test('opens with a flag, keeps its epoch while shares grow, and bumps it when one shrinks', async () => {
+    platform.flags.open('claims', region, { ...all, permille: 500 });
+    const first = await reconcile();
+    expect(first.gate).toMatchObject({ state: 'open' });
+    expect(first.gate.permitMs).toBeGreaterThan(PERMIT_MS - 5_000);
+    platform.flags.open('claims', region, { ...all, permille: 600 });
+    expect((await reconcile()).gate.epoch).toBe(first.gate.epoch);
+    platform.flags.open('claims', region, { ...all, permille: 400 });
+    expect((await reconcile()).gate.epoch).toBe(first.gate.epoch + 1);
+  });
+
+  test('is not opened again by a process whose flags lag behind', async () => {
+    const late = platform.flags.look(`claims.${region}`);
+    platform.flags.close('claims', region);
+    await reconcile();
+    const { gate, move } = await reconcileGate(platform.region, 'claims', region, late, PERMIT_MS);
+    expect(move).toMatchObject({ to: 'leave', code: 'flag-outdated' });
+    expect(gate.state).toBe('held');
+  });
+
+  test('ends up the same whatever many processes tell it at once', async () => {
+    const answers = [];
+    for (const permille of [1000, 200, 800, 100]) {
+      platform.flags.open('claims', region, { ...all, permille });
+      answers.push(platform.flags.look(`claims.${region}`));
+    }
+    const told = [...answers, ...answers, ...answers];
+    await Promise.all(
+      told.map((answer) => reconcileGate(platform.region, 'claims', region, answer, PERMIT_MS)),
+    );
+    expect(await readGate(platform.region, 'claims', region)).toMatchObject({
+      state: 'open',
+      variants: [{ version: job.version, permille: 100 }],
+    });
+  });
+});
+
+describe('the fence', () => {
+  test.each([1, 2, 7, 20])(
+    'lets nothing through after a flag was turned off before batch %i',
+    async (batch) => {
+      const report = await runUntil('apply.before-fence', batch, async () => {
+        platform.flags.close('claims', region);
+        await reconcile();
+      });
+      const through = (batch - 1) * 10;
+      expect(report).toMatchObject({
+        status: 'stopped',
+        code: 'gate-held',
+        reason: 'flag-off by the test',
+        planned: { claim: 200 },
+        applied: { claim: through },
+      });
+      expect(await managed()).toBe(through);
+    },
+  );
+
+  test('makes a closing flag wait for the batch in flight, and then holds', async () => {
+    let closed: Promise<unknown> = Promise.resolve();
+    let settled = false;
+    const report = await runUntil('apply.written', 3, async () => {
+      platform.flags.close('claims', region);
+      closed = reconcile().then(() => (settled = true));
+      // The closer must be queued for the lock before the batch commits, or this shows nothing.
+      for (;;) {
+        const { rows } = await database.owner.query(
+          `select from pg_locks where locktype = 'advisory' and not granted`,
+        );
+        if (rows.length > 0) break;
+      }
+      expect(settled).toBe(false);
+    });
+    await closed;
+    expect(report).toMatchObject({ status: 'stopped', applied: { claim: 30 } });
+    expect(await managed()).toBe(30);
+  });
+
+  test('stops a run whose share was taken back, though the gate is open', async () => {
+    const report = await runUntil('apply.committed', 4, async () => {
+      platform.flags.open('claims', region, { ...all, permille: 999 });
+      await reconcile();
+    });
+    expect(report).toMatchObject({ status: 'stopped', code: 'gate-narrowed', applied: { claim: 40 } });
+  });
+
+  test('lets a run go on when its share grows', async () => {
+    platform.flags.open('claims', region, { ...all, permille: 999 });
+    const report = await runUntil('apply.committed', 2, async () => {
+      platform.flags.open('claims', region, all);
+      await reconcile();
+    });
+    expect(report).toMatchObject({ status: 'succeeded' });
+  });
+
+  test('holds when the permit lapses, though nobody closed anything', async () => {
+    const report = await runUntil('apply.committed', 5, async () => {
+      await database.owner.query(
+        `update portcullis_region.gate set permit_until = clock_timestamp() where region = $1`,
+        [region],
+      );
+    });
+    expect(report).toMatchObject({ status: 'stopped', code: 'permit-lapsed', applied: { claim: 50 } });
+    expect(report?.reason).toMatch(/^permit lapsed at \d{4}-/);
+  });
+
+  test('keeps the former owner of a run from writing, and the new one finishes it', async () => {
+    const scope = { jobs: ['claims'], regions: [region], versions: [], worker: 'heir', leaseMs: 20_000 };
+    const taken: (Awaited<ReturnType<typeof takeOver>> | 'none')[] = [];
+    const report = await runUntil('apply.committed', 6, async () => {
+      await database.owner.query(
+        `update portcullis_region.run set lease_until = '-infinity' where region = $1`,
+        [region],
+      );
+      taken.push((await takeOver(platform.region, scope)) ?? 'none');
+    });
+    expect(report).toBeUndefined();
+    expect(await managed()).toBe(60);
+    const [heir] = taken;
+    if (heir === undefined || heir === 'none') throw new Error('nothing was taken over');
+    const policy = testPolicy('claims', [region]);
+    const finished = await executeRun(platform, job, policy, heir.run, heir.status, {
+      signal: new AbortController().signal,
+    });
+    expect(finished).toMatchObject({
+      status: 'succeeded',
+      planned: { claim: 200 },
+      applied: { claim: 200 },
+      conflicts: 0,
+    });
+    const { rows } = await database.owner.query(
+      `select sum(to_seq - from_seq) as written, count(distinct attempt) as attempts from portcullis_region.batch where run = $1`,
+      [heir.run.id],
+    );
+    expect(rows).toEqual([{ written: 200, attempts: 2 }]);
+  });
+});
