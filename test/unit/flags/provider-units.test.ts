@@ -305,9 +305,7 @@ describe('flags of an Unleash server', () => {
   test('fence whoever was let in when a rule changes, even where no share did', async () => {
     const { source, provider } = await openedProvider();
     const variantsOf = (parameters: object): readonly Variant[] => {
-      source.sayFeatures([
-        { name: FLAG, enabled: true, strategies: [rollout(parameters)], variants: half },
-      ]);
+      source.sayFeatures([{ name: FLAG, enabled: true, strategies: [rollout(parameters)], variants: half }]);
       const answer = provider.look(FLAG);
       return answer.open ? answer.definition.variants : [];
     };

@@ -1,0 +1,224 @@
+import type pg from 'pg';
+import { z } from 'zod';
+import { PortcullisError } from '../base/errors.js';
+import { nearest } from '../base/nearest.js';
+import { inTransaction } from '../store/pool.js';
+import { type Variant, flagName } from './definition.js';
+import { type FlagRow, definitionOfRow, versionShares } from './flag-row.js';
+import { loadPolicy } from './policy-store.js';
+
+/** A flag as the control database has it, or had it at a revision. */
+export interface FlagState {
+  /** `job.region`. */
+  readonly name: string;
+  readonly job: string;
+  readonly region: string;
+  readonly enabled: boolean;
+  /** Candidate first; empty where they are malformed. */
+  readonly variants: readonly Variant[];
+  readonly revision: number;
+  readonly reason: string;
+  readonly changedBy: string;
+  readonly changedAt: Date;
+  /** What is wrong with the row; such a flag is closed. */
+  readonly malformed?: string;
+}
+
+/** What to make of a flag. What is left out stays as it is. */
+export interface FlagChange {
+  readonly job: string;
+  readonly region: string;
+  readonly enabled?: boolean | undefined;
+  readonly variants?: readonly Variant[] | undefined;
+  /** Why, for whoever reads the history. */
+  readonly reason: string;
+  readonly changedBy: string;
+  /** Refuses the change if the flag has another revision by now. */
+  readonly ifRevision?: number | undefined;
+}
+
+const flagChange = z
+  .strictObject({
+    job: z.string(),
+    region: z.string(),
+    enabled: z.boolean('must be true or false').optional(),
+    variants: versionShares.optional(),
+    reason: z
+      .string('is missing: say why, for whoever reads the history')
+      .trim()
+      .min(1, 'is empty: say why, for whoever reads the history')
+      .max(500, 'is over 500 letters'),
+    changedBy: z.string().min(1, 'is empty'),
+    ifRevision: z.int('must be a whole number').optional(),
+  })
+  .refine(({ enabled, variants }) => enabled !== undefined || variants !== undefined, {
+    message: 'nothing to change: give enabled, variants or both',
+  });
+
+const COLUMNS = 'job, region, enabled, variants, revision, reason, changed_by, changed_at';
+
+interface StateRow extends FlagRow {
+  readonly reason: string;
+  readonly changed_by: string;
+  readonly changed_at: Date;
+}
+
+/** Every flag, by job and region. */
+export async function listFlags(control: pg.Pool, job?: string): Promise<FlagState[]> {
+  const { rows } = await control.query<StateRow>(
+    `select ${COLUMNS} from portcullis_control.flag where $1::text is null or job = $1 order by job, region`,
+    [job ?? null],
+  );
+  return rows.map(stateOf);
+}
+
+/** One flag. Throws JOB_UNKNOWN or REGION_UNKNOWN, with the nearest name there is. */
+export async function readFlag(
+  control: pg.Pool | pg.PoolClient,
+  job: string,
+  region: string,
+): Promise<FlagState> {
+  const { rows } = await control.query<StateRow>(
+    `select ${COLUMNS} from portcullis_control.flag where job = $1 and region = $2`,
+    [job, region],
+  );
+  if (rows[0]) return stateOf(rows[0]);
+  throw await unknownFlag(control, job, region);
+}
+
+/** What a flag was at each of its revisions, newest first. */
+export async function flagHistory(
+  control: pg.Pool,
+  job: string,
+  region: string,
+  { limit = 50, beforeRevision }: { limit?: number; beforeRevision?: number | undefined } = {},
+): Promise<FlagState[]> {
+  await readFlag(control, job, region);
+  const { rows } = await control.query<StateRow>(
+    `select ${COLUMNS} from portcullis_control.flag_change
+     where job = $1 and region = $2 and ($3::bigint is null or revision < $3)
+     order by revision desc limit $4`,
+    [job, region, beforeRevision ?? null, limit],
+  );
+  return rows.map(stateOf);
+}
+
+/**
+ * Changes a flag and answers what it is now. Switching off always goes; anything that may open a region needs
+ * it to be in the job's policy. Throws FLAG_CHANGE_INVALID with all the faults of the change, JOB_UNKNOWN,
+ * REGION_UNKNOWN, FLAG_REVISION_STALE, POLICY_MISSING or POLICY_INVALID.
+ */
+export async function setFlag(control: pg.Pool, change: FlagChange): Promise<FlagState> {
+  const parsed = flagChange.safeParse(change);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim());
+    throw new PortcullisError('FLAG_CHANGE_INVALID', faults.join('; '), {
+      mend: 'shares are thousandths, at least 1 each and at most 1000 together: {"version": "1.0.0+9f3c2a1b", "permille": 250}',
+      details: { faults },
+    });
+  }
+  const { job, region, enabled, variants, reason, changedBy, ifRevision } = parsed.data;
+  const mayOpen = enabled === true || (variants !== undefined && variants.length > 0);
+  return inTransaction(control, async (client) => {
+    // Excludes an apply, so that a region can't leave the policy between the look at it and the write.
+    if (mayOpen) await client.query('lock table portcullis_control.policy in row exclusive mode');
+    await client.query('select from portcullis_control.flag where job = $1 and region = $2 for update', [
+      job,
+      region,
+    ]);
+    const current = await readFlag(client, job, region);
+    if (ifRevision !== undefined && ifRevision !== current.revision) throw revisionStale(current, ifRevision);
+    if (mayOpen) await requireRegion(client, job, region);
+    const { rows } = await client.query<StateRow>(
+      `update portcullis_control.flag
+       set enabled = coalesce($3, enabled), variants = coalesce($4::jsonb, variants), reason = $5, changed_by = $6
+       where job = $1 and region = $2
+       returning ${COLUMNS}`,
+      [
+        job,
+        region,
+        enabled ?? null,
+        variants === undefined ? null : JSON.stringify(variants),
+        reason,
+        changedBy,
+      ],
+    );
+    const [row] = rows;
+    if (row === undefined) throw await unknownFlag(client, job, region);
+    return stateOf(row);
+  });
+}
+
+function stateOf(row: StateRow): FlagState {
+  const found = definitionOfRow(row);
+  return {
+    name: found.name,
+    job: row.job,
+    region: row.region,
+    enabled: row.enabled,
+    variants: 'malformed' in found ? [] : found.variants,
+    revision: row.revision,
+    reason: row.reason,
+    changedBy: row.changed_by,
+    changedAt: row.changed_at,
+    ...('malformed' in found && { malformed: found.malformed }),
+  };
+}
+
+async function requireRegion(client: pg.PoolClient, job: string, region: string): Promise<void> {
+  const loaded = await loadPolicy(client, job);
+  if (!loaded.ok) {
+    throw new PortcullisError(
+      loaded.code === 'policy-missing' ? 'POLICY_MISSING' : 'POLICY_INVALID',
+      `${flagName(job, region)} cannot be opened: ${loaded.reason}`,
+      { mend: 'apply a sound policy first: portcullis flags apply' },
+    );
+  }
+  if (loaded.policy.regions.includes(region)) return;
+  throw regionUnknown(job, region, loaded.policy.regions, `${region} is no longer in the policy of ${job}`);
+}
+
+function revisionStale(current: FlagState, given: number): PortcullisError {
+  const { name, revision, changedBy, changedAt, reason } = current;
+  return new PortcullisError(
+    'FLAG_REVISION_STALE',
+    `${name} is at revision ${revision}, not ${given}: ${changedBy} changed it at ${changedAt.toISOString()} (${reason})`,
+    { mend: 'look at what it is now and decide again', details: { flag: name, revision, given } },
+  );
+}
+
+async function unknownFlag(
+  control: pg.Pool | pg.PoolClient,
+  job: string,
+  region: string,
+): Promise<PortcullisError> {
+  const { rows } = await control.query<{ job: string; region: string }>(
+    'select job, region from portcullis_control.flag order by job, region',
+  );
+  const regions = rows.filter((row) => row.job === job).map((row) => row.region);
+  if (regions.length > 0) return regionUnknown(job, region, regions, `${job} has no flag in ${region}`);
+  const jobs = [...new Set(rows.map((row) => row.job))];
+  const meant = nearest(job, jobs);
+  return new PortcullisError('JOB_UNKNOWN', `there is no flag of a job ${job}`, {
+    mend:
+      meant !== undefined
+        ? `did you mean ${meant}?`
+        : jobs.length === 0
+          ? 'apply a policy first: portcullis flags apply'
+          : `there are ${jobs.join(', ')}`,
+    details: { job, ...(meant !== undefined && { nearest: meant }) },
+  });
+}
+
+function regionUnknown(
+  job: string,
+  region: string,
+  regions: readonly string[],
+  message: string,
+): PortcullisError {
+  const meant = nearest(region, regions);
+  return new PortcullisError('REGION_UNKNOWN', message, {
+    mend: meant === undefined ? `there are ${regions.join(', ')}` : `did you mean ${meant}?`,
+    details: { job, region, ...(meant !== undefined && { nearest: meant }) },
+  });
+}

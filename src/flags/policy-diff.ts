@@ -1,0 +1,81 @@
+import type { PolicyDocument } from './policy-document.js';
+import type { PolicyFile } from './policy.js';
+
+/** One field that applying a policy would change, in the words of the file. */
+export interface FieldChange {
+  /** Such as `apply.batch` or `guard.caps.claim.perRun`. */
+  readonly path: string;
+  /** Absent where the field is new. */
+  readonly before?: unknown;
+  /** Absent where the field goes. */
+  readonly after?: unknown;
+}
+
+/** What applying a policy file would do. */
+export interface PolicyDiff {
+  readonly job: string;
+  readonly file: string;
+  readonly change: 'new' | 'changed' | 'same';
+  readonly fields: readonly FieldChange[];
+  /** Flags that would be created, off; and flags of regions no longer in the policy, switched off. */
+  readonly flags: readonly { readonly region: string; readonly change: 'create' | 'close' }[];
+}
+
+/** What is there of a job before its policy is applied. */
+export interface AppliedBefore {
+  /** As stored; undefined where the job has no policy. */
+  readonly document: unknown;
+  readonly flags: readonly { readonly region: string; readonly enabled: boolean }[];
+}
+
+/** Compares a policy file with what is in force. Pure. */
+export function diffPolicy({ file, document, policy }: PolicyFile, before: AppliedBefore): PolicyDiff {
+  const fields = changedFields(before.document, document);
+  const known = new Set(before.flags.map(({ region }) => region));
+  const wanted = new Set(policy.regions);
+  return {
+    job: policy.job,
+    file,
+    change: before.document === undefined ? 'new' : fields.length > 0 ? 'changed' : 'same',
+    fields,
+    flags: [
+      ...policy.regions
+        .filter((region) => !known.has(region))
+        .map((region) => ({ region, change: 'create' as const })),
+      ...before.flags
+        .filter(({ region, enabled }) => enabled && !wanted.has(region))
+        .map(({ region }) => ({ region, change: 'close' as const })),
+    ],
+  };
+}
+
+function changedFields(before: unknown, after: PolicyDocument): FieldChange[] {
+  const then = leaves(before);
+  const now = leaves(after);
+  return [...new Set([...then.keys(), ...now.keys()])].flatMap((path): FieldChange[] => {
+    const change: FieldChange = {
+      path,
+      ...(then.has(path) && { before: then.get(path) }),
+      ...(now.has(path) && { after: now.get(path) }),
+    };
+    return JSON.stringify(change.before) === JSON.stringify(change.after) ? [] : [change];
+  });
+}
+
+/** The fields of a document by path. A list of plain values is one field; caps go by their kind. */
+function leaves(value: unknown, path = ''): Map<string, unknown> {
+  const under = (key: string, inner: unknown): [string, unknown][] => [
+    ...leaves(inner, path === '' ? key : `${path}.${key}`),
+  ];
+  if (Array.isArray(value) && value.length > 0 && value.every(hasKind)) {
+    return new Map(value.flatMap(({ kind, ...cap }) => under(kind, cap)));
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return new Map(Object.entries(value).flatMap(([key, inner]) => under(key, inner)));
+  }
+  return new Map(value === undefined ? [] : [[path, value]]);
+}
+
+function hasKind(value: unknown): value is { kind: string } {
+  return typeof (value as { kind?: unknown } | null)?.kind === 'string';
+}

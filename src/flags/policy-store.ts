@@ -1,0 +1,157 @@
+import type pg from 'pg';
+import { PortcullisError } from '../base/errors.js';
+import { nearest } from '../base/nearest.js';
+import { inTransaction } from '../store/pool.js';
+import { type AppliedBefore, type PolicyDiff, diffPolicy } from './policy-diff.js';
+import { type Policy, type PolicyFile, policyOfDocument } from './policy.js';
+
+/** A job's policy as it is in force, or why none is: then the job's gates stay closed. */
+export type LoadedPolicy =
+  | {
+      readonly ok: true;
+      readonly job: string;
+      readonly policy: Policy;
+      readonly appliedBy: string;
+      readonly appliedAt: Date;
+    }
+  | {
+      readonly ok: false;
+      readonly job: string;
+      readonly code: 'policy-missing' | 'policy-malformed';
+      readonly reason: string;
+    };
+
+interface PolicyRow {
+  readonly job: string;
+  readonly policy: unknown;
+  readonly applied_by: string;
+  readonly applied_at: Date;
+}
+
+/** What {@link applyPolicies} would do, changing nothing. */
+export async function diffPolicies(control: pg.Pool, files: readonly PolicyFile[]): Promise<PolicyDiff[]> {
+  const before = await readBefore(control);
+  return files.map((file) => diffPolicy(file, before(file.policy.job)));
+}
+
+/**
+ * Puts policies in force, all or none, and answers what that did. A region new to a policy gets a flag that is
+ * off; a flag that is there keeps its state; a region no longer in the policy has its flag switched off. Jobs
+ * without a file stay as they are. Applying the same again changes nothing.
+ */
+export async function applyPolicies(
+  control: pg.Pool,
+  files: readonly PolicyFile[],
+  appliedBy: string,
+): Promise<PolicyDiff[]> {
+  return inTransaction(control, async (client) => {
+    // One apply at a time; readers go on reading.
+    await client.query('lock table portcullis_control.policy in share row exclusive mode');
+    const before = await readBefore(client);
+    const diffs = files.map((file) => diffPolicy(file, before(file.policy.job)));
+    for (const [at, diff] of diffs.entries()) {
+      const file = files[at];
+      if (file === undefined) continue;
+      if (diff.change !== 'same') await storePolicy(client, file, appliedBy);
+      for (const { region, change } of diff.flags) {
+        if (change === 'create') await createFlag(client, diff.job, region, appliedBy);
+        else await closeFlag(client, diff.job, region, appliedBy);
+      }
+    }
+    return diffs;
+  });
+}
+
+/** Every job's policy, by name of job. */
+export async function loadPolicies(control: pg.Pool): Promise<LoadedPolicy[]> {
+  const { rows } = await control.query<PolicyRow>(
+    'select job, policy, applied_by, applied_at from portcullis_control.policy order by job',
+  );
+  return rows.map(loaded);
+}
+
+/** One job's policy. Never throws for a policy that is missing or malformed: that is its answer. */
+export async function loadPolicy(control: pg.Pool | pg.PoolClient, job: string): Promise<LoadedPolicy> {
+  const { rows } = await control.query<PolicyRow>(
+    'select job, policy, applied_by, applied_at from portcullis_control.policy where job = $1',
+    [job],
+  );
+  if (rows[0]) return loaded(rows[0]);
+  return { ok: false, job, code: 'policy-missing', reason: `no policy was applied for ${job}` };
+}
+
+/** A job's policy, or POLICY_MISSING, or POLICY_INVALID: for where a person asks for it. */
+export async function requirePolicy(control: pg.Pool, job: string): Promise<Policy> {
+  const found = await loadPolicy(control, job);
+  if (found.ok) return found.policy;
+  if (found.code === 'policy-malformed') {
+    throw new PortcullisError('POLICY_INVALID', found.reason, {
+      mend: 'apply the policy file again: portcullis flags apply',
+    });
+  }
+  const { rows } = await control.query<{ job: string }>('select job from portcullis_control.policy');
+  const meant = nearest(
+    job,
+    rows.map((row) => row.job),
+  );
+  throw new PortcullisError('POLICY_MISSING', found.reason, {
+    mend:
+      meant === undefined ? 'write one into flags/ and run portcullis flags apply' : `did you mean ${meant}?`,
+    details: { job, ...(meant !== undefined && { nearest: meant }) },
+  });
+}
+
+function loaded({ job, policy: stored, applied_by, applied_at }: PolicyRow): LoadedPolicy {
+  const read = policyOfDocument(stored);
+  const reason =
+    'reason' in read ? read.reason : read.policy.job === job ? undefined : `it is for ${read.policy.job}`;
+  if ('policy' in read && reason === undefined) {
+    return { ok: true, job, policy: read.policy, appliedBy: applied_by, appliedAt: applied_at };
+  }
+  return {
+    ok: false,
+    job,
+    code: 'policy-malformed',
+    reason: `the stored policy of ${job} is malformed: ${reason ?? ''}`,
+  };
+}
+
+async function readBefore(control: pg.Pool | pg.PoolClient): Promise<(job: string) => AppliedBefore> {
+  const policies = await control.query<{ job: string; policy: unknown }>(
+    'select job, policy from portcullis_control.policy',
+  );
+  const flags = await control.query<{ job: string; region: string; enabled: boolean }>(
+    'select job, region, enabled from portcullis_control.flag order by job, region',
+  );
+  return (job) => ({
+    document: policies.rows.find((row) => row.job === job)?.policy,
+    flags: flags.rows.filter((row) => row.job === job),
+  });
+}
+
+async function storePolicy(client: pg.PoolClient, file: PolicyFile, appliedBy: string): Promise<void> {
+  await client.query(
+    `insert into portcullis_control.policy (job, policy, source, applied_by) values ($1, $2, $3, $4)
+     on conflict (job) do update set policy = excluded.policy, source = excluded.source,
+       applied_by = excluded.applied_by, applied_at = clock_timestamp()`,
+    [file.policy.job, JSON.stringify(file.document), file.text, appliedBy],
+  );
+}
+
+async function createFlag(client: pg.PoolClient, job: string, region: string, by: string): Promise<void> {
+  // Not `on conflict do nothing`: the trigger would write history for a row that is then not inserted.
+  await client.query(
+    `insert into portcullis_control.flag (job, region, enabled, variants, reason, changed_by)
+     select $1, $2, false, '[]', $3, $4
+     where not exists (select from portcullis_control.flag where job = $1 and region = $2)`,
+    [job, region, 'new in the policy: a flag begins switched off', by],
+  );
+}
+
+async function closeFlag(client: pg.PoolClient, job: string, region: string, by: string): Promise<void> {
+  await client.query(
+    `update portcullis_control.flag set enabled = false, reason = $3, changed_by = $4
+     where job = $1 and region = $2 and enabled`,
+    [job, region, 'the region is no longer in the policy', by],
+  );
+}

@@ -1,0 +1,453 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { OpenFeature } from '@openfeature/server-sdk';
+import { type FlagAnswer, type Variant, flagName } from '../../src/flags/definition.js';
+import { EmbeddedSource } from '../../src/flags/embedded-source.js';
+import { featureOf } from '../../src/flags/flag-row.js';
+import { PortcullisProvider } from '../../src/flags/provider.js';
+import type { FlagSource } from '../../src/flags/source.js';
+import { UnleashSource } from '../../src/flags/unleash-source.js';
+import { testDatabase } from '../support/database.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { until } from '../support/until.js';
+import { UnleashServer } from '../support/unleash-server.js';
+
+/** What a test can do to whatever stands behind a source. */
+interface Origin {
+  open(): Promise<FlagSource>;
+  close(): Promise<void>;
+  say(region: string, enabled: boolean, variants: readonly Variant[]): Promise<void>;
+  sayMalformed(region: string): Promise<void>;
+  cut(): Promise<void>;
+  mend(): Promise<void>;
+  refuse(): Promise<void>;
+  admit(): Promise<void>;
+}
+
+const database = await testDatabase();
+
+class ControlDatabase implements Origin {
+  readonly #way = new TcpProxy(new URL(database.url).hostname, Number(new URL(database.url).port));
+
+  async open(): Promise<FlagSource> {
+    await database.owner.query('delete from portcullis_control.flag');
+    await this.#way.open();
+    const url = new URL(database.workerUrl);
+    url.hostname = '127.0.0.1';
+    url.port = String(this.#way.port);
+    return new EmbeddedSource(database.pool(url.toString()), { pollMs: 100, timeoutMs: 1_000 });
+  }
+
+  close(): Promise<void> {
+    return this.#way.cut();
+  }
+
+  async say(region: string, enabled: boolean, variants: readonly Variant[]): Promise<void> {
+    await this.#write(region, enabled, variants);
+  }
+
+  async sayMalformed(region: string): Promise<void> {
+    await this.#write(region, true, [{ version: '1.0.0', permille: 1001 }]);
+  }
+
+  cut(): Promise<void> {
+    return this.#way.cut();
+  }
+
+  mend(): Promise<void> {
+    return this.#way.open();
+  }
+
+  async refuse(): Promise<void> {
+    await database.owner.query(`revoke select on portcullis_control.flag from ${this.#role()}`);
+  }
+
+  async admit(): Promise<void> {
+    await database.owner.query(`grant select on portcullis_control.flag to ${this.#role()}`);
+  }
+
+  #role(): string {
+    return `"${decodeURIComponent(new URL(database.workerUrl).username)}"`;
+  }
+
+  async #write(region: string, enabled: boolean, variants: unknown): Promise<void> {
+    await database.owner.query(
+      `insert into portcullis_control.flag (job, region, enabled, variants, reason, changed_by)
+       values ('domain-claim', $1, $2, $3, 'test', 'test')
+       on conflict (job, region) do update set enabled = excluded.enabled, variants = excluded.variants`,
+      [region, enabled, JSON.stringify(variants)],
+    );
+  }
+}
+
+class UnleashOrigin implements Origin {
+  readonly #server = new UnleashServer();
+  readonly #features = new Map<string, unknown>();
+
+  async open(): Promise<FlagSource> {
+    await this.#server.open();
+    return new UnleashSource({
+      url: this.#server.url,
+      token: () => 'default:production.secret',
+      pollMs: 50,
+      timeoutMs: 1_000,
+      retryMs: 50,
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#server.close();
+  }
+
+  say(region: string, enabled: boolean, variants: readonly Variant[]): Promise<void> {
+    const name = flagName('domain-claim', region);
+    this.#features.set(name, featureOf(name, enabled, variants));
+    return this.#publish();
+  }
+
+  sayMalformed(region: string): Promise<void> {
+    const name = flagName('domain-claim', region);
+    this.#features.set(name, { name, enabled: true, strategies: 'default', variants: [] });
+    return this.#publish();
+  }
+
+  cut(): Promise<void> {
+    return this.#server.close();
+  }
+
+  mend(): Promise<void> {
+    return this.#server.open();
+  }
+
+  refuse(): Promise<void> {
+    this.#server.mode = 'unauthorised';
+    return Promise.resolve();
+  }
+
+  admit(): Promise<void> {
+    this.#server.mode = 'ok';
+    return Promise.resolve();
+  }
+
+  #publish(): Promise<void> {
+    this.#server.say([...this.#features.values()]);
+    return Promise.resolve();
+  }
+}
+
+const ALL: readonly Variant[] = [{ version: '1.0.0+abc', permille: 1000 }];
+
+describe.each<[string, () => Origin]>([
+  ['the control database', () => new ControlDatabase()],
+  ['an Unleash server', () => new UnleashOrigin()],
+])('flags from %s', (_, make) => {
+  let origin: Origin;
+  let source: FlagSource;
+  let provider: PortcullisProvider;
+  const look = (region = 'eu-west-1'): FlagAnswer => provider.look(flagName('domain-claim', region));
+  const closedAs = (code: string) => async (): Promise<void> =>
+    until(code, () => {
+      const answer = look();
+      return !answer.open && answer.code === code;
+    });
+  const opened = (): Promise<void> => until('the flag is open', () => look().open);
+
+  beforeEach(async () => {
+    origin = make();
+    source = await origin.open();
+    provider = new PortcullisProvider(source, { maxAgeMs: 1_500 });
+  });
+
+  afterEach(async () => {
+    await provider.onClose();
+    await origin.close();
+  });
+
+  const begin = async (): Promise<void> => {
+    await origin.say('eu-west-1', true, ALL);
+    await provider.initialize();
+    await opened();
+  };
+
+  test('are there when the start is over', async () => {
+    await origin.say('eu-west-1', true, ALL);
+    await provider.initialize();
+    expect(look()).toMatchObject({ open: true, definition: { variants: ALL } });
+    expect(source.state().heardAgeMs).toBeLessThan(1_500);
+  });
+
+  test('are in force within a second of a change, with a higher revision and the listener told', async () => {
+    await begin();
+    const before = look();
+    const told: string[] = [];
+    source.onChange((changed) => told.push(...changed));
+    await origin.say('eu-west-1', true, [
+      { version: '1.1.0+def', permille: 1 },
+      ...ALL.map((v) => ({ ...v, permille: 999 })),
+    ]);
+    const changedAt = performance.now();
+    await until('the change is there', () => {
+      const answer = look();
+      return answer.open && answer.definition.variants[0]?.version === '1.1.0+def';
+    });
+    expect(performance.now() - changedAt).toBeLessThan(1_000);
+    const after = look();
+    expect(before.open && after.open && after.definition.revision > before.definition.revision).toBe(true);
+    expect(told).toEqual(['domain-claim.eu-west-1']);
+  });
+
+  test('close within a second of being switched off', async () => {
+    await begin();
+    await origin.say('eu-west-1', false, ALL);
+    const changedAt = performance.now();
+    await closedAs('flag-off')();
+    expect(performance.now() - changedAt).toBeLessThan(1_000);
+  });
+
+  test('that are unknown are closed', async () => {
+    await begin();
+    expect(look('eu-west-9')).toMatchObject({ open: false, code: 'flag-unknown' });
+  });
+
+  test('that are on without a share are held', async () => {
+    await begin();
+    await origin.say('eu-west-1', true, []);
+    await closedAs('flag-held')();
+  });
+
+  test('that are malformed are closed, and no other flag is', async () => {
+    await begin();
+    await origin.say('eu-west-2', true, ALL);
+    await origin.sayMalformed('eu-west-1');
+    await closedAs('flag-malformed')();
+    await until('the other is open', () => look('eu-west-2').open);
+  });
+
+  test('stay fresh while nothing changes', async () => {
+    await begin();
+    const startedAt = performance.now();
+    await until('twice maxAge has passed, open all the while', () => {
+      expect(look().open).toBe(true);
+      return performance.now() - startedAt > 3_000;
+    });
+  });
+
+  test('go stale when the source is gone, say why, and recover with it', async () => {
+    await begin();
+    await origin.cut();
+    await closedAs('flag-stale')();
+    await until('the reason has its cause', () => {
+      const answer = look();
+      return !answer.open && /^last heard of .* ago, which is over 1\.5 s; .+/.test(answer.reason);
+    });
+    await origin.mend();
+    await opened();
+  });
+
+  test('are unreachable when the source was never there, and open when it comes', async () => {
+    await origin.say('eu-west-1', true, ALL);
+    await origin.cut();
+    await provider.initialize();
+    expect(look()).toMatchObject({ open: false, code: 'flag-unreachable' });
+    await origin.mend();
+    await opened();
+  });
+
+  test('close at once when the source refuses us, and recover when it lets us in', async () => {
+    await begin();
+    const told: (readonly string[])[] = [];
+    source.onChange((changed) => told.push(changed));
+    await origin.refuse();
+    await closedAs('flag-unauthorised')();
+    expect(told).toContainEqual([]);
+    await origin.admit();
+    await opened();
+  });
+
+  test('answer through OpenFeature, in bulk as one by one', async () => {
+    await origin.say('eu-west-1', true, [{ version: '1.0.0+abc', permille: 300 }]);
+    await OpenFeature.setProviderAndWait('contract', provider);
+    await opened();
+    const client = OpenFeature.getClient('contract');
+    const answer = look();
+    if (!answer.open) throw new Error(answer.reason);
+    const units = Array.from({ length: 200 }, (__, at) => `org-${at}`);
+    const admitted = provider.admit(answer.definition, '1.0.0+abc', units);
+    for (const unit of units) {
+      const value = await client.getStringValue('domain-claim.eu-west-1', 'hold', { targetingKey: unit });
+      expect(value).toBe(admitted.has(unit) ? '1.0.0+abc' : 'hold');
+    }
+    expect(admitted.size).toBeGreaterThan(30);
+    expect(admitted.size).toBeLessThan(90);
+  });
+});
+
+describe('flags from an Unleash server', () => {
+  const name = 'domain-claim.eu-west-1';
+  const server = new UnleashServer();
+  let token = server.token;
+  let source: UnleashSource;
+  let provider: PortcullisProvider;
+
+  beforeEach(async () => {
+    server.mode = 'ok';
+    token = server.token;
+    server.say([featureOf(name, true, ALL), { name: 'somebody-elses', enabled: true, strategies: [] }]);
+    await server.open();
+    source = new UnleashSource({
+      url: server.url,
+      token: () => token,
+      pollMs: 50,
+      timeoutMs: 1_000,
+      retryMs: 50,
+    });
+    provider = new PortcullisProvider(source, { maxAgeMs: 1_500 });
+    await provider.initialize();
+    await until('it is open', () => provider.look(name).open);
+  });
+
+  afterEach(async () => {
+    await provider.onClose();
+    await server.close();
+  });
+
+  test('carry the server’s revision and leave other teams’ flags alone', () => {
+    expect(provider.look(name)).toMatchObject({ definition: { revision: server.revision } });
+    expect(provider.look('somebody-elses')).toMatchObject({ code: 'flag-unknown' });
+    expect(source.repository.all()).toHaveLength(1);
+  });
+
+  test('count a 304 as heard', async () => {
+    const before = server.unchanged;
+    await until('several answers were 304', () => server.unchanged >= before + 5);
+    expect(source.state().heardAgeMs).toBeLessThan(1_500);
+  });
+
+  test.each(['malformed', 'not-json'] as const)('close at once on an answer that is %s', async (mode) => {
+    server.mode = mode;
+    server.say([featureOf(name, true, ALL)]);
+    await until('it is closed', () => !provider.look(name).open);
+    expect(provider.look(name)).toMatchObject({ code: 'flag-malformed' });
+    // Unchanged since then must not pass for well.
+    const asked = server.asked;
+    await until('it was asked again', () => server.asked >= asked + 3);
+    expect(provider.look(name)).toMatchObject({ code: 'flag-malformed' });
+    server.mode = 'ok';
+    await until('it is open again', () => provider.look(name).open);
+  });
+
+  test('close on a 403 as on a 401', async () => {
+    server.mode = 'forbidden';
+    await until('it is closed', () => !provider.look(name).open);
+    expect(provider.look(name)).toMatchObject({ code: 'flag-unauthorised' });
+  });
+
+  test('recover with a token that is replaced here, without a restart', async () => {
+    token = 'revoked';
+    await until('it is closed', () => !provider.look(name).open);
+    expect(provider.look(name)).toMatchObject({ code: 'flag-unauthorised' });
+    token = server.token;
+    await until('it is open', () => provider.look(name).open);
+  });
+
+  test('that are removed on the server become unknown', async () => {
+    server.say([]);
+    await until('it is closed', () => !provider.look(name).open);
+    expect(provider.look(name)).toMatchObject({ code: 'flag-unknown', revision: server.revision });
+  });
+
+  test('stop asking when stopped, also in the middle of a request that fails', async () => {
+    await server.close();
+    await until('a request failed', () => source.state().problem !== undefined);
+    await source.stop();
+    await server.open();
+    const { asked } = server;
+    const stoppedAt = performance.now();
+    await until('ten polls’ time has passed', () => performance.now() - stoppedAt > 500);
+    expect(server.asked).toBe(asked);
+  });
+});
+
+describe('flags from the control database', () => {
+  const write = async (permille: number): Promise<void> => {
+    await database.owner.query(
+      `update portcullis_control.flag set enabled = true, variants = $1, changed_by = 'another process'`,
+      [JSON.stringify([{ version: '1.0.0+abc', permille }])],
+    );
+  };
+  const share = (source: FlagSource): number | undefined => {
+    const found = source.repository.find('domain-claim.eu-west-1');
+    return found !== undefined && 'variants' in found ? found.variants[0]?.permille : undefined;
+  };
+  const started = async (pollMs: number): Promise<EmbeddedSource> => {
+    const source = new EmbeddedSource(database.pool(database.workerUrl), { pollMs });
+    await source.start();
+    expect(share(source)).toBe(1);
+    return source;
+  };
+
+  beforeEach(async () => {
+    await database.owner.query('delete from portcullis_control.flag');
+    await database.owner.query(
+      `insert into portcullis_control.flag (job, region, reason, changed_by)
+       values ('domain-claim', 'eu-west-1', 'test', 'test')`,
+    );
+    await write(1);
+  });
+
+  test('are in force within a second by notification alone', async () => {
+    const source = await started(3_600_000);
+    for (const permille of [2, 3, 4]) {
+      await write(permille);
+      const writtenAt = performance.now();
+      await until('the change is there', () => share(source) === permille);
+      expect(performance.now() - writtenAt).toBeLessThan(1_000);
+    }
+    await source.stop();
+  });
+
+  test('are in force by the poll alone, where a notification got lost', async () => {
+    const source = await started(50);
+    await database.owner.query('alter table portcullis_control.flag disable trigger flag_written');
+    await write(2);
+    await until('the change is there', () => share(source) === 2);
+    await database.owner.query('alter table portcullis_control.flag enable trigger flag_written');
+    await source.stop();
+  });
+
+  test('are heard again by notification after the server ended the connection', async () => {
+    const source = await started(3_600_000);
+    await database.owner.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and query = 'select job, region, enabled, variants, revision from portcullis_control.flag'`,
+    );
+    await until('the loss was noticed', () => source.state().problem !== undefined);
+    await until('it is heard again', () => source.state().problem === undefined);
+    await write(2);
+    await until('the change is there', () => share(source) === 2);
+    await source.stop();
+  });
+
+  test('come in the order of their commits, where revisions were given in another', async () => {
+    const source = await started(3_600_000);
+    await database.owner.query(
+      `insert into portcullis_control.flag (job, region, reason, changed_by)
+       values ('domain-claim', 'eu-west-2', 'test', 'test')`,
+    );
+    const slow = await database.owner.connect();
+    await slow.query('begin');
+    await slow.query(`update portcullis_control.flag set enabled = true, variants = '[{"version": "1.0.0+abc", "permille": 7}]'
+                      where region = 'eu-west-1'`);
+    await database.owner.query(
+      `update portcullis_control.flag set enabled = true where region = 'eu-west-2'`,
+    );
+    await until('the later revision is there', () => {
+      const found = source.repository.find('domain-claim.eu-west-2');
+      return found !== undefined && 'enabled' in found && found.enabled;
+    });
+    expect(share(source)).toBe(1);
+    await slow.query('commit');
+    slow.release();
+    await until('the earlier revision, committed later, is there', () => share(source) === 7);
+    await source.stop();
+  });
+});
