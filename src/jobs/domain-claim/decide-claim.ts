@@ -1,7 +1,6 @@
 import type { Image } from '../contract.js';
 import { stateAfterClaim } from './account-states.js';
 import { EVIDENCE_LIFE_MS } from './check-schedule.js';
-import { parseDomainName } from './domain-name.js';
 import { parseEmailAddress } from './email-address.js';
 import { ACCOUNT_CHANGES, ACCOUNT_COMPARES, imageOf, type ClaimCandidate } from './facts.js';
 import { instantMs } from './instant.js';
@@ -22,7 +21,6 @@ export type ClaimRefusal =
   | 'not-selected'
   | 'consent-later'
   | 'domain-not-verified'
-  | 'domain-name-invalid'
   | 'domain-contested'
   | 'no-proof'
   | 'token-after-check'
@@ -46,7 +44,6 @@ const RULES: readonly Rule[] = [
   ['deactivated', (it) => it.deactivated_at === null],
   ['email-not-verified', (it) => it.email_verified],
   ['email-malformed', (it) => parseEmailAddress(it.email).ok],
-  ['domain-name-invalid', (it) => isCanonical(it.domain_name)],
   // The very name: a subdomain may belong to somebody else.
   ['email-of-another-domain', (it) => domainOf(it.email) === it.domain_name],
 
@@ -85,11 +82,6 @@ export function decideClaim(candidate: ClaimCandidate, region: string, nowMs: nu
       claimed_at: new Date(nowMs).toISOString(),
     },
   };
-}
-
-function isCanonical(name: string): boolean {
-  const parsed = parseDomainName(name);
-  return parsed.ok && parsed.name === name;
 }
 
 function domainOf(email: string): string | undefined {

@@ -31,6 +31,7 @@ interface Owner {
 export function tokenFault(request: RequestFacts, domain: Owner): TokenFault | undefined {
   if (request.token === null || request.request_domain_name === null) return 'no-request';
   if (request.request_organisation_id !== domain.organisationId) return 'request-of-another-organisation';
+  // A domain's own name is canonical where this holds.
   const requested = parseDomainName(request.request_domain_name);
   if (!requested.ok || requested.name !== domain.name) return 'request-for-another-domain';
   if (!isToken(request.token)) return 'token-malformed';

@@ -33,6 +33,11 @@ describe('a verified domain', () => {
     expect(nextCheckMs({ ...facts, verdict: 'INDETERMINATE' }, NOW_MS)).toBe(NOW_MS + HOUR_MS);
   });
 
+  test('does not wait for a long-lived negative answer to learn what it failed to learn', () => {
+    const facts24 = { ...facts, verdict: 'INDETERMINATE', absentAgainMs: NOW_MS + DAY_MS } as const;
+    expect(nextCheckMs(facts24, NOW_MS)).toBe(NOW_MS + HOUR_MS);
+  });
+
   test('has its absence confirmed right after the negative answer has died', () => {
     const absentAgainMs = NOW_MS + 20 * MINUTE_MS;
     const next = nextCheckMs({ ...facts, verdict: 'ABSENT', absentAgainMs }, NOW_MS);

@@ -194,6 +194,12 @@ describe('a verified domain', () => {
     }
   });
 
+  test('is not put at risk where only the time of a second check is known, and no first absence', () => {
+    const row = verifiedDomain({ absent_at: null, absent_again_at: at(-HOUR_MS) });
+    expect(gist(row, check('ABSENT'))).toEqual(['note', 'proof-absent', 'VERIFIED']);
+    expect(decide(row, check('ABSENT'))?.after['absent_at']).toBe(iso(0));
+  });
+
   test('that flaps starts from the beginning after each proof', () => {
     const seen = decide(verifiedDomain(missed), check('PRESENT'));
     const again = verifiedDomain({ ...(seen?.after as Partial<DueDomain>) });
