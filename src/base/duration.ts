@@ -10,10 +10,12 @@ export function parseDurationMs(text: string): number | undefined {
 /** Writes milliseconds the way a person reads them: `740 ms`, `3.2 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`. */
 export function formatDurationMs(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
+  // Rounded first, so that 59.99 s does not read as 60.0 s.
+  if (ms < 59_950) return `${(ms / 1_000).toFixed(1)} s`;
   const pair = (large: string, largeMs: number, small: string, smallMs: number): string => {
-    const whole = Math.floor(ms / largeMs);
-    const rest = Math.floor((ms % largeMs) / smallMs);
+    const smalls = Math.round(ms / smallMs);
+    const whole = Math.floor(smalls / (largeMs / smallMs));
+    const rest = smalls % (largeMs / smallMs);
     return rest === 0 ? `${whole} ${large}` : `${whole} ${large} ${rest} ${small}`;
   };
   if (ms < UNIT_MS.h) return pair('min', UNIT_MS.m, 's', UNIT_MS.s);

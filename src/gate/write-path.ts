@@ -93,8 +93,8 @@ function batchSize(plan: ApplyPlan, lane: Lane, batch: number): number {
 /** SQLSTATEs that ask for the same transaction once more: serialization failure, deadlock. */
 const AGAIN = new Set(['40001', '40P01']);
 const TRIES = 5;
-/** SQLSTATE class 23: a unique, foreign-key, check or exclusion constraint said no. */
-const CONSTRAINT = /^23/;
+/** SQLSTATE classes 22 and 23: the value does not fit its column, or a constraint said no. */
+const REFUSED = /^2[23]/;
 
 /**
  * Applies one stretch. Where a constraint refuses it, it is halved until the change at fault stands alone
@@ -113,7 +113,7 @@ async function applyStretch(
       const code = (error as { code?: unknown }).code;
       if (typeof code !== 'string') throw error;
       if (AGAIN.has(code) && tries < TRIES) continue;
-      if (!CONSTRAINT.test(code)) throw error;
+      if (!REFUSED.test(code)) throw error;
       if (stretch.to - stretch.from === 1) {
         return inBatch(client, plan, stretch, async () => {
           await recordRefusal(client, stretch, (error as Error).message);

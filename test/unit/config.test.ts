@@ -1,0 +1,61 @@
+import { describe, expect, test } from '@jest/globals';
+import { PortcullisError } from '../../src/base/errors.js';
+import { readConfig } from '../../src/config.js';
+
+function faults(env: Record<string, string>): unknown {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (error instanceof PortcullisError && error.code === 'CONFIG_INVALID') return error.details['faults'];
+    throw error;
+  }
+  return [];
+}
+
+describe('the configuration', () => {
+  test('needs nothing', () => {
+    expect(readConfig({})).toMatchObject({
+      databaseUrl: undefined,
+      http: { host: '127.0.0.1', port: 7020 },
+      flagSource: { kind: 'embedded' },
+      flagMaxAgeMs: 60_000,
+      resolvers: undefined,
+    });
+  });
+
+  test('reports all its faults at once', () => {
+    expect(
+      faults({
+        PORTCULLIS_DATABASE_URL: 'mysql://x',
+        PORTCULLIS_HTTP: 'localhost',
+        PORTCULLIS_FLAG_MAX_AGE: 'soon',
+        PORTCULLIS_LOG_LEVEL: 'loud',
+        PORTCULLIS_REGOINS: 'eu-west-1',
+      }),
+    ).toEqual([
+      'PORTCULLIS_REGOINS is not a variable of Portcullis; is PORTCULLIS_REGIONS meant?',
+      'PORTCULLIS_DATABASE_URL must be a URL such as postgresql://user:password@host:5432/portcullis',
+      'PORTCULLIS_HTTP must be host:port, such as 127.0.0.1:7020',
+      expect.stringMatching(/^PORTCULLIS_LOG_LEVEL /),
+      'PORTCULLIS_FLAG_MAX_AGE must be a duration such as 60s, from 1000 ms to 3600000 ms',
+    ]);
+  });
+
+  test('wants an address and a token where flags come from an Unleash server', () => {
+    expect(faults({ PORTCULLIS_FLAG_SOURCE: 'unleash' })).toEqual([
+      'PORTCULLIS_UNLEASH_URL is needed where PORTCULLIS_FLAG_SOURCE is unleash',
+      'PORTCULLIS_UNLEASH_TOKEN is needed where PORTCULLIS_FLAG_SOURCE is unleash',
+    ]);
+  });
+
+  test('takes an IPv6 address in brackets, and no port that does not exist', () => {
+    expect(readConfig({ PORTCULLIS_HTTP: '[::1]:80' }).http).toEqual({ host: '::1', port: 80 });
+    expect(faults({ PORTCULLIS_HTTP: '[::1]:70000' })).toEqual([
+      'PORTCULLIS_HTTP has port 70000; ports end at 65535',
+    ]);
+  });
+
+  test('takes an empty variable for an absent one', () => {
+    expect(readConfig({ PORTCULLIS_DATABASE_URL: '' }).databaseUrl).toBeUndefined();
+  });
+});
