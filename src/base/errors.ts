@@ -3,6 +3,7 @@
  * the two in step. `status` is the HTTP status; `exit` is the CLI's exit code (1 failed, 2 usage, 3 held).
  */
 export const ERRORS = {
+  USAGE_INVALID: { status: 400, exit: 2, title: 'The command line has faults' },
   CONFIG_INVALID: { status: 500, exit: 2, title: 'The configuration has faults' },
   DATABASE_UNREACHABLE: { status: 503, exit: 1, title: 'The database cannot be reached' },
   DATABASE_REFUSED: { status: 503, exit: 1, title: 'The database refused the connection' },

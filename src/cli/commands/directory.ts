@@ -1,0 +1,87 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { exportDirectory } from '../../directory/export.js';
+import { importDirectory, type ImportFiles } from '../../directory/import.js';
+import { nearest } from '../../base/nearest.js';
+import { voiceOf, withInstallation, type Context } from '../context.js';
+import { group, leaf } from '../leaf.js';
+import { withProgress } from '../progress.js';
+import { countOf } from '../wording.js';
+
+export function addDirectory(program: Command, context: Context): void {
+  const directory = group(
+    program,
+    'directory',
+    'Your own organisations, domains and accounts, in and out as CSV.',
+  );
+  addImport(directory, context);
+  addExport(directory, context);
+}
+
+function addImport(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'import',
+    'Import a directory from CSV files (RFC 4180, UTF-8), all or nothing. A line with a fault is named with its number and reason.',
+    [
+      'portcullis directory import --organisations o.csv --domains d.csv --accounts a.csv',
+      'portcullis directory import --organisations o.csv --domains d.csv --accounts a.csv --replace --json',
+    ],
+  )
+    .option('--organisations <file>', 'id, name, home_region, …')
+    .option('--domains <file>', 'id, name, organisation_id, …')
+    .option('--accounts <file>', 'id, email, email_verified, home_region, …')
+    .option('--replace', 'empty the directory first, in the same transaction; needs all three files', false)
+    .action(async ({ replace, ...files }: ImportFiles & { replace: boolean }) => {
+      const voice = voiceOf(context, command);
+      const report = await withInstallation(context, ({ control }) =>
+        withProgress(context.io.stderr, 'importing', (progress) =>
+          importDirectory(control, files, {
+            replace,
+            onProgress: ({ step, rows }) => progress.say(`${step}, ${countOf(rows, 'row')}`),
+          }),
+        ),
+      );
+      voice.result(report, () =>
+        voice.table(
+          [{ title: 'imported' }, { title: 'rows' }],
+          Object.entries(report).map(([table, rows]: [string, number]) => [table, rows]),
+        ),
+      );
+    });
+}
+
+function addExport(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'export <folder>',
+    'Write the directory as three CSV files that `directory import` takes. Only their owner may read them.',
+    ['portcullis directory export ./backup', 'portcullis directory export ./eu --region eu-west-1'],
+  )
+    .option('-r, --region <region>', 'only accounts and domains whose home this is, and what they refer to')
+    .action(async (folder: string, { region }: { region?: string }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const report = await withProgress(context.io.stderr, 'exporting the directory', () =>
+          exportDirectory(installation.control, resolve(folder), region === undefined ? {} : { region }),
+        );
+        voice.result(report, () =>
+          voice.table(
+            [{ title: 'file' }, { title: 'rows' }],
+            [
+              [report.files.organisations, report.rows.organisations],
+              [report.files.accounts, report.rows.accounts],
+              [report.files.domains, report.rows.domains],
+            ],
+          ),
+        );
+        if (region === undefined || report.rows.accounts + report.rows.domains > 0) return;
+        const regions = (await context.app.policies(installation)).flatMap((policy) => policy.regions);
+        const meant = regions.includes(region) ? undefined : nearest(region, regions);
+        voice.note(
+          `no account or domain has its home in ${region}` +
+            (meant === undefined ? '' : `; did you mean ${meant}?`),
+        );
+      });
+    });
+}

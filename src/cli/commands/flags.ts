@@ -1,0 +1,223 @@
+import { userInfo } from 'node:os';
+import { resolve } from 'node:path';
+import { Option, type Command } from 'commander';
+import { listFlags, setFlag, type FlagState } from '../../flags/flag-store.js';
+import { applyPolicies, diffPolicies, requirePolicy } from '../../flags/policy-store.js';
+import { readPolicies, type PolicyFile } from '../../flags/policy.js';
+import { PortcullisError } from '../../base/errors.js';
+import type { Installation } from '../app-port.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { flagStateText } from '../flag-text.js';
+import { group, leaf } from '../leaf.js';
+import { requireRegion, unknownName } from '../names.js';
+import { diffsText, isSame } from '../policy-text.js';
+import { pairShares, parseShare, sharesText } from '../shares.js';
+import { countOf, time } from '../wording.js';
+
+export function addFlags(program: Command, context: Context): void {
+  const flags = group(
+    program,
+    'flags',
+    "Policies (files) and flags' state: what may run where, and for whom.",
+  );
+  addApply(flags, context);
+  addDiff(flags, context);
+  addList(flags, context);
+  addSet(flags, context);
+}
+
+/** Who is at the keyboard, for the record. */
+function person(): string {
+  return userInfo().username;
+}
+
+async function policyFiles(installation: Installation, folder: string | undefined): Promise<PolicyFile[]> {
+  const path = folder === undefined ? installation.flagsFolder : resolve(folder);
+  const files = await readPolicies(path);
+  if (files.length > 0) return files;
+  throw new PortcullisError('FILE_UNREADABLE', `${path} has no policy file`, {
+    mend: 'name a folder with the policy files (*.yaml) of your jobs, such as flags/',
+    details: { folder: path },
+  });
+}
+
+function addApply(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'apply [folder]',
+    'Put the policy files of a folder in force, all or none; shows first what that changes.',
+    ['portcullis flags apply', 'portcullis flags apply ./flags --json'],
+  ).action(async (folder: string | undefined) => {
+    const voice = voiceOf(context, command);
+    await withInstallation(context, async (installation) => {
+      const files = await policyFiles(installation, folder);
+      const diffs = await diffPolicies(installation.control, files);
+      if (!voice.json) context.io.stdout.write(diffsText(voice.paint, diffs));
+      const applied = diffs.every(isSame)
+        ? diffs
+        : await applyPolicies(installation.control, files, person());
+      const changed = !applied.every(isSame);
+      voice.result({ changed, policies: applied }, () =>
+        changed ? `applied ${countOf(files.length, 'policy', 'policies')}\n` : 'nothing to apply\n',
+      );
+    });
+  });
+}
+
+function addDiff(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'diff [folder]',
+    'Show what applying the policy files of a folder would change.\n' +
+      'Exits with 0 when nothing would change, 1 when something would.',
+    ['portcullis flags diff', 'portcullis flags diff ./flags'],
+  ).action(async (folder: string | undefined) => {
+    const voice = voiceOf(context, command);
+    await withInstallation(context, async (installation) => {
+      const diffs = await diffPolicies(installation.control, await policyFiles(installation, folder));
+      const same = diffs.every(isSame);
+      voice.result({ same, policies: diffs }, () => diffsText(voice.paint, diffs));
+      if (!same) context.io.exitWith(1);
+    });
+  });
+}
+
+function addList(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'list [job]',
+    'List flags: whether each is on, which version has which share, and who changed it last.',
+    ['portcullis flags list', 'portcullis flags list domain-claim --json'],
+  ).action(async (job: string | undefined) => {
+    const voice = voiceOf(context, command);
+    await withInstallation(context, async (installation) => {
+      const flags = await listFlags(installation.control, job);
+      if (flags.length === 0 && job !== undefined) await refuseUnknownJob(installation, job);
+      voice.result({ flags }, () => flagsText(voice, flags));
+    });
+  });
+}
+
+async function refuseUnknownJob(installation: Installation, job: string): Promise<void> {
+  const jobs = [...new Set((await listFlags(installation.control)).map((flag) => flag.job))];
+  throw unknownName('JOB_UNKNOWN', 'job', job, jobs);
+}
+
+interface SetOptions {
+  readonly region?: string;
+  readonly on?: true;
+  readonly off?: true;
+  readonly hold?: true;
+  readonly version: readonly string[];
+  readonly share: readonly number[];
+  readonly reason: string;
+}
+
+const collected = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+
+function addSet(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'set <job>',
+    'Switch flags on or off, or give versions their shares of organisations. In force within a second.\n' +
+      'Versions stand in the order given: put the candidate first, so that its growing share keeps whom it had.',
+    [
+      'portcullis flags set domain-claim --region eu-west-1 --on --version current --share 100% --reason "pilot went well"',
+      'portcullis flags set domain-claim --version 1.1.0 --share 0.5% --version 1.0.0 --share 99.5% --reason "canary"',
+      'portcullis flags set domain-claim --off --reason "too many claims"',
+    ],
+  )
+    .option('-r, --region <region>', 'only in this region; without it, in every region of the policy')
+    .addOption(new Option('--on', 'switch on').conflicts(['off', 'hold']))
+    .addOption(new Option('--off', 'switch off').conflicts(['on', 'hold']))
+    .addOption(
+      new Option('--hold', 'on, but no version has a share: nothing runs').conflicts([
+        'on',
+        'off',
+        'version',
+      ]),
+    )
+    .addOption(
+      new Option('--version <version>', 'a version: whole, its beginning (1.0.0), or current; repeatable')
+        .argParser(collected)
+        .default([], 'as they are'),
+    )
+    .addOption(
+      new Option(
+        '--share <percentage>',
+        'the share of the version before it, such as 25% or 0.1%; repeatable',
+      )
+        .argParser((value: string, before: readonly number[]) => [...before, parseShare(value)])
+        .default([], 'as they are'),
+    )
+    .requiredOption('--reason <text>', 'why, for whoever reads the history')
+    .action(async (job: string, options: SetOptions) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const flags = await set(installation, job, options);
+        voice.result({ flags }, () => flagsText(voice, flags));
+      });
+    });
+}
+
+async function set(installation: Installation, job: string, options: SetOptions): Promise<FlagState[]> {
+  const installed = installation.jobs.flatMap(({ definition, version }) =>
+    definition.name === job ? [version] : [],
+  );
+  const shares = pairShares(options.version, options.share, installed);
+  if (
+    options.on === undefined &&
+    options.off === undefined &&
+    options.hold === undefined &&
+    shares.length === 0
+  ) {
+    throw new PortcullisError('FLAG_CHANGE_INVALID', 'nothing to change', {
+      mend: 'give --on, --off, --hold, or --version with --share',
+    });
+  }
+  const enabled =
+    options.off === true ? false : options.on === true || options.hold === true ? true : undefined;
+  const variants = options.hold === true ? [] : shares.length > 0 ? shares : undefined;
+  const flags: FlagState[] = [];
+  for (const region of await regionsToSet(installation, job, options.region)) {
+    const change = { job, region, enabled, variants, reason: options.reason, changedBy: person() };
+    flags.push(await setFlag(installation.control, change));
+  }
+  return flags;
+}
+
+/** The one region, or all that the job has: of its policy, or, to switch off without one, of its flags. */
+async function regionsToSet(
+  installation: Installation,
+  job: string,
+  region: string | undefined,
+): Promise<readonly string[]> {
+  const flags = await listFlags(installation.control, job);
+  if (flags.length === 0) await refuseUnknownJob(installation, job);
+  const regions = flags.map((flag) => flag.region);
+  if (region !== undefined) {
+    requireRegion(region, regions);
+    return [region];
+  }
+  return (await requirePolicy(installation.control, job)).regions;
+}
+
+const COLUMNS = ['flag', 'state', 'versions', 'revision', 'changed', 'by', 'reason'].map((title) => ({
+  title,
+}));
+
+function flagsText(voice: Voice, flags: readonly FlagState[]): string {
+  if (flags.length === 0) return 'there is no flag yet; apply a policy first: portcullis flags apply\n';
+  return voice.table(
+    COLUMNS,
+    flags.map((flag) => [
+      flag.name,
+      flagStateText(flag),
+      flag.malformed ?? (sharesText(flag.variants) || '–'),
+      flag.revision,
+      time(flag.changedAt),
+      flag.changedBy,
+      flag.reason,
+    ]),
+  );
+}

@@ -1,0 +1,191 @@
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { formatDurationMs } from '../../base/duration.js';
+import {
+  CHANGE_STATES,
+  listChanges,
+  type ChangeFilter,
+  type ChangeState,
+  type ChangeView,
+} from '../../journal/browse-changes.js';
+import { listLanes, type LaneView } from '../../journal/browse-lanes.js';
+import { findRun, type RunView } from '../../scheduler/browse-runs.js';
+import { RUN_STATES } from '../../scheduler/run-states.js';
+import type { Installation } from '../app-port.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { leaf } from '../leaf.js';
+import type { Cell } from '../table.js';
+import { toneOf } from '../tone.js';
+import { changeText, counts, imageText, number, time, total } from '../wording.js';
+
+/** How many changes of each sort are shown where not all are asked for. */
+const SHOWN = 5;
+const SHOWN_CONFLICTS = 20;
+/** The most that one page of changes has. */
+const PAGE = 200;
+
+interface ShowOptions {
+  readonly changes: boolean;
+  readonly kind?: string;
+  readonly state?: ChangeState;
+}
+
+/** Adds `show ID` to a command. */
+export function addShow(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'show <id>',
+    'Show what a run planned, how it was judged, what it applied, and why. The beginning of an id is enough.',
+    ['portcullis run show 3f2a9c1e', 'portcullis run show 3f2a9c1e --changes --state conflict --json'],
+  )
+    .option(
+      '--changes',
+      'every change with its evidence, instead of a few; with --json one object on each line',
+      false,
+    )
+    .addOption(new Option('--kind <kind>', 'with --changes: only this kind').argParser(kindName))
+    .addOption(new Option('--state <state>', 'with --changes: only these').choices([...CHANGE_STATES]))
+    .action(async (id: string, options: ShowOptions) => {
+      const voice = voiceOf(context, command);
+      const all = options.changes || options.kind !== undefined || options.state !== undefined;
+      await withInstallation(context, async (installation) => {
+        const run = await findRun(installation.region, id);
+        if (all) await printChanges(context, installation, voice, run, options);
+        else await printRun(installation, voice, run);
+      });
+    });
+}
+
+function kindName(text: string): string {
+  if (/^[a-z][a-z0-9-]{0,62}$/.test(text)) return text;
+  throw new InvalidArgumentError('A kind of change is a word such as claim.');
+}
+
+async function printRun(installation: Installation, voice: Voice, run: RunView): Promise<void> {
+  const pool = installation.region;
+  const [lanes, conflicts, changes] = await Promise.all([
+    listLanes(pool, run.runId),
+    listChanges(pool, run.runId, { state: 'conflict' }, { limit: SHOWN_CONFLICTS }),
+    listChanges(pool, run.runId, {}, { limit: SHOWN }),
+  ]);
+  voice.result({ ...run, lanes, conflictingChanges: conflicts.items, changes: changes.items }, () =>
+    [
+      voice.facts(factsOf(run)),
+      kindsText(voice, run),
+      lanesText(voice, lanes),
+      section(
+        voice,
+        run.conflicts > conflicts.items.length
+          ? `the first ${conflicts.items.length} of ${number(run.conflicts)} conflicts: rows that were not as planned`
+          : 'conflicts: rows that were not as planned',
+        conflicts.items,
+      ),
+      section(
+        voice,
+        total(run.planned) > changes.items.length
+          ? `the first ${changes.items.length} of ${number(total(run.planned))} changes (--changes shows all)`
+          : 'changes',
+        changes.items,
+      ),
+    ].join(''),
+  );
+}
+
+function factsOf(run: RunView): (readonly [string, Cell])[] {
+  const took = run.durationMs === null ? [] : [['took', formatDurationMs(run.durationMs)] as const];
+  return [
+    ['run', run.runId],
+    ['job', `${run.job} ${run.version} in ${run.region}`],
+    ['slot', `${time(run.slot)} (${run.trigger}${run.dryRun ? ', dry run' : ''})`],
+    ['status', { text: run.status, tone: toneOf(run.status) }],
+    ['', RUN_STATES[run.status].meaning],
+    ['reason', `${run.reason} (${run.reasonCode})`],
+    ['judged', judgementOf(run)],
+    ['admitted', run.admittedUnits === null ? '–' : `${number(run.admittedUnits)} units`],
+    ['worker', `${run.worker}${run.attempt > 1 ? `, the ${run.attempt}. to have it` : ''}`],
+    ['began', time(run.createdAt)],
+    ['planned', run.plannedAt === null ? '–' : time(run.plannedAt)],
+    ['ended', run.finishedAt === null ? '–' : time(run.finishedAt)],
+    ...took,
+  ];
+}
+
+function judgementOf(run: RunView): Cell {
+  if (run.reasonCode === 'cap-exceeded') return { text: 'over a cap: nothing was written', tone: 'bad' };
+  return run.plannedAt === null
+    ? 'not: there was no plan'
+    : { text: 'over no cap of the policy', tone: 'good' };
+}
+
+function kindsText(voice: Voice, run: RunView): string {
+  const kinds = Object.keys(run.planned);
+  if (kinds.length === 0) return '';
+  const rows = kinds.map((kind) => [kind, run.planned[kind] ?? 0, run.applied[kind] ?? 0]);
+  const columns = [{ title: 'kind' }, { title: 'planned' }, { title: 'applied' }];
+  return `\n${voice.table(columns, rows)}${run.conflicts > 0 ? `conflicts: ${number(run.conflicts)}\n` : ''}`;
+}
+
+function lanesText(voice: Voice, lanes: readonly LaneView[]): string {
+  if (lanes.length === 0) return '';
+  const rows = lanes.map(({ lane, changes, passed, conflicts, batches, firstAppliedAt, lastAppliedAt }) => [
+    String(lane),
+    changes,
+    passed,
+    conflicts,
+    batches,
+    ...(firstAppliedAt === null || lastAppliedAt === null
+      ? ['–', '–']
+      : [firstAppliedAt, formatDurationMs(Date.parse(lastAppliedAt) - Date.parse(firstAppliedAt))]),
+  ]);
+  const columns = ['lane', 'changes', 'passed', 'conflicts', 'batches', 'first batch', 'first to last'];
+  return `\n${voice.table(
+    columns.map((title) => ({ title })),
+    rows,
+  )}`;
+}
+
+function section(voice: Voice, heading: string, changes: readonly ChangeView[]): string {
+  if (changes.length === 0) return '';
+  return `\n${voice.paint(heading, 'strong')}\n${changes.map((change) => `\n${changeLines(voice, change)}`).join('')}`;
+}
+
+/** A change over several lines: what, before and after, what was found, and the evidence. */
+function changeLines(voice: Voice, change: ChangeView): string {
+  const { kind, resource, key, unit, state, evidence, found, refusal } = change;
+  const applied = change.appliedAt === null ? '' : ` at ${time(change.appliedAt)}`;
+  const facts: (readonly [string, Cell])[] = [
+    [kind, `${resource} ${key} for ${unit}`],
+    ['', { text: `${state}${applied}`, tone: toneOf(state) }],
+    ['change', changeText(change.before, change.after)],
+  ];
+  if (state === 'conflict') {
+    facts.push(['found', imageText(found)]);
+    if (refusal !== null) facts.push(['refusal', refusal]);
+  }
+  facts.push(['because', JSON.stringify(evidence)]);
+  return voice.facts(facts);
+}
+
+/** Streams every change that fits, page by page: memory stays flat however many there are. */
+async function printChanges(
+  { io }: Context,
+  installation: Installation,
+  voice: Voice,
+  run: RunView,
+  { kind, state }: ShowOptions,
+): Promise<void> {
+  const filter: ChangeFilter = { kind, state };
+  let cursor: string | undefined;
+  let printed = 0;
+  do {
+    const page = await listChanges(installation.region, run.runId, filter, { limit: PAGE, cursor });
+    for (const change of page.items) {
+      voice.result(change, () => `${printed === 0 ? '' : '\n'}${changeLines(voice, change)}`);
+      printed += 1;
+    }
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined);
+  if (printed === 0) {
+    voice.note(`run ${run.runId} has no such change; it planned ${counts(run.planned)}`);
+    if (kind !== undefined && run.planned[kind] === undefined && total(run.planned) > 0) io.exitWith(1);
+  }
+}

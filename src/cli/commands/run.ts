@@ -1,0 +1,156 @@
+import type { Command } from 'commander';
+import { formatDurationMs } from '../../base/duration.js';
+import { listChanges, type ChangeView } from '../../journal/browse-changes.js';
+import { findRun } from '../../scheduler/browse-runs.js';
+import type { Installation } from '../app-port.js';
+import {
+  interruptible,
+  voiceOf,
+  withInstallation,
+  withPlatform,
+  type Context,
+  type Voice,
+} from '../context.js';
+import { exitCodeOfRun } from '../exit.js';
+import { leaf } from '../leaf.js';
+import { knownJob, requireRegion } from '../names.js';
+import { withProgress } from '../progress.js';
+import { RunAccount } from '../run-progress.js';
+import { runOnce, type RunOnce } from '../run-once.js';
+import type { ExitCode } from '../terminal.js';
+import { toneOf } from '../tone.js';
+import { changeText, counts, number, time, total } from '../wording.js';
+import { addShow } from './run-show.js';
+
+/** How many changes of a dry run are shown. */
+const SAMPLE = 10;
+
+/** What `run --json` prints: exactly this. */
+interface RunResult {
+  readonly runId: string;
+  readonly job: string;
+  readonly version: string;
+  readonly region: string;
+  readonly slot: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly planned: Readonly<Record<string, number>>;
+  readonly applied: Readonly<Record<string, number>>;
+  readonly conflicts: number;
+  readonly durationMs: number;
+}
+
+export function addRun(program: Command, context: Context): void {
+  const command = leaf(
+    program,
+    'run <job>',
+    'Run a job once in a region, now and in this process, behind its flag.\n' +
+      'Exits with 0 when it is done, 1 when it failed or its plan was refused, 3 when it was held or stopped.',
+    [
+      'portcullis run domain-claim --region eu-west-1 --dry-run',
+      'portcullis run domain-claim --region eu-west-1 --json',
+    ],
+  )
+    .requiredOption('-r, --region <region>', 'where to run it')
+    .option(
+      '--dry-run',
+      'plan and judge, and write nothing; shows what would be, also behind a closed gate',
+      false,
+    )
+    // So that `run show ID` keeps its options to itself.
+    .enablePositionalOptions()
+    .action(async (job: string, options: { region: string; dryRun: boolean }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, (installation) => run(context, installation, voice, job, options));
+    });
+  addShow(command, context);
+}
+
+async function run(
+  context: Context,
+  installation: Installation,
+  voice: Voice,
+  name: string,
+  { region, dryRun }: { region: string; dryRun: boolean },
+): Promise<void> {
+  const { app, io } = context;
+  const known = await knownJob(app, installation, name);
+  requireRegion(region, known.policy.regions);
+  const once = await interruptible(io, (signal) =>
+    withProgress(io.stderr, 'hearing the flags', (progress) =>
+      withPlatform(context, installation, ({ platform }) => {
+        const account = new RunAccount();
+        return runOnce(platform, known, region, dryRun, {
+          signal,
+          onElected: () => progress.say(account.text()),
+          onProgress: (news) => {
+            account.hear(news);
+            progress.say(account.text());
+          },
+        });
+      }),
+    ),
+  );
+  const { result, exit } = await resultOf(installation, once);
+  const sample = dryRun && !voice.json ? await sampleOf(installation, result.runId) : [];
+  voice.result(result, () => runText(voice, result) + sampleText(voice, sample, total(result.planned)));
+  io.exitWith(exit);
+}
+
+async function resultOf(
+  installation: Installation,
+  { run, report }: RunOnce,
+): Promise<{ result: RunResult; exit: ExitCode }> {
+  const { id: runId, job, version, region } = run;
+  const named = { runId, job, version, region, slot: run.slot.toISOString() };
+  if (report) {
+    const { status, reason, planned, applied, conflicts } = report;
+    const durationMs = Math.round(report.durationMs);
+    return {
+      result: { ...named, status, reason, planned, applied, conflicts, durationMs },
+      exit: exitCodeOfRun(status),
+    };
+  }
+  const { status, planned, applied, conflicts, durationMs } = await findRun(installation.region, runId);
+  const reason = 'interrupted here; a worker takes the run over where it was left: portcullis start';
+  return {
+    result: {
+      ...named,
+      ...{ status, reason, planned, applied, conflicts },
+      durationMs: durationMs ?? Math.max(0, Date.now() - run.createdAt.getTime()),
+    },
+    exit: 3,
+  };
+}
+
+function runText(voice: Voice, result: RunResult): string {
+  return voice.facts([
+    ['run', result.runId],
+    ['job', `${result.job} ${result.version} in ${result.region}`],
+    ['slot', time(result.slot)],
+    ['status', { text: result.status, tone: toneOf(result.status) }],
+    ['reason', result.reason],
+    ['planned', counts(result.planned)],
+    ['applied', counts(result.applied)],
+    ['conflicts', result.conflicts],
+    ['took', formatDurationMs(result.durationMs)],
+  ]);
+}
+
+async function sampleOf(installation: Installation, runId: string): Promise<readonly ChangeView[]> {
+  return (await listChanges(installation.region, runId, {}, { limit: SAMPLE })).items;
+}
+
+function sampleText(voice: Voice, sample: readonly ChangeView[], planned: number): string {
+  if (sample.length === 0) return '';
+  const heading =
+    planned > sample.length ? `the first ${sample.length} of ${number(planned)} changes` : 'the changes';
+  const rows = sample.map((change) => [
+    change.kind,
+    change.key,
+    change.unit,
+    changeText(change.before, change.after),
+  ]);
+  const columns = [{ title: 'kind' }, { title: 'key' }, { title: 'unit' }, { title: 'what would change' }];
+  return `\n${heading}\n\n${voice.table(columns, rows)}`;
+}

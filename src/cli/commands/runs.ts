@@ -1,0 +1,116 @@
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { formatDurationMs } from '../../base/duration.js';
+import { listRuns, type RunFilter, type RunView } from '../../scheduler/browse-runs.js';
+import { RUN_STATES, type RunStatus } from '../../scheduler/run-states.js';
+import type { Installation } from '../app-port.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { leaf } from '../leaf.js';
+import { unknownName } from '../names.js';
+import { toneOf } from '../tone.js';
+import { time, total } from '../wording.js';
+import { addShow } from './run-show.js';
+
+/** The most that one page of runs has. */
+const PAGE = 200;
+const MOST = 10_000;
+
+interface RunsOptions {
+  readonly job?: string;
+  readonly region?: string;
+  readonly status?: RunStatus;
+  readonly limit: number;
+}
+
+export function addRuns(program: Command, context: Context): void {
+  const command = leaf(program, 'runs', 'List runs, newest first.', [
+    'portcullis runs --region eu-west-1 --status held',
+    'portcullis runs --limit 1 --json',
+  ])
+    .option('-j, --job <job>', 'only of this job')
+    .option('-r, --region <region>', 'only in this region')
+    .addOption(new Option('-s, --status <status>', 'only with this status').choices(Object.keys(RUN_STATES)))
+    .option('-n, --limit <runs>', `the most to list, 1 to ${MOST}`, limit, 20)
+    .enablePositionalOptions()
+    .action(async (options: RunsOptions) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const runs = await newestRuns(installation, options);
+        if (runs.length === 0) await refuseUnknownNames(context, installation, options);
+        voice.result({ runs }, () => runsText(voice, runs));
+      });
+    });
+  addShow(command, context);
+}
+
+function limit(text: string): number {
+  const runs = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (runs < 1 || runs > MOST) throw new InvalidArgumentError(`A limit is a whole number from 1 to ${MOST}.`);
+  return runs;
+}
+
+async function newestRuns(installation: Installation, options: RunsOptions): Promise<RunView[]> {
+  const filter: RunFilter = { job: options.job, region: options.region, status: options.status };
+  const runs: RunView[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await listRuns(installation.region, filter, {
+      limit: Math.min(PAGE, options.limit - runs.length),
+      cursor,
+    });
+    runs.push(...page.items);
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined && runs.length < options.limit);
+  return runs;
+}
+
+/** An empty list may be the answer, or a slip of the pen: names that are nowhere are the latter. */
+async function refuseUnknownNames(
+  { app }: Context,
+  installation: Installation,
+  { job, region }: RunsOptions,
+): Promise<void> {
+  const policies = await app.policies(installation);
+  const jobs = new Set([
+    ...installation.jobs.map(({ definition }) => definition.name),
+    ...policies.map((policy) => policy.job),
+  ]);
+  const regions = new Set(policies.flatMap((policy) => policy.regions));
+  if (job !== undefined && !jobs.has(job)) throw unknownName('JOB_UNKNOWN', 'job', job, [...jobs]);
+  if (region !== undefined && !regions.has(region)) {
+    throw unknownName('REGION_UNKNOWN', 'region', region, [...regions]);
+  }
+}
+
+const COLUMNS = [
+  'run',
+  'slot',
+  'job',
+  'version',
+  'region',
+  'status',
+  'planned',
+  'applied',
+  'conflicts',
+  'took',
+  'reason',
+].map((title) => ({ title }));
+
+function runsText(voice: Voice, runs: readonly RunView[]): string {
+  if (runs.length === 0) return 'there is no such run\n';
+  return voice.table(
+    COLUMNS,
+    runs.map((run) => [
+      run.runId.slice(0, 8),
+      time(run.slot),
+      run.job,
+      run.version,
+      run.region,
+      { text: run.status, tone: toneOf(run.status) },
+      total(run.planned),
+      total(run.applied),
+      run.conflicts,
+      run.durationMs === null ? '–' : formatDurationMs(run.durationMs),
+      run.reason,
+    ]),
+  );
+}

@@ -1,0 +1,90 @@
+import type { Command } from 'commander';
+import type { App, Installation, OpenPlatform } from './app-port.js';
+import { withProgress } from './progress.js';
+import { type Column, renderFacts, renderTable, type Cell, type Row, type TableOptions } from './table.js';
+import type { Terminal } from './terminal.js';
+import { painter, type Paint } from './tone.js';
+
+/** What every command works with. */
+export interface Context {
+  readonly app: App;
+  readonly io: Terminal;
+}
+
+/** How a command answers: as JSON where `--json` was given, else in words and tables for a person. */
+export class Voice {
+  readonly json: boolean;
+  readonly paint: Paint;
+  readonly #io: Terminal;
+
+  constructor(io: Terminal, json: boolean) {
+    this.#io = io;
+    this.json = json;
+    this.paint = painter(io.colour && !json);
+  }
+
+  /** A result: one JSON object on one line, or what `text` makes of it. */
+  result(value: unknown, text: () => string): void {
+    this.#io.stdout.write(this.json ? `${JSON.stringify(value)}\n` : text());
+  }
+
+  /** A word to a person beside the result, on standard error; nothing with `--json`. */
+  note(text: string): void {
+    if (!this.json) this.#io.stderr.write(`${text}\n`);
+  }
+
+  table(columns: readonly Column[], rows: readonly Row[]): string {
+    return renderTable(columns, rows, this.tableOptions());
+  }
+
+  facts(facts: readonly (readonly [string, Cell])[]): string {
+    return renderFacts(facts, this.tableOptions());
+  }
+
+  tableOptions(): TableOptions {
+    return { paint: this.paint, columns: this.#io.stdout.columns };
+  }
+}
+
+/** The voice that a command's options ask for. */
+export function voiceOf(context: Context, command: Command): Voice {
+  return new Voice(context.io, command.optsWithGlobals<{ json?: boolean }>().json === true);
+}
+
+/** Opens the installation for as long as `work` takes. */
+export async function withInstallation<T>(
+  { app, io }: Context,
+  work: (installation: Installation) => Promise<T>,
+): Promise<T> {
+  const installation = await withProgress(io.stderr, 'opening the database', () => app.open());
+  try {
+    return await work(installation);
+  } finally {
+    await installation.close();
+  }
+}
+
+/** Opens what running jobs needs, on top of an installation, for as long as `work` takes. */
+export async function withPlatform<T>(
+  { app }: Context,
+  installation: Installation,
+  work: (open: OpenPlatform) => Promise<T>,
+): Promise<T> {
+  const open = await app.platform(installation);
+  try {
+    return await work(open);
+  } finally {
+    await open.close();
+  }
+}
+
+/** Runs `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process. */
+export async function interruptible<T>(io: Terminal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const interrupted = new AbortController();
+  const release = io.onInterrupt(() => interrupted.abort());
+  try {
+    return await work(interrupted.signal);
+  } finally {
+    release();
+  }
+}

@@ -1,0 +1,51 @@
+/** How many columns text takes on a terminal, and text cut or filled to a number of them. */
+
+const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
+
+/** East Asian wide and full-width letters, and pictures: two columns each. */
+const WIDE =
+  /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]|^\p{Emoji_Presentation}/u;
+
+/** What a terminal obeys instead of showing: control characters, and marks that turn the writing around. */
+const OBEYED = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
+
+/** Text in which nothing moves the cursor or changes colours, whoever wrote it: such characters as `\x1b`. */
+export function printable(text: string): string {
+  return text.replace(OBEYED, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    return code <= 0xff ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`;
+  });
+}
+
+/** The columns that printable text takes. */
+export function displayWidth(text: string): number {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
+  let width = 0;
+  for (const { segment } of graphemes.segment(text)) width += graphemeWidth(segment);
+  return width;
+}
+
+/** The beginning of printable text that fits into so many columns, ending in `…` where something is cut. */
+export function cutTo(text: string, columns: number): string {
+  if (displayWidth(text) <= columns) return text;
+  if (columns < 1) return '';
+  let kept = '';
+  let width = 0;
+  for (const { segment } of graphemes.segment(text)) {
+    width += graphemeWidth(segment);
+    if (width > columns - 1) break;
+    kept += segment;
+  }
+  return `${kept.trimEnd()}…`;
+}
+
+/** Printable text with spaces behind it, or before it, up to so many columns. */
+export function padTo(text: string, columns: number, align: 'left' | 'right'): string {
+  const spaces = ' '.repeat(Math.max(0, columns - displayWidth(text)));
+  return align === 'left' ? text + spaces : spaces + text;
+}
+
+function graphemeWidth(grapheme: string): number {
+  if (/^[\p{Mark}\u200b-\u200d\ufe00-\ufe0f]+$/u.test(grapheme)) return 0;
+  return WIDE.test(grapheme) ? 2 : 1;
+}

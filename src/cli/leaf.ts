@@ -1,0 +1,30 @@
+import { type Command, Option } from 'commander';
+
+/**
+ * A command that does something (and does not only hold others): it takes `--json` and `--verbose`, and its
+ * help ends in examples.
+ */
+export function leaf(
+  parent: Command,
+  nameAndArguments: string,
+  description: string,
+  examples: readonly string[],
+): Command {
+  return withCommonOptions(parent.command(nameAndArguments))
+    .description(description)
+    .addHelpText(
+      'after',
+      `\n${examples.length === 1 ? 'Example' : 'Examples'}:\n${examples.map((line) => `  $ ${line}\n`).join('')}`,
+    );
+}
+
+/** A command that holds others. */
+export function group(parent: Command, name: string, description: string): Command {
+  return parent.command(name).description(description);
+}
+
+export function withCommonOptions(command: Command, hidden = false): Command {
+  return command
+    .addOption(new Option('--json', 'answer for programs: JSON, one object on a line').hideHelp(hidden))
+    .addOption(new Option('--verbose', 'with errors, show where they came from').hideHelp(hidden));
+}

@@ -1,0 +1,42 @@
+import type { FieldChange, PolicyDiff } from '../flags/policy-diff.js';
+import { printable } from './display-width.js';
+import type { Paint } from './tone.js';
+import { countOf } from './wording.js';
+
+/** Whether applying would change nothing at all. */
+export function isSame(diff: PolicyDiff): boolean {
+  return diff.change === 'same' && diff.flags.length === 0;
+}
+
+/** What applying policies would change, in lines such as those of a diff. */
+export function diffsText(paint: Paint, diffs: readonly PolicyDiff[]): string {
+  return diffs.map((diff) => diffText(paint, diff)).join('');
+}
+
+function diffText(paint: Paint, diff: PolicyDiff): string {
+  const heading = `${paint(diff.job, 'strong')}  ${printable(diff.file)}`;
+  if (isSame(diff)) return `${heading}: as it is in force\n`;
+  const what = diff.change === 'new' ? 'new' : countOf(diff.fields.length, 'change');
+  const lines = [
+    `${heading}: ${what}`,
+    ...diff.fields.map((field) => fieldLine(paint, field)),
+    ...diff.flags.map(({ region, change }) =>
+      change === 'create'
+        ? paint(`  + flag ${diff.job}.${region}: new, switched off`, 'good')
+        : paint(`  - flag ${diff.job}.${region}: switched off, the region is no longer in the policy`, 'bad'),
+    ),
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function fieldLine(paint: Paint, { path, before, after }: FieldChange): string {
+  const name = printable(path);
+  if (before === undefined) return paint(`  + ${name}: ${valueText(after)}`, 'good');
+  if (after === undefined) return paint(`  - ${name}: ${valueText(before)}`, 'bad');
+  return paint(`  ~ ${name}: ${valueText(before)} → ${valueText(after)}`, 'warning');
+}
+
+function valueText(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(valueText).join(', ')}]`;
+  return printable(typeof value === 'string' ? value : JSON.stringify(value));
+}

@@ -1,0 +1,78 @@
+import { PortcullisError } from '../base/errors.js';
+import { flagName } from '../flags/definition.js';
+import { reconcileGate } from '../gate/permit.js';
+import type { Platform } from '../jobs/platform.js';
+import { executeRun, type RunOptions, type RunReport } from '../jobs/run-loop.js';
+import { elect, type Run } from '../scheduler/election.js';
+import type { KnownJob } from './names.js';
+
+export interface RunOnce {
+  readonly run: Run;
+  /** Absent where the run was given up, or went to another worker. */
+  readonly report: RunReport | undefined;
+}
+
+const RENEWALS_PER_PERMIT = 3;
+/** An election is lost without a run to blame when that run ended in the same moment. */
+const ELECTIONS = 3;
+
+/** Elects a manual run for now and carries it to its end in this process. Throws RUN_ACTIVE. */
+export async function runOnce(
+  platform: Platform,
+  known: KnownJob,
+  region: string,
+  dryRun: boolean,
+  options: RunOptions & { readonly onElected: (run: Run) => void },
+): Promise<RunOnce> {
+  const run = await electNow(platform, known, region, dryRun);
+  options.onElected(run);
+  const endRenewals = dryRun ? () => undefined : keepPermit(platform, known, region);
+  try {
+    const { job, policy } = known;
+    return { run, report: await executeRun(platform, job, policy, run, 'planning', options) };
+  } finally {
+    endRenewals();
+  }
+}
+
+async function electNow(platform: Platform, known: KnownJob, region: string, dryRun: boolean): Promise<Run> {
+  const { job, policy } = known;
+  for (let attempt = 1; attempt <= ELECTIONS; attempt += 1) {
+    const election = await elect(platform.region, {
+      job: policy.job,
+      version: job.version,
+      region,
+      trigger: 'manual',
+      dryRun,
+      worker: platform.worker,
+      leaseMs: policy.leaseMs,
+    });
+    if (election.elected) return election.run;
+    if (election.activeRun !== undefined) throw runActive(policy.job, region, election.activeRun);
+  }
+  throw runActive(policy.job, region, undefined);
+}
+
+function runActive(job: string, region: string, activeRun: string | undefined): PortcullisError {
+  const which = activeRun === undefined ? 'another run' : `run ${activeRun.slice(0, 8)}`;
+  return new PortcullisError('RUN_ACTIVE', `${which} of ${job} is active in ${region}`, {
+    mend:
+      activeRun === undefined
+        ? 'try again'
+        : `wait for it (portcullis run show ${activeRun.slice(0, 8)}); if its worker is gone, ` +
+          `portcullis worker --regions ${region} finishes it`,
+    details: { job, region, ...(activeRun !== undefined && { activeRun }) },
+  });
+}
+
+/** Renews the region's permit for a run that takes longer than one permit lasts: no worker may be about. */
+function keepPermit(platform: Platform, { policy }: KnownJob, region: string): () => void {
+  const timer = setInterval(() => {
+    const answer = platform.flags.look(flagName(policy.job, region));
+    // A renewal that fails leaves the permit to lapse: closed beats open.
+    reconcileGate(platform.region, policy.job, region, answer, policy.permitMs).catch((error: unknown) => {
+      platform.log.warn({ code: 'permit-not-renewed', err: error, region }, 'the permit was not renewed');
+    });
+  }, policy.permitMs / RENEWALS_PER_PERMIT);
+  return () => clearInterval(timer);
+}

@@ -1,0 +1,75 @@
+import { InvalidArgumentError } from 'commander';
+import { PortcullisError } from '../base/errors.js';
+import type { Variant } from '../flags/definition.js';
+import { share } from './wording.js';
+
+const SHARE = /^(100(?:\.0+)?|\d{1,2}(?:\.\d)?)\s*%$/;
+
+/** Reads a share of units such as `25%` or `0.1%` into thousandths. For commander: throws its own error. */
+export function parseShare(text: string): number {
+  const match = SHARE.exec(text.trim());
+  // Rounded, since 0.7 * 10 is not 7 in binary.
+  const permille = match ? Math.round(Number(match[1]) * 10) : 0;
+  if (permille === 0) {
+    throw new InvalidArgumentError(
+      'A share is a percentage from 0.1% to 100% in steps of 0.1%, with its sign; to give nothing, leave the version out or use --hold.',
+    );
+  }
+  return permille;
+}
+
+/** A version as a person may shorten it, made whole. */
+const WHOLE_VERSION = /^\d[^+\s]*\+[0-9a-f]+$/;
+
+/**
+ * The version that a person means: `current` for the one that is installed, the beginning of exactly one
+ * installed version (`1.0.0` for `1.0.0+9f3c2a1b`), or a whole version, which may be installed elsewhere.
+ * Throws FLAG_CHANGE_INVALID.
+ */
+export function resolveVersion(text: string, installed: readonly string[]): string {
+  const [only, ...others] = text === 'current' ? installed : installed.filter((each) => begins(each, text));
+  if (only !== undefined && others.length === 0) return only;
+  if (WHOLE_VERSION.test(text)) return text;
+  const there = installed.length === 0 ? 'none is installed' : `installed is ${installed.join(', ')}`;
+  throw new PortcullisError(
+    'FLAG_CHANGE_INVALID',
+    only === undefined
+      ? `no installed version begins with ${text}`
+      : `${text} may be any of several versions`,
+    {
+      mend: `${there}; name it whole, as it is begun, or as current`,
+      details: { version: text, installed },
+    },
+  );
+}
+
+/** `1.0` begins `1.0.0+…` and `1.0.0` begins `1.0.0+…`, but `1` does not begin `10.0.0+…`. */
+function begins(version: string, text: string): boolean {
+  if (text === '' || !version.startsWith(text)) return false;
+  const next = version.charAt(text.length);
+  return next === '' || /[.+-]/.test(next) || text.includes('+');
+}
+
+/** Pairs each version with its share, in the order given. Throws FLAG_CHANGE_INVALID. */
+export function pairShares(
+  versions: readonly string[],
+  permilles: readonly number[],
+  installed: readonly string[],
+): Variant[] {
+  if (versions.length !== permilles.length) {
+    throw new PortcullisError(
+      'FLAG_CHANGE_INVALID',
+      `${versions.length} × --version and ${permilles.length} × --share`,
+      { mend: 'give each version its share: --version current --share 25%' },
+    );
+  }
+  return versions.map((text, at) => ({
+    version: resolveVersion(text, installed),
+    permille: permilles[at] ?? 0,
+  }));
+}
+
+/** `1.0.0+9f3c2a1b 25%, 0.9.0+11aa22bb 75%`. */
+export function sharesText(variants: readonly Variant[]): string {
+  return variants.map(({ version, permille }) => `${version} ${share(permille)}`).join(', ');
+}

@@ -1,0 +1,109 @@
+/** Where text goes. The size is that of the terminal now, and Infinity where there is none. */
+export interface Output {
+  readonly isTTY: boolean;
+  readonly columns: number;
+  readonly rows: number;
+  write(text: string): void;
+}
+
+/** What a command sees of the world outside: a process, or a test. */
+export interface Terminal {
+  /** Results. */
+  readonly stdout: Output;
+  /** Progress, notes and errors. */
+  readonly stderr: Output;
+  /** Whether colour may be used on standard output. */
+  readonly colour: boolean;
+  /** The exit code once everything is done; without a call it is 0. */
+  exitWith(code: ExitCode): void;
+  /**
+   * Takes over Ctrl-C and SIGTERM until the answered function is called. `handler` hears the first; a second
+   * ends the process at once.
+   */
+  onInterrupt(handler: () => void): () => void;
+  /** Hears single keys while standard input is a terminal, until the answered function is called. */
+  onKey(handler: (key: string) => void): () => void;
+}
+
+/** 0 done, 1 failed, 2 usage, 3 held or killed. */
+export type ExitCode = 0 | 1 | 2 | 3;
+
+/** What a shell reports of a process that Ctrl-C ended. */
+const INTERRUPTED = 130;
+
+/** The process's own terminal. A reader that goes away, as in `portcullis runs | head`, ends it quietly. */
+export function processTerminal(): Terminal {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(0);
+      throw error;
+    });
+  }
+  const { NO_COLOR, TERM } = process.env;
+  const stdout = output(process.stdout);
+  return {
+    stdout,
+    stderr: output(process.stderr),
+    colour: stdout.isTTY && (NO_COLOR === undefined || NO_COLOR === '') && TERM !== 'dumb',
+    exitWith: (code) => {
+      process.exitCode = code;
+    },
+    onInterrupt,
+    onKey,
+  };
+}
+
+/** What Node says of a stream, which is less where it is a file or a pipe. */
+interface NodeOutput {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+  write(text: string): boolean;
+}
+
+function output(stream: NodeOutput): Output {
+  return {
+    isTTY: stream.isTTY ?? false,
+    get columns() {
+      return sizeOr(stream.columns);
+    },
+    get rows() {
+      return sizeOr(stream.rows);
+    },
+    write: (text) => void stream.write(text),
+  };
+}
+
+/** A terminal that does not tell its size says 0. */
+function sizeOr(size: number | undefined): number {
+  return size === undefined || size === 0 ? Infinity : size;
+}
+
+function onInterrupt(handler: () => void): () => void {
+  let heard = false;
+  const listener = (): void => {
+    if (heard) process.exit(INTERRUPTED);
+    heard = true;
+    handler();
+  };
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  for (const signal of signals) process.on(signal, listener);
+  return () => {
+    for (const signal of signals) process.off(signal, listener);
+  };
+}
+
+function onKey(handler: (key: string) => void): () => void {
+  const { stdin } = process;
+  if (!stdin.isTTY) return () => undefined;
+  const listener = (bytes: Buffer): void => {
+    const key = bytes.toString('utf8');
+    // In raw mode the terminal no longer turns Ctrl-C into a signal.
+    if (key === '\u0003') process.kill(process.pid, 'SIGINT');
+    else handler(key);
+  };
+  stdin.setRawMode(true).on('data', listener).resume();
+  return () => {
+    stdin.off('data', listener).setRawMode(false).pause();
+  };
+}

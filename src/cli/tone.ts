@@ -1,0 +1,48 @@
+/** How a word is meant: colour on a terminal that has it, nothing elsewhere. */
+export type Tone = 'good' | 'bad' | 'warning' | 'quiet' | 'strong' | 'plain';
+
+/** ANSI's select graphic rendition. */
+const CODES: Readonly<Record<Tone, number | undefined>> = {
+  good: 32,
+  bad: 31,
+  warning: 33,
+  quiet: 2,
+  strong: 1,
+  plain: undefined,
+};
+
+export type Paint = (text: string, tone: Tone) => string;
+
+/** Paints text where `colour` is allowed, and leaves it as it is where not. */
+export function painter(colour: boolean): Paint {
+  return (text, tone) => {
+    const code = colour ? CODES[tone] : undefined;
+    return code === undefined || text === '' ? text : `\u001b[${code}m${text}\u001b[0m`;
+  };
+}
+
+const STATE_TONES: Readonly<Record<string, Tone>> = {
+  open: 'good',
+  on: 'good',
+  succeeded: 'good',
+  applied: 'good',
+  planned: 'plain',
+  planning: 'plain',
+  applying: 'plain',
+  held: 'warning',
+  off: 'quiet',
+  skipped: 'quiet',
+  'not-applied': 'quiet',
+  conflict: 'warning',
+  lapsed: 'warning',
+  killed: 'bad',
+  stopped: 'bad',
+  refused: 'bad',
+  failed: 'bad',
+  malformed: 'bad',
+};
+
+/** The tone of a state of a run, gate, flag or change. */
+export function toneOf(state: string): Tone {
+  return STATE_TONES[state] ?? 'plain';
+}

@@ -1,0 +1,57 @@
+import type { Image } from '../journal/change.js';
+
+/** How figures and times are written for people. */
+
+/** `12,345`. */
+export function number(value: number): string {
+  return value.toLocaleString('en-GB');
+}
+
+/** `2026-03-01T09:30:00Z`: UTC, to the second. */
+export function time(at: Date | string): string {
+  return new Date(at).toISOString().replace(/\.\d{3}Z$/, 'Z');
+}
+
+/** Thousandths as `25%` or `0.1%`. */
+export function share(permille: number): string {
+  return `${permille / 10}%`;
+}
+
+/** How many of all kinds together. */
+export function total(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+/** `claim 1,204, verify 31`; `–` where there is nothing. */
+export function counts(byKind: Readonly<Record<string, number>>): string {
+  const kinds = Object.entries(byKind).filter(([, count]) => count > 0);
+  return kinds.length === 0 ? '–' : kinds.map(([kind, count]) => `${kind} ${number(count)}`).join(', ');
+}
+
+/** The columns that differ, as `state: UNMANAGED → MANAGED`; all of them where the row comes or goes. */
+export function changeText(before: Image | null, after: Image | null): string {
+  if (before === null && after === null) return '–';
+  if (before === null) return `new row, ${imageText(after)}`;
+  if (after === null) return `row goes, was ${imageText(before)}`;
+  const columns = Object.keys(after).filter((column) => after[column] !== before[column]);
+  return columns
+    .map((column) => `${column}: ${valueText(before[column])} → ${valueText(after[column])}`)
+    .join(', ');
+}
+
+/** Each column and its value; `no such row` where there is none. */
+export function imageText(image: Image | null): string {
+  if (image === null) return 'no such row';
+  return Object.entries(image)
+    .map(([column, value]) => `${column}: ${valueText(value)}`)
+    .join(', ');
+}
+
+function valueText(value: Image[string] | undefined): string {
+  return value === null || value === undefined ? 'null' : String(value);
+}
+
+/** `1 run`, `2 runs`. */
+export function countOf(count: number, one: string, many = `${one}s`): string {
+  return `${number(count)} ${count === 1 ? one : many}`;
+}
