@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
-export type UnleashMode = 'ok' | 'unauthorised' | 'forbidden' | 'malformed' | 'not-json' | 'failing';
+export type UnleashMode =
+  'ok' | 'unauthorised' | 'forbidden' | 'malformed' | 'not-json' | 'failing' | 'hanging';
 
 /**
  * A small HTTP server that speaks the part of the Unleash client API that a backend SDK polls: features with
@@ -58,6 +59,7 @@ export class UnleashServer {
       return;
     }
     this.asked += 1;
+    if (this.mode === 'hanging') return;
     if (this.mode === 'unauthorised' || request.headers.authorization !== this.token) {
       response.writeHead(401).end();
       return;

@@ -1,0 +1,92 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { EmbeddedSource } from '../../src/flags/embedded-source.js';
+import type { FlagSource } from '../../src/flags/source.js';
+import { testDatabase } from '../support/database.js';
+import { until } from '../support/until.js';
+
+const database = await testDatabase();
+
+describe('flags from the control database', () => {
+  const write = async (permille: number): Promise<void> => {
+    await database.owner.query(
+      `update portcullis_control.flag set enabled = true, variants = $1, changed_by = 'another process'`,
+      [JSON.stringify([{ version: '1.0.0+abc', permille }])],
+    );
+  };
+  const share = (source: FlagSource): number | undefined => {
+    const found = source.repository.find('domain-claim.eu-west-1');
+    return found !== undefined && 'variants' in found ? found.variants[0]?.permille : undefined;
+  };
+  const started = async (pollMs: number): Promise<EmbeddedSource> => {
+    const source = new EmbeddedSource(database.pool(database.workerUrl), { pollMs });
+    await source.start();
+    expect(share(source)).toBe(1);
+    return source;
+  };
+
+  beforeEach(async () => {
+    await database.owner.query('delete from portcullis_control.flag');
+    await database.owner.query(
+      `insert into portcullis_control.flag (job, region, reason, changed_by)
+       values ('domain-claim', 'eu-west-1', 'test', 'test')`,
+    );
+    await write(1);
+  });
+
+  test('are in force within a second by notification alone', async () => {
+    const source = await started(3_600_000);
+    for (const permille of [2, 3, 4]) {
+      await write(permille);
+      const writtenAt = performance.now();
+      await until('the change is there', () => share(source) === permille);
+      expect(performance.now() - writtenAt).toBeLessThan(1_000);
+    }
+    await source.stop();
+  });
+
+  test('are in force by the poll alone, where a notification got lost', async () => {
+    const source = await started(50);
+    await database.owner.query('alter table portcullis_control.flag disable trigger flag_written');
+    await write(2);
+    await until('the change is there', () => share(source) === 2);
+    await database.owner.query('alter table portcullis_control.flag enable trigger flag_written');
+    await source.stop();
+  });
+
+  test('are heard again by notification after the server ended the connection', async () => {
+    const source = await started(3_600_000);
+    await database.owner.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and query = 'select job, region, enabled, variants, revision from portcullis_control.flag'`,
+    );
+    await until('the loss was noticed', () => source.state().problem !== undefined);
+    await until('it is heard again', () => source.state().problem === undefined);
+    await write(2);
+    await until('the change is there', () => share(source) === 2);
+    await source.stop();
+  });
+
+  test('come in the order of their commits, where revisions were given in another', async () => {
+    const source = await started(3_600_000);
+    await database.owner.query(
+      `insert into portcullis_control.flag (job, region, reason, changed_by)
+       values ('domain-claim', 'eu-west-2', 'test', 'test')`,
+    );
+    const slow = await database.owner.connect();
+    await slow.query('begin');
+    await slow.query(`update portcullis_control.flag set enabled = true, variants = '[{"version": "1.0.0+abc", "permille": 7}]'
+                      where region = 'eu-west-1'`);
+    await database.owner.query(
+      `update portcullis_control.flag set enabled = true where region = 'eu-west-2'`,
+    );
+    await until('the later revision is there', () => {
+      const found = source.repository.find('domain-claim.eu-west-2');
+      return found !== undefined && 'enabled' in found && found.enabled;
+    });
+    expect(share(source)).toBe(1);
+    await slow.query('commit');
+    slow.release();
+    await until('the earlier revision, committed later, is there', () => share(source) === 7);
+    await source.stop();
+  });
+});
