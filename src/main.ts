@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+import { createApp } from './app/app.js';
+import { errorOptions, exitCodeOf, printError } from './cli/exit.js';
+import { createProgram } from './cli/program.js';
+import { processTerminal } from './cli/terminal.js';
+import { readConfig } from './config.js';
+
+try {
+  const program = createProgram(createApp(readConfig(process.env)), processTerminal());
+  await program.parseAsync(process.argv);
+} catch (error) {
+  printError(error, errorOptions(process.argv, process.env));
+  process.exitCode = exitCodeOf(error);
+}

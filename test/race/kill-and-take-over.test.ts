@@ -1,0 +1,199 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import type { FaultPoint } from '../../src/base/fault-point.js';
+import { listFlags, setFlag } from '../../src/flags/flag-store.js';
+import { parsePolicyFile } from '../../src/flags/policy.js';
+import { applyPolicies } from '../../src/flags/policy-store.js';
+import { seedSampleWorld } from '../../src/replay/sample-world.js';
+import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
+import { testDatabase, type TestDatabase } from '../support/database.js';
+import { portcullis, temporaryFolder, until } from '../support/portcullis.js';
+
+/** Short leases, and batches small enough that every fault point is met several times. */
+const POLICY = `
+job: domain-claim
+schedule: '0 0 1 1 *'
+regions: [${SAMPLE_REGIONS.join(', ')}]
+lease: 2s
+permit: 5s
+apply: { lanes: 2, batch: 20, firstBatches: [1] }
+guard: { caps: [] }
+`;
+
+/** Where a run's process dies, and how often it has met the place by then. */
+const POINTS: readonly [point: FaultPoint, nth: number][] = [
+  ['run.elected', 1],
+  ['plan.started', 1],
+  ['plan.copied', 1],
+  ['plan.before-commit', 1],
+  ['plan.committed', 1],
+  ['apply.before-fence', 1],
+  ['apply.before-fence', 7],
+  ['apply.fenced', 5],
+  ['apply.written', 5],
+  ['apply.committed', 1],
+  ['apply.committed', 9],
+  ['run.before-finish', 1],
+];
+// A type-checked reminder: a fault point that is added must be added here, or to the test of finished runs.
+const covered: Record<FaultPoint, true> = {
+  'run.elected': true,
+  'plan.started': true,
+  'plan.copied': true,
+  'plan.before-commit': true,
+  'plan.committed': true,
+  'apply.before-fence': true,
+  'apply.fenced': true,
+  'apply.written': true,
+  'apply.committed': true,
+  'run.before-finish': true,
+  'run.finished': true,
+};
+
+const databases = [await testDatabase(), await testDatabase()];
+
+interface World {
+  readonly database: TestDatabase;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+async function makeWorld(database: TestDatabase): Promise<World> {
+  const { owner } = database;
+  await seedSampleWorld(owner, { seed: 'race', now: new Date() });
+  await owner.query(`
+    create table directory.account_before as select * from directory.account;
+    create table directory.domain_before as select * from directory.domain`);
+  await applyPolicies(owner, [parsePolicyFile(POLICY, 'race.yaml')], 'test');
+  const home = await temporaryFolder();
+  const env = { PORTCULLIS_DATABASE_URL: database.url, PORTCULLIS_HOME: home };
+  const { stdout, stderr } = await portcullis(
+    ['run', 'domain-claim', '--region', SAMPLE_REGIONS[0] ?? '', '--json'],
+    { env },
+  ).finished;
+  // The flag is off, so this only tells which version the program has.
+  const { version } = JSON.parse(stdout || stderr) as { version: string };
+  for (const { job, region } of await listFlags(owner)) {
+    await setFlag(owner, {
+      job,
+      region,
+      enabled: true,
+      variants: [{ version, permille: 1000 }],
+      reason: 'test',
+      changedBy: 'test',
+    });
+  }
+  return { database, env };
+}
+
+interface RunRow {
+  readonly id: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly attempt: number;
+  readonly planned: Record<string, number>;
+  readonly applied: Record<string, number>;
+}
+
+async function onlyRun({ database }: World, region: string): Promise<RunRow> {
+  const { rows } = await database.owner.query<RunRow>(
+    `select id, status, reason, attempt, planned, applied from portcullis_region.run
+     where region = $1 and status <> 'held' and reason_code <> 'flag-off'`,
+    [region],
+  );
+  expect(rows).toHaveLength(1);
+  const [row] = rows;
+  if (!row) throw new Error('there is no run');
+  return row;
+}
+
+/** What a person would check by hand: the journal against the tables, both ways, row by row. */
+async function expectAgreement({ database }: World, run: RunRow, region: string): Promise<void> {
+  const count = async (sql: string): Promise<number> => {
+    const { rows } = await database.owner.query<{ n: number }>(
+      sql,
+      sql.includes('$2') ? [run.id, region] : [run.id],
+    );
+    return rows[0]?.n ?? -1;
+  };
+  // Each lane was applied in stretches that follow on one another, from its first change to its last.
+  expect(
+    await count(`select count(*) as n from (
+      select b.*, lag(to_seq, 1, 0) over (partition by lane order by to_seq) as previous
+      from portcullis_region.batch b where run = $1) b
+      where from_seq <> previous`),
+  ).toBe(0);
+  expect(
+    await count(`select count(*) as n from portcullis_region.lane l
+      where run = $1 and (applied_seq <> last_seq
+        or last_seq <> (select max(to_seq) from portcullis_region.batch b where b.run = l.run and b.lane = l.lane)
+        or last_seq <> (select count(*) from portcullis_region.change c where c.run = l.run and c.lane = l.lane))`),
+  ).toBe(0);
+  for (const table of ['account', 'domain']) {
+    // Every change that is not a conflict is in its row, timestamps compared as the same moment.
+    expect(
+      await count(`select count(*) as n from portcullis_region.change c
+        join directory.${table} t on t.id = c.key
+        where c.run = $1 and c.resource = '${table}'
+          and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq))
+          and to_jsonb(jsonb_populate_record(t, c.after)) <> to_jsonb(t)`),
+    ).toBe(0);
+    // Every row that is not as it was has a change in this run, whose before-image is what it was.
+    expect(
+      await count(`select count(*) as n from directory.${table} t
+        join directory.${table}_before b using (id)
+        left join portcullis_region.change c on c.run = $1 and c.resource = '${table}' and c.key = t.id
+        where t.home_region = $2 and to_jsonb(t) <> to_jsonb(b)
+          and (c.run is null or to_jsonb(jsonb_populate_record(b, c.before)) <> to_jsonb(b))`),
+    ).toBe(0);
+  }
+}
+
+describe('a run whose process is killed', () => {
+  const worlds: World[] = [];
+  beforeAll(async () => {
+    for (const database of databases) worlds.push(await makeWorld(database));
+    const cases = POINTS.map(([point, nth], at) => ({
+      point,
+      nth,
+      world: worlds[at % 2],
+      region: SAMPLE_REGIONS[Math.floor(at / 2)] ?? '',
+    }));
+    // Two at a time, one in each world: they die by themselves.
+    for (let at = 0; at < cases.length; at += 2) {
+      await Promise.all(
+        cases.slice(at, at + 2).map(async ({ world, region, point, nth }) => {
+          const dead = await portcullis(['run', 'domain-claim', '--region', region], {
+            killAt: `${point}:${nth}`,
+            env: world?.env ?? {},
+          }).finished;
+          expect(dead).toMatchObject({ signal: 'SIGKILL' });
+        }),
+      );
+    }
+    // One real worker for each world takes them all over.
+    for (const { env } of worlds) portcullis(['worker'], { env: { ...env, PORTCULLIS_LOG_LEVEL: 'warn' } });
+  }, 120_000);
+
+  test('is met at every fault point there is', () => {
+    expect(Object.keys(covered).sort()).toEqual(
+      [...new Set([...POINTS.map(([point]) => point), 'run.finished'])].sort(),
+    );
+  });
+
+  test.each(POINTS.map(([point, nth], at) => [point, nth, at] as const))(
+    'at %s (%i) is finished by another, each change exactly once',
+    async (_point, _nth, at) => {
+      const world = worlds[at % 2];
+      const region = SAMPLE_REGIONS[Math.floor(at / 2)] ?? '';
+      if (!world) throw new Error('there is no world');
+      const run = await until(`the run in ${region} is over`, async () => {
+        const row = await onlyRun(world, region);
+        return row.status === 'planning' || row.status === 'applying' ? undefined : row;
+      });
+      expect(run).toMatchObject({ status: 'succeeded', attempt: 2 });
+      expect(run.planned['claim']).toBeGreaterThan(100);
+      expect(run.applied).toEqual(run.planned);
+      await expectAgreement(world, run, region);
+    },
+    30_000,
+  );
+});

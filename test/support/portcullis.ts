@@ -1,0 +1,78 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll } from '@jest/globals';
+
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+const KILL_AT = fileURLToPath(new URL('./kill-at.mjs', import.meta.url));
+
+export interface Finished {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  readonly finished: Promise<Finished>;
+}
+
+export interface ProcessSetting {
+  readonly env?: Readonly<Record<string, string>>;
+  /** `apply.fenced:3`: die by SIGKILL the third time that this fault point is met. */
+  readonly killAt?: string;
+}
+
+const children = new Set<ChildProcess>();
+const folders: string[] = [];
+
+/** Starts the real program as a process of its own. Whatever still runs when the file's tests are over is killed. */
+export function portcullis(args: readonly string[], setting: ProcessSetting = {}): Running {
+  const preload = setting.killAt === undefined ? [] : ['--import', KILL_AT];
+  const child = spawn(process.execPath, [...preload, MAIN, ...args], {
+    env: { PATH: process.env['PATH'], ...setting.env, ...(setting.killAt && { KILL_AT: setting.killAt }) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.add(child);
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const finished = once(child, 'close').then(([code, signal]) => {
+    children.delete(child);
+    return { code: code as number | null, signal: signal as NodeJS.Signals | null, stdout, stderr };
+  });
+  return { child, finished };
+}
+
+/** A folder of this file's own, with the files given; removed when its tests are over. */
+export async function temporaryFolder(files: Readonly<Record<string, string>> = {}): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'portcullis-race-'));
+  folders.push(folder);
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+  return folder;
+}
+
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+});
+
+/** Asks until the answer is there. Only for conditions that nothing announces. */
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T | undefined>,
+  limitMs = 20_000,
+): Promise<T> {
+  const end = Date.now() + limitMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (Date.now() > end) throw new Error(`waited ${limitMs} ms in vain: ${what}`);
+    await new Promise((resume) => setTimeout(resume, 50));
+  }
+}
