@@ -8,6 +8,7 @@ import { serve } from './serve.js';
 /** Wires everything; this folder is the only place that does. Nothing is opened before a command asks for it. */
 export function createApp(config: Config): App {
   return {
+    settings: config,
     open: () => openInstallation(config),
     platform: (installation) => openPlatform(config, installation),
     serve: (installation, options) => serve(config, installation, options),

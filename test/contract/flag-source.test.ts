@@ -144,12 +144,12 @@ describe.each<[string, () => Origin]>([
   let source: FlagSource;
   let provider: PortcullisProvider;
   const look = (region = 'eu-west-1'): FlagAnswer => provider.look(flagName('domain-claim', region));
-  const closedAs = (code: string) => async (): Promise<void> =>
+  const closedAs = (code: string) => (): Promise<unknown> =>
     until(code, () => {
       const answer = look();
       return !answer.open && answer.code === code;
     });
-  const opened = (): Promise<void> => until('the flag is open', () => look().open);
+  const opened = (): Promise<unknown> => until('the flag is open', () => look().open);
 
   beforeEach(async () => {
     origin = make();

@@ -6,7 +6,8 @@ import { applyPolicies } from '../../src/flags/policy-store.js';
 import { seedSampleWorld } from '../../src/replay/sample-world.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
 import { testDatabase, type TestDatabase } from '../support/database.js';
-import { portcullis, temporaryFolder, until } from '../support/portcullis.js';
+import { portcullis, temporaryFolder } from '../support/portcullis.js';
+import { until } from '../support/until.js';
 
 /** Short leases, and batches small enough that every fault point is met several times. */
 const POLICY = `

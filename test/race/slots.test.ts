@@ -2,7 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { testDatabase } from '../support/database.js';
-import { portcullis, temporaryFolder, until } from '../support/portcullis.js';
+import { portcullis, temporaryFolder } from '../support/portcullis.js';
+import { until } from '../support/until.js';
 
 const REGIONS = ['one', 'two', 'three'];
 const POLICY = `

@@ -61,18 +61,3 @@ afterAll(async () => {
   for (const child of children) child.kill('SIGKILL');
   for (const folder of folders) await rm(folder, { recursive: true, force: true });
 });
-
-/** Asks until the answer is there. Only for conditions that nothing announces. */
-export async function until<T>(
-  what: string,
-  ask: () => Promise<T | undefined>,
-  limitMs = 20_000,
-): Promise<T> {
-  const end = Date.now() + limitMs;
-  for (;;) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    if (Date.now() > end) throw new Error(`waited ${limitMs} ms in vain: ${what}`);
-    await new Promise((resume) => setTimeout(resume, 50));
-  }
-}
