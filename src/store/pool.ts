@@ -79,12 +79,14 @@ const UNREACHABLE_STATE = /^(08|57P|53)/;
 
 /** Whether an error means that the database could not be asked, as opposed to its having said no. */
 export function isUnreachable(error: unknown): boolean {
-  if (error instanceof AggregateError) return error.errors.some(isUnreachable);
-  if (!(error instanceof Error)) return false;
-  const code = (error as { code?: unknown }).code;
+  // Told by what it carries, not by its class: under jest, Node's own errors are of another realm's class.
+  if (typeof error !== 'object' || error === null) return false;
+  const { code, errors, message } = error as { code?: unknown; errors?: unknown; message?: unknown };
+  if (Array.isArray(errors)) return errors.some(isUnreachable);
   if (typeof code === 'string') return UNREACHABLE.has(code) || UNREACHABLE_STATE.test(code);
-  return /timeout exceeded when trying to connect|Connection terminated|connection timeout/i.test(
-    error.message,
+  return (
+    typeof message === 'string' &&
+    /timeout exceeded when trying to connect|Connection terminated|connection timeout/i.test(message)
   );
 }
 

@@ -4,7 +4,7 @@ import type pg from 'pg';
 import { PortcullisError } from '../../src/base/errors.js';
 import { createHttpApp } from '../../src/http/app.js';
 import type { FlagDesk, FlagInfo, HttpDeps } from '../../src/http/deps.js';
-import { listen, type ListenOptions } from '../../src/http/listen.js';
+import { listen, type Listening, type ListenOptions } from '../../src/http/listen.js';
 import { issueToken } from '../../src/store/api-tokens.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
@@ -28,6 +28,10 @@ export interface Answer {
   readonly body: Record<string, unknown>;
 }
 
+/** What a file's tests have opened: also from inside a test, where no hook may be declared. */
+const open: Listening[] = [];
+afterAll(() => Promise.all(open.map((listening) => listening.close())));
+
 /** The real application over real pools, listening on a free port of loopback until the file's tests are over. */
 export async function serving(
   pool: pg.Pool,
@@ -46,7 +50,7 @@ export async function serving(
   };
   const { token } = await issueToken(pool, `test-${randomUUID()}`);
   const listening = await listen(createHttpApp(deps), { port: 0, ...options });
-  afterAll(() => listening.close());
+  open.push(listening);
   const call = (path: string, init: RequestInit = {}): Promise<Response> => {
     const headers = new Headers(init.headers);
     if (!headers.has('authorization')) headers.set('authorization', `Bearer ${token}`);

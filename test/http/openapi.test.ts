@@ -1,0 +1,164 @@
+import { describe, expect, test } from '@jest/globals';
+import { z } from 'zod';
+import { routesOf } from '../../src/http/app.js';
+import { testDatabase } from '../support/database.js';
+import { deskOf, flag, post, seedRun, serving } from './serving.js';
+
+const database = await testDatabase();
+const { owner } = database;
+const served = await serving(owner, {
+  flags: deskOf([flag('eu-west-1', true)]),
+  jobs: () => [
+    { name: 'domain-claim', version: '1.0.0+a', schedule: null, regions: ['eu-west-1'], kinds: ['claim'] },
+  ],
+});
+
+/** What OpenAPI 3.1 demands of the parts that we use. */
+const Media = z.record(z.string(), z.strictObject({ schema: z.looseObject({}) }));
+const Operation = z.strictObject({
+  operationId: z.string().regex(/^\w+$/),
+  summary: z.string().min(1),
+  security: z.array(z.record(z.string(), z.array(z.string()))),
+  parameters: z.array(
+    z.strictObject({
+      name: z.string(),
+      in: z.enum(['path', 'query']),
+      required: z.boolean(),
+      description: z.string().optional(),
+      schema: z.looseObject({}),
+    }),
+  ),
+  requestBody: z.strictObject({ required: z.literal(true), content: Media }).optional(),
+  responses: z.record(
+    z.string().regex(/^[1-5]\d\d$/),
+    z.strictObject({ description: z.string().min(1), content: Media }),
+  ),
+});
+const Document = z.strictObject({
+  openapi: z.literal('3.1.0'),
+  info: z.looseObject({ title: z.string(), version: z.string() }),
+  servers: z.array(z.strictObject({ url: z.string() })),
+  security: z.array(z.unknown()),
+  paths: z.record(
+    z.string().startsWith('/'),
+    z.strictObject({ get: Operation.optional(), post: Operation.optional() }),
+  ),
+  components: z.strictObject({
+    securitySchemes: z.record(z.string(), z.looseObject({ type: z.literal('http'), scheme: z.string() })),
+    schemas: z.record(z.string().regex(/^[\w.-]+$/), z.looseObject({})),
+  }),
+});
+type JsonSchema = Exclude<Parameters<typeof z.fromJSONSchema>[0], boolean>;
+type Operation = z.infer<typeof Operation>;
+
+const document = Document.parse((await served.json('/api/v1/openapi.json')).body);
+const operations = Object.entries(document.paths).flatMap(([path, { get, post }]) => [
+  ...(get ? [{ method: 'get', path, operation: get }] : []),
+  ...(post ? [{ method: 'post', path, operation: post }] : []),
+]);
+
+/** Every `$ref` below a value. */
+function refsIn(value: unknown): string[] {
+  if (value === null || typeof value !== 'object') return [];
+  return Object.entries(value).flatMap(([key, below]) =>
+    key === '$ref' && typeof below === 'string' ? [below] : refsIn(below),
+  );
+}
+
+/** A schema of the document as a validator, with its references resolved. */
+function validatorOf(schema: Record<string, unknown>): z.ZodType {
+  const $defs = JSON.parse(
+    JSON.stringify(document.components.schemas).replaceAll('#/components/schemas/', '#/$defs/'),
+  ) as NonNullable<JsonSchema['$defs']>;
+  const local = JSON.parse(JSON.stringify(schema).replaceAll('#/components/schemas/', '#/$defs/')) as Record<
+    string,
+    unknown
+  >;
+  return z.fromJSONSchema({ ...local, $defs });
+}
+
+describe('the OpenAPI document', () => {
+  test('has each route of the table, and no other', () => {
+    const table = routesOf(served.deps).map(
+      ({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`,
+    );
+    expect(operations.map(({ method, path }) => `${method} ${path}`).sort()).toEqual(table.sort());
+  });
+
+  test('names each operation once', () => {
+    const ids = operations.map(({ operation }) => operation.operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test('declares exactly the parameters that stand in a path, each as required', () => {
+    for (const { path, operation } of operations) {
+      const declared = operation.parameters.filter((each) => each.in === 'path');
+      expect(declared.every(({ required }) => required)).toBe(true);
+      expect(declared.map(({ name }) => `{${name}}`)).toEqual(path.match(/\{\w+\}/g) ?? []);
+    }
+  });
+
+  test('refers only to schemas that it has, and has none in vain', () => {
+    const refs = new Set(refsIn(document).map((ref) => ref.replace('#/components/schemas/', '')));
+    expect([...refs].sort()).toEqual(Object.keys(document.components.schemas).sort());
+  });
+
+  test('asks for a token under /api and nowhere else', () => {
+    for (const { path, operation } of operations) {
+      expect([path, operation.security]).toEqual([path, path.startsWith('/api/') ? [{ bearer: [] }] : []]);
+      expect([path, '401' in operation.responses]).toEqual([path, path.startsWith('/api/')]);
+    }
+  });
+});
+
+describe('every operation in it', () => {
+  test('answers as it says, and its errors too', async () => {
+    const run = await seedRun(owner);
+    await owner.query(
+      `insert into portcullis_region.change (run, lane, seq, resource, key, kind, unit, before, after, evidence)
+       values ($1, 0, 1, 'account', 'a-1', 'claim', 'org-1', '{"n": 1, "t": "x", "b": true, "z": null}', null, '{"why": [1]}')`,
+      [run],
+    );
+    await owner.query(
+      `insert into portcullis_region.gate (job, region, variants)
+       values ('domain-claim', 'eu-west-1', '[{"version": "1.0.0+a", "permille": 5}]')`,
+    );
+    const given: Record<string, string> = { id: run, job: 'domain-claim', region: 'eu-west-1' };
+    for (const { method, path, operation } of operations) {
+      const asked = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => given[name] ?? '');
+      const init = method === 'post' ? post({ enabled: false, reason: 'test' }) : {};
+      await expectAsDocumented(operation, await served.call(asked, init), 200);
+      if (operation.responses['400']) {
+        await expectAsDocumented(operation, await served.call(`${asked}?surely-not=1`, init), 400);
+      }
+      if (operation.responses['401']) {
+        await expectAsDocumented(operation, await fetch(served.url + asked, init), 401);
+      }
+      if (operation.responses['404']) {
+        const missing = path.replaceAll(/\{(\w+)\}/g, '0123456789');
+        await expectAsDocumented(operation, await served.call(missing, init), 404);
+      }
+    }
+  });
+
+  test('for which it is not ready, says so in the documented shape', async () => {
+    const unready = await serving(owner, { readiness: () => Promise.resolve(['flags are stale']) });
+    const operation = document.paths['/readyz']?.get;
+    expect(operation).toBeDefined();
+    if (operation) await expectAsDocumented(operation, await fetch(`${unready.url}/readyz`), 503);
+  });
+});
+
+async function expectAsDocumented(operation: Operation, response: Response, status: number): Promise<void> {
+  expect([operation.operationId, response.status]).toEqual([operation.operationId, status]);
+  const type = response.headers.get('content-type')?.split(';')[0] ?? '';
+  const media = operation.responses[String(status)]?.content[type];
+  expect([operation.operationId, status, type, media !== undefined]).toEqual([
+    operation.operationId,
+    status,
+    type,
+    true,
+  ]);
+  const body: unknown = type.endsWith('json') ? await response.json() : await response.text();
+  expect(validatorOf(media?.schema ?? {}).parse(body)).toBeDefined();
+}

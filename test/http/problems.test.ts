@@ -1,0 +1,188 @@
+import { describe, expect, test } from '@jest/globals';
+import { ERRORS, type ErrorCode } from '../../src/base/errors.js';
+import { openPool } from '../../src/store/pool.js';
+import { testDatabase } from '../support/database.js';
+import { answerOf, deskOf, flag, post, serving, type Answer } from './serving.js';
+
+const database = await testDatabase();
+const { owner } = database;
+const served = await serving(owner, { flags: deskOf([flag('eu-west-1')]) });
+
+const FLAG = '/api/v1/flags/domain-claim/eu-west-1';
+
+/** Checks the whole shape of an error: RFC 9457 and our own members. */
+function expectProblem({ status, headers, body }: Answer, code: ErrorCode): void {
+  expect([body['code'], status]).toEqual([code, ERRORS[code].status]);
+  expect(headers.get('content-type')).toMatch(/^application\/problem\+json/);
+  expect(body).toMatchObject({
+    type: `urn:portcullis:error:${code}`,
+    title: ERRORS[code].title,
+    status,
+    instance: `urn:portcullis:request:${headers.get('x-request-id') ?? ''}`,
+  });
+  expect(body['detail']).toEqual(expect.stringMatching(/\S/));
+}
+
+describe('an error is a problem document', () => {
+  test('for an address where nothing is, inside the API and outside', async () => {
+    expectProblem(await served.json('/api/v1/nothing'), 'NOT_FOUND');
+    expectProblem(await answerOf(await fetch(`${served.url}/nothing`)), 'NOT_FOUND');
+  });
+
+  test.each([
+    ['DELETE', '/api/v1/runs', 'GET, HEAD'],
+    ['PUT', FLAG, 'POST'],
+    ['POST', '/healthz', 'GET, HEAD'],
+    ['OPTIONS', '/api/v1/jobs', 'GET, HEAD'],
+  ])('for %s %s, with the methods that are taken', async (method, path, allow) => {
+    const answer = await served.json(path, { method });
+    expectProblem(answer, 'METHOD_NOT_ALLOWED');
+    expect(answer.headers.get('allow')).toBe(allow);
+  });
+
+  test.each([
+    ['/api/v1/runs?limit=0', 'limit'],
+    ['/api/v1/runs?limit=201', 'limit'],
+    ['/api/v1/runs?limit=many', 'limit'],
+    ['/api/v1/runs?limit=1.5', 'limit'],
+    ['/api/v1/runs?status=done', 'status'],
+    ['/api/v1/runs?job=a&job=b', 'job'],
+    ['/api/v1/runs?job=%00', 'job'],
+    ['/api/v1/gates?region=', 'region'],
+  ])('for the query of %s, naming what is wrong', async (path, at) => {
+    const answer = await served.json(path);
+    expectProblem(answer, 'REQUEST_INVALID');
+    expect(answer.body['details']).toMatchObject({ faults: [{ in: 'query', at }] });
+  });
+
+  test('for a parameter that is not known, naming it', async () => {
+    const answer = await served.json('/api/v1/runs?regoin=eu-west-1');
+    expectProblem(answer, 'REQUEST_INVALID');
+    expect(answer.body['detail']).toContain('regoin');
+  });
+
+  test.each([
+    'x',
+    'W10',
+    Buffer.from('["a","b","c"]').toString('base64url'),
+    Buffer.from('["2026-01-01; drop table","x"]').toString('base64url'),
+  ])('for the cursor %s, which no list gave', async (cursor) => {
+    expectProblem(await served.json(`/api/v1/runs?cursor=${cursor}`), 'REQUEST_INVALID');
+    expectProblem(await served.json(`/api/v1/runs/abcd/changes?cursor=${cursor}`), 'RUN_UNKNOWN');
+  });
+
+  test('for a path that cannot be decoded', async () => {
+    expectProblem(await served.json('/api/v1/runs/%E0%A4%A'), 'REQUEST_INVALID');
+  });
+
+  test.each([
+    ['broken JSON', post('{"enabled": tru')],
+    ['no JSON at all', { method: 'POST' }],
+    ['a form', { method: 'POST', body: new URLSearchParams({ enabled: 'true' }) }],
+    ['an array', post([])],
+    ['a bare word', post('"on"')],
+    ['nothing to change', post({ reason: 'x' })],
+    ['no reason', post({ enabled: true })],
+    ['an empty reason', post({ enabled: true, reason: '  ' })],
+    ['an unknown key', post({ enabled: true, reason: 'x', enbaled: true })],
+    ['a share over the whole', post({ variants: [{ version: '1', permille: 1001 }], reason: 'x' })],
+    ['a NUL', post({ enabled: true, reason: 'a\0b' })],
+  ])('for a body with %s', async (_, init) => {
+    expectProblem(await served.json(FLAG, init), 'REQUEST_INVALID');
+  });
+
+  test('for a body over 64 KiB', async () => {
+    const answer = await served.json(FLAG, post({ enabled: true, reason: 'x'.repeat(65 * 1024) }));
+    expectProblem(answer, 'BODY_TOO_LARGE');
+  });
+
+  test('for a flag that is not there, or has changed', async () => {
+    const unknown = await served.json('/api/v1/flags/no/where', post({ enabled: true, reason: 'x' }));
+    expectProblem(unknown, 'FLAG_UNKNOWN');
+    const stale = await served.json(FLAG, post({ enabled: true, reason: 'x', ifRevision: 99 }));
+    expectProblem(stale, 'FLAG_REVISION_STALE');
+  });
+
+  test('for a fault of our own, which tells the log and not the caller', async () => {
+    const broken = await serving(owner, {
+      jobs: () => {
+        throw new Error('secret thing at /home/someone');
+      },
+    });
+    const answer = await broken.json('/api/v1/jobs', { headers: { 'x-request-id': 'find-me' } });
+    expectProblem(answer, 'INTERNAL');
+    expect(JSON.stringify(answer.body)).not.toContain('secret thing');
+    await broken.close();
+    const line = broken.logged.find((each) => each.includes('find-me'));
+    expect(JSON.parse(line ?? '')).toMatchObject({
+      level: 'error',
+      route: '/api/v1/jobs',
+      status: 500,
+      err: { message: 'secret thing at /home/someone' },
+    });
+  });
+
+  test('for a database that is away, with when to try again', async () => {
+    const away = openPool('postgres://someone:pw@127.0.0.1:1/none', { name: 'away' });
+    const regionAway = await serving(owner, { pools: { control: owner, region: away } });
+    const answer = await regionAway.json('/api/v1/runs');
+    expectProblem(answer, 'DATABASE_UNREACHABLE');
+    expect(answer.headers.get('retry-after')).toBe('5');
+    expect(JSON.stringify(answer.body)).not.toContain('127.0.0.1');
+    const controlAway = await serving(owner, { pools: { control: away, region: owner } });
+    expectProblem(await controlAway.json('/api/v1/jobs'), 'DATABASE_UNREACHABLE');
+    await away.end();
+  });
+});
+
+describe('a flag', () => {
+  test('is set, on the record under the name of the token', async () => {
+    const before = await served.json('/api/v1/flags');
+    const [{ revision } = { revision: 0 }] = before.body['items'] as { revision: number }[];
+    const { status, body } = await served.json(
+      FLAG,
+      post({
+        enabled: true,
+        variants: [{ version: '1.0.0+9f3c2a1b', permille: 250 }],
+        reason: 'first quarter',
+        ifRevision: revision,
+      }),
+    );
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ enabled: true, reason: 'first quarter', revision: revision + 1 });
+    expect(body['variants']).toEqual([{ version: '1.0.0+9f3c2a1b', permille: 250 }]);
+    expect(body['changedBy']).toMatch(/^api:test-/);
+  });
+});
+
+describe('every answer', () => {
+  test('has a request id: the one given where it is plain, else a new one', async () => {
+    const idFor = async (given?: string) => {
+      const headers = given === undefined ? {} : { 'x-request-id': given };
+      return (await fetch(`${served.url}/healthz`, { headers })).headers.get('x-request-id');
+    };
+    expect(await idFor('order-66.a_B')).toBe('order-66.a_B');
+    expect(await idFor()).toMatch(/^[0-9a-f-]{36}$/);
+    expect(await idFor('a b')).toMatch(/^[0-9a-f-]{36}$/);
+    expect(await idFor('x'.repeat(65))).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  test('carries the headers of helmet and does not say what serves it', async () => {
+    const { headers } = await fetch(`${served.url}/healthz`);
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('content-security-policy')).toContain("default-src 'self'");
+    expect(headers.get('x-powered-by')).toBeNull();
+  });
+
+  test('is measured by route, never by path', async () => {
+    await served.call('/api/v1/runs/0123456789abcdef');
+    await fetch(`${served.url}/some/odd/path`);
+    const text = await (await fetch(`${served.url}/metrics`)).text();
+    expect(text).toContain(
+      'portcullis_http_request_duration_seconds_count{method="GET",route="/api/v1/runs/:id",status="404"}',
+    );
+    expect(text).toContain('route="unmatched",status="404"');
+    expect(text).not.toContain('0123456789abcdef');
+    expect(text).not.toContain('odd/path');
+  });
+});

@@ -1,0 +1,107 @@
+import { describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { createReadiness, type ReadinessOptions } from '../../src/http/readiness.js';
+import { openPool } from '../../src/store/pool.js';
+import { testDatabase } from '../support/database.js';
+import { answerOf, serving } from './serving.js';
+
+const database = await testDatabase();
+const { owner } = database;
+
+async function asking(replaced: Partial<ReadinessOptions> = {}) {
+  const served = await serving(owner, {
+    readiness: createReadiness({
+      databases: { control: owner, region: owner },
+      flagsHeardAgeMs: () => 0,
+      flagsMaxAgeMs: 60_000,
+      ...replaced,
+    }),
+  });
+  return async () => {
+    const { status, body } = await answerOf(await fetch(`${served.url}/readyz`));
+    return { status, body, health: (await fetch(`${served.url}/healthz`)).status };
+  };
+}
+
+describe('/readyz', () => {
+  test('is ready while the database answers and flags are fresh', async () => {
+    const ask = await asking();
+    expect(await ask()).toEqual({ status: 200, body: { status: 'ready', reasons: [] }, health: 200 });
+  });
+
+  test('turns when flags become stale, and back when they are heard again', async () => {
+    let ageMs = 60_000;
+    const ask = await asking({ flagsHeardAgeMs: () => ageMs });
+    expect((await ask()).status).toBe(200);
+    ageMs = 61_000;
+    expect(await ask()).toEqual({
+      status: 503,
+      body: {
+        status: 'not-ready',
+        reasons: ['flags are stale: last heard 1 min 1 s ago, at most 1 min allowed'],
+      },
+      health: 200,
+    });
+    ageMs = 10;
+    expect((await ask()).status).toBe(200);
+  });
+
+  test('is not ready before flags were ever heard', async () => {
+    const ask = await asking({ flagsHeardAgeMs: () => Infinity });
+    expect((await ask()).body['reasons']).toEqual(['the flag source has not been heard yet']);
+  });
+
+  test('names the database that does not answer, and not where it is', async () => {
+    const away = openPool('postgres://someone:pw@127.0.0.1:1/none', { name: 'away' });
+    const ask = await asking({ databases: { control: owner, region: away } });
+    const { status, body, health } = await ask();
+    expect([status, health]).toEqual([503, 200]);
+    expect(body['reasons']).toEqual(['the region database does not answer']);
+    await away.end();
+  });
+
+  test('turns when a database goes away while it is in use', async () => {
+    const name = new URL(database.url).pathname.slice(1);
+    const pool = openPool(database.workerUrl, { name: 'cut off' });
+    const role = new URL(database.workerUrl).username;
+    const ask = await asking({ databases: { region: pool } });
+    expect((await ask()).status).toBe(200);
+    await owner.query(`revoke connect on database ${name} from public, ${pg.escapeIdentifier(role)}`);
+    await owner.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [role]);
+    await until(async () => (await ask()).status === 503);
+    await owner.query(`grant connect on database ${name} to ${pg.escapeIdentifier(role)}`);
+    await until(async () => (await ask()).status === 200);
+    await pool.end();
+  });
+
+  test('does not wait for a database that hangs', async () => {
+    const hanging = { query: () => new Promise(() => undefined) } as unknown as pg.Pool;
+    const ask = await asking({ databases: { control: hanging }, timeoutMs: 50 });
+    expect((await ask()).body['reasons']).toEqual(['the control database does not answer']);
+  });
+
+  test('asks the database once, however many ask it at a time', async () => {
+    let queries = 0;
+    let answer: () => void = () => undefined;
+    const slow = {
+      query: () => {
+        queries += 1;
+        return new Promise<void>((resolve) => (answer = resolve));
+      },
+    } as unknown as pg.Pool;
+    const ready = createReadiness({
+      databases: { control: slow },
+      flagsHeardAgeMs: () => 0,
+      flagsMaxAgeMs: 1,
+    });
+    const asked = Array.from({ length: 50 }, () => ready());
+    answer();
+    expect(await Promise.all(asked)).toEqual(Array(50).fill([]));
+    expect(queries).toBe(1);
+  });
+});
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const untilMs = Date.now() + 10_000;
+  while (!(await holds())) if (Date.now() > untilMs) throw new Error('it never came to hold');
+}
