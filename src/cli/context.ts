@@ -77,14 +77,3 @@ export async function withPlatform<T>(
     await open.close();
   }
 }
-
-/** Runs `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process. */
-export async function interruptible<T>(io: Terminal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const interrupted = new AbortController();
-  const release = io.onInterrupt(() => interrupted.abort());
-  try {
-    return await work(interrupted.signal);
-  } finally {
-    release();
-  }
-}

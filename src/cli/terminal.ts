@@ -14,6 +14,8 @@ export interface Terminal {
   readonly stderr: Output;
   /** Whether colour may be used on standard output. */
   readonly colour: boolean;
+  /** How a person calls the program here: `portcullis`, or `npx portcullis`. */
+  readonly program: string;
   /** The exit code once everything is done; without a call it is 0. */
   exitWith(code: ExitCode): void;
   /**
@@ -39,12 +41,13 @@ export function processTerminal(): Terminal {
       throw error;
     });
   }
-  const { NO_COLOR, TERM } = process.env;
+  const { NO_COLOR, TERM, npm_execpath: throughNpm } = process.env;
   const stdout = output(process.stdout);
   return {
     stdout,
     stderr: output(process.stderr),
     colour: stdout.isTTY && (NO_COLOR === undefined || NO_COLOR === '') && TERM !== 'dumb',
+    program: throughNpm === undefined ? 'portcullis' : 'npx portcullis',
     exitWith: (code) => {
       process.exitCode = code;
     },

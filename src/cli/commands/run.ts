@@ -3,15 +3,9 @@ import { formatDurationMs } from '../../base/duration.js';
 import { listChanges, type ChangeView } from '../../journal/browse-changes.js';
 import { findRun } from '../../scheduler/browse-runs.js';
 import type { Installation } from '../app-port.js';
-import {
-  interruptible,
-  voiceOf,
-  withInstallation,
-  withPlatform,
-  type Context,
-  type Voice,
-} from '../context.js';
+import { voiceOf, withInstallation, withPlatform, type Context, type Voice } from '../context.js';
 import { exitCodeOfRun } from '../exit.js';
+import { interruptible } from '../interrupt.js';
 import { leaf } from '../leaf.js';
 import { knownJob, requireRegion } from '../names.js';
 import { withProgress } from '../progress.js';

@@ -1,0 +1,24 @@
+import type { Settings } from '../app-port.js';
+import type { Check, Patient } from './check.js';
+import { clock, databaseVersion, migrations, planner } from './database.js';
+import { disk, folder, node } from './machine.js';
+import { http, resolvers } from './network.js';
+import { installedJobs, policyFiles } from './policies.js';
+import { flags, permits, runs } from './running.js';
+
+/** What can be looked at without a database. */
+export const MACHINE_CHECKS: readonly Check<Settings>[] = [node, folder, disk, http];
+
+/** What an open installation shows. */
+export const CHECKS: readonly Check<Patient>[] = [
+  databaseVersion,
+  migrations,
+  clock,
+  planner,
+  policyFiles,
+  installedJobs,
+  flags,
+  permits,
+  runs,
+  resolvers,
+];

@@ -1,0 +1,24 @@
+import type { Platform } from '../../jobs/platform.js';
+import type { Installation, Settings } from '../app-port.js';
+
+/** What the doctor found: `fail` needs mending, `warn` is worth knowing and may be meant. */
+export interface Finding {
+  readonly check: string;
+  readonly mark: 'ok' | 'warn' | 'fail';
+  readonly found: string;
+  /** What to do about it. */
+  readonly mend?: string;
+}
+
+/** One thing that can be wrong. A check that throws counts as failed, with what it threw. */
+export interface Check<Of> {
+  readonly name: string;
+  examine(of: Of): Promise<readonly Omit<Finding, 'check'>[]>;
+}
+
+/** An installation that could be opened. */
+export interface Patient {
+  readonly settings: Settings;
+  readonly installation: Installation;
+  readonly platform: Platform;
+}

@@ -1,0 +1,88 @@
+import type { Command } from 'commander';
+import { messageOf, PortcullisError } from '../../base/errors.js';
+import { CHECKS, MACHINE_CHECKS } from '../checks/all.js';
+import type { Check, Finding, Patient } from '../checks/check.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
+import { leaf } from '../leaf.js';
+import { printable } from '../display-width.js';
+import { withProgress } from '../progress.js';
+import type { Tone } from '../tone.js';
+import { countOf } from '../wording.js';
+
+export function addDoctor(program: Command, context: Context): void {
+  const command = leaf(
+    program,
+    'doctor',
+    'Look for what is wrong with this installation, and name the mend. Exits with 1 when something is.',
+    ['portcullis doctor', 'portcullis doctor --json'],
+  ).action(async () => {
+    const voice = voiceOf(context, command);
+    const findings = await withProgress(context.io.stderr, 'examining the installation', () =>
+      examine(context),
+    );
+    const failed = findings.filter(({ mark }) => mark === 'fail').length;
+    const warnings = findings.filter(({ mark }) => mark === 'warn').length;
+    voice.result({ healthy: failed === 0, findings }, () => findingsText(voice, findings, failed, warnings));
+    if (failed > 0) context.io.exitWith(1);
+  });
+}
+
+/** What needs no database is looked at even where there is none to be had. */
+async function examine({ app }: Context): Promise<Finding[]> {
+  const findings = (await Promise.all(MACHINE_CHECKS.map((check) => made(check, app.settings)))).flat();
+  const opened = await app.open().catch((error: unknown) => asFinding('database', error));
+  if ('mark' in opened) return [...findings, opened];
+  try {
+    const platform = await app.platform(opened).catch((error: unknown) => asFinding('platform', error));
+    if ('mark' in platform) return [...findings, platform];
+    try {
+      const patient: Patient = { settings: app.settings, installation: opened, platform: platform.platform };
+      for (const check of CHECKS) findings.push(...(await made(check, patient)));
+    } finally {
+      await platform.close();
+    }
+  } finally {
+    await opened.close();
+  }
+  return findings;
+}
+
+/** A check that cannot be made is a finding too. */
+async function made<Of>(check: Check<Of>, of: Of): Promise<Finding[]> {
+  try {
+    return (await check.examine(of)).map((finding) => ({ check: check.name, ...finding }));
+  } catch (error) {
+    return [asFinding(check.name, error)];
+  }
+}
+
+function asFinding(check: string, error: unknown): Finding {
+  const mend = error instanceof PortcullisError ? error.mend : undefined;
+  return { check, mark: 'fail', found: messageOf(error), ...(mend !== undefined && { mend }) };
+}
+
+const MARKS: Readonly<Record<Finding['mark'], { sign: string; tone: Tone }>> = {
+  ok: { sign: '✓', tone: 'good' },
+  fail: { sign: '✗', tone: 'bad' },
+  warn: { sign: '!', tone: 'warning' },
+};
+
+function findingsText(voice: Voice, findings: readonly Finding[], failed: number, warnings: number): string {
+  const width = Math.max(...findings.map(({ check }) => check.length));
+  const lines = findings.flatMap(({ check, mark, found, mend }) => {
+    const { sign, tone } = MARKS[mark];
+    const [first = '', ...more] = found.split('\n').map(printable);
+    const indent = ' '.repeat(width + 4);
+    return [
+      `${voice.paint(sign, tone)} ${check.padEnd(width)}  ${first}`,
+      ...more.map((line) => indent + line),
+      ...(mend === undefined ? [] : [`${indent}${voice.paint(`mend: ${printable(mend)}`, 'strong')}`]),
+    ];
+  });
+  const verdict =
+    failed > 0
+      ? voice.paint(`${countOf(failed, 'thing')} to mend`, 'bad')
+      : voice.paint('nothing to mend', 'good');
+  const besides = warnings > 0 ? `, ${countOf(warnings, 'thing')} to know` : '';
+  return `${lines.join('\n')}\n\n${verdict}${besides}\n`;
+}

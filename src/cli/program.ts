@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import type { App } from './app-port.js';
+import { addDirectory } from './commands/directory.js';
+import { addDoctor } from './commands/doctor.js';
+import { addFlags } from './commands/flags.js';
+import { addRun } from './commands/run.js';
+import { addRuns } from './commands/runs.js';
+import { addStart } from './commands/start.js';
+import { addStatus } from './commands/status.js';
+import { addTokens } from './commands/tokens.js';
+import { addWorker } from './commands/worker.js';
+import type { Context } from './context.js';
+import { withCommonOptions } from './leaf.js';
+import type { Terminal } from './terminal.js';
+
+/** In the order in which help lists them: as one meets them. */
+const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
+  addStart,
+  addWorker,
+  addStatus,
+  addRun,
+  addRuns,
+  addFlags,
+  addDirectory,
+  addTokens,
+  addDoctor,
+];
+
+/**
+ * The command line. `parseAsync` rejects with whatever went wrong, commander's own usage errors included:
+ * `exitCodeOf` and `printError` of exit.ts know what to make of it. Results go to standard output, notes,
+ * progress and errors to standard error.
+ */
+export function createProgram(app: App, io: Terminal): Command {
+  const program = withCommonOptions(new Command('portcullis'), true)
+    .description(
+      'A scheduled job changes production data only behind a per-region flag, fenced and journaled.',
+    )
+    .version(version(), '-V, --version', 'show the version')
+    // `flags set` has a --version of its own: options before a command are the program's, later ones are not.
+    .enablePositionalOptions()
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureHelp({ helpWidth: Math.min(100, io.stdout.columns) })
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      // printError says it, in one place and in one form.
+      outputError: () => undefined,
+      getOutHelpWidth: () => Math.min(100, io.stdout.columns),
+      getErrHelpWidth: () => Math.min(100, io.stderr.columns),
+      getOutHasColors: () => io.colour,
+      getErrHasColors: () => false,
+    })
+    .addHelpText('after', HELP_END);
+  for (const add of COMMANDS) add(program, { app, io });
+  return program;
+}
+
+const HELP_END = `
+Exit codes: 0 done, 1 failed or refused, 2 usage, 3 held or killed. Every command takes --json and --help.
+
+Examples:
+  $ portcullis start --sample
+  $ portcullis status --watch
+  $ portcullis run domain-claim --region eu-west-1 --dry-run
+`;
+
+/** The package's version. Both from `src/cli/` and from `dist/cli/` its description stands at the same place. */
+function version(): string {
+  const { version: text } = JSON.parse(
+    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+  ) as { version: string };
+  return text;
+}

@@ -1,0 +1,91 @@
+import { nextSlot } from '../scheduler/slots.js';
+import type { Installation, Service } from './app-port.js';
+import type { Context, Voice } from './context.js';
+import { aborted, interruptible } from './interrupt.js';
+import { requireRegion } from './names.js';
+import { ProgressLine } from './progress.js';
+import { RunLog } from './run-log.js';
+import { tryNextText, whereObject, whereText } from './where-text.js';
+import { time } from './wording.js';
+
+export interface ServeCommand {
+  readonly sample: boolean;
+  readonly http: boolean;
+  /** Run every job at once before waiting for the schedule. */
+  readonly runNow: boolean;
+  readonly regions?: readonly string[];
+}
+
+/**
+ * Opens the installation and serves it until Ctrl-C or SIGTERM, telling where everything is and what each run
+ * did. With `--json` each thing is one object on a line: `started`, `run`, `waiting`, `stopping`, `stopped`.
+ */
+export async function serveUntilInterrupted(
+  context: Context,
+  voice: Voice,
+  command: ServeCommand,
+): Promise<void> {
+  const { app, io } = context;
+  await interruptible(io, async (signal) => {
+    const progress = new ProgressLine(io.stderr, 'opening the database');
+    let installation: Installation | undefined;
+    let service: Service | undefined;
+    const runs = new RunLog(io.stdout, voice, progress);
+    try {
+      installation = await app.open();
+      if (command.regions !== undefined) await requireRegions(context, installation, command.regions);
+      progress.say('starting');
+      service = await app.serve(installation, {
+        sample: command.sample,
+        http: command.http,
+        quiet: io.stderr.isTTY,
+        ...(command.regions !== undefined && { regions: command.regions }),
+        onRun: (report) => runs.hear(report),
+        onProgress: (run, news) => runs.progress(run, news),
+      });
+      const opened = installation;
+      const serving = service;
+      progress.above(() => {
+        voice.result({ event: 'started', ...whereObject(opened, serving) }, () =>
+          whereText(voice, opened, serving),
+        );
+      });
+      if (command.runNow) await runs.first(serving, signal);
+      else runs.begin(serving.served);
+      progress.end();
+      if (!signal.aborted) tellWaiting(context, voice, serving);
+      await aborted(signal);
+      voice.result(
+        { event: 'stopping' },
+        () => 'stopping: runs under way are given up for the next worker\n',
+      );
+    } finally {
+      progress.end();
+      await service?.stop();
+      await installation?.close();
+    }
+    voice.result({ event: 'stopped' }, () => 'stopped\n');
+  });
+}
+
+async function requireRegions(
+  { app }: Context,
+  installation: Installation,
+  regions: readonly string[],
+): Promise<void> {
+  const known = new Set((await app.policies(installation)).flatMap((policy) => policy.regions));
+  for (const region of regions) requireRegion(region, [...known]);
+}
+
+function tellWaiting({ io }: Context, voice: Voice, service: Service): void {
+  const slots = service.served.map(({ policy }) => ({
+    job: policy.job,
+    nextSlot: nextSlot(policy.schedule)?.toISOString() ?? null,
+  }));
+  voice.result({ event: 'waiting', jobs: slots }, () => {
+    const lines = slots.map(({ job, nextSlot: at }) =>
+      at === null ? `${job} has no next slot\n` : `next run of ${job} at ${time(at)}\n`,
+    );
+    return `${lines.join('')}\n${tryNextText(voice, service, io.program)}\n`;
+  });
+}

@@ -1,0 +1,69 @@
+import { formatDurationMs } from '../base/duration.js';
+import type { GateView } from '../gate/browse-gates.js';
+import type { RunView } from '../scheduler/browse-runs.js';
+import type { Voice } from './context.js';
+import { flagStateText } from './flag-text.js';
+import { sharesText } from './shares.js';
+import type { JobStatus, RegionStatus } from './status.js';
+import type { Cell } from './table.js';
+import { toneOf } from './tone.js';
+import { countOf, number, time, total } from './wording.js';
+
+const COLUMNS = ['region', 'flag', 'versions', 'gate', 'permit', 'last run', 'slot', 'changes', 'why'].map(
+  (title) => ({ title }),
+);
+
+/** Every job's gates as tables. */
+export function statusText(voice: Voice, jobs: readonly JobStatus[]): string {
+  if (jobs.length === 0) return 'there is no job\n';
+  return jobs.map((job) => jobText(voice, job)).join('\n');
+}
+
+function jobText(voice: Voice, { job, version, schedule, nextSlot, regions }: JobStatus): string {
+  const heading = [
+    `${voice.paint(job, 'strong')} ${version ?? 'is not installed here'}`,
+    schedule === null ? 'no policy: runs nowhere' : `schedule ${schedule} (UTC)`,
+    ...(nextSlot === null ? [] : [`next slot ${time(nextSlot)}`]),
+  ].join(' · ');
+  return `${heading}\n\n${voice.table(COLUMNS, regions.map(regionRow))}`;
+}
+
+function regionRow({ region, flag, gate, lastRun }: RegionStatus): Cell[] {
+  return [
+    region,
+    flag === null ? { text: 'none', tone: 'bad' } : flagStateText(flag),
+    (flag && sharesText(flag.variants)) || '–',
+    gate === null ? '–' : { text: gate.state, tone: toneOf(gate.state) },
+    permitText(gate),
+    lastRun === null ? 'never' : { text: lastRun.status, tone: toneOf(lastRun.status) },
+    lastRun === null ? '–' : time(lastRun.slot),
+    lastRun === null ? '–' : changesText(lastRun),
+    whyText(gate, lastRun),
+  ];
+}
+
+/** How long the gate stays open without news; a held gate has no permit to lapse. */
+function permitText(gate: GateView | null): Cell {
+  if (gate?.state !== 'open') return '–';
+  if (gate.permits) return `${formatDurationMs(Math.ceil(gate.permitRemainingMs / 1000) * 1000)} left`;
+  return { text: 'lapsed', tone: 'warning' };
+}
+
+function changesText({ dryRun, planned, applied, conflicts }: RunView): string {
+  if (dryRun) return `${number(total(planned))} planned, dry`;
+  const text = `${number(total(applied))} of ${number(total(planned))}`;
+  return conflicts === 0 ? text : `${text}, ${countOf(conflicts, 'conflict')}`;
+}
+
+/** Why nothing would run now, or else why the last run did not do all it might. */
+function whyText(gate: GateView | null, lastRun: RunView | null): string {
+  if (gate === null) return 'no worker has looked at it yet';
+  if (gate.state !== 'open') return gate.reason;
+  if (!gate.permits) {
+    return gate.permitUntil === null
+      ? 'never permitted'
+      : `permit lapsed at ${time(gate.permitUntil)}: no worker renews it`;
+  }
+  if (lastRun === null || lastRun.status === 'succeeded') return '';
+  return lastRun.reason;
+}

@@ -1,0 +1,77 @@
+import type { Installation, Service } from './app-port.js';
+import type { Voice } from './context.js';
+import type { Cell } from './table.js';
+
+/** Where everything of a serving process is, for programs. */
+export function whereObject(installation: Installation, service: Service): Record<string, unknown> {
+  const { home, flagsFolder, database, embedded } = installation;
+  return {
+    ...{ home, flagsFolder, database, embedded },
+    http: service.httpUrl ?? null,
+    adminToken: service.adminToken ?? null,
+    seeded: service.seeded,
+    served: service.served.map(({ job, policy, regions }) => ({
+      job: policy.job,
+      version: job.version,
+      schedule: policy.schedule,
+      regions,
+    })),
+  };
+}
+
+/** The same, for people. */
+export function whereText(voice: Voice, installation: Installation, service: Service): string {
+  const { httpUrl, adminToken, seeded, served } = service;
+  const facts: (readonly [string, Cell])[] = [
+    ...(httpUrl === undefined
+      ? [['http', 'not served'] as const]
+      : [
+          ['http', { text: httpUrl, tone: 'strong' }] as const,
+          ['', `${httpUrl}/api/v1/openapi.json, ${httpUrl}/metrics`] as const,
+        ]),
+    ...(adminToken
+      ? [['admin token', `${adminToken.file}${adminToken.fresh ? ' (new)' : ''}`] as const]
+      : []),
+    ['database', `${installation.database}${embeddedText(installation)}`],
+    ['policies', installation.flagsFolder],
+    ...(seeded ? [['directory', 'a sample world, made just now'] as const] : []),
+    ...served.map(({ job, policy, regions }): readonly [string, Cell] => [
+      'serves',
+      `${policy.job} ${job.version} in ${regions.join(', ')}`,
+    ]),
+    ...(served.length === 0
+      ? [
+          [
+            'serves',
+            { text: 'nothing: no policy is in force; portcullis flags apply', tone: 'warning' },
+          ] as const,
+        ]
+      : []),
+  ];
+  return voice.facts(facts);
+}
+
+function embeddedText({ embedded }: Installation): string {
+  if (embedded === false) return '';
+  return embedded.adopted ? ' (embedded, was running already)' : ' (embedded)';
+}
+
+/** A few commands that a person might want next, as they are called here. */
+export function tryNextText(voice: Voice, service: Service, program: string): string {
+  const [first] = service.served;
+  const region = first?.regions[0];
+  const lines = [
+    `${program} status --watch`,
+    ...(first && region !== undefined
+      ? [
+          `${program} run ${first.policy.job} --region ${region} --dry-run`,
+          `${program} flags set ${first.policy.job} --region ${region} --off --reason "trying it out"`,
+        ]
+      : []),
+    `${program} runs`,
+    ...(service.httpUrl !== undefined && service.adminToken
+      ? [`curl -H "Authorization: Bearer $(cat ${service.adminToken.file})" ${service.httpUrl}/api/v1/runs`]
+      : []),
+  ];
+  return `try, in another terminal:\n${lines.map((line) => `  ${voice.paint(line, 'strong')}\n`).join('')}`;
+}
