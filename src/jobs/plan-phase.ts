@@ -148,15 +148,17 @@ function watched(db: PlannerDatabase): PlannerDatabase & { readonly wrote: Portc
 async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
   signal.throwIfAborted();
   const iterator = source[Symbol.asyncIterator]();
-  let onAbort: () => void = () => undefined;
-  const aborted = new Promise<never>((_, fail) => {
-    onAbort = () => fail(new Aborted());
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  aborted.catch(() => undefined);
+  // A wait of its own for each change: racing them all against one promise would keep them all in memory.
+  let endWait: (error: Error) => void = () => undefined;
+  const onAbort = (): void => endWait(new Aborted());
+  signal.addEventListener('abort', onAbort, { once: true });
   try {
     for (;;) {
-      const next = await Promise.race([iterator.next(), aborted]);
+      const next = await new Promise<IteratorResult<T>>((done, fail) => {
+        endWait = fail;
+        if (signal.aborted) onAbort();
+        else iterator.next().then(done, fail);
+      });
       if (next.done === true) return;
       yield next.value;
     }

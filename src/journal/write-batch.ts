@@ -47,7 +47,8 @@ function statement(shape: Shape, operation: Operation): string {
     ), missed as (
       insert into portcullis_region.conflict (run, lane, seq)
       select $1, $2, seq from batch b
-      where not exists (select from written w where ${operation === 'insert' ? `w.key = b.key::${shape.key.cast}` : 'w.seq = b.seq'})
+      -- Hashed, where "not exists" becomes a nested loop over a batch that is thought to have one row.
+      where ${operation === 'insert' ? `b.key::${shape.key.cast} not in (select key from written)` : 'b.seq not in (select seq from written)'}
       returning seq
     )
     select (select count(*) from written) as applied, (select count(*) from missed) as conflicts`;

@@ -1,0 +1,76 @@
+import { randomUUID } from 'node:crypto';
+import { applyRun } from '#dist/jobs/apply-phase.js';
+import { planRun } from '#dist/jobs/plan-phase.js';
+import { openPool } from '#dist/store/pool.js';
+import { reconcileGate } from '#dist/gate/permit.js';
+import { flagName } from '#dist/flags/definition.js';
+import { inTurns, secondsOf, type Bench } from './bench.js';
+import { claimFlag, claimJob, claimPolicy } from './claim-job.js';
+import { fillRegion } from './directory.js';
+import { batchesOf, makeJournal, readUnclaimed, writeBatches } from './hand-written.js';
+import { openWorker } from './worker.js';
+
+const CHANGES = 100_000;
+const REGION = 'r1';
+
+export const apply: Bench = {
+  name: 'apply',
+  ours: 'apply 100 k planned changes behind the fence',
+  reference: 'update and journal them by hand',
+  unit: 's',
+  ratio: 'speed',
+  reach: 0.8,
+  runs: 5,
+  async measure(context) {
+    const flag = await claimFlag();
+    const template = await context.server.template('apply', async (owner) => {
+      await fillRegion(owner, REGION, CHANGES, flag);
+      await makeJournal(owner);
+    });
+    const policy = claimPolicy([REGION], []);
+    const { signal } = new AbortController();
+    const ours = async (): Promise<number> => {
+      const database = await context.server.copyOf(template);
+      const worker = await openWorker(database, claimJob());
+      try {
+        const { platform, job } = worker;
+        const answer = platform.flags.look(flagName(flag.job, REGION));
+        if (!answer.open) throw new Error(answer.reason);
+        const { gate } = await reconcileGate(platform.region, flag.job, REGION, answer, policy.permitMs);
+        const rows = await readUnclaimed(database.owner, REGION);
+        const units = new Set(rows.map(({ unit }) => unit));
+        const run = await worker.elect(REGION, policy);
+        const leave = { units, epoch: gate.epoch, flagRevision: gate.flagRevision };
+        await planRun(platform, job, policy, run, leave, signal);
+        await database.settle();
+        let written = 0;
+        const seconds = await secondsOf(() =>
+          applyRun(platform.region, policy, run, signal, ({ applied }) => (written += applied)),
+        );
+        if (written !== CHANGES) throw new Error(`${written} changes applied, not ${CHANGES}`);
+        return seconds;
+      } finally {
+        await worker.close();
+        await database.drop();
+      }
+    };
+    const reference = async (): Promise<number> => {
+      const database = await context.server.copyOf(template);
+      const pool = openPool(database.ownerUrl, { name: 'bench by hand' });
+      try {
+        const rows = await readUnclaimed(pool, REGION);
+        await database.settle();
+        let written = 0;
+        const seconds = await secondsOf(async () => {
+          written = await writeBatches(pool, randomUUID(), batchesOf(rows));
+        });
+        if (written !== CHANGES) throw new Error(`${written} changes written, not ${CHANGES}`);
+        return seconds;
+      } finally {
+        await pool.end();
+        await database.drop();
+      }
+    };
+    return inTurns(context, ours, reference);
+  },
+};

@@ -1,0 +1,87 @@
+import type { Policy } from '#dist/flags/policy.js';
+import { defineJob, type Change, type PlanContext } from '#dist/jobs/contract.js';
+import { versionOf, type InstalledJob } from '#dist/jobs/registry.js';
+
+/** What is read to plan a claim; the hand-written job reads the same. */
+export const UNCLAIMED = `
+  select id, selected_by as unit, state, organisation_id, claimed_at, email
+  from directory.account
+  where home_region = $1 and state = 'UNMANAGED' and selected_by is not null
+  order by id`;
+
+export interface Unclaimed {
+  readonly id: string;
+  readonly unit: string;
+  readonly state: string;
+  readonly organisation_id: string | null;
+  readonly claimed_at: string | null;
+  readonly email: string;
+}
+
+/** Gives each account to the organisation that selected it: the rows of domain-claim without its look-ups. */
+export function claimJob(plan: (context: PlanContext) => AsyncIterable<Change> = claims): InstalledJob {
+  const definition = defineJob({
+    name: 'bench-claim',
+    version: '1.0.0',
+    unit: { table: 'directory.organisation', key: 'id', region: 'home_region' },
+    resources: {
+      account: {
+        table: 'directory.account',
+        key: 'id',
+        changes: ['state', 'organisation_id', 'claimed_at'],
+        compares: ['email'],
+        region: 'home_region',
+      },
+    },
+    kinds: { claim: 'account' },
+    plan,
+  });
+  return { definition, folder: new URL('.', import.meta.url) };
+}
+
+/** The flag that lets the job act. */
+export async function claimFlag(): Promise<{ job: string; version: string }> {
+  const job = claimJob();
+  return { job: job.definition.name, version: await versionOf(job) };
+}
+
+async function* claims({ db, region, units, clock }: PlanContext): AsyncGenerator<Change> {
+  const now = clock.now().toISOString();
+  for await (const row of db.rows<{ [Column in keyof Unclaimed]: Unclaimed[Column] }>(UNCLAIMED, [region])) {
+    if (units.has(row.unit)) yield claim(row, now);
+  }
+}
+
+export function claim({ id, unit, ...before }: Unclaimed, now: string): Change {
+  return {
+    resource: 'account',
+    key: id,
+    before,
+    after: { state: 'MANAGED', organisation_id: unit, claimed_at: now },
+    kind: 'claim',
+    unit,
+    evidence: { consent: 'selected', by: unit },
+  };
+}
+
+/** Batches and connections, the same on both sides. */
+export const BATCH = 500;
+export const LANES = 4;
+
+/** As strict as a policy can be with every figure inside its cap, and long enough for the largest run. */
+export function claimPolicy(regions: readonly string[], firstBatches: readonly number[]): Policy {
+  return {
+    job: 'bench-claim',
+    schedule: '0 0 1 1 *',
+    missedSlots: 'skip',
+    regions,
+    flag: { maxAgeMs: 60_000 },
+    permitMs: 900_000,
+    leaseMs: 60_000,
+    apply: { lanes: LANES, batch: BATCH, firstBatches },
+    guard: { caps: [{ kind: 'claim', perRun: 10_000_000, perUnit: 1_000, shareOfRegionPermille: 1000 }] },
+  };
+}
+
+/** The first batches of the policy that Portcullis ships. */
+export const FIRST_BATCHES = [10, 20, 50, 100];

@@ -1,0 +1,90 @@
+import { parseArgs } from 'node:util';
+import { apply } from './apply.js';
+import { resultOf, type Bench, type Result } from './bench.js';
+import { end } from './endings.js';
+import { gate } from './gate.js';
+import { memory } from './memory.js';
+import { plan } from './plan.js';
+import { renderResults } from './report.js';
+import { run } from './run.js';
+import { scale } from './scale.js';
+import { startServer } from './server.js';
+import { start } from './start.js';
+
+const BENCHES: readonly Bench[] = [gate, plan, apply, run, memory, scale, start];
+
+const USAGE = `usage: npm run bench -- [name …] [--runs N] [--json]
+Measures each bench against its reference, in turn, on a PostgreSQL of its own.
+  name     ${BENCHES.map(({ name }) => name).join(', ')}; all where none is named
+  --runs   how often each side is measured; the warm-up is not counted
+  --json   one object a bench, one a line
+Exit code: 0 when every figure is within its reach, 1 when one is not, 2 for a wrong command line.
+`;
+
+interface Order {
+  readonly benches: readonly Bench[];
+  readonly runs: number | undefined;
+  readonly json: boolean;
+}
+
+function readOrder(args: readonly string[]): Order | { readonly fault: string } {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        runs: { type: 'string' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean' },
+      },
+    });
+    if (values.help === true) return { fault: '' };
+    const unknown = positionals.find((name) => !BENCHES.some((bench) => bench.name === name));
+    if (unknown !== undefined) return { fault: `there is no bench ${unknown}` };
+    if (values.runs !== undefined && !/^[1-9]\d{0,2}$/.test(values.runs)) {
+      return { fault: '--runs is a number from 1 to 999' };
+    }
+    return {
+      benches: BENCHES.filter(({ name }) => positionals.length === 0 || positionals.includes(name)),
+      runs: values.runs === undefined ? undefined : Number(values.runs),
+      json: values.json,
+    };
+  } catch (error) {
+    return { fault: (error as Error).message };
+  }
+}
+
+async function measureAll({ benches, runs, json }: Order): Promise<boolean> {
+  const server = await startServer();
+  const results: Result[] = [];
+  for (const bench of benches) {
+    const figures = await bench.measure({
+      server,
+      runs: runs ?? bench.runs,
+      progress: (text) => process.stderr.write(`${bench.name}: ${text}\n`),
+    });
+    const result = resultOf(bench, figures);
+    results.push(result);
+    if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  }
+  if (!json) process.stdout.write(renderResults(benches, results));
+  return results.every(({ ok }) => ok);
+}
+
+const order = readOrder(process.argv.slice(2));
+if ('fault' in order) {
+  process.stderr.write(order.fault === '' ? USAGE : `${order.fault}\n${USAGE}`);
+  process.exitCode = order.fault === '' ? 0 : 2;
+} else {
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.once(signal, () => void end().finally(() => process.exit(code)));
+  }
+  try {
+    process.exitCode = (await measureAll(order)) ? 0 : 1;
+  } finally {
+    await end();
+  }
+}

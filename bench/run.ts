@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto';
+import { openPool } from '#dist/store/pool.js';
+import { inTurns, secondsOf, type Bench } from './bench.js';
+import { claimFlag, claimJob, claimPolicy, FIRST_BATCHES } from './claim-job.js';
+import { fillRegion } from './directory.js';
+import { handWrittenJob, makeJournal } from './hand-written.js';
+import { openWorker } from './worker.js';
+
+const CHANGES = 100_000;
+const REGION = 'r1';
+
+export const run: Bench = {
+  name: 'run',
+  ours: 'elect, admit, plan, judge and apply 100 k changes',
+  reference: 'select, update and journal them by hand',
+  unit: 's',
+  ratio: 'speed',
+  reach: 0.5,
+  runs: 5,
+  async measure(context) {
+    const flag = await claimFlag();
+    const template = await context.server.template('run', async (owner) => {
+      await fillRegion(owner, REGION, CHANGES, flag);
+      await makeJournal(owner);
+    });
+    const policy = claimPolicy([REGION], FIRST_BATCHES);
+    const ours = async (): Promise<number> => {
+      const database = await context.server.copyOf(template);
+      const worker = await openWorker(database, claimJob());
+      try {
+        await database.settle();
+        return await secondsOf(() => worker.run(REGION, policy, CHANGES));
+      } finally {
+        await worker.close();
+        await database.drop();
+      }
+    };
+    const reference = async (): Promise<number> => {
+      const database = await context.server.copyOf(template);
+      const pool = openPool(database.ownerUrl, { name: 'bench by hand' });
+      try {
+        await database.settle();
+        let written = 0;
+        const seconds = await secondsOf(async () => {
+          written = await handWrittenJob(pool, randomUUID(), REGION);
+        });
+        if (written !== CHANGES) throw new Error(`${written} changes written, not ${CHANGES}`);
+        return seconds;
+      } finally {
+        await pool.end();
+        await database.drop();
+      }
+    };
+    return inTurns(context, ours, reference);
+  },
+};

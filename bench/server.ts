@@ -1,0 +1,100 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { startEmbedded } from '#dist/store/embedded-server.js';
+import { loginUrl, provisionLogins } from '#dist/store/logins.js';
+import { migrate } from '#dist/store/migrate.js';
+import { openPool } from '#dist/store/pool.js';
+import { atEnd } from './endings.js';
+
+/** A migrated database of its own, with the logins that a worker and a planner have. */
+export interface BenchDatabase {
+  readonly owner: pg.Pool;
+  readonly ownerUrl: string;
+  readonly workerUrl: string;
+  readonly plannerUrl: string;
+  /** Writes everything out that waits to be written, so that nothing of the past slows what comes next. */
+  settle(): Promise<void>;
+  drop(): Promise<void>;
+}
+
+export interface BenchServer {
+  /** A migrated database, filled by `fill` once, to be copied for each run. Answers its name. */
+  template(name: string, fill: (owner: pg.Pool) => Promise<void>): Promise<string>;
+  /** A fresh copy of a template. */
+  copyOf(template: string): Promise<BenchDatabase>;
+}
+
+/**
+ * A PostgreSQL of the bench's own in a folder of its own, with the settings it ships with: every commit is
+ * on disk before it is answered. Gone when the process ends.
+ */
+export async function startServer(): Promise<BenchServer> {
+  const folder = temporaryFolder();
+  const server = await startEmbedded({ folder });
+  const admin = openPool(at(server.url, 'postgres'), { name: 'bench' });
+  const data = await admin.query<{ data_directory: string }>('show data_directory');
+  atEnd(async () => {
+    // Whoever is still connected was cut short, and would keep the server from stopping.
+    await admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where pid <> pg_backend_pid() and backend_type = 'client backend'`,
+    );
+    await admin.end();
+    await server.stop();
+    for (const { data_directory } of data.rows) rmSync(data_directory, { recursive: true, force: true });
+  });
+  let copies = 0;
+  return {
+    async template(name, fill) {
+      await admin.query(`create database ${name}`);
+      const owner = openPool(at(server.url, name), { name: 'bench' });
+      try {
+        await migrate(owner, ['control', 'region']);
+        await provisionLogins(owner);
+        await fill(owner);
+        await owner.query('vacuum (freeze, analyze)');
+      } finally {
+        await owner.end();
+      }
+      return name;
+    },
+    async copyOf(template) {
+      copies += 1;
+      const name = `run_${copies}`;
+      await admin.query(`create database ${name} template ${template} strategy file_copy`);
+      const ownerUrl = at(server.url, name);
+      const owner = openPool(ownerUrl, { name: 'bench' });
+      // The rights on the database itself are not copied from a template.
+      await provisionLogins(owner);
+      return {
+        owner,
+        ownerUrl,
+        workerUrl: await loginUrl(owner, ownerUrl, 'worker'),
+        plannerUrl: await loginUrl(owner, ownerUrl, 'planner'),
+        settle: async () => {
+          await owner.query('checkpoint');
+        },
+        drop: async () => {
+          await owner.end();
+          await admin.query(`drop database ${name} with (force)`);
+        },
+      };
+    },
+  };
+}
+
+/** A folder that the server's user may enter too, removed when the process ends. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'portcullis-bench-'));
+  chmodSync(folder, 0o755);
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+function at(url: string, database: string): string {
+  const moved = new URL(url);
+  moved.pathname = `/${database}`;
+  return moved.toString();
+}
