@@ -16,7 +16,6 @@ export const ERRORS = {
 
   POLICY_INVALID: { status: 422, exit: 2, title: 'The policy file has faults' },
   POLICY_MISSING: { status: 404, exit: 2, title: 'There is no policy for this job' },
-  FLAG_UNKNOWN: { status: 404, exit: 2, title: 'There is no such flag' },
   FLAG_CHANGE_INVALID: { status: 422, exit: 2, title: 'The flag cannot be set to that' },
   FLAG_REVISION_STALE: { status: 409, exit: 1, title: 'The flag has changed since it was read' },
 

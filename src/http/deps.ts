@@ -22,6 +22,8 @@ export interface FlagInfo {
   readonly reason: string;
   readonly changedBy: string;
   readonly changedAt: string;
+  /** What is wrong with what the source has; such a flag is closed. */
+  readonly malformed?: string;
 }
 
 export interface FlagSetting {
@@ -37,7 +39,7 @@ export interface FlagSetting {
 /** What the API needs of flags. */
 export interface FlagDesk {
   list(): Promise<readonly FlagInfo[]>;
-  /** Throws FLAG_UNKNOWN, FLAG_CHANGE_INVALID or FLAG_REVISION_STALE. */
+  /** Throws JOB_UNKNOWN, REGION_UNKNOWN, POLICY_MISSING, POLICY_INVALID, FLAG_CHANGE_INVALID or FLAG_REVISION_STALE. */
   set(setting: FlagSetting): Promise<FlagInfo>;
   /** What this process would answer a gate about the flag now. */
   look(

@@ -53,7 +53,7 @@ function bind(server: Server, host: string, port: number): Promise<void> {
 function bindError(error: NodeJS.ErrnoException, host: string, port: number): PortcullisError {
   if (error.code === 'EADDRINUSE') {
     return new PortcullisError('ADDRESS_IN_USE', `another process listens on ${host}:${port}`, {
-      mend: `stop it (\`ss -ltnp 'sport = :${port}'\` shows which it is), or choose another port`,
+      mend: `stop it (\`ss -ltnp 'sport = :${port}'\` shows which it is), or choose another address with PORTCULLIS_HTTP`,
       details: { host, port },
       cause: error,
     });

@@ -78,6 +78,7 @@ export const Flag = named(
     reason: z.string(),
     changedBy: z.string(),
     changedAt: time,
+    malformed: z.string().optional().describe('what is wrong with the flag as stored; such a flag is closed'),
   }),
 );
 
@@ -98,7 +99,7 @@ export const FlagChange = named(
     .strictObject({
       enabled: z.boolean().optional(),
       variants: z.array(z.strictObject({ version: word, permille: z.int().min(1).max(1000) })).optional(),
-      reason: text(z.string().trim().min(1).max(1000)).describe('for the record'),
+      reason: text(z.string().trim().min(1).max(500)).describe('for the record'),
       ifRevision: z.int().min(0).optional().describe('refuse if the flag has changed since this revision'),
     })
     .refine((change) => change.enabled !== undefined || change.variants !== undefined, {

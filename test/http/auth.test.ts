@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { issueToken, listTokens, revokeToken, verifyToken } from '../../src/store/api-tokens.js';
 import { testDatabase } from '../support/database.js';
+import { until } from '../support/until.js';
 import { answerOf, serving } from './serving.js';
 
 const database = await testDatabase();
@@ -127,17 +128,9 @@ test('no token is ever logged, right or wrong', async () => {
   await served.call(`/api/v1/runs/${wrong}`);
   const last = await served.call('/api/v1/jobs', { headers: { 'x-request-id': 'the-last' } });
   await last.text();
-  await logHas(served.logged, 'the-last');
+  await until('the last call is logged', () => served.logged.some((line) => line.includes('the-last')));
   const all = served.logged.join('');
   expect(all).not.toContain(served.token);
   expect(all).not.toContain(wrong);
   expect(all).not.toContain('Bearer pcl');
 });
-
-async function logHas(lines: readonly string[], text: string): Promise<void> {
-  const untilMs = Date.now() + 5_000;
-  while (!lines.some((line) => line.includes(text))) {
-    if (Date.now() > untilMs) throw new Error(`no line of log has ${text}`);
-    await new Promise((resume) => setImmediate(resume));
-  }
-}

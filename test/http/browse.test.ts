@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { testDatabase } from '../support/database.js';
-import { deskOf, flag, seedRun, serving, type Answer } from './serving.js';
+import { until } from '../support/until.js';
+import { hearFlags, post, seedRun, serving, type Answer } from './serving.js';
 
 const database = await testDatabase();
 const { owner } = database;
+const flags = await hearFlags(owner);
 const served = await serving(owner, {
-  flags: deskOf(
-    ['ap-south-1', 'eu-west-1', 'us-east-1'].map((region) => flag(region, region === 'eu-west-1')),
-  ),
+  flags: flags.desk,
   jobs: () => [
     { name: 'b-job', version: '1.0.0+b', schedule: null, regions: ['eu-west-1'], kinds: ['mark'] },
     { name: 'a-job', version: '1.0.0+a', schedule: '*/10 * * * *', regions: ['us-east-1'], kinds: ['claim'] },
@@ -209,8 +209,11 @@ describe('the other lists', () => {
   });
 
   test('flags carry what this process would answer now', async () => {
-    const flags = await walk('/api/v1/flags');
-    expect(flags.map(({ name, open, closedCode }) => [name, open, closedCode])).toEqual([
+    const on = post({ enabled: true, variants: [{ version: '1.0.0+a', permille: 1000 }], reason: 'test' });
+    expect((await served.json('/api/v1/flags/domain-claim/eu-west-1', on)).status).toBe(200);
+    await until('the flag is heard', () => flags.desk.look('domain-claim.eu-west-1').open);
+    const shown = await walk('/api/v1/flags');
+    expect(shown.map(({ name, open, closedCode }) => [name, open, closedCode])).toEqual([
       ['domain-claim.ap-south-1', false, 'flag-off'],
       ['domain-claim.eu-west-1', true, null],
       ['domain-claim.us-east-1', false, 'flag-off'],

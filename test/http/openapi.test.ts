@@ -2,12 +2,12 @@ import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { routesOf } from '../../src/http/app.js';
 import { testDatabase } from '../support/database.js';
-import { deskOf, flag, post, seedRun, serving } from './serving.js';
+import { hearFlags, post, seedRun, serving } from './serving.js';
 
 const database = await testDatabase();
 const { owner } = database;
 const served = await serving(owner, {
-  flags: deskOf([flag('eu-west-1', true)]),
+  flags: (await hearFlags(owner)).desk,
   jobs: () => [
     { name: 'domain-claim', version: '1.0.0+a', schedule: null, regions: ['eu-west-1'], kinds: ['claim'] },
   ],

@@ -2,11 +2,13 @@ import { describe, expect, test } from '@jest/globals';
 import { ERRORS, type ErrorCode } from '../../src/base/errors.js';
 import { openPool } from '../../src/store/pool.js';
 import { testDatabase } from '../support/database.js';
-import { answerOf, deskOf, flag, post, serving, type Answer } from './serving.js';
+import { until } from '../support/until.js';
+import { answerOf, hearFlags, post, serving, type Answer } from './serving.js';
 
 const database = await testDatabase();
 const { owner } = database;
-const served = await serving(owner, { flags: deskOf([flag('eu-west-1')]) });
+const flags = await hearFlags(owner);
+const served = await serving(owner, { flags: flags.desk });
 
 const FLAG = '/api/v1/flags/domain-claim/eu-west-1';
 
@@ -97,10 +99,16 @@ describe('an error is a problem document', () => {
   });
 
   test('for a flag that is not there, or has changed', async () => {
-    const unknown = await served.json('/api/v1/flags/no/where', post({ enabled: true, reason: 'x' }));
-    expectProblem(unknown, 'FLAG_UNKNOWN');
+    const change = post({ enabled: true, reason: 'x' });
+    expectProblem(await served.json('/api/v1/flags/domain-clame/eu-west-1', change), 'JOB_UNKNOWN');
+    const noRegion = await served.json('/api/v1/flags/domain-claim/eu-west-2', change);
+    expectProblem(noRegion, 'REGION_UNKNOWN');
+    expect(noRegion.body['mend']).toBe('did you mean eu-west-1?');
     const stale = await served.json(FLAG, post({ enabled: true, reason: 'x', ifRevision: 99 }));
     expectProblem(stale, 'FLAG_REVISION_STALE');
+    const half = { version: '1.0.0+a', permille: 600 };
+    const over = post({ variants: [half, { ...half, version: '1.0.0+b' }], reason: 'x' });
+    expectProblem(await served.json(FLAG, over), 'FLAG_CHANGE_INVALID');
   });
 
   test('for a fault of our own, which tells the log and not the caller', async () => {
@@ -136,22 +144,25 @@ describe('an error is a problem document', () => {
 });
 
 describe('a flag', () => {
-  test('is set, on the record under the name of the token', async () => {
-    const before = await served.json('/api/v1/flags');
-    const [{ revision } = { revision: 0 }] = before.body['items'] as { revision: number }[];
+  test('is set, on the record under the name of the token, and heard by the process', async () => {
+    const name = 'domain-claim.eu-west-1';
+    const [before] = (await flags.desk.list()).filter((flag) => flag.name === name);
+    expect(flags.desk.look(name)).toMatchObject({ open: false, code: 'flag-off' });
     const { status, body } = await served.json(
       FLAG,
       post({
         enabled: true,
         variants: [{ version: '1.0.0+9f3c2a1b', permille: 250 }],
         reason: 'first quarter',
-        ifRevision: revision,
+        ifRevision: before?.revision,
       }),
     );
     expect(status).toBe(200);
-    expect(body).toMatchObject({ enabled: true, reason: 'first quarter', revision: revision + 1 });
+    expect(body).toMatchObject({ name, enabled: true, reason: 'first quarter' });
+    expect(body['revision']).toBeGreaterThan(before?.revision ?? Infinity);
     expect(body['variants']).toEqual([{ version: '1.0.0+9f3c2a1b', permille: 250 }]);
     expect(body['changedBy']).toMatch(/^api:test-/);
+    await until('the flag is heard', () => flags.desk.look(name).open);
   });
 });
 

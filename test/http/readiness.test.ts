@@ -3,7 +3,9 @@ import pg from 'pg';
 import { createReadiness, type ReadinessOptions } from '../../src/http/readiness.js';
 import { openPool } from '../../src/store/pool.js';
 import { testDatabase } from '../support/database.js';
-import { answerOf, serving } from './serving.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { until } from '../support/until.js';
+import { answerOf, hearFlags, serving } from './serving.js';
 
 const database = await testDatabase();
 const { owner } = database;
@@ -46,6 +48,25 @@ describe('/readyz', () => {
     expect((await ask()).status).toBe(200);
   });
 
+  test('turns when the source of the flags falls silent', async () => {
+    const server = new URL(database.url);
+    const proxy = new TcpProxy(server.hostname, Number(server.port));
+    await proxy.open();
+    server.port = String(proxy.port);
+    const { source } = await hearFlags(database.pool(server.toString(), 'flags'));
+    const ask = await asking({ flagsHeardAgeMs: () => source.state().heardAgeMs, flagsMaxAgeMs: 3_000 });
+    await until('the flags are heard', async () => (await ask()).status === 200);
+    await proxy.cut();
+    const stale = await until('the flags are stale', async () => {
+      const answer = await ask();
+      return answer.status === 503 && answer;
+    });
+    expect(stale.body['reasons']).toEqual([expect.stringMatching(/^flags are stale: last heard /)]);
+    await proxy.open();
+    await until('the flags are heard again', async () => (await ask()).status === 200);
+    await proxy.cut();
+  });
+
   test('is not ready before flags were ever heard', async () => {
     const ask = await asking({ flagsHeardAgeMs: () => Infinity });
     expect((await ask()).body['reasons']).toEqual(['the flag source has not been heard yet']);
@@ -68,9 +89,9 @@ describe('/readyz', () => {
     expect((await ask()).status).toBe(200);
     await owner.query(`revoke connect on database ${name} from public, ${pg.escapeIdentifier(role)}`);
     await owner.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [role]);
-    await until(async () => (await ask()).status === 503);
+    await until('the database is missed', async () => (await ask()).status === 503);
     await owner.query(`grant connect on database ${name} to ${pg.escapeIdentifier(role)}`);
-    await until(async () => (await ask()).status === 200);
+    await until('the database is back', async () => (await ask()).status === 200);
     await pool.end();
   });
 
@@ -100,8 +121,3 @@ describe('/readyz', () => {
     expect(queries).toBe(1);
   });
 });
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const untilMs = Date.now() + 10_000;
-  while (!(await holds())) if (Date.now() > untilMs) throw new Error('it never came to hold');
-}

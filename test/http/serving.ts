@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll } from '@jest/globals';
 import type pg from 'pg';
-import { PortcullisError } from '../../src/base/errors.js';
+import { EmbeddedSource } from '../../src/flags/embedded-source.js';
+import { listFlags, setFlag, type FlagState } from '../../src/flags/flag-store.js';
+import { parsePolicyFile } from '../../src/flags/policy.js';
+import { applyPolicies } from '../../src/flags/policy-store.js';
+import { PortcullisProvider } from '../../src/flags/provider.js';
 import { createHttpApp } from '../../src/http/app.js';
 import type { FlagDesk, FlagInfo, HttpDeps } from '../../src/http/deps.js';
-import { listen, type Listening, type ListenOptions } from '../../src/http/listen.js';
+import { listen, type ListenOptions } from '../../src/http/listen.js';
 import { issueToken } from '../../src/store/api-tokens.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
@@ -28,9 +32,16 @@ export interface Answer {
   readonly body: Record<string, unknown>;
 }
 
+/** For tests that are not about flags. */
+const NO_FLAGS: FlagDesk = {
+  list: () => Promise.resolve([]),
+  set: () => Promise.reject(new Error('this test has no flags')),
+  look: () => ({ open: false, code: 'flag-unknown', reason: 'this test has no flags' }),
+};
+
 /** What a file's tests have opened: also from inside a test, where no hook may be declared. */
-const open: Listening[] = [];
-afterAll(() => Promise.all(open.map((listening) => listening.close())));
+const open: { close(): Promise<void> }[] = [];
+afterAll(() => Promise.all(open.map((each) => each.close())));
 
 /** The real application over real pools, listening on a free port of loopback until the file's tests are over. */
 export async function serving(
@@ -43,7 +54,7 @@ export async function serving(
     pools: { control: pool, region: pool },
     metrics: createMetrics(),
     log: createLogger({ level: 'debug', to: { write: (line) => void logged.push(line) } }),
-    flags: deskOf([]),
+    flags: NO_FLAGS,
     jobs: () => [],
     readiness: () => Promise.resolve([]),
     ...replaced,
@@ -61,7 +72,7 @@ export async function serving(
     token,
     logged,
     deps,
-    close: listening.close,
+    close: () => listening.close(),
     call,
     json: async (path, init) => answerOf(await call(path, init)),
   };
@@ -80,42 +91,36 @@ export function post(body: unknown): RequestInit {
   };
 }
 
-/** Flags held in memory: what the HTTP room asks of the flag room, and no more. */
-export function deskOf(initial: readonly FlagInfo[]): FlagDesk {
-  const flags = new Map(initial.map((flag) => [flag.name, flag]));
-  return {
-    list: () => Promise.resolve([...flags.values()]),
-    look: (name) =>
-      flags.get(name)?.enabled === true
-        ? { open: true }
-        : { open: false, code: 'flag-off', reason: `${name} is off` },
-    set({ job, region, ifRevision, ...change }) {
-      const flag = flags.get(`${job}.${region}`);
-      if (flag === undefined) {
-        return Promise.reject(new PortcullisError('FLAG_UNKNOWN', `no flag ${job}.${region}`));
-      }
-      if (ifRevision !== undefined && ifRevision !== flag.revision) {
-        return Promise.reject(new PortcullisError('FLAG_REVISION_STALE', `at revision ${flag.revision}`));
-      }
-      const next = { ...flag, ...change, revision: flag.revision + 1, changedAt: new Date().toISOString() };
-      flags.set(flag.name, next);
-      return Promise.resolve(next);
-    },
-  };
+const POLICY = `
+job: domain-claim
+schedule: '*/15 * * * *'
+regions: [ap-south-1, eu-west-1, us-east-1]
+`;
+
+export interface HeardFlags {
+  readonly desk: FlagDesk;
+  readonly source: EmbeddedSource;
+  close(): Promise<void>;
 }
 
-export function flag(region: string, enabled = false): FlagInfo {
-  return {
-    name: `domain-claim.${region}`,
-    job: 'domain-claim',
-    region,
-    enabled,
-    variants: enabled ? [{ version: '1.0.0+9f3c2a1b', permille: 1000 }] : [],
-    revision: 1,
-    reason: 'set up',
-    changedBy: 'test',
-    changedAt: '2026-01-01T00:00:00.000Z',
+/** The real flags, heard from the database as in production: three of them, all off. */
+export async function hearFlags(pool: pg.Pool): Promise<HeardFlags> {
+  await applyPolicies(pool, [parsePolicyFile(POLICY, 'domain-claim.yaml')], 'test');
+  const source = new EmbeddedSource(pool);
+  const provider = new PortcullisProvider(source);
+  await provider.initialize();
+  const info = ({ changedAt, ...flag }: FlagState): FlagInfo => ({
+    ...flag,
+    changedAt: changedAt.toISOString(),
+  });
+  const desk: FlagDesk = {
+    list: async () => (await listFlags(pool)).map(info),
+    set: async (setting) => info(await setFlag(pool, setting)),
+    look: (name) => provider.look(name),
   };
+  const heard = { desk, source, close: () => provider.onClose() };
+  open.push(heard);
+  return heard;
 }
 
 export interface RunSeed {

@@ -30,7 +30,14 @@ export function flagRoutes({ flags }: HttpDeps): Route[] {
       params: z.strictObject({ job: namePath, region: namePath }),
       body: FlagChange,
       result: Flag,
-      errors: ['FLAG_UNKNOWN', 'FLAG_CHANGE_INVALID', 'FLAG_REVISION_STALE'],
+      errors: [
+        'JOB_UNKNOWN',
+        'REGION_UNKNOWN',
+        'POLICY_MISSING',
+        'POLICY_INVALID',
+        'FLAG_CHANGE_INVALID',
+        'FLAG_REVISION_STALE',
+      ],
       handle: ({ params: { job, region }, body: { enabled, variants, reason, ifRevision }, caller }) =>
         flags.set({
           job,

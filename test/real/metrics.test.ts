@@ -1,0 +1,86 @@
+import { execFile } from 'node:child_process';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { createHttpApp } from '../../src/http/app.js';
+import { listen } from '../../src/http/listen.js';
+import { createLogger } from '../../src/telemetry/log.js';
+import { createMetrics, type Metrics, type Phase, type Stage } from '../../src/telemetry/metrics.js';
+import { requireProgram } from '../support/debian-package.js';
+import { testDatabase } from '../support/database.js';
+
+const { owner } = await testDatabase();
+let promtool = '';
+
+beforeAll(async () => {
+  promtool = await requireProgram('promtool', 'prometheus');
+}, 300_000);
+
+/** Every recorder, each used at least once: a metric without a sample is one that promtool has not seen. */
+function recordEverything(metrics: Metrics): void {
+  const place = { job: 'domain-claim', region: 'eu-west-1' };
+  const version = '1.0.0+9f3c2a1b';
+  metrics.runFinished({ ...place, version, status: 'succeeded', reasonCode: 'done', durationMs: 1_234 });
+  for (const phase of ['elect', 'plan', 'judge', 'apply', 'finish'] satisfies Phase[]) {
+    metrics.phaseFinished({ ...place, phase, durationMs: 20 });
+  }
+  for (const stage of ['planned', 'applied', 'conflicted'] satisfies Stage[]) {
+    metrics.changes({ ...place, version, kind: 'claim', stage, count: 40 });
+  }
+  metrics.leaseTakenOver(place);
+  metrics.gateState({ ...place, state: 'open' });
+  metrics.permitSeconds({ ...place, seconds: 12.5 });
+  metrics.flagAge(Infinity, 'embedded');
+  metrics.flagSourceProblem('embedded', 'unreachable');
+  metrics.dnsAnswer('NXDOMAIN');
+}
+
+/** What promtool says of an exposition: nothing, where it finds nothing to complain about. */
+function complaints(exposition: string): Promise<{ exit: number; said: string }> {
+  return new Promise((resolve, reject) => {
+    const child = execFile(promtool, ['check', 'metrics'], (error, stdout, stderr) => {
+      if (error && typeof error.code !== 'number') reject(new Error(error.message));
+      else resolve({ exit: typeof error?.code === 'number' ? error.code : 0, said: stdout + stderr });
+    });
+    child.stdin?.end(exposition);
+  });
+}
+
+describe('promtool check metrics', () => {
+  test('finds nothing to complain about in what /metrics answers', async () => {
+    const metrics = createMetrics();
+    recordEverything(metrics);
+    const listening = await listen(
+      createHttpApp({
+        pools: { control: owner, region: owner },
+        metrics,
+        log: createLogger({ level: 'silent' }),
+        flags: {
+          list: () => Promise.resolve([]),
+          set: () => Promise.reject(new Error('not in this test')),
+          look: () => ({ open: false, code: 'flag-unknown', reason: 'not in this test' }),
+        },
+        jobs: () => [],
+        readiness: () => Promise.resolve([]),
+      }),
+      { port: 0 },
+    );
+    try {
+      await (await fetch(`${listening.url}/healthz`)).text();
+      const response = await fetch(`${listening.url}/metrics`);
+      expect(response.headers.get('content-type')).toBe(metrics.contentType);
+      const text = await response.text();
+      expect(await complaints(text)).toEqual({ exit: 0, said: '' });
+      const ours = [...text.matchAll(/^# TYPE (portcullis_\w+)/gm)].map(([, name]) => name ?? '');
+      const unused = ours.filter((name) => !new RegExp(`^${name}(_count)?[{ ]`, 'm').test(text));
+      expect(ours.length).toBeGreaterThan(10);
+      expect(unused).toEqual([]);
+    } finally {
+      await listening.close();
+    }
+  });
+
+  test('would complain about a gauge that is named as a counter', async () => {
+    const text =
+      '# HELP portcullis_odd_total Odd.\n# TYPE portcullis_odd_total gauge\nportcullis_odd_total 1\n';
+    expect(await complaints(text)).toMatchObject({ exit: 3 });
+  });
+});
