@@ -10,7 +10,7 @@ export function createApp(config: Config): App {
   return {
     settings: config,
     open: () => openInstallation(config),
-    platform: (installation) => openPlatform(config, installation),
+    platform: (installation, quiet) => openPlatform(config, installation, quiet),
     serve: (installation, options) => serve(config, installation, options),
     policies: async (installation) => {
       const loaded = await loadPolicies(installation.control);

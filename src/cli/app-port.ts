@@ -34,6 +34,8 @@ export interface OpenPlatform {
 }
 
 export interface ServeOptions {
+  /** Act as the control plane: put the policy files in force and, on an embedded database, hold its folder. */
+  readonly control: boolean;
   /** Seed the sample world where the directory is empty, and set its flags so that gating shows. */
   readonly sample: boolean;
   /** Serve HTTP. */
@@ -71,8 +73,9 @@ export interface Settings {
 export interface App {
   readonly settings: Settings;
   open(): Promise<Installation>;
-  platform(installation: Installation): Promise<OpenPlatform>;
+  /** `quiet`: log only warnings, and for a person. */
+  platform(installation: Installation, quiet?: boolean): Promise<OpenPlatform>;
   serve(installation: Installation, options: ServeOptions): Promise<Service>;
-  /** The policies in force, by job. Throws POLICY_INVALID for one that is malformed. */
+  /** The policies in force, by job. One that is malformed is left out: its job is closed. */
   policies(installation: Installation): Promise<readonly Policy[]>;
 }

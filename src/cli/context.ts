@@ -66,11 +66,11 @@ export async function withInstallation<T>(
 
 /** Opens what running jobs needs, on top of an installation, for as long as `work` takes. */
 export async function withPlatform<T>(
-  { app }: Context,
+  { app, io }: Context,
   installation: Installation,
   work: (open: OpenPlatform) => Promise<T>,
 ): Promise<T> {
-  const open = await app.platform(installation);
+  const open = await app.platform(installation, io.stderr.isTTY);
   try {
     return await work(open);
   } finally {

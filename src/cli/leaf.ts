@@ -12,15 +12,21 @@ export function leaf(
 ): Command {
   return withCommonOptions(parent.command(nameAndArguments))
     .description(description)
+    .summary(summaryOf(description))
     .addHelpText(
       'after',
       `\n${examples.length === 1 ? 'Example' : 'Examples'}:\n${examples.map((line) => `  $ ${line}\n`).join('')}`,
     );
 }
 
+/** What the list of commands says of one: its first sentence, without the full stop. */
+function summaryOf(description: string): string {
+  return description.replace(/\.(\s[^]*)?$/, '');
+}
+
 /** A command that holds others. */
 export function group(parent: Command, name: string, description: string): Command {
-  return parent.command(name).description(description);
+  return parent.command(name).description(description).summary(summaryOf(description));
 }
 
 export function withCommonOptions(command: Command, hidden = false): Command {

@@ -9,6 +9,8 @@ import { tryNextText, whereObject, whereText } from './where-text.js';
 import { time } from './wording.js';
 
 export interface ServeCommand {
+  /** Act as the control plane too. */
+  readonly control: boolean;
   readonly sample: boolean;
   readonly http: boolean;
   /** Run every job at once before waiting for the schedule. */
@@ -36,6 +38,7 @@ export async function serveUntilInterrupted(
       if (command.regions !== undefined) await requireRegions(context, installation, command.regions);
       progress.say('starting');
       service = await app.serve(installation, {
+        control: command.control,
         sample: command.sample,
         http: command.http,
         quiet: io.stderr.isTTY,
@@ -86,6 +89,6 @@ function tellWaiting({ io }: Context, voice: Voice, service: Service): void {
     const lines = slots.map(({ job, nextSlot: at }) =>
       at === null ? `${job} has no next slot\n` : `next run of ${job} at ${time(at)}\n`,
     );
-    return `${lines.join('')}\n${tryNextText(voice, service, io.program)}\n`;
+    return `\n${lines.join('')}\n${tryNextText(voice, service, io.program)}\n`;
   });
 }

@@ -31,8 +31,8 @@ function addImport(parent: Command, context: Context): void {
     .option('--organisations <file>', 'id, name, home_region, …')
     .option('--domains <file>', 'id, name, organisation_id, …')
     .option('--accounts <file>', 'id, email, email_verified, home_region, …')
-    .option('--replace', 'empty the directory first, in the same transaction; needs all three files', false)
-    .action(async ({ replace, ...files }: ImportFiles & { replace: boolean }) => {
+    .option('--replace', 'empty the directory first, in the same transaction; needs all three files')
+    .action(async ({ replace = false, ...files }: ImportFiles & { replace?: boolean }) => {
       const voice = voiceOf(context, command);
       const report = await withInstallation(context, ({ control }) =>
         withProgress(context.io.stderr, 'importing', (progress) =>

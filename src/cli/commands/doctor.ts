@@ -33,7 +33,7 @@ async function examine({ app }: Context): Promise<Finding[]> {
   const opened = await app.open().catch((error: unknown) => asFinding('database', error));
   if ('mark' in opened) return [...findings, opened];
   try {
-    const platform = await app.platform(opened).catch((error: unknown) => asFinding('platform', error));
+    const platform = await app.platform(opened, true).catch((error: unknown) => asFinding('platform', error));
     if ('mark' in platform) return [...findings, platform];
     try {
       const patient: Patient = { settings: app.settings, installation: opened, platform: platform.platform };

@@ -24,7 +24,7 @@ const SHOWN_CONFLICTS = 20;
 const PAGE = 200;
 
 interface ShowOptions {
-  readonly changes: boolean;
+  readonly changes?: boolean;
   readonly kind?: string;
   readonly state?: ChangeState;
 }
@@ -40,13 +40,12 @@ export function addShow(parent: Command, context: Context): void {
     .option(
       '--changes',
       'every change with its evidence, instead of a few; with --json one object on each line',
-      false,
     )
     .addOption(new Option('--kind <kind>', 'with --changes: only this kind').argParser(kindName))
     .addOption(new Option('--state <state>', 'with --changes: only these').choices([...CHANGE_STATES]))
     .action(async (id: string, options: ShowOptions) => {
       const voice = voiceOf(context, command);
-      const all = options.changes || options.kind !== undefined || options.state !== undefined;
+      const all = options.changes === true || options.kind !== undefined || options.state !== undefined;
       await withInstallation(context, async (installation) => {
         const run = await findRun(installation.region, id);
         if (all) await printChanges(context, installation, voice, run, options);

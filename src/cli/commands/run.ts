@@ -34,6 +34,11 @@ interface RunResult {
   readonly durationMs: number;
 }
 
+interface RunCommandOptions {
+  readonly region: string;
+  readonly dryRun?: boolean;
+}
+
 export function addRun(program: Command, context: Context): void {
   const command = leaf(
     program,
@@ -46,14 +51,10 @@ export function addRun(program: Command, context: Context): void {
     ],
   )
     .requiredOption('-r, --region <region>', 'where to run it')
-    .option(
-      '--dry-run',
-      'plan and judge, and write nothing; shows what would be, also behind a closed gate',
-      false,
-    )
+    .option('--dry-run', 'plan and judge, and write nothing; shows what would be, also behind a closed gate')
     // So that `run show ID` keeps its options to itself.
     .enablePositionalOptions()
-    .action(async (job: string, options: { region: string; dryRun: boolean }) => {
+    .action(async (job: string, options: RunCommandOptions) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, (installation) => run(context, installation, voice, job, options));
     });
@@ -65,7 +66,7 @@ async function run(
   installation: Installation,
   voice: Voice,
   name: string,
-  { region, dryRun }: { region: string; dryRun: boolean },
+  { region, dryRun = false }: RunCommandOptions,
 ): Promise<void> {
   const { app, io } = context;
   const known = await knownJob(app, installation, name);

@@ -7,13 +7,18 @@ export function addStart(program: Command, context: Context): void {
   const command = leaf(
     program,
     'start',
-    'Serve everything in one process (control plane, worker, HTTP) until Ctrl-C; a second Ctrl-C does not wait.\n' +
+    'Serve everything in one process until Ctrl-C. That is: control plane, worker and HTTP. A second Ctrl-C does not wait.\n' +
       'Runs every job at once in each region whose flag is on, then on schedule.',
     ['portcullis start --sample', 'portcullis start --no-run', 'portcullis start --json'],
   )
-    .option('--sample', 'where the directory is empty, fill it with a sample world', false)
+    .option('--sample', 'where the directory is empty, fill it with a sample world')
     .option('--no-run', 'wait for the schedule instead of running at once')
-    .action(async ({ sample, run }: { sample: boolean; run: boolean }) => {
-      await serveUntilInterrupted(context, voiceOf(context, command), { sample, runNow: run, http: true });
+    .action(async ({ sample = false, run }: { sample?: boolean; run: boolean }) => {
+      await serveUntilInterrupted(context, voiceOf(context, command), {
+        control: true,
+        sample,
+        runNow: run,
+        http: true,
+      });
     });
 }

@@ -18,8 +18,8 @@ export function addStatus(program: Command, context: Context): void {
     'Show every gate: its flag, its permit, its versions, its last run and the next slot.',
     ['portcullis status', 'portcullis status --watch', 'portcullis status --json'],
   )
-    .option('-w, --watch', 'every second anew, until q or Ctrl-C; with --json one object a second', false)
-    .action(async ({ watch }: { watch: boolean }) => {
+    .option('-w, --watch', 'every second anew, until q or Ctrl-C; with --json one object a second')
+    .action(async ({ watch = false }: { watch?: boolean }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
         if (watch) return watchStatus(context, installation, voice);

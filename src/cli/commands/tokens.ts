@@ -20,12 +20,8 @@ function addIssue(parent: Command, context: Context): void {
     'Make a token. It is shown this once: the database keeps only its hash. The name goes on the record of what it does.',
     ['TOKEN=$(portcullis tokens issue ci)', 'portcullis tokens issue ci --replace --json'],
   )
-    .option(
-      '--replace',
-      'end the token of that name, if there is one, and make a new one in its place',
-      false,
-    )
-    .action(async (name: string, { replace }: { replace: boolean }) => {
+    .option('--replace', 'end the token of that name, if there is one, and make a new one in its place')
+    .action(async (name: string, { replace = false }: { replace?: boolean }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async ({ control }) => {
         const { id, token } = await issueToken(control, name, { replace });

@@ -7,16 +7,16 @@ export function addWorker(program: Command, context: Context): void {
   const command = leaf(
     program,
     'worker',
-    'Serve some regions on schedule until Ctrl-C: a worker alone, for a database that others share.',
+    'Serve some regions on schedule until Ctrl-C. A worker alone, beside others on a database of your own.',
     [
       'portcullis worker --regions eu-west-1,eu-central-1',
       'portcullis worker --regions us-east-1 --http --json',
     ],
   )
-    .requiredOption('-r, --regions <regions>', 'the regions to serve, separated by commas', regionList)
-    .option('--http', 'serve HTTP too (metrics, health, API)', false)
-    .action(async ({ regions, http }: { regions: readonly string[]; http: boolean }) => {
-      const options = { sample: false, runNow: false, http, regions };
+    .option('-r, --regions <regions>', 'the regions to serve, separated by commas; all if absent', regionList)
+    .option('--http', 'serve HTTP too (metrics, health, API)')
+    .action(async ({ regions, http = false }: { regions?: readonly string[]; http?: boolean }) => {
+      const options = { control: false, sample: false, runNow: false, http, ...(regions && { regions }) };
       await serveUntilInterrupted(context, voiceOf(context, command), options);
     });
 }

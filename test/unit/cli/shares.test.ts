@@ -1,0 +1,80 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { pairShares, parseShare, resolveVersion, sharesText } from '../../../src/cli/shares.js';
+import { share } from '../../../src/cli/wording.js';
+
+describe('a share', () => {
+  test.each([
+    ['25%', 250],
+    ['0.1%', 1],
+    ['99.5%', 995],
+    ['0.7%', 7],
+    ['100%', 1000],
+    ['100.0%', 1000],
+    [' 5 % ', 50],
+  ])('%s is %i thousandths', (text, permille) => {
+    expect(parseShare(text)).toBe(permille);
+  });
+
+  test.each(['25', '0%', '0.0%', '0.05%', '100.1%', '101%', '-5%', '1e1%', '%', '', 'all', '25%%'])(
+    '%j is refused, saying what a share looks like',
+    (text) => {
+      expect(() => parseShare(text)).toThrow(/from 0\.1% to 100% in steps of 0\.1%/);
+    },
+  );
+
+  test('is written as it is read', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1000 }), (permille) => {
+        expect(parseShare(share(permille))).toBe(permille);
+      }),
+    );
+  });
+});
+
+describe('a version', () => {
+  const installed = ['1.0.0+9f3c2a1b'];
+
+  test.each(['current', '1.0.0', '1.0', '1', '1.0.0+9f', '1.0.0+9f3c2a1b'])(
+    '%s is the installed one',
+    (text) => {
+      expect(resolveVersion(text, installed)).toBe('1.0.0+9f3c2a1b');
+    },
+  );
+
+  test('that is whole may be installed elsewhere', () => {
+    expect(resolveVersion('2.0.0+00ff00ff', installed)).toBe('2.0.0+00ff00ff');
+  });
+
+  test.each(['2.0.0', '1.0.1', '', '1.0.0-', '0'])('%j is none of them, and the error names them', (text) => {
+    expect(() => resolveVersion(text, installed)).toThrow(
+      expect.objectContaining({
+        code: 'FLAG_CHANGE_INVALID',
+        mend: expect.stringContaining('1.0.0+9f3c2a1b') as string,
+      }),
+    );
+  });
+
+  test('a number is not the beginning of a longer number', () => {
+    expect(() => resolveVersion('1', ['10.0.0+9f3c2a1b'])).toThrow(/no installed version/);
+    expect(() => resolveVersion('1.0.0', ['1.0.01+9f3c2a1b'])).toThrow(/no installed version/);
+  });
+
+  test('that may be several is refused', () => {
+    expect(() => resolveVersion('1.0', ['1.0.0+aa', '1.0.1+bb'])).toThrow(/any of several/);
+    expect(() => resolveVersion('current', ['1.0.0+aa', '1.0.1+bb'])).toThrow(/any of several/);
+    expect(() => resolveVersion('current', [])).toThrow(/no installed version/);
+  });
+});
+
+test('versions and shares go in pairs, in the order given', () => {
+  const variants = pairShares(['2.0.0+aa', 'current'], [5, 995], ['1.0.0+9f3c2a1b']);
+  expect(variants).toEqual([
+    { version: '2.0.0+aa', permille: 5 },
+    { version: '1.0.0+9f3c2a1b', permille: 995 },
+  ]);
+  expect(sharesText(variants)).toBe('2.0.0+aa 0.5%, 1.0.0+9f3c2a1b 99.5%');
+  expect(() => pairShares(['current'], [], ['1.0.0+aa'])).toThrow(
+    expect.objectContaining({ code: 'FLAG_CHANGE_INVALID' }),
+  );
+});

@@ -1,0 +1,106 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { cutTo, displayWidth, padTo, printable } from '../../../src/cli/display-width.js';
+import { renderFacts, renderTable, Table } from '../../../src/cli/table.js';
+import { painter } from '../../../src/cli/tone.js';
+
+const plain = { paint: painter(false), columns: Infinity };
+
+describe('the width of text', () => {
+  test.each([
+    ['plain', 5],
+    ['größe', 5],
+    ['e\u0301', 1],
+    ['日本', 4],
+    ['👍', 2],
+    ['', 0],
+  ])('%j takes %i columns', (text, width) => {
+    expect(displayWidth(text)).toBe(width);
+  });
+
+  test('text that is cut fits, whatever it is, and so does text that is filled', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), fc.nat(40), (raw, columns) => {
+        const text = printable(raw);
+        expect(displayWidth(cutTo(text, columns))).toBeLessThanOrEqual(columns);
+        expect(displayWidth(padTo(cutTo(text, columns), columns, 'right'))).toBe(columns);
+      }),
+    );
+  });
+
+  test('text that fits is not cut', () => {
+    expect(cutTo('exactly', 7)).toBe('exactly');
+    expect(cutTo('too long', 7)).toBe('too lo…');
+  });
+
+  test('nothing in text can move the cursor, change colours or turn the writing around', () => {
+    expect(printable('a\u001b[31mb\nc\u202ed')).toBe('a\\x1b[31mb\\x0ac\\u202ed');
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        expect(printable(text)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/);
+      }),
+    );
+  });
+});
+
+describe('a table', () => {
+  const columns = [{ title: 'region' }, { title: 'planned' }, { title: 'reason' }];
+
+  test('aligns words on the left, figures on the right with separators, and ends no line in spaces', () => {
+    const text = renderTable(
+      columns,
+      [
+        ['eu-west-1', 12_345, 'applied'],
+        ['日本', 7, ''],
+      ],
+      plain,
+    );
+    expect(text).toBe(
+      ['region     planned  reason', 'eu-west-1   12,345  applied', '日本             7', ''].join('\n'),
+    );
+  });
+
+  test('cuts its last column to the terminal, and no other', () => {
+    const text = renderTable(columns, [['eu-west-1', 1, 'the flag is off in this region']], {
+      ...plain,
+      columns: 40,
+    });
+    const lines = text.trimEnd().split('\n');
+    expect(lines[1]).toBe('eu-west-1        1  the flag is off in…');
+    for (const line of lines) expect(displayWidth(line)).toBeLessThanOrEqual(40);
+  });
+
+  test('is not cut where there is no terminal', () => {
+    const reason = 'x'.repeat(500);
+    expect(renderTable(columns, [['eu-west-1', 1, reason]], plain)).toContain(reason);
+  });
+
+  test('keeps its widths for rows that come later', () => {
+    const table = new Table(columns, [['ap-southeast-2', 1_000, '']], plain);
+    expect(table.row(['eu-west-1', 5, 'applied'])).toBe('eu-west-1             5  applied');
+  });
+
+  test('colours a cell and not the spaces around it', () => {
+    const row = new Table([{ title: 'status' }, { title: 'n' }], [['succeeded', 1]], {
+      paint: painter(true),
+      columns: Infinity,
+    }).row([{ text: 'held', tone: 'warning' }, 1]);
+    expect(row).toBe('\u001b[33mheld\u001b[0m       1');
+  });
+
+  test('shows what a cell holds, and obeys nothing in it', () => {
+    expect(renderTable([{ title: 'mail' }], [['\u001b[2Jgone']], plain)).toBe('mail\n\\x1b[2Jgone\n');
+  });
+});
+
+test('facts stand under each other', () => {
+  expect(
+    renderFacts(
+      [
+        ['run', '3f2a'],
+        ['conflicts', 1_200],
+      ],
+      plain,
+    ),
+  ).toBe('run        3f2a\nconflicts  1,200\n');
+});
