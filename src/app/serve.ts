@@ -20,7 +20,7 @@ const SAMPLE_SEED = 'portcullis';
 const POLICY_POLL_MS = 2_000;
 
 /**
- * Runs a control plane and a worker until `stop`. One serving process at a time holds the folder of an
+ * Runs a worker, and a control plane if asked to, until `stop`. One control plane at a time holds the folder of an
  * embedded database; on a server of the company's own there may be any number.
  */
 export async function serve(
@@ -34,12 +34,11 @@ export async function serve(
   };
   try {
     const { control } = installation;
-    if (installation.embedded !== false) {
+    if (options.control && installation.embedded !== false) {
       const lock = await lockFolder(installation.urls.owner, installation.home);
       undo.push(() => lock.release());
     }
-    const files = await readPolicies(installation.flagsFolder);
-    await applyPolicies(control, files, 'start');
+    if (options.control) await applyPolicies(control, await readPolicies(installation.flagsFolder), 'start');
     const seeded = options.sample && (await seedSample(installation));
     const wired = await openPlatform(config, installation, options.quiet);
     undo.push(() => wired.close());
