@@ -45,8 +45,14 @@ function regionRow({ region, flag, gate, lastRun }: RegionStatus): Cell[] {
 /** How long the gate stays open without news; a held gate has no permit to lapse. */
 function permitText(gate: GateView | null): Cell {
   if (gate?.state !== 'open') return '–';
-  if (gate.permits) return `${formatDurationMs(Math.ceil(gate.permitRemainingMs / 1000) * 1000)} left`;
+  if (gate.permits) return `${secondsText(gate.permitRemainingMs)} left`;
   return { text: 'lapsed', tone: 'warning' };
+}
+
+/** Whole seconds below a minute: tenths would only flicker. */
+function secondsText(ms: number): string {
+  const seconds = Math.ceil(ms / 1_000);
+  return seconds < 60 ? `${seconds} s` : formatDurationMs(seconds * 1_000);
 }
 
 function changesText({ dryRun, planned, applied, conflicts }: RunView): string {

@@ -1,9 +1,15 @@
+import { once } from 'node:events';
+
 /** Where text goes. The size is that of the terminal now, and Infinity where there is none. */
 export interface Output {
   readonly isTTY: boolean;
   readonly columns: number;
   readonly rows: number;
+  /** The reader has gone, as in `portcullis runs | head`: what is written since is dropped. */
+  readonly closed: boolean;
   write(text: string): void;
+  /** Resolves when what was written is out, or the reader gone: who writes much waits for it now and then. */
+  drained(): Promise<void>;
 }
 
 /** What a command sees of the world outside: a process, or a test. */
@@ -33,14 +39,8 @@ export type ExitCode = 0 | 1 | 2 | 3;
 /** What a shell reports of a process that Ctrl-C ended. */
 const INTERRUPTED = 130;
 
-/** The process's own terminal. A reader that goes away, as in `portcullis runs | head`, ends it quietly. */
+/** The process's own terminal. */
 export function processTerminal(): Terminal {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(0);
-      throw error;
-    });
-  }
   const { NO_COLOR, TERM, npm_execpath: throughNpm } = process.env;
   const stdout = output(process.stdout);
   return {
@@ -57,14 +57,22 @@ export function processTerminal(): Terminal {
 }
 
 /** What Node says of a stream, which is less where it is a file or a pipe. */
-interface NodeOutput {
+interface NodeOutput extends NodeJS.EventEmitter {
   readonly isTTY?: boolean;
   readonly columns?: number;
   readonly rows?: number;
+  readonly writableNeedDrain: boolean;
   write(text: string): boolean;
 }
 
 function output(stream: NodeOutput): Output {
+  let closed = false;
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    closed = true;
+    // Whoever waits for the reader waits no longer.
+    stream.emit('drain');
+  });
   return {
     isTTY: stream.isTTY ?? false,
     get columns() {
@@ -73,7 +81,15 @@ function output(stream: NodeOutput): Output {
     get rows() {
       return sizeOr(stream.rows);
     },
-    write: (text) => void stream.write(text),
+    get closed() {
+      return closed;
+    },
+    write: (text) => {
+      if (!closed) stream.write(text);
+    },
+    drained: async () => {
+      if (!closed && stream.writableNeedDrain) await once(stream, 'drain');
+    },
   };
 }
 

@@ -28,15 +28,13 @@ export function counts(byKind: Readonly<Record<string, number>>): string {
   return kinds.length === 0 ? '–' : kinds.map(([kind, count]) => `${kind} ${number(count)}`).join(', ');
 }
 
-/** The columns that differ, as `state: UNMANAGED → MANAGED`; all of them where the row comes or goes. */
-export function changeText(before: Image | null, after: Image | null): string {
-  if (before === null && after === null) return '–';
-  if (before === null) return `new row, ${imageText(after)}`;
-  if (after === null) return `row goes, was ${imageText(before)}`;
-  const columns = Object.keys(after).filter((column) => after[column] !== before[column]);
-  return columns
-    .map((column) => `${column}: ${valueText(before[column])} → ${valueText(after[column])}`)
-    .join(', ');
+/** Each column that differs, as `state: UNMANAGED → MANAGED`; the whole row where it comes or goes. */
+export function changedColumns(before: Image | null, after: Image | null): string[] {
+  if (before === null) return [after === null ? '–' : `new row, ${imageText(after)}`];
+  if (after === null) return [`row goes, was ${imageText(before)}`];
+  return Object.keys(after)
+    .filter((column) => after[column] !== before[column])
+    .map((column) => `${column}: ${valueText(before[column])} → ${valueText(after[column])}`);
 }
 
 /** Each column and its value; `no such row` where there is none. */

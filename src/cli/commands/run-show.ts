@@ -9,13 +9,12 @@ import {
 } from '../../journal/browse-changes.js';
 import { listLanes, type LaneView } from '../../journal/browse-lanes.js';
 import { findRun, type RunView } from '../../scheduler/browse-runs.js';
-import { RUN_STATES } from '../../scheduler/run-states.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
 import { toneOf } from '../tone.js';
-import { changeText, counts, imageText, number, time, total } from '../wording.js';
+import { changedColumns, counts, imageText, number, time, total } from '../wording.js';
 
 /** How many changes of each sort are shown where not all are asked for. */
 const SHOWN = 5;
@@ -96,7 +95,6 @@ function factsOf(run: RunView): (readonly [string, Cell])[] {
     ['job', `${run.job} ${run.version} in ${run.region}`],
     ['slot', `${time(run.slot)} (${run.trigger}${run.dryRun ? ', dry run' : ''})`],
     ['status', { text: run.status, tone: toneOf(run.status) }],
-    ['', RUN_STATES[run.status].meaning],
     ['reason', `${run.reason} (${run.reasonCode})`],
     ['judged', judgementOf(run)],
     ['admitted', run.admittedUnits === null ? '–' : `${number(run.admittedUnits)} units`],
@@ -154,7 +152,9 @@ function changeLines(voice: Voice, change: ChangeView): string {
   const facts: (readonly [string, Cell])[] = [
     [kind, `${resource} ${key} for ${unit}`],
     ['', { text: `${state}${applied}`, tone: toneOf(state) }],
-    ['change', changeText(change.before, change.after)],
+    ...changedColumns(change.before, change.after).map(
+      (column, at) => [at === 0 ? 'change' : '', column] as const,
+    ),
   ];
   if (state === 'conflict') {
     facts.push(['found', imageText(found)]);
@@ -182,7 +182,8 @@ async function printChanges(
       printed += 1;
     }
     cursor = page.next ?? undefined;
-  } while (cursor !== undefined);
+    await io.stdout.drained();
+  } while (cursor !== undefined && !io.stdout.closed);
   if (printed === 0) {
     voice.note(`run ${run.runId} has no such change; it planned ${counts(run.planned)}`);
     if (kind !== undefined && run.planned[kind] === undefined && total(run.planned) > 0) io.exitWith(1);

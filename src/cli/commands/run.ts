@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { formatDurationMs } from '../../base/duration.js';
+import { PortcullisError } from '../../base/errors.js';
 import { listChanges, type ChangeView } from '../../journal/browse-changes.js';
 import { findRun } from '../../scheduler/browse-runs.js';
 import type { Installation } from '../app-port.js';
@@ -13,7 +14,7 @@ import { RunAccount } from '../run-progress.js';
 import { runOnce, type RunOnce } from '../run-once.js';
 import type { ExitCode } from '../terminal.js';
 import { toneOf } from '../tone.js';
-import { changeText, counts, number, time, total } from '../wording.js';
+import { changedColumns, counts, number, time, total } from '../wording.js';
 import { addShow } from './run-show.js';
 
 /** How many changes of a dry run are shown. */
@@ -35,7 +36,7 @@ interface RunResult {
 }
 
 interface RunCommandOptions {
-  readonly region: string;
+  readonly region?: string;
   readonly dryRun?: boolean;
 }
 
@@ -50,13 +51,22 @@ export function addRun(program: Command, context: Context): void {
       'portcullis run domain-claim --region eu-west-1 --json',
     ],
   )
-    .requiredOption('-r, --region <region>', 'where to run it')
+    // Required, and yet not a required option to commander: `run show ID` would have to give it too.
+    .option('-r, --region <region>', 'where to run it (required)')
     .option('--dry-run', 'plan and judge, and write nothing; shows what would be, also behind a closed gate')
     // So that `run show ID` keeps its options to itself.
     .enablePositionalOptions()
     .action(async (job: string, options: RunCommandOptions) => {
+      const { region, dryRun = false } = options;
+      if (region === undefined) {
+        throw new PortcullisError('USAGE_INVALID', 'where to run it is missing', {
+          mend: `name the region: portcullis run ${job} --region REGION`,
+        });
+      }
       const voice = voiceOf(context, command);
-      await withInstallation(context, (installation) => run(context, installation, voice, job, options));
+      await withInstallation(context, (installation) =>
+        run(context, installation, voice, job, { region, dryRun }),
+      );
     });
   addShow(command, context);
 }
@@ -66,7 +76,7 @@ async function run(
   installation: Installation,
   voice: Voice,
   name: string,
-  { region, dryRun = false }: RunCommandOptions,
+  { region, dryRun }: { region: string; dryRun: boolean },
 ): Promise<void> {
   const { app, io } = context;
   const known = await knownJob(app, installation, name);
@@ -144,7 +154,7 @@ function sampleText(voice: Voice, sample: readonly ChangeView[], planned: number
     change.kind,
     change.key,
     change.unit,
-    changeText(change.before, change.after),
+    changedColumns(change.before, change.after).join(', '),
   ]);
   const columns = [{ title: 'kind' }, { title: 'key' }, { title: 'unit' }, { title: 'what would change' }];
   return `\n${heading}\n\n${voice.table(columns, rows)}`;

@@ -43,7 +43,7 @@ async function watchStatus(context: Context, installation: Installation, voice: 
     });
     const signal = AbortSignal.any([interrupted, quit.signal]);
     try {
-      while (!signal.aborted) {
+      while (!signal.aborted && !io.stdout.closed) {
         const draw = (text: string): void => {
           if (screen) screen.draw(`${text}\n${voice.paint('q or Ctrl-C ends this', 'quiet')}\n`);
           else io.stdout.write(`${text}\n`);

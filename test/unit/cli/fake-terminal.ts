@@ -3,6 +3,7 @@ import type { ExitCode, Output, Terminal } from '../../../src/cli/terminal.js';
 
 class FakeOutput implements Output {
   text = '';
+  closed = false;
   constructor(
     readonly isTTY: boolean,
     readonly columns: number,
@@ -11,6 +12,10 @@ class FakeOutput implements Output {
 
   write(text: string): void {
     this.text += text;
+  }
+
+  drained(): Promise<void> {
+    return Promise.resolve();
   }
 
   /** What was written, without colours and cursor movements. */
