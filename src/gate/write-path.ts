@@ -1,16 +1,14 @@
 import type pg from 'pg';
 import { faultPoint } from '../base/fault-point.js';
-import type { Operation } from '../journal/change.js';
-import type { Shape } from '../journal/shape.js';
-import { recordRefusal, writeBatch, type BatchWritten, type Stretch } from '../journal/write-batch.js';
+import {
+  recordRefusal,
+  writeBatch,
+  type BatchWritten,
+  type Step,
+  type Stretch,
+} from '../journal/write-batch.js';
 import { passFence, type FenceCode, type Leave } from './fence.js';
 import { lockGate } from './lock.js';
-
-/** One kind of statement that a plan needs: a resource, and what is done to its rows. */
-export interface Step {
-  readonly shape: Shape;
-  readonly operation: Operation;
-}
 
 export interface Lane {
   readonly lane: number;
@@ -157,8 +155,8 @@ async function inBatch(
 
 async function writeSteps(client: pg.PoolClient, plan: ApplyPlan, stretch: Stretch): Promise<BatchWritten> {
   const sum = { applied: 0, conflicts: 0 };
-  for (const { shape, operation } of plan.steps) {
-    const each = await writeBatch(client, shape, operation, stretch);
+  for (const step of plan.steps) {
+    const each = await writeBatch(client, step, stretch);
     sum.applied += each.applied;
     sum.conflicts += each.conflicts;
   }

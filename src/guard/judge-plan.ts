@@ -44,6 +44,7 @@ async function largestUnit(
 }
 
 async function rowsInRegion(client: pg.PoolClient, shape: Shape, region: string): Promise<number> {
+  if (shape.region === undefined) return 0;
   const { rows } = await client.query<{ n: number }>(
     `select count(*) as n from ${shape.table} where ${shape.region} = $1`,
     [region],

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import type { Policy } from '../flags/policy.js';
-import { applyPlan, type Applied, type Lane, type Step } from '../gate/write-path.js';
+import { applyPlan, type Applied, type Lane } from '../gate/write-path.js';
 import type { Operation, Resource } from '../journal/change.js';
-import { readShape } from '../journal/shape.js';
-import type { BatchWritten } from '../journal/write-batch.js';
+import { readShape, type Shape } from '../journal/shape.js';
+import type { BatchWritten, Step } from '../journal/write-batch.js';
 import type { Run } from '../scheduler/election.js';
 
 /**
@@ -20,7 +20,7 @@ export async function applyRun(
   const { rows } = await pool.query<{
     epoch: number;
     resources: Record<string, Resource>;
-    steps: string[];
+    steps: StoredStep[];
     lanes: Lane[];
   }>(
     `select gate_epoch as epoch, resources, steps,
@@ -44,17 +44,29 @@ export async function applyRun(
   });
 }
 
+/** A step as the run's row keeps it. */
+export interface StoredStep {
+  readonly resource: string;
+  readonly operation: Operation;
+  readonly requires: readonly string[];
+}
+
 async function stepsOf(
   pool: pg.Pool,
-  steps: readonly string[],
+  steps: readonly StoredStep[],
   resources: Readonly<Record<string, Resource>>,
 ): Promise<Step[]> {
-  const resolved: Step[] = [];
-  for (const step of steps) {
-    const [name = '', operation] = step.split(':');
-    const resource = resources[name];
-    if (!resource) throw new Error(`step ${step} names a resource that the run did not declare`);
-    resolved.push({ shape: await readShape(pool, name, resource), operation: operation as Operation });
-  }
-  return resolved;
+  const shapes = new Map<string, Shape>();
+  for (const [name, resource] of Object.entries(resources))
+    shapes.set(name, await readShape(pool, name, resource));
+  const shapeOf = (name: string): Shape => {
+    const shape = shapes.get(name);
+    if (!shape) throw new Error(`the run's steps name resource ${name}, which it did not declare`);
+    return shape;
+  };
+  return steps.map(({ resource, operation, requires }) => ({
+    shape: shapeOf(resource),
+    operation,
+    requires: requires.map(shapeOf),
+  }));
 }

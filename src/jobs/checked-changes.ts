@@ -40,8 +40,20 @@ function faultOf(job: LoadedJob, units: AdmittedUnits, change: Change): string |
   return (
     (before && imageFault('before', before, names(shape.compared))) ??
     (after && imageFault('after', after, names(shape.changes))) ??
-    (before && after && isSame(shape, before, after) ? 'it changes nothing' : undefined)
+    (before && after && isSame(shape, before, after) ? 'it changes nothing' : undefined) ??
+    requirementFault(job, change)
   );
+}
+
+function requirementFault(job: LoadedJob, change: Change): string | undefined {
+  for (const { resource, image } of change.requires ?? []) {
+    const shape = job.shapes.get(resource);
+    if (!shape) return `it requires a row of ${resource}, which is not declared`;
+    const known = names(shape.compared);
+    const surplus = Object.keys(image).find((column) => !known.includes(column));
+    if (surplus !== undefined) return `it requires column ${surplus} of ${resource}, which is not declared`;
+  }
+  return undefined;
 }
 
 const namesOf = new WeakMap<Shape['changes'], readonly string[]>();

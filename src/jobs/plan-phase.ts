@@ -4,10 +4,12 @@ import { faultPoint } from '../base/fault-point.js';
 import type { Policy } from '../flags/policy.js';
 import type { CapExceeded } from '../guard/caps.js';
 import { judgePlan } from '../guard/judge-plan.js';
+import type { Operation } from '../journal/change.js';
 import { writePlan, type PlanWritten } from '../journal/plan-writer.js';
 import type { Run } from '../scheduler/election.js';
 import { plannerApplicationName } from '../scheduler/lease.js';
 import { inTransaction } from '../store/pool.js';
+import type { StoredStep } from './apply-phase.js';
 import { checkedChanges } from './checked-changes.js';
 import type { AdmittedUnits, PlannerDatabase } from './contract.js';
 import type { Platform } from './platform.js';
@@ -118,12 +120,19 @@ async function store(
 }
 
 /** Rows are made and changed in the order of the job's resources, and deleted in the reverse one. */
-function orderedSteps(job: LoadedJob, operations: ReadonlySet<string>): string[] {
+function orderedSteps(job: LoadedJob, operations: PlanWritten['operations']): StoredStep[] {
   const resources = [...job.shapes.keys()];
-  return [
-    ...resources.flatMap((resource) => [`${resource}:insert`, `${resource}:update`]),
-    ...resources.toReversed().map((resource) => `${resource}:delete`),
-  ].filter((step) => operations.has(step));
+  const order: [string, Operation][] = [
+    ...resources.flatMap((resource): [string, Operation][] => [
+      [resource, 'insert'],
+      [resource, 'update'],
+    ]),
+    ...resources.toReversed().map((resource): [string, Operation] => [resource, 'delete']),
+  ];
+  return order.flatMap(([resource, operation]) => {
+    const requires = operations.get(`${resource}:${operation}`);
+    return requires ? [{ resource, operation, requires: [...requires] }] : [];
+  });
 }
 
 /** A job that tries to write and then carries on regardless is refused all the same. */

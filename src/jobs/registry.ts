@@ -41,6 +41,12 @@ export async function loadJob(pool: pg.Pool, job: InstalledJob): Promise<LoadedJ
         `${definition.name}: kind ${kind} changes resource ${resource}, which is not declared`,
       );
     }
+    if (shape.changes.length === 0) {
+      throw new PortcullisError(
+        'JOB_INVALID',
+        `${definition.name}: kind ${kind} changes resource ${resource}, which declares no column that a change may set`,
+      );
+    }
     kinds.set(kind, shape);
   }
   return { definition, version: await versionOf(job), shapes, kinds };

@@ -14,12 +14,19 @@ export interface Resource {
   readonly table: string;
   /** The single column that identifies a row. */
   readonly key: string;
-  /** Columns that a change may set. They are always compared too. */
+  /** Columns that a change may set. They are always compared too. None: the resource can only be required. */
   readonly changes: readonly string[];
   /** Columns that a change never sets but that must still be as they were read when it is applied. */
   readonly compares?: readonly string[];
-  /** The column that holds the row's home region, for caps that count a share of the region. */
-  readonly region: string;
+  /** The column with the row's home region. A cap on a share of the region lets nothing through without it. */
+  readonly region?: string;
+}
+
+/** Another row that a change rests on: the columns named must still have these values when it is applied. */
+export interface Requirement {
+  readonly resource: string;
+  readonly key: string;
+  readonly image: Image;
 }
 
 /**
@@ -35,6 +42,8 @@ export interface Change {
   readonly kind: string;
   /** The unit on whose behalf the change is made; it must be one of those admitted. */
   readonly unit: string;
+  /** Rows besides its own that must still be as they were read. One that is not makes the change a conflict. */
+  readonly requires?: readonly Requirement[];
   /** Why: whatever lets a person check the decision later. Kept in the journal. */
   readonly evidence: Readonly<Record<string, unknown>>;
 }

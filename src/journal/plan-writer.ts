@@ -11,8 +11,8 @@ const CHUNK_CHARACTERS = 64 * 1024;
 export interface PlanWritten {
   /** Number of changes by kind. */
   readonly counts: Readonly<Record<string, number>>;
-  /** Which operations there are on which resources, as `account:update`. */
-  readonly operations: ReadonlySet<string>;
+  /** The operations that there are, as `account:update`, each with the resources that its changes require. */
+  readonly operations: ReadonlyMap<string, ReadonlySet<string>>;
   /** The last sequence number of each lane that has changes. */
   readonly lanes: readonly { readonly lane: number; readonly lastSeq: number }[];
 }
@@ -29,11 +29,11 @@ export async function writePlan(
   changes: AsyncIterable<Change>,
 ): Promise<PlanWritten> {
   const counts: Record<string, number> = {};
-  const operations = new Set<string>();
+  const operations = new Map<string, Set<string>>();
   const lastSeq = new Array<number>(laneCount).fill(0);
   const copy = client.query(
     copyFrom(`copy portcullis_region.change
-      (run, lane, seq, resource, key, kind, unit, before, after, evidence) from stdin`),
+      (run, lane, seq, resource, key, kind, unit, before, after, requires, evidence) from stdin`),
   );
   const failed = once(copy, 'error').then(([error]) => Promise.reject(error as Error));
   // Listened to below; without these a failure between two waits, or a second one, would count as unhandled.
@@ -46,7 +46,7 @@ export async function writePlan(
       const seq = (lastSeq[lane] ?? 0) + 1;
       lastSeq[lane] = seq;
       counts[change.kind] = (counts[change.kind] ?? 0) + 1;
-      operations.add(`${change.resource}:${operationOf(change)}`);
+      note(operations, change);
       chunk += copyLine(run, lane, seq, change);
       if (chunk.length >= CHUNK_CHARACTERS) {
         if (!copy.write(chunk)) await Promise.race([once(copy, 'drain'), failed]);
@@ -75,8 +75,28 @@ function copyLine(run: string, lane: number, seq: number, change: Change): strin
   return (
     `${run}\t${lane}\t${seq}\t${escapeText(change.resource)}\t${escapeText(change.key)}` +
     `\t${escapeText(change.kind)}\t${escapeText(change.unit)}` +
-    `\t${escapeJson(change.before)}\t${escapeJson(change.after)}\t${escapeJson(change.evidence)}\n`
+    `\t${escapeJson(change.before)}\t${escapeJson(change.after)}` +
+    `\t${escapeJson(requirements(change))}\t${escapeJson(change.evidence)}\n`
   );
+}
+
+function note(operations: Map<string, Set<string>>, change: Change): void {
+  const operation = `${change.resource}:${operationOf(change)}`;
+  let required = operations.get(operation);
+  if (!required) operations.set(operation, (required = new Set()));
+  for (const { resource } of change.requires ?? []) required.add(resource);
+}
+
+/** Required values are kept as text, since they are compared as text: any type has one. */
+function requirements(change: Change): unknown {
+  if (change.requires === undefined || change.requires.length === 0) return null;
+  return change.requires.map(({ resource, key, image }) => ({
+    resource,
+    key,
+    image: Object.fromEntries(
+      Object.entries(image).map(([column, value]) => [column, value === null ? null : String(value)]),
+    ),
+  }));
 }
 
 const SPECIAL = /[\\\t\n\r]/;

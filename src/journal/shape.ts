@@ -18,7 +18,7 @@ export interface Shape {
   readonly resource: Resource;
   /** Quoted, ready for SQL. */
   readonly table: string;
-  readonly region: string;
+  readonly region: string | undefined;
   readonly key: Column;
   readonly changes: readonly Column[];
   readonly compared: readonly Column[];
@@ -77,7 +77,7 @@ export async function readShape(pool: pg.Pool, name: string, resource: Resource)
     name,
     resource,
     table: quoteTable(resource.table),
-    region: pg.escapeIdentifier(resource.region),
+    region: resource.region && pg.escapeIdentifier(resource.region),
     key: column(resource.key),
     changes: resource.changes.map(column),
     compared: compared.map(column),
@@ -89,10 +89,11 @@ function faultsOf(resource: Resource, columns: ReadonlyMap<string, ColumnRow>): 
   if (columns.size === 0) return ['there is no such table'];
   const faults: string[] = [];
   const compared = [...resource.changes, ...(resource.compares ?? [])];
-  for (const column of new Set([resource.key, resource.region, ...compared])) {
+  const named = [resource.key, ...(resource.region === undefined ? [] : [resource.region]), ...compared];
+  for (const column of new Set(named)) {
     if (!columns.has(column)) faults.push(`there is no column ${column}`);
   }
-  if (resource.changes.length === 0) faults.push('it changes no column');
+  if (compared.length === 0) faults.push('it names no column');
   if (new Set(compared).size < compared.length) faults.push('a column is declared twice');
   if (compared.includes(resource.key)) faults.push('the key cannot be changed or compared');
   for (const column of resource.changes) {

@@ -77,7 +77,7 @@ function grantsOf(login: Login, role: string, database: string): string {
     revoke select on portcullis_control.api_token from ${role};
     grant select, insert, update on portcullis_region.gate, portcullis_region.run, portcullis_region.lane to ${role};
     grant select, insert on portcullis_region.change, portcullis_region.batch, portcullis_region.conflict to ${role};
-    grant update (found) on portcullis_region.conflict to ${role};
+    grant update (found, refusal) on portcullis_region.conflict to ${role};
     grant insert, update, delete on all tables in schema directory to ${role};`;
 }
 

@@ -38,6 +38,20 @@ export const domainClaim: JobDefinition = defineJob({
       compares: ACCOUNT_COMPARES,
       region: 'home_region',
     },
+    // Never changed: claims rest on them.
+    request: {
+      table: 'directory.request',
+      key: 'id',
+      changes: [],
+      compares: ['withdrawn_at', 'requested_by'],
+    },
+    organisation: {
+      table: 'directory.organisation',
+      key: 'id',
+      changes: [],
+      compares: ['suspended_at', 'consent'],
+      region: 'home_region',
+    },
   },
   kinds: KINDS,
   plan,

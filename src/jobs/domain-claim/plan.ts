@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Change, PlanContext } from '../contract.js';
+import type { Change, PlanContext, Requirement } from '../contract.js';
 import { asCompleted } from './as-completed.js';
 import { TOKEN_LIFE_MS } from './check-schedule.js';
 import { decideClaim } from './decide-claim.js';
@@ -153,6 +153,7 @@ function claimChange(
     unit: candidate.domain_organisation_id,
     before: decision.before,
     after: decision.after,
+    requires: requirements(candidate),
     evidence: {
       domainId: candidate.domain_id,
       requestId: candidate.domain_request_id,
@@ -164,6 +165,28 @@ function claimChange(
       consent: candidate.consent,
     },
   };
+}
+
+/** What a claim rests on and others may take back while it is planned: a withdrawal must reach the write. */
+function requirements(candidate: ClaimCandidate): readonly Requirement[] {
+  const { domain_id, domain_state, domain_organisation_id, domain_request_id } = candidate;
+  return [
+    {
+      resource: 'domain',
+      key: domain_id,
+      image: { state: domain_state, organisation_id: domain_organisation_id, request_id: domain_request_id },
+    },
+    {
+      resource: 'request',
+      key: domain_request_id ?? '',
+      image: { withdrawn_at: candidate.withdrawn_at, requested_by: candidate.requested_by },
+    },
+    {
+      resource: 'organisation',
+      key: domain_organisation_id,
+      image: { suspended_at: candidate.organisation_suspended_at, consent: candidate.consent },
+    },
+  ];
 }
 
 /** Tells tokens apart in a journal without repeating them. */

@@ -31,7 +31,8 @@ test('the job declares a kind for each of its moves, and the one for accounts', 
 });
 
 test('the job never touches requests, tokens, consent or admins', () => {
-  const tables = Object.values(domainClaim.resources).map((resource) => resource.table);
+  const changed = Object.values(domainClaim.resources).filter(({ changes }) => changes.length > 0);
+  const tables = changed.map((resource) => resource.table);
   expect(tables.toSorted()).toEqual(['directory.account', 'directory.domain']);
   expect(domainClaim.resources['account']?.changes).not.toContain('selected_by');
   expect(domainClaim.resources['domain']?.changes).not.toContain('request_id');

@@ -38,7 +38,7 @@ create table portcullis_region.run (
   flag_revision  bigint,
   admitted_units integer,
   -- What applying needs, so that any worker can finish a run and a restore needs no job code: the resources
-  -- as the version declared them, and the statements of a batch in order: ["account:update"].
+  -- as the version declared them, and the statements of a batch in order: [{"resource": "account", "operation": "update", "requires": []}].
   resources      jsonb not null default '{}',
   steps          jsonb not null default '[]',
   lanes          smallint not null default 0,
@@ -70,6 +70,8 @@ create table portcullis_region.change (
   unit     text not null,
   before   jsonb,
   after    jsonb,
+  -- Other rows that it rests on: [{"resource": "domain", "key": "d1", "image": {"state": "VERIFIED"}}].
+  requires jsonb,
   evidence jsonb not null,
   primary key (run, lane, seq)
 );
@@ -105,7 +107,7 @@ create table portcullis_region.conflict (
   seq     integer not null,
   -- The row as it was found; null where there was none.
   found   jsonb,
-  -- What a constraint said, where one refused the change.
+  -- Why it was refused, where its own row was as expected: a constraint, or a row that it rests on.
   refusal text,
   primary key (run, lane, seq)
 );
