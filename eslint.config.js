@@ -9,6 +9,8 @@ const layers = [
   ['base'],
   ['telemetry'],
   ['store'],
+  ['audit'],
+  ['access'],
   ['scheduler', 'journal', 'flags'],
   ['gate'],
   ['guard'],

@@ -35,6 +35,7 @@ const list = (what: string, item: RegExp) =>
 
 /** Every variable, what it must look like, and what it is when absent. */
 const environment = {
+  TOKEN: z.string().trim().min(1).optional(),
   HOME: z.string().min(1).default('.portcullis'),
   FLAGS: z.string().min(1).optional(),
   DATABASE_URL: postgresUrl.optional(),
@@ -68,6 +69,8 @@ type Variable = keyof typeof environment;
 
 /** What the process was told by its environment, checked and frozen. */
 export interface Config {
+  /** The token to act with on the command line. */
+  readonly token: string | undefined;
   /** Portcullis' own folder: the embedded database and the admin token. Absolute. */
   readonly home: string;
   /** The folder of the policy files. Absolute. */
@@ -124,6 +127,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 function toConfig(read: z.output<z.ZodObject<typeof environment>>, port: number): Config {
   const here = resolve('flags');
   return Object.freeze<Config>({
+    token: read.TOKEN,
     home: resolve(read.HOME),
     // A company's policies stand where it starts the program; without any, those that Portcullis ships.
     flagsFolder: read.FLAGS

@@ -13,7 +13,7 @@ import { startWorker, type ServedJob, type Worker } from '../jobs/worker.js';
 import { setSampleFlags } from '../replay/sample-flags.js';
 import { seedSampleWorld } from '../replay/sample-world.js';
 import { lockFolder } from '../store/folder-lock.js';
-import { ensureAdminToken } from './admin-token.js';
+import { ensureAdminToken } from '../access/admin-token.js';
 import { openPlatform, type WiredPlatform } from './platform.js';
 
 const SAMPLE_SEED = 'portcullis';

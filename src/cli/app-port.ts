@@ -63,6 +63,8 @@ export interface Service {
 
 /** What the configuration said, as far as commands show or check it. `Config` of src/config.ts fits. */
 export interface Settings {
+  /** The token to act with on the command line; absent: see `actingPrincipal`. Never shown, never logged. */
+  readonly token: string | undefined;
   readonly home: string;
   readonly flagsFolder: string;
   readonly http: { readonly host: string; readonly port: number };

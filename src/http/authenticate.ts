@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express';
 import type pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
-import { verifyToken } from '../store/api-tokens.js';
+import { principalOfToken } from '../access/tokens.js';
 import { exchangeOf } from './exchange.js';
 
 /** Lets a request pass that bears a valid token, and notes whose. Throws TOKEN_MISSING or TOKEN_REFUSED. */
@@ -14,7 +14,7 @@ export function authenticate(control: pg.Pool): RequestHandler {
       });
     }
     const token = /^Bearer +([\w.~+/=-]+) *$/i.exec(header)?.[1];
-    const holder = token === undefined ? undefined : await verifyToken(control, token);
+    const holder = token === undefined ? undefined : await principalOfToken(control, token);
     if (holder === undefined) {
       throw new PortcullisError('TOKEN_REFUSED', 'that bearer token is unknown or was revoked', {
         mend: 'use the token that was issued to you, or have a new one issued',

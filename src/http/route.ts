@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { PortcullisError, type ErrorCode } from '../base/errors.js';
-import type { TokenHolder } from '../store/api-tokens.js';
+import type { TokenHolder } from '../access/tokens.js';
 
 /** A request as it came, before anything is known of its shape. */
 export interface RawCall {

@@ -7,7 +7,8 @@ import { inTransaction } from './pool.js';
  * so that what a job or a worker must not do, its role cannot do.
  *
  * - `planner` reads the tables that jobs work on and can write nothing: a job plans through it.
- * - `worker` runs jobs: it writes the journal and the job's declared tables, and reads flags.
+ * - `worker` runs jobs: it writes the journal and the job's declared tables, and reads flags and policies. Of
+ *   the rest of the control plane (tokens, approvals, the audit log) it sees nothing.
  */
 export type Login = 'planner' | 'worker';
 
@@ -73,8 +74,8 @@ function grantsOf(login: Login, role: string, database: string): string {
   }
   return `${reading}
     grant usage on schema portcullis_region, portcullis_control to ${role};
-    grant select on all tables in schema portcullis_control to ${role};
-    revoke select on portcullis_control.api_token from ${role};
+    revoke all on all tables in schema portcullis_control from ${role};
+    grant select on portcullis_control.policy, portcullis_control.flag, portcullis_control.flag_change to ${role};
     grant select, insert, update on portcullis_region.gate, portcullis_region.run, portcullis_region.lane to ${role};
     grant select, insert on portcullis_region.change, portcullis_region.batch, portcullis_region.conflict to ${role};
     grant update (found, refusal) on portcullis_region.conflict to ${role};

@@ -42,7 +42,40 @@ describe('the worker login', () => {
     ['changes a policy', `update portcullis_control.policy set policy = '{}'`],
     ['reads tokens', 'select * from portcullis_control.api_token'],
     ['drops tables', 'drop table directory.account cascade'],
+    [
+      'issues a token',
+      `insert into portcullis_control.api_token (id, name, sha256, role) values (gen_random_uuid(), 'w', '', 'admin')`,
+    ],
+    ['reads approvals', 'select * from portcullis_control.approval'],
+    ['approves', `update portcullis_control.approval set decision = 'approve'`],
   ])('never %s', async (_what, sql) => {
     await expect(database.pool(database.workerUrl).query(sql)).rejects.toMatchObject({ code: '42501' });
+  });
+});
+
+describe.each([
+  ['planner', database.plannerUrl],
+  ['worker', database.workerUrl],
+])('the audit log', (login, url) => {
+  test.each([
+    ['read', 'select * from portcullis_control.audit'],
+    [
+      'written to',
+      `insert into portcullis_control.audit (seq, at, principal, action, subject, evidence, prev, hash)
+       values (1, now(), 'a', 'a', 'a', '{}', decode(repeat('00', 32), 'hex'), decode(repeat('00', 32), 'hex'))`,
+    ],
+    ['updated', `update portcullis_control.audit set principal = 'another'`],
+    ['deleted from', 'delete from portcullis_control.audit'],
+    ['truncated', 'truncate portcullis_control.audit'],
+    ['freed of its trigger', 'alter table portcullis_control.audit disable trigger all'],
+    ['dropped', 'drop table portcullis_control.audit'],
+  ])(`is never %s by the ${login}`, async (_what, sql) => {
+    const client = await database.pool(url).connect();
+    try {
+      await client.query('set default_transaction_read_only = off');
+      await expect(client.query(sql)).rejects.toMatchObject({ code: '42501' });
+    } finally {
+      client.release();
+    }
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { issueToken, listTokens, revokeToken, verifyToken } from '../../src/store/api-tokens.js';
+import { issueToken, listTokens, revokeToken, principalOfToken } from '../../src/access/tokens.js';
 import { testDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
 import { answerOf, serving } from './serving.js';
@@ -52,9 +52,9 @@ describe('a call under /api', () => {
   });
 
   test('with a token is refused from the moment it is revoked', async () => {
-    const { token } = await issueToken(owner, 'leaver');
+    const { token } = await issueToken(owner, { name: 'leaver', role: 'viewer' }, 'test');
     expect((await served.call('/api/v1/runs', bearing(`Bearer ${token}`))).status).toBe(200);
-    await revokeToken(owner, 'leaver');
+    await revokeToken(owner, 'leaver', 'test');
     expect((await served.call('/api/v1/runs', bearing(`Bearer ${token}`))).status).toBe(401);
   });
 });
@@ -65,7 +65,7 @@ test.each(['/metrics', '/healthz', '/readyz'])('%s needs no token', async (path)
 
 describe('a token', () => {
   test('is 256 random bits, and the database has only its hash', async () => {
-    const { token } = await issueToken(owner, 'hashed');
+    const { token } = await issueToken(owner, { name: 'hashed', role: 'viewer' }, 'test');
     expect(token).toMatch(/^pcl_[\w-]{43}$/);
     const { rows } = await owner.query<{ row: string }>(
       `select t::text as row from portcullis_control.api_token t where name = 'hashed'`,
@@ -75,47 +75,61 @@ describe('a token', () => {
   });
 
   test('names its holder', async () => {
-    const { id, token } = await issueToken(owner, 'alice');
-    expect(await verifyToken(owner, token)).toEqual({ id, name: 'alice' });
-    expect(await verifyToken(owner, `${token}x`)).toBeUndefined();
+    const { id, token } = await issueToken(owner, { name: 'alice', role: 'viewer' }, 'test');
+    expect(await principalOfToken(owner, token)).toEqual({
+      id,
+      name: 'alice',
+      role: 'viewer',
+      regions: null,
+    });
+    expect(await principalOfToken(owner, `${token}x`)).toBeUndefined();
   });
 
   test('has a name that no other has, unless it replaces it', async () => {
-    const first = await issueToken(owner, 'bob');
-    await expect(issueToken(owner, 'bob')).rejects.toMatchObject({ code: 'TOKEN_NAME_TAKEN' });
-    const second = await issueToken(owner, 'bob', { replace: true });
-    expect(await verifyToken(owner, first.token)).toBeUndefined();
-    expect(await verifyToken(owner, second.token)).toEqual({ id: second.id, name: 'bob' });
+    const first = await issueToken(owner, { name: 'bob', role: 'viewer' }, 'test');
+    await expect(issueToken(owner, { name: 'bob', role: 'viewer' }, 'test')).rejects.toMatchObject({
+      code: 'TOKEN_NAME_TAKEN',
+    });
+    const second = await issueToken(owner, { name: 'bob', role: 'viewer', replace: true }, 'test');
+    expect(await principalOfToken(owner, first.token)).toBeUndefined();
+    expect(await principalOfToken(owner, second.token)).toEqual({
+      id: second.id,
+      name: 'bob',
+      role: 'viewer',
+      regions: null,
+    });
   });
 
   test('that replaces a revoked one is valid', async () => {
-    await issueToken(owner, 'back');
-    await revokeToken(owner, 'back');
-    const { token } = await issueToken(owner, 'back', { replace: true });
-    expect(await verifyToken(owner, token)).toBeDefined();
+    await issueToken(owner, { name: 'back', role: 'viewer' }, 'test');
+    await revokeToken(owner, 'back', 'test');
+    const { token } = await issueToken(owner, { name: 'back', role: 'viewer', replace: true }, 'test');
+    expect(await principalOfToken(owner, token)).toBeDefined();
   });
 
   test.each(['', ' ', 'a b', '-x', 'x'.repeat(65), 'a\nb'])('cannot be named %j', async (name) => {
-    await expect(issueToken(owner, name)).rejects.toMatchObject({ code: 'TOKEN_NAME_INVALID' });
+    await expect(issueToken(owner, { name, role: 'viewer' }, 'test')).rejects.toMatchObject({
+      code: 'TOKEN_NAME_INVALID',
+    });
   });
 
   test('that is not there cannot be revoked', async () => {
-    await expect(revokeToken(owner, 'nobody')).rejects.toMatchObject({ code: 'TOKEN_UNKNOWN' });
+    await expect(revokeToken(owner, 'nobody', 'test')).rejects.toMatchObject({ code: 'TOKEN_UNKNOWN' });
   });
 
   test('notes its last use, at most once a minute', async () => {
-    const { token } = await issueToken(owner, 'busy');
+    const { token } = await issueToken(owner, { name: 'busy', role: 'viewer' }, 'test');
     const lastUse = async () => (await listTokens(owner)).find(({ name }) => name === 'busy')?.lastUsedAt;
     expect(await lastUse()).toBeNull();
-    await verifyToken(owner, token);
+    await principalOfToken(owner, token);
     const first = await lastUse();
     expect(first).not.toBeNull();
-    await verifyToken(owner, token);
+    await principalOfToken(owner, token);
     expect(await lastUse()).toBe(first);
     await owner.query(
       `update portcullis_control.api_token set last_used_at = last_used_at - interval '61 seconds' where name = 'busy'`,
     );
-    await verifyToken(owner, token);
+    await principalOfToken(owner, token);
     const next = await lastUse();
     expect(Date.parse(next ?? '')).toBeGreaterThanOrEqual(Date.parse(first ?? ''));
   });

@@ -9,7 +9,7 @@ import { PortcullisProvider } from '../../src/flags/provider.js';
 import { createHttpApp } from '../../src/http/app.js';
 import type { FlagDesk, FlagInfo, HttpDeps } from '../../src/http/deps.js';
 import { listen, type ListenOptions } from '../../src/http/listen.js';
-import { issueToken } from '../../src/store/api-tokens.js';
+import { issueToken } from '../../src/access/tokens.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
 
@@ -59,7 +59,7 @@ export async function serving(
     readiness: () => Promise.resolve([]),
     ...replaced,
   };
-  const { token } = await issueToken(pool, `test-${randomUUID()}`);
+  const { token } = await issueToken(pool, { name: `test-${randomUUID()}`, role: 'admin' }, 'test');
   const listening = await listen(createHttpApp(deps), { port: 0, ...options });
   open.push(listening);
   const call = (path: string, init: RequestInit = {}): Promise<Response> => {

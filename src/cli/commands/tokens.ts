@@ -1,5 +1,7 @@
-import type { Command } from 'commander';
-import { issueToken, listTokens, revokeToken, type TokenFacts } from '../../store/api-tokens.js';
+import { Option, type Command } from 'commander';
+import { ROLES, type Role } from '../../access/roles.js';
+import { issueToken, listTokens, revokeToken, type TokenFacts } from '../../access/tokens.js';
+import { requireActing } from '../acting.js';
 import { nearest } from '../../base/nearest.js';
 import { PortcullisError } from '../../base/errors.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
@@ -7,10 +9,16 @@ import { group, leaf } from '../leaf.js';
 import { time } from '../wording.js';
 
 export function addTokens(program: Command, context: Context): void {
-  const tokens = group(program, 'tokens', 'Tokens for the HTTP API.');
+  const tokens = group(program, 'tokens', 'Tokens: who may do what, over HTTP and on the command line.');
   addIssue(tokens, context);
   addList(tokens, context);
   addRevoke(tokens, context);
+}
+
+interface IssueOptions {
+  readonly role: Role;
+  readonly regions?: string;
+  readonly replace?: boolean;
 }
 
 function addIssue(parent: Command, context: Context): void {
@@ -18,15 +26,23 @@ function addIssue(parent: Command, context: Context): void {
     parent,
     'issue <name>',
     'Make a token. It is shown this once: the database keeps only its hash. The name goes on the record of what it does.',
-    ['TOKEN=$(portcullis tokens issue ci)', 'portcullis tokens issue ci --replace --json'],
+    [
+      'TOKEN=$(portcullis tokens issue ci --role operator)',
+      'portcullis tokens issue alice --role approver --regions eu-west-1,eu-west-2',
+      'portcullis tokens issue ci --role operator --replace --json',
+    ],
   )
+    .addOption(new Option('--role <role>', 'what its holder may do').choices(ROLES).makeOptionMandatory(true))
+    .option('--regions <regions>', 'the only regions to act in, separated by commas; without it, all')
     .option('--replace', 'end the token of that name, if there is one, and make a new one in its place')
-    .action(async (name: string, { replace = false }: { replace?: boolean }) => {
+    .action(async (name: string, { role, regions, replace }: IssueOptions) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async ({ control }) => {
-        const { id, token } = await issueToken(control, name, { replace });
+      await withInstallation(context, async (installation) => {
+        const { name: issuer } = await requireActing(context, installation, 'manage-tokens');
+        const request = { name, role, replace, regions: regions?.split(',').map((each) => each.trim()) };
+        const { id, token } = await issueToken(installation.control, request, issuer);
         voice.note(`token ${name}, shown this once; send it as "Authorization: Bearer …":`);
-        voice.result({ id, name, token }, () => `${token}\n`);
+        voice.result({ id, name, role, token }, () => `${token}\n`);
       });
     });
 }
@@ -51,8 +67,10 @@ function addRevoke(parent: Command, context: Context): void {
     'portcullis tokens revoke ci',
   ]).action(async (name: string) => {
     const voice = voiceOf(context, command);
-    await withInstallation(context, async ({ control }) => {
-      await revokeToken(control, name).catch(async (error: unknown) => {
+    await withInstallation(context, async (installation) => {
+      const { control } = installation;
+      const revoker = await requireActing(context, installation, 'manage-tokens');
+      await revokeToken(control, name, revoker.name).catch(async (error: unknown) => {
         if (!(error instanceof PortcullisError) || error.code !== 'TOKEN_UNKNOWN') throw error;
         const names = (await listTokens(control)).map((each) => each.name);
         const meant = nearest(name, names);
@@ -69,11 +87,13 @@ function addRevoke(parent: Command, context: Context): void {
 }
 
 function tokensText(voice: Voice, tokens: readonly TokenFacts[]): string {
-  if (tokens.length === 0) return 'there is no token; portcullis tokens issue NAME makes one\n';
+  if (tokens.length === 0) return 'there is no token; portcullis tokens issue NAME --role ROLE makes one\n';
   return voice.table(
-    ['name', 'state', 'issued', 'last used'].map((title) => ({ title })),
-    tokens.map(({ name, createdAt, lastUsedAt, revokedAt }) => [
+    ['name', 'role', 'regions', 'state', 'issued', 'last used'].map((title) => ({ title })),
+    tokens.map(({ name, role, regions, createdAt, lastUsedAt, revokedAt }) => [
       name,
+      role,
+      regions?.join(', ') ?? 'all',
       revokedAt === null
         ? { text: 'valid', tone: 'good' }
         : { text: `revoked ${time(revokedAt)}`, tone: 'quiet' },

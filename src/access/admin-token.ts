@@ -1,9 +1,14 @@
-import { rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
-import { issueToken, listTokens } from '../store/api-tokens.js';
+import { issueToken, listTokens } from './tokens.js';
 
 const NAME = 'admin';
+
+/** The file in Portcullis' own folder that has the admin's token. */
+function fileIn(home: string): string {
+  return join(home, 'admin-token');
+}
 
 /**
  * The file with the admin's token, readable by its owner alone. The first start makes it. Where the file is
@@ -13,7 +18,7 @@ export async function ensureAdminToken(
   control: pg.Pool,
   home: string,
 ): Promise<{ readonly file: string; readonly fresh: boolean }> {
-  const file = join(home, 'admin-token');
+  const file = fileIn(home);
   const there = await stat(file).then(
     () => true,
     () => false,
@@ -21,8 +26,16 @@ export async function ensureAdminToken(
   const tokens = there ? await listTokens(control) : [];
   if (tokens.some(({ name, revokedAt }) => name === NAME && revokedAt === null))
     return { file, fresh: false };
-  const { token } = await issueToken(control, NAME, { replace: true });
+  const { token } = await issueToken(control, { name: NAME, role: 'admin', replace: true }, 'system:start');
   await rm(file, { force: true });
   await writeFile(file, `${token}\n`, { mode: 0o600, flag: 'wx' });
   return { file, fresh: true };
+}
+
+/** The admin's token, or undefined where there is no such file or this user may not read it. */
+export async function readAdminToken(home: string): Promise<string | undefined> {
+  return readFile(fileIn(home), 'utf8').then(
+    (text) => text.trim(),
+    () => undefined,
+  );
 }

@@ -1,0 +1,79 @@
+import { PortcullisError } from '../base/errors.js';
+
+export const ROLES = ['viewer', 'operator', 'approver', 'admin', 'worker'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** Who acts: the holder of a token, or a person at the keyboard of the machine that has the database's login. */
+export interface Principal {
+  /** On the record of everything done. A token's name is given once; a name with a colon is no token's. */
+  readonly name: string;
+  readonly role: Role;
+  /** The only regions to act in; null: all. */
+  readonly regions: readonly string[] | null;
+}
+
+/**
+ * Which roles may do what. Everyone but a viewer may kill, and never needs an approval for it. That nobody
+ * approves their own request is not a matter of roles: see approvals.ts.
+ */
+// prettier-ignore
+export const MAY_DO = {
+  // action            viewer   operator    approver    admin    worker
+  'read':             ['viewer', 'operator', 'approver', 'admin', 'worker'],
+  'verify-audit':     ['viewer', 'operator', 'approver', 'admin'],
+  'kill':             [          'operator', 'approver', 'admin', 'worker'],
+  'request-rearm':    [          'operator', 'approver', 'admin'],
+  'set-flag':         [          'operator',             'admin'],
+  'apply-policy':     [          'operator',             'admin'],
+  'restore':          [          'operator',             'admin'],
+  'run':              [          'operator',             'admin', 'worker'],
+  'report-outcomes':  [          'operator',             'admin', 'worker'],
+  'approve':          [                      'approver', 'admin'],
+  'import-directory': [                                  'admin'],
+  'manage-tokens':    [                                  'admin'],
+} as const satisfies Readonly<Record<string, readonly Role[]>>;
+
+export type Action = keyof typeof MAY_DO;
+
+/** Looking changes nothing, so a binding to regions does not narrow it. */
+const LOOKING: ReadonlySet<Action> = new Set(['read', 'verify-audit']);
+
+export type Permission = { readonly allowed: true } | { readonly allowed: false; readonly reason: string };
+
+/**
+ * Whether a principal may do that, in that region or, without one, everywhere at once; which a principal who
+ * is bound to regions never may.
+ */
+export function mayDo(principal: Principal, action: Action, region?: string): Permission {
+  const { name, role, regions } = principal;
+  const roles: readonly Role[] = MAY_DO[action];
+  if (!roles.includes(role)) {
+    return { allowed: false, reason: `${name} is ${named(role)}, and ${action} takes ${anyOf(roles)}` };
+  }
+  if (regions === null || LOOKING.has(action)) return { allowed: true };
+  if (region !== undefined && regions.includes(region)) return { allowed: true };
+  const where = region === undefined ? `${action} without a region reaches all` : `not to ${region}`;
+  return { allowed: false, reason: `${name} is bound to ${regions.join(', ')}: ${where}` };
+}
+
+/** Throws FORBIDDEN, with what it would take, unless {@link mayDo} allows it. */
+export function requireMay(principal: Principal, action: Action, region?: string): void {
+  const permission = mayDo(principal, action, region);
+  if (permission.allowed) return;
+  const { name, role, regions } = principal;
+  const needs: readonly Role[] = MAY_DO[action];
+  throw new PortcullisError('FORBIDDEN', permission.reason, {
+    mend: needs.includes(role)
+      ? `name one of the regions ${regions?.join(', ') ?? ''}, or use a token that is not bound to them`
+      : `use the token of ${anyOf(needs)}`,
+    details: { principal: name, role, action, needs, ...(region !== undefined && { region }) },
+  });
+}
+
+function anyOf(roles: readonly Role[]): string {
+  return new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(roles.map(named));
+}
+
+function named(role: Role): string {
+  return `${/^[aeiou]/.test(role) ? 'an' : 'a'} ${role}`;
+}

@@ -1,0 +1,22 @@
+import type pg from 'pg';
+import type { ChainedEntry } from './chain.js';
+import { AUDIT_COLUMNS, type AuditRow, entryOfRow } from './row.js';
+
+const PAGE_ROWS = 500;
+
+/**
+ * The whole log in order, as it was when the walk began, page by page. The client must have just begun a
+ * transaction, which this makes read-only. A cursor and not a walk by key: also where someone has dropped the
+ * primary key, no row is passed over.
+ */
+export async function* pagesOfAudit(client: pg.PoolClient): AsyncGenerator<ChainedEntry[]> {
+  await client.query('set transaction isolation level repeatable read, read only');
+  await client.query(
+    `declare audit_walk no scroll cursor for select ${AUDIT_COLUMNS} from portcullis_control.audit order by seq`,
+  );
+  for (;;) {
+    const { rows } = await client.query<AuditRow>(`fetch forward ${PAGE_ROWS} from audit_walk`);
+    if (rows.length === 0) return;
+    yield rows.map(entryOfRow);
+  }
+}

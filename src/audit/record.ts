@@ -1,0 +1,94 @@
+import pg from 'pg';
+import { PortcullisError, messageOf } from '../base/errors.js';
+import { inTransaction } from '../store/pool.js';
+import { canonicalJson } from './canonical-json.js';
+import { type AuditEntry, type AuditHead, GENESIS, hashOfEntry } from './chain.js';
+import { NOW } from './row.js';
+
+/** What is to go on the record. */
+export interface AuditNote {
+  /** Whose decision it was: a principal's name, or `system:…`. */
+  readonly principal: string;
+  /** What was done: `set-flag`, `kill`. */
+  readonly action: string;
+  /** To what: a flag, a run, a token. */
+  readonly subject: string;
+  /** What it was decided on: plain JSON, at most 256 KiB. */
+  readonly evidence: Readonly<Record<string, unknown>>;
+  /** The flag's revision that this made, or was decided under. */
+  readonly flagRevision?: number | undefined;
+}
+
+/** Writers take turns: each entry is made behind the one before it. */
+const AUDIT_LOCK = 7_020_216;
+
+/** So that a page of entries stays small. */
+const MAX_EVIDENCE_BYTES = 256 * 1024;
+
+/**
+ * Puts a decision on the record, behind all others. Given a client, it does so in the transaction that the
+ * client is in, so that a change and its entry commit together or not at all; the log stays locked to other
+ * writers until that transaction ends, so record last. Throws AUDIT_ENTRY_INVALID.
+ */
+export async function recordAudit(
+  control: pg.Pool | pg.PoolClient,
+  note: AuditNote,
+): Promise<{ seq: number; hash: string }> {
+  return control instanceof pg.Pool
+    ? inTransaction(control, (client) => append(client, note))
+    : append(control, note);
+}
+
+async function append(client: pg.PoolClient, note: AuditNote): Promise<AuditHead> {
+  const evidence = evidenceText(note);
+  // A statement of its own: the next one must see what the writer before us committed.
+  await client.query('select pg_advisory_xact_lock($1)', [AUDIT_LOCK]);
+  const { rows } = await client.query<{ seq: number | null; hash: string | null; now: string }>(
+    `select head.seq, encode(head.hash, 'hex') as hash, ${NOW} as now
+     from (values (1)) as always
+     left join lateral (select seq, hash from portcullis_control.audit order by seq desc limit 1) head on true`,
+  );
+  const { seq, hash: prev, now } = { seq: null, hash: null, now: '', ...rows[0] };
+  const { principal, action, subject, flagRevision = null } = note;
+  const entry: AuditEntry = {
+    seq: (seq ?? GENESIS.seq) + 1,
+    at: now,
+    principal,
+    action,
+    subject,
+    // As it will be read, without members that are undefined.
+    evidence: JSON.parse(evidence) as Record<string, unknown>,
+    flagRevision,
+  };
+  const hash = hashOfEntry(prev ?? GENESIS.hash, entry);
+  await client.query(
+    `insert into portcullis_control.audit
+       (seq, at, principal, action, subject, evidence, flag_revision, prev, hash)
+     values ($1, $2, $3, $4, $5, $6, $7, decode($8, 'hex'), decode($9, 'hex'))`,
+    [entry.seq, now, principal, action, subject, evidence, flagRevision, prev ?? GENESIS.hash, hash],
+  );
+  return { seq: entry.seq, hash };
+}
+
+/** Checks the note before anything is locked, and answers its evidence as it is stored. */
+function evidenceText({ principal, action, subject, evidence, flagRevision }: AuditNote): string {
+  try {
+    for (const [name, text] of Object.entries({ principal, action, subject })) {
+      if (text === '') throw new TypeError(`${name} is empty`);
+    }
+    if (flagRevision !== undefined && !Number.isSafeInteger(flagRevision)) {
+      throw new TypeError(`flagRevision is ${flagRevision}`);
+    }
+    canonicalJson({ principal, action, subject });
+    const text = canonicalJson(evidence);
+    const bytes = Buffer.byteLength(text);
+    if (bytes <= MAX_EVIDENCE_BYTES) return text;
+    throw new TypeError(`evidence is ${bytes} bytes, over ${MAX_EVIDENCE_BYTES}`);
+  } catch (error) {
+    throw new PortcullisError(
+      'AUDIT_ENTRY_INVALID',
+      `${action} of ${subject} cannot go on the record: ${messageOf(error)}`,
+      { mend: 'give texts without U+0000 and evidence that is plain JSON', cause: error },
+    );
+  }
+}

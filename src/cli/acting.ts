@@ -1,0 +1,56 @@
+import { userInfo } from 'node:os';
+import { readAdminToken } from '../access/admin-token.js';
+import { requireMay, type Action, type Principal } from '../access/roles.js';
+import { listTokens, principalOfToken } from '../access/tokens.js';
+import { PortcullisError } from '../base/errors.js';
+import type { Installation } from './app-port.js';
+import type { Context } from './context.js';
+
+/**
+ * As whom the command line acts: the holder of PORTCULLIS_TOKEN; else of the admin token in Portcullis' own
+ * folder, where this user may read it; else the person at the keyboard, who holds the database's login and so
+ * may stop and start things as an operator, but neither approves nor hands out rights. On an installation that
+ * has no admin token yet, that person is its admin. Throws TOKEN_REFUSED for a token that was given and is not valid.
+ */
+export async function actingPrincipal(
+  { app: { settings } }: Context,
+  { control, home }: Installation,
+): Promise<Principal> {
+  if (settings.token !== undefined) {
+    const holder = await principalOfToken(control, settings.token);
+    if (holder) return holder;
+    throw new PortcullisError('TOKEN_REFUSED', 'the token in PORTCULLIS_TOKEN is unknown or was revoked', {
+      mend: 'set it to a token that was issued to you; portcullis tokens list shows who has one',
+    });
+  }
+  const token = await readAdminToken(home);
+  const admin = token === undefined ? undefined : await principalOfToken(control, token);
+  return admin ?? (await atKeyboard(control));
+}
+
+/** Whom the command line acts as, who may do that. Throws TOKEN_REFUSED or FORBIDDEN. */
+export async function requireActing(
+  context: Context,
+  installation: Installation,
+  action: Action,
+  region?: string,
+): Promise<Principal> {
+  const principal = await actingPrincipal(context, installation);
+  requireMay(principal, action, region);
+  return principal;
+}
+
+async function atKeyboard(control: Installation['control']): Promise<Principal> {
+  const tokens = await listTokens(control);
+  const administered = tokens.some(({ role, revokedAt }) => role === 'admin' && revokedAt === null);
+  return { name: `local:${userName()}`, role: administered ? 'operator' : 'admin', regions: null };
+}
+
+/** In a container, a user may have a number and no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid-${process.getuid?.() ?? 'unknown'}`;
+  }
+}
