@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Bench } from './bench.js';
-import { regionOf, sizedDirectory, SIZES } from './sizes.js';
+import { directoryOf, REGION, type Size } from './sizes.js';
 
 const CHILD = fileURLToPath(new URL('memory-child.js', import.meta.url));
 const MIB_PER_KIB = 1 / 1024;
@@ -16,12 +16,11 @@ export const memory: Bench = {
   reach: 1.3,
   runs: 3,
   async measure({ server, runs, progress }) {
-    const template = await sizedDirectory(server);
-    const peakOf = async (changes: number): Promise<number> => {
-      const database = await server.copyOf(template);
+    const peakOf = async (size: Size): Promise<number> => {
+      const database = await directoryOf(server, size);
       const { workerUrl, plannerUrl } = database;
       try {
-        const task = JSON.stringify({ workerUrl, plannerUrl, region: regionOf(changes), changes });
+        const task = JSON.stringify({ workerUrl, plannerUrl, region: REGION, changes: size });
         const { stdout } = await promisify(execFile)(process.execPath, [CHILD], {
           env: { ...process.env, BENCH_TASK: task },
         });
@@ -33,8 +32,8 @@ export const memory: Bench = {
     const figures = { ours: [] as number[], reference: [] as number[] };
     // No warm-up: each run has a process of its own, from nothing.
     for (let turn = 1; turn <= runs; turn += 1) {
-      const ours = await peakOf(SIZES[2]);
-      const reference = await peakOf(SIZES[0]);
+      const ours = await peakOf(1_000_000);
+      const reference = await peakOf(10_000);
       progress(`run ${turn} of ${runs}: ours ${ours.toFixed(1)}, reference ${reference.toFixed(1)}`);
       figures.ours.push(ours);
       figures.reference.push(reference);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { openPool } from '#dist/store/pool.js';
 import { inTurns, secondsOf, type Bench } from './bench.js';
 import { claimFlag, claimJob, claimPolicy, FIRST_BATCHES } from './claim-job.js';
-import { fillRegion } from './directory.js';
+import { fillRegion, WARM_UP } from './directory.js';
 import { handWrittenJob, makeJournal } from './hand-written.js';
 import { openWorker } from './worker.js';
 
@@ -21,13 +21,15 @@ export const run: Bench = {
     const flag = await claimFlag();
     const template = await context.server.template('run', async (owner) => {
       await fillRegion(owner, REGION, CHANGES, flag);
+      await fillRegion(owner, WARM_UP.region, WARM_UP.accounts, flag);
       await makeJournal(owner);
     });
-    const policy = claimPolicy([REGION], FIRST_BATCHES);
+    const policy = claimPolicy([REGION, WARM_UP.region], FIRST_BATCHES);
     const ours = async (): Promise<number> => {
       const database = await context.server.copyOf(template);
       const worker = await openWorker(database, claimJob());
       try {
+        await worker.run(WARM_UP.region, policy, WARM_UP.accounts);
         await database.settle();
         return await secondsOf(() => worker.run(REGION, policy, CHANGES));
       } finally {
@@ -39,6 +41,7 @@ export const run: Bench = {
       const database = await context.server.copyOf(template);
       const pool = openPool(database.ownerUrl, { name: 'bench by hand' });
       try {
+        await handWrittenJob(pool, randomUUID(), WARM_UP.region);
         await database.settle();
         let written = 0;
         const seconds = await secondsOf(async () => {

@@ -1,6 +1,8 @@
 import { median, secondsOf, type Bench } from './bench.js';
 import { claimJob, claimPolicy, FIRST_BATCHES } from './claim-job.js';
-import { regionOf, sizedDirectory, SIZES } from './sizes.js';
+import { WARM_UP } from './directory.js';
+import type { BenchServer } from './server.js';
+import { directoryOf, REGION, SIZES, type Size } from './sizes.js';
 import { openWorker } from './worker.js';
 
 const MICROSECONDS = 1_000_000;
@@ -14,29 +16,33 @@ export const scale: Bench = {
   reach: 1.2,
   runs: 3,
   async measure({ server, runs, progress }) {
-    const template = await sizedDirectory(server);
-    const policy = claimPolicy(SIZES.map(regionOf), FIRST_BATCHES);
-    const costs = new Map<number, number[]>(SIZES.map((changes) => [changes, []]));
+    const costs = new Map<Size, number[]>(SIZES.map((size) => [size, []]));
     for (let turn = 0; turn <= runs; turn += 1) {
-      const database = await server.copyOf(template);
-      const worker = await openWorker(database, claimJob());
-      try {
-        // The first turn warms up, and the largest run has nothing to add to that.
-        for (const changes of turn === 0 ? SIZES.slice(0, 2) : SIZES) {
-          await database.settle();
-          const seconds = await secondsOf(() => worker.run(regionOf(changes), policy, changes));
-          const cost = (seconds / changes) * MICROSECONDS;
-          progress(
-            `${turn === 0 ? 'warm-up' : `run ${turn} of ${runs}`}: ${cost.toFixed(1)} µs a change of ${changes}`,
-          );
-          if (turn > 0) costs.get(changes)?.push(cost);
-        }
-      } finally {
-        await worker.close();
-        await database.drop();
+      // The first turn warms up, and the largest run has nothing to add to that.
+      for (const size of turn === 0 ? SIZES.slice(0, 2) : SIZES) {
+        const cost = await costOf(server, size);
+        const counts = turn === 0 ? 'warm-up' : `run ${turn} of ${runs}`;
+        progress(`${counts}: ${cost.toFixed(1)} µs a change of ${size}`);
+        if (turn > 0) costs.get(size)?.push(cost);
       }
     }
     const byCost = [...costs.values()].toSorted((a, b) => median(a) - median(b));
     return { ours: byCost.at(-1) ?? [], reference: byCost[0] ?? [] };
   },
 };
+
+/** Microseconds a change of one whole run. */
+async function costOf(server: BenchServer, size: Size): Promise<number> {
+  const database = await directoryOf(server, size);
+  const worker = await openWorker(database, claimJob());
+  try {
+    const policy = claimPolicy([REGION, WARM_UP.region], FIRST_BATCHES);
+    await worker.run(WARM_UP.region, policy, WARM_UP.accounts);
+    await database.settle();
+    const seconds = await secondsOf(() => worker.run(REGION, policy, size));
+    return (seconds / size) * MICROSECONDS;
+  } finally {
+    await worker.close();
+    await database.drop();
+  }
+}

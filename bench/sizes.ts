@@ -1,21 +1,24 @@
-import type { BenchServer } from './server.js';
 import { claimFlag } from './claim-job.js';
-import { fillRegion } from './directory.js';
+import { fillRegion, WARM_UP } from './directory.js';
+import type { BenchDatabase, BenchServer } from './server.js';
 
-/** Regions of one directory, each named for its accounts; a run claims all of a region's. */
+/** Changes of a run, which claims all the accounts of its directory. */
 export const SIZES = [10_000, 100_000, 1_000_000] as const;
+export type Size = (typeof SIZES)[number];
 
-export function regionOf(changes: number): string {
-  return `r${changes}`;
-}
+export const REGION = 'r1';
 
-let template: Promise<string> | undefined;
+const templates = new Map<Size, Promise<string>>();
 
-/** The directory of the benches that compare sizes: made once, for whichever comes first. */
-export function sizedDirectory(server: BenchServer): Promise<string> {
-  template ??= server.template('sizes', async (owner) => {
-    const flag = await claimFlag();
-    for (const changes of SIZES) await fillRegion(owner, regionOf(changes), changes, flag);
-  });
-  return template;
+/** A fresh directory of a size, filled once for all benches. */
+export async function directoryOf(server: BenchServer, size: Size): Promise<BenchDatabase> {
+  const template =
+    templates.get(size) ??
+    server.template(`directory_${size}`, async (owner) => {
+      const flag = await claimFlag();
+      await fillRegion(owner, REGION, size, flag);
+      await fillRegion(owner, WARM_UP.region, WARM_UP.accounts, flag);
+    });
+  templates.set(size, template);
+  return server.copyOf(await template);
 }
