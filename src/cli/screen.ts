@@ -6,7 +6,8 @@ export class Screen {
 
   constructor(output: Output) {
     this.#output = output;
-    output.write('\u001b[?1049h\u001b[?25l');
+    // Alternate screen, no cursor, and lines that are too long are cut and not wrapped.
+    output.write('\u001b[?1049h\u001b[?25l\u001b[?7l');
   }
 
   /** Draws text from the top. What does not fit below is left out. */
@@ -17,6 +18,6 @@ export class Screen {
   }
 
   end(): void {
-    this.#output.write('\u001b[?25h\u001b[?1049l');
+    this.#output.write('\u001b[?7h\u001b[?25h\u001b[?1049l');
   }
 }

@@ -7,6 +7,7 @@ import { interruptible } from '../interrupt.js';
 import { leaf } from '../leaf.js';
 import { Screen } from '../screen.js';
 import { statusText } from '../status-text.js';
+import { time } from '../wording.js';
 import { readStatus, type JobStatus } from '../status.js';
 
 const REDRAW_MS = 1_000;
@@ -51,11 +52,11 @@ async function watchStatus(context: Context, installation: Installation, voice: 
         try {
           const jobs = await read(context, installation);
           if (voice.json) voice.result({ jobs }, () => '');
-          else draw(`${new Date().toISOString()}\n\n${statusText(voice, jobs)}`);
+          else draw(`${time(new Date())}\n\n${statusText(voice, jobs)}`);
         } catch (error) {
           // Who watches wants to see it come back.
           if (voice.json) throw error;
-          draw(`${new Date().toISOString()}\n\n${voice.paint(messageOf(error), 'bad')}\n`);
+          draw(`${time(new Date())}\n\n${voice.paint(messageOf(error), 'bad')}\n`);
         }
         await setTimeout(REDRAW_MS, undefined, { signal }).catch(() => undefined);
       }

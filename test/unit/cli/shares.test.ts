@@ -50,7 +50,7 @@ describe('a version', () => {
     expect(() => resolveVersion(text, installed)).toThrow(
       expect.objectContaining({
         code: 'FLAG_CHANGE_INVALID',
-        mend: expect.stringContaining('1.0.0+9f3c2a1b') as string,
+        mend: expect.stringContaining('1.0.0+9f3c2a1b') as unknown,
       }),
     );
   });

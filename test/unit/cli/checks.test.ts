@@ -1,0 +1,70 @@
+import { describe, expect, test } from '@jest/globals';
+import { clockFinding } from '../../../src/cli/checks/database.js';
+import { diskFinding, nodeFinding } from '../../../src/cli/checks/machine.js';
+import { resolverFindings } from '../../../src/cli/checks/network.js';
+import { permitFindings } from '../../../src/cli/checks/running.js';
+import type { GateView } from '../../../src/gate/browse-gates.js';
+
+test.each([
+  ['20.19.0', 'ok'],
+  ['20.18.9', 'fail'],
+  ['18.20.0', 'fail'],
+  ['22.1.0', 'ok'],
+  ['24.0.0-nightly', 'ok'],
+])('Node.js %s: %s', (version, mark) => {
+  expect(nodeFinding(version).mark).toBe(mark);
+});
+
+test.each([
+  [50, 'fail'],
+  [500, 'warn'],
+  [5_000, 'ok'],
+])('%i MiB of room: %s', (freeMib, mark) => {
+  expect(diskFinding(freeMib).mark).toBe(mark);
+});
+
+describe('clocks', () => {
+  test.each([
+    [0, 1, 'ok'],
+    [900, 0, 'ok'],
+    [-1_500, 0, 'warn'],
+    [1_500, 800, 'ok'],
+    [40_000, 10, 'fail'],
+    [-40_000, 10, 'fail'],
+    [Number.NaN, 0, 'fail'],
+  ])('that differ by %i ms, read to within %i ms: %s', (aheadMs, errorMs, mark) => {
+    expect(clockFinding(aheadMs, errorMs).mark).toBe(mark);
+  });
+
+  test('are said to be behind or ahead', () => {
+    expect(clockFinding(-1_500, 0).found).toContain('1.5 s behind');
+    expect(clockFinding(1_500, 0).found).toContain('1.5 s ahead of');
+  });
+});
+
+test('a resolver that says anything answers; a silent one is named with the mend', () => {
+  const [records, absent, refused, silent] = resolverFindings([
+    { perspective: 'a', answer: { kind: 'records', values: [], ttlSeconds: 1 } },
+    { perspective: 'b', answer: { kind: 'absent', code: 'NXDOMAIN', negativeTtlSeconds: 1 } },
+    { perspective: 'c', answer: { kind: 'indeterminate', code: 'REFUSED' } },
+    { perspective: 'd', answer: { kind: 'indeterminate', code: 'TIMEOUT' } },
+  ]);
+  expect(records?.mark).toBe('ok');
+  expect(absent?.mark).toBe('ok');
+  expect(refused).toMatchObject({ mark: 'warn', found: expect.stringContaining('REFUSED') as unknown });
+  expect(silent).toMatchObject({
+    mark: 'warn',
+    mend: expect.stringContaining('PORTCULLIS_RESOLVERS') as unknown,
+  });
+});
+
+test('an open gate without a permit is worth knowing, a held one is not', () => {
+  const gate = (state: GateView['state'], permits: boolean): GateView => ({
+    ...{ job: 'sweep', region: 'eu-west-1', state, permits, permitUntil: null, permitRemainingMs: 0 },
+    ...{ epoch: 1, flagRevision: 1, variants: [], reasonCode: 'x', reason: 'x', changedAt: '' },
+  });
+  expect(permitFindings([gate('open', true), gate('held', false)])).toMatchObject([{ mark: 'ok' }]);
+  expect(permitFindings([gate('open', false)])).toMatchObject([
+    { mark: 'warn', found: expect.stringContaining('sweep.eu-west-1') as unknown },
+  ]);
+});

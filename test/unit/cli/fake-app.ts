@@ -1,0 +1,128 @@
+import pg from 'pg';
+import type { App, Installation, ServeOptions, Service } from '../../../src/cli/app-port.js';
+import type { Policy } from '../../../src/flags/policy.js';
+import type { LoadedJob } from '../../../src/jobs/registry.js';
+import type { RunReport } from '../../../src/jobs/run-loop.js';
+
+export const REGIONS = ['eu-west-1', 'us-east-1'] as const;
+
+const JOB: LoadedJob = {
+  definition: {
+    name: 'sweep',
+    version: '1.0.0',
+    unit: { table: 'sweep.owner', key: 'id', region: 'region' },
+    resources: {},
+    kinds: {},
+    plan: () => ({
+      [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }),
+    }),
+  },
+  version: '1.0.0+0000abcd',
+  shapes: new Map(),
+  kinds: new Map(),
+};
+
+const POLICY: Policy = {
+  job: 'sweep',
+  schedule: '0 0 1 1 *',
+  missedSlots: 'skip',
+  regions: REGIONS,
+  flag: { maxAgeMs: 60_000 },
+  permitMs: 30_000,
+  leaseMs: 20_000,
+  apply: { lanes: 1, batch: 50, firstBatches: [5] },
+  guard: { caps: [] },
+};
+
+/** A run's report, as a worker would make it. */
+export function report(region: string, changes: Partial<RunReport> = {}): RunReport {
+  return {
+    run: {
+      id: `3f2a9c1e-0000-4000-8000-00000000000${region.length}`,
+      job: 'sweep',
+      version: JOB.version,
+      region,
+      slot: new Date('2026-03-01T09:30:00Z'),
+      trigger: 'manual',
+      dryRun: false,
+      attempt: 1,
+      createdAt: new Date('2026-03-01T09:30:00Z'),
+    },
+    status: 'succeeded',
+    code: 'applied',
+    reason: 'done',
+    planned: { claim: 1_200, verify: 34 },
+    applied: { claim: 1_200, verify: 34 },
+    conflicts: 0,
+    conflictsByKind: {},
+    durationMs: 1_234.5,
+    ...changes,
+  };
+}
+
+/** An app that opens and serves nothing, and keeps account of what it is asked. */
+export class FakeApp implements App {
+  readonly settings: App['settings'] = {
+    token: undefined,
+    home: '/srv/portcullis',
+    flagsFolder: '/srv/flags',
+    http: { host: '127.0.0.1', port: 0 },
+    logLevel: 'info',
+  };
+  /** In the order in which it happened. */
+  readonly happened: string[] = [];
+  served: ServeOptions | undefined;
+  /** Thrown instead of opening or serving. */
+  failure: { at: 'open' | 'serve'; error: Error } | undefined;
+  /** What the first runs do: reports are handed in through `served`. */
+  runAllNow: (options: ServeOptions) => Promise<void> = (options) => {
+    for (const region of REGIONS) options.onRun(report(region));
+    return Promise.resolve();
+  };
+
+  open(): Promise<Installation> {
+    this.happened.push('open');
+    if (this.failure?.at === 'open') return Promise.reject(this.failure.error);
+    const { home, flagsFolder } = this.settings;
+    const nowhere = 'postgresql://nobody@127.0.0.1:1/nothing';
+    return Promise.resolve({
+      home,
+      flagsFolder,
+      database: 'postgresql://owner:***@db:5432/portcullis',
+      embedded: false,
+      control: new pg.Pool({ connectionString: nowhere }),
+      region: new pg.Pool({ connectionString: nowhere }),
+      jobs: [JOB],
+      urls: { owner: nowhere, worker: nowhere, planner: nowhere },
+      close: () => {
+        this.happened.push('close');
+        return Promise.resolve();
+      },
+    });
+  }
+
+  platform(): ReturnType<App['platform']> {
+    return Promise.reject(new Error('this test runs nothing'));
+  }
+
+  policies(): Promise<readonly Policy[]> {
+    return Promise.resolve([POLICY]);
+  }
+
+  serve(_installation: Installation, options: ServeOptions): Promise<Service> {
+    this.happened.push('serve');
+    if (this.failure?.at === 'serve') return Promise.reject(this.failure.error);
+    this.served = options;
+    return Promise.resolve({
+      ...(options.http && { httpUrl: 'http://127.0.0.1:7020' }),
+      ...(options.http && { adminToken: { file: '/srv/portcullis/admin-token', fresh: true } }),
+      seeded: options.sample,
+      served: [{ job: JOB, policy: POLICY, regions: options.regions ?? REGIONS }],
+      runAllNow: () => this.runAllNow(options),
+      stop: () => {
+        this.happened.push('stop');
+        return Promise.resolve();
+      },
+    });
+  }
+}
