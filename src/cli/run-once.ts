@@ -1,6 +1,4 @@
 import { PortcullisError } from '../base/errors.js';
-import { flagName } from '../flags/definition.js';
-import { reconcileGate } from '../gate/permit.js';
 import type { Platform } from '../jobs/platform.js';
 import { executeRun, type RunOptions, type RunReport } from '../jobs/run-loop.js';
 import { elect, type Run } from '../scheduler/election.js';
@@ -12,7 +10,6 @@ export interface RunOnce {
   readonly report: RunReport | undefined;
 }
 
-const RENEWALS_PER_PERMIT = 3;
 /** An election is lost without a run to blame when that run ended in the same moment. */
 const ELECTIONS = 3;
 
@@ -26,13 +23,8 @@ export async function runOnce(
 ): Promise<RunOnce> {
   const run = await electNow(platform, known, region, dryRun);
   options.onElected(run);
-  const endRenewals = dryRun ? () => undefined : keepPermit(platform, known, region);
-  try {
-    const { job, policy } = known;
-    return { run, report: await executeRun(platform, job, policy, run, 'planning', options) };
-  } finally {
-    endRenewals();
-  }
+  const { job, policy } = known;
+  return { run, report: await executeRun(platform, job, policy, run, 'planning', options) };
 }
 
 async function electNow(platform: Platform, known: KnownJob, region: string, dryRun: boolean): Promise<Run> {
@@ -63,16 +55,4 @@ function runActive(job: string, region: string, activeRun: string | undefined): 
           `portcullis worker --regions ${region} finishes it`,
     details: { job, region, ...(activeRun !== undefined && { activeRun }) },
   });
-}
-
-/** Renews the region's permit for a run that takes longer than one permit lasts: no worker may be about. */
-function keepPermit(platform: Platform, { policy }: KnownJob, region: string): () => void {
-  const timer = setInterval(() => {
-    const answer = platform.flags.look(flagName(policy.job, region));
-    // A renewal that fails leaves the permit to lapse: closed beats open.
-    reconcileGate(platform.region, policy.job, region, answer, policy.permitMs).catch((error: unknown) => {
-      platform.log.warn({ code: 'permit-not-renewed', err: error, region }, 'the permit was not renewed');
-    });
-  }, policy.permitMs / RENEWALS_PER_PERMIT);
-  return () => clearInterval(timer);
 }

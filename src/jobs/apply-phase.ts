@@ -44,6 +44,17 @@ export async function applyRun(
   });
 }
 
+/** The epoch of the gate under which a run was admitted. */
+export async function admittedEpoch(pool: pg.Pool, run: Run): Promise<number> {
+  const { rows } = await pool.query<{ epoch: number }>(
+    'select gate_epoch as epoch from portcullis_region.run where id = $1',
+    [run.id],
+  );
+  const epoch = rows[0]?.epoch;
+  if (epoch === undefined) throw new Error(`run ${run.id} is not there`);
+  return epoch;
+}
+
 /** A step as the run's row keeps it. */
 export interface StoredStep {
   readonly resource: string;

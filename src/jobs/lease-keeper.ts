@@ -19,17 +19,10 @@ export interface LeaseKeeper {
 const RENEWALS_PER_LEASE = 3;
 
 /**
- * Renews a run's lease at a third of its length, and tells the run to stop when another worker has it, or
- * when the database could not be asked for as long as the lease lasts. `check` looks at the gate in between;
- * what it answers stops the run too.
+ * Renews a run's lease at a third of its length, and tells the run to stop when another worker has it, when
+ * the database could not be asked for as long as the lease lasts, or when `outer` is aborted: a shutdown.
  */
-export function keepLease(
-  pool: pg.Pool,
-  run: Run,
-  leaseMs: number,
-  outer: AbortSignal,
-  check: () => Promise<StopCause | undefined>,
-): LeaseKeeper {
+export function keepLease(pool: pg.Pool, run: Run, leaseMs: number, outer: AbortSignal): LeaseKeeper {
   const controller = new AbortController();
   // Every look-up of a plan listens: a hundred at once are no leak.
   setMaxListeners(0, controller.signal);
@@ -50,8 +43,6 @@ export function keepLease(
       const askedAt = performance.now();
       if (!(await renewLease(pool, run, leaseMs))) stop({ why: 'lease-lost' });
       renewedAt = askedAt;
-      const cause = await check();
-      if (cause) stop(cause);
     } catch {
       // Tried again at the next beat, until the lease is over.
     } finally {

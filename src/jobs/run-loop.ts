@@ -3,15 +3,16 @@ import { faultPoint } from '../base/fault-point.js';
 import { flagName } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
 import { decideAdmission } from '../gate/decide.js';
-import { readGate, reconcileGate } from '../gate/permit.js';
+import { reconcileGate } from '../gate/permit.js';
 import type { BatchWritten } from '../journal/write-batch.js';
 import type { Run } from '../scheduler/election.js';
 import { finishRun, type Finished, type Outcome } from '../scheduler/finish.js';
 import { releaseLease } from '../scheduler/lease.js';
 import type { RunStatus } from '../scheduler/run-states.js';
 import type { AdmittedUnits } from './contract.js';
-import { applyRun } from './apply-phase.js';
-import { keepLease, stopCause, type StopCause } from './lease-keeper.js';
+import { admittedEpoch, applyRun } from './apply-phase.js';
+import { watchGate } from './gate-watch.js';
+import { keepLease, stopCause, type LeaseKeeper, type StopCause } from './lease-keeper.js';
 import { Aborted, planRun, type PlanLeave } from './plan-phase.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
@@ -46,38 +47,25 @@ export async function executeRun(
 ): Promise<RunReport | undefined> {
   const log = platform.log.child({ runId: run.id, job: run.job, region: run.region });
   await faultPoint('run.elected');
-  let admittedEpoch: number | undefined;
-  const keeper = keepLease(platform.region, run, policy.leaseMs, options.signal, async () =>
-    admittedEpoch === undefined ? undefined : gateStop(platform, run, admittedEpoch),
-  );
+  const keeper = keepLease(platform.region, run, policy.leaseMs, options.signal);
   try {
-    const outcome = await outcomeOf(platform, job, policy, run, status, keeper.signal, options, (epoch) => {
-      admittedEpoch = epoch;
-    });
-    if (outcome === 'not-ours') {
+    const end = await carryOut({ platform, job, policy, run, keeper, options }, status);
+    if (end === 'not-ours') {
       log.warn({ code: 'lease-lost' }, 'another worker has this run');
       return undefined;
     }
-    if (outcome === 'given-up') {
+    if (end === 'given-up') {
       await releaseLease(platform.region, run);
       log.info({ code: 'shutdown' }, 'gave the run up for another worker');
       return undefined;
     }
     await faultPoint('run.before-finish');
-    const finished = await finishRun(platform.region, run, outcome);
+    const finished = await finishRun(platform.region, run, end);
     if (!finished) return undefined;
     await faultPoint('run.finished');
     report(platform, job, run, finished);
-    log.info(
-      {
-        code: finished.code,
-        status: finished.status,
-        planned: finished.planned,
-        applied: finished.applied,
-        conflicts: finished.conflicts,
-      },
-      finished.reason,
-    );
+    const { code, planned, applied, conflicts } = finished;
+    log.info({ code, status: finished.status, planned, applied, conflicts }, finished.reason);
     return { run, ...finished };
   } finally {
     keeper.end();
@@ -86,69 +74,89 @@ export async function executeRun(
 
 type End = Outcome | 'not-ours' | 'given-up';
 
-async function outcomeOf(
-  platform: Platform,
-  job: LoadedJob,
-  policy: Policy,
-  run: Run,
-  status: 'planning' | 'applying',
-  signal: AbortSignal,
-  options: RunOptions,
-  onAdmitted: (epoch: number) => void,
-): Promise<End> {
-  let written = status === 'applying';
+interface Attempt {
+  readonly platform: Platform;
+  readonly job: LoadedJob;
+  readonly policy: Policy;
+  readonly run: Run;
+  readonly keeper: LeaseKeeper;
+  readonly options: RunOptions;
+}
+
+async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Promise<End> {
+  const { signal } = attempt.keeper;
+  let writing = status === 'applying';
+  let endWatch = (): Promise<void> => Promise.resolve();
+  const watch = (epoch: number): void => {
+    const { platform, policy, run, keeper } = attempt;
+    endWatch = watchGate(platform, policy, run, epoch, (cause) => keeper.stop(cause));
+  };
   try {
     if (status === 'planning') {
-      const leave = await seekLeave(platform, job, policy, run);
+      const leave = await seekLeave(attempt);
       if ('status' in leave) return leave;
-      if (leave.epoch !== null) onAdmitted(leave.epoch);
-      options.onProgress?.({ phase: 'planning' });
-      const planned = await planRun(platform, job, policy, run, leave, signal);
-      await faultPoint('plan.committed');
-      phase(platform, run, 'plan', planned.planMs);
-      phase(platform, run, 'judge', planned.judgeMs);
-      if (planned.exceeded.length > 0) {
-        return {
-          status: 'refused',
-          code: 'cap-exceeded',
-          reason: planned.exceeded.map((each) => each.reason).join('; '),
-        };
-      }
-      if (run.dryRun) return { status: 'planned', code: 'dry-run', reason: 'a dry run: nothing was written' };
-      if (Object.keys(planned.counts).length === 0) {
-        return { status: 'succeeded', code: 'nothing-to-do', reason: 'there was nothing to change' };
-      }
-      written = true;
-      options.onProgress?.({ phase: 'applying', planned: planned.counts });
+      if (leave.epoch !== null) watch(leave.epoch);
+      const end = await plan(attempt, leave);
+      if (end) return end;
+      writing = true;
+    } else {
+      watch(await admittedEpoch(attempt.platform.region, attempt.run));
     }
-    const startedAt = performance.now();
-    const applied = await applyRun(platform.region, policy, run, signal, (batch) =>
-      options.onProgress?.({ phase: 'batch', written: batch }),
-    );
-    phase(platform, run, 'apply', performance.now() - startedAt);
-    if (applied.complete)
-      return {
-        status: 'succeeded',
-        code: 'applied',
-        reason: 'every change was applied or is recorded as a conflict',
-      };
-    if (applied.code === 'lease-lost') return 'not-ours';
-    if (applied.code === 'aborted') return endOf(stopCause(signal), 'stopped');
-    return { status: 'stopped', code: applied.code, reason: applied.reason };
+    return await apply(attempt);
   } catch (error) {
     if (error instanceof Aborted || signal.aborted)
-      return endOf(stopCause(signal), written ? 'stopped' : 'held');
+      return endOf(stopCause(signal), writing ? 'stopped' : 'held');
     return failure(error);
+  } finally {
+    await endWatch();
   }
 }
 
+/** Plans and judges. Answers how the run ends, or undefined when there is something to apply. */
+async function plan(
+  { platform, job, policy, run, keeper, options }: Attempt,
+  leave: PlanLeave,
+): Promise<End | undefined> {
+  options.onProgress?.({ phase: 'planning' });
+  const planned = await planRun(platform, job, policy, run, leave, keeper.signal);
+  await faultPoint('plan.committed');
+  phase(platform, run, 'plan', planned.planMs);
+  phase(platform, run, 'judge', planned.judgeMs);
+  if (planned.exceeded.length > 0) {
+    return {
+      status: 'refused',
+      code: 'cap-exceeded',
+      reason: planned.exceeded.map((each) => each.reason).join('; '),
+    };
+  }
+  if (run.dryRun) return { status: 'planned', code: 'dry-run', reason: 'a dry run: nothing was written' };
+  if (Object.keys(planned.counts).length === 0) {
+    return { status: 'succeeded', code: 'nothing-to-do', reason: 'there was nothing to change' };
+  }
+  options.onProgress?.({ phase: 'applying', planned: planned.counts });
+  return undefined;
+}
+
+async function apply({ platform, policy, run, keeper, options }: Attempt): Promise<End> {
+  const startedAt = performance.now();
+  const applied = await applyRun(platform.region, policy, run, keeper.signal, (written) =>
+    options.onProgress?.({ phase: 'batch', written }),
+  );
+  phase(platform, run, 'apply', performance.now() - startedAt);
+  if (applied.complete) {
+    return {
+      status: 'succeeded',
+      code: 'applied',
+      reason: 'every change was applied or is recorded as a conflict',
+    };
+  }
+  if (applied.code === 'lease-lost') return 'not-ours';
+  if (applied.code === 'aborted') return endOf(stopCause(keeper.signal), 'stopped');
+  return { status: 'stopped', code: applied.code, reason: applied.reason };
+}
+
 /** Asks the flag and the gate; a run that is not admitted ends here, with the reason. */
-async function seekLeave(
-  platform: Platform,
-  job: LoadedJob,
-  policy: Policy,
-  run: Run,
-): Promise<PlanLeave | Outcome> {
+async function seekLeave({ platform, job, policy, run }: Attempt): Promise<PlanLeave | Outcome> {
   const answer = platform.flags.look(flagName(run.job, run.region));
   const { gate } = await reconcileGate(platform.region, run.job, run.region, answer, policy.permitMs);
   const admission = decideAdmission(gate, answer, job.version);
@@ -181,20 +189,6 @@ async function unitsOf(platform: Platform, job: LoadedJob, region: string): Prom
 
 function everyUnit(units: readonly string[]): AdmittedUnits {
   return new Set(units);
-}
-
-/** Whether the gate has closed on a run since it was admitted. */
-async function gateStop(platform: Platform, run: Run, epoch: number): Promise<StopCause | undefined> {
-  const gate = await readGate(platform.region, run.job, run.region);
-  if (gate.state !== 'open') return { why: 'gate', code: `gate-${gate.state}`, reason: gate.reason };
-  if (gate.epoch !== epoch) {
-    return {
-      why: 'gate',
-      code: 'gate-narrowed',
-      reason: 'the flag took back what this run was admitted under',
-    };
-  }
-  return undefined;
 }
 
 function endOf(cause: StopCause, status: 'held' | 'stopped'): End {

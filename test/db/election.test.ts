@@ -19,7 +19,7 @@ function claim(changes: Partial<SlotClaim> = {}): SlotClaim & { slot: Date } {
     worker: 'one',
     leaseMs: 20_000,
     ...changes,
-  } as SlotClaim & { slot: Date };
+  };
 }
 
 async function elected(changes: Partial<SlotClaim> = {}) {

@@ -1,24 +1,13 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { FaultPoint } from '../../src/base/fault-point.js';
-import { listFlags, setFlag } from '../../src/flags/flag-store.js';
-import { parsePolicyFile } from '../../src/flags/policy.js';
-import { applyPolicies } from '../../src/flags/policy-store.js';
-import { seedSampleWorld } from '../../src/replay/sample-world.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
-import { testDatabase, type TestDatabase } from '../support/database.js';
-import { portcullis, temporaryFolder } from '../support/portcullis.js';
+import { testDatabase } from '../support/database.js';
+import { portcullis } from '../support/portcullis.js';
 import { until } from '../support/until.js';
+import { sampleWorld, type SampleWorld } from './sample.js';
 
-/** Short leases, and batches small enough that every fault point is met several times. */
-const POLICY = `
-job: domain-claim
-schedule: '0 0 1 1 *'
-regions: [${SAMPLE_REGIONS.join(', ')}]
-lease: 2s
-permit: 5s
-apply: { lanes: 2, batch: 20, firstBatches: [1] }
-guard: { caps: [] }
-`;
+/** Batches small enough that every fault point is met several times. */
+const SMALL = 'apply: { lanes: 2, batch: 20, firstBatches: [1] }';
 
 /** Where a run's process dies, and how often it has met the place by then. */
 const POINTS: readonly [point: FaultPoint, nth: number][] = [
@@ -52,39 +41,6 @@ const covered: Record<FaultPoint, true> = {
 
 const databases = [await testDatabase(), await testDatabase()];
 
-interface World {
-  readonly database: TestDatabase;
-  readonly env: Readonly<Record<string, string>>;
-}
-
-async function makeWorld(database: TestDatabase): Promise<World> {
-  const { owner } = database;
-  await seedSampleWorld(owner, { seed: 'race', now: new Date() });
-  await owner.query(`
-    create table directory.account_before as select * from directory.account;
-    create table directory.domain_before as select * from directory.domain`);
-  await applyPolicies(owner, [parsePolicyFile(POLICY, 'race.yaml')], 'test');
-  const home = await temporaryFolder();
-  const env = { PORTCULLIS_DATABASE_URL: database.url, PORTCULLIS_HOME: home };
-  const { stdout, stderr } = await portcullis(
-    ['run', 'domain-claim', '--region', SAMPLE_REGIONS[0] ?? '', '--json'],
-    { env },
-  ).finished;
-  // The flag is off, so this only tells which version the program has.
-  const { version } = JSON.parse(stdout || stderr) as { version: string };
-  for (const { job, region } of await listFlags(owner)) {
-    await setFlag(owner, {
-      job,
-      region,
-      enabled: true,
-      variants: [{ version, permille: 1000 }],
-      reason: 'test',
-      changedBy: 'test',
-    });
-  }
-  return { database, env };
-}
-
 interface RunRow {
   readonly id: string;
   readonly status: string;
@@ -94,10 +50,10 @@ interface RunRow {
   readonly applied: Record<string, number>;
 }
 
-async function onlyRun({ database }: World, region: string): Promise<RunRow> {
+async function onlyRun({ database }: SampleWorld, region: string): Promise<RunRow> {
   const { rows } = await database.owner.query<RunRow>(
     `select id, status, reason, attempt, planned, applied from portcullis_region.run
-     where region = $1 and status <> 'held' and reason_code <> 'flag-off'`,
+     where region = $1 and not dry_run`,
     [region],
   );
   expect(rows).toHaveLength(1);
@@ -107,7 +63,7 @@ async function onlyRun({ database }: World, region: string): Promise<RunRow> {
 }
 
 /** What a person would check by hand: the journal against the tables, both ways, row by row. */
-async function expectAgreement({ database }: World, run: RunRow, region: string): Promise<void> {
+async function expectAgreement({ database }: SampleWorld, run: RunRow, region: string): Promise<void> {
   const count = async (sql: string): Promise<number> => {
     const { rows } = await database.owner.query<{ n: number }>(
       sql,
@@ -149,9 +105,9 @@ async function expectAgreement({ database }: World, run: RunRow, region: string)
 }
 
 describe('a run whose process is killed', () => {
-  const worlds: World[] = [];
+  const worlds: SampleWorld[] = [];
   beforeAll(async () => {
-    for (const database of databases) worlds.push(await makeWorld(database));
+    for (const database of databases) worlds.push(await sampleWorld(database, SMALL));
     const cases = POINTS.map(([point, nth], at) => ({
       point,
       nth,

@@ -1,0 +1,52 @@
+import { setFlag } from '../../src/flags/flag-store.js';
+import { parsePolicyFile } from '../../src/flags/policy.js';
+import { applyPolicies } from '../../src/flags/policy-store.js';
+import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
+import { seedSampleWorld } from '../../src/replay/sample-world.js';
+import type { TestDatabase } from '../support/database.js';
+import { portcullis, temporaryFolder } from '../support/portcullis.js';
+
+export interface SampleWorld {
+  readonly database: TestDatabase;
+  /** For processes that work in this world. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/**
+ * A sample world with every region's flag on for the version that the program has, no caps, short leases,
+ * and the policy lines given. `directory.account_before` and `domain_before` keep what it was.
+ */
+export async function sampleWorld(database: TestDatabase, policy: string): Promise<SampleWorld> {
+  const { owner } = database;
+  await seedSampleWorld(owner, { seed: 'race', now: new Date() });
+  await owner.query(`
+    create table directory.account_before as select * from directory.account;
+    create table directory.domain_before as select * from directory.domain`);
+  const text = `
+job: domain-claim
+schedule: '0 0 1 1 *'
+regions: [${SAMPLE_REGIONS.join(', ')}]
+lease: 2s
+permit: 5s
+guard: { caps: [] }
+${policy}
+`;
+  await applyPolicies(owner, [parsePolicyFile(text, 'race.yaml')], 'test');
+  const env = { PORTCULLIS_DATABASE_URL: database.url, PORTCULLIS_HOME: await temporaryFolder() };
+  const [region = ''] = SAMPLE_REGIONS;
+  // The flag is still off, so nothing is written; it only tells which version the program has.
+  const dry = ['run', 'domain-claim', '--region', region, '--dry-run', '--json'];
+  const { version } = JSON.parse((await portcullis(dry, { env }).finished).stdout) as { version: string };
+  for (const each of SAMPLE_REGIONS) {
+    const variants = [{ version, permille: 1000 }];
+    await setFlag(owner, {
+      job: 'domain-claim',
+      region: each,
+      enabled: true,
+      variants,
+      reason: 'test',
+      changedBy: 'test',
+    });
+  }
+  return { database, env };
+}
