@@ -55,6 +55,10 @@ export async function openPlatform(
   const planner = openPlannerDatabase(installation.urls.planner, PLANNER_CONNECTIONS);
   const lookups = await openLookups(config, installation, metrics);
   metrics.onScrape(() => metrics.flagAge(source.state().heardAgeMs / 1000, source.name));
+  source.onChange(() => {
+    const { problem } = source.state();
+    if (problem) metrics.flagSourceProblem(source.name, problem.code.replace('flag-', ''));
+  });
   const platform: Platform = {
     worker: config.worker,
     region: installation.region,

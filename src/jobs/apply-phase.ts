@@ -55,6 +55,14 @@ export async function admittedEpoch(pool: pg.Pool, run: Run): Promise<number> {
   return epoch;
 }
 
+export async function conflictsOf(pool: pg.Pool, run: Run): Promise<number> {
+  const { rows } = await pool.query<{ n: number }>(
+    'select count(*) as n from portcullis_region.conflict where run = $1',
+    [run.id],
+  );
+  return rows[0]?.n ?? 0;
+}
+
 /** A step as the run's row keeps it. */
 export interface StoredStep {
   readonly resource: string;

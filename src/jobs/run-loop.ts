@@ -10,7 +10,7 @@ import { finishRun, type Finished, type Outcome } from '../scheduler/finish.js';
 import { releaseLease } from '../scheduler/lease.js';
 import type { RunStatus } from '../scheduler/run-states.js';
 import type { AdmittedUnits } from './contract.js';
-import { admittedEpoch, applyRun } from './apply-phase.js';
+import { admittedEpoch, applyRun, conflictsOf } from './apply-phase.js';
 import { watchGate } from './gate-watch.js';
 import { keepLease, stopCause, type LeaseKeeper, type StopCause } from './lease-keeper.js';
 import { Aborted, planRun, type PlanLeave } from './plan-phase.js';
@@ -144,10 +144,15 @@ async function apply({ platform, policy, run, keeper, options }: Attempt): Promi
   );
   phase(platform, run, 'apply', performance.now() - startedAt);
   if (applied.complete) {
+    const conflicts = await conflictsOf(platform.region, run);
+    const left =
+      conflicts === 1
+        ? '1 conflict was left as it was found'
+        : `${conflicts} conflicts were left as they were found`;
     return {
       status: 'succeeded',
       code: 'applied',
-      reason: 'every change was applied or is recorded as a conflict',
+      reason: conflicts === 0 ? 'every change was applied' : left,
     };
   }
   if (applied.code === 'lease-lost') return 'not-ours';

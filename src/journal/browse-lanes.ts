@@ -18,7 +18,8 @@ export async function listLanes(pool: pg.Pool, run: string): Promise<LaneView[]>
   const { rows } = await pool.query<
     Omit<LaneView, 'firstAppliedAt' | 'lastAppliedAt'> & { first: Date | null; last: Date | null }
   >(
-    `select l.lane, l.last_seq as changes, l.applied_seq as passed, l.conflicts,
+    `select l.lane, l.last_seq as changes, l.applied_seq as passed,
+       (select count(*) from portcullis_region.conflict x where x.run = l.run and x.lane = l.lane) as conflicts,
             count(b.to_seq) as batches, min(b.applied_at) as first, max(b.applied_at) as last
      from portcullis_region.lane l
      left join portcullis_region.batch b on b.run = l.run and b.lane = l.lane

@@ -33,7 +33,7 @@ ${policy}
 `;
   await applyPolicies(owner, [parsePolicyFile(text, 'race.yaml')], 'test');
   const env = { PORTCULLIS_DATABASE_URL: database.url, PORTCULLIS_HOME: await temporaryFolder() };
-  const [region = ''] = SAMPLE_REGIONS;
+  const [region] = SAMPLE_REGIONS;
   // The flag is still off, so nothing is written; it only tells which version the program has.
   const dry = ['run', 'domain-claim', '--region', region, '--dry-run', '--json'];
   const { version } = JSON.parse((await portcullis(dry, { env }).finished).stdout) as { version: string };

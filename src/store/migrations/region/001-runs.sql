@@ -85,7 +85,6 @@ create table portcullis_region.lane (
   attempt     integer not null,
   last_seq    integer not null,
   applied_seq integer not null default 0,
-  conflicts   integer not null default 0,
   primary key (run, lane)
 ) with (fillfactor = 50);
 
