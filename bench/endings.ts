@@ -1,3 +1,5 @@
+import { messageOf } from '#dist/base/errors.js';
+
 type Ending = () => Promise<void> | void;
 
 const endings = new Set<Ending>();
@@ -13,14 +15,19 @@ export function atEnd(ending: Ending): () => Promise<void> {
   };
 }
 
-/** Does what is still to be done, the newest first. */
-export async function end(): Promise<void> {
-  for (const ending of [...endings].reverse()) {
-    endings.delete(ending);
-    try {
-      await ending();
-    } catch (error) {
-      process.stderr.write(`bench: cleaning up: ${String(error)}\n`);
+let ending: Promise<void> | undefined;
+
+/** Does what is still to be done, the newest first. Whoever asks again waits for the same. */
+export function end(): Promise<void> {
+  ending ??= (async () => {
+    for (const each of [...endings].reverse()) {
+      endings.delete(each);
+      try {
+        await each();
+      } catch (error) {
+        process.stderr.write(`bench: cleaning up: ${messageOf(error)}\n`);
+      }
     }
-  }
+  })();
+  return ending;
 }

@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 import { apply } from './apply.js';
 import { resultOf, type Bench, type Result } from './bench.js';
 import { end } from './endings.js';
@@ -71,20 +71,31 @@ async function measureAll({ benches, runs, json }: Order): Promise<boolean> {
   return results.every(({ ok }) => ok);
 }
 
+/** Cleans up whatever is left, then ends the process: however it came to its end. */
+function leave(code: number, error?: unknown): void {
+  if (error !== undefined) process.stderr.write(`${inspect(error)}\n`);
+  void end().then(() => process.exit(code));
+}
+
 const order = readOrder(process.argv.slice(2));
 if ('fault' in order) {
   process.stderr.write(order.fault === '' ? USAGE : `${order.fault}\n${USAGE}`);
   process.exitCode = order.fault === '' ? 0 : 2;
 } else {
+  let interrupted = false;
+  const fail = (error: unknown): void => {
+    // Cleaning up takes the database from under the bench that runs: that it fails then is no news.
+    if (!interrupted) leave(1, error);
+  };
   for (const [signal, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const) {
-    process.once(signal, () => void end().finally(() => process.exit(code)));
+    process.once(signal, () => {
+      interrupted = true;
+      leave(code);
+    });
   }
-  try {
-    process.exitCode = (await measureAll(order)) ? 0 : 1;
-  } finally {
-    await end();
-  }
+  process.on('uncaughtException', fail);
+  measureAll(order).then((ok) => leave(ok ? 0 : 1), fail);
 }

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { startEmbedded } from '#dist/store/embedded-server.js';
+import { startEmbedded, type EmbeddedServer } from '#dist/store/embedded-server.js';
 import { loginUrl, provisionLogins } from '#dist/store/logins.js';
 import { migrate } from '#dist/store/migrate.js';
 import { openPool } from '#dist/store/pool.js';
@@ -38,19 +38,14 @@ const SETTINGS = ['shared_buffers=1GB', 'max_wal_size=8GB'];
  */
 export async function startServer(): Promise<BenchServer> {
   const folder = temporaryFolder();
-  const server = await startEmbedded({ folder, settings: SETTINGS });
-  const admin = openPool(at(server.url, 'postgres'), { name: 'bench' });
-  const data = await admin.query<{ data_directory: string }>('show data_directory');
+  const starting = startEmbedded({ folder, settings: SETTINGS });
+  // Also where the end comes while it starts.
   atEnd(async () => {
-    // Whoever is still connected was cut short, and would keep the server from stopping.
-    await admin.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity
-       where pid <> pg_backend_pid() and backend_type = 'client backend'`,
-    );
-    await admin.end();
-    await server.stop();
-    for (const { data_directory } of data.rows) rmSync(data_directory, { recursive: true, force: true });
+    const started = await starting.catch(() => undefined);
+    if (started) await remove(started);
   });
+  const server = await starting;
+  const admin = openPool(at(server.url, 'postgres'), { name: 'bench' });
   let copies = 0;
   return {
     async template(name, fill) {
@@ -89,6 +84,22 @@ export async function startServer(): Promise<BenchServer> {
       };
     },
   };
+}
+
+/** Stops a server, whoever is still connected to it, and removes its data, wherever they are. */
+async function remove(server: EmbeddedServer): Promise<void> {
+  const client = new pg.Client({ connectionString: at(server.url, 'postgres') });
+  await client.connect();
+  const { rows } = await client.query<{ data_directory: string }>('show data_directory');
+  // Nobody comes back while the server stops.
+  await client.query(`update pg_database set datallowconn = false where datname <> 'postgres'`);
+  await client.query(
+    `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+     where pid <> pg_backend_pid() and backend_type = 'client backend'`,
+  );
+  await client.end();
+  await server.stop();
+  for (const { data_directory } of rows) rmSync(data_directory, { recursive: true, force: true });
 }
 
 /** A folder that the server's user may enter too, removed when the process ends. */
