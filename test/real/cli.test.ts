@@ -1,6 +1,8 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { portcullis, temporaryFolder, type Finished, type Running } from '../support/portcullis.js';
 import { until } from '../support/until.js';
 
@@ -21,13 +23,16 @@ interface Event {
   readonly [fact: string]: unknown;
 }
 
-interface RunEvent extends Event {
+interface RunAnswer {
+  readonly runId: string;
   readonly region: string;
   readonly status: string;
   readonly planned: Readonly<Record<string, number>>;
   readonly applied: Readonly<Record<string, number>>;
   readonly conflicts: number;
 }
+
+type RunEvent = Event & RunAnswer;
 
 /** A serving process whose JSON lines are read as they come. */
 class Serving {
@@ -73,11 +78,17 @@ function command(...args: string[]): Promise<Finished> {
 }
 
 /** The one JSON object that a command prints, and its exit code. */
-async function answer<T>(...args: string[]): Promise<{ code: number | null; object: T }> {
-  const { code, stdout, stderr } = await command(...args, '--json');
+async function answer(...args: string[]): Promise<{ code: number | null; object: unknown }> {
+  return answerOf(args, await command(...args, '--json'));
+}
+
+function answerOf(
+  args: readonly string[],
+  { code, stdout, stderr }: Finished,
+): { code: number | null; object: unknown } {
   const lines = stdout.trimEnd().split('\n');
   if (lines.length !== 1 || stdout === '') throw new Error(`${args.join(' ')}: ${stdout}\n${stderr}`);
-  return { code, object: JSON.parse(stdout) as T };
+  return { code, object: JSON.parse(stdout) as unknown };
 }
 
 async function refusal(...args: string[]): Promise<{ code: number | null; error: Record<string, unknown> }> {
@@ -105,11 +116,27 @@ interface DoctorAnswer {
   readonly findings: readonly { readonly check: string; readonly mark: string; readonly found: string }[];
 }
 
+async function status(): Promise<{ code: number | null; object: StatusAnswer }> {
+  const { code, object } = await answer('status');
+  return { code, object: object as StatusAnswer };
+}
+
+async function doctor(): Promise<{ code: number | null; object: DoctorAnswer }> {
+  const { code, object } = await answer('doctor');
+  return { code, object: object as DoctorAnswer };
+}
+
+async function runJob(...args: string[]): Promise<{ code: number | null; object: RunAnswer }> {
+  const { code, object } = await answer('run', JOB, ...args);
+  return { code, object: object as RunAnswer };
+}
+
 const sum = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((total, count) => total + count, 0);
 
 let serving: Serving;
 let heldRegion = '';
+let otherHeldRegion = '';
 
 afterAll(async () => {
   // Whatever happened above, the server that the tests brought along goes with them: a command adopts it,
@@ -135,7 +162,7 @@ describe('the first start', () => {
       const held = serving.runs.filter(({ status }) => status === 'held');
       expect(held).toHaveLength(2);
       for (const run of held) expect(run.planned).toEqual({});
-      heldRegion = held[0]?.region ?? '';
+      [heldRegion = '', otherHeldRegion = ''] = held.map(({ region }) => region);
     },
     STARTING_MS,
   );
@@ -156,7 +183,7 @@ describe('the first start', () => {
 
 describe('beside a serving process', () => {
   test('status shows every gate', async () => {
-    const { code, object } = await answer<StatusAnswer>('status');
+    const { code, object } = await status();
     expect(code).toBe(0);
     const [job] = object.jobs;
     expect(job?.job).toBe(JOB);
@@ -169,7 +196,7 @@ describe('beside a serving process', () => {
   });
 
   test('a run behind a closed gate is held: exit code 3', async () => {
-    const { code, object } = await answer<Record<string, unknown>>('run', JOB, '--region', heldRegion);
+    const { code, object } = await runJob('--region', heldRegion);
     expect(code).toBe(3);
     expect(object).toMatchObject({ status: 'held', planned: {}, applied: {}, conflicts: 0 });
   });
@@ -202,7 +229,7 @@ describe('beside a serving process', () => {
       code: 0,
       object: { flags: [{ region: heldRegion, enabled: true, variants: [{ permille: 500 }] }] },
     });
-    const { code, object } = await answer<RunEvent & { runId: string }>('run', JOB, '-r', heldRegion);
+    const { code, object } = await runJob('-r', heldRegion);
     expect(code).toBe(0);
     expect(Object.keys(object).sort()).toEqual(
       [
@@ -214,22 +241,16 @@ describe('beside a serving process', () => {
     expect(sum(object.applied)).toBeGreaterThan(0);
 
     const short = object.runId.slice(0, 8);
-    const shown = await answer<Record<string, unknown>>('run', 'show', short);
+    const shown = await answer('run', 'show', short);
     expect(shown.object).toMatchObject({ runId: object.runId, applied: object.applied });
     const changes = await command('run', 'show', short, '--changes', '--json');
     expect(changes.stdout.trimEnd().split('\n')).toHaveLength(sum(object.planned));
-    const listed = await answer<{ runs: readonly { runId: string }[] }>(
-      'runs',
-      '--region',
-      heldRegion,
-      '-n',
-      '1',
-    );
-    expect(listed.object.runs.map(({ runId }) => runId)).toEqual([object.runId]);
+    const listed = await answer('runs', '--region', heldRegion, '-n', '1');
+    expect(listed.object).toMatchObject({ runs: [{ runId: object.runId }] });
   });
 
   test('the doctor finds nothing to mend', async () => {
-    const { code, object } = await answer<DoctorAnswer>('doctor');
+    const { code, object } = await doctor();
     expect(object.findings.filter(({ mark }) => mark !== 'ok')).toEqual([]);
     expect(code).toBe(0);
   });
@@ -242,8 +263,10 @@ describe('beside a serving process', () => {
 
   test('the directory goes out and comes back in whole', async () => {
     const folder = join(root, 'out');
-    const exported = await answer<{ rows: unknown }>('directory', 'export', folder);
-    expect(exported.object.rows).toEqual({ organisations: 300, accounts: 20_000, domains: 900 });
+    const exported = await answer('directory', 'export', folder);
+    expect(exported.object).toMatchObject({
+      rows: { organisations: 300, accounts: 20_000, domains: 900 },
+    });
     const twice = await refusal('directory', 'import', '--organisations', join(folder, 'organisations.csv'));
     expect(twice).toMatchObject({ code: 2, error: { code: 'CSV_INVALID', details: { total: 300 } } });
   });
@@ -270,7 +293,7 @@ describe('stopping and starting again', () => {
         embedded: { adopted: false },
         adminToken: { fresh: false },
       });
-      const { object } = await answer<StatusAnswer>('status');
+      const { object } = await status();
       const region = object.jobs[0]?.regions.find((each) => each.region === heldRegion);
       expect(region).toMatchObject({ flag: { enabled: true }, lastRun: { status: 'succeeded' } });
     },
@@ -292,10 +315,76 @@ describe('stopping and starting again', () => {
   test(
     'without a serving process, a command brings the database up, and a run needs none',
     async () => {
-      const { code, object } = await answer<RunEvent>('run', JOB, '-r', heldRegion);
+      const { code, object } = await runJob('-r', heldRegion);
       expect({ code, status: object.status }).toEqual({ code: 0, status: 'succeeded' });
-      const doctor = await answer<DoctorAnswer>('doctor');
-      expect(doctor.object.findings.filter(({ mark }) => mark === 'fail')).toEqual([]);
+      const examined = await doctor();
+      expect(examined.object.findings.filter(({ mark }) => mark === 'fail')).toEqual([]);
+    },
+    STARTING_MS,
+  );
+});
+
+describe('a run that is interrupted', () => {
+  /** A resolver that takes every question and answers none, so that planning does not end by itself. */
+  const silent = createSocket('udp4');
+  let interrupted: RunAnswer;
+
+  beforeAll(async () => {
+    silent.bind(0, '127.0.0.1');
+    await once(silent, 'listening');
+  });
+  afterAll(() => {
+    silent.close();
+  });
+
+  test(
+    'by Ctrl-C is given up at once and says so: exit code 3',
+    async () => {
+      const on = ['--on', '--version', 'current', '--share', '100%', '--reason', 'a try'];
+      await answer('flags', 'set', JOB, '--region', otherHeldRegion, ...on);
+      const args = ['run', JOB, '--region', otherHeldRegion, '--json'];
+      const running = portcullis(args, {
+        env: { ...env, PORTCULLIS_RESOLVERS: `127.0.0.1:${silent.address().port}` },
+      });
+      await until(
+        'the run is planning',
+        async () => {
+          const { object } = await answer('runs', '--region', otherHeldRegion, '--status', 'planning');
+          return (object as { runs: readonly unknown[] }).runs.length > 0;
+        },
+        STARTING_MS,
+      );
+      running.child.kill('SIGINT');
+      const { code, object } = answerOf(args, await running.finished);
+      expect(code).toBe(3);
+      interrupted = object as RunAnswer;
+      expect(interrupted).toMatchObject({ status: 'planning', applied: {} });
+      expect(interrupted).toMatchObject({ reason: expect.stringContaining('interrupted') as unknown });
+    },
+    STARTING_MS,
+  );
+
+  test(
+    'stands in the way of another until a worker has finished it',
+    async () => {
+      const busy = await refusal('run', JOB, '--region', otherHeldRegion);
+      expect(busy).toMatchObject({
+        code: 1,
+        error: { code: 'RUN_ACTIVE', details: { activeRun: interrupted.runId } },
+      });
+      const left = await doctor();
+      expect(left.object.findings).toContainEqual(
+        expect.objectContaining({
+          ...{ check: 'runs', mark: 'warn' },
+          found: expect.stringContaining(interrupted.runId.slice(0, 8)) as unknown,
+        }),
+      );
+      serving = new Serving('worker', '--regions', otherHeldRegion);
+      await serving.event('waiting');
+      const finished = (await serving.event('run')) as RunEvent;
+      expect(finished).toMatchObject({ runId: interrupted.runId, status: 'succeeded' });
+      expect(sum(finished.applied)).toBeGreaterThan(0);
+      expect((await serving.end('SIGTERM')).code).toBe(0);
     },
     STARTING_MS,
   );
