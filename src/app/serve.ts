@@ -38,7 +38,8 @@ export async function serve(
       const lock = await lockFolder(installation.urls.owner, installation.home);
       undo.push(() => lock.release());
     }
-    if (options.control) await applyPolicies(control, await readPolicies(installation.flagsFolder), 'start');
+    if (options.control)
+      await applyPolicies(control, await readPolicies(installation.flagsFolder), 'system:start');
     const seeded = options.sample && (await seedSample(installation));
     const wired = await openPlatform(config, installation, options.quiet);
     undo.push(() => wired.close());

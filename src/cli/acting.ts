@@ -10,7 +10,7 @@ import type { Context } from './context.js';
  * As whom the command line acts: the holder of PORTCULLIS_TOKEN; else of the admin token in Portcullis' own
  * folder, where this user may read it; else the person at the keyboard, who holds the database's login and so
  * may stop and start things as an operator, but neither approves nor hands out rights. On an installation that
- * has no admin token yet, that person is its admin. Throws TOKEN_REFUSED for a token that was given and is not valid.
+ * has no admin token that holds everywhere, that person is its admin. Throws TOKEN_REFUSED for a token that was given and is not valid.
  */
 export async function actingPrincipal(
   { app: { settings } }: Context,
@@ -42,7 +42,9 @@ export async function requireActing(
 
 async function atKeyboard(control: Installation['control']): Promise<Principal> {
   const tokens = await listTokens(control);
-  const administered = tokens.some(({ role, revokedAt }) => role === 'admin' && revokedAt === null);
+  const administered = tokens.some(
+    ({ role, regions, revokedAt }) => role === 'admin' && regions === null && revokedAt === null,
+  );
   return { name: `local:${userName()}`, role: administered ? 'operator' : 'admin', regions: null };
 }
 

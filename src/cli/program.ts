@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import type { App } from './app-port.js';
+import { addApprovals } from './commands/approvals.js';
+import { addAudit } from './commands/audit.js';
 import { addDirectory } from './commands/directory.js';
 import { addDoctor } from './commands/doctor.js';
 import { addFlags } from './commands/flags.js';
@@ -24,6 +26,8 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   addFlags,
   addDirectory,
   addTokens,
+  addApprovals,
+  addAudit,
   addDoctor,
 ];
 

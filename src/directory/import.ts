@@ -21,6 +21,8 @@ export interface ImportOptions {
   /** How long to wait for a run or another import that is using the directory. Default 10,000. */
   readonly waitMs?: number;
   readonly onProgress?: (progress: ImportProgress) => void;
+  /** Runs last in the import's transaction: what it puts on the record commits with the rows, or not at all. */
+  readonly record?: (client: pg.PoolClient, report: ImportReport) => Promise<void>;
 }
 
 /** How many rows were imported into each table. */
@@ -112,7 +114,9 @@ export async function importDirectory(
         'three files puts them in its place',
     );
     options.onProgress?.({ step: 'writing', rows: total });
-    return write(client);
+    const written = await write(client);
+    await options.record?.(client, written);
+    return written;
   });
   await pool.query(`analyze ${TABLES.join(', ')}`);
   return report;

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { z } from 'zod';
+import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { inTransaction } from '../store/pool.js';
@@ -105,7 +106,7 @@ export async function flagHistory(
 
 /**
  * Changes a flag and answers what it is now. Switching off always goes; anything that may open a region needs
- * it to be in the job's policy. Throws FLAG_CHANGE_INVALID with all the faults of the change, JOB_UNKNOWN,
+ * it to be in the job's policy. The change and its line in the audit log commit together. Throws FLAG_CHANGE_INVALID with all the faults of the change, JOB_UNKNOWN,
  * REGION_UNKNOWN, FLAG_REVISION_STALE, POLICY_MISSING or POLICY_INVALID.
  */
 export async function setFlag(control: pg.Pool, change: FlagChange): Promise<FlagState> {
@@ -145,8 +146,20 @@ export async function setFlag(control: pg.Pool, change: FlagChange): Promise<Fla
     );
     const [row] = rows;
     if (row === undefined) throw await unknownFlag(client, job, region);
-    return stateOf(row);
+    const set = stateOf(row);
+    await recordAudit(client, {
+      principal: changedBy,
+      action: 'set-flag',
+      subject: set.name,
+      evidence: { reason, before: shares(current), after: shares(set) },
+      flagRevision: set.revision,
+    });
+    return set;
   });
+}
+
+function shares({ enabled, variants, revision }: FlagState) {
+  return { enabled, variants, revision };
 }
 
 function stateOf(row: StateRow): FlagState {

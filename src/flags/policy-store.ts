@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { inTransaction } from '../store/pool.js';
@@ -37,7 +38,8 @@ export async function diffPolicies(control: pg.Pool, files: readonly PolicyFile[
 /**
  * Puts policies in force, all or none, and answers what that did. A region new to a policy gets a flag that is
  * off; a flag that is there keeps its state; a region no longer in the policy has its flag switched off. Jobs
- * without a file stay as they are. Applying the same again changes nothing.
+ * without a file stay as they are. Applying the same again changes nothing. What changes, and its lines in
+ * the audit log, commit together.
  */
 export async function applyPolicies(
   control: pg.Pool,
@@ -57,6 +59,15 @@ export async function applyPolicies(
         if (change === 'create') await createFlag(client, diff.job, region, appliedBy);
         else await closeFlag(client, diff.job, region, appliedBy);
       }
+    }
+    for (const { job, file, change, fields, flags } of diffs) {
+      if (change === 'same' && flags.length === 0) continue;
+      await recordAudit(client, {
+        principal: appliedBy,
+        action: 'apply-policy',
+        subject: job,
+        evidence: { file, change, fields, flags },
+      });
     }
     return diffs;
   });

@@ -12,6 +12,7 @@ import { routerOf } from './router.js';
 import { flagRoutes } from './routes/flags.js';
 import { jobAndGateRoutes } from './routes/jobs-and-gates.js';
 import { operationRoutes } from './routes/operations.js';
+import { recordRoutes } from './routes/record.js';
 import { runRoutes } from './routes/runs.js';
 
 /** The version of the API, in its address. */
@@ -24,11 +25,13 @@ export function routesOf(deps: HttpDeps): readonly Route[] {
     ...jobAndGateRoutes(deps),
     ...flagRoutes(deps),
     ...runRoutes(deps),
+    ...recordRoutes(deps),
     route({
       method: 'get',
       path: '/api/v1/openapi.json',
       operationId: 'getOpenApi',
       summary: 'This document',
+      action: 'read',
       result: z.looseObject({ openapi: z.string() }),
       handle: () => document,
     }),

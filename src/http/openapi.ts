@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAY_DO, ROLES, type Role } from '../access/roles.js';
 import { ERRORS, type ErrorCode } from '../base/errors.js';
 import { PROBLEM_TYPE } from './problem.js';
 import { needsToken, type Route } from './route.js';
@@ -43,6 +44,7 @@ function operation(route: Route): Json {
   return {
     operationId: route.operationId,
     summary: route.summary,
+    ...rolesNeeded(route),
     security: needsToken(route.path) ? [{ bearer: [] }] : [],
     parameters: [...parameters('path', route.params), ...parameters('query', route.query)],
     ...(body && {
@@ -50,6 +52,13 @@ function operation(route: Route): Json {
     }),
     responses: { ...problems(route), ...(Object.fromEntries(answers) as Json) },
   };
+}
+
+/** Said only where not every role will do. */
+function rolesNeeded({ action }: Route): Json {
+  if (action === 'anyone') return {};
+  const roles: readonly Role[] = MAY_DO[action];
+  return roles.length === ROLES.length ? {} : { description: `Takes the role ${roles.join(', ')}.` };
 }
 
 function content({ schema, contentType }: { schema: z.ZodType; contentType: string }): Json {
@@ -71,6 +80,7 @@ function problems(route: Route): Json {
   if (takesInput || route.body !== undefined) codes.push('REQUEST_INVALID');
   if (route.body !== undefined) codes.push('BODY_TOO_LARGE');
   if (needsToken(route.path)) codes.push('TOKEN_MISSING', 'TOKEN_REFUSED', 'DATABASE_UNREACHABLE');
+  if ('description' in rolesNeeded(route)) codes.push('FORBIDDEN');
   const responses: Json = {};
   for (const status of new Set(codes.map((code) => ERRORS[code].status))) {
     const those = codes.filter((code) => ERRORS[code].status === status);

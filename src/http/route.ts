@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { requireMay, type Action } from '../access/roles.js';
 import { PortcullisError, type ErrorCode } from '../base/errors.js';
 import type { TokenHolder } from '../access/tokens.js';
 
@@ -27,6 +28,8 @@ export interface Route {
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
+  /** What its caller must be allowed to do; `anyone`: no token is needed. */
+  readonly action: Action | 'anyone';
   readonly params: z.ZodObject;
   readonly query: z.ZodObject;
   readonly body: z.ZodType | undefined;
@@ -37,8 +40,15 @@ export interface Route {
   };
   /** The errors of its own, beside those that any request can meet. */
   readonly errors: readonly ErrorCode[];
-  /** Checks the call against the schemas, then answers it. Throws REQUEST_INVALID, or what the handler throws. */
+  /** Checks the call against the schemas and the caller's role, then answers it. Throws REQUEST_INVALID, FORBIDDEN, or what the handler throws. */
   answer(call: RawCall): Promise<Reply>;
+}
+
+/** A call that fits the route's schemas. */
+interface Checked<Params extends z.ZodObject, Query extends z.ZodObject, Body extends z.ZodType> {
+  readonly params: z.output<Params>;
+  readonly query: z.output<Query>;
+  readonly body: z.output<Body>;
 }
 
 interface RouteSpec<
@@ -51,6 +61,9 @@ interface RouteSpec<
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
+  readonly action: Route['action'];
+  /** The region that the call acts in, where that is not its parameter `region`; undefined: everywhere. */
+  readonly regionOf?: (call: Checked<Params, Query, Body>) => string | undefined;
   readonly params?: Params;
   readonly query?: Query;
   readonly body?: Body;
@@ -60,12 +73,9 @@ interface RouteSpec<
   readonly statuses?: readonly number[];
   readonly statusOf?: (result: z.output<Result>) => number;
   readonly errors?: readonly ErrorCode[];
-  handle(call: {
-    readonly params: z.output<Params>;
-    readonly query: z.output<Query>;
-    readonly body: z.output<Body>;
-    readonly caller: TokenHolder | undefined;
-  }): Promise<z.output<Result>> | z.output<Result>;
+  handle(
+    call: Checked<Params, Query, Body> & { readonly caller: TokenHolder | undefined },
+  ): Promise<z.output<Result>> | z.output<Result>;
 }
 
 const NOTHING = z.strictObject({});
@@ -83,21 +93,35 @@ export function route<
     path: spec.path,
     operationId: spec.operationId,
     summary: spec.summary,
+    action: spec.action,
     params: spec.params ?? NOTHING,
     query: spec.query ?? NOTHING,
     body: spec.body,
     reply: { schema: spec.result, contentType, statuses: spec.statuses ?? [200] },
     errors: spec.errors ?? [],
     async answer(call) {
-      const body = await spec.handle({
+      const { caller } = call;
+      const checked = {
         params: check('path', spec.params ?? NOTHING, call.params) as z.output<Params>,
         query: check('query', spec.query ?? NOTHING, call.query) as z.output<Query>,
         body: (spec.body && check('body', spec.body, call.body)) as z.output<Body>,
-        caller: call.caller,
-      });
+      };
+      admit(spec.action, caller, spec.regionOf ? spec.regionOf(checked) : regionIn(checked.params));
+      const body = await spec.handle({ ...checked, caller });
       return { status: spec.statusOf?.(body) ?? 200, contentType, body };
     },
   };
+}
+
+/** A route that asks for a role is never answered to a call without a caller, wherever it is mounted. */
+function admit(action: Route['action'], caller: TokenHolder | undefined, region: string | undefined): void {
+  if (action === 'anyone') return;
+  if (caller) requireMay(caller, action, region);
+  else throw new PortcullisError('TOKEN_MISSING', 'this address needs a bearer token');
+}
+
+function regionIn(params: Readonly<Record<string, unknown>>): string | undefined {
+  return typeof params['region'] === 'string' ? params['region'] : undefined;
 }
 
 /** Whether calls to a path need a token: all of the API, whatever its table says. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { APPROVAL_STATES } from '../access/approvals.js';
 import { GATE_STATES } from '../gate/browse-gates.js';
 import { CHANGE_STATES } from '../journal/browse-changes.js';
 import { RUN_STATES, type RunStatus } from '../scheduler/run-states.js';
@@ -152,6 +153,43 @@ export const Change = named(
   }),
 );
 
+const Evidence = z.record(z.string(), z.unknown()).readonly();
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+
+export const AuditEntry = named(
+  'AuditEntry',
+  z.strictObject({
+    seq: z.int().describe('1 for the first, and one more for each'),
+    at: time,
+    principal: z.string(),
+    action: z.string(),
+    subject: z.string(),
+    evidence: Evidence,
+    flagRevision: z.int().nullable(),
+    prev: hash.describe('the hash of the entry before'),
+    hash: hash.describe('SHA-256 over the bytes of prev and the canonical JSON of all but prev and hash'),
+  }),
+);
+
+export const Approval = named(
+  'Approval',
+  z.strictObject({
+    id: z.string(),
+    action: z.string(),
+    subject: z.string(),
+    region: z.string().nullable().describe('null: everywhere'),
+    reason: z.string(),
+    evidence: Evidence,
+    state: z.enum(APPROVAL_STATES),
+    requestedBy: z.string(),
+    requestedAt: time,
+    expiresAt: time,
+    decidedBy: z.string().nullable(),
+    decidedAt: time.nullable(),
+    carriedOutAt: time.nullable(),
+  }),
+);
+
 function pageSchema<Item extends z.ZodType>(id: string, item: Item) {
   return named(
     id,
@@ -166,6 +204,8 @@ export const JobPage = pageSchema('JobPage', Job);
 export const GatePage = pageSchema('GatePage', Gate);
 export const FlagPage = pageSchema('FlagPage', FlagWithAnswer);
 export const RunPage = pageSchema('RunPage', Run);
+export const AuditPage = pageSchema('AuditPage', AuditEntry);
+export const ApprovalPage = pageSchema('ApprovalPage', Approval);
 export const ChangePage = pageSchema('ChangePage', Change);
 
 export const Health = named('Health', z.strictObject({ status: z.literal('up') }));

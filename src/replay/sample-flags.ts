@@ -24,7 +24,7 @@ export async function setSampleFlags(
       enabled: true,
       variants: held ? [] : [{ version, permille: 1000 }],
       reason: held ? 'sample: held, to show what that looks like' : 'sample: on for everyone',
-      changedBy: 'sample',
+      changedBy: 'system:sample',
     });
   }
 }

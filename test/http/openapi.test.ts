@@ -18,6 +18,7 @@ const Media = z.record(z.string(), z.strictObject({ schema: z.looseObject({}) })
 const Operation = z.strictObject({
   operationId: z.string().regex(/^\w+$/),
   summary: z.string().min(1),
+  description: z.string().optional(),
   security: z.array(z.record(z.string(), z.array(z.string()))),
   parameters: z.array(
     z.strictObject({

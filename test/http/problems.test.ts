@@ -161,7 +161,7 @@ describe('a flag', () => {
     expect(body).toMatchObject({ name, enabled: true, reason: 'first quarter' });
     expect(body['revision']).toBeGreaterThan(before?.revision ?? Infinity);
     expect(body['variants']).toEqual([{ version: '1.0.0+9f3c2a1b', permille: 250 }]);
-    expect(body['changedBy']).toMatch(/^api:test-/);
+    expect(body['changedBy']).toMatch(/^test-/);
     await until('the flag is heard', () => flags.desk.look(name).open);
   });
 });

@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { recordAudit } from '../../audit/record.js';
 import { exportDirectory } from '../../directory/export.js';
 import { importDirectory, type ImportFiles } from '../../directory/import.js';
 import { nearest } from '../../base/nearest.js';
+import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { group, leaf } from '../leaf.js';
 import { withProgress } from '../progress.js';
@@ -34,14 +36,24 @@ function addImport(parent: Command, context: Context): void {
     .option('--replace', 'empty the directory first, in the same transaction; needs all three files')
     .action(async ({ replace = false, ...files }: ImportFiles & { replace?: boolean }) => {
       const voice = voiceOf(context, command);
-      const report = await withInstallation(context, ({ control }) =>
-        withProgress(context.io.stderr, 'importing', (progress) =>
-          importDirectory(control, files, {
+      const report = await withInstallation(context, async (installation) => {
+        const { name: principal } = await requireActing(context, installation, 'import-directory');
+        return withProgress(context.io.stderr, 'importing', (progress) =>
+          importDirectory(installation.control, files, {
             replace,
             onProgress: ({ step, rows }) => progress.say(`${step}, ${countOf(rows, 'row')}`),
+            record: async (client, rows) => {
+              const evidence = { files, replace, rows };
+              await recordAudit(client, {
+                principal,
+                action: 'import-directory',
+                subject: 'directory',
+                evidence,
+              });
+            },
           }),
-        ),
-      );
+        );
+      });
       voice.result(report, () =>
         voice.table(
           [{ title: 'imported' }, { title: 'rows' }],

@@ -1,10 +1,11 @@
-import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
+import { requireMay } from '../../access/roles.js';
 import { listFlags, setFlag, type FlagState } from '../../flags/flag-store.js';
 import { applyPolicies, diffPolicies, requirePolicy } from '../../flags/policy-store.js';
 import { readPolicies, type PolicyFile } from '../../flags/policy.js';
 import { PortcullisError } from '../../base/errors.js';
+import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { flagStateText } from '../flag-text.js';
@@ -24,11 +25,6 @@ export function addFlags(program: Command, context: Context): void {
   addDiff(flags, context);
   addList(flags, context);
   addSet(flags, context);
-}
-
-/** Who is at the keyboard, for the record. */
-function person(): string {
-  return userInfo().username;
 }
 
 async function policyFiles(installation: Installation, folder: string | undefined): Promise<PolicyFile[]> {
@@ -51,11 +47,10 @@ function addApply(parent: Command, context: Context): void {
     const voice = voiceOf(context, command);
     await withInstallation(context, async (installation) => {
       const files = await policyFiles(installation, folder);
+      const { name: by } = await requireActing(context, installation, 'apply-policy');
       const diffs = await diffPolicies(installation.control, files);
       if (!voice.json) context.io.stdout.write(diffsText(voice.paint, diffs));
-      const applied = diffs.every(isSame)
-        ? diffs
-        : await applyPolicies(installation.control, files, person());
+      const applied = diffs.every(isSame) ? diffs : await applyPolicies(installation.control, files, by);
       const changed = !applied.every(isSame);
       voice.result({ changed, policies: applied }, () =>
         changed ? `applied ${countOf(files.length, 'policy', 'policies')}\n` : 'nothing to apply\n',
@@ -154,13 +149,18 @@ function addSet(parent: Command, context: Context): void {
     .action(async (job: string, options: SetOptions) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
-        const flags = await set(installation, job, options);
+        const flags = await set(context, installation, job, options);
         voice.result({ flags }, () => flagsText(voice, flags));
       });
     });
 }
 
-async function set(installation: Installation, job: string, options: SetOptions): Promise<FlagState[]> {
+async function set(
+  context: Context,
+  installation: Installation,
+  job: string,
+  options: SetOptions,
+): Promise<FlagState[]> {
   const installed = installation.jobs.flatMap(({ definition, version }) =>
     definition.name === job ? [version] : [],
   );
@@ -178,9 +178,13 @@ async function set(installation: Installation, job: string, options: SetOptions)
   const enabled =
     options.off === true ? false : options.on === true || options.hold === true ? true : undefined;
   const variants = options.hold === true ? [] : shares.length > 0 ? shares : undefined;
+  const regions = await regionsToSet(installation, job, options.region);
+  const principal = await actingPrincipal(context, installation);
+  // Not one is set before it is known that every one may be.
+  for (const region of regions) requireMay(principal, 'set-flag', region);
   const flags: FlagState[] = [];
-  for (const region of await regionsToSet(installation, job, options.region)) {
-    const change = { job, region, enabled, variants, reason: options.reason, changedBy: person() };
+  for (const region of regions) {
+    const change = { job, region, enabled, variants, reason: options.reason, changedBy: principal.name };
     flags.push(await setFlag(installation.control, change));
   }
   return flags;

@@ -1,9 +1,12 @@
 import type { Command } from 'commander';
+import { recordAudit } from '../../audit/record.js';
 import { formatDurationMs } from '../../base/duration.js';
 import { PortcullisError } from '../../base/errors.js';
+import { flagName } from '../../flags/definition.js';
 import { listChanges, type ChangeView } from '../../journal/browse-changes.js';
 import { findRun } from '../../scheduler/browse-runs.js';
 import type { Installation } from '../app-port.js';
+import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, withPlatform, type Context, type Voice } from '../context.js';
 import { exitCodeOfRun } from '../exit.js';
 import { interruptible } from '../interrupt.js';
@@ -81,6 +84,14 @@ async function run(
   const { app, io } = context;
   const known = await knownJob(app, installation, name);
   requireRegion(region, known.policy.regions);
+  const { name: principal } = await requireActing(context, installation, 'run', region);
+  // Before the run, which begins in another database: nothing runs by hand that is not on the record.
+  await recordAudit(installation.control, {
+    principal,
+    action: 'run',
+    subject: flagName(known.policy.job, region),
+    evidence: { version: known.job.version, dryRun },
+  });
   const once = await interruptible(io, (signal) =>
     withProgress(io.stderr, 'hearing the flags', (progress) =>
       withPlatform(context, installation, ({ platform }) => {

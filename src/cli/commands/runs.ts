@@ -1,4 +1,4 @@
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { formatDurationMs } from '../../base/duration.js';
 import { listRuns, type RunFilter, type RunView } from '../../scheduler/browse-runs.js';
 import { RUN_STATES, type RunStatus } from '../../scheduler/run-states.js';
@@ -7,11 +7,10 @@ import { voiceOf, withInstallation, type Context, type Voice } from '../context.
 import { leaf } from '../leaf.js';
 import { unknownName } from '../names.js';
 import { toneOf } from '../tone.js';
+import { limitUpTo, listUpTo } from '../up-to.js';
 import { time, total } from '../wording.js';
 import { addShow } from './run-show.js';
 
-/** The most that one page of runs has. */
-const PAGE = 200;
 const MOST = 10_000;
 
 interface RunsOptions {
@@ -29,38 +28,18 @@ export function addRuns(program: Command, context: Context): void {
     .option('-j, --job <job>', 'only of this job')
     .option('-r, --region <region>', 'only in this region')
     .addOption(new Option('-s, --status <status>', 'only with this status').choices(Object.keys(RUN_STATES)))
-    .option('-n, --limit <runs>', `the most to list, 1 to ${MOST}`, limit, 20)
+    .option('-n, --limit <runs>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
     .enablePositionalOptions()
     .action(async (options: RunsOptions) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
-        const runs = await newestRuns(installation, options);
+        const filter: RunFilter = { job: options.job, region: options.region, status: options.status };
+        const runs = await listUpTo(options.limit, (page) => listRuns(installation.region, filter, page));
         if (runs.length === 0) await refuseUnknownNames(context, installation, options);
         voice.result({ runs }, () => runsText(voice, runs));
       });
     });
   addShow(command, context);
-}
-
-function limit(text: string): number {
-  const runs = /^\d{1,6}$/.test(text) ? Number(text) : 0;
-  if (runs < 1 || runs > MOST) throw new InvalidArgumentError(`A limit is a whole number from 1 to ${MOST}.`);
-  return runs;
-}
-
-async function newestRuns(installation: Installation, options: RunsOptions): Promise<RunView[]> {
-  const filter: RunFilter = { job: options.job, region: options.region, status: options.status };
-  const runs: RunView[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await listRuns(installation.region, filter, {
-      limit: Math.min(PAGE, options.limit - runs.length),
-      cursor,
-    });
-    runs.push(...page.items);
-    cursor = page.next ?? undefined;
-  } while (cursor !== undefined && runs.length < options.limit);
-  return runs;
 }
 
 /** An empty list may be the answer, or a slip of the pen: names that are nowhere are the latter. */

@@ -11,6 +11,7 @@ export function flagRoutes({ flags }: HttpDeps): Route[] {
       path: '/api/v1/flags',
       operationId: 'listFlags',
       summary: 'Flags by job and region, each with what this process would answer a gate now',
+      action: 'read',
       query: z.strictObject({ ...pageQuery, job: jobQuery, region: regionQuery }),
       result: FlagPage,
       handle: async ({ query: { job, region, ...page } }) => {
@@ -27,6 +28,7 @@ export function flagRoutes({ flags }: HttpDeps): Route[] {
       path: '/api/v1/flags/:job/:region',
       operationId: 'setFlag',
       summary: 'Sets a flag; every process hears of it',
+      action: 'set-flag',
       params: z.strictObject({ job: namePath, region: namePath }),
       body: FlagChange,
       result: Flag,
@@ -37,6 +39,7 @@ export function flagRoutes({ flags }: HttpDeps): Route[] {
         'POLICY_INVALID',
         'FLAG_CHANGE_INVALID',
         'FLAG_REVISION_STALE',
+        'AUDIT_ENTRY_INVALID',
       ],
       handle: ({ params: { job, region }, body: { enabled, variants, reason, ifRevision }, caller }) =>
         flags.set({
@@ -46,7 +49,7 @@ export function flagRoutes({ flags }: HttpDeps): Route[] {
           ...(variants !== undefined && { variants }),
           ...(ifRevision !== undefined && { ifRevision }),
           reason,
-          changedBy: `api:${caller?.name ?? 'nobody'}`,
+          changedBy: caller?.name ?? 'nobody',
         }),
     }),
   ];

@@ -12,6 +12,7 @@ export function jobAndGateRoutes({ jobs, pools }: HttpDeps): Route[] {
       path: '/api/v1/jobs',
       operationId: 'listJobs',
       summary: 'The jobs that this process knows, by name',
+      action: 'read',
       query: z.strictObject({ ...pageQuery, region: regionQuery }),
       result: JobPage,
       handle: ({ query: { region, ...page } }) =>
@@ -26,6 +27,7 @@ export function jobAndGateRoutes({ jobs, pools }: HttpDeps): Route[] {
       path: '/api/v1/gates',
       operationId: 'listGates',
       summary: 'Gates by job and region, with why each is as it is',
+      action: 'read',
       query: z.strictObject({ ...pageQuery, job: jobQuery, region: regionQuery }),
       result: GatePage,
       handle: ({ query }) => listGates(pools.region, query, query),

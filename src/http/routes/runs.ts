@@ -22,6 +22,7 @@ export function runRoutes({ pools: { region: pool } }: HttpDeps): Route[] {
       path: '/api/v1/runs',
       operationId: 'listRuns',
       summary: 'Runs, newest first',
+      action: 'read',
       query: z.strictObject({ ...pageQuery, job: jobQuery, region: regionQuery, status: statusQuery }),
       result: RunPage,
       handle: ({ query }) => listRuns(pool, query, query),
@@ -31,6 +32,7 @@ export function runRoutes({ pools: { region: pool } }: HttpDeps): Route[] {
       path: '/api/v1/runs/:id',
       operationId: 'getRun',
       summary: 'One run',
+      action: 'read',
       params: z.strictObject({ id: runIdPath }),
       result: Run,
       errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
@@ -41,6 +43,7 @@ export function runRoutes({ pools: { region: pool } }: HttpDeps): Route[] {
       path: '/api/v1/runs/:id/changes',
       operationId: 'listRunChanges',
       summary: "A run's changes and what became of each, lane by lane in the order of application",
+      action: 'read',
       params: z.strictObject({ id: runIdPath }),
       query: z.strictObject({
         ...pageQuery,

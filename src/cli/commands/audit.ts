@@ -1,0 +1,182 @@
+import { createReadStream } from 'node:fs';
+import { resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Command } from 'commander';
+import { listAudit, type AuditFilter } from '../../audit/browse-audit.js';
+import {
+  headText,
+  parseHead,
+  type AuditHead,
+  type ChainedEntry,
+  type ChainVerdict,
+} from '../../audit/chain.js';
+import { exportAudit, verifyLines } from '../../audit/lines.js';
+import { verifyAudit } from '../../audit/verify.js';
+import { PortcullisError, messageOf } from '../../base/errors.js';
+import { requireActing } from '../acting.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { group, leaf } from '../leaf.js';
+import { withProgress } from '../progress.js';
+import { limitUpTo, listUpTo } from '../up-to.js';
+import { countOf, time } from '../wording.js';
+
+export function addAudit(program: Command, context: Context): void {
+  const audit = group(program, 'audit', 'The record of every decision: who, what, on what evidence.');
+  addList(audit, context);
+  addVerify(audit, context);
+  addExport(audit, context);
+}
+
+const MOST = 10_000;
+
+interface ListOptions {
+  readonly by?: string;
+  readonly action?: string;
+  readonly subject?: string;
+  readonly since?: Date;
+  readonly limit: number;
+}
+
+function addList(parent: Command, context: Context): void {
+  const command = leaf(parent, 'list', 'List what is on the record, newest first.', [
+    'portcullis audit list --subject domain-claim.eu-west-1',
+    'portcullis audit list --by alice --action set-flag --since 2026-03-01 --json',
+  ])
+    .option('--by <principal>', 'only what this principal did')
+    .option('--action <action>', 'only this action, such as set-flag')
+    .option('--subject <subject>', 'only what was done to this: a flag, a token, a request for approval')
+    .option('--since <time>', 'only from this moment on (ISO 8601; UTC where it names no zone)', instant)
+    .option('-n, --limit <entries>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
+    .action(async ({ by: principal, action, subject, since, limit }: ListOptions) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        await requireActing(context, installation, 'verify-audit');
+        const filter: AuditFilter = { principal, action, subject, since: since?.toISOString() };
+        const entries = await listUpTo(limit, (page) => listAudit(installation.control, filter, page));
+        voice.result({ entries }, () => entriesText(voice, entries));
+      });
+    });
+}
+
+/** A date alone is its first moment in UTC; a time without a zone is in UTC too. */
+function instant(text: string): Date {
+  const zoned = /T.*(Z|[+-]\d\d:?\d\d)$/i.test(text) || !text.includes('T') ? text : `${text}Z`;
+  const at = /^\d{4}-\d\d-\d\d(T|$)/.test(text) ? new Date(zoned) : new Date(Number.NaN);
+  if (!Number.isNaN(at.getTime())) return at;
+  throw new PortcullisError('USAGE_INVALID', `${JSON.stringify(text)} is not a moment`, {
+    mend: 'write it as 2026-03-01 or 2026-03-01T09:30:00Z',
+  });
+}
+
+function entriesText(voice: Voice, entries: readonly ChainedEntry[]): string {
+  if (entries.length === 0) return 'there is no such entry\n';
+  return voice.table(
+    ['entry', 'at', 'by', 'action', 'subject', 'revision', 'evidence'].map((title) => ({ title })),
+    entries.map((entry) => [
+      entry.seq,
+      time(entry.at),
+      entry.principal,
+      entry.action,
+      entry.subject,
+      entry.flagRevision ?? '–',
+      JSON.stringify(entry.evidence),
+    ]),
+  );
+}
+
+interface VerifyOptions {
+  readonly file?: string;
+  readonly expectHead?: AuditHead;
+}
+
+function addVerify(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'verify',
+    'Find out whether any entry was changed, removed or put in, and name the first. Exits with 1 when one was.\n' +
+      'Keep the head that it prints: what is cut off at the end is found only against a head that was kept.',
+    [
+      'portcullis audit verify',
+      'portcullis audit verify --expect-head 1204:9f3c…',
+      'portcullis audit verify --file audit.jsonl',
+    ],
+  )
+    .option('--expect-head <head>', 'a head printed earlier: the record must still go through it', parseHead)
+    .option('--file <file>', 'verify what `audit export` wrote; needs no database')
+    .action(async ({ file, expectHead }: VerifyOptions) => {
+      const voice = voiceOf(context, command);
+      const verdict =
+        file === undefined
+          ? await verifyDatabase(context, expectHead)
+          : await withProgress(context.io.stderr, 'verifying', () => verifyFile(resolve(file), expectHead));
+      voice.result(verdictResult(verdict), () => verdictText(voice, verdict));
+      if (!verdict.ok) context.io.exitWith(1);
+    });
+}
+
+function verifyDatabase(context: Context, expectHead: AuditHead | undefined): Promise<ChainVerdict> {
+  return withInstallation(context, async (installation) => {
+    await requireActing(context, installation, 'verify-audit');
+    return withProgress(context.io.stderr, 'verifying', (progress) =>
+      verifyAudit(installation.control, {
+        expectHead,
+        onProgress: (count) => progress.say(`verifying, ${countOf(count, 'entry', 'entries')}`),
+      }),
+    );
+  });
+}
+
+async function verifyFile(path: string, expectHead: AuditHead | undefined): Promise<ChainVerdict> {
+  try {
+    const lines = createInterface({ input: createReadStream(path), crlfDelay: Infinity });
+    return await verifyLines(lines, { expectHead });
+  } catch (error) {
+    throw new PortcullisError('FILE_UNREADABLE', `${path}: ${messageOf(error)}`, {
+      mend: 'name a file that `portcullis audit export` wrote',
+      details: { file: path },
+      cause: error,
+    });
+  }
+}
+
+function verdictResult(verdict: ChainVerdict) {
+  return verdict.ok ? { ...verdict, head: headText(verdict.head) } : verdict;
+}
+
+function verdictText(voice: Voice, verdict: ChainVerdict): string {
+  if (verdict.ok) {
+    const { count, head } = verdict;
+    return voice.facts([
+      ['record', { text: `whole: ${countOf(count, 'entry', 'entries')}`, tone: 'good' }],
+      ['head', headText(head)],
+    ]);
+  }
+  return voice.facts([
+    ['record', { text: `broken at entry ${verdict.seq}`, tone: 'bad' }],
+    ['reason', verdict.reason],
+    ['sound', `${countOf(verdict.count, 'entry', 'entries')} before it`],
+  ]);
+}
+
+function addExport(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'export',
+    'Write the whole record to standard output as JSON Lines, with all that verifying it elsewhere takes.',
+    ['portcullis audit export > audit.jsonl'],
+  ).action(async () => {
+    const voice = voiceOf(context, command);
+    const { stdout } = context.io;
+    await withInstallation(context, async (installation) => {
+      await requireActing(context, installation, 'verify-audit');
+      let count = 0;
+      for await (const line of exportAudit(installation.control)) {
+        stdout.write(line);
+        await stdout.drained();
+        if (stdout.closed) return;
+        count += 1;
+      }
+      voice.note(`exported ${countOf(count, 'entry', 'entries')}`);
+    });
+  });
+}

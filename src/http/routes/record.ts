@@ -1,0 +1,41 @@
+import { z } from 'zod';
+import { APPROVAL_STATES, listApprovals } from '../../access/approvals.js';
+import { listAudit } from '../../audit/browse-audit.js';
+import type { HttpDeps } from '../deps.js';
+import { route, type Route } from '../route.js';
+import { ApprovalPage, AuditPage, namePath, pageQuery } from '../schemas.js';
+
+/** What was decided, and what waits for a second person's decision. */
+export function recordRoutes({ pools: { control } }: HttpDeps): Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/api/v1/audit',
+      operationId: 'listAudit',
+      summary: 'The audit log, newest first',
+      action: 'verify-audit',
+      query: z.strictObject({
+        ...pageQuery,
+        principal: namePath.optional().describe('only what this principal did'),
+        action: namePath.optional().describe('only this action'),
+        subject: namePath.optional().describe('only what was done to this'),
+        since: z.iso.datetime({ offset: true }).optional().describe('only from this moment on'),
+      }),
+      result: AuditPage,
+      handle: ({ query }) => listAudit(control, query, query),
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/approvals',
+      operationId: 'listApprovals',
+      summary: 'Requests for approval, newest first',
+      action: 'read',
+      query: z.strictObject({
+        ...pageQuery,
+        state: z.enum(APPROVAL_STATES).optional().describe('only in this state'),
+      }),
+      result: ApprovalPage,
+      handle: ({ query }) => listApprovals(control, query, query),
+    }),
+  ];
+}

@@ -1,0 +1,250 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { requestApproval } from '../../../src/access/approvals.js';
+import { ensureAdminToken } from '../../../src/access/admin-token.js';
+import { issueToken, principalOfToken, revokeToken, type TokenRequest } from '../../../src/access/tokens.js';
+import { listAudit } from '../../../src/audit/browse-audit.js';
+import { recordAudit } from '../../../src/audit/record.js';
+import { createProgram } from '../../../src/cli/program.js';
+import { exitCodeOf, printError } from '../../../src/cli/exit.js';
+import type { Installation } from '../../../src/cli/app-port.js';
+import { applyPolicies } from '../../../src/flags/policy-store.js';
+import { parsePolicyFile } from '../../../src/flags/policy.js';
+import { testDatabase } from '../../support/database.js';
+import { temporaryFolder } from '../../support/portcullis.js';
+import { FakeApp } from '../../unit/cli/fake-app.js';
+import { FakeTerminal } from '../../unit/cli/fake-terminal.js';
+
+const { owner } = await testDatabase();
+const POLICY = `
+job: sweep
+schedule: '*/15 * * * *'
+regions: [eu-west-1, us-east-1]
+`;
+const homeless = await temporaryFolder();
+const flagsFolder = await temporaryFolder({ 'sweep.yaml': POLICY });
+
+/** The made-up app over a real control database. */
+class DatabaseApp extends FakeApp {
+  constructor(
+    private readonly home: string,
+    token: string | undefined,
+  ) {
+    super();
+    Object.assign(this.settings, { token });
+  }
+
+  override async open(): Promise<Installation> {
+    return {
+      ...(await super.open()),
+      home: this.home,
+      flagsFolder,
+      control: owner,
+      close: () => Promise.resolve(),
+    };
+  }
+}
+
+interface As {
+  readonly token?: string;
+  readonly home?: string;
+}
+
+async function run(as: As, ...args: string[]) {
+  const io = new FakeTerminal();
+  let exit: number;
+  try {
+    await createProgram(new DatabaseApp(as.home ?? homeless, as.token), io).parseAsync([
+      'node',
+      'portcullis',
+      ...args,
+    ]);
+    exit = io.exitCode;
+  } catch (error) {
+    printError(error, { json: false }, io.stderr);
+    exit = exitCodeOf(error);
+  }
+  return { exit, out: io.stdout.text, err: io.stderr.text };
+}
+
+const issued = async (request: TokenRequest): Promise<As> => ({
+  token: (await issueToken(owner, request, 'test')).token,
+});
+const lastEntry = async () => (await listAudit(owner, {}, { limit: 1 })).items[0];
+
+const SET = ['flags', 'set', 'sweep', '--off', '--reason', 'too many'];
+
+describe('before there is an admin token', () => {
+  test('the person at the keyboard applies policies and issues the first tokens', async () => {
+    expect(await run({}, 'flags', 'apply')).toMatchObject({ exit: 0 });
+    expect(await lastEntry()).toMatchObject({
+      principal: expect.stringMatching(/^local:./),
+      action: 'apply-policy',
+      subject: 'sweep',
+      evidence: expect.objectContaining({ change: 'new', file: expect.stringMatching(/sweep\.yaml$/) }),
+    });
+    const { exit, out } = await run({}, 'tokens', 'issue', 'alice', '--role', 'admin', '--json');
+    expect(exit).toBe(0);
+    const { token } = JSON.parse(out) as { token: string };
+    expect(await principalOfToken(owner, token)).toMatchObject({
+      name: 'alice',
+      role: 'admin',
+      regions: null,
+    });
+    expect(await lastEntry()).toMatchObject({ action: 'issue-token', subject: 'alice' });
+    expect(JSON.stringify(await lastEntry())).not.toContain(token);
+  });
+});
+
+describe('on the command line', () => {
+  beforeAll(async () => {
+    await applyPolicies(owner, [parsePolicyFile(POLICY, 'sweep.yaml')], 'test');
+  });
+
+  test('without a token, the person at the keyboard is an operator', async () => {
+    expect((await run({}, ...SET)).exit).toBe(0);
+    expect(await lastEntry()).toMatchObject({
+      principal: expect.stringMatching(/^local:./),
+      action: 'set-flag',
+    });
+    const refused = await run({}, 'tokens', 'issue', 'me', '--role', 'admin');
+    expect(refused.exit).toBe(2);
+    expect(refused.err).toMatch(
+      /^error FORBIDDEN: local:.* is an operator, and manage-tokens takes an admin/,
+    );
+    expect((await run({}, 'directory', 'import', '--accounts', 'a.csv')).err).toContain('FORBIDDEN');
+  });
+
+  test('the admin token in the folder is used where it can be read', async () => {
+    const home = await temporaryFolder();
+    await ensureAdminToken(owner, home);
+    expect((await run({ home }, ...SET)).exit).toBe(0);
+    expect(await lastEntry()).toMatchObject({ principal: 'admin', action: 'set-flag' });
+    await writeFile(join(home, 'admin-token'), 'pcl_of-another-installation\n');
+    expect((await run({ home }, 'tokens', 'revoke', 'alice')).err).toContain('FORBIDDEN');
+  });
+
+  test('PORTCULLIS_TOKEN says who acts, and its role what they may', async () => {
+    const viewer = await issued({ name: 'vera', role: 'viewer' });
+    for (const args of [
+      SET,
+      ['flags', 'apply'],
+      ['run', 'sweep', '--region', 'eu-west-1'],
+      ['tokens', 'revoke', 'vera'],
+    ]) {
+      const { exit, err } = await run(viewer, ...args);
+      expect([args, exit]).toEqual([args, 2]);
+      expect(err).toContain('error FORBIDDEN: vera is a viewer');
+    }
+    const operator = await issued({ name: 'otto', role: 'operator' });
+    const { exit, out } = await run(operator, ...SET, '--json');
+    expect(exit).toBe(0);
+    const { flags } = JSON.parse(out) as { flags: { changedBy: string; revision: number }[] };
+    expect(flags.map(({ changedBy }) => changedBy)).toEqual(['otto', 'otto']);
+    expect(await lastEntry()).toMatchObject({ principal: 'otto', flagRevision: flags[1]?.revision });
+  });
+
+  test('a token that is bound to one region sets no flag where it is asked for both', async () => {
+    const bound = await issued({ name: 'bea', role: 'operator', regions: ['eu-west-1'] });
+    const before = await lastEntry();
+    expect((await run(bound, ...SET)).err).toContain('bea is bound to eu-west-1: not to us-east-1');
+    expect(await lastEntry()).toEqual(before);
+    expect((await run(bound, ...SET, '--region', 'eu-west-1')).exit).toBe(0);
+  });
+
+  test('a token that was revoked is refused, and not passed over for the keyboard', async () => {
+    const gone = await issued({ name: 'gone', role: 'admin' });
+    await revokeToken(owner, 'gone', 'test');
+    expect((await run(gone, ...SET)).err).toContain('error TOKEN_REFUSED');
+  });
+
+  test('tokens are issued with a role and regions, listed, and revoked once on the record', async () => {
+    const admin = await issued({ name: 'ada', role: 'admin' });
+    expect((await run(admin, 'tokens', 'issue', 'x')).err).toContain(
+      "required option '--role <role>' not specified",
+    );
+    expect((await run(admin, 'tokens', 'issue', 'x', '--role', 'king')).err).toContain(
+      'Allowed choices are viewer',
+    );
+    expect((await run(admin, 'tokens', 'issue', 'x', '--role', 'viewer', '--regions', 'a,,b')).err).toContain(
+      'REQUEST_INVALID',
+    );
+    expect(
+      (await run(admin, 'tokens', 'issue', 'w', '--role', 'worker', '--regions', 'eu-west-1, us-east-1'))
+        .exit,
+    ).toBe(0);
+    expect((await run(admin, 'tokens', 'list')).out).toMatch(/^w +worker +eu-west-1, us-east-1 +valid/m);
+    for (let twice = 0; twice < 2; twice += 1)
+      expect((await run(admin, 'tokens', 'revoke', 'w')).exit).toBe(0);
+    const { items } = await listAudit(owner, { subject: 'w' }, { limit: 9 });
+    expect(items.map(({ principal, action }) => `${principal} ${action}`)).toEqual([
+      'ada revoke-token',
+      'ada issue-token',
+    ]);
+  });
+});
+
+describe('the record', () => {
+  test('is listed and narrowed', async () => {
+    await recordAudit(owner, {
+      principal: 'zoe',
+      action: 'test',
+      subject: 'thing',
+      evidence: { why: 'to see' },
+    });
+    const { out } = await run({}, 'audit', 'list', '--by', 'zoe');
+    expect(out.split('\n')).toHaveLength(3);
+    expect(out).toMatch(/zoe +test +thing +– +{"why":"to see"}/);
+    expect((await run({}, 'audit', 'list', '--subject', 'no-such')).out).toBe('there is no such entry\n');
+    const { out: json } = await run({}, 'audit', 'list', '-n', '2', '--since', '2000-01-01', '--json');
+    expect((JSON.parse(json) as { entries: unknown[] }).entries).toHaveLength(2);
+    expect((await run({}, 'audit', 'list', '--since', '2999-01-01')).out).toBe('there is no such entry\n');
+    expect((await run({}, 'audit', 'list', '--since', 'noon')).err).toContain('USAGE_INVALID');
+  });
+
+  test('is verified against a head that was kept, here and from an export', async () => {
+    const { exit, out } = await run({}, 'audit', 'verify', '--json');
+    expect(exit).toBe(0);
+    const { head, count } = JSON.parse(out) as { head: string; count: number };
+    expect(head).toMatch(new RegExp(`^${count}:[0-9a-f]{64}$`));
+    expect((await run({}, 'audit', 'verify', '--expect-head', head)).out).toMatch(
+      /^record +whole: \d+ entries\nhead /,
+    );
+    const exported = await run({}, 'audit', 'export');
+    const folder = await temporaryFolder({
+      'audit.jsonl': exported.out,
+      'short.jsonl': exported.out.split('\n').slice(0, -3).join('\n'),
+    });
+    const verify = (file: string) =>
+      run({}, 'audit', 'verify', '--file', join(folder, file), '--expect-head', head);
+    expect((await verify('audit.jsonl')).exit).toBe(0);
+    const short = await verify('short.jsonl');
+    expect(short.exit).toBe(1);
+    expect(short.out).toContain('missing at the end');
+    expect((await verify('none.jsonl')).err).toContain('FILE_UNREADABLE');
+    expect((await run({}, 'audit', 'verify', '--expect-head', 'x')).exit).toBe(2);
+  });
+
+  test('that was tampered with is found so: exit code 1', async () => {
+    await owner.query('alter table portcullis_control.audit disable trigger user');
+    await owner.query(`update portcullis_control.audit set principal = 'eve' where seq = 3`);
+    await owner.query('alter table portcullis_control.audit enable always trigger audit_append_only');
+    const { exit, out } = await run({}, 'audit', 'verify');
+    expect(exit).toBe(1);
+    expect(out).toMatch(/^record +broken at entry 3\nreason +entry 3 was changed/);
+  });
+});
+
+test('requests for approval are listed', async () => {
+  expect((await run({}, 'approvals')).out).toBe('there is no such request\n');
+  const { id } = await requestApproval(
+    owner,
+    { action: 'rearm', subject: 'sweep.eu-west-1', reason: 'mended', evidence: {} },
+    { name: 'alice', role: 'operator', regions: null },
+  );
+  expect((await run({}, 'approvals', '--state', 'pending')).out).toMatch(
+    new RegExp(`^${id} +pending +rearm +sweep.eu-west-1 +alice`, 'm'),
+  );
+  expect((await run({}, 'approvals', '--state', 'approved', '--json')).out).toBe('{"approvals":[]}\n');
+});

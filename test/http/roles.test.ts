@@ -1,0 +1,121 @@
+import { describe, expect, test } from '@jest/globals';
+import { decideApproval, requestApproval } from '../../src/access/approvals.js';
+import { MAY_DO, ROLES, type Role } from '../../src/access/roles.js';
+import { issueToken } from '../../src/access/tokens.js';
+import { listAudit } from '../../src/audit/browse-audit.js';
+import { verifyAudit } from '../../src/audit/verify.js';
+import { routesOf } from '../../src/http/app.js';
+import { testDatabase } from '../support/database.js';
+import { hearFlags, post, serving } from './serving.js';
+
+const { owner } = await testDatabase();
+const flags = await hearFlags(owner);
+const served = await serving(owner, { flags: flags.desk });
+
+async function holderOf(name: string, role: Role, regions?: string[]) {
+  const { token } = await issueToken(owner, { name, role, regions }, 'test');
+  const headers = { authorization: `Bearer ${token}` };
+  return (path: string, init: RequestInit = {}) =>
+    served.json(path, {
+      ...init,
+      headers: { ...(init.headers as Record<string, string> | undefined), ...headers },
+    });
+}
+
+const asRole = new Map(
+  await Promise.all(ROLES.map(async (role) => [role, await holderOf(role, role)] as const)),
+);
+const OFF = { enabled: false, reason: 'test' };
+
+describe('a token', () => {
+  test.each(ROLES)('of a %s is answered what its role may do, and refused the rest', async (role) => {
+    const call = asRole.get(role);
+    for (const { method, path, action } of routesOf(served.deps)) {
+      if (action === 'anyone') continue;
+      const asked = path
+        .replace(':job', 'domain-claim')
+        .replace(':region', 'eu-west-1')
+        .replace(':id', 'abcd1234');
+      const answer = await call?.(asked, method === 'post' ? post(OFF) : {});
+      const allowed: readonly Role[] = MAY_DO[action];
+      expect([asked, answer?.status === 403]).toEqual([asked, !allowed.includes(role)]);
+      if (answer?.status === 403) {
+        expect(answer.body).toMatchObject({
+          code: 'FORBIDDEN',
+          mend: expect.stringContaining('use the token of'),
+        });
+      }
+    }
+  });
+
+  test('that is bound to regions sets flags there, and nowhere else', async () => {
+    const bound = await holderOf('bound', 'operator', ['eu-west-1']);
+    expect((await bound('/api/v1/flags/domain-claim/eu-west-1', post(OFF))).status).toBe(200);
+    const { status, body } = await bound('/api/v1/flags/domain-claim/us-east-1', post(OFF));
+    expect(status).toBe(403);
+    expect(body).toMatchObject({ code: 'FORBIDDEN', mend: expect.stringContaining('eu-west-1') });
+    expect((await bound('/api/v1/flags?region=us-east-1')).status).toBe(200);
+  });
+});
+
+describe('the record', () => {
+  test('has who set a flag, what it was and is, and under which revision', async () => {
+    const carol = await holderOf('carol', 'operator');
+    const { body } = await carol(
+      '/api/v1/flags/domain-claim/us-east-1',
+      post({ enabled: true, variants: [{ version: '1.0.0+a', permille: 5 }], reason: 'canary' }),
+    );
+    const { body: page } = await carol('/api/v1/audit?principal=carol&action=set-flag&limit=1');
+    expect(page['items']).toEqual([
+      expect.objectContaining({
+        principal: 'carol',
+        subject: 'domain-claim.us-east-1',
+        flagRevision: body['revision'],
+        evidence: {
+          reason: 'canary',
+          before: expect.objectContaining({ enabled: false, variants: [] }),
+          after: {
+            enabled: true,
+            variants: [{ version: '1.0.0+a', permille: 5 }],
+            revision: body['revision'],
+          },
+        },
+      }),
+    ]);
+    expect(await verifyAudit(owner)).toMatchObject({ ok: true });
+  });
+
+  test('has no line for a change that was refused', async () => {
+    const dave = await holderOf('dave', 'operator');
+    const stale = await dave('/api/v1/flags/domain-claim/eu-west-1', post({ ...OFF, ifRevision: 0 }));
+    expect(stale.body['code']).toBe('FLAG_REVISION_STALE');
+    expect((await listAudit(owner, { principal: 'dave' }, { limit: 5 })).items).toEqual([]);
+  });
+
+  test('is walked page by page, and narrowed by time', async () => {
+    const first = await served.json('/api/v1/audit?limit=2');
+    const next = await served.json(`/api/v1/audit?limit=2&cursor=${String(first.body['next'])}`);
+    const items = [first, next].flatMap(({ body }) => body['items'] as { seq: number; at: string }[]);
+    const [newest] = items;
+    expect(items.map(({ seq }) => seq)).toEqual([0, 1, 2, 3].map((back) => (newest?.seq ?? 0) - back));
+    const since = await served.json(`/api/v1/audit?since=${newest?.at ?? ''}`);
+    expect(since.body['items']).toEqual([newest]);
+    expect((await served.json('/api/v1/audit?since=yesterday')).body['code']).toBe('REQUEST_INVALID');
+  });
+});
+
+test('requests for approval are listed by state', async () => {
+  const alice = { name: 'alice', role: 'operator', regions: null } as const;
+  const ask = { action: 'rearm', subject: 'domain-claim.eu-west-1', reason: 'over', evidence: { epoch: 3 } };
+  const { id } = await requestApproval(owner, ask, alice);
+  const { id: other } = await requestApproval(owner, ask, alice);
+  await decideApproval(owner, other, { name: 'bob', role: 'admin', regions: null }, 'reject', () =>
+    Promise.resolve(),
+  );
+  const pending = await served.json('/api/v1/approvals?state=pending');
+  expect(pending.body['items']).toEqual([
+    expect.objectContaining({ id, state: 'pending', requestedBy: 'alice', region: null, decidedBy: null }),
+  ]);
+  const all = await served.json('/api/v1/approvals');
+  expect((all.body['items'] as { id: string }[]).map((each) => each.id)).toEqual([other, id]);
+});
