@@ -27,6 +27,7 @@ const RUN_EXITS: Readonly<Record<RunStatus, ExitCode>> = {
   skipped: 0,
   held: 3,
   stopped: 3,
+  killed: 3,
   refused: 1,
   failed: 1,
 };

@@ -7,13 +7,18 @@ export interface Leave {
   readonly job: string;
   readonly region: string;
   readonly attempt: number;
-  readonly epoch: number;
+  /**
+   * The gate's epoch under which a job's run was admitted. Null for a restore: a closed or killed gate stops the
+   * job and lets the cure through; only `stop --all` stops both.
+   */
+  readonly epoch: number | null;
 }
 
 export type Passage =
   { readonly passed: true } | { readonly passed: false; readonly code: FenceCode; readonly reason: string };
 
-export type FenceCode = 'lease-lost' | 'gate-killed' | 'gate-held' | 'gate-narrowed' | 'permit-lapsed';
+export type FenceCode =
+  'lease-lost' | 'all-stopped' | 'gate-killed' | 'gate-held' | 'gate-narrowed' | 'permit-lapsed';
 
 /**
  * The fence: moves a lane's cursor over a stretch if, and only if, the run is still this attempt's and the
@@ -30,7 +35,8 @@ export async function passFence(client: pg.PoolClient, leave: Leave, stretch: St
         from portcullis_region.gate g
         where l.run = $1 and l.lane = $2 and l.applied_seq = $3 and l.attempt = $5
           and g.job = $6 and g.region = $7
-          and g.state = 'open' and g.epoch = $8 and g.permit_until > clock_timestamp()
+          and not g.stopped
+          and ($8::bigint is null or (g.state = 'open' and g.epoch = $8 and g.permit_until > clock_timestamp()))
         returning l.attempt
       )
       insert into portcullis_region.batch (run, lane, from_seq, to_seq, attempt)
@@ -52,6 +58,7 @@ export async function passFence(client: pg.PoolClient, leave: Leave, stretch: St
 interface Standing {
   readonly owned: boolean;
   readonly state: string;
+  readonly stopped: boolean;
   readonly reason: string;
   readonly epoch: number;
   readonly permit_until: Date | null;
@@ -59,7 +66,7 @@ interface Standing {
 
 async function whyNot(client: pg.PoolClient, leave: Leave, stretch: Stretch): Promise<Passage> {
   const { rows } = await client.query<Standing>(
-    `select l.attempt = $3 and l.applied_seq = $4 as owned, g.state, g.reason, g.epoch, nullif(g.permit_until, '-infinity') as permit_until
+    `select l.attempt = $3 and l.applied_seq = $4 as owned, g.state, g.stopped, g.reason, g.epoch, nullif(g.permit_until, '-infinity') as permit_until
      from portcullis_region.lane l, portcullis_region.gate g
      where l.run = $1 and l.lane = $2 and g.job = $5 and g.region = $6`,
     [stretch.run, stretch.lane, leave.attempt, stretch.from, leave.job, leave.region],
@@ -67,6 +74,7 @@ async function whyNot(client: pg.PoolClient, leave: Leave, stretch: Stretch): Pr
   const standing = rows[0];
   const refuse = (code: FenceCode, reason: string): Passage => ({ passed: false, code, reason });
   if (!standing?.owned) return refuse('lease-lost', 'another worker took this run over');
+  if (standing.stopped) return refuse('all-stopped', `everything is stopped: ${standing.reason}`);
   if (standing.state === 'killed') return refuse('gate-killed', `killed: ${standing.reason}`);
   if (standing.state === 'held') return refuse('gate-held', standing.reason);
   if (standing.epoch !== leave.epoch) {

@@ -50,7 +50,8 @@ async function* streamRows<Row extends Image>(
   try {
     for (;;) {
       const rows = await cursor.read(ROWS_AT_ONCE);
-      yield* rows;
+      // A loop: yield* would make a promise of each row first.
+      for (const row of rows) yield row;
       if (rows.length < ROWS_AT_ONCE) return;
     }
   } catch (error) {

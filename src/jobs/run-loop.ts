@@ -157,7 +157,8 @@ async function apply({ platform, policy, run, keeper, options }: Attempt): Promi
   }
   if (applied.code === 'lease-lost') return 'not-ours';
   if (applied.code === 'aborted') return endOf(stopCause(keeper.signal), 'stopped');
-  return { status: 'stopped', code: applied.code, reason: applied.reason };
+  const status = isKill(applied.code) ? 'killed' : 'stopped';
+  return { status, code: applied.code, reason: applied.reason };
 }
 
 /** Asks the flag and the gate; a run that is not admitted ends here, with the reason. */
@@ -203,8 +204,13 @@ function endOf(cause: StopCause, status: 'held' | 'stopped'): End {
     case 'shutdown':
       return 'given-up';
     case 'gate':
-      return { status, code: cause.code, reason: cause.reason };
+      return { status: isKill(cause.code) ? 'killed' : status, code: cause.code, reason: cause.reason };
   }
+}
+
+/** What ends a run as killed rather than as held or stopped. */
+function isKill(code: string): boolean {
+  return code === 'gate-killed' || code === 'all-stopped' || code === 'version-quarantined';
 }
 
 function failure(error: unknown): End {

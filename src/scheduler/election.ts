@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 
-export type Trigger = 'schedule' | 'catch-up' | 'manual';
+export type Trigger = 'schedule' | 'catch-up' | 'manual' | 'restore';
 
 /** Everything that names a run and the worker's claim on it. */
 export interface Run {
@@ -12,6 +12,8 @@ export interface Run {
   readonly slot: Date;
   readonly trigger: Trigger;
   readonly dryRun: boolean;
+  /** The run whose changes this one takes back; null for a run of a job. */
+  readonly restores: string | null;
   /** How often the run has changed hands, from 1. Whoever writes for the run must name the newest. */
   readonly attempt: number;
   readonly createdAt: Date;
@@ -34,7 +36,7 @@ export type Election =
   /** `taken`: another process has the slot. `busy`: a run of this job is active here; a slot is noted as skipped. */
   | { readonly elected: false; readonly why: 'taken' | 'busy'; readonly activeRun?: string };
 
-export const RUN_COLUMNS = `id, job, version, region, slot, trigger, dry_run as "dryRun", attempt, created_at as "createdAt"`;
+export const RUN_COLUMNS = `id, job, version, region, slot, trigger, dry_run as "dryRun", restores, attempt, created_at as "createdAt"`;
 
 /**
  * Tries to get a slot's run. Inserting the row is the election: of any number of processes that try, one
@@ -89,7 +91,7 @@ async function insertRun(
 async function activeRun(pool: pg.Pool, job: string, region: string): Promise<string | undefined> {
   const { rows } = await pool.query<{ id: string }>(
     `select id from portcullis_region.run
-     where job = $1 and region = $2 and status in ('planning', 'applying') and not dry_run`,
+     where job = $1 and region = $2 and status in ('planning', 'applying') and not dry_run and restores is null`,
     [job, region],
   );
   return rows[0]?.id;
@@ -118,7 +120,8 @@ export async function electMissed(
          lease_until = clock_timestamp() + make_interval(secs => $6::float8 / 1000)
      where job = $1 and version = $2 and region = $3 and slot = $4 and status in ('held', 'skipped')
        and not exists (select from portcullis_region.run a
-                       where a.job = $1 and a.region = $3 and a.status in ('planning', 'applying') and not a.dry_run)
+                       where a.job = $1 and a.region = $3 and a.status in ('planning', 'applying') and not a.dry_run
+                         and a.restores is null)
      returning ${RUN_COLUMNS}`,
     [claim.job, claim.version, claim.region, claim.slot, claim.worker, claim.leaseMs],
   );
@@ -134,7 +137,7 @@ export async function lastSlotDone(
 ): Promise<Date | undefined> {
   const { rows } = await pool.query<{ slot: Date | null }>(
     `select max(slot) as slot from portcullis_region.run
-     where job = $1 and version = $2 and region = $3 and status not in ('held', 'skipped') and not dry_run`,
+     where job = $1 and version = $2 and region = $3 and status not in ('held', 'skipped') and not dry_run and restores is null`,
     [job, version, region],
   );
   return rows[0]?.slot ?? undefined;

@@ -26,7 +26,7 @@ export async function releaseLease(pool: pg.Pool, run: Run): Promise<void> {
 export interface TakeoverScope {
   readonly jobs: readonly string[];
   readonly regions: readonly string[];
-  /** The versions this worker can plan with. A run that is already applying needs no job code at all. */
+  /** The versions this worker can plan with. A restore, or a run that is already applying, needs no job code. */
   readonly versions: readonly string[];
   readonly worker: string;
   readonly leaseMs: number;
@@ -49,7 +49,7 @@ export async function takeOver(pool: pg.Pool, scope: TakeoverScope): Promise<Tak
       `with stale as (
          select id, worker from portcullis_region.run
          where status in ('planning', 'applying') and lease_until < clock_timestamp()
-           and job = any($1) and region = any($2) and (status = 'applying' or version = any($3))
+           and job = any($1) and region = any($2) and (status = 'applying' or restores is not null or version = any($3))
          order by lease_until
          limit 1
          for update skip locked)

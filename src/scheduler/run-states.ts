@@ -8,18 +8,19 @@ export const RUN_STATES = {
   planning: {
     active: true,
     meaning: 'the job is proposing changes; nothing is written',
-    next: ['applying', 'succeeded', 'planned', 'held', 'refused', 'failed'],
+    next: ['applying', 'succeeded', 'planned', 'held', 'refused', 'killed', 'failed'],
   },
   applying: {
     active: true,
     meaning: 'the judged plan is being written, batch by batch',
-    next: ['succeeded', 'stopped', 'failed'],
+    next: ['succeeded', 'stopped', 'killed', 'failed'],
   },
   succeeded: { active: false, meaning: 'every change was applied or recorded as a conflict', next: [] },
   planned: { active: false, meaning: 'a dry run: planned and judged, nothing written', next: [] },
   held: { active: false, meaning: 'the gate was not open; nothing was written', next: ['planning'] },
   refused: { active: false, meaning: 'the plan was not allowed; nothing was written', next: [] },
   stopped: { active: false, meaning: 'the gate closed midway; what was applied is in the journal', next: [] },
+  killed: { active: false, meaning: 'killed; what was applied before is in the journal', next: [] },
   failed: { active: false, meaning: 'an error ended it; what was applied is in the journal', next: [] },
   skipped: { active: false, meaning: 'the slot came while another run was active', next: ['planning'] },
 } as const satisfies Record<string, { active: boolean; meaning: string; next: readonly string[] }>;

@@ -45,6 +45,7 @@ export function report(region: string, changes: Partial<RunReport> = {}): RunRep
       slot: new Date('2026-03-01T09:30:00Z'),
       trigger: 'manual',
       dryRun: false,
+      restores: null,
       attempt: 1,
       createdAt: new Date('2026-03-01T09:30:00Z'),
     },
