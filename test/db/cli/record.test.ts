@@ -185,6 +185,24 @@ describe('on the command line', () => {
   });
 });
 
+test('a directory that is imported is on the record with its rows, and one that is refused is not', async () => {
+  const admin = await issued({ name: 'imp', role: 'admin' });
+  const folder = await temporaryFolder({
+    'o.csv': 'id,name,home_region\no-1,Example,eu-west-1\n',
+    'faulty.csv': 'id,name,home_region\n,,\n',
+  });
+  const importing = (file: string) =>
+    run(admin, 'directory', 'import', '--organisations', join(folder, file));
+  expect((await importing('faulty.csv')).err).toContain('CSV_INVALID');
+  expect((await listAudit(owner, { principal: 'imp' }, { limit: 9 })).items).toEqual([]);
+  expect((await importing('o.csv')).exit).toBe(0);
+  expect(await lastEntry()).toMatchObject({
+    principal: 'imp',
+    action: 'import-directory',
+    evidence: { files: { organisations: join(folder, 'o.csv') }, replace: false, rows: { organisations: 1 } },
+  });
+});
+
 describe('the record', () => {
   test('is listed and narrowed', async () => {
     await recordAudit(owner, {
