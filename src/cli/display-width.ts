@@ -45,6 +45,25 @@ export function padTo(text: string, columns: number, align: 'left' | 'right'): s
   return align === 'left' ? text + spaces : spaces + text;
 }
 
+/**
+ * Printable text in lines of so many columns, broken at spaces. A longer word keeps a line to itself and is
+ * not broken, so that addresses and commands can be copied.
+ */
+export function wrapTo(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (line !== '' && displayWidth(longer) > columns) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = longer;
+    }
+  }
+  return [...lines, line];
+}
+
 function graphemeWidth(grapheme: string): number {
   if (/^[\p{Mark}\u200b-\u200d\ufe00-\ufe0f]+$/u.test(grapheme)) return 0;
   return WIDE.test(grapheme) ? 2 : 1;

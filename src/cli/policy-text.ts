@@ -33,7 +33,21 @@ function fieldLine(paint: Paint, { path, before, after }: FieldChange): string {
   const name = printable(path);
   if (before === undefined) return paint(`  + ${name}: ${valueText(after)}`, 'good');
   if (after === undefined) return paint(`  - ${name}: ${valueText(before)}`, 'bad');
-  return paint(`  ~ ${name}: ${valueText(before)} → ${valueText(after)}`, 'warning');
+  return paint(
+    `  ~ ${name}: ${listChange(before, after) ?? `${valueText(before)} → ${valueText(after)}`}`,
+    'warning',
+  );
+}
+
+/** What came into a list and what left it; undefined where that is not all that changed. */
+function listChange(before: unknown, after: unknown): string | undefined {
+  if (!Array.isArray(before) || !Array.isArray(after)) return undefined;
+  const [then, now] = [before.map(valueText), after.map(valueText)];
+  const signed = [
+    ...now.filter((value) => !then.includes(value)).map((value) => `+ ${value}`),
+    ...then.filter((value) => !now.includes(value)).map((value) => `- ${value}`),
+  ];
+  return signed.length === 0 ? undefined : signed.join(', ');
 }
 
 function valueText(value: unknown): string {

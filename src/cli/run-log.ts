@@ -6,7 +6,7 @@ import type { Voice } from './context.js';
 import { aborted } from './interrupt.js';
 import { bar, type ProgressLine } from './progress.js';
 import { RunAccount } from './run-progress.js';
-import { Table, type Cell, type Row } from './table.js';
+import { Table, type Cell, type Column, type Row } from './table.js';
 import type { Output } from './terminal.js';
 import { toneOf } from './tone.js';
 import { countOf, time, total } from './wording.js';
@@ -127,8 +127,17 @@ export class RunLog {
         this.#cells(policy.job, ['09:30:00Z', region, job.version, 'succeeded', 10_000, 10_000, 0, '']),
       ),
     );
-    const titles = ['region', 'version', 'status', 'planned', 'applied', 'conflicts', 'reason'];
-    const columns = ['slot', ...(this.#severalJobs ? ['job'] : []), ...titles].map((title) => ({ title }));
+    const columns: Column[] = [
+      { title: 'slot', dropped: 2 },
+      ...(this.#severalJobs ? [{ title: 'job' }] : []),
+      { title: 'region' },
+      { title: 'version', dropped: 1 },
+      { title: 'status' },
+      { title: 'planned', dropped: 4 },
+      { title: 'applied' },
+      { title: 'conflicts', dropped: 3 },
+      { title: 'reason' },
+    ];
     return new Table(columns, [...likely, ...rows], this.#voice.tableOptions());
   }
 }

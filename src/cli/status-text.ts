@@ -9,9 +9,17 @@ import type { Cell } from './table.js';
 import { toneOf } from './tone.js';
 import { countOf, number, time, total } from './wording.js';
 
-const COLUMNS = ['region', 'flag', 'versions', 'gate', 'permit', 'last run', 'slot', 'changes', 'why'].map(
-  (title) => ({ title }),
-);
+const COLUMNS = [
+  { title: 'region' },
+  { title: 'flag' },
+  { title: 'versions', dropped: 4 },
+  { title: 'gate' },
+  { title: 'permit', dropped: 2 },
+  { title: 'last run' },
+  { title: 'slot', dropped: 1 },
+  { title: 'changes', dropped: 3 },
+  { title: 'why' },
+];
 
 /** Every job's gates as tables. */
 export function statusText(voice: Voice, jobs: readonly JobStatus[]): string {

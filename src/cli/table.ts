@@ -1,4 +1,4 @@
-import { cutTo, displayWidth, padTo, printable } from './display-width.js';
+import { cutTo, displayWidth, padTo, printable, wrapTo } from './display-width.js';
 import type { Paint, Tone } from './tone.js';
 import { number } from './wording.js';
 
@@ -6,6 +6,8 @@ export interface Column {
   readonly title: string;
   /** Numbers stand on the right by themselves; this is for text that should. */
   readonly align?: 'left' | 'right';
+  /** Left out where the terminal is too narrow for all: the lowest number first. Absent: never. */
+  readonly dropped?: number;
 }
 
 /** A number is written with thousands separators; text is made printable. */
@@ -19,8 +21,8 @@ export interface TableOptions {
   readonly columns: number;
 }
 
-/** The fewest columns that a last column is cut to; a narrower terminal wraps. */
-const LAST_AT_LEAST = 12;
+/** The fewest columns that a last column is cut to; a terminal too narrow even for that wraps. */
+const LAST_AT_LEAST = 20;
 const GAP = '  ';
 
 /**
@@ -31,6 +33,8 @@ export class Table {
   readonly #columns: readonly Column[];
   readonly #widths: readonly number[];
   readonly #aligns: readonly ('left' | 'right')[];
+  /** The places of the columns that are shown. */
+  readonly #shown: readonly number[];
   readonly #options: TableOptions;
 
   constructor(columns: readonly Column[], rows: readonly Row[], options: TableOptions) {
@@ -42,6 +46,7 @@ export class Table {
     this.#aligns = columns.map(
       ({ align }, at) => align ?? (rows.some((row) => typeof row[at] === 'number') ? 'right' : 'left'),
     );
+    this.#shown = shownColumns(columns, this.#widths, options.columns);
   }
 
   /** The line of titles. */
@@ -57,10 +62,11 @@ export class Table {
   }
 
   #line(texts: readonly string[], tone: (at: number) => Tone): string {
-    const last = this.#columns.length - 1;
-    const before = this.#widths.slice(0, last).reduce((sum, width) => sum + width + GAP.length, 0);
-    return texts
-      .map((text, at) => {
+    const last = this.#shown.at(-1);
+    const before = widthBeforeLast(this.#shown, this.#widths);
+    return this.#shown
+      .map((at) => {
+        const text = texts[at] ?? '';
         const align = this.#aligns[at] ?? 'left';
         const shown =
           at === last ? cutTo(text, Math.max(LAST_AT_LEAST, this.#options.columns - before)) : text;
@@ -73,20 +79,46 @@ export class Table {
   }
 }
 
+/** The places of the columns that fit the terminal, or of those that are never dropped. */
+function shownColumns(
+  columns: readonly Column[],
+  widths: readonly number[],
+  terminalColumns: number,
+): readonly number[] {
+  let shown = columns.map((_, at) => at);
+  const droppable = shown
+    .filter((at) => columns[at]?.dropped !== undefined)
+    .sort((a, b) => (columns[a]?.dropped ?? 0) - (columns[b]?.dropped ?? 0));
+  for (const drop of droppable) {
+    const lastWidth = Math.min(LAST_AT_LEAST, widths[shown.at(-1) ?? 0] ?? 0);
+    if (widthBeforeLast(shown, widths) + lastWidth <= terminalColumns) break;
+    shown = shown.filter((at) => at !== drop);
+  }
+  return shown;
+}
+
+function widthBeforeLast(shown: readonly number[], widths: readonly number[]): number {
+  return shown.slice(0, -1).reduce((sum, at) => sum + (widths[at] ?? 0) + GAP.length, 0);
+}
+
 /** A whole table as lines, each with its line end. */
 export function renderTable(columns: readonly Column[], rows: readonly Row[], options: TableOptions): string {
   const table = new Table(columns, rows, options);
   return [table.head(), ...rows.map((row) => table.row(row))].map((line) => `${line}\n`).join('');
 }
 
-/** Facts under each other: names on the left, values aligned behind them. */
+/** Facts under each other: names on the left, values aligned behind them and wrapped to the terminal. */
 export function renderFacts(facts: readonly (readonly [string, Cell])[], options: TableOptions): string {
   const width = Math.max(0, ...facts.map(([name]) => displayWidth(name)));
   return facts
-    .map(([name, cell]) => {
-      const value = options.paint(textOf(cell), toneOfCell(cell));
-      return `${options.paint(padTo(name, width, 'left'), 'quiet')}${GAP}${value}`.trimEnd() + '\n';
-    })
+    .map(([name, cell]) =>
+      wrapTo(textOf(cell), Math.max(LAST_AT_LEAST, options.columns - width - GAP.length))
+        .map((line, at) => {
+          const label = options.paint(padTo(at === 0 ? name : '', width, 'left'), 'quiet');
+          return `${label}${GAP}${options.paint(line, toneOfCell(cell))}`.trimEnd() + '\n';
+        })
+        .join(''),
+    )
     .join('');
 }
 

@@ -4,7 +4,7 @@ import { CHECKS, MACHINE_CHECKS } from '../checks/all.js';
 import type { Check, Finding, Patient } from '../checks/check.js';
 import { voiceOf, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
-import { printable } from '../display-width.js';
+import { printable, wrapTo } from '../display-width.js';
 import { withProgress } from '../progress.js';
 import type { Tone } from '../tone.js';
 import { countOf } from '../wording.js';
@@ -68,15 +68,19 @@ const MARKS: Readonly<Record<Finding['mark'], { sign: string; tone: Tone }>> = {
 };
 
 function findingsText(voice: Voice, findings: readonly Finding[], failed: number, warnings: number): string {
+  const { columns } = voice.tableOptions();
   const width = Math.max(...findings.map(({ check }) => check.length));
   const lines = findings.flatMap(({ check, mark, found, mend }) => {
     const { sign, tone } = MARKS[mark];
-    const [first = '', ...more] = found.split('\n').map(printable);
     const indent = ' '.repeat(width + 4);
+    const wrapped = (text: string): string[] =>
+      text.split('\n').flatMap((line) => wrapTo(printable(line), columns - indent.length));
+    const [first = '', ...more] = wrapped(found);
+    const mends = mend === undefined ? [] : wrapped(`mend: ${mend}`);
     return [
       `${voice.paint(sign, tone)} ${check.padEnd(width)}  ${first}`,
       ...more.map((line) => indent + line),
-      ...(mend === undefined ? [] : [`${indent}${voice.paint(`mend: ${printable(mend)}`, 'strong')}`]),
+      ...mends.map((line) => indent + voice.paint(line, 'strong')),
     ];
   });
   const verdict =

@@ -206,9 +206,15 @@ async function regionsToSet(
   return (await requirePolicy(installation.control, job)).regions;
 }
 
-const COLUMNS = ['flag', 'state', 'versions', 'revision', 'changed', 'by', 'reason'].map((title) => ({
-  title,
-}));
+const COLUMNS = [
+  { title: 'flag' },
+  { title: 'state' },
+  { title: 'versions' },
+  { title: 'revision', dropped: 1 },
+  { title: 'changed', dropped: 3 },
+  { title: 'by', dropped: 2 },
+  { title: 'reason' },
+];
 
 function flagsText(voice: Voice, flags: readonly FlagState[]): string {
   if (flags.length === 0) return 'there is no flag yet; apply a policy first: portcullis flags apply\n';

@@ -61,18 +61,18 @@ async function refuseUnknownNames(
 }
 
 const COLUMNS = [
-  'run',
-  'slot',
-  'job',
-  'version',
-  'region',
-  'status',
-  'planned',
-  'applied',
-  'conflicts',
-  'took',
-  'reason',
-].map((title) => ({ title }));
+  { title: 'run' },
+  { title: 'slot', dropped: 6 },
+  { title: 'job', dropped: 3 },
+  { title: 'version', dropped: 2 },
+  { title: 'region' },
+  { title: 'status' },
+  { title: 'planned', dropped: 5 },
+  { title: 'applied' },
+  { title: 'conflicts', dropped: 4 },
+  { title: 'took', dropped: 1 },
+  { title: 'reason' },
+];
 
 function runsText(voice: Voice, runs: readonly RunView[]): string {
   if (runs.length === 0) return 'there is no such run\n';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { cutTo, displayWidth, padTo, printable } from '../../../src/cli/display-width.js';
+import { cutTo, displayWidth, padTo, printable, wrapTo } from '../../../src/cli/display-width.js';
 import { renderFacts, renderTable, Table } from '../../../src/cli/table.js';
 import { painter } from '../../../src/cli/tone.js';
 
@@ -31,6 +31,23 @@ describe('the width of text', () => {
   test('text that fits is not cut', () => {
     expect(cutTo('exactly', 7)).toBe('exactly');
     expect(cutTo('too long', 7)).toBe('too lo…');
+  });
+
+  test('wrapped text keeps its words whole and in order, and its lines within the width', () => {
+    expect(wrapTo('a long-address stays whole', 6)).toEqual(['a', 'long-address', 'stays', 'whole']);
+    fc.assert(
+      fc.property(
+        fc.array(fc.stringMatching(/^[a-z]{1,12}$/), { minLength: 1 }),
+        fc.nat(40),
+        (words, columns) => {
+          const lines = wrapTo(words.join(' '), columns);
+          expect(lines.join(' ')).toBe(words.join(' '));
+          for (const line of lines) {
+            if (line.includes(' ')) expect(line.length).toBeLessThanOrEqual(columns);
+          }
+        },
+      ),
+    );
   });
 
   test('nothing in text can move the cursor, change colours or turn the writing around', () => {
@@ -70,6 +87,27 @@ describe('a table', () => {
     for (const line of lines) expect(displayWidth(line)).toBeLessThanOrEqual(40);
   });
 
+  test('leaves columns out where the terminal is too narrow, the least needed first', () => {
+    const droppable = [
+      { title: 'region' },
+      { title: 'version', dropped: 1 },
+      { title: 'took', dropped: 2 },
+      { title: 'reason' },
+    ];
+    const head = (columnsOfTerminal: number): string | undefined =>
+      renderTable(droppable, [['eu-west-1', '1.0.0+9f3c2a1b', '12 ms', 'x'.repeat(60)]], {
+        ...plain,
+        columns: columnsOfTerminal,
+      })
+        .split('\n')[0]
+        ?.replaceAll(/ +/g, ' ');
+    expect(head(60)).toBe('region version took reason');
+    expect(head(50)).toBe('region took reason');
+    expect(head(30)).toBe('region reason');
+    expect(head(10)).toBe('region reason');
+    expect(head(Infinity)).toBe('region version took reason');
+  });
+
   test('is not cut where there is no terminal', () => {
     const reason = 'x'.repeat(500);
     expect(renderTable(columns, [['eu-west-1', 1, reason]], plain)).toContain(reason);
@@ -103,4 +141,9 @@ test('facts stand under each other', () => {
       plain,
     ),
   ).toBe('run        3f2a\nconflicts  1,200\n');
+});
+
+test('facts that are too long go on below themselves', () => {
+  const facts = renderFacts([['serves', 'eu-west-1, eu-central-1, us-east-1']], { ...plain, columns: 30 });
+  expect(facts).toBe('serves  eu-west-1,\n        eu-central-1,\n        us-east-1\n');
 });
