@@ -1,4 +1,4 @@
-import type { Policy } from '#dist/flags/policy.js';
+import { parsePolicy, type Policy } from '#dist/flags/policy.js';
 import { defineJob, type Change, type PlanContext } from '#dist/jobs/contract.js';
 import { versionOf, type InstalledJob } from '#dist/jobs/registry.js';
 
@@ -70,17 +70,19 @@ export const LANES = 4;
 
 /** As strict as a policy can be with every figure inside its cap, and long enough for the largest run. */
 export function claimPolicy(regions: readonly string[], firstBatches: readonly number[]): Policy {
-  return {
-    job: 'bench-claim',
-    schedule: '0 0 1 1 *',
-    missedSlots: 'skip',
-    regions,
-    flag: { maxAgeMs: 60_000 },
-    permitMs: 900_000,
-    leaseMs: 60_000,
-    apply: { lanes: LANES, batch: BATCH, firstBatches },
-    guard: { caps: [{ kind: 'claim', perRun: 10_000_000, perUnit: 1_000, shareOfRegionPermille: 1000 }] },
-  };
+  return parsePolicy(
+    `
+      job: bench-claim
+      schedule: '0 0 1 1 *'
+      regions: [${regions.join(', ')}]
+      permit: 10m
+      lease: 1m
+      apply: { lanes: ${LANES}, batch: ${BATCH}, firstBatches: [${firstBatches.join(', ')}] }
+      guard:
+        caps:
+          - { kind: claim, perRun: 1000000, perUnit: 1000, shareOfRegion: 100% }`,
+    'the policy of the bench',
+  );
 }
 
 /** The first batches of the policy that Portcullis ships. */
