@@ -26,6 +26,15 @@ export const ERRORS = {
   RUN_AMBIGUOUS: { status: 409, exit: 2, title: 'Several runs begin with that id' },
   RUN_ACTIVE: { status: 409, exit: 1, title: 'A run of this job is active in this region' },
 
+  GATE_NOT_KILLED: { status: 409, exit: 1, title: 'The gate is not killed' },
+  REARM_OUTDATED: {
+    status: 409,
+    exit: 3,
+    title: 'The gate was killed again since the re-arm was asked for',
+  },
+  VERSION_NOT_QUARANTINED: { status: 409, exit: 1, title: 'The version is not quarantined' },
+  KILL_INCOMPLETE: { status: 503, exit: 1, title: 'The kill has not taken hold everywhere' },
+
   PLAN_INVALID: { status: 500, exit: 1, title: 'The job proposed a change that is not allowed' },
   PLAN_WROTE: { status: 500, exit: 1, title: 'The job tried to write while planning' },
   LEASE_LOST: { status: 409, exit: 1, title: 'Another worker took this run over' },

@@ -6,6 +6,8 @@ import { addAudit } from './commands/audit.js';
 import { addDirectory } from './commands/directory.js';
 import { addDoctor } from './commands/doctor.js';
 import { addFlags } from './commands/flags.js';
+import { addKill, addStop } from './commands/kill.js';
+import { addApprove, addRearm } from './commands/rearm.js';
 import { addRun } from './commands/run.js';
 import { addRuns } from './commands/runs.js';
 import { addStart } from './commands/start.js';
@@ -24,9 +26,13 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   addRun,
   addRuns,
   addFlags,
+  addKill,
+  addStop,
+  addRearm,
+  addApprove,
+  addApprovals,
   addDirectory,
   addTokens,
-  addApprovals,
   addAudit,
   addDoctor,
 ];

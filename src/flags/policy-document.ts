@@ -108,6 +108,9 @@ export const policyDocument = z
     missedSlots: z.enum(['skip', 'once']).default('skip').meta({
       description: 'What becomes of slots missed while held or down: skip them, or run once to catch up.',
     }),
+    onRearm: z.enum(['skip', 'once']).default('skip').meta({
+      description: 'What becomes of slots missed while killed: skip them, or run once when it is re-armed.',
+    }),
     regions: z
       .array(name('region'))
       .min(1)

@@ -24,6 +24,8 @@ export interface Policy {
   readonly schedule: string;
   /** What becomes of slots that were missed: nothing, or one run to catch up. */
   readonly missedSlots: 'skip' | 'once';
+  /** The same for slots that were missed while the gate was killed. */
+  readonly onRearm: 'skip' | 'once';
   readonly regions: readonly string[];
   /** A flag last heard of longer ago than this counts as closed. */
   readonly flag: { readonly maxAgeMs: number };
@@ -166,6 +168,7 @@ function typed(document: PolicyDocument): Policy {
     job: document.job,
     schedule: document.schedule,
     missedSlots: document.missedSlots,
+    onRearm: document.onRearm,
     regions: document.regions,
     flag: { maxAgeMs: milliseconds(document.flag.maxAge) },
     permitMs: milliseconds(document.permit),

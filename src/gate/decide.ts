@@ -16,6 +16,8 @@ export interface Gate {
   readonly variants: readonly Variant[];
   readonly reasonCode: string;
   readonly reason: string;
+  /** Versions of the job that may act nowhere until a person lifts it, with the reason of each. */
+  readonly quarantined: Readonly<Record<string, string>>;
 }
 
 /** What news of a flag does to its gate. */
@@ -80,6 +82,14 @@ export function decideAdmission(gate: Gate, answer: FlagAnswer, version: string)
   if (gate.state === 'held') return { admitted: false, code: gate.reasonCode, reason: gate.reason };
   if (gate.permitMs === 0)
     return { admitted: false, code: 'permit-lapsed', reason: lapsed(gate.permitUntil) };
+  const quarantined = gate.quarantined[version];
+  if (quarantined !== undefined) {
+    return {
+      admitted: false,
+      code: 'version-quarantined',
+      reason: `${version} is quarantined: ${quarantined}`,
+    };
+  }
   const { definition } = answer;
   if (gate.flagRevision !== definition.revision) {
     return {

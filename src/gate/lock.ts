@@ -1,7 +1,7 @@
 import type pg from 'pg';
 
 /** The first of the advisory lock's two numbers; the second is a hash of the gate's name. */
-const GATE_LOCK = 7_020_210;
+export const GATE_LOCK = 7_020_210;
 
 /**
  * Takes a gate's lock until the transaction ends. Writers of batches share it; whoever closes or narrows the
@@ -18,6 +18,11 @@ export async function lockGate(
   await client.query({
     name: `portcullis gate ${mode}`,
     text: `select ${lock}($1, hashtext($2))`,
-    values: [GATE_LOCK, `${job}.${region}`],
+    values: [GATE_LOCK, gateLockName(job, region)],
   });
+}
+
+/** What is hashed into the lock's second number. */
+export function gateLockName(job: string, region: string): string {
+  return `${job}.${region}`;
 }

@@ -8,7 +8,9 @@ const GATE_COLUMNS = `job, region, state, epoch, nullif(permit_until, '-infinity
   case when permit_until > clock_timestamp()
        then (extract(epoch from permit_until - clock_timestamp()) * 1000)::float8 else 0 end as "permitMs",
   flag_revision as "flagRevision", variants,
-  reason_code as "reasonCode", reason`;
+  reason_code as "reasonCode", reason,
+  (select coalesce(jsonb_object_agg(q.version, q.reason), '{}') from portcullis_region.quarantine q
+   where q.job = gate.job) as quarantined`;
 
 /** The gate of a job in a region, made (held, never permitted) where there is none yet. */
 export async function readGate(pool: pg.Pool | pg.PoolClient, job: string, region: string): Promise<Gate> {

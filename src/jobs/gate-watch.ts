@@ -7,7 +7,8 @@ import type { Platform } from './platform.js';
 
 /** How often the flag is looked at, in memory: news must be in force within a second. */
 const LOOK_MS = 200;
-const RENEWALS_PER_PERMIT = 3;
+/** How often the gate itself is asked, in the database: a kill must reach a run that is still planning. */
+const GATE_MS = 1_000;
 
 /**
  * Watches a run's flag for as long as the run is under way: carries news of it to the gate at once, renews
@@ -24,18 +25,22 @@ export function watchGate(
 ): () => Promise<void> {
   const flag = flagName(run.job, run.region);
   let seen = standingOf(platform.flags.look(flag));
-  let renewedAt = performance.now();
+  let askedAt = performance.now();
   let looking: Promise<void> | undefined;
   const carry = async (answer: FlagAnswer): Promise<void> => {
     try {
       const { gate } = await reconcileGate(platform.region, run.job, run.region, answer, policy.permitMs);
-      renewedAt = performance.now();
       seen = standingOf(answer);
       if (gate.state !== 'open') {
         stop({ why: 'gate', code: `gate-${gate.state}`, reason: gate.reason });
       } else if (gate.epoch !== epoch) {
-        const reason = 'the flag took back what this run was admitted under';
-        stop({ why: 'gate', code: 'gate-narrowed', reason });
+        const quarantined = gate.quarantined[run.version];
+        const code = quarantined === undefined ? 'gate-narrowed' : 'version-quarantined';
+        stop({
+          why: 'gate',
+          code,
+          reason: quarantined ?? 'the flag took back what this run was admitted under',
+        });
       }
     } catch {
       // The database is away. Tried again at the next look; meanwhile the fence has the last word.
@@ -44,8 +49,9 @@ export function watchGate(
   };
   const timer = setInterval(() => {
     const answer = platform.flags.look(flag);
-    const due = performance.now() - renewedAt >= policy.permitMs / RENEWALS_PER_PERMIT;
+    const due = performance.now() - askedAt >= GATE_MS;
     if (looking !== undefined || (standingOf(answer) === seen && !due)) return;
+    askedAt = performance.now();
     looking = carry(answer).finally(() => (looking = undefined));
   }, LOOK_MS);
   return async () => {

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import Cursor from 'pg-cursor';
-import { EXACT_TEXT } from '../store/pool.js';
+import { EXACT_TEXT, surviveLoss } from '../store/pool.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import type { Image, PlannerDatabase } from './contract.js';
 
@@ -32,7 +32,7 @@ export function openPlannerDatabase(url: string, maxConnections: number): Planne
     types,
     options: EXACT_TEXT,
   });
-  pool.on('error', () => undefined);
+  surviveLoss(pool);
   return {
     rows: (sql, params) => streamRows(pool, sql, params ?? []),
     close: () => pool.end(),

@@ -2,7 +2,8 @@ import { messageOf } from '../base/errors.js';
 import { flagName } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
 import { reconcileGate } from '../gate/permit.js';
-import { elect, electMissed, lastSlotDone, type Run } from '../scheduler/election.js';
+import { caughtUp, missedSince } from '../gate/missed-since.js';
+import { elect, electMissed, type Run } from '../scheduler/election.js';
 import { takeOver } from '../scheduler/lease.js';
 import { newestSlot, scheduleTicks } from '../scheduler/slots.js';
 import type { Platform } from './platform.js';
@@ -103,17 +104,22 @@ export async function startWorker(
   };
 
   const missedSlot = async (one: ServedJob, region: string): Promise<Date | undefined> => {
-    if (one.policy.missedSlots === 'skip') return undefined;
-    if (!platform.flags.look(flagName(one.policy.job, region)).open) return undefined;
-    const done = await lastSlotDone(platform.region, one.policy.job, one.job.version, region);
-    // A version that has never run here has missed nothing.
-    return done && newestSlot(one.policy.schedule, done, new Date());
+    const { policy, job } = one;
+    if (!platform.flags.look(flagName(policy.job, region)).open) return undefined;
+    const since = await missedSince(
+      platform.region,
+      { job: policy.job, version: job.version, region },
+      policy.missedSlots,
+    );
+    return since && newestSlot(policy.schedule, since, new Date());
   };
 
   const catchUp = (one: ServedJob, region: string, slot: Date): Promise<void> =>
     turns.take(async () => {
       const run = await electMissed(platform.region, { ...claim(one, region), slot, trigger: 'catch-up' });
-      if (run) await execute(one, run, 'planning');
+      if (!run) return;
+      await caughtUp(platform.region, one.policy.job, region);
+      await execute(one, run, 'planning');
     });
 
   /** Takes runs over for as long as there are any and this process has a turn to spare. */

@@ -28,6 +28,8 @@ export interface TakeoverScope {
   readonly regions: readonly string[];
   /** The versions this worker can plan with. A restore, or a run that is already applying, needs no job code. */
   readonly versions: readonly string[];
+  /** Only this run. */
+  readonly run?: string;
   readonly worker: string;
   readonly leaseMs: number;
 }
@@ -50,6 +52,7 @@ export async function takeOver(pool: pg.Pool, scope: TakeoverScope): Promise<Tak
          select id, worker from portcullis_region.run
          where status in ('planning', 'applying') and lease_until < clock_timestamp()
            and job = any($1) and region = any($2) and (status = 'applying' or restores is not null or version = any($3))
+           and ($6::uuid is null or id = $6)
          order by lease_until
          limit 1
          for update skip locked)
@@ -59,7 +62,7 @@ export async function takeOver(pool: pg.Pool, scope: TakeoverScope): Promise<Tak
        from stale
        where run.id = stale.id
        returning ${RUN_COLUMNS.replace(/^id/, 'run.id')}, status, stale.worker as "fromWorker"`,
-      [scope.jobs, scope.regions, scope.versions, scope.worker, scope.leaseMs],
+      [scope.jobs, scope.regions, scope.versions, scope.worker, scope.leaseMs, scope.run ?? null],
     );
     const taken = rows[0];
     if (!taken) return undefined;
@@ -67,14 +70,22 @@ export async function takeOver(pool: pg.Pool, scope: TakeoverScope): Promise<Tak
       taken.id,
       taken.attempt,
     ]);
-    await client.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity
-       where application_name = $1 and usename = current_user`,
-      [plannerApplicationName({ id: taken.id, attempt: taken.attempt - 1 })],
-    );
+    await disconnectPlanner(client, { id: taken.id, attempt: taken.attempt - 1 });
     const { status, fromWorker, ...run } = taken;
     return { run, status, fromWorker };
   });
+}
+
+/** Ends the connection that a run's attempt plans through, if there is one: what it has not committed is gone. */
+export async function disconnectPlanner(
+  client: pg.Pool | pg.PoolClient,
+  run: Pick<Run, 'id' | 'attempt'>,
+): Promise<void> {
+  await client.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where application_name = $1 and datname = current_database()`,
+    [plannerApplicationName(run)],
+  );
 }
 
 /** The name under which a run's plan is written: how a takeover finds the connection to end. */

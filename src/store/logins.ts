@@ -77,6 +77,7 @@ function grantsOf(login: Login, role: string, database: string): string {
     revoke all on all tables in schema portcullis_control from ${role};
     grant select on portcullis_control.policy, portcullis_control.flag, portcullis_control.flag_change to ${role};
     grant select, insert, update on portcullis_region.gate, portcullis_region.run, portcullis_region.lane to ${role};
+    grant select on portcullis_region.quarantine to ${role};
     grant select, insert on portcullis_region.change, portcullis_region.batch, portcullis_region.conflict to ${role};
     grant update (found, refusal) on portcullis_region.conflict to ${role};
     grant insert, update, delete on all tables in schema directory to ${role};`;

@@ -38,9 +38,17 @@ export function openPool(url: string, options: PoolOptions): pg.Pool {
     options: EXACT_TEXT,
     ...(options.statementTimeoutMs !== undefined && { statement_timeout: options.statementTimeoutMs }),
   });
-  // Without a listener, a server that goes away while a connection is idle would end the process.
-  pool.on('error', () => undefined);
+  surviveLoss(pool);
   return pool;
+}
+
+/**
+ * Keeps a connection that breaks from ending the process: while it is idle in the pool, and also between two
+ * statements of whoever has taken it, as when a kill ends it. The next statement on it fails, and says so.
+ */
+export function surviveLoss(pool: pg.Pool): void {
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
 }
 
 /** Runs `work` in one transaction on one connection: committed if it resolves, rolled back if it throws. */

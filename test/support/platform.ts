@@ -78,6 +78,7 @@ export function testPolicy(job: string, regions: readonly string[], changes: Par
     job,
     schedule: '0 0 1 1 *',
     missedSlots: 'skip',
+    onRearm: 'skip',
     regions,
     flag: { maxAgeMs: 60_000 },
     permitMs: 30_000,

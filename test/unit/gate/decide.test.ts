@@ -17,6 +17,7 @@ function gate(changes: Partial<Gate> = {}): Gate {
     variants: [OLD],
     reasonCode: 'flag-open',
     reason: 'the flag is on and fresh',
+    quarantined: {},
     ...changes,
   };
 }
@@ -123,6 +124,13 @@ describe('whether a version may begin a run', () => {
       open(40, OLD),
       'permit-lapsed',
       'permit lapsed at 2026-01-01T00:00:30.000Z',
+    ],
+    [
+      'the version is quarantined',
+      gate({ quarantined: { [OLD.version]: 'it took too much' } }),
+      open(40, OLD),
+      'version-quarantined',
+      '1.0.0+aaaaaaaa is quarantined: it took too much',
     ],
     [
       'the gate has newer news',

@@ -1,0 +1,105 @@
+import type { Command } from 'commander';
+import { PortcullisError } from '../../base/errors.js';
+import type { Approval, Decision } from '../../access/approvals.js';
+import { askLift, askRearm, decideRearm } from '../../gate/rearm-approval.js';
+import { actingPrincipal } from '../acting.js';
+import { voiceOf, withInstallation, type Context } from '../context.js';
+import { leaf } from '../leaf.js';
+import { requireRegion } from '../names.js';
+import { time } from '../wording.js';
+
+interface RearmOptions {
+  readonly region?: string;
+  readonly version?: string;
+  readonly reason: string;
+}
+
+export function addRearm(program: Command, context: Context): void {
+  const command = leaf(
+    program,
+    'rearm <job>',
+    'Ask for a kill to be taken back. A second person approves it: portcullis approve ID.',
+    [
+      'portcullis rearm domain-claim --region eu-west-1 --reason "fixed in 1.1.1; answers the kill of this morning"',
+      'portcullis rearm domain-claim --version 1.1.0+9f3c2a1b --reason "the build was not at fault"',
+    ],
+  )
+    .option('-r, --region <region>', 'the region whose gate was killed')
+    .option('-v, --version <version>', 'the version whose quarantine to lift, everywhere')
+    .requiredOption('--reason <reason>', 'why it is safe now: the incident or reason that this answers')
+    .action(async (job: string, { region, version, reason }: RearmOptions) => {
+      if ((region === undefined) === (version === undefined)) {
+        throw new PortcullisError('USAGE_INVALID', 'say either --region or --version', {
+          mend: 'a region re-arms its gate; a version lifts its quarantine everywhere',
+        });
+      }
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const principal = await actingPrincipal(context, installation);
+        const { control } = installation;
+        const approval =
+          version === undefined
+            ? await askRearm(
+                control,
+                control,
+                await rearmOf(context, installation, job, region ?? '', reason),
+                principal,
+              )
+            : await askLift(control, { job, version, reason }, principal);
+        voice.result(approval, () => askedText(approval));
+      });
+    });
+}
+
+async function rearmOf(
+  { app }: Context,
+  installation: Parameters<Context['app']['policies']>[0],
+  job: string,
+  region: string,
+  reason: string,
+) {
+  const policy = (await app.policies(installation)).find((each) => each.job === job);
+  if (policy) requireRegion(region, policy.regions);
+  return { job, region, reason, onRearm: policy?.onRearm ?? 'skip' } as const;
+}
+
+function askedText({ id, subject, expiresAt }: Approval): string {
+  return `asked for ${subject} to be re-armed\na second person decides until ${time(expiresAt)}:\n  portcullis approve ${id}\n  portcullis reject ${id}\n`;
+}
+
+export function addApprove(program: Command, context: Context): void {
+  addDecision(
+    program,
+    context,
+    'approve',
+    'Agree to what somebody else has asked for; it is carried out at once.',
+  );
+  addDecision(program, context, 'reject', 'Refuse what somebody else has asked for.');
+}
+
+function addDecision(program: Command, context: Context, decision: Decision, summary: string): void {
+  const command = leaf(program, `${decision} <id>`, summary, [`portcullis ${decision} k3vq7m2x`]).action(
+    async (id: string) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const principal = await actingPrincipal(context, installation);
+        const { control } = installation;
+        const decided = await decideRearm(
+          control,
+          () => control,
+          () => [control],
+          id,
+          principal,
+          decision,
+        );
+        voice.result(decided, () => decidedText(decided));
+      });
+    },
+  );
+}
+
+function decidedText({ state, subject, requestedBy, decidedBy }: Approval): string {
+  return state === 'approved'
+    ? `${subject} is re-armed, asked for by ${requestedBy} and approved by ${decidedBy ?? ''}; it opens when its flag says so\n`
+    : `refused: ${subject} stays as it is\n`;
+}

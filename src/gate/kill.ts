@@ -1,0 +1,151 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type pg from 'pg';
+import { finishRun } from '../scheduler/finish.js';
+import { disconnectPlanner } from '../scheduler/lease.js';
+import { RUN_COLUMNS, type Run } from '../scheduler/election.js';
+import { inTransaction } from '../store/pool.js';
+import { GATE_LOCK, gateLockName } from './lock.js';
+
+/** How long a batch in flight may take to end by itself before its connection is ended for it. */
+export const GRACE_MS = 1_000;
+
+export interface KillOrder {
+  readonly job: string;
+  readonly region: string;
+  readonly reason: string;
+  readonly by: string;
+  /** Stop restores too: `stop --all`. */
+  readonly restoresToo?: boolean;
+  /** Only this version: it is quarantined in the region, and the gate stays open for others. */
+  readonly version?: string;
+}
+
+/** A kill that has taken hold: no batch in its scope can commit any more. */
+export interface Killed {
+  readonly job: string;
+  readonly region: string;
+  /** The gate's epoch from now on: a re-arm must name it, so that a later kill wins over it. */
+  readonly epoch: number;
+  readonly tookMs: number;
+  /** Batches in flight when the kill came, and how many of their connections had to be ended. */
+  readonly inFlight: number;
+  readonly terminated: number;
+}
+
+/**
+ * Kills a gate. When this answers, no batch that was under way can commit and no new one can begin, whatever
+ * has become of the processes behind them.
+ *
+ * It waits for the gate's lock exclusively. Batches that come after it queue behind it; those in flight have
+ * {@link GRACE_MS} to end, and then their connections are ended: a paused process or a lost network must not
+ * keep a kill waiting. `owner` must be the owner's login, which may end the workers' connections.
+ */
+export async function killGate(owner: pg.Pool, order: KillOrder, graceMs = GRACE_MS): Promise<Killed> {
+  const startedAt = performance.now();
+  const name = gateLockName(order.job, order.region);
+  const taken = new AbortController();
+  const inFlight = await countHolders(owner, name);
+  const impatience = endHoldersAfter(owner, name, graceMs, taken.signal);
+  let epoch = 0;
+  try {
+    epoch = await inTransaction(owner, async (client) => {
+      await client.query('select pg_advisory_xact_lock($1, hashtext($2))', [GATE_LOCK, name]);
+      taken.abort();
+      return order.version === undefined ? close(client, order) : quarantine(client, order, order.version);
+    });
+  } finally {
+    taken.abort();
+  }
+  const tookMs = performance.now() - startedAt;
+  const { job, region } = order;
+  return { job, region, epoch, tookMs, inFlight, terminated: await impatience };
+}
+
+async function close(client: pg.PoolClient, order: KillOrder): Promise<number> {
+  const { rows } = await client.query<{ epoch: number }>(
+    `insert into portcullis_region.gate as g
+       (job, region, state, reason_code, reason, stopped, killed_at, killed_by)
+     values ($1, $2, 'killed', 'killed', $3, $4, clock_timestamp(), $5)
+     on conflict (job, region) do update
+     set state = 'killed', epoch = g.epoch + 1, permit_until = '-infinity', variants = '[]',
+         reason_code = 'killed', reason = $3, stopped = g.stopped or $4,
+         killed_at = clock_timestamp(), killed_by = $5, changed_at = clock_timestamp()
+     returning epoch`,
+    [order.job, order.region, order.reason, order.restoresToo ?? false, order.by],
+  );
+  return rows[0]?.epoch ?? 0;
+}
+
+/** The epoch is bumped here too: what runs of other versions lose is their run under way, not their leave. */
+async function quarantine(client: pg.PoolClient, order: KillOrder, version: string): Promise<number> {
+  await client.query(
+    `insert into portcullis_region.quarantine (job, version, reason, set_by) values ($1, $2, $3, $4)
+     on conflict (job, version) do nothing`,
+    [order.job, version, order.reason, order.by],
+  );
+  const { rows } = await client.query<{ epoch: number }>(
+    `update portcullis_region.gate set epoch = epoch + 1 where job = $1 and region = $2 returning epoch`,
+    [order.job, order.region],
+  );
+  return rows[0]?.epoch ?? 0;
+}
+
+const HOLDERS = `
+  from pg_locks
+  where locktype = 'advisory' and classid = $1 and objid = hashtext($2)::oid and objsubid = 2 and granted
+    and database = (select oid from pg_database where datname = current_database())
+    and pid <> pg_backend_pid()`;
+
+async function countHolders(owner: pg.Pool, name: string): Promise<number> {
+  const { rows } = await owner.query<{ n: number }>(`select count(*) as n ${HOLDERS}`, [GATE_LOCK, name]);
+  return rows[0]?.n ?? 0;
+}
+
+/** Ends the connections that still hold the lock when the grace is over, until it is taken. Answers how many. */
+async function endHoldersAfter(
+  owner: pg.Pool,
+  name: string,
+  graceMs: number,
+  taken: AbortSignal,
+): Promise<number> {
+  let terminated = 0;
+  for (let waitMs = graceMs; await stillWanted(waitMs, taken); waitMs = 50) {
+    // Another kill may hold it for a moment: that one is no zombie.
+    const { rows } = await owner.query<{ ended: boolean }>(
+      `select pg_terminate_backend(pid) as ended ${HOLDERS} and mode = 'ShareLock'`,
+      [GATE_LOCK, name],
+    );
+    terminated += rows.filter(({ ended }) => ended).length;
+  }
+  return terminated;
+}
+
+/** Waits, and answers whether the time went by without the lock's being taken. */
+async function stillWanted(ms: number, taken: AbortSignal): Promise<boolean> {
+  return wait(ms, true, { signal: taken }).catch(() => false);
+}
+
+/**
+ * Ends the runs that a kill has cut short, so that a zombie's run does not stay open until its lease is over.
+ * Bookkeeping: to be done once the kill has taken hold. Answers the runs ended.
+ */
+export async function endKilledRuns(owner: pg.Pool, order: KillOrder): Promise<string[]> {
+  const scope = `job = $1 and region = $2 and status in ('planning', 'applying') and not dry_run
+       and ($3::text is null or version = $3) and (restores is null or $4)`;
+  const values = [order.job, order.region, order.version ?? null, order.restoresToo ?? false];
+  // A planner that hangs holds its run's row; what it has planned is not needed any more.
+  const planning = await owner.query<Run>(
+    `select ${RUN_COLUMNS} from portcullis_region.run where ${scope}`,
+    values,
+  );
+  for (const run of planning.rows) await disconnectPlanner(owner, run);
+  const { rows } = await owner.query<Run>(
+    `update portcullis_region.run set attempt = attempt + 1, worker = 'kill' where ${scope} returning ${RUN_COLUMNS}`,
+    values,
+  );
+  const code = order.version === undefined ? 'gate-killed' : 'version-quarantined';
+  for (const run of rows) {
+    await finishRun(owner, run, { status: 'killed', code, reason: `killed by ${order.by}: ${order.reason}` });
+  }
+  return rows.map(({ id }) => id);
+}

@@ -1,0 +1,102 @@
+import type pg from 'pg';
+import { z } from 'zod';
+import {
+  decideApproval,
+  findApproval,
+  requestApproval,
+  type Approval,
+  type Decision,
+} from '../access/approvals.js';
+import { requireMay, type Principal } from '../access/roles.js';
+import { PortcullisError } from '../base/errors.js';
+import { readGate } from './permit.js';
+import { liftQuarantine, notKilled, rearmGate } from './rearm.js';
+
+const REARM = 'rearm';
+const LIFT = 'lift-quarantine';
+
+/** What a request keeps until it is decided: the epoch tells a later kill from the one it answers. */
+const rearmEvidence = z.object({
+  job: z.string(),
+  region: z.string(),
+  epoch: z.number(),
+  killedFor: z.string(),
+  onRearm: z.enum(['skip', 'once']),
+});
+const liftEvidence = z.object({ job: z.string(), version: z.string() });
+
+/** Asks for a killed gate to be re-armed. A second principal decides. Throws GATE_NOT_KILLED, FORBIDDEN. */
+export async function askRearm(
+  control: pg.Pool,
+  region: pg.Pool,
+  ask: {
+    readonly job: string;
+    readonly region: string;
+    readonly reason: string;
+    readonly onRearm: 'skip' | 'once';
+  },
+  principal: Principal,
+): Promise<Approval> {
+  requireMay(principal, 'request-rearm', ask.region);
+  const gate = await readGate(region, ask.job, ask.region);
+  if (gate.state !== 'killed') throw notKilled(`${ask.job} in ${ask.region}`);
+  const { job, onRearm } = ask;
+  const evidence: z.output<typeof rearmEvidence> = {
+    job,
+    region: ask.region,
+    epoch: gate.epoch,
+    killedFor: gate.reason,
+    onRearm,
+  };
+  return requestApproval(
+    control,
+    { action: REARM, subject: `${job}.${ask.region}`, region: ask.region, reason: ask.reason, evidence },
+    principal,
+  );
+}
+
+/** Asks for a version's quarantine to be lifted, everywhere. A second principal decides. */
+export async function askLift(
+  control: pg.Pool,
+  ask: { readonly job: string; readonly version: string; readonly reason: string },
+  principal: Principal,
+): Promise<Approval> {
+  requireMay(principal, 'request-rearm');
+  const { job, version, reason } = ask;
+  return requestApproval(
+    control,
+    { action: LIFT, subject: `${job} ${version}`, reason, evidence: { job, version } },
+    principal,
+  );
+}
+
+/**
+ * Decides what was asked, and carries it out if approved: exactly once, by somebody else than who asked. A
+ * gate that was killed again meanwhile stays killed (REARM_OUTDATED), and the request stays undecided.
+ */
+export async function decideRearm(
+  control: pg.Pool,
+  ownerOf: (region: string) => pg.Pool,
+  everyOwner: () => readonly pg.Pool[],
+  id: string,
+  principal: Principal,
+  decision: Decision,
+): Promise<Approval> {
+  const { action } = await findApproval(control, id);
+  if (action !== REARM && action !== LIFT) {
+    throw new PortcullisError(
+      'APPROVAL_UNKNOWN',
+      `${id} asks for ${action}, which this program cannot carry out`,
+    );
+  }
+  return decideApproval(control, id, principal, decision, async (_, approval) => {
+    const by = `${approval.requestedBy} and ${principal.name}`;
+    if (approval.action === REARM) {
+      const { job, region, epoch, onRearm } = rearmEvidence.parse(approval.evidence);
+      await rearmGate(ownerOf(region), { job, region, epoch, onRearm, reason: approval.reason, by });
+      return;
+    }
+    const { job, version } = liftEvidence.parse(approval.evidence);
+    for (const owner of everyOwner()) await liftQuarantine(owner, job, version);
+  });
+}

@@ -1,0 +1,68 @@
+import type pg from 'pg';
+import { PortcullisError } from '../base/errors.js';
+import { inTransaction } from '../store/pool.js';
+import { lockGate } from './lock.js';
+import { readGate } from './permit.js';
+
+/** What becomes of the slots missed while the gate was killed: nothing, or one run to catch up. */
+export type OnRearm = 'skip' | 'once';
+
+export interface RearmOrder {
+  readonly job: string;
+  readonly region: string;
+  /** The epoch that was seen when the re-arm was asked for: a kill since then wins. */
+  readonly epoch: number;
+  readonly reason: string;
+  readonly by: string;
+  readonly onRearm: OnRearm;
+}
+
+/**
+ * Takes a kill back: the gate is held again, and opens when its flag says so. Throws GATE_NOT_KILLED, and
+ * REARM_OUTDATED when the gate was killed again since the re-arm was asked for.
+ */
+export async function rearmGate(owner: pg.Pool, order: RearmOrder): Promise<void> {
+  await inTransaction(owner, async (client) => {
+    await lockGate(client, order.job, order.region, 'exclusive');
+    const gate = await readGate(client, order.job, order.region);
+    const where = `${order.job} in ${order.region}`;
+    if (gate.state !== 'killed') throw notKilled(where);
+    if (gate.epoch !== order.epoch) {
+      throw new PortcullisError(
+        'REARM_OUTDATED',
+        `${where} was killed again since this re-arm was asked for: ${gate.reason}`,
+        {
+          mend: 'look at what happened, and ask anew',
+          details: { epoch: gate.epoch, asked: order.epoch },
+        },
+      );
+    }
+    await client.query(
+      `update portcullis_region.gate
+       set state = 'held', stopped = false, reason_code = 'rearmed', reason = $3, changed_at = clock_timestamp(),
+           forget_slots_before = case when $4 = 'skip' then clock_timestamp() else forget_slots_before end,
+           catch_up_once = $4 = 'once'
+       where job = $1 and region = $2`,
+      [order.job, order.region, `re-armed by ${order.by}: ${order.reason}`, order.onRearm],
+    );
+  });
+}
+
+export function notKilled(where: string): PortcullisError {
+  return new PortcullisError('GATE_NOT_KILLED', `${where} is not killed`, {
+    mend: 'portcullis status shows what holds it',
+  });
+}
+
+/** Lets a quarantined version act again where flags give it a share. Throws VERSION_NOT_QUARANTINED. */
+export async function liftQuarantine(owner: pg.Pool, job: string, version: string): Promise<void> {
+  const { rowCount } = await owner.query(
+    'delete from portcullis_region.quarantine where job = $1 and version = $2',
+    [job, version],
+  );
+  if (rowCount === 0) {
+    throw new PortcullisError('VERSION_NOT_QUARANTINED', `${job} ${version} is not quarantined`, {
+      mend: 'portcullis status shows which versions are',
+    });
+  }
+}
