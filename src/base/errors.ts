@@ -27,17 +27,17 @@ export const ERRORS = {
   RUN_ACTIVE: { status: 409, exit: 1, title: 'A run of this job is active in this region' },
 
   GATE_NOT_KILLED: { status: 409, exit: 1, title: 'The gate is not killed' },
-  REARM_OUTDATED: {
-    status: 409,
-    exit: 3,
-    title: 'The gate was killed again since the re-arm was asked for',
-  },
+  REARM_OUTDATED: { status: 409, exit: 3, title: 'The gate was killed again since the re-arm was asked for' },
   VERSION_NOT_QUARANTINED: { status: 409, exit: 1, title: 'The version is not quarantined' },
   KILL_INCOMPLETE: { status: 503, exit: 1, title: 'The kill has not taken hold everywhere' },
 
   PLAN_INVALID: { status: 500, exit: 1, title: 'The job proposed a change that is not allowed' },
   PLAN_WROTE: { status: 500, exit: 1, title: 'The job tried to write while planning' },
   LEASE_LOST: { status: 409, exit: 1, title: 'Another worker took this run over' },
+
+  RESTORE_INEXACT: { status: 409, exit: 1, title: 'The run cannot be taken back exactly' },
+  RESTORE_MISMATCH: { status: 500, exit: 1, title: 'A restored row is not what it was' },
+  SUBJECT_UNKNOWN: { status: 404, exit: 2, title: 'No job changes such a thing' },
 
   CSV_INVALID: { status: 422, exit: 2, title: 'A CSV file has faults' },
   DIRECTORY_BUSY: { status: 409, exit: 1, title: 'The directory is in use' },

@@ -28,6 +28,8 @@ export interface ApplyPlan {
   readonly firstBatches: readonly number[];
   readonly signal: AbortSignal;
   readonly onBatch?: (written: BatchWritten) => void;
+  /** Looks at what a batch has written, in its transaction; what it throws undoes the batch and ends the run. */
+  readonly check?: (client: pg.PoolClient, stretch: Stretch) => Promise<void>;
 }
 
 export type Applied =
@@ -146,6 +148,7 @@ async function inBatch(
   }
   await faultPoint('apply.fenced');
   const written = await write();
+  await plan.check?.(client, stretch);
   await faultPoint('apply.written');
   await client.query('commit');
   plan.onBatch?.(written);

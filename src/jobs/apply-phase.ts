@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Policy } from '../flags/policy.js';
-import { applyPlan, type Applied, type Lane } from '../gate/write-path.js';
+import { applyPlan, type Applied, type ApplyPlan, type Lane } from '../gate/write-path.js';
 import type { Operation, Resource } from '../journal/change.js';
 import { readShape, type Shape } from '../journal/shape.js';
 import type { BatchWritten, Step } from '../journal/write-batch.js';
@@ -17,8 +17,22 @@ export async function applyRun(
   signal: AbortSignal,
   onBatch?: (written: BatchWritten) => void,
 ): Promise<Applied> {
+  return applyPlan(pool, {
+    ...(await readApplyPlan(pool, run)),
+    batch: policy.apply.batch,
+    firstBatches: policy.apply.firstBatches,
+    signal,
+    ...(onBatch && { onBatch }),
+  });
+}
+
+/** What is to be applied for a run, and from where its lanes stand. */
+export async function readApplyPlan(
+  pool: pg.Pool,
+  run: Run,
+): Promise<Pick<ApplyPlan, 'run' | 'leave' | 'lanes' | 'steps'>> {
   const { rows } = await pool.query<{
-    epoch: number;
+    epoch: number | null;
     resources: Record<string, Resource>;
     steps: StoredStep[];
     lanes: Lane[];
@@ -32,16 +46,14 @@ export async function applyRun(
   );
   const plan = rows[0];
   if (!plan) throw new Error(`run ${run.id} is not there`);
-  return applyPlan(pool, {
+  // Without an epoch the fence takes a run for a restore.
+  if ((plan.epoch === null) !== (run.restores !== null)) throw new Error(`run ${run.id} was not admitted`);
+  return {
     run: run.id,
     leave: { job: run.job, region: run.region, attempt: run.attempt, epoch: plan.epoch },
     lanes: plan.lanes,
     steps: await stepsOf(pool, plan.steps, plan.resources),
-    batch: policy.apply.batch,
-    firstBatches: policy.apply.firstBatches,
-    signal,
-    ...(onBatch && { onBatch }),
-  });
+  };
 }
 
 /** The epoch of the gate under which a run was admitted. */

@@ -35,8 +35,8 @@ function faultOf(job: LoadedJob, units: AdmittedUnits, change: Change): string |
   if (change.key === '') return 'the key is empty';
   const { before, after } = change;
   if (before === null && after === null) return 'before and after are both null';
-  if (after === null && !shape.whole)
-    return 'a delete could not be taken back: the resource does not declare the whole row';
+  if ((before === null || after === null) && !shape.whole)
+    return `${before === null ? 'an insert' : 'a delete'} could not be taken back: the resource’s changes are not the whole row`;
   return (
     (before && imageFault('before', before, names(shape.compared))) ??
     (after && imageFault('after', after, names(shape.changes))) ??

@@ -1,4 +1,3 @@
-import { PortcullisError, messageOf } from '../base/errors.js';
 import { faultPoint } from '../base/fault-point.js';
 import { flagName } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
@@ -12,10 +11,12 @@ import type { RunStatus } from '../scheduler/run-states.js';
 import type { AdmittedUnits } from './contract.js';
 import { admittedEpoch, applyRun, conflictsOf } from './apply-phase.js';
 import { watchGate } from './gate-watch.js';
-import { keepLease, stopCause, type LeaseKeeper, type StopCause } from './lease-keeper.js';
+import { keepLease, stopCause, type LeaseKeeper } from './lease-keeper.js';
 import { Aborted, planRun, type PlanLeave } from './plan-phase.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
+import { executeRestore } from './restore-run.js';
+import { endOf, failure, isKill, type End } from './run-end.js';
 
 /** What a person or a table hears of a run. */
 export interface RunReport extends Finished {
@@ -34,8 +35,9 @@ export type RunProgress =
   | { readonly phase: 'batch'; readonly written: BatchWritten };
 
 /**
- * Carries a run from where it stands to its end: decide, plan, judge, apply, finish. Answers undefined when
- * the run went to another worker, or was given up for one because this process is shutting down.
+ * Carries a run from where it stands to its end: decide, plan, judge, apply, finish; a restore by the way of
+ * its own. Answers undefined when the run went to another worker, or was given up for one because this process
+ * is shutting down.
  */
 export async function executeRun(
   platform: Platform,
@@ -45,6 +47,10 @@ export async function executeRun(
   status: Extract<RunStatus, 'planning' | 'applying'>,
   options: RunOptions,
 ): Promise<RunReport | undefined> {
+  if (run.restores !== null) {
+    const pace = { leaseMs: policy.leaseMs, batch: policy.apply.batch };
+    return executeRestore(platform, { ...run, restores: run.restores }, status, pace, options);
+  }
   const log = platform.log.child({ runId: run.id, job: run.job, region: run.region });
   await faultPoint('run.elected');
   const keeper = keepLease(platform.region, run, policy.leaseMs, options.signal);
@@ -71,8 +77,6 @@ export async function executeRun(
     keeper.end();
   }
 }
-
-type End = Outcome | 'not-ours' | 'given-up';
 
 interface Attempt {
   readonly platform: Platform;
@@ -195,33 +199,6 @@ async function unitsOf(platform: Platform, job: LoadedJob, region: string): Prom
 
 function everyUnit(units: readonly string[]): AdmittedUnits {
   return new Set(units);
-}
-
-function endOf(cause: StopCause, status: 'held' | 'stopped'): End {
-  switch (cause.why) {
-    case 'lease-lost':
-      return 'not-ours';
-    case 'shutdown':
-      return 'given-up';
-    case 'gate':
-      return { status: isKill(cause.code) ? 'killed' : status, code: cause.code, reason: cause.reason };
-  }
-}
-
-/** What ends a run as killed rather than as held or stopped. */
-function isKill(code: string): boolean {
-  return code === 'gate-killed' || code === 'all-stopped' || code === 'version-quarantined';
-}
-
-function failure(error: unknown): End {
-  if (error instanceof PortcullisError) {
-    if (error.code === 'LEASE_LOST') return 'not-ours';
-    if (error.code === 'PLAN_INVALID' || error.code === 'PLAN_WROTE') {
-      return { status: 'refused', code: error.code, reason: error.message };
-    }
-    return { status: 'failed', code: error.code, reason: error.message };
-  }
-  return { status: 'failed', code: 'error', reason: messageOf(error) };
 }
 
 function phase(platform: Platform, run: Run, name: 'plan' | 'judge' | 'apply', durationMs: number): void {

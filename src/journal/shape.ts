@@ -2,14 +2,21 @@ import pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
 import type { Resource } from './change.js';
 
-interface Column {
+export interface Column {
   readonly name: string;
   /** Quoted, ready for SQL. */
   readonly quoted: string;
   /** A type to cast text to that neither truncates nor rounds: the type without its length or scale. */
   readonly cast: string;
-  /** Types without an equality of their own (json, xml, point) compare by their text. */
+  /** The type with its length or scale, where it has one: what a column makes of a value it is given. */
+  readonly fitted: string | undefined;
+  /**
+   * Whether values compare by their text: where a type has no equality (json, point), or one that takes
+   * different values for the same (numeric 1.0 and 1.00, an interval of 30 days and of a month).
+   */
   readonly byText: boolean;
+  /** Computed by the database from other columns. */
+  readonly generated: boolean;
 }
 
 /** A declared resource, checked against the database that it lives in. */
@@ -22,13 +29,18 @@ export interface Shape {
   readonly key: Column;
   readonly changes: readonly Column[];
   readonly compared: readonly Column[];
-  /** Whether `changes`, `compares` and the key are all the row has, so that a deleted row can be put back. */
+  /** Whether `changes` and the key are all the row has, so that a row that was made or deleted can be taken back. */
   readonly whole: boolean;
 }
+
+/** Types of which two values that are equal are the same to the last byte. */
+const EQUAL_IS_SAME =
+  '{boolean,smallint,integer,bigint,text,character varying,uuid,date,timestamp,timestamptz,bytea}';
 
 interface ColumnRow {
   readonly name: string;
   readonly cast: string;
+  readonly fitted: string | null;
   readonly by_text: boolean;
   readonly generated: boolean;
   readonly unique_key: boolean;
@@ -42,9 +54,8 @@ export async function readShape(pool: pg.Pool, name: string, resource: Resource)
   const { rows } = await pool.query<ColumnRow>(
     `select a.attname as name,
        format('%I.%I', n.nspname, t.typname) as cast,
-       not exists (select from pg_operator o
-                   where o.oprname = '=' and o.oprleft = t.oid and o.oprright = t.oid)
-         and t.typcategory not in ('A', 'E', 'R') and t.typtype <> 'd' as by_text,
+       case when a.atttypmod <> -1 then format_type(a.atttypid, a.atttypmod) end as fitted,
+       not (t.typtype = 'e' or t.oid = any ($2::regtype[]) and coalesce(l.collisdeterministic, true)) as by_text,
        a.attgenerated <> '' as generated,
        exists (select from pg_index i
                where i.indrelid = a.attrelid and i.indisunique and i.indisvalid and i.indpred is null
@@ -52,8 +63,9 @@ export async function readShape(pool: pg.Pool, name: string, resource: Resource)
      from pg_attribute a
      join pg_type t on t.oid = a.atttypid
      join pg_namespace n on n.oid = t.typnamespace
+     left join pg_collation l on l.oid = a.attcollation
      where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped`,
-    [quoteTable(resource.table)],
+    [quoteTable(resource.table), EQUAL_IS_SAME],
   );
   const columns = new Map(rows.map((row) => [row.name, row]));
   const faults = faultsOf(resource, columns);
@@ -68,11 +80,13 @@ export async function readShape(pool: pg.Pool, name: string, resource: Resource)
       name: columnName,
       quoted: pg.escapeIdentifier(columnName),
       cast: row?.cast ?? 'text',
+      fitted: row?.fitted ?? undefined,
       byText: row?.by_text ?? false,
+      generated: row?.generated ?? false,
     };
   };
   const compared = [...resource.changes, ...(resource.compares ?? [])];
-  const declared = new Set([resource.key, ...compared]);
+  const settable = new Set([resource.key, ...resource.changes]);
   return {
     name,
     resource,
@@ -81,7 +95,7 @@ export async function readShape(pool: pg.Pool, name: string, resource: Resource)
     key: column(resource.key),
     changes: resource.changes.map(column),
     compared: compared.map(column),
-    whole: rows.every((row) => row.generated || declared.has(row.name)),
+    whole: rows.every((row) => row.generated || settable.has(row.name)),
   };
 }
 

@@ -80,13 +80,13 @@ function unmet(requires: string, shapes: readonly Shape[], what = ''): string {
     (shape) => `
         q->>'resource' = ${pg.escapeLiteral(shape.name)} and not exists (
           select from ${shape.table} r
-          where r.${shape.key.quoted} = (q->>'key')::${shape.key.cast} and ${imageOf(shape, 'r')} @> (q->'image'))`,
+          where r.${shape.key.quoted} = (q->>'key')::${shape.key.cast} and ${textImageOf(shape, 'r')} @> (q->'image'))`,
   );
   return `select ${what} from jsonb_array_elements(${requires}) q where ${cases.join(' or ')}`;
 }
 
 /** A row's declared columns, each as its text. */
-function imageOf(shape: Shape, row: string): string {
+export function textImageOf(shape: Shape, row: string): string {
   return `jsonb_build_object(${shape.compared
     .map((column) => `${pg.escapeLiteral(column.name)}, ${row}.${column.quoted}::text`)
     .join(', ')})`;
@@ -100,7 +100,7 @@ const SELECTS: Readonly<Record<Operation, string>> = {
 
 const WRITES: Readonly<Record<Operation, (shape: Shape, rests: string) => string>> = {
   insert: ({ table, key, changes }, rests) => `
-      insert into ${table} (${[key, ...changes].map((column) => column.quoted).join(', ')})
+      insert into ${table} (${[key, ...changes].map((column) => column.quoted).join(', ')}) overriding system value
       select ${[`key::${key.cast}`, ...changes.map((column) => valueOf('after', column))].join(', ')} from batch b
       where true ${rests}
       on conflict do nothing
@@ -119,7 +119,7 @@ const WRITES: Readonly<Record<Operation, (shape: Shape, rests: string) => string
 };
 
 /** The row is the change's, and every compared column still has the value of `image`. */
-function sameAs(shape: Shape, image: string): string {
+export function sameAs(shape: Shape, image: string): string {
   const key = `t.${shape.key.quoted} = b.key::${shape.key.cast}`;
   const columns = shape.compared.map((column) => {
     const now = `t.${column.quoted}`;
@@ -131,7 +131,7 @@ function sameAs(shape: Shape, image: string): string {
   return [key, ...columns].join('\n        and ');
 }
 
-function valueOf(image: string, column: Shape['key']): string {
+export function valueOf(image: string, column: Shape['key']): string {
   return `(${image}->>${pg.escapeLiteral(column.name)})::${column.cast}`;
 }
 
@@ -143,7 +143,7 @@ async function recordFound(client: pg.PoolClient, step: Step, stretch: Stretch):
   const refusal = requires.length === 0 ? 'null' : `(${unmet('c.requires', requires, NO_LONGER)})`;
   await client.query(
     `update portcullis_region.conflict x
-     set found = (select ${imageOf(shape, 't')} from ${shape.table} t where t.${shape.key.quoted} = c.key::${shape.key.cast}),
+     set found = (select ${textImageOf(shape, 't')} from ${shape.table} t where t.${shape.key.quoted} = c.key::${shape.key.cast}),
          refusal = ${refusal}
      from portcullis_region.change c
      where x.run = $1 and x.lane = $2 and x.seq > $3 and x.seq <= $4

@@ -1,0 +1,237 @@
+import type pg from 'pg';
+import { faultPoint } from '../base/fault-point.js';
+import { applyPlan, type Applied, type ApplyPlan } from '../gate/write-path.js';
+import { readGate } from '../gate/permit.js';
+import { verifyRestored } from '../journal/verify-restored.js';
+import type { Run } from '../scheduler/election.js';
+import { electRestore } from '../scheduler/elect-restore.js';
+import { finishRun, type Counts, type Outcome } from '../scheduler/finish.js';
+import { releaseLease } from '../scheduler/lease.js';
+import type { Log } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { readApplyPlan } from './apply-phase.js';
+import { keepLease, stopCause, type LeaseKeeper } from './lease-keeper.js';
+import { planRestoreRun } from './restore-plan-phase.js';
+import { endOf, failure, isKill, type End } from './run-end.js';
+import type { RunOptions, RunReport } from './run-loop.js';
+
+/** What restoring takes: no flags, no look-ups and no job's code. A `Platform` has it. */
+export interface RestoreSite {
+  readonly worker: string;
+  /** The region plane, over the worker login. */
+  readonly region: pg.Pool;
+  readonly log: Log;
+  readonly metrics?: Metrics;
+}
+
+/** How fast a restore goes. */
+export interface RestorePace {
+  readonly leaseMs: number;
+  /** Changes in one transaction. */
+  readonly batch: number;
+}
+
+/** A run that takes another back. */
+export type RestoreRun = Run & { readonly restores: string };
+
+/** Changes in the first batch, which is read back before it commits, and before any other is written. */
+export const FIRST_BATCH = 10;
+
+/**
+ * Carries a restore from where it stands to its end: plan, a first small batch that is verified, then all the
+ * lanes. Where a constraint refused rows that others of the run stood in the way of, it goes round again for
+ * as long as that helps; the report is of all the rounds together. Answers undefined as `executeRun` does.
+ */
+export async function executeRestore(
+  site: RestoreSite,
+  run: RestoreRun,
+  status: 'planning' | 'applying',
+  pace: RestorePace,
+  options: RunOptions,
+): Promise<RunReport | undefined> {
+  const first = await executeRound(site, run, status, pace, options);
+  let all = first;
+  for (let last = first; last !== undefined && all !== undefined;) {
+    if (last.status !== 'succeeded' || sum(last.applied) === 0) break;
+    if (!(await anyRefused(site.region, last.run.id))) break;
+    const { worker, region } = site;
+    const next = await electRestore(region, { of: run.restores, worker, leaseMs: pace.leaseMs });
+    if (!next) break;
+    last = await executeRound(site, { ...next, restores: run.restores }, 'planning', pace, options);
+    if (!last) return undefined;
+    all = together(all, last);
+  }
+  return all;
+}
+
+/** A later round has planned again what the earlier ones left, so its conflicts are those of all. */
+function together(earlier: RunReport, later: RunReport): RunReport {
+  const applied: Record<string, number> = { ...earlier.applied };
+  for (const [kind, n] of Object.entries(later.applied)) applied[kind] = (applied[kind] ?? 0) + n;
+  return {
+    ...later,
+    planned: earlier.planned,
+    applied,
+    durationMs: earlier.durationMs + later.durationMs,
+  };
+}
+
+async function executeRound(
+  site: RestoreSite,
+  run: RestoreRun,
+  status: 'planning' | 'applying',
+  pace: RestorePace,
+  options: RunOptions,
+): Promise<RunReport | undefined> {
+  const { region } = site;
+  const log = site.log.child({ runId: run.id, job: run.job, region: run.region, restores: run.restores });
+  await faultPoint('run.elected');
+  const keeper = keepLease(region, run, pace.leaseMs, options.signal);
+  try {
+    const end = await carryOut(site, run, status, pace, keeper, options);
+    if (end === 'not-ours') {
+      log.warn({ code: 'lease-lost' }, 'another worker has this restore');
+      return undefined;
+    }
+    if (end === 'given-up') {
+      await releaseLease(region, run);
+      log.info({ code: 'shutdown' }, 'gave the restore up for another worker');
+      return undefined;
+    }
+    await faultPoint('run.before-finish');
+    const finished = await finishRun(region, run, end);
+    if (!finished) return undefined;
+    await faultPoint('run.finished');
+    const { code, planned, applied, conflicts, durationMs } = finished;
+    const { job, version } = run;
+    site.metrics?.runFinished({
+      job,
+      region: run.region,
+      version,
+      status: finished.status,
+      reasonCode: code,
+      durationMs,
+    });
+    log.info({ code, status: finished.status, planned, applied, conflicts }, finished.reason);
+    return { run, ...finished };
+  } finally {
+    keeper.end();
+  }
+}
+
+async function carryOut(
+  site: RestoreSite,
+  run: RestoreRun,
+  status: 'planning' | 'applying',
+  pace: RestorePace,
+  { signal }: LeaseKeeper,
+  options: RunOptions,
+): Promise<End> {
+  try {
+    if (status === 'planning') {
+      const stopped = await whyStopped(site.region, run);
+      if (stopped) return stopped;
+      options.onProgress?.({ phase: 'planning' });
+      const planned = await planRestoreRun(site.region, run);
+      await faultPoint('plan.committed');
+      if (planned.lanes.length === 0) return await nothingToDo(site.region, run);
+      options.onProgress?.({ phase: 'applying', planned: planned.counts });
+    }
+    const applied = await apply(site.region, run, pace, signal, options);
+    if (applied.complete) return await whole(site.region, run);
+    if (applied.code === 'lease-lost') return 'not-ours';
+    if (applied.code === 'aborted') return endOf(stopCause(signal), 'stopped');
+    return {
+      status: isKill(applied.code) ? 'killed' : 'stopped',
+      code: applied.code,
+      reason: applied.reason,
+    };
+  } catch (error) {
+    return signal.aborted ? endOf(stopCause(signal), 'stopped') : failure(error);
+  }
+}
+
+/** A closed or killed gate lets the cure through; `stop --all` does not. */
+async function whyStopped(pool: pg.Pool, run: RestoreRun): Promise<Outcome | undefined> {
+  // A gate that nobody has seen is made: the fence looks for its row.
+  await readGate(pool, run.job, run.region);
+  const { rows } = await pool.query<{ reason: string }>(
+    'select reason from portcullis_region.gate where job = $1 and region = $2 and stopped',
+    [run.job, run.region],
+  );
+  const [gate] = rows;
+  return gate && { status: 'held', code: 'all-stopped', reason: `everything is stopped: ${gate.reason}` };
+}
+
+async function apply(
+  pool: pg.Pool,
+  run: RestoreRun,
+  { batch }: RestorePace,
+  signal: AbortSignal,
+  { onProgress }: RunOptions,
+): Promise<Applied> {
+  const plan: ApplyPlan = {
+    ...(await readApplyPlan(pool, run)),
+    batch,
+    firstBatches: [],
+    signal,
+    onBatch: (written) => onProgress?.({ phase: 'batch', written }),
+  };
+  const [first] = plan.lanes;
+  if (first === undefined || plan.lanes.some(({ appliedSeq }) => appliedSeq > 0))
+    return applyPlan(pool, plan);
+  const shapes = new Set(plan.steps.map(({ shape }) => shape));
+  const verified: ApplyPlan = {
+    ...plan,
+    lanes: [{ ...first, lastSeq: Math.min(FIRST_BATCH, first.lastSeq) }],
+    check: (client, stretch) => verifyRestored(client, shapes, stretch),
+  };
+  const start = await applyPlan(pool, verified);
+  return start.complete ? applyPlan(pool, { ...plan, lanes: (await readApplyPlan(pool, run)).lanes }) : start;
+}
+
+async function nothingToDo(pool: pg.Pool, run: RestoreRun): Promise<Outcome> {
+  const { rows } = await pool.query<{ applied: number }>(
+    `select coalesce(sum(applied_seq), 0)::bigint
+            - (select count(*) from portcullis_region.conflict where run = $1) as applied
+     from portcullis_region.lane where run = $1`,
+    [run.restores],
+  );
+  const which = `run ${run.restores.slice(0, 8)}`;
+  return {
+    status: 'succeeded',
+    code: 'nothing-to-do',
+    reason:
+      rows[0]?.applied === 0
+        ? `${which} applied no change`
+        : `every change of ${which} is taken back already`,
+  };
+}
+
+async function whole(pool: pg.Pool, run: RestoreRun): Promise<Outcome> {
+  const { rows } = await pool.query<{ n: number }>(
+    'select count(*) as n from portcullis_region.conflict where run = $1',
+    [run.id],
+  );
+  const left = rows[0]?.n ?? 0;
+  return {
+    status: 'succeeded',
+    code: 'restored',
+    reason:
+      left === 0
+        ? 'every row is as it was before the run'
+        : `${left} ${left === 1 ? 'row was' : 'rows were'} not as the run had left ${left === 1 ? 'it' : 'them'}, and so left alone`,
+  };
+}
+
+async function anyRefused(pool: pg.Pool, run: string): Promise<boolean> {
+  const { rows } = await pool.query(
+    'select from portcullis_region.conflict where run = $1 and refusal is not null limit 1',
+    [run],
+  );
+  return rows.length > 0;
+}
+
+function sum(counts: Counts): number {
+  return Object.values(counts).reduce((all, n) => all + n, 0);
+}

@@ -1,0 +1,35 @@
+import { PortcullisError, messageOf } from '../base/errors.js';
+import type { Outcome } from '../scheduler/finish.js';
+import type { StopCause } from './lease-keeper.js';
+
+/** How a run ends; or that it does not end here: it is another worker's, or was given up for one. */
+export type End = Outcome | 'not-ours' | 'given-up';
+
+/** The end of a run that was told to stop. */
+export function endOf(cause: StopCause, status: 'held' | 'stopped'): End {
+  switch (cause.why) {
+    case 'lease-lost':
+      return 'not-ours';
+    case 'shutdown':
+      return 'given-up';
+    case 'gate':
+      return { status: isKill(cause.code) ? 'killed' : status, code: cause.code, reason: cause.reason };
+  }
+}
+
+/** What ends a run as killed rather than as held or stopped. */
+export function isKill(code: string): boolean {
+  return code === 'gate-killed' || code === 'all-stopped' || code === 'version-quarantined';
+}
+
+/** The end of a run that met an error. */
+export function failure(error: unknown): End {
+  if (error instanceof PortcullisError) {
+    if (error.code === 'LEASE_LOST') return 'not-ours';
+    if (error.code === 'PLAN_INVALID' || error.code === 'PLAN_WROTE') {
+      return { status: 'refused', code: error.code, reason: error.message };
+    }
+    return { status: 'failed', code: error.code, reason: error.message };
+  }
+  return { status: 'failed', code: 'error', reason: messageOf(error) };
+}

@@ -1,0 +1,96 @@
+import type pg from 'pg';
+import { PortcullisError } from '../base/errors.js';
+import type { Image } from './change.js';
+import { fittedImage, rowImage } from './journal-image.js';
+import type { Shape } from './shape.js';
+
+/** A row as it was at a moment, as far as the journal tells. */
+export interface AsOf {
+  /** The declared columns' values; null where the row was not there. */
+  readonly image: Image | null;
+  /**
+   * Where that stands: in the newest change applied by then; in what the first later change met; or nowhere,
+   * since no run has ever changed the row: then it is the row now.
+   */
+  readonly from: 'change-before' | 'change-after' | 'row-now';
+  /** The run whose change it stands in; for `change-before` it set the values, for `change-after` it met them. */
+  readonly run: string | null;
+  readonly job: string | null;
+  readonly version: string | null;
+  readonly kind: string | null;
+  /** When that change was applied: ISO 8601 in UTC. */
+  readonly appliedAt: string | null;
+}
+
+interface Found extends Omit<AsOf, 'from' | 'appliedAt'> {
+  readonly by_then: boolean;
+  readonly applied_at: Date;
+}
+
+/**
+ * The declared columns' values that a row had at a moment. What others than runs did to the row is known only
+ * where a run met it: between two changes, the values are those that the earlier one left.
+ */
+export async function asOf(pool: pg.Pool, shape: Shape, key: string, at: Date): Promise<AsOf> {
+  const { rows } = await pool.query<Found>(
+    `with applied as (
+       select c.run, c.kind, c.before, c.after, batch.applied_at, r.job, r.version, r.created_at
+       from portcullis_region.change c
+       join portcullis_region.run r on r.id = c.run
+       join portcullis_region.lane l on l.run = c.run and l.lane = c.lane and c.seq <= l.applied_seq
+       cross join lateral (
+         -- The batch that the change fell into is the first that reaches it.
+         select applied_at from portcullis_region.batch b
+         where b.run = c.run and b.lane = c.lane and b.to_seq >= c.seq
+         order by b.to_seq
+         limit 1
+       ) batch
+       where c.resource = $1 and c.key = $2
+         and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq))
+     ), earlier as (
+       select *, true as by_then, (coalesce(before, '{}') || after) as image
+       from applied where applied_at <= $3 order by applied_at desc, created_at desc limit 1
+     ), later as (
+       select *, false as by_then, before as image
+       from applied where applied_at > $3 order by applied_at, created_at limit 1
+     )
+     select run, job, version, kind, applied_at, by_then, ${fittedImage(shape, 'image')} as image
+     from (select * from earlier union all select * from later) found
+     order by by_then desc
+     limit 1`,
+    [shape.name, key, at],
+  );
+  const [found] = rows;
+  if (found) {
+    const { by_then, applied_at, ...rest } = found;
+    return {
+      ...rest,
+      from: by_then ? 'change-before' : 'change-after',
+      appliedAt: applied_at.toISOString(),
+    };
+  }
+  return {
+    image: await rowNow(pool, shape, key),
+    from: 'row-now',
+    ...{ run: null, job: null, version: null, kind: null, appliedAt: null },
+  };
+}
+
+/** SQLSTATE class 22: text that is no value of the key's type. */
+const BAD_VALUE = /^22/;
+
+async function rowNow(pool: pg.Pool, shape: Shape, key: string): Promise<Image | null> {
+  try {
+    const { rows } = await pool.query<{ image: Image }>(
+      `select ${rowImage(shape, 't')} as image from ${shape.table} t where t.${shape.key.quoted} = $1::text::${shape.key.cast}`,
+      [key],
+    );
+    return rows[0]?.image ?? null;
+  } catch (error) {
+    if (!BAD_VALUE.test(String((error as { code?: unknown }).code))) throw error;
+    throw new PortcullisError('REQUEST_INVALID', `${JSON.stringify(key)} cannot be a key of ${shape.name}`, {
+      mend: `its key ${shape.key.name} is of type ${shape.key.cast.replace('pg_catalog.', '')}`,
+      cause: error,
+    });
+  }
+}

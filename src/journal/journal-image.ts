@@ -1,0 +1,28 @@
+import pg from 'pg';
+import type { Column, Shape } from './shape.js';
+
+/** Types whose values JavaScript holds exactly; every other is kept as its text (see `Value`). */
+const HELD_EXACTLY: ReadonlySet<string> = new Set(['pg_catalog.bool', 'pg_catalog.int2', 'pg_catalog.int4']);
+
+/** SQL for a row's declared columns, but for computed ones, in the journal's form; null where there is no row. */
+export function rowImage({ key, compared }: Shape, row: string): string {
+  const members = given(compared).map((column) => member(column, `${row}.${column.quoted}`));
+  return `case when ${row}.${key.quoted} is not null then jsonb_build_object(${members.join(', ')}) end`;
+}
+
+/** SQL for an image with each value as its column would have it: a job may have written a time its own way. */
+export function fittedImage({ compared }: Shape, image: string): string {
+  const members = given(compared).map((column) =>
+    member(column, `(${image}->>${pg.escapeLiteral(column.name)})::${column.fitted ?? column.cast}`),
+  );
+  return `case when ${image} is not null then jsonb_build_object(${members.join(', ')}) end`;
+}
+
+/** What the database computes follows from the rest, and a restore's images do not have it. */
+function given(columns: readonly Column[]): Column[] {
+  return columns.filter(({ generated }) => !generated);
+}
+
+function member({ name, cast }: Column, value: string): string {
+  return `${pg.escapeLiteral(name)}, to_jsonb(${value}${HELD_EXACTLY.has(cast) ? '' : '::text'})`;
+}

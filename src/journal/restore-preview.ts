@@ -1,0 +1,130 @@
+import type pg from 'pg';
+import type { Image } from './change.js';
+import { fittedImage, rowImage } from './journal-image.js';
+import { CANDIDATES, imageLeft, imageRestored } from './restore-plan.js';
+import type { Shape } from './shape.js';
+import { streamRows } from './stream-rows.js';
+import { sameAs } from './write-batch.js';
+
+/** What a restore would find: the changes of a run that were applied, and what has become of their rows. */
+export interface RestorePreview {
+  /** Changes that the run applied. */
+  readonly applied: number;
+  /** Of these, taken back by a restore already. */
+  readonly alreadyRestored: number;
+  /** Rows as the run left them: a restore brings them back. */
+  readonly restorable: number;
+  /** Rows that somebody else has brought back to what they were. */
+  readonly asBefore: number;
+  /** Rows touched since: a restore leaves them alone. */
+  readonly conflicts: number;
+}
+
+/** A row that a restore leaves alone, or could not bring back. */
+export interface RestoreConflict {
+  readonly resource: string;
+  readonly key: string;
+  readonly kind: string;
+  readonly unit: string;
+  /** What the row was before the run; null where it was not there. */
+  readonly before: Image | null;
+  /** What the run made of it; null where the run deleted it. */
+  readonly after: Image | null;
+  /** What it is now; null where it is not there. */
+  readonly now: Image | null;
+  /** What a constraint said, where one kept the row from being brought back. */
+  readonly refusal: string | null;
+}
+
+/**
+ * Compares a run's changes with the tables as they are now. Writes nothing. `shapes` are the run's resources.
+ * A constraint of the database may still refuse a row that is counted as restorable.
+ */
+export async function previewRestore(
+  pool: pg.Pool,
+  run: string,
+  shapes: Iterable<Shape>,
+): Promise<RestorePreview> {
+  const { rows: applied } = await pool.query<{ n: number }>(
+    `select coalesce(sum(applied_seq), 0)::bigint
+            - (select count(*) from portcullis_region.conflict where run = $1) as n
+     from portcullis_region.lane where run = $1`,
+    [run],
+  );
+  const sums = { restorable: 0, asBefore: 0, conflicts: 0 };
+  for (const shape of shapes) {
+    if (shape.changes.length === 0) continue;
+    const { rows } = await pool.query<{ state: keyof typeof sums; n: number }>(
+      `with recursive ${CANDIDATES}, ${STANDING(shape)}
+       select state, count(*) as n from standing group by state`,
+      [run, shape.name],
+    );
+    for (const { state, n } of rows) sums[state] += n;
+  }
+  const all = applied[0]?.n ?? 0;
+  const left = sums.restorable + sums.asBefore + sums.conflicts;
+  return { applied: all, alreadyRestored: all - left, ...sums };
+}
+
+/** How each change of resource $2 stands to its row, now. */
+const STANDING = (shape: Shape): string => {
+  const compared = { ...shape, compared: shape.compared.filter(({ generated }) => !generated) };
+  const settable = { ...shape, compared: shape.changes };
+  const key = shape.key.quoted;
+  return `
+    change_left as (
+      select c.lane, c.seq, c.key, c.kind, c.unit, c.before as was, c.after as made,
+        ${imageLeft(shape)} as before, ${imageRestored(shape)} as after
+      from candidate c where c.resource = $2
+    ), standing as (
+      select b.*, t.${key} is not null as there,
+        ${rowImage(shape, 't')} as now,
+        case
+          when b.before is null then case when t.${key} is null then 'restorable'
+            when ${sameAs(settable, 'b.after')} then 'asBefore' else 'conflicts' end
+          when ${sameAs(compared, 'b.before')} then 'restorable'
+          when b.after is null then case when t.${key} is null then 'asBefore' else 'conflicts' end
+          when ${sameAs(settable, 'b.after')} then 'asBefore'
+          else 'conflicts'
+        end as state
+      from change_left b
+      left join ${shape.table} t on t.${key} = b.key::${shape.key.cast}
+    )`;
+};
+
+/**
+ * The rows that a restore of a run leaves alone because they were touched since, and those that a constraint
+ * kept an earlier restore from bringing back. Streamed: memory stays flat however many there are.
+ */
+export async function* restoreConflicts(
+  pool: pg.Pool,
+  run: string,
+  shapes: Iterable<Shape>,
+): AsyncGenerator<RestoreConflict> {
+  for (const shape of shapes) {
+    if (shape.changes.length > 0) yield* conflictsIn(pool, run, shape);
+  }
+}
+
+async function* conflictsIn(pool: pg.Pool, run: string, shape: Shape): AsyncGenerator<RestoreConflict> {
+  yield* streamRows<RestoreConflict>(
+    pool,
+    `with recursive ${CANDIDATES}, ${STANDING(shape)}
+     select $2::text as resource, s.key, s.kind, s.unit, ${fittedImage(shape, 's.was')} as before,
+       ${fittedImage(shape, `(coalesce(s.was, '{}') || s.made)`)} as after, s.now,
+       case when s.state = 'restorable' then refused.refusal end as refusal
+     from standing s
+     left join lateral (
+       select x.refusal
+       from portcullis_region.run r
+       join portcullis_region.change c on c.resource = $2 and c.key = s.key and c.run = r.id
+       join portcullis_region.conflict x on (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq)
+       where r.restores = $1 and x.refusal is not null
+       order by r.created_at desc
+       limit 1
+     ) refused on s.state = 'restorable'
+     where s.state = 'conflicts' or refused.refusal is not null
+     order by s.lane, s.seq desc`,
+    [run, shape.name],
+  );
+}
