@@ -4,13 +4,16 @@ import {
   chownSync,
   closeSync,
   existsSync,
+  linkSync,
   mkdirSync,
   openSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { join, resolve } from 'node:path';
 import pg from 'pg';
 import { PortcullisError, messageOf } from '../base/errors.js';
@@ -19,6 +22,8 @@ import { dataFolder, embeddedBinaries, serverUser, type ServerUser } from './emb
 export interface EmbeddedServer {
   /** The owner's URL of the database `portcullis`. */
   readonly url: string;
+  /** The cluster's folder: below Portcullis' own, unless the server's user cannot enter that. */
+  readonly data: string;
   /** Whether a server that was already running was adopted. */
   readonly adopted: boolean;
   /** Stops the server, unless another Portcullis process is still connected to it. */
@@ -47,12 +52,13 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   const native = embeddedBinaries(user, folder);
   const data = dataFolder(join(folder, 'postgres'), user);
   const cluster = new Cluster(native, data, user, join(folder, 'postgres-password'));
+  await cluster.setAsideIfAbandoned();
   if (!existsSync(join(data, 'PG_VERSION'))) await cluster.initialise();
   const adopted = await cluster.isRunning();
   if (!adopted) await cluster.start(options.settings ?? []);
+  await createDatabase(() => cluster.url('postgres'));
   const url = cluster.url(DATABASE);
-  await createDatabase(cluster.url('postgres'));
-  return { url, adopted, stop: () => cluster.stopUnlessUsed(url) };
+  return { url, data, adopted, stop: () => cluster.stopUnlessUsed(url) };
 }
 
 class Cluster {
@@ -63,31 +69,60 @@ class Cluster {
     private readonly passwordFile: string,
   ) {}
 
+  /**
+   * Makes the cluster beside its place and then puts it there in one step, so that neither a start that was
+   * cut short nor two first starts at once can leave or meet half a cluster.
+   */
   async initialise(): Promise<void> {
-    if (!existsSync(this.passwordFile)) {
-      writeFileSync(this.passwordFile, randomBytes(24).toString('hex'), { mode: 0o600 });
-    }
-    // A cluster whose making was cut short has no PG_VERSION; initdb wants an empty folder.
-    rmSync(this.data, { recursive: true, force: true });
-    mkdirSync(this.data, { recursive: true, mode: 0o700 });
-    if (this.user) chownSync(this.data, this.user.uid, this.user.gid);
+    this.makePassword();
+    const making = `${this.data}.making-${process.pid}-${randomBytes(4).toString('hex')}`;
+    mkdirSync(making, { recursive: true, mode: 0o700 });
     // The server's user may not be able to read our password file, so initdb gets a copy for the moment.
-    const password = `${this.data}.password`;
-    writeFileSync(password, this.password(), { mode: 0o600 });
-    if (this.user) chownSync(password, this.user.uid, this.user.gid);
+    const password = `${making}.password`;
     try {
-      await this.run('initdb', [
-        ...['-D', this.data, '-U', 'portcullis', '-E', 'UTF8', '--locale=C', '--auth=scram-sha-256'],
+      writeFileSync(password, this.password(), { mode: 0o600 });
+      if (this.user) for (const path of [making, password]) chownSync(path, this.user.uid, this.user.gid);
+      await this.run('initdb', making, [
+        ...['-U', 'portcullis', '-E', 'UTF8', '--locale=C', '--auth=scram-sha-256'],
         `--pwfile=${password}`,
       ]);
+      renameSync(making, this.data);
+    } catch (error) {
+      // Another process was first: its cluster has the same password.
+      if (!existsSync(join(this.data, 'PG_VERSION'))) throw error;
     } finally {
       rmSync(password, { force: true });
+      rmSync(making, { recursive: true, force: true });
     }
+  }
+
+  /** Of several processes that make one at once, one does, and it is never seen half-written. */
+  private makePassword(): void {
+    const made = `${this.passwordFile}.${randomBytes(4).toString('hex')}`;
+    writeFileSync(made, randomBytes(24).toString('hex'), { mode: 0o600 });
+    try {
+      linkSync(made, this.passwordFile);
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'EEXIST') throw error;
+    } finally {
+      rmSync(made, { force: true });
+    }
+  }
+
+  /**
+   * A cluster without its password belongs to a folder that somebody has removed, to begin anew, while the
+   * cluster itself stood elsewhere because the server's user could not enter that folder. It is kept under
+   * another name: nothing is lost, and nothing old comes back.
+   */
+  async setAsideIfAbandoned(): Promise<void> {
+    if (existsSync(this.passwordFile) || !existsSync(join(this.data, 'PG_VERSION'))) return;
+    if (await this.isRunning()) await this.run('pg_ctl', this.data, ['stop', '-m', 'fast', '-w']);
+    renameSync(this.data, `${this.data}.abandoned-${new Date().toISOString().replaceAll(':', '')}`);
   }
 
   async isRunning(): Promise<boolean> {
     if (!existsSync(this.pidFile())) return false;
-    return this.run('pg_ctl', ['status', '-D', this.data]).then(
+    return this.run('pg_ctl', this.data, ['status']).then(
       () => true,
       () => false,
     );
@@ -103,13 +138,11 @@ class Cluster {
     ].join(' ');
     const log = join(this.data, 'server.log');
     try {
-      await this.run('pg_ctl', [
+      await this.run('pg_ctl', this.data, [
         'start',
         '-w',
         '-t',
         String(START_TIMEOUT_S),
-        '-D',
-        this.data,
         '-l',
         log,
         '-o',
@@ -124,7 +157,7 @@ class Cluster {
 
   async stopUnlessUsed(url: string): Promise<void> {
     if (await othersConnected(url)) return;
-    if (await this.isRunning()) await this.run('pg_ctl', ['stop', '-m', 'fast', '-w', '-D', this.data]);
+    if (await this.isRunning()) await this.run('pg_ctl', this.data, ['stop', '-m', 'fast', '-w']);
   }
 
   /** The port of the running server, from the fourth line of its own pid file. */
@@ -141,13 +174,13 @@ class Cluster {
     return readFileSync(this.passwordFile, 'utf8').trim();
   }
 
-  private async run(program: 'initdb' | 'pg_ctl', args: readonly string[]): Promise<void> {
+  private async run(program: 'initdb' | 'pg_ctl', data: string, args: readonly string[]): Promise<void> {
     // Output goes to a file: the server inherits it and would hold a pipe open for as long as it lives.
-    const outputFile = join(this.data, '..', `.${program}-${process.pid}.out`);
+    const outputFile = `${data}.${program}-${randomBytes(4).toString('hex')}.out`;
     const output = openSync(outputFile, 'w');
-    const child = spawn(join(this.native, 'bin', program), args, {
+    const child = spawn(join(this.native, 'bin', program), ['-D', data, ...args], {
       ...this.user,
-      cwd: this.data,
+      cwd: '/',
       env: { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' },
       stdio: ['ignore', output, output],
     });
@@ -155,15 +188,15 @@ class Cluster {
       const code = await new Promise<number | null>((done, fail) =>
         child.once('error', fail).once('exit', done),
       );
-      if (code !== 0) {
-        throw new PortcullisError(
-          'EMBEDDED_POSTGRES_FAILED',
-          `${program} in ${this.data}: ${readFileSync(outputFile, 'utf8').trim() || `exit code ${code ?? 'none'}`}`,
-          {
-            mend: `read ${join(this.data, 'server.log')}, or set PORTCULLIS_DATABASE_URL to use a server of your own`,
-          },
-        );
-      }
+      if (code === 0) return;
+      const said = readFileSync(outputFile, 'utf8').trim();
+      throw new PortcullisError(
+        'EMBEDDED_POSTGRES_FAILED',
+        `${program} in ${data}: ${said === '' ? `exit code ${code ?? 'none'}` : said}`,
+        {
+          mend: `read ${join(data, 'server.log')}, or set PORTCULLIS_DATABASE_URL to use a server of your own`,
+        },
+      );
     } finally {
       closeSync(output);
       rmSync(outputFile, { force: true });
@@ -171,19 +204,30 @@ class Cluster {
   }
 }
 
-async function createDatabase(adminUrl: string): Promise<void> {
-  const client = new pg.Client({ connectionString: adminUrl });
-  try {
-    await client.connect();
-    const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE]);
-    if (rowCount === 0) await client.query(`create database ${DATABASE}`);
-  } catch (error) {
-    // Two processes may create it in the same moment; one finds it made.
-    if ((error as { code?: unknown }).code === '42P04' || (error as { code?: unknown }).code === '23505')
+/** SQLSTATEs of a database that is there already: made before, or by another process in this moment. */
+const THERE = new Set(['42P04', '23505']);
+/** A server that another process has just started takes a moment before it lets anyone in. */
+const NOT_YET = new Set(['57P03', 'ECONNREFUSED']);
+
+async function createDatabase(adminUrl: () => string): Promise<void> {
+  const giveUpAt = performance.now() + START_TIMEOUT_S * 1_000;
+  for (;;) {
+    const client = new pg.Client({ connectionString: adminUrl() });
+    try {
+      await client.connect();
+      const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE]);
+      if (rowCount === 0) await client.query(`create database ${DATABASE}`);
       return;
-    throw new PortcullisError('EMBEDDED_POSTGRES_FAILED', messageOf(error), { cause: error });
-  } finally {
-    await client.end();
+    } catch (error) {
+      const code = String((error as { code?: unknown }).code);
+      if (THERE.has(code)) return;
+      if (!NOT_YET.has(code) || performance.now() > giveUpAt) {
+        throw new PortcullisError('EMBEDDED_POSTGRES_FAILED', messageOf(error), { cause: error });
+      }
+      await wait(50);
+    } finally {
+      await client.end().catch(() => undefined);
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs';
+import { chmodSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -10,6 +10,8 @@ export default async function startPostgres() {
   const { migrate } = await import('../../dist/store/migrate.js');
   const { provisionLogins } = await import('../../dist/store/logins.js');
   const folder = mkdtempSync(join(tmpdir(), 'portcullis-test-'));
+  // As root, the server runs as another user, who must be able to enter.
+  chmodSync(folder, 0o755);
   const server = await startEmbedded({
     folder,
     settings: [
