@@ -1,8 +1,10 @@
-import { PortcullisError, type ErrorCode } from '../base/errors.js';
-import { nearest } from '../base/nearest.js';
+import { PortcullisError } from '../base/errors.js';
+import { unknownName } from '../base/unknown-name.js';
 import type { Policy } from '../flags/policy.js';
 import type { LoadedJob } from '../jobs/registry.js';
 import type { App, Installation } from './app-port.js';
+
+export { requireRegion, unknownName } from '../base/unknown-name.js';
 
 /** A job that is installed and has a policy. */
 export interface KnownJob {
@@ -22,29 +24,5 @@ export async function knownJob(app: App, installation: Installation, name: strin
   throw new PortcullisError('POLICY_MISSING', `no policy was applied for ${name}`, {
     mend: `write one into ${installation.flagsFolder} and run portcullis flags apply`,
     details: { job: name },
-  });
-}
-
-/** Throws REGION_UNKNOWN with the nearest name, unless the region is one of those. */
-export function requireRegion(region: string, regions: readonly string[]): void {
-  if (!regions.includes(region)) throw unknownName('REGION_UNKNOWN', 'region', region, regions);
-}
-
-/** The error for a name that is none of those there are. */
-export function unknownName(
-  code: Extract<ErrorCode, 'JOB_UNKNOWN' | 'REGION_UNKNOWN'>,
-  what: 'job' | 'region',
-  name: string,
-  there: readonly string[],
-): PortcullisError {
-  const meant = nearest(name, there);
-  return new PortcullisError(code, `there is no ${what} ${name}`, {
-    mend:
-      meant !== undefined
-        ? `did you mean ${meant}?`
-        : there.length === 0
-          ? `there is no ${what} at all; apply a policy first: portcullis flags apply`
-          : `there is ${there.join(', ')}`,
-    details: { [what]: name, known: there, ...(meant !== undefined && { nearest: meant }) },
   });
 }

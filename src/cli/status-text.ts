@@ -33,7 +33,20 @@ function jobText(voice: Voice, { job, version, schedule, nextSlot, regions }: Jo
     schedule === null ? 'no policy: runs nowhere' : `schedule ${schedule} (UTC)`,
     ...(nextSlot === null ? [] : [`next slot ${time(nextSlot)}`]),
   ].join(' · ');
-  return `${heading}\n\n${voice.table(COLUMNS, regions.map(regionRow))}`;
+  return `${heading}\n\n${voice.table(COLUMNS, regions.map(regionRow))}${quarantineText(voice, regions)}`;
+}
+
+/** The versions that may act nowhere: the same at every gate of a job. */
+function quarantineText(voice: Voice, regions: readonly RegionStatus[]): string {
+  const quarantined = new Map(
+    regions.flatMap(({ gate }) => gate?.quarantined ?? []).map((each) => [each.version, each]),
+  );
+  return [...quarantined.values()]
+    .map(({ version, reason, by, at }) => {
+      const what = voice.paint(`${version} is quarantined`, toneOf('killed'));
+      return `${what} by ${by} since ${time(at)}: ${reason}\n`;
+    })
+    .join('');
 }
 
 function regionRow({ region, flag, gate, lastRun }: RegionStatus): Cell[] {
@@ -72,6 +85,10 @@ function changesText({ dryRun, planned, applied, conflicts }: RunView): string {
 /** Why nothing would run now, or else why the last run did not do all it might. */
 function whyText(gate: GateView | null, lastRun: RunView | null): string {
   if (gate === null) return 'no worker has looked at it yet';
+  if (gate.state === 'killed') {
+    const what = gate.stopped ? 'everything was stopped' : 'killed';
+    return `${what} by ${gate.killedBy ?? 'nobody known'}: ${gate.reason}`;
+  }
   if (gate.state !== 'open') return gate.reason;
   if (!gate.permits) {
     return gate.permitUntil === null

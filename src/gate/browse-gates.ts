@@ -24,6 +24,20 @@ export interface GateView {
   readonly reasonCode: string;
   readonly reason: string;
   readonly changedAt: string;
+  /** By whom and when it was killed; null where it is not. */
+  readonly killedBy: string | null;
+  readonly killedAt: string | null;
+  /** Killed with everything else: restores are stopped too. */
+  readonly stopped: boolean;
+  /** Versions of the job that may act in no region, by version. */
+  readonly quarantined: readonly QuarantinedVersion[];
+}
+
+export interface QuarantinedVersion {
+  readonly version: string;
+  readonly reason: string;
+  readonly by: string;
+  readonly at: string;
 }
 
 export interface GateFilter {
@@ -31,9 +45,10 @@ export interface GateFilter {
   readonly region?: string | undefined;
 }
 
-interface GateRow extends Omit<GateView, 'permitUntil' | 'changedAt'> {
+interface GateRow extends Omit<GateView, 'permitUntil' | 'changedAt' | 'killedAt'> {
   readonly permit_until: Date | null;
   readonly changed_at: Date;
+  readonly killed_at: Date | null;
 }
 
 const GateKey = z.tuple([z.string(), z.string()]);
@@ -52,7 +67,14 @@ export async function listGates(
             case when permit_until > seen.at
                  then least(ceil(extract(epoch from permit_until - seen.at) * 1000), 2147483647)::integer
                  else 0 end as "permitRemainingMs",
-            epoch, flag_revision as "flagRevision", variants, reason_code as "reasonCode", reason, changed_at
+            epoch, flag_revision as "flagRevision", variants, reason_code as "reasonCode", reason, changed_at,
+            stopped, case when state = 'killed' then killed_by end as "killedBy",
+            case when state = 'killed' then killed_at end as killed_at,
+            (select coalesce(jsonb_agg(jsonb_build_object(
+                      'version', q.version, 'reason', q.reason, 'by', q.set_by,
+                      'at', to_char(q.set_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+                    order by q.version), '[]')
+             from portcullis_region.quarantine q where q.job = gate.job) as quarantined
      from portcullis_region.gate, (select clock_timestamp() as at) seen
      where (job, region) > ($1, $2)
        and ($3::text is null or job = $3)
@@ -64,10 +86,11 @@ export async function listGates(
   return pageOf(rows, page.limit, gateView, (row) => [row.job, row.region]);
 }
 
-function gateView({ permit_until, changed_at, ...row }: GateRow): GateView {
+function gateView({ permit_until, changed_at, killed_at, ...row }: GateRow): GateView {
   return {
     ...row,
     permitUntil: permit_until?.toISOString() ?? null,
     changedAt: changed_at.toISOString(),
+    killedAt: killed_at?.toISOString() ?? null,
   };
 }

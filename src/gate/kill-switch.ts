@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
 import { recordAudit } from '../audit/record.js';
-import { messageOf } from '../base/errors.js';
+import { PortcullisError, messageOf } from '../base/errors.js';
+import { gatesOf } from './gates-of.js';
 import { endKilledRuns, killGate, type Killed, type KillOrder } from './kill.js';
 
 /** What to kill: a job in some regions, or one version of it everywhere. */
@@ -14,6 +15,7 @@ export interface KillRequest {
 }
 
 export interface KillReport {
+  readonly job: string;
   readonly killed: readonly (Killed & { readonly runsEnded: readonly string[] })[];
   /** Where the kill has not taken hold, and why. */
   readonly failed: readonly { readonly region: string; readonly reason: string }[];
@@ -48,7 +50,36 @@ export async function killJob(
     }
   }
   const unrecorded = await record(control, request, principal, killed).catch(messageOf);
-  return { killed, failed, ...(unrecorded !== undefined && { unrecorded }) };
+  return { job: request.job, killed, failed, ...(unrecorded !== undefined && { unrecorded }) };
+}
+
+/**
+ * Stops every job in every region, and restores too. A job or region where that fails keeps none of the others
+ * from being stopped. Throws FORBIDDEN before anything is done.
+ */
+export async function stopEverything(
+  control: pg.Pool,
+  ownerOf: (region: string) => pg.Pool,
+  reason: string,
+  principal: Principal,
+): Promise<readonly KillReport[]> {
+  requireMay(principal, 'kill');
+  const reports = [];
+  for (const [job, regions] of await gatesOf(control)) {
+    reports.push(await killJob(control, ownerOf, { job, regions, reason, restoresToo: true }, principal));
+  }
+  return reports;
+}
+
+/** Throws KILL_INCOMPLETE, with all that was reported, where a kill has not taken hold everywhere. */
+export function requireComplete(reports: readonly KillReport[]): void {
+  const failed = reports.flatMap((report) => report.failed.map((each) => ({ job: report.job, ...each })));
+  if (failed.length === 0) return;
+  const where = failed.map(({ job, region, reason }) => `${job} in ${region}: ${reason}`).join('\n');
+  throw new PortcullisError('KILL_INCOMPLETE', where, {
+    mend: 'try again at once; if the database there cannot be reached, neither can its workers renew their permits, and they lapse',
+    details: { reports },
+  });
 }
 
 async function record(

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type pg from 'pg';
+import pg from 'pg';
 import { finishRun } from '../scheduler/finish.js';
 import { disconnectPlanner } from '../scheduler/lease.js';
 import { RUN_COLUMNS, type Run } from '../scheduler/election.js';
@@ -91,17 +91,27 @@ async function quarantine(client: pg.PoolClient, order: KillOrder, version: stri
 }
 
 const HOLDERS = `
-  from pg_locks
+  from pg_locks join pg_stat_activity a using (pid)
   where locktype = 'advisory' and classid = $1 and objid = hashtext($2)::oid and objsubid = 2 and granted
     and database = (select oid from pg_database where datname = current_database())
     and pid <> pg_backend_pid()`;
 
+/** The holders of a batch: all who share the lock. */
 async function countHolders(owner: pg.Pool, name: string): Promise<number> {
-  const { rows } = await owner.query<{ n: number }>(`select count(*) as n ${HOLDERS}`, [GATE_LOCK, name]);
+  const { rows } = await owner.query<{ n: number }>(
+    `select count(*) as n ${HOLDERS} and mode = 'ShareLock'`,
+    [GATE_LOCK, name],
+  );
   return rows[0]?.n ?? 0;
 }
 
-/** Ends the connections that still hold the lock when the grace is over, until it is taken. Answers how many. */
+/** How soon to look again whether somebody holds the lock. */
+const LOOK_AGAIN_MS = 50;
+
+/**
+ * Ends the connections that still hold the lock when the grace is over, until it is taken. Answers how many.
+ * Through a connection of its own: those of the pool may all be waiting for locks.
+ */
 async function endHoldersAfter(
   owner: pg.Pool,
   name: string,
@@ -109,15 +119,33 @@ async function endHoldersAfter(
   taken: AbortSignal,
 ): Promise<number> {
   let terminated = 0;
-  for (let waitMs = graceMs; await stillWanted(waitMs, taken); waitMs = 50) {
-    // Another kill may hold it for a moment: that one is no zombie.
-    const { rows } = await owner.query<{ ended: boolean }>(
-      `select pg_terminate_backend(pid) as ended ${HOLDERS} and mode = 'ShareLock'`,
-      [GATE_LOCK, name],
-    );
-    terminated += rows.filter(({ ended }) => ended).length;
+  for (let waitMs = graceMs; await stillWanted(waitMs, taken); waitMs = LOOK_AGAIN_MS) {
+    const client = new pg.Client(owner.options);
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      terminated += await endHolders(client, name, graceMs);
+    } catch {
+      // Tried again for as long as the lock is wanted; whether it can be had is for its own query to say.
+    } finally {
+      await client.end().catch(() => undefined);
+    }
   }
   return terminated;
+}
+
+/**
+ * Who has the lock alone closes or opens the gate, or kills it too, and is no zombie; unless nothing has been
+ * heard of it for as long as the grace, in the middle of its transaction.
+ */
+async function endHolders(client: pg.Client, name: string, graceMs: number): Promise<number> {
+  const { rows } = await client.query<{ ended: boolean }>(
+    `select pg_terminate_backend(pid) as ended ${HOLDERS}
+       and (mode = 'ShareLock' or (a.state like 'idle in transaction%'
+              and a.state_change < clock_timestamp() - make_interval(secs => $3::float8 / 1000)))`,
+    [GATE_LOCK, name, graceMs],
+  );
+  return rows.filter(({ ended }) => ended).length;
 }
 
 /** Waits, and answers whether the time went by without the lock's being taken. */

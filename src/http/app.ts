@@ -9,8 +9,10 @@ import { openApiOf } from './openapi.js';
 import { PROBLEM_TYPE, knownError, problemOf } from './problem.js';
 import { needsToken, route, type Route } from './route.js';
 import { routerOf } from './router.js';
+import { approvalRoutes } from './routes/approvals.js';
 import { flagRoutes } from './routes/flags.js';
 import { jobAndGateRoutes } from './routes/jobs-and-gates.js';
+import { killRoutes } from './routes/kills.js';
 import { operationRoutes } from './routes/operations.js';
 import { recordRoutes } from './routes/record.js';
 import { runRoutes } from './routes/runs.js';
@@ -24,6 +26,8 @@ export function routesOf(deps: HttpDeps): readonly Route[] {
     ...operationRoutes(deps),
     ...jobAndGateRoutes(deps),
     ...flagRoutes(deps),
+    ...killRoutes(deps),
+    ...approvalRoutes(deps),
     ...runRoutes(deps),
     ...recordRoutes(deps),
     route({

@@ -62,8 +62,11 @@ interface RouteSpec<
   readonly operationId: string;
   readonly summary: string;
   readonly action: Route['action'];
-  /** The region that the call acts in, where that is not its parameter `region`; undefined: everywhere. */
-  readonly regionOf?: (call: Checked<Params, Query, Body>) => string | undefined;
+  /**
+   * The region that the call acts in, where that is not its parameter `region`; undefined: everywhere.
+   * `'handler'`: only the handler can tell, and checks it.
+   */
+  readonly regionOf?: ((call: Checked<Params, Query, Body>) => string | undefined) | 'handler';
   readonly params?: Params;
   readonly query?: Query;
   readonly body?: Body;
@@ -106,7 +109,8 @@ export function route<
         query: check('query', spec.query ?? NOTHING, call.query) as z.output<Query>,
         body: (spec.body && check('body', spec.body, call.body)) as z.output<Body>,
       };
-      admit(spec.action, caller, spec.regionOf ? spec.regionOf(checked) : regionIn(checked.params));
+      if (spec.regionOf === 'handler') admit(spec.action, caller && { ...caller, regions: null }, undefined);
+      else admit(spec.action, caller, spec.regionOf ? spec.regionOf(checked) : regionIn(checked.params));
       const body = await spec.handle({ ...checked, caller });
       return { status: spec.statusOf?.(body) ?? 200, contentType, body };
     },
@@ -116,8 +120,13 @@ export function route<
 /** A route that asks for a role is never answered to a call without a caller, wherever it is mounted. */
 function admit(action: Route['action'], caller: TokenHolder | undefined, region: string | undefined): void {
   if (action === 'anyone') return;
-  if (caller) requireMay(caller, action, region);
-  else throw new PortcullisError('TOKEN_MISSING', 'this address needs a bearer token');
+  requireMay(callerOf(caller), action, region);
+}
+
+/** Whose call it is, on a route that asks for a role and so is never answered without. */
+export function callerOf(caller: TokenHolder | undefined): TokenHolder {
+  if (caller) return caller;
+  throw new PortcullisError('TOKEN_MISSING', 'this address needs a bearer token');
 }
 
 function regionIn(params: Readonly<Record<string, unknown>>): string | undefined {

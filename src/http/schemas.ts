@@ -64,6 +64,13 @@ export const Gate = named(
     reasonCode: z.string(),
     reason: z.string(),
     changedAt: time,
+    killedBy: z.string().nullable().describe('null where it is not killed'),
+    killedAt: time.nullable(),
+    stopped: z.boolean().describe('whether restores are stopped too'),
+    quarantined: z
+      .array(z.strictObject({ version: z.string(), reason: z.string(), by: z.string(), at: time }))
+      .readonly()
+      .describe('versions of the job that may act nowhere'),
   }),
 );
 
@@ -190,6 +197,60 @@ export const Approval = named(
   }),
 );
 
+const reason = text(z.string().trim().min(1).max(500));
+const decimalMs = z.number().min(0).describe('milliseconds');
+
+export const KillOrder = named(
+  'KillOrder',
+  z.strictObject({
+    region: word.optional().describe('only in this region; absent: in all'),
+    version: word
+      .optional()
+      .describe('only this version: it is quarantined, and the gate stays open for others'),
+    reason: reason.describe('for the record, and for whoever re-arms it'),
+  }),
+);
+export const StopOrder = named('StopOrder', z.strictObject({ reason: reason.describe('for the record') }));
+
+export const Killed = named(
+  'Killed',
+  z.strictObject({
+    job: z.string(),
+    killed: z
+      .array(
+        z.strictObject({
+          job: z.string(),
+          region: z.string(),
+          epoch: z.int().describe("the gate's from now on"),
+          tookMs: decimalMs.describe('until no batch in its scope could commit any more, in milliseconds'),
+          inFlight: count.describe('batches that were under way when the kill came'),
+          terminated: count.describe('of their connections, those that had to be ended'),
+          runsEnded: z.array(z.string()).readonly(),
+        }),
+      )
+      .readonly(),
+    failed: z
+      .array(z.strictObject({ region: z.string(), reason: z.string() }))
+      .readonly()
+      .describe('always empty in an answer: where one is not, the kill is KILL_INCOMPLETE'),
+    unrecorded: z.string().optional().describe('why it is not on the record; the kill holds all the same'),
+  }),
+);
+export const Stopped = named('Stopped', z.strictObject({ jobs: z.array(Killed).readonly() }));
+
+export const RearmOrder = named(
+  'RearmOrder',
+  z
+    .strictObject({
+      region: word.optional().describe('the region whose gate was killed'),
+      version: word.optional().describe('the version whose quarantine to lift, everywhere'),
+      reason: reason.describe('why it is safe now: the incident or reason that this answers'),
+    })
+    .refine((order) => (order.region === undefined) !== (order.version === undefined), {
+      message: 'give either region or version',
+    }),
+);
+
 function pageSchema<Item extends z.ZodType>(id: string, item: Item) {
   return named(
     id,
@@ -232,5 +293,6 @@ export const runIdPath = z
   .min(1)
   .max(64)
   .describe("a run's id, or the first 4 or more digits of one");
+export const approvalIdPath = word.describe("a request's id, in either case");
 export const kindQuery = word.optional().describe('only of this kind');
 export const namePath = word;

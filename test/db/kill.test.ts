@@ -130,6 +130,36 @@ describe('a kill', () => {
     await expect(zombie.query('commit')).rejects.toThrow();
   });
 
+  test('does not wait for a zombie that has the gate’s lock alone, in the midst of moving it', async () => {
+    const zombie = new pg.Client({ connectionString: database.workerUrl });
+    const lost = new Promise((resolve) => zombie.on('error', resolve));
+    await zombie.connect();
+    await zombie.query('begin');
+    await zombie.query(`select pg_advisory_xact_lock(7020210, hashtext($1))`, [`claims.${region}`]);
+    const killed = await killGate(owner(), { job: 'claims', region, reason: 'now', by: 'ann' }, 50);
+    expect(killed).toMatchObject({ inFlight: 0, terminated: 1 });
+    await lost;
+  });
+
+  test('of more regions than there are connections does not wait for itself', async () => {
+    const zombies = Array.from({ length: 12 }, () => new pg.Client({ connectionString: database.workerUrl }));
+    const regionsOf = zombies.map((_, at) => `${region}-${at}`);
+    await Promise.all(
+      zombies.map(async (zombie, at) => {
+        zombie.on('error', () => undefined);
+        await zombie.connect();
+        await zombie.query('begin');
+        await zombie.query(`select pg_advisory_xact_lock_shared(7020210, hashtext($1))`, [
+          `claims.${regionsOf[at] ?? ''}`,
+        ]);
+      }),
+    );
+    const report = await killJob(owner(), owner, { job: 'claims', regions: regionsOf, reason: 'all' }, ann);
+    expect(report.failed).toEqual([]);
+    expect(report.killed.map(({ terminated }) => terminated)).toEqual(regionsOf.map(() => 1));
+    await Promise.all(zombies.map((zombie) => zombie.end().catch(() => undefined)));
+  });
+
   test('latches: neither flags nor restarts nor another policy open the gate again', async () => {
     await reconcile();
     await kill();

@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
+import { askLift } from '../../src/gate/rearm-approval.js';
 import { routesOf } from '../../src/http/app.js';
 import { testDatabase } from '../support/database.js';
-import { hearFlags, post, seedRun, serving } from './serving.js';
+import { bodyFor, hearFlags, post, seedRun, serving } from './serving.js';
 
 const database = await testDatabase();
 const { owner } = database;
@@ -124,10 +125,11 @@ describe('every operation in it', () => {
       `insert into portcullis_region.gate (job, region, variants)
        values ('domain-claim', 'eu-west-1', '[{"version": "1.0.0+a", "permille": 5}]')`,
     );
-    const given: Record<string, string> = { id: run, job: 'domain-claim', region: 'eu-west-1' };
+    const given: Record<string, string> = { job: 'domain-claim', region: 'eu-west-1' };
     for (const { method, path, operation } of operations) {
+      given['id'] = path.includes('/approvals/{id}') ? await askedOf(owner) : run;
       const asked = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => given[name] ?? '');
-      const init = method === 'post' ? post({ enabled: false, reason: 'test' }) : {};
+      const init = method === 'post' ? post(bodyFor(path)) : {};
       await expectAsDocumented(operation, await served.call(asked, init), 200);
       if (operation.responses['400']) {
         await expectAsDocumented(operation, await served.call(`${asked}?surely-not=1`, init), 400);
@@ -149,6 +151,17 @@ describe('every operation in it', () => {
     if (operation) await expectAsDocumented(operation, await fetch(`${unready.url}/readyz`), 503);
   });
 });
+
+/** A request that somebody else has made: for a version that was quarantined to be let out again. */
+async function askedOf(pool: typeof owner): Promise<string> {
+  await pool.query(
+    `insert into portcullis_region.quarantine (job, version, reason, set_by)
+     values ('domain-claim', '1.0.0+a', 'test', 'ann') on conflict do nothing`,
+  );
+  const ann = { name: 'ann', role: 'operator', regions: null } as const;
+  const { id } = await askLift(pool, { job: 'domain-claim', version: '1.0.0+a', reason: 'test' }, ann);
+  return id;
+}
 
 async function expectAsDocumented(operation: Operation, response: Response, status: number): Promise<void> {
   expect([operation.operationId, response.status]).toEqual([operation.operationId, status]);

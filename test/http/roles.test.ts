@@ -6,7 +6,7 @@ import { listAudit } from '../../src/audit/browse-audit.js';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { routesOf } from '../../src/http/app.js';
 import { testDatabase } from '../support/database.js';
-import { hearFlags, post, serving } from './serving.js';
+import { bodyFor, hearFlags, post, serving } from './serving.js';
 
 const { owner } = await testDatabase();
 const flags = await hearFlags(owner);
@@ -36,7 +36,7 @@ describe('a token', () => {
         .replace(':job', 'domain-claim')
         .replace(':region', 'eu-west-1')
         .replace(':id', 'abcd1234');
-      const answer = await call?.(asked, method === 'post' ? post(OFF) : {});
+      const answer = await call?.(asked, method === 'post' ? post(bodyFor(asked)) : {});
       const allowed: readonly Role[] = MAY_DO[action];
       expect([asked, answer?.status === 403]).toEqual([asked, !allowed.includes(role)]);
       if (answer?.status === 403) {
@@ -105,6 +105,7 @@ describe('the record', () => {
 });
 
 test('requests for approval are listed by state', async () => {
+  await owner.query('delete from portcullis_control.approval');
   const alice = { name: 'alice', role: 'operator', regions: null } as const;
   const ask = { action: 'rearm', subject: 'domain-claim.eu-west-1', reason: 'over', evidence: { epoch: 3 } };
   const { id } = await requestApproval(owner, ask, alice);

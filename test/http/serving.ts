@@ -153,3 +153,10 @@ export async function seedRun(pool: pg.Pool, seed: Partial<RunSeed> = {}): Promi
   );
   return id;
 }
+
+/** A body that each route which takes one accepts; for any other route, a harmless one. */
+export function bodyFor(path: string): unknown {
+  if (path.endsWith('/kill') || path.endsWith('/stop')) return { reason: 'test' };
+  if (path.endsWith('/rearm')) return { region: 'eu-west-1', reason: 'test' };
+  return { enabled: false, reason: 'test' };
+}

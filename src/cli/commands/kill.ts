@@ -1,12 +1,10 @@
 import type { Command } from 'commander';
-import { PortcullisError } from '../../base/errors.js';
 import { formatDurationMs } from '../../base/duration.js';
-import { killJob, type KillReport, type KillRequest } from '../../gate/kill-switch.js';
+import { regionsOf } from '../../gate/gates-of.js';
+import { killJob, requireComplete, stopEverything, type KillReport } from '../../gate/kill-switch.js';
 import { actingPrincipal } from '../acting.js';
-import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
-import { requireRegion } from '../names.js';
 
 interface KillOptions {
   readonly region?: string;
@@ -31,9 +29,12 @@ export function addKill(program: Command, context: Context): void {
     .action(async (job: string, { region, version, reason }: KillOptions) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
-        const regions = await regionsOf(installation, job, region);
-        const request: KillRequest = { job, regions, reason, ...(version !== undefined && { version }) };
-        await carryOut(context, voice, installation, request);
+        const { control, jobs } = installation;
+        const installed = jobs.map(({ definition }) => definition.name);
+        const regions = await regionsOf(control, installed, job, region);
+        const principal = await actingPrincipal(context, installation);
+        const request = { job, regions, reason, ...(version !== undefined && { version }) };
+        answer(voice, version, [await killJob(control, () => control, request, principal)]);
       });
     });
 }
@@ -47,64 +48,25 @@ export function addStop(program: Command, context: Context): void {
     .action(async ({ reason }: { reason: string }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
-        for (const [job, regions] of await everything(installation)) {
-          await carryOut(context, voice, installation, { job, regions, reason, restoresToo: true });
-        }
+        const { control } = installation;
+        const principal = await actingPrincipal(context, installation);
+        answer(voice, undefined, await stopEverything(control, () => control, reason, principal));
       });
     });
 }
 
-async function carryOut(
-  context: Context,
-  voice: Voice,
-  installation: Installation,
-  request: KillRequest,
-): Promise<void> {
-  const principal = await actingPrincipal(context, installation);
-  const report = await killJob(installation.control, () => installation.control, request, principal);
-  voice.result({ job: request.job, ...report }, () => killText(voice, request, report));
-  if (report.unrecorded !== undefined)
-    voice.note(`the kill holds, but is not on the record: ${report.unrecorded}`);
-  if (report.failed.length > 0) {
-    const where = report.failed.map(({ region, reason }) => `${region}: ${reason}`).join('\n');
-    throw new PortcullisError('KILL_INCOMPLETE', where, {
-      mend: 'try again at once; if the database there cannot be reached, neither can its workers renew their permits, and they lapse',
-    });
+/** Answers what was reached, and then, where that is not everything, throws KILL_INCOMPLETE. */
+function answer(voice: Voice, version: string | undefined, reports: readonly KillReport[]): void {
+  for (const report of reports) {
+    voice.result(report, () => killText(voice, version, report));
+    if (report.unrecorded !== undefined)
+      voice.note(`the kill holds, but is not on the record: ${report.unrecorded}`);
   }
+  requireComplete(reports);
 }
 
-/** Every region that has ever had a gate for the job, and every one of its policy: a kill asks nobody's leave. */
-async function regionsOf(
-  { control, jobs }: Installation,
-  job: string,
-  region: string | undefined,
-): Promise<string[]> {
-  const known = (await gatesOf(control)).get(job) ?? [];
-  if (known.length === 0 && !jobs.some(({ definition }) => definition.name === job)) {
-    throw new PortcullisError('JOB_UNKNOWN', `there is no job ${job}`, {
-      mend: 'portcullis status shows those there are',
-    });
-  }
-  if (region === undefined) return known;
-  requireRegion(region, known);
-  return [region];
-}
-
-async function everything({ control }: Installation): Promise<Map<string, string[]>> {
-  return gatesOf(control);
-}
-
-async function gatesOf(control: Installation['control']): Promise<Map<string, string[]>> {
-  const { rows } = await control.query<{ job: string; regions: string[] }>(
-    `select job, array_agg(distinct region order by region) as regions
-     from (select job, region from portcullis_region.gate union select job, region from portcullis_control.flag) g
-     group by job order by job`,
-  );
-  return new Map(rows.map(({ job, regions }) => [job, regions]));
-}
-
-function killText(voice: Voice, request: KillRequest, { killed }: KillReport): string {
-  const what = request.version === undefined ? request.job : `${request.job} ${request.version}`;
+function killText(voice: Voice, version: string | undefined, { job, killed, failed }: KillReport): string {
+  const what = version === undefined ? job : `${job} ${version}`;
   const table = voice.table(
     [
       { title: 'region' },
@@ -122,8 +84,9 @@ function killText(voice: Voice, request: KillRequest, { killed }: KillReport): s
     ]),
   );
   const back =
-    request.version === undefined
-      ? `portcullis rearm ${request.job} --region REGION --reason "…"`
-      : `portcullis rearm ${request.job} --version ${request.version} --reason "…"`;
-  return `${what} is killed: no change of it commits any more\n\n${table}\nto take it back, with a second person: ${back}\n`;
+    version === undefined
+      ? `portcullis rearm ${job} --region REGION --reason "…"`
+      : `portcullis rearm ${job} --version ${version} --reason "…"`;
+  const where = failed.length === 0 ? '' : ' in these regions';
+  return `${what} is killed${where}: no change of it commits any more\n\n${table}\nto take it back, with a second person: ${back}\n`;
 }

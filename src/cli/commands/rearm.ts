@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { PortcullisError } from '../../base/errors.js';
 import type { Approval, Decision } from '../../access/approvals.js';
+import { regionsOf } from '../../gate/gates-of.js';
 import { askLift, askRearm, decideRearm } from '../../gate/rearm-approval.js';
 import { actingPrincipal } from '../acting.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
-import { requireRegion } from '../names.js';
 import { time } from '../wording.js';
 
 interface RearmOptions {
@@ -58,8 +58,10 @@ async function rearmOf(
   region: string,
   reason: string,
 ) {
+  const { control, jobs } = installation;
+  const installed = jobs.map(({ definition }) => definition.name);
+  await regionsOf(control, installed, job, region);
   const policy = (await app.policies(installation)).find((each) => each.job === job);
-  if (policy) requireRegion(region, policy.regions);
   return { job, region, reason, onRearm: policy?.onRearm ?? 'skip' } as const;
 }
 

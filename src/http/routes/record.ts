@@ -1,11 +1,10 @@
 import { z } from 'zod';
-import { APPROVAL_STATES, listApprovals } from '../../access/approvals.js';
 import { listAudit } from '../../audit/browse-audit.js';
 import type { HttpDeps } from '../deps.js';
 import { route, type Route } from '../route.js';
-import { ApprovalPage, AuditPage, namePath, pageQuery } from '../schemas.js';
+import { AuditPage, namePath, pageQuery } from '../schemas.js';
 
-/** What was decided, and what waits for a second person's decision. */
+/** What was done, and by whom. */
 export function recordRoutes({ pools: { control } }: HttpDeps): Route[] {
   return [
     route({
@@ -23,19 +22,6 @@ export function recordRoutes({ pools: { control } }: HttpDeps): Route[] {
       }),
       result: AuditPage,
       handle: ({ query }) => listAudit(control, query, query),
-    }),
-    route({
-      method: 'get',
-      path: '/api/v1/approvals',
-      operationId: 'listApprovals',
-      summary: 'Requests for approval, newest first',
-      action: 'read',
-      query: z.strictObject({
-        ...pageQuery,
-        state: z.enum(APPROVAL_STATES).optional().describe('only in this state'),
-      }),
-      result: ApprovalPage,
-      handle: ({ query }) => listApprovals(control, query, query),
     }),
   ];
 }

@@ -62,6 +62,7 @@ test('an open gate without a permit is worth knowing, a held one is not', () => 
   const gate = (state: GateView['state'], permits: boolean): GateView => ({
     ...{ job: 'sweep', region: 'eu-west-1', state, permits, permitUntil: null, permitRemainingMs: 0 },
     ...{ epoch: 1, flagRevision: 1, variants: [], reasonCode: 'x', reason: 'x', changedAt: '' },
+    ...{ killedBy: null, killedAt: null, stopped: false, quarantined: [] },
   });
   expect(permitFindings([gate('open', true), gate('held', false)])).toMatchObject([{ mark: 'ok' }]);
   expect(permitFindings([gate('open', false)])).toMatchObject([

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { APPROVAL_STATES, listApprovals, type Decision } from '../../access/approvals.js';
+import { decideRearm } from '../../gate/rearm-approval.js';
+import type { HttpDeps } from '../deps.js';
+import { callerOf, route, type Route } from '../route.js';
+import { Approval, ApprovalPage, approvalIdPath, pageQuery } from '../schemas.js';
+
+/** What waits for a second principal's decision, and the decision. */
+export function approvalRoutes({ pools: { control } }: HttpDeps): Route[] {
+  const decision = (decision: Decision, operationId: string, summary: string): Route =>
+    route({
+      method: 'post',
+      path: `/api/v1/approvals/:id/${decision}`,
+      operationId,
+      summary,
+      action: 'approve',
+      // The region is the one that was asked for.
+      regionOf: 'handler',
+      params: z.strictObject({ id: approvalIdPath }),
+      result: Approval,
+      errors: [
+        'APPROVAL_UNKNOWN',
+        'APPROVAL_SELF',
+        'APPROVAL_DECIDED',
+        'APPROVAL_EXPIRED',
+        'REARM_OUTDATED',
+        'GATE_NOT_KILLED',
+        'VERSION_NOT_QUARANTINED',
+      ],
+      handle: ({ params: { id }, caller }) =>
+        decideRearm(
+          control,
+          () => control,
+          () => [control],
+          id,
+          callerOf(caller),
+          decision,
+        ),
+    });
+  return [
+    route({
+      method: 'get',
+      path: '/api/v1/approvals',
+      operationId: 'listApprovals',
+      summary: 'Requests for approval, newest first',
+      action: 'read',
+      query: z.strictObject({
+        ...pageQuery,
+        state: z.enum(APPROVAL_STATES).optional().describe('only in this state'),
+      }),
+      result: ApprovalPage,
+      handle: ({ query }) => listApprovals(control, query, query),
+    }),
+    decision('approve', 'approve', 'Agrees to what somebody else has asked for, and carries it out'),
+    decision('reject', 'reject', 'Refuses what somebody else has asked for'),
+  ];
+}

@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import { loadPolicy } from '../../flags/policy-store.js';
+import { regionsOf } from '../../gate/gates-of.js';
+import { killJob, requireComplete, stopEverything } from '../../gate/kill-switch.js';
+import { askLift, askRearm } from '../../gate/rearm-approval.js';
+import type { HttpDeps } from '../deps.js';
+import { callerOf, route, type Route } from '../route.js';
+import { Approval, Killed, KillOrder, namePath, RearmOrder, StopOrder, Stopped } from '../schemas.js';
+
+/** Kills, which never need an approval, and requests to take one back, which always do. */
+export function killRoutes({ jobs, pools: { control, region: regionPool } }: HttpDeps): Route[] {
+  const regions = (job: string, region: string | undefined): Promise<readonly string[]> =>
+    regionsOf(
+      control,
+      jobs().map(({ name }) => name),
+      job,
+      region,
+    );
+  return [
+    route({
+      method: 'post',
+      path: '/api/v1/jobs/:job/kill',
+      operationId: 'killJob',
+      summary: 'Stops a job; answers when no change in its scope can commit any more',
+      action: 'kill',
+      params: z.strictObject({ job: namePath }),
+      body: KillOrder,
+      regionOf: ({ body }) => body.region,
+      result: Killed,
+      errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'KILL_INCOMPLETE'],
+      handle: async ({ params: { job }, body: { region, version, reason }, caller }) => {
+        const scope = { job, regions: await regions(job, region), ...(version !== undefined && { version }) };
+        const report = await killJob(control, () => control, { ...scope, reason }, callerOf(caller));
+        requireComplete([report]);
+        return report;
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/stop',
+      operationId: 'stopEverything',
+      summary: 'Stops every job in every region, and restores too',
+      action: 'kill',
+      body: StopOrder,
+      result: Stopped,
+      errors: ['KILL_INCOMPLETE'],
+      handle: async ({ body: { reason }, caller }) => {
+        const reports = await stopEverything(control, () => control, reason, callerOf(caller));
+        requireComplete(reports);
+        return { jobs: reports };
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/jobs/:job/rearm',
+      operationId: 'requestRearm',
+      summary: 'Asks for a kill to be taken back; a second principal decides',
+      action: 'request-rearm',
+      params: z.strictObject({ job: namePath }),
+      body: RearmOrder,
+      regionOf: ({ body }) => body.region,
+      result: Approval,
+      errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'GATE_NOT_KILLED'],
+      handle: async ({ params: { job }, body: { region, version, reason }, caller }) => {
+        await regions(job, region);
+        if (version !== undefined) return askLift(control, { job, version, reason }, callerOf(caller));
+        const policy = await loadPolicy(control, job);
+        const onRearm = policy.ok ? policy.policy.onRearm : 'skip';
+        return askRearm(
+          control,
+          regionPool,
+          { job, region: region ?? '', reason, onRearm },
+          callerOf(caller),
+        );
+      },
+    }),
+  ];
+}

@@ -1,0 +1,215 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { Role } from '../../src/access/roles.js';
+import { issueToken } from '../../src/access/tokens.js';
+import { verifyAudit } from '../../src/audit/verify.js';
+import { testDatabase } from '../support/database.js';
+import { hearFlags, post, serving, type Answer } from './serving.js';
+
+const { owner } = await testDatabase();
+const served = await serving(owner, { flags: (await hearFlags(owner)).desk });
+
+type Call = (path: string, body: unknown) => Promise<Answer>;
+async function holderOf(name: string, role: Role, regions?: string[]): Promise<Call> {
+  const { token } = await issueToken(owner, { name, role, regions }, 'test');
+  return (path, body) => {
+    const init = post(body);
+    const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${token}` };
+    return served.json(`/api/v1/${path}`, { ...init, headers });
+  };
+}
+
+const ann = await holderOf('ann', 'operator');
+const bob = await holderOf('bob', 'approver');
+const boundBob = await holderOf('bound-bob', 'approver', ['us-east-1']);
+const boundAnn = await holderOf('bound-ann', 'operator', ['eu-west-1']);
+const viewer = await holderOf('eve', 'viewer');
+
+const WHERE = { region: 'eu-west-1' };
+const REGIONS = ['ap-south-1', 'eu-west-1', 'us-east-1'];
+
+async function gate(region = 'eu-west-1'): Promise<Record<string, unknown> | undefined> {
+  const { body } = await served.json(`/api/v1/gates?job=domain-claim&region=${region}`);
+  return (body['items'] as Record<string, unknown>[])[0];
+}
+
+beforeEach(async () => {
+  await owner.query('delete from portcullis_region.gate; delete from portcullis_region.quarantine');
+});
+
+describe('a kill over HTTP', () => {
+  test('stops one region, says how long it took and what it met, and is on the record', async () => {
+    const { status, body } = await ann('jobs/domain-claim/kill', { ...WHERE, reason: 'wrong claims' });
+    expect([status, body]).toEqual([
+      200,
+      {
+        job: 'domain-claim',
+        killed: [
+          {
+            ...{ job: 'domain-claim', region: 'eu-west-1', epoch: 1, inFlight: 0, terminated: 0 },
+            ...{ tookMs: expect.any(Number), runsEnded: [] },
+          },
+        ],
+        failed: [],
+      },
+    ]);
+    expect(await gate()).toMatchObject({
+      ...{ state: 'killed', reason: 'wrong claims', killedBy: 'ann', stopped: false },
+      killedAt: expect.stringMatching(/Z$/),
+    });
+    expect(await gate('us-east-1')).toBeUndefined();
+    const audit = await served.json('/api/v1/audit?principal=ann&action=kill&limit=1');
+    expect(audit.body['items']).toMatchObject([
+      { subject: 'domain-claim.eu-west-1', evidence: { reason: 'wrong claims', inFlight: 0 } },
+    ]);
+    expect(await verifyAudit(owner)).toMatchObject({ ok: true });
+  });
+
+  test('without a region stops all of them; of a version, quarantines it', async () => {
+    const everywhere = await ann('jobs/domain-claim/kill', { reason: 'all' });
+    expect(everywhere.body['killed']).toMatchObject(REGIONS.map((region) => ({ region })));
+    await owner.query('delete from portcullis_region.gate');
+    await owner.query(
+      `insert into portcullis_region.gate (job, region) values ('domain-claim', 'eu-west-1')`,
+    );
+    const one = await ann('jobs/domain-claim/kill', { version: '1.0.0+a', reason: 'faulty' });
+    expect(one.status).toBe(200);
+    expect(await gate()).toMatchObject({
+      state: 'held',
+      killedBy: null,
+      quarantined: [{ version: '1.0.0+a', reason: 'faulty', by: 'ann', at: expect.stringMatching(/^2.*Z$/) }],
+    });
+  });
+
+  test('names the job or region that there is not', async () => {
+    expect((await ann('jobs/domain-clam/kill', { reason: 'x' })).body).toMatchObject({
+      code: 'JOB_UNKNOWN',
+      mend: 'did you mean domain-claim?',
+    });
+    expect((await ann('jobs/domain-claim/kill', { region: 'eu-wst-1', reason: 'x' })).body).toMatchObject({
+      code: 'REGION_UNKNOWN',
+      mend: 'did you mean eu-west-1?',
+    });
+    expect((await ann('jobs/domain-claim/kill', WHERE)).body['code']).toBe('REQUEST_INVALID');
+    expect(await gate()).toBeUndefined();
+  });
+
+  test('is refused to whoever may only look, or is bound elsewhere, or asks for more than is theirs', async () => {
+    const refused = [
+      await viewer('jobs/domain-claim/kill', { ...WHERE, reason: 'x' }),
+      await boundAnn('jobs/domain-claim/kill', { region: 'us-east-1', reason: 'x' }),
+      await boundAnn('jobs/domain-claim/kill', { reason: 'x' }),
+      await boundAnn('stop', { reason: 'x' }),
+    ];
+    expect(refused.map(({ status }) => status)).toEqual([403, 403, 403, 403]);
+    expect(await gate()).toBeUndefined();
+    expect((await boundAnn('jobs/domain-claim/kill', { ...WHERE, reason: 'x' })).status).toBe(200);
+  });
+
+  test('of everything stops every job and restores', async () => {
+    const { status, body } = await ann('stop', { reason: 'everything' });
+    expect([status, body]).toMatchObject([
+      200,
+      { jobs: [{ job: 'domain-claim', killed: REGIONS.map((region) => ({ region })), failed: [] }] },
+    ]);
+    expect(await gate('ap-south-1')).toMatchObject({ state: 'killed', stopped: true });
+  });
+
+  test('that does not take hold everywhere says where it does, and where it does not', async () => {
+    await owner.query(`
+      create function no() returns trigger language plpgsql as $$ begin raise 'no room'; end $$;
+      create trigger no before insert on portcullis_region.gate for each row
+        when (new.region = 'eu-west-1') execute function no()`);
+    try {
+      const { status, body } = await ann('jobs/domain-claim/kill', { reason: 'x' });
+      expect([status, body]).toMatchObject([
+        503,
+        {
+          code: 'KILL_INCOMPLETE',
+          detail: 'domain-claim in eu-west-1: no room',
+          details: {
+            reports: [
+              {
+                killed: [{ region: 'ap-south-1' }, { region: 'us-east-1' }],
+                failed: [{ region: 'eu-west-1' }],
+              },
+            ],
+          },
+        },
+      ]);
+    } finally {
+      await owner.query('drop function no() cascade');
+    }
+  });
+});
+
+describe('a re-arm over HTTP', () => {
+  async function asked(): Promise<string> {
+    await ann('jobs/domain-claim/kill', { ...WHERE, reason: 'wrong' });
+    const { status, body } = await ann('jobs/domain-claim/rearm', { ...WHERE, reason: 'mended' });
+    expect([status, body]).toMatchObject([
+      200,
+      { state: 'pending', requestedBy: 'ann', subject: 'domain-claim.eu-west-1', region: 'eu-west-1' },
+    ]);
+    return String(body['id']);
+  }
+
+  test('takes a second principal, of the right role and for that region', async () => {
+    const id = await asked();
+    const chief = await holderOf('chief', 'admin');
+    expect((await ann(`approvals/${id}/approve`, {})).body['code']).toBe('FORBIDDEN');
+    expect((await boundBob(`approvals/${id}/approve`, {})).body['code']).toBe('FORBIDDEN');
+    expect(await gate()).toMatchObject({ state: 'killed' });
+    expect((await bob(`approvals/${id}/approve`, {})).body).toMatchObject({
+      ...{ state: 'approved', requestedBy: 'ann', decidedBy: 'bob' },
+    });
+    expect(await gate()).toMatchObject({ state: 'held', killedBy: null });
+    expect((await chief(`approvals/${id}/reject`, {})).body['code']).toBe('APPROVAL_DECIDED');
+  });
+
+  test('is not approved by who asked for it, whatever the role', async () => {
+    const root = await holderOf('root', 'admin');
+    await root('jobs/domain-claim/kill', { ...WHERE, reason: 'wrong' });
+    const { body } = await root('jobs/domain-claim/rearm', { ...WHERE, reason: 'mended' });
+    expect((await root(`approvals/${String(body['id'])}/approve`, {})).body['code']).toBe('APPROVAL_SELF');
+    expect(await gate()).toMatchObject({ state: 'killed' });
+  });
+
+  test('within a region is decided by an approver of that region', async () => {
+    const near = await holderOf('near', 'approver', ['eu-west-1']);
+    expect((await near(`approvals/${await asked()}/approve`, {})).status).toBe(200);
+    expect(await gate()).toMatchObject({ state: 'held' });
+  });
+
+  test('that is rejected leaves the gate killed', async () => {
+    expect((await bob(`approvals/${await asked()}/reject`, {})).body).toMatchObject({ state: 'rejected' });
+    expect(await gate()).toMatchObject({ state: 'killed' });
+  });
+
+  test('loses against a kill that came after it was asked for', async () => {
+    const id = await asked();
+    await ann('jobs/domain-claim/kill', { ...WHERE, reason: 'again' });
+    const { status, body } = await bob(`approvals/${id}/approve`, {});
+    expect([status, body]).toMatchObject([409, { code: 'REARM_OUTDATED' }]);
+    expect(await gate()).toMatchObject({ state: 'killed', reason: 'again' });
+  });
+
+  test('of a version lifts its quarantine', async () => {
+    await ann('jobs/domain-claim/kill', { version: '1.0.0+a', reason: 'faulty' });
+    const { body } = await ann('jobs/domain-claim/rearm', { version: '1.0.0+a', reason: 'not at fault' });
+    expect((await bob(`approvals/${String(body['id'])}/approve`, {})).status).toBe(200);
+    const { rows } = await owner.query('select from portcullis_region.quarantine');
+    expect(rows).toEqual([]);
+  });
+
+  test('is refused where nothing is killed, nothing is known, or two things are asked at once', async () => {
+    await owner.query(
+      `insert into portcullis_region.gate (job, region) values ('domain-claim', 'eu-west-1')`,
+    );
+    const ask = { ...WHERE, reason: 'x' };
+    expect((await ann('jobs/domain-claim/rearm', ask)).body['code']).toBe('GATE_NOT_KILLED');
+    expect((await ann('jobs/no-such-job/rearm', ask)).body['code']).toBe('JOB_UNKNOWN');
+    const both = { ...ask, version: '1.0.0+a' };
+    expect((await ann('jobs/domain-claim/rearm', both)).body['code']).toBe('REQUEST_INVALID');
+    expect((await bob('approvals/nosuchid/approve', {})).body['code']).toBe('APPROVAL_UNKNOWN');
+  });
+});
