@@ -5,13 +5,20 @@ import { openInstallation } from './installation.js';
 import { openPlatform } from './platform.js';
 import { serve } from './serve.js';
 
-/** Wires everything; this folder is the only place that does. Nothing is opened before a command asks for it. */
-export function createApp(config: Config): App {
+/**
+ * Wires everything; this folder is the only place that does. Nothing is opened, and the configuration is not
+ * even read, before a command asks for it: `--help` works whatever the environment says.
+ */
+export function createApp(read: () => Config): App {
+  let known: Config | undefined;
+  const config = (): Config => (known ??= read());
   return {
-    settings: config,
-    open: () => openInstallation(config),
-    platform: (installation, quiet) => openPlatform(config, installation, quiet),
-    serve: (installation, options) => serve(config, installation, options),
+    get settings() {
+      return config();
+    },
+    open: async () => openInstallation(config()),
+    platform: async (installation, quiet) => openPlatform(config(), installation, quiet),
+    serve: async (installation, options) => serve(config(), installation, options),
     policies: async (installation) => {
       const loaded = await loadPolicies(installation.control);
       return loaded.flatMap((each) => (each.ok ? [each.policy] : []));
