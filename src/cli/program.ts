@@ -2,12 +2,15 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import type { App } from './app-port.js';
 import { addApprovals } from './commands/approvals.js';
+import { addAsOf } from './commands/asof.js';
 import { addAudit } from './commands/audit.js';
 import { addDirectory } from './commands/directory.js';
 import { addDoctor } from './commands/doctor.js';
 import { addFlags } from './commands/flags.js';
+import { addImpact } from './commands/impact.js';
 import { addKill, addStop } from './commands/kill.js';
 import { addApprove, addRearm } from './commands/rearm.js';
+import { addRestore } from './commands/restore.js';
 import { addRun } from './commands/run.js';
 import { addRuns } from './commands/runs.js';
 import { addStart } from './commands/start.js';
@@ -25,6 +28,9 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   addStatus,
   addRun,
   addRuns,
+  addImpact,
+  addRestore,
+  addAsOf,
   addFlags,
   addKill,
   addStop,

@@ -31,6 +31,9 @@ export interface RestorePace {
   readonly batch: number;
 }
 
+/** For a job that has no policy any more. */
+export const RESTORE_PACE: RestorePace = { leaseMs: 20_000, batch: 500 };
+
 /** A run that takes another back. */
 export type RestoreRun = Run & { readonly restores: string };
 

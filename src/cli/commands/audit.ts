@@ -15,6 +15,7 @@ import { verifyAudit } from '../../audit/verify.js';
 import { PortcullisError, messageOf } from '../../base/errors.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { instant } from '../instant.js';
 import { group, leaf } from '../leaf.js';
 import { withProgress } from '../progress.js';
 import { limitUpTo, listUpTo } from '../up-to.js';
@@ -56,16 +57,6 @@ function addList(parent: Command, context: Context): void {
         voice.result({ entries }, () => entriesText(voice, entries));
       });
     });
-}
-
-/** A date alone is its first moment in UTC; a time without a zone is in UTC too. */
-function instant(text: string): Date {
-  const zoned = /T.*(Z|[+-]\d\d:?\d\d)$/i.test(text) || !text.includes('T') ? text : `${text}Z`;
-  const at = /^\d{4}-\d\d-\d\d(T|$)/.test(text) ? new Date(zoned) : new Date(Number.NaN);
-  if (!Number.isNaN(at.getTime())) return at;
-  throw new PortcullisError('USAGE_INVALID', `${JSON.stringify(text)} is not a moment`, {
-    mend: 'write it as 2026-03-01 or 2026-03-01T09:30:00Z',
-  });
 }
 
 function entriesText(voice: Voice, entries: readonly ChainedEntry[]): string {

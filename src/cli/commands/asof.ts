@@ -1,0 +1,56 @@
+import type { Command } from 'commander';
+import { parseSubject } from '../../jobs/subject.js';
+import { asOf, type AsOf } from '../../journal/as-of.js';
+import { requireActing } from '../acting.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { instant } from '../instant.js';
+import { leaf } from '../leaf.js';
+import type { Cell } from '../table.js';
+import { time } from '../wording.js';
+
+export function addAsOf(program: Command, context: Context): void {
+  const command = leaf(
+    program,
+    'asof <subject>',
+    'Show the values that a row had at a moment, and which run set them. A subject is a resource and a key.',
+    ['portcullis asof account:a-17 --at 2026-03-01T09:30:00Z'],
+  )
+    .requiredOption('--at <time>', 'the moment (ISO 8601; UTC where it names no zone)', instant)
+    .action(async (text: string, { at }: { at: Date }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        await requireActing(context, installation, 'read');
+        const { shape, key } = parseSubject(installation.jobs, text);
+        const found = await asOf(installation.region, shape, key, at);
+        voice.result({ subject: text, at: at.toISOString(), ...found }, () =>
+          asOfText(voice, text, at, found),
+        );
+      });
+    });
+}
+
+function asOfText(voice: Voice, subject: string, at: Date, found: AsOf): string {
+  const columns = Object.entries(found.image ?? {});
+  return voice.facts([
+    ['subject', subject],
+    ['at', time(at)],
+    ['known from', sourceText(found)],
+    ...(found.image === null ? [['', { text: 'there was no such row', tone: 'warning' }] as const] : []),
+    ...columns.map(([column, value]): readonly [string, Cell] => [
+      column,
+      value === null ? 'null' : String(value),
+    ]),
+  ]);
+}
+
+function sourceText({ from, run, job, version, kind, appliedAt }: AsOf): string {
+  const which = `${kind ?? ''} of run ${run?.slice(0, 8) ?? ''} (${job ?? ''} ${version ?? ''})`;
+  switch (from) {
+    case 'change-before':
+      return `set by ${which} at ${appliedAt ?? ''}`;
+    case 'change-after':
+      return `met by ${which} at ${appliedAt ?? ''}; no run had changed it before`;
+    case 'row-now':
+      return 'the row as it is now: no run has changed it';
+  }
+}

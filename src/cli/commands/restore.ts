@@ -1,0 +1,236 @@
+import { hostname } from 'node:os';
+import { Option, type Command } from 'commander';
+import { recordAudit } from '../../audit/record.js';
+import { formatDurationMs } from '../../base/duration.js';
+import { readRestored } from '../../jobs/restore-plan-phase.js';
+import { RESTORE_PACE, type RestorePace, type RestoreSite } from '../../jobs/restore-run.js';
+import { previewRestores, restoreRuns, type RestoreReport } from '../../jobs/restore-runs.js';
+import { restoreConflicts, type RestorePreview } from '../../journal/restore-preview.js';
+import { findRun, type RunView } from '../../scheduler/browse-runs.js';
+import { createLogger } from '../../telemetry/log.js';
+import { requireActing } from '../acting.js';
+import type { Installation } from '../app-port.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { csvLine } from '../csv.js';
+import { exitCodeOfRun } from '../exit.js';
+import { interruptible } from '../interrupt.js';
+import { leaf } from '../leaf.js';
+import { withProgress } from '../progress.js';
+import { RestoreAccount } from '../restore-progress.js';
+import type { ExitCode } from '../terminal.js';
+import { toneOf } from '../tone.js';
+import { countOf, imageText, number, total } from '../wording.js';
+
+interface RestoreOptions {
+  readonly dryRun?: boolean;
+  readonly conflicts?: 'report' | 'csv';
+}
+
+export function addRestore(program: Command, context: Context): void {
+  const command = leaf(
+    program,
+    'restore <run...>',
+    'Put the rows that a run changed back to what they were; of several runs, the newest first.\n' +
+      'Rows that somebody else has touched since are left alone and counted as conflicts. A restore that was interrupted is taken up where it was left: give the same command again.\n' +
+      'Exits with 0 when all is done, 1 when it failed, 3 when it was stopped or interrupted.',
+    [
+      'portcullis restore 3f2a9c1e --dry-run',
+      'portcullis restore 3f2a9c1e',
+      'portcullis restore 3f2a9c1e 77b0d4e2 --conflicts csv > conflicts.csv',
+    ],
+  )
+    .option('--dry-run', 'say what would be restored and what is in the way, and write nothing')
+    .addOption(
+      new Option(
+        '--conflicts <form>',
+        'list the rows left alone with before, after and now; csv: nothing else on standard output',
+      ).choices(['report', 'csv']),
+    )
+    .action(async (ids: readonly string[], options: RestoreOptions) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const runs: RunView[] = [];
+        for (const id of ids) runs.push(await findRun(installation.region, id));
+        const results =
+          options.dryRun === true
+            ? await preview(context, installation, runs)
+            : await restore(context, installation, runs);
+        const quiet = options.conflicts === 'csv';
+        if (!quiet) answer(voice, results, options.dryRun === true);
+        if (options.conflicts !== undefined)
+          await printConflicts(context, installation, voice, results, quiet);
+      });
+    });
+}
+
+/** What `restore --json` prints of each run. */
+interface RestoreResult {
+  readonly run: string;
+  readonly job: string;
+  readonly region: string;
+  /** The restore's own run; null for a dry run, or where none was begun. */
+  readonly restore: string | null;
+  readonly status: string;
+  readonly reason: string;
+  readonly restored: number;
+  readonly left: RestorePreview;
+  readonly durationMs: number | null;
+}
+
+async function preview(
+  { io }: Context,
+  { region }: Installation,
+  runs: readonly RunView[],
+): Promise<RestoreResult[]> {
+  const previews = await withProgress(io.stderr, 'comparing with the tables', () =>
+    previewRestores(region, idsOf(runs)),
+  );
+  return previews.map(({ of, preview: left }) => ({
+    ...{ run: of.id, job: of.job, region: of.region, restore: null, status: 'planned' },
+    ...{ reason: 'a dry run: nothing was written', restored: 0, left, durationMs: null },
+  }));
+}
+
+async function restore(
+  context: Context,
+  installation: Installation,
+  runs: readonly RunView[],
+): Promise<RestoreResult[]> {
+  const { app, io } = context;
+  const { control } = installation;
+  const paces = new Map<string, RestorePace>();
+  for (const { job, leaseMs, apply } of await app.policies(installation)) {
+    paces.set(job, { leaseMs, batch: apply.batch });
+  }
+  let principal = '';
+  for (const { region } of runs)
+    principal = (await requireActing(context, installation, 'restore', region)).name;
+  // Before the restore, which begins in another database: nothing is restored that is not on the record.
+  for (const { runId, job, version, region } of runs) {
+    await recordAudit(control, {
+      principal,
+      action: 'restore',
+      subject: runId,
+      evidence: { job, version, region },
+    });
+  }
+  const ids = idsOf(runs);
+  const account = new RestoreAccount(ids.length);
+  const reports = await interruptible(io, (signal) =>
+    withProgress(io.stderr, 'restoring', (progress) => {
+      const say = (): void => progress.say(account.text());
+      const hear = (news: () => void): void => {
+        news();
+        say();
+      };
+      return restoreRuns(siteOf(installation), ids, {
+        signal,
+        paceOf: (job) => paces.get(job) ?? RESTORE_PACE,
+        onRun: () => hear(() => account.next()),
+        onWait: () => hear(() => account.wait()),
+        onProgress: (news) => hear(() => account.hear(news)),
+      });
+    }),
+  );
+  const results = reports.map(resultOf);
+  for (const { run, restore: id, status, restored, left } of results) {
+    const evidence = { restore: id, status, restored, left };
+    await recordAudit(control, { principal, action: 'restore-ended', subject: run, evidence });
+  }
+  io.exitWith(reports.map(exitOf).find((code) => code !== 0) ?? 0);
+  return results;
+}
+
+function idsOf(runs: readonly RunView[]): string[] {
+  return [...new Set(runs.map(({ runId }) => runId))];
+}
+
+/** Neither flags nor look-ups nor a job's code: a restore works with everything else down. */
+function siteOf({ region }: Installation): RestoreSite {
+  return { worker: `restore:${hostname()}:${process.pid}`, region, log: createLogger({ level: 'silent' }) };
+}
+
+function resultOf({ of, report, left }: RestoreReport): RestoreResult {
+  const named = { run: of.id, job: of.job, region: of.region, left };
+  if (!report) {
+    const reason = 'interrupted here; the same command, or a worker, takes it up where it was left';
+    return { ...named, restore: null, status: 'applying', reason, restored: 0, durationMs: null };
+  }
+  const { run, status, reason, applied, durationMs } = report;
+  return {
+    ...named,
+    ...{ restore: run.id, status, reason, restored: total(applied), durationMs: Math.round(durationMs) },
+  };
+}
+
+function exitOf({ report }: RestoreReport): ExitCode {
+  return report ? exitCodeOfRun(report.status) : 3;
+}
+
+function answer(voice: Voice, results: readonly RestoreResult[], dryRun: boolean): void {
+  voice.result({ dryRun, runs: results }, () =>
+    results.map((each) => resultText(voice, each, dryRun)).join('\n'),
+  );
+}
+
+function resultText(voice: Voice, result: RestoreResult, dryRun: boolean): string {
+  const { left } = result;
+  const took = result.durationMs === null ? [] : [['took', formatDurationMs(result.durationMs)] as const];
+  return voice.facts([
+    ['run', `${result.run} of ${result.job} in ${result.region}`],
+    ...(result.restore === null ? [] : [['restore', result.restore] as const]),
+    ['status', { text: dryRun ? 'dry run' : result.status, tone: toneOf(result.status) }],
+    ['reason', result.reason],
+    [
+      'changed',
+      `${countOf(left.applied, 'row')} by the run, ${number(left.alreadyRestored)} of them taken back`,
+    ],
+    [dryRun ? 'would restore' : 'restored', dryRun ? left.restorable : result.restored],
+    ...(dryRun || left.restorable === 0 ? [] : [['not restored', left.restorable] as const]),
+    ['as before', `${number(left.asBefore)}, by others`],
+    [
+      'conflicts',
+      left.conflicts === 0
+        ? 0
+        : { text: `${number(left.conflicts)}: touched since, and left alone`, tone: 'warning' },
+    ],
+    ...took,
+  ]);
+}
+
+const CSV_COLUMNS = ['run', 'resource', 'key', 'kind', 'unit', 'before', 'after', 'now', 'refusal'];
+
+/** Streams every row left alone: memory stays flat however many there are. */
+async function printConflicts(
+  { io: { stdout } }: Context,
+  { region }: Installation,
+  voice: Voice,
+  results: readonly RestoreResult[],
+  csv: boolean,
+): Promise<void> {
+  if (csv) stdout.write(csvLine(CSV_COLUMNS));
+  for (const { run } of results) {
+    const { shapes } = await readRestored(region, run);
+    for await (const conflict of restoreConflicts(region, run, shapes.values())) {
+      const { resource, key, kind, unit, before, after, now, refusal } = conflict;
+      if (csv) {
+        const images = [before, after, now].map((image) => (image === null ? null : JSON.stringify(image)));
+        stdout.write(csvLine([run, resource, key, kind, unit, ...images, refusal]));
+      } else {
+        voice.result(
+          { conflict: { run, ...conflict } },
+          () =>
+            `\n${voice.facts([
+              [kind, `${resource} ${key} for ${unit}`],
+              ['before', imageText(before)],
+              ['after', imageText(after)],
+              ['now', imageText(now)],
+              ...(refusal === null ? [] : [['refusal', refusal] as const]),
+            ])}`,
+        );
+      }
+      await stdout.drained();
+      if (stdout.closed) return;
+    }
+  }
+}
