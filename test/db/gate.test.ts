@@ -1,68 +1,15 @@
-import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { onFaultPoint, type FaultPoint } from '../../src/base/fault-point.js';
+import { describe, expect, test } from '@jest/globals';
 import { readGate, reconcileGate } from '../../src/gate/permit.js';
-import { executeRun, type RunReport } from '../../src/jobs/run-loop.js';
-import type { LoadedJob } from '../../src/jobs/registry.js';
-import { elect } from '../../src/scheduler/election.js';
+import { executeRun } from '../../src/jobs/run-loop.js';
 import { takeOver } from '../../src/scheduler/lease.js';
-import { claimEverything, seedAccounts } from '../support/accounts.js';
+import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
-import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';
+import { testPolicy } from '../support/platform.js';
 
 const database = await testDatabase();
-const platform = testPlatform(database);
-const job: LoadedJob = await loadTestJob(platform, claimEverything('claims'));
-const all = { version: job.version, permille: 1000 };
+const here = await claiming(database);
+const { platform, job, all } = here;
 const PERMIT_MS = 30_000;
-afterAll(() => platform.planner.close());
-
-let region = '';
-let regions = 0;
-beforeEach(async () => {
-  onFaultPoint(undefined);
-  regions += 1;
-  region = `region-${regions}`;
-  await seedAccounts(database.owner, region, 10, 20);
-  platform.flags.open('claims', region, all);
-});
-
-const reconcile = () =>
-  reconcileGate(platform.region, 'claims', region, platform.flags.look(`claims.${region}`), PERMIT_MS);
-
-async function managed(): Promise<number> {
-  const { rows } = await database.owner.query<{ n: number }>(
-    `select count(*) as n from directory.account where home_region = $1 and state = 'MANAGED'`,
-    [region],
-  );
-  return rows[0]?.n ?? -1;
-}
-
-/** Runs with batches of 10, and calls `act` the `nth` time that a fault point is met. */
-async function runUntil(
-  point: FaultPoint,
-  nth: number,
-  act: () => Promise<void>,
-): Promise<RunReport | undefined> {
-  let met = 0;
-  onFaultPoint(async (at) => {
-    if (at !== point) return;
-    met += 1;
-    if (met === nth) await act();
-  });
-  const policy = testPolicy('claims', [region], { apply: { lanes: 1, batch: 10, firstBatches: [] } });
-  const election = await elect(platform.region, {
-    job: 'claims',
-    version: job.version,
-    region,
-    trigger: 'manual',
-    worker: platform.worker,
-    leaseMs: policy.leaseMs,
-  });
-  if (!election.elected) throw new Error(election.why);
-  return executeRun(platform, job, policy, election.run, 'planning', {
-    signal: new AbortController().signal,
-  });
-}
 
 describe('a gate', () => {
   test('that no flag has spoken to is held', async () => {
@@ -75,21 +22,21 @@ describe('a gate', () => {
   });
 
   test('opens with a flag, keeps its epoch while shares grow, and bumps it when one shrinks', async () => {
-    platform.flags.open('claims', region, { ...all, permille: 500 });
-    const first = await reconcile();
+    platform.flags.open('claims', here.region, { ...all, permille: 500 });
+    const first = await here.reconcile();
     expect(first.gate).toMatchObject({ state: 'open' });
     expect(first.gate.permitMs).toBeGreaterThan(PERMIT_MS - 5_000);
-    platform.flags.open('claims', region, { ...all, permille: 600 });
-    expect((await reconcile()).gate.epoch).toBe(first.gate.epoch);
-    platform.flags.open('claims', region, { ...all, permille: 400 });
-    expect((await reconcile()).gate.epoch).toBe(first.gate.epoch + 1);
+    platform.flags.open('claims', here.region, { ...all, permille: 600 });
+    expect((await here.reconcile()).gate.epoch).toBe(first.gate.epoch);
+    platform.flags.open('claims', here.region, { ...all, permille: 400 });
+    expect((await here.reconcile()).gate.epoch).toBe(first.gate.epoch + 1);
   });
 
   test('is not opened again by a process whose flags lag behind', async () => {
-    const late = platform.flags.look(`claims.${region}`);
-    platform.flags.close('claims', region);
-    await reconcile();
-    const { gate, move } = await reconcileGate(platform.region, 'claims', region, late, PERMIT_MS);
+    const late = platform.flags.look(`claims.${here.region}`);
+    platform.flags.close('claims', here.region);
+    await here.reconcile();
+    const { gate, move } = await reconcileGate(platform.region, 'claims', here.region, late, PERMIT_MS);
     expect(move).toMatchObject({ to: 'leave', code: 'flag-outdated' });
     expect(gate.state).toBe('held');
   });
@@ -97,14 +44,14 @@ describe('a gate', () => {
   test('ends up the same whatever many processes tell it at once', async () => {
     const answers = [];
     for (const permille of [1000, 200, 800, 100]) {
-      platform.flags.open('claims', region, { ...all, permille });
-      answers.push(platform.flags.look(`claims.${region}`));
+      platform.flags.open('claims', here.region, { ...all, permille });
+      answers.push(platform.flags.look(`claims.${here.region}`));
     }
     const told = [...answers, ...answers, ...answers];
     await Promise.all(
-      told.map((answer) => reconcileGate(platform.region, 'claims', region, answer, PERMIT_MS)),
+      told.map((answer) => reconcileGate(platform.region, 'claims', here.region, answer, PERMIT_MS)),
     );
-    expect(await readGate(platform.region, 'claims', region)).toMatchObject({
+    expect(await readGate(platform.region, 'claims', here.region)).toMatchObject({
       state: 'open',
       variants: [{ version: job.version, permille: 100 }],
     });
@@ -115,9 +62,9 @@ describe('the fence', () => {
   test.each([1, 2, 7, 20])(
     'lets nothing through after a flag was turned off before batch %i',
     async (batch) => {
-      const report = await runUntil('apply.before-fence', batch, async () => {
-        platform.flags.close('claims', region);
-        await reconcile();
+      const report = await here.runUntil('apply.before-fence', batch, async () => {
+        platform.flags.close('claims', here.region);
+        await here.reconcile();
       });
       const through = (batch - 1) * 10;
       expect(report).toMatchObject({
@@ -127,16 +74,16 @@ describe('the fence', () => {
         planned: { claim: 200 },
         applied: { claim: through },
       });
-      expect(await managed()).toBe(through);
+      expect(await here.managed()).toBe(through);
     },
   );
 
   test('makes a closing flag wait for the batch in flight, and then holds', async () => {
     let closed: Promise<unknown> = Promise.resolve();
     let settled = false;
-    const report = await runUntil('apply.written', 3, async () => {
-      platform.flags.close('claims', region);
-      closed = reconcile().then(() => (settled = true));
+    const report = await here.runUntil('apply.written', 3, async () => {
+      platform.flags.close('claims', here.region);
+      closed = here.reconcile().then(() => (settled = true));
       // The closer must be queued for the lock before the batch commits, or this shows nothing.
       for (;;) {
         const { rows } = await database.owner.query(
@@ -148,31 +95,31 @@ describe('the fence', () => {
     });
     await closed;
     expect(report).toMatchObject({ status: 'stopped', applied: { claim: 30 } });
-    expect(await managed()).toBe(30);
+    expect(await here.managed()).toBe(30);
   });
 
   test('stops a run whose share was taken back, though the gate is open', async () => {
-    const report = await runUntil('apply.committed', 4, async () => {
-      platform.flags.open('claims', region, { ...all, permille: 999 });
-      await reconcile();
+    const report = await here.runUntil('apply.committed', 4, async () => {
+      platform.flags.open('claims', here.region, { ...all, permille: 999 });
+      await here.reconcile();
     });
     expect(report).toMatchObject({ status: 'stopped', code: 'gate-narrowed', applied: { claim: 40 } });
   });
 
   test('lets a run go on when its share grows', async () => {
-    platform.flags.open('claims', region, { ...all, permille: 999 });
-    const report = await runUntil('apply.committed', 2, async () => {
-      platform.flags.open('claims', region, all);
-      await reconcile();
+    platform.flags.open('claims', here.region, { ...all, permille: 999 });
+    const report = await here.runUntil('apply.committed', 2, async () => {
+      platform.flags.open('claims', here.region, all);
+      await here.reconcile();
     });
     expect(report).toMatchObject({ status: 'succeeded' });
   });
 
   test('holds when the permit lapses, though nobody closed anything', async () => {
-    const report = await runUntil('apply.committed', 5, async () => {
+    const report = await here.runUntil('apply.committed', 5, async () => {
       await database.owner.query(
         `update portcullis_region.gate set permit_until = clock_timestamp() where region = $1`,
-        [region],
+        [here.region],
       );
     });
     expect(report).toMatchObject({ status: 'stopped', code: 'permit-lapsed', applied: { claim: 50 } });
@@ -180,20 +127,20 @@ describe('the fence', () => {
   });
 
   test('keeps the former owner of a run from writing, and the new one finishes it', async () => {
-    const scope = { jobs: ['claims'], regions: [region], versions: [], worker: 'heir', leaseMs: 20_000 };
+    const scope = { jobs: ['claims'], regions: [here.region], versions: [], worker: 'heir', leaseMs: 20_000 };
     const taken: (Awaited<ReturnType<typeof takeOver>> | 'none')[] = [];
-    const report = await runUntil('apply.committed', 6, async () => {
+    const report = await here.runUntil('apply.committed', 6, async () => {
       await database.owner.query(
         `update portcullis_region.run set lease_until = '-infinity' where region = $1`,
-        [region],
+        [here.region],
       );
       taken.push((await takeOver(platform.region, scope)) ?? 'none');
     });
     expect(report).toBeUndefined();
-    expect(await managed()).toBe(60);
+    expect(await here.managed()).toBe(60);
     const [heir] = taken;
     if (heir === undefined || heir === 'none') throw new Error('nothing was taken over');
-    const policy = testPolicy('claims', [region]);
+    const policy = testPolicy('claims', [here.region]);
     const finished = await executeRun(platform, job, policy, heir.run, heir.status, {
       signal: new AbortController().signal,
     });

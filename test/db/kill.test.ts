@@ -1,85 +1,32 @@
-import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import type { Principal } from '../../src/access/roles.js';
 import { verifyAudit } from '../../src/audit/verify.js';
-import { onFaultPoint, type FaultPoint } from '../../src/base/fault-point.js';
 import { killGate } from '../../src/gate/kill.js';
 import { killJob } from '../../src/gate/kill-switch.js';
 import { missedSince } from '../../src/gate/missed-since.js';
-import { readGate, reconcileGate } from '../../src/gate/permit.js';
+import { readGate } from '../../src/gate/permit.js';
 import { askLift, askRearm, decideRearm } from '../../src/gate/rearm-approval.js';
-import { executeRun, type RunReport } from '../../src/jobs/run-loop.js';
-import { elect } from '../../src/scheduler/election.js';
-import { claimEverything, seedAccounts } from '../support/accounts.js';
+import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
-import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';
 
 const database = await testDatabase();
-const platform = testPlatform(database);
-const job = await loadTestJob(platform, claimEverything('claims'));
-const all = { version: job.version, permille: 1000 };
-afterAll(() => platform.planner.close());
+const here = await claiming(database);
+const { platform, job, all } = here;
 
 const ann: Principal = { name: 'ann', role: 'operator', regions: null };
 const bob: Principal = { name: 'bob', role: 'approver', regions: null };
 const eve: Principal = { name: 'eve', role: 'viewer', regions: null };
 
-let region = '';
-let regions = 0;
-beforeEach(async () => {
-  onFaultPoint(undefined);
-  regions += 1;
-  region = `region-${regions}`;
-  await seedAccounts(database.owner, region, 10, 20);
-  platform.flags.open('claims', region, all);
-});
-
 const owner = (): pg.Pool => database.owner;
 const kill = (reason = 'enough') =>
-  killJob(owner(), owner, { job: 'claims', regions: [region], reason }, ann);
-const reconcile = () =>
-  reconcileGate(platform.region, 'claims', region, platform.flags.look(`claims.${region}`), 30_000);
-
-async function managed(): Promise<number> {
-  const { rows } = await owner().query<{ n: number }>(
-    `select count(*) as n from directory.account where home_region = $1 and state = 'MANAGED'`,
-    [region],
-  );
-  return rows[0]?.n ?? -1;
-}
-
-async function runUntil(
-  point: FaultPoint,
-  nth: number,
-  act: () => Promise<unknown>,
-): Promise<RunReport | undefined> {
-  let met = 0;
-  onFaultPoint(async (at) => {
-    if (at !== point) return;
-    met += 1;
-    if (met === nth) await act();
-  });
-  const policy = testPolicy('claims', [region], { apply: { lanes: 1, batch: 10, firstBatches: [] } });
-  const election = await elect(platform.region, {
-    job: 'claims',
-    version: job.version,
-    region,
-    trigger: 'manual',
-    worker: platform.worker,
-    leaseMs: policy.leaseMs,
-  });
-  if (!election.elected) throw new Error(election.why);
-  return executeRun(platform, job, policy, election.run, 'planning', {
-    signal: new AbortController().signal,
-  });
-}
-
+  killJob(owner(), owner, { job: 'claims', regions: [here.region], reason }, ann);
 async function status(): Promise<
   { status: string; reason: string; applied: Record<string, number> } | undefined
 > {
   const { rows } = await owner().query<{ status: string; reason: string; applied: Record<string, number> }>(
     'select status, reason, applied from portcullis_region.run where region = $1',
-    [region],
+    [here.region],
   );
   return rows[0];
 }
@@ -92,17 +39,17 @@ describe('a kill', () => {
     'apply.before-fence',
     'apply.committed',
   ] as const)('at %s ends the run as killed, and nothing more is written', async (point) => {
-    const report = await runUntil(point, 1, () => kill('wrong claims'));
+    const report = await here.runUntil(point, 1, () => kill('wrong claims'));
     // The kill has ended the run in the journal; the worker finds that it is not its own any more.
     expect(report).toBeUndefined();
     const applied = point === 'apply.committed' ? 10 : 0;
     expect(await status()).toMatchObject({ status: 'killed', reason: 'killed by ann: wrong claims' });
-    expect(await managed()).toBe(applied);
+    expect(await here.managed()).toBe(applied);
   });
 
   test('waits for a batch in flight, which then counts as applied', async () => {
     let killed: ReturnType<typeof kill> | undefined;
-    await runUntil('apply.written', 3, async () => {
+    await here.runUntil('apply.written', 3, async () => {
       killed = kill();
       for (;;) {
         const { rows } = await owner().query(
@@ -114,7 +61,7 @@ describe('a kill', () => {
     expect(await killed).toMatchObject({
       killed: [{ inFlight: 1, terminated: 0 }],
     });
-    expect(await managed()).toBe(30);
+    expect(await here.managed()).toBe(30);
     expect(await status()).toMatchObject({ status: 'killed', applied: { claim: 30 } });
   });
 
@@ -123,8 +70,14 @@ describe('a kill', () => {
     const lost = new Promise((resolve) => zombie.on('error', resolve));
     await zombie.connect();
     await zombie.query('begin');
-    await zombie.query(`select pg_advisory_xact_lock_shared(7020210, hashtext($1))`, [`claims.${region}`]);
-    const killed = await killGate(owner(), { job: 'claims', region, reason: 'now', by: 'ann' }, 50);
+    await zombie.query(`select pg_advisory_xact_lock_shared(7020210, hashtext($1))`, [
+      `claims.${here.region}`,
+    ]);
+    const killed = await killGate(
+      owner(),
+      { job: 'claims', region: here.region, reason: 'now', by: 'ann' },
+      50,
+    );
     expect(killed).toMatchObject({ inFlight: 1, terminated: 1 });
     await lost;
     await expect(zombie.query('commit')).rejects.toThrow();
@@ -135,15 +88,19 @@ describe('a kill', () => {
     const lost = new Promise((resolve) => zombie.on('error', resolve));
     await zombie.connect();
     await zombie.query('begin');
-    await zombie.query(`select pg_advisory_xact_lock(7020210, hashtext($1))`, [`claims.${region}`]);
-    const killed = await killGate(owner(), { job: 'claims', region, reason: 'now', by: 'ann' }, 50);
+    await zombie.query(`select pg_advisory_xact_lock(7020210, hashtext($1))`, [`claims.${here.region}`]);
+    const killed = await killGate(
+      owner(),
+      { job: 'claims', region: here.region, reason: 'now', by: 'ann' },
+      50,
+    );
     expect(killed).toMatchObject({ inFlight: 0, terminated: 1 });
     await lost;
   });
 
   test('of more regions than there are connections does not wait for itself', async () => {
     const zombies = Array.from({ length: 12 }, () => new pg.Client({ connectionString: database.workerUrl }));
-    const regionsOf = zombies.map((_, at) => `${region}-${at}`);
+    const regionsOf = zombies.map((_, at) => `${here.region}-${at}`);
     await Promise.all(
       zombies.map(async (zombie, at) => {
         zombie.on('error', () => undefined);
@@ -161,13 +118,13 @@ describe('a kill', () => {
   });
 
   test('latches: neither flags nor restarts nor another policy open the gate again', async () => {
-    await reconcile();
+    await here.reconcile();
     await kill();
-    platform.flags.close('claims', region);
-    await reconcile();
-    platform.flags.open('claims', region, all);
-    expect((await reconcile()).gate).toMatchObject({ state: 'killed', reason: 'enough', permitMs: 0 });
-    expect(await runUntil('run.finished', 1, () => Promise.resolve())).toMatchObject({
+    platform.flags.close('claims', here.region);
+    await here.reconcile();
+    platform.flags.open('claims', here.region, all);
+    expect((await here.reconcile()).gate).toMatchObject({ state: 'killed', reason: 'enough', permitMs: 0 });
+    expect(await here.run()).toMatchObject({
       status: 'held',
       code: 'gate-killed',
       reason: 'killed: enough',
@@ -175,33 +132,33 @@ describe('a kill', () => {
   });
 
   test('of a gate that is not there yet makes it, killed', async () => {
-    region = 'never-seen';
+    here.region = 'never-seen';
     expect(await kill()).toMatchObject({ killed: [{ region: 'never-seen' }], failed: [] });
-    expect(await readGate(platform.region, 'claims', region)).toMatchObject({ state: 'killed' });
+    expect(await readGate(platform.region, 'claims', here.region)).toMatchObject({ state: 'killed' });
   });
 
   test('is nobody’s who may only look', async () => {
-    await reconcile();
+    await here.reconcile();
     await expect(
-      killJob(owner(), owner, { job: 'claims', regions: [region], reason: 'x' }, eve),
+      killJob(owner(), owner, { job: 'claims', regions: [here.region], reason: 'x' }, eve),
     ).rejects.toMatchObject({
       code: 'FORBIDDEN',
     });
-    expect((await reconcile()).gate.state).toBe('open');
+    expect((await here.reconcile()).gate.state).toBe('open');
   });
 
   test('of one version leaves the gate open for others, and stops that version’s run', async () => {
-    await runUntil('apply.committed', 2, () =>
+    await here.runUntil('apply.committed', 2, () =>
       killJob(
         owner(),
         owner,
-        { job: 'claims', regions: [region], version: job.version, reason: 'faulty' },
+        { job: 'claims', regions: [here.region], version: job.version, reason: 'faulty' },
         ann,
       ),
     );
     expect(await status()).toMatchObject({ status: 'killed', applied: { claim: 20 } });
-    expect((await reconcile()).gate.state).toBe('open');
-    expect(await runUntil('run.finished', 1, () => Promise.resolve())).toMatchObject({
+    expect((await here.reconcile()).gate.state).toBe('open');
+    expect(await here.run()).toMatchObject({
       status: 'held',
       code: 'version-quarantined',
       reason: `${job.version} is quarantined: faulty`,
@@ -212,7 +169,7 @@ describe('a kill', () => {
       ann,
     );
     await decideRearm(owner(), owner, () => [owner()], asked.id, bob, 'approve');
-    expect(await runUntil('run.finished', 1, () => Promise.resolve())).toMatchObject({ status: 'succeeded' });
+    expect(await here.run()).toMatchObject({ status: 'succeeded' });
   });
 
   test('is on the record with what it met', async () => {
@@ -221,7 +178,7 @@ describe('a kill', () => {
       `select principal, action, subject, evidence->>'reason' as reason from portcullis_control.audit order by seq desc limit 1`,
     );
     expect(rows).toEqual([
-      { principal: 'ann', action: 'kill', subject: `claims.${region}`, reason: 'for the record' },
+      { principal: 'ann', action: 'kill', subject: `claims.${here.region}`, reason: 'for the record' },
     ]);
     expect(await verifyAudit(owner())).toMatchObject({ ok: true });
   });
@@ -229,7 +186,12 @@ describe('a kill', () => {
 
 describe('a re-arm', () => {
   const ask = (onRearm: 'skip' | 'once' = 'skip') =>
-    askRearm(owner(), platform.region, { job: 'claims', region, reason: 'mended', onRearm }, ann);
+    askRearm(
+      owner(),
+      platform.region,
+      { job: 'claims', region: here.region, reason: 'mended', onRearm },
+      ann,
+    );
   const decide = (id: string, principal = bob, decision: 'approve' | 'reject' = 'approve') =>
     decideRearm(owner(), owner, () => [owner()], id, principal, decision);
 
@@ -237,17 +199,17 @@ describe('a re-arm', () => {
     await kill();
     const { id } = await ask();
     await expect(decide(id, { ...ann, role: 'admin' })).rejects.toMatchObject({ code: 'APPROVAL_SELF' });
-    expect((await reconcile()).gate.state).toBe('killed');
+    expect((await here.reconcile()).gate.state).toBe('killed');
     expect(await decide(id)).toMatchObject({ state: 'approved', requestedBy: 'ann', decidedBy: 'bob' });
-    expect((await reconcile()).gate).toMatchObject({ state: 'open' });
-    expect(await runUntil('run.finished', 1, () => Promise.resolve())).toMatchObject({ status: 'succeeded' });
+    expect((await here.reconcile()).gate).toMatchObject({ state: 'open' });
+    expect(await here.run()).toMatchObject({ status: 'succeeded' });
   });
 
   test('that is refused leaves the gate killed', async () => {
     await kill();
     const { id } = await ask();
     await decide(id, bob, 'reject');
-    expect((await reconcile()).gate.state).toBe('killed');
+    expect((await here.reconcile()).gate.state).toBe('killed');
   });
 
   test('loses against a kill that came after it was asked for', async () => {
@@ -255,7 +217,7 @@ describe('a re-arm', () => {
     const { id } = await ask();
     await kill('second');
     await expect(decide(id)).rejects.toMatchObject({ code: 'REARM_OUTDATED' });
-    expect((await reconcile()).gate).toMatchObject({ state: 'killed', reason: 'second' });
+    expect((await here.reconcile()).gate).toMatchObject({ state: 'killed', reason: 'second' });
   });
 
   test('racing a kill, never leaves the gate armed', async () => {
@@ -263,31 +225,31 @@ describe('a re-arm', () => {
       await kill(`round ${round}`);
       const { id } = await ask();
       await Promise.allSettled([decide(id), kill('again')]);
-      expect((await reconcile()).gate.state).toBe('killed');
+      expect((await here.reconcile()).gate.state).toBe('killed');
     }
   });
 
   test('cannot be asked for where nothing is killed', async () => {
-    await reconcile();
+    await here.reconcile();
     await expect(ask()).rejects.toMatchObject({ code: 'GATE_NOT_KILLED' });
   });
 
   test('has slots from before it forgotten, or caught up once, as the policy says', async () => {
-    await runUntil('run.finished', 1, () => Promise.resolve());
-    const of = { job: 'claims', version: job.version, region };
+    await here.run();
+    const of = { job: 'claims', version: job.version, region: here.region };
     await kill();
     await decide((await ask('skip')).id);
-    await reconcile();
+    await here.reconcile();
     const since = await missedSince(platform.region, of, 'once');
     const { rows } = await owner().query<{ slot: Date }>(
       'select slot from portcullis_region.run where region = $1',
-      [region],
+      [here.region],
     );
     expect(since?.getTime()).toBeGreaterThan(rows[0]?.slot.getTime() ?? Infinity);
     expect(await missedSince(platform.region, of, 'skip')).toBeUndefined();
     await kill();
     await decide((await ask('once')).id);
-    await reconcile();
+    await here.reconcile();
     expect(await missedSince(platform.region, of, 'skip')).toBeDefined();
   });
 });
