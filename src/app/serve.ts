@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import type { Installation, ServeOptions, Service } from '../cli/app-port.js';
 import type { Config } from '../config.js';
+import { recordAudit } from '../audit/record.js';
 import { messageOf } from '../base/errors.js';
 import { listFlags, setFlag, type FlagState } from '../flags/flag-store.js';
 import { readPolicies, type Policy } from '../flags/policy.js';
@@ -9,6 +10,7 @@ import { createHttpApp } from '../http/app.js';
 import type { FlagInfo } from '../http/deps.js';
 import { listen, type Listening } from '../http/listen.js';
 import { createReadiness } from '../http/readiness.js';
+import type { RunReport } from '../jobs/run-loop.js';
 import { startWorker, type ServedJob, type Worker } from '../jobs/worker.js';
 import { setSampleFlags } from '../replay/sample-flags.js';
 import { seedSampleWorld } from '../replay/sample-world.js';
@@ -131,11 +133,27 @@ class Crew {
     await this.worker?.stop();
     this.worker = await startWorker(this.wired.platform, served, {
       concurrentRuns: this.config.concurrentRuns,
-      onRun: this.options.onRun,
+      onRun: (report) => {
+        this.options.onRun(report);
+        this.recordRestore(report);
+      },
       onProgress: this.options.onProgress,
     });
     this.served = served;
     this.inForce = now;
+  }
+
+  /** That a restore was asked for stands on the record already; here, what became of it. */
+  private recordRestore({ run, status, applied, conflicts }: RunReport): void {
+    if (run.restores === null) return;
+    recordAudit(this.installation.control, {
+      principal: `worker:${this.config.worker}`,
+      action: 'restore-ended',
+      subject: run.restores,
+      evidence: { restore: run.id, status, applied, conflicts },
+    }).catch((error: unknown) => {
+      this.wired.platform.log.error({ code: 'audit-unwritten', err: error }, `audit: ${messageOf(error)}`);
+    });
   }
 
   private jobsOf(policies: readonly Policy[]): ServedJob[] {
@@ -183,6 +201,7 @@ function serveHttp(
           kinds: [...kinds.keys()],
         };
       }),
+    installed: () => installation.jobs,
     readiness: createReadiness({
       databases: { control, region },
       flagsHeardAgeMs: () => wired.source.state().heardAgeMs,

@@ -15,6 +15,7 @@ import { jobAndGateRoutes } from './routes/jobs-and-gates.js';
 import { killRoutes } from './routes/kills.js';
 import { operationRoutes } from './routes/operations.js';
 import { recordRoutes } from './routes/record.js';
+import { restoreRoutes } from './routes/restores.js';
 import { runRoutes } from './routes/runs.js';
 
 /** The version of the API, in its address. */
@@ -29,6 +30,7 @@ export function routesOf(deps: HttpDeps): readonly Route[] {
     ...killRoutes(deps),
     ...approvalRoutes(deps),
     ...runRoutes(deps),
+    ...restoreRoutes(deps),
     ...recordRoutes(deps),
     route({
       method: 'get',

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { LoadedJob } from '../jobs/registry.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
@@ -57,6 +58,8 @@ export interface HttpDeps {
   readonly log: Log;
   readonly flags: FlagDesk;
   readonly jobs: () => readonly JobInfo[];
+  /** The jobs themselves: their resources are what can be asked about as of a moment. */
+  readonly installed: () => readonly LoadedJob[];
   /** Why this process is not ready; empty when it is. See `createReadiness`. */
   readonly readiness: () => Promise<readonly string[]>;
 }

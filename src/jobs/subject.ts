@@ -14,20 +14,22 @@ export interface Subject {
  * REQUEST_INVALID, or SUBJECT_UNKNOWN with the nearest resource.
  */
 export function parseSubject(jobs: readonly LoadedJob[], text: string): Subject {
-  const at = text.indexOf(':');
-  const [name, key] = [text.slice(0, at), text.slice(at + 1)];
-  if (at < 1 || key === '' || key.includes('\0')) {
-    throw new PortcullisError('REQUEST_INVALID', `${JSON.stringify(text)} is not a subject`, {
-      mend: 'name a resource and the key of a row, such as account:a-17',
-    });
-  }
+  const [, name = '', key = ''] = /^([^:]*):?([^]*)$/.exec(text) ?? [];
   const shapes = jobs.flatMap((job) => [...job.shapes.values()]).filter(({ changes }) => changes.length > 0);
   const shape = shapes.find((each) => each.name === name);
-  if (shape) return { shape, key };
+  if (shape && key !== '' && !key.includes('\0')) return { shape, key };
+  if (shape) {
+    throw new PortcullisError('REQUEST_INVALID', `${JSON.stringify(text)} names no row`, {
+      mend: `name a resource and the key of a row, such as ${name}:a-17`,
+    });
+  }
   const names = [...new Set(shapes.map((each) => each.name))];
   const meant = nearest(name, names);
   throw new PortcullisError('SUBJECT_UNKNOWN', `no job changes a thing called ${name}`, {
-    mend: meant === undefined ? `there is ${names.join(', ')}` : `did you mean ${meant}:${key}?`,
+    mend:
+      meant === undefined
+        ? `there is ${names.join(', ')}`
+        : `did you mean ${meant}:${key === '' ? 'KEY' : key}?`,
     details: { resource: name, known: names },
   });
 }

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { PortcullisError } from '../base/errors.js';
 import { keyOfCursor, pageOf, type Page, type PageRequest } from '../store/page.js';
+import type { Trigger } from './election.js';
 import type { RunStatus } from './run-states.js';
 
 /** Counts by kind of change. */
@@ -15,7 +16,9 @@ export interface RunView {
   readonly region: string;
   /** The moment on the schedule that the run stands for. */
   readonly slot: string;
-  readonly trigger: 'schedule' | 'catch-up' | 'manual';
+  readonly trigger: Trigger;
+  /** The run whose changes this one takes back; null for a run of a job. */
+  readonly restores: string | null;
   readonly dryRun: boolean;
   readonly status: RunStatus;
   readonly reasonCode: string;
@@ -46,7 +49,8 @@ interface RunRow {
   readonly version: string;
   readonly region: string;
   readonly slot: Date;
-  readonly trigger: RunView['trigger'];
+  readonly trigger: Trigger;
+  readonly restores: string | null;
   readonly dry_run: boolean;
   readonly status: RunStatus;
   readonly reason_code: string;
@@ -65,7 +69,7 @@ interface RunRow {
 }
 
 const COLUMNS = `
-  id, job, version, region, slot, trigger, dry_run, status, reason_code, reason, planned, applied, conflicts,
+  id, job, version, region, slot, trigger, restores, dry_run, status, reason_code, reason, planned, applied, conflicts,
   attempt, worker, admitted_units, created_at, planned_at, finished_at, created_at::text as created_key`;
 
 const RunKey = z.tuple([z.string().regex(/^\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00$/), z.guid()]);
@@ -125,6 +129,7 @@ function runView(row: RunRow): RunView {
     region: row.region,
     slot: row.slot.toISOString(),
     trigger: row.trigger,
+    restores: row.restores,
     dryRun: row.dry_run,
     status: row.status,
     reasonCode: row.reason_code,

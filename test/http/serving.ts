@@ -56,6 +56,7 @@ export async function serving(
     log: createLogger({ level: 'debug', to: { write: (line) => void logged.push(line) } }),
     flags: NO_FLAGS,
     jobs: () => [],
+    installed: () => [],
     readiness: () => Promise.resolve([]),
     ...replaced,
   };

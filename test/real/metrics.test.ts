@@ -59,6 +59,7 @@ describe('promtool check metrics', () => {
           look: () => ({ open: false, code: 'flag-unknown', reason: 'not in this test' }),
         },
         jobs: () => [],
+        installed: () => [],
         readiness: () => Promise.resolve([]),
       }),
       { port: 0 },

@@ -1,0 +1,83 @@
+import { describe, expect, test } from '@jest/globals';
+import { issueToken } from '../../src/access/tokens.js';
+import { executeRun } from '../../src/jobs/run-loop.js';
+import { startWorker } from '../../src/jobs/worker.js';
+import { elect } from '../../src/scheduler/election.js';
+import { claimEverything, seedAccounts } from '../support/accounts.js';
+import { testDatabase } from '../support/database.js';
+import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';
+import { until } from '../support/until.js';
+import { serving } from './serving.js';
+
+const database = await testDatabase();
+const platform = testPlatform(database);
+const job = await loadTestJob(platform, claimEverything('claims'));
+const policy = testPolicy('claims', ['r1']);
+await seedAccounts(database.owner, 'r1', 5, 4);
+platform.flags.open('claims', 'r1', { version: job.version, permille: 1000 });
+const election = await elect(platform.region, {
+  ...{ job: 'claims', version: job.version, region: 'r1', trigger: 'manual', worker: 'w', leaseMs: 20_000 },
+});
+if (!election.elected) throw new Error(election.why);
+const { signal } = new AbortController();
+await executeRun(platform, job, policy, election.run, 'planning', { signal });
+const run = election.run.id;
+const served = await serving(database.owner, { installed: () => [job] });
+await platform.planner.close();
+
+describe('over HTTP', () => {
+  test('a run’s impact is told in numbers', async () => {
+    expect(await served.json(`/api/v1/runs/${run}/impact`)).toMatchObject({
+      status: 200,
+      body: {
+        ...{ runId: run, units: 5, rows: 20, conflicts: 0 },
+        byKind: [{ resource: 'account', kind: 'claim', rows: 20 }],
+      },
+    });
+  });
+
+  test('a row is told as of before the run, and as of now', async () => {
+    const at = async (time: string) =>
+      (await served.json(`/api/v1/asof/account:r1-acc-0-0?at=${encodeURIComponent(time)}`)).body;
+    expect(await at('2021-02-10T00:00:00Z')).toMatchObject({
+      ...{ from: 'change-after', run, image: { state: 'UNMANAGED', organisation_id: null } },
+    });
+    expect(await at('2100-01-01T00:00:00Z')).toMatchObject({
+      ...{
+        from: 'change-before',
+        run,
+        kind: 'claim',
+        image: { state: 'MANAGED', organisation_id: 'r1-org-0' },
+      },
+    });
+    const { status, body } = await served.json('/api/v1/asof/acount:a?at=2100-01-01T00:00:00Z');
+    expect([status, body['code'], body['mend']]).toEqual([404, 'SUBJECT_UNKNOWN', 'did you mean account:a?']);
+  });
+
+  test('a restore takes an operator of the region, and a worker carries it out', async () => {
+    const { token } = await issueToken(
+      database.owner,
+      { name: 'elsewhere', role: 'operator', regions: ['r2'] },
+      'test',
+    );
+    const headers = { authorization: `Bearer ${token}` };
+    expect(await served.json(`/api/v1/runs/${run}/restore`, { method: 'POST', headers })).toMatchObject({
+      status: 403,
+    });
+    expect((await served.json(`/api/v1/runs/${run}/restore`)).body).toMatchObject({ restorable: 20 });
+    const begun = await served.json(`/api/v1/runs/${run}/restore`, { method: 'POST' });
+    expect(begun).toMatchObject({ status: 202, body: { runId: run, begun: true } });
+    const again = await served.json(`/api/v1/runs/${run}/restore`, { method: 'POST' });
+    expect(again).toMatchObject({ status: 202, body: { restore: begun.body['restore'], begun: false } });
+    const worker = await startWorker(platform, [{ job, policy, regions: ['r1'] }], { sweepMs: 50 });
+    const restore = await until('the restore is over', async () => {
+      const { body } = await served.json(`/api/v1/runs/${String(begun.body['restore'])}`);
+      return body['status'] === 'succeeded' && body;
+    });
+    await worker.stop();
+    expect(restore).toMatchObject({ trigger: 'restore', restores: run, applied: { claim: 20 } });
+    expect((await served.json(`/api/v1/runs/${run}/restore`)).body).toMatchObject({
+      ...{ alreadyRestored: 20, restorable: 0, conflicts: 0 },
+    });
+  });
+});
