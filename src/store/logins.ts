@@ -62,7 +62,10 @@ async function createRole(client: pg.PoolClient, login: Login, role: string): Pr
   );
 }
 
-/** Grants are repeated at every start: a migration may have added tables. `role` and `database` are quoted. */
+/**
+ * Grants are repeated at every start: a migration may have added tables. `role` and `database` are quoted. The
+ * owner becomes a member of the worker's role, since a kill must be able to end the workers' connections.
+ */
 function grantsOf(login: Login, role: string, database: string): string {
   const reading = `
     grant connect on database ${database} to ${role};
@@ -76,6 +79,7 @@ function grantsOf(login: Login, role: string, database: string): string {
     grant usage on schema portcullis_region, portcullis_control to ${role};
     revoke all on all tables in schema portcullis_control from ${role};
     grant select on portcullis_control.policy, portcullis_control.flag, portcullis_control.flag_change to ${role};
+    grant ${role} to current_user;
     grant select, insert, update on portcullis_region.gate, portcullis_region.run, portcullis_region.lane to ${role};
     grant select on portcullis_region.quarantine to ${role};
     grant select, insert on portcullis_region.change, portcullis_region.batch, portcullis_region.conflict to ${role};
