@@ -6,7 +6,10 @@ import { processTerminal } from './cli/terminal.js';
 import { readConfig } from './config.js';
 
 try {
-  const program = createProgram(createApp(() => readConfig(process.env)), processTerminal());
+  const program = createProgram(
+    createApp(() => readConfig(process.env)),
+    processTerminal(),
+  );
   await program.parseAsync(process.argv);
 } catch (error) {
   printError(error, errorOptions(process.argv, process.env));

@@ -26,7 +26,7 @@ const POLICY: Policy = {
   job: 'sweep',
   schedule: '0 0 1 1 *',
   missedSlots: 'skip',
-    onRearm: 'skip',
+  onRearm: 'skip',
   regions: REGIONS,
   flag: { maxAgeMs: 60_000 },
   permitMs: 30_000,

@@ -47,7 +47,7 @@ describe('a policy without fault', () => {
       job: 'domain-claim',
       schedule: '*/15 * * * *',
       missedSlots: 'skip',
-    onRearm: 'skip',
+      onRearm: 'skip',
       regions: ['eu-west-1'],
       flag: { maxAgeMs: 60_000 },
       permitMs: 30_000,
