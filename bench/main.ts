@@ -3,15 +3,17 @@ import { apply } from './apply.js';
 import { resultOf, type Bench, type Result } from './bench.js';
 import { end } from './endings.js';
 import { gate } from './gate.js';
+import { impact } from './impact.js';
 import { memory } from './memory.js';
 import { plan } from './plan.js';
 import { renderResults } from './report.js';
+import { restore } from './restore.js';
 import { run } from './run.js';
 import { scale } from './scale.js';
 import { startServer } from './server.js';
 import { start } from './start.js';
 
-const BENCHES: readonly Bench[] = [gate, plan, apply, run, memory, scale, start];
+const BENCHES: readonly Bench[] = [gate, plan, apply, run, memory, scale, restore, impact, start];
 
 const USAGE = `usage: npm run bench -- [name …] [--runs N] [--json]
 Measures each bench against its reference, in turn, on a PostgreSQL of its own.

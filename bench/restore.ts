@@ -1,0 +1,84 @@
+import { readRestored } from '#dist/jobs/restore-plan-phase.js';
+import { restoreRuns } from '#dist/jobs/restore-runs.js';
+import { openPool } from '#dist/store/pool.js';
+import { inTurns, secondsOf, type Bench } from './bench.js';
+import { BATCH, claimFlag, claimJob, claimPolicy } from './claim-job.js';
+import { fillRegion } from './directory.js';
+import { openWorker } from './worker.js';
+
+const CHANGES = 100_000;
+const REGION = 'r1';
+
+/** The fastest way back there is: everything at once, over no fence, into no journal, and not to be taken up again. */
+const UPDATE_FROM_JOURNAL = `
+  update directory.account a
+  set state = c.before->>'state', organisation_id = c.before->>'organisation_id',
+      claimed_at = (c.before->>'claimed_at')::timestamptz
+  from portcullis_region.change c
+  where c.run = $1 and c.resource = 'account' and a.id = c.key
+    and a.state = c.after->>'state' and a.organisation_id = c.after->>'organisation_id'
+    and a.claimed_at = (c.after->>'claimed_at')::timestamptz and a.email = c.before->>'email'`;
+
+export const restore: Bench = {
+  name: 'restore',
+  ours: 'restore a run of 100 k changes, planned, fenced, journaled and verified',
+  reference: 'one update of all its rows from the journal',
+  unit: 's',
+  ratio: 'speed',
+  reach: 0.6,
+  runs: 5,
+  async measure(context) {
+    const flag = await claimFlag();
+    const policy = claimPolicy([REGION], []);
+    let run = '';
+    const empty = await context.server.template('restore_empty', (owner) =>
+      fillRegion(owner, REGION, CHANGES, flag),
+    );
+    const first = await context.server.copyOf(empty);
+    const worker = await openWorker(first, claimJob());
+    run = (await worker.run(REGION, policy, CHANGES)).run.id;
+    await worker.close();
+    await first.owner.query('vacuum (freeze, analyze)');
+    const template = new URL(first.ownerUrl).pathname.slice(1);
+    await first.owner.end();
+    const ours = async (): Promise<number> => {
+      const database = await context.server.copyOf(template);
+      const again = await openWorker(database, claimJob());
+      try {
+        // Connections are open and the tables known, as in a worker that has been at it.
+        await readRestored(again.platform.region, run);
+        await database.settle();
+        let restored = 0;
+        const seconds = await secondsOf(async () => {
+          const [report] = await restoreRuns(again.platform, [run], {
+            signal: new AbortController().signal,
+            paceOf: () => ({ leaseMs: policy.leaseMs, batch: BATCH }),
+          });
+          restored = report?.report?.applied['claim'] ?? 0;
+        });
+        if (restored !== CHANGES) throw new Error(`${restored} rows restored, not ${CHANGES}`);
+        return seconds;
+      } finally {
+        await again.close();
+        await database.drop();
+      }
+    };
+    const reference = async (): Promise<number> => {
+      const database = await context.server.copyOf(template);
+      const pool = openPool(database.workerUrl, { name: 'bench by hand' });
+      try {
+        await database.settle();
+        let restored = 0;
+        const seconds = await secondsOf(async () => {
+          restored = (await pool.query(UPDATE_FROM_JOURNAL, [run])).rowCount ?? 0;
+        });
+        if (restored !== CHANGES) throw new Error(`${restored} rows restored, not ${CHANGES}`);
+        return seconds;
+      } finally {
+        await pool.end();
+        await database.drop();
+      }
+    };
+    return inTurns(context, ours, reference);
+  },
+};
