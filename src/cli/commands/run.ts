@@ -127,15 +127,20 @@ async function resultOf(
       exit: exitCodeOfRun(status),
     };
   }
-  const { status, planned, applied, conflicts, durationMs } = await findRun(installation.region, runId);
-  const reason = 'interrupted here; a worker takes the run over where it was left: portcullis start';
+  const found = await findRun(installation.region, runId);
+  const { status, planned, applied, conflicts, durationMs } = found;
+  // A kill ends the runs that it cuts short, without waiting for their workers.
+  const over = found.finishedAt !== null;
+  const reason = over
+    ? found.reason
+    : 'interrupted here; a worker takes the run over where it was left: portcullis start';
   return {
     result: {
       ...named,
       ...{ status, reason, planned, applied, conflicts },
       durationMs: durationMs ?? Math.max(0, Date.now() - run.createdAt.getTime()),
     },
-    exit: 3,
+    exit: over ? exitCodeOfRun(status) : 3,
   };
 }
 
