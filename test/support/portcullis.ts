@@ -25,6 +25,8 @@ export interface ProcessSetting {
   readonly env?: Readonly<Record<string, string>>;
   /** `apply.fenced:3`: die by SIGKILL the third time that this fault point is met. */
   readonly killAt?: string;
+  /** `apply.written:3`: stand still by SIGSTOP the third time that this fault point is met. */
+  readonly stopAt?: string;
 }
 
 const children = new Set<ChildProcess>();
@@ -32,9 +34,15 @@ const folders: string[] = [];
 
 /** Starts the real program as a process of its own. Whatever still runs when the file's tests are over is killed. */
 export function portcullis(args: readonly string[], setting: ProcessSetting = {}): Running {
-  const preload = setting.killAt === undefined ? [] : ['--import', KILL_AT];
+  const { killAt, stopAt } = setting;
+  const preload = killAt === undefined && stopAt === undefined ? [] : ['--import', KILL_AT];
   const child = spawn(process.execPath, [...preload, MAIN, ...args], {
-    env: { PATH: process.env['PATH'], ...setting.env, ...(setting.killAt && { KILL_AT: setting.killAt }) },
+    env: {
+      PATH: process.env['PATH'],
+      ...setting.env,
+      ...(killAt && { KILL_AT: killAt }),
+      ...(stopAt && { STOP_AT: stopAt }),
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   children.add(child);
