@@ -24,7 +24,7 @@ export interface ApplyPlan {
   readonly steps: readonly Step[];
   /** Changes in one transaction. */
   readonly batch: number;
-  /** Changes in each lane's first transactions: small, so that a fault is met early. */
+  /** Changes in the run's first transactions: small, so that a fault is met early. */
   readonly firstBatches: readonly number[];
   readonly signal: AbortSignal;
   readonly onBatch?: (written: BatchWritten) => void;
@@ -32,9 +32,13 @@ export interface ApplyPlan {
   readonly check?: (client: pg.PoolClient, stretch: Stretch) => Promise<void>;
 }
 
-export type Applied =
-  | { readonly complete: true }
-  | { readonly complete: false; readonly code: FenceCode | 'aborted'; readonly reason: string };
+export type Applied = { readonly complete: true } | Stopped;
+
+export interface Stopped {
+  readonly complete: false;
+  readonly code: FenceCode | 'aborted';
+  readonly reason: string;
+}
 
 /**
  * The one write path: applies a plan's lanes side by side, each batch in one transaction behind the fence.
@@ -42,12 +46,14 @@ export type Applied =
  * one lane stops the others after their batch in flight and is thrown.
  */
 export async function applyPlan(pool: pg.Pool, plan: ApplyPlan): Promise<Applied> {
+  const led = await applyFirstBatches(pool, plan);
+  if (!('lanes' in led)) return led;
   const stop = new AbortController();
   const signal = AbortSignal.any([plan.signal, stop.signal]);
   const ends = await Promise.allSettled(
-    plan.lanes.map(async (lane) => {
+    led.lanes.map(async (lane) => {
       try {
-        const end = await applyLane(pool, plan, lane, signal);
+        const end = await applyLane(pool, plan, lane, [], signal);
         if (!end.complete) stop.abort();
         return end;
       } catch (error) {
@@ -64,14 +70,39 @@ export async function applyPlan(pool: pg.Pool, plan: ApplyPlan): Promise<Applied
   return stopped.find((end) => end.code !== 'aborted') ?? stopped[0] ?? { complete: true };
 }
 
-async function applyLane(pool: pg.Pool, plan: ApplyPlan, lane: Lane, signal: AbortSignal): Promise<Applied> {
+/**
+ * The run's first batches, in one lane, before the others begin: a fault is met after so few changes, not
+ * after so few in each lane. A run that is taken up midway has had them. Answers where the lanes stand then.
+ */
+async function applyFirstBatches(
+  pool: pg.Pool,
+  plan: ApplyPlan,
+): Promise<{ readonly lanes: readonly Lane[] } | Stopped> {
+  const [lead, ...others] = plan.lanes.toSorted((one, other) => other.lastSeq - one.lastSeq);
+  const begun = plan.lanes.some(({ appliedSeq }) => appliedSeq > 0);
+  if (!lead || begun || plan.firstBatches.length === 0) return { lanes: plan.lanes };
+  const sum = plan.firstBatches.reduce((total, size) => total + size, 0);
+  const appliedSeq = Math.min(sum, lead.lastSeq);
+  const end = await applyLane(pool, plan, { ...lead, lastSeq: appliedSeq }, plan.firstBatches, plan.signal);
+  return end.complete ? { lanes: [{ ...lead, appliedSeq }, ...others] } : end;
+}
+
+/** Applies a lane to its end, in batches of the sizes given and then of the plan's. */
+async function applyLane(
+  pool: pg.Pool,
+  plan: ApplyPlan,
+  lane: Lane,
+  sizes: readonly number[],
+  signal: AbortSignal,
+): Promise<Applied> {
+  if (lane.appliedSeq === lane.lastSeq) return { complete: true };
   const client = await pool.connect();
   let failure: Error | undefined;
   try {
     let from = lane.appliedSeq;
     for (let batch = 0; from < lane.lastSeq; batch += 1) {
       if (signal.aborted) return { complete: false, code: 'aborted', reason: 'told to stop' };
-      const to = Math.min(from + batchSize(plan, lane, batch), lane.lastSeq);
+      const to = Math.min(from + (sizes[batch] ?? plan.batch), lane.lastSeq);
       const refused = await applyStretch(client, plan, { run: plan.run, lane: lane.lane, from, to });
       if (refused) return refused;
       from = to;
@@ -83,11 +114,6 @@ async function applyLane(pool: pg.Pool, plan: ApplyPlan, lane: Lane, signal: Abo
   } finally {
     client.release(failure);
   }
-}
-
-/** Small batches first; a lane that is taken up midway has had them. */
-function batchSize(plan: ApplyPlan, lane: Lane, batch: number): number {
-  return (lane.appliedSeq === 0 ? plan.firstBatches[batch] : undefined) ?? plan.batch;
 }
 
 /** SQLSTATEs that ask for the same transaction once more: serialization failure, deadlock. */
@@ -104,7 +130,7 @@ async function applyStretch(
   client: pg.PoolClient,
   plan: ApplyPlan,
   stretch: Stretch,
-): Promise<Applied | undefined> {
+): Promise<Stopped | undefined> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await inBatch(client, plan, stretch, () => writeSteps(client, plan, stretch));
@@ -135,7 +161,7 @@ async function inBatch(
   plan: ApplyPlan,
   stretch: Stretch,
   write: () => Promise<BatchWritten>,
-): Promise<Applied | undefined> {
+): Promise<Stopped | undefined> {
   const { leave } = plan;
   await faultPoint('apply.before-fence');
   await client.query('begin');

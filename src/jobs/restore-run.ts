@@ -98,7 +98,7 @@ async function executeRound(
     }
     if (end === 'given-up') {
       await releaseLease(region, run);
-      log.info({ code: 'shutdown' }, 'gave the restore up for another worker');
+      log.info({ code: 'given-up' }, 'gave the restore up for another worker');
       return undefined;
     }
     await faultPoint('run.before-finish');
@@ -150,7 +150,7 @@ async function carryOut(
       reason: applied.reason,
     };
   } catch (error) {
-    return signal.aborted ? endOf(stopCause(signal), 'stopped') : failure(error);
+    return signal.aborted ? endOf(stopCause(signal), 'stopped') : failure(error, run);
   }
 }
 

@@ -1,5 +1,7 @@
 import { PortcullisError, messageOf } from '../base/errors.js';
+import type { Run } from '../scheduler/election.js';
 import type { Outcome } from '../scheduler/finish.js';
+import { isUnreachable } from '../store/pool.js';
 import type { StopCause } from './lease-keeper.js';
 
 /** How a run ends; or that it does not end here: it is another worker's, or was given up for one. */
@@ -22,8 +24,15 @@ export function isKill(code: string): boolean {
   return code === 'gate-killed' || code === 'all-stopped' || code === 'version-quarantined';
 }
 
-/** The end of a run that met an error. */
-export function failure(error: unknown): End {
+/** A run whose connections break again and again is not tried for ever. */
+const ATTEMPTS = 10;
+
+/**
+ * The end of a run that met an error. A database that went away, or a connection that was cut, is no fault of
+ * the run's: it is given up, and whoever reaches the database first goes on with it.
+ */
+export function failure(error: unknown, run: Pick<Run, 'attempt'>): End {
+  if (isUnreachable(error) && run.attempt < ATTEMPTS) return 'given-up';
   if (error instanceof PortcullisError) {
     if (error.code === 'LEASE_LOST') return 'not-ours';
     if (error.code === 'PLAN_INVALID' || error.code === 'PLAN_WROTE') {

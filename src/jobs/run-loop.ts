@@ -62,7 +62,7 @@ export async function executeRun(
     }
     if (end === 'given-up') {
       await releaseLease(platform.region, run);
-      log.info({ code: 'shutdown' }, 'gave the run up for another worker');
+      log.info({ code: 'given-up' }, 'gave the run up for another worker');
       return undefined;
     }
     await faultPoint('run.before-finish');
@@ -110,7 +110,7 @@ async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Prom
   } catch (error) {
     if (error instanceof Aborted || signal.aborted)
       return endOf(stopCause(signal), writing ? 'stopped' : 'held');
-    return failure(error);
+    return failure(error, attempt.run);
   } finally {
     await endWatch();
   }

@@ -126,6 +126,27 @@ describe('the fence', () => {
     expect(report?.reason).toMatch(/^permit lapsed at \d{4}-/);
   });
 
+  test('is no end for a run whose connections are cut: it is given up, and finished by whoever comes next', async () => {
+    const report = await here.runUntil('apply.fenced', 4, () =>
+      database.owner.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and application_name = 'portcullis test-worker'`,
+      ),
+    );
+    expect(report).toBeUndefined();
+    expect(await here.managed()).toBe(30);
+    const scope = { jobs: ['claims'], regions: [here.region], versions: [], worker: 'heir', leaseMs: 20_000 };
+    const heir = await takeOver(platform.region, scope);
+    if (!heir) throw new Error('the run was not given up');
+    const policy = testPolicy('claims', [here.region]);
+    const { signal } = new AbortController();
+    expect(await executeRun(platform, job, policy, heir.run, heir.status, { signal })).toMatchObject({
+      status: 'succeeded',
+      applied: { claim: 200 },
+      conflicts: 0,
+    });
+  });
+
   test('keeps the former owner of a run from writing, and the new one finishes it', async () => {
     const scope = { jobs: ['claims'], regions: [here.region], versions: [], worker: 'heir', leaseMs: 20_000 };
     const taken: (Awaited<ReturnType<typeof takeOver>> | 'none')[] = [];
