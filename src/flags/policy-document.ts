@@ -82,7 +82,7 @@ const apply = z
       })
       .default([10, 20, 50, 100])
       .meta({
-        description: 'Sizes of the first batches of each lane, growing; every later one has `batch`.',
+        description: 'Sizes of the first batches of a run, growing; every later one has `batch`.',
       }),
   })
   .refine(

@@ -37,7 +37,7 @@ export interface Policy {
     readonly lanes: number;
     /** Changes in one transaction. */
     readonly batch: number;
-    /** Changes in each of a lane's first transactions. */
+    /** Changes in each of the run's first transactions, which go through one lane. */
     readonly firstBatches: readonly number[];
   };
   readonly guard: { readonly caps: readonly Cap[] };
