@@ -1,19 +1,36 @@
 import { inspect, parseArgs } from 'node:util';
 import { apply } from './apply.js';
-import { resultOf, type Bench, type Result } from './bench.js';
+import { resultOf, type Bench, type BenchContext, type Result } from './bench.js';
 import { end } from './endings.js';
 import { gate } from './gate.js';
 import { impact } from './impact.js';
+import { kill, type KillResult } from './kill.js';
 import { memory } from './memory.js';
 import { plan } from './plan.js';
-import { renderResults } from './report.js';
+import { renderKill, renderResults } from './report.js';
 import { restore } from './restore.js';
 import { run } from './run.js';
 import { scale } from './scale.js';
 import { startServer } from './server.js';
 import { start } from './start.js';
 
-const BENCHES: readonly Bench[] = [gate, plan, apply, run, memory, scale, restore, impact, start];
+const BENCHES: readonly (Bench | typeof kill)[] = [
+  gate,
+  plan,
+  apply,
+  run,
+  memory,
+  scale,
+  restore,
+  impact,
+  start,
+  kill,
+];
+
+/** It answers in a shape of its own. */
+function isKill(bench: Bench | typeof kill): bench is typeof kill {
+  return bench === kill;
+}
 
 const USAGE = `usage: npm run bench -- [name …] [--runs N] [--json]
 Measures each bench against its reference, in turn, on a PostgreSQL of its own.
@@ -24,7 +41,7 @@ Exit code: 0 when every figure is within its reach, 1 when one is not, 2 for a w
 `;
 
 interface Order {
-  readonly benches: readonly Bench[];
+  readonly benches: readonly (Bench | typeof kill)[];
   readonly runs: number | undefined;
   readonly json: boolean;
 }
@@ -59,18 +76,22 @@ function readOrder(args: readonly string[]): Order | { readonly fault: string } 
 async function measureAll({ benches, runs, json }: Order): Promise<boolean> {
   const server = await startServer();
   const results: Result[] = [];
+  const kills: KillResult[] = [];
   for (const bench of benches) {
-    const figures = await bench.measure({
+    const context: BenchContext = {
       server,
       runs: runs ?? bench.runs,
       progress: (text) => process.stderr.write(`${bench.name}: ${text}\n`),
-    });
-    const result = resultOf(bench, figures);
-    results.push(result);
+    };
+    let result: Result | KillResult;
+    if (isKill(bench)) kills.push((result = await bench.measure(context)));
+    else results.push((result = resultOf(bench, await bench.measure(context))));
     if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
   }
-  if (!json) process.stdout.write(renderResults(benches, results));
-  return results.every(({ ok }) => ok);
+  const measured = benches.flatMap((bench) => (isKill(bench) ? [] : [bench]));
+  if (!json && results.length > 0) process.stdout.write(renderResults(measured, results));
+  if (!json) for (const each of kills) process.stdout.write(renderKill(each));
+  return [...results, ...kills].every(({ ok }) => ok);
 }
 
 /** Cleans up whatever is left, then ends the process: however it came to its end. */

@@ -1,5 +1,6 @@
 import { renderTable } from '#dist/cli/table.js';
 import type { Bench, Result } from './bench.js';
+import type { KillResult } from './kill.js';
 
 /** The results as a table for a person. */
 export function renderResults(benches: readonly Bench[], results: readonly Result[]): string {
@@ -22,4 +23,20 @@ export function renderResults(benches: readonly Bench[], results: readonly Resul
     rows,
     { paint: (text) => text, columns: Number.POSITIVE_INFINITY },
   );
+}
+
+/** What a kill took, by number of writers, as a table for a person. */
+export function renderKill({ settings, ok }: KillResult): string {
+  const columns = ['writers', 'batch', 'rounds', 'a batch', 'p50', 'p95', 'p99', 'max', 'after the ack'];
+  const rows = settings.map(({ writers, batch, rounds, batchMs, killMs, committedAfterAck }) => [
+    ...[writers, batch, rounds, `${batchMs} ms`],
+    ...[killMs.p50, killMs.p95, killMs.p99, killMs.max].map((ms) => `${ms} ms`),
+    committedAfterAck,
+  ]);
+  const table = renderTable(
+    columns.map((title) => ({ title, align: 'right' })),
+    rows,
+    { paint: (text) => text, columns: Number.POSITIVE_INFINITY },
+  );
+  return `kill: ${ok ? 'within' : 'NOT within'} its reach\n${table}`;
 }
