@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
 import { finishRun } from '../scheduler/finish.js';
-import { disconnectPlanner } from '../scheduler/lease.js';
+import { disconnectAttempt } from '../scheduler/lease.js';
 import { RUN_COLUMNS, type Run } from '../scheduler/election.js';
 import { inTransaction } from '../store/pool.js';
 import { GATE_LOCK, gateLockName } from './lock.js';
@@ -163,10 +163,10 @@ export async function endKilledRuns(owner: pg.Pool, order: KillOrder): Promise<s
   const values = [order.job, order.region, order.version ?? null, order.restoresToo ?? false];
   // A planner that hangs holds its run's row; what it has planned is not needed any more.
   const planning = await owner.query<Run>(
-    `select ${RUN_COLUMNS} from portcullis_region.run where ${scope}`,
+    `select ${RUN_COLUMNS} from portcullis_region.run where ${scope} and status = 'planning'`,
     values,
   );
-  for (const run of planning.rows) await disconnectPlanner(owner, run);
+  for (const run of planning.rows) await disconnectAttempt(owner, run);
   const { rows } = await owner.query<Run>(
     `update portcullis_region.run set attempt = attempt + 1, worker = 'kill' where ${scope} returning ${RUN_COLUMNS}`,
     values,

@@ -7,6 +7,7 @@ import {
   type Step,
   type Stretch,
 } from '../journal/write-batch.js';
+import { attemptName } from '../scheduler/lease.js';
 import { passFence, type FenceCode, type Leave } from './fence.js';
 import { lockGate } from './lock.js';
 
@@ -99,6 +100,10 @@ async function applyLane(
   const client = await pool.connect();
   let failure: Error | undefined;
   try {
+    const { attempt } = plan.leave;
+    await client.query(`select set_config('application_name', $1, false)`, [
+      attemptName({ id: plan.run, attempt }),
+    ]);
     let from = lane.appliedSeq;
     for (let batch = 0; from < lane.lastSeq; batch += 1) {
       if (signal.aborted) return { complete: false, code: 'aborted', reason: 'told to stop' };
@@ -112,6 +117,8 @@ async function applyLane(
     failure = error instanceof Error ? error : new Error(String(error));
     throw error;
   } finally {
+    if (!failure)
+      await client.query('reset application_name').catch((error: unknown) => (failure = error as Error));
     client.release(failure);
   }
 }
@@ -135,7 +142,8 @@ async function applyStretch(
     try {
       return await inBatch(client, plan, stretch, () => writeSteps(client, plan, stretch));
     } catch (error) {
-      await client.query('rollback');
+      // Of a connection that is lost, the first error says why.
+      await client.query('rollback').catch(() => undefined);
       const code = (error as { code?: unknown }).code;
       if (typeof code !== 'string') throw error;
       if (AGAIN.has(code) && tries < TRIES) continue;

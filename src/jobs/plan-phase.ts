@@ -7,7 +7,7 @@ import { judgePlan } from '../guard/judge-plan.js';
 import type { Operation } from '../journal/change.js';
 import { writePlan, type PlanWritten } from '../journal/plan-writer.js';
 import type { Run } from '../scheduler/election.js';
-import { plannerApplicationName } from '../scheduler/lease.js';
+import { attemptName } from '../scheduler/lease.js';
 import { inTransaction } from '../store/pool.js';
 import type { StoredStep } from './apply-phase.js';
 import { checkedChanges } from './checked-changes.js';
@@ -46,7 +46,7 @@ export async function planRun(
   const db = watched(platform.planner);
   const clock = await databaseClock(platform.region);
   return inTransaction(platform.region, async (client) => {
-    await client.query(`select set_config('application_name', $1, true)`, [plannerApplicationName(run)]);
+    await client.query(`select set_config('application_name', $1, true)`, [attemptName(run)]);
     await faultPoint('plan.started');
     const startedAt = performance.now();
     const changes = job.definition.plan({

@@ -10,7 +10,7 @@ import {
 } from '../journal/restore-plan.js';
 import { readShape, type Shape } from '../journal/shape.js';
 import type { Run } from '../scheduler/election.js';
-import { plannerApplicationName } from '../scheduler/lease.js';
+import { attemptName } from '../scheduler/lease.js';
 import { inTransaction } from '../store/pool.js';
 import type { StoredStep } from './apply-phase.js';
 
@@ -46,7 +46,7 @@ export async function planRestoreRun(
 ): Promise<RestorePlanned> {
   const { shapes, steps } = await readRestored(pool, restore.restores);
   return inTransaction(pool, async (client) => {
-    await client.query(`select set_config('application_name', $1, true)`, [plannerApplicationName(restore)]);
+    await client.query(`select set_config('application_name', $1, true)`, [attemptName(restore)]);
     await faultPoint('plan.started');
     const planned = await planRestore(client, restore.id, restore.restores, shapes.values());
     await faultPoint('plan.copied');

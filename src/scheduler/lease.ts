@@ -40,29 +40,43 @@ export interface TakenOver {
   readonly fromWorker: string;
 }
 
+/** A run in the scope whose lease is over: $1 jobs, $2 regions, $3 versions, $4 one run or null. */
+const STALE = `status in ('planning', 'applying') and lease_until < clock_timestamp()
+           and job = any($1) and region = any($2)
+           and (status = 'applying' or restores is not null or version = any($3))
+           and ($4::uuid is null or id = $4)`;
+
+function staleScope({ jobs, regions, versions, run }: TakeoverScope): unknown[] {
+  return [jobs, regions, versions, run ?? null];
+}
+
 /**
- * Takes over one run whose lease has ended, if there is one. The attempt is bumped on the run and on its
- * lanes; the latter waits for a batch in flight, so that two owners can't both commit. A former owner that
- * is still planning is disconnected: its half-copied plan must not stand in the new one's way.
+ * Takes over one run whose lease has ended, if there is one. First the former owners' connections are ended:
+ * one that stands still in the middle of its plan or of a batch holds rows that we need, for as long as it
+ * stands. Then the attempt is bumped on the run and on its lanes, so that two owners can't both commit.
  */
 export async function takeOver(pool: pg.Pool, scope: TakeoverScope): Promise<TakenOver | undefined> {
+  const { rows: late } = await pool.query<Pick<Run, 'id' | 'attempt'>>(
+    `select id, attempt from portcullis_region.run where ${STALE}`,
+    staleScope(scope),
+  );
+  if (late.length === 0) return undefined;
+  for (const run of late) await disconnectAttempt(pool, run);
   return inTransaction(pool, async (client) => {
     const { rows } = await client.query<Run & { status: TakenOver['status']; fromWorker: string }>(
       `with stale as (
          select id, worker from portcullis_region.run
-         where status in ('planning', 'applying') and lease_until < clock_timestamp()
-           and job = any($1) and region = any($2) and (status = 'applying' or restores is not null or version = any($3))
-           and ($6::uuid is null or id = $6)
+         where ${STALE}
          order by lease_until
          limit 1
-         for update skip locked)
+         for no key update skip locked)
        update portcullis_region.run
-       set attempt = attempt + 1, worker = $4,
-           lease_until = clock_timestamp() + make_interval(secs => $5::float8 / 1000)
+       set attempt = attempt + 1, worker = $5,
+           lease_until = clock_timestamp() + make_interval(secs => $6::float8 / 1000)
        from stale
        where run.id = stale.id
        returning ${RUN_COLUMNS.replace(/^id/, 'run.id')}, status, stale.worker as "fromWorker"`,
-      [scope.jobs, scope.regions, scope.versions, scope.worker, scope.leaseMs, scope.run ?? null],
+      [...staleScope(scope), scope.worker, scope.leaseMs],
     );
     const taken = rows[0];
     if (!taken) return undefined;
@@ -70,25 +84,24 @@ export async function takeOver(pool: pg.Pool, scope: TakeoverScope): Promise<Tak
       taken.id,
       taken.attempt,
     ]);
-    await disconnectPlanner(client, { id: taken.id, attempt: taken.attempt - 1 });
     const { status, fromWorker, ...run } = taken;
     return { run, status, fromWorker };
   });
 }
 
-/** Ends the connection that a run's attempt plans through, if there is one: what it has not committed is gone. */
-export async function disconnectPlanner(
+/** Ends the connections that a run's attempt plans and writes through: what it has not committed is gone. */
+export async function disconnectAttempt(
   client: pg.Pool | pg.PoolClient,
   run: Pick<Run, 'id' | 'attempt'>,
 ): Promise<void> {
   await client.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
      where application_name = $1 and datname = current_database()`,
-    [plannerApplicationName(run)],
+    [attemptName(run)],
   );
 }
 
-/** The name under which a run's plan is written: how a takeover finds the connection to end. */
-export function plannerApplicationName(run: Pick<Run, 'id' | 'attempt'>): string {
-  return `portcullis plan ${run.id.slice(0, 18)}/${run.attempt}`;
+/** The name of the connections that an attempt works through: how a takeover or a kill finds them. */
+export function attemptName(run: Pick<Run, 'id' | 'attempt'>): string {
+  return `portcullis run ${run.id.slice(0, 18)}/${run.attempt}`;
 }

@@ -231,14 +231,22 @@ async function createDatabase(adminUrl: () => string): Promise<void> {
   }
 }
 
+/** A connection of ours that was closed a moment ago may still be listed: that long one must stay to count. */
+const LINGERING_MS = 1_000;
+
 async function othersConnected(url: string): Promise<boolean> {
   const client = new pg.Client({ connectionString: url });
+  const until = performance.now() + LINGERING_MS;
   try {
     await client.connect();
-    const { rowCount } = await client.query(
-      `select from pg_stat_activity where application_name like 'portcullis %' and pid <> pg_backend_pid() limit 1`,
-    );
-    return rowCount !== 0;
+    for (;;) {
+      const { rowCount } = await client.query(
+        `select from pg_stat_activity where application_name like 'portcullis %' and pid <> pg_backend_pid() limit 1`,
+      );
+      if (rowCount === 0) return false;
+      if (performance.now() > until) return true;
+      await wait(20);
+    }
   } catch {
     return false;
   } finally {

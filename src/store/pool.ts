@@ -94,7 +94,9 @@ export function isUnreachable(error: unknown): boolean {
   if (typeof code === 'string') return UNREACHABLE.has(code) || UNREACHABLE_STATE.test(code);
   return (
     typeof message === 'string' &&
-    /timeout exceeded when trying to connect|Connection terminated|connection timeout/i.test(message)
+    /timeout exceeded when trying to connect|Connection terminated|connection error and is not queryable|connection timeout/i.test(
+      message,
+    )
   );
 }
 

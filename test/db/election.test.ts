@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { elect, electMissed, lastSlotDone, type SlotClaim } from '../../src/scheduler/election.js';
 import { finishRun } from '../../src/scheduler/finish.js';
-import { releaseLease, renewLease, takeOver } from '../../src/scheduler/lease.js';
+import { attemptName, releaseLease, renewLease, takeOver } from '../../src/scheduler/lease.js';
 import { testDatabase } from '../support/database.js';
+import { until } from '../support/until.js';
 
 const database = await testDatabase();
 const pool = database.pool(database.workerUrl);
@@ -115,6 +116,26 @@ describe('a lease', () => {
     });
     expect(await renewLease(pool, run, 20_000)).toBe(false);
     expect(await finishRun(pool, run, done)).toBeUndefined();
+  });
+
+  test.each([
+    ['its plan', `update portcullis_region.run set reason = 'half a plan' where id = $1`],
+    ['a batch', `update portcullis_region.lane set applied_seq = 1 where run = $1`],
+  ])('is not kept by an owner that stands still in the middle of %s', async (_, sql) => {
+    const run = await elected({ leaseMs: 0 });
+    await pool.query(
+      'insert into portcullis_region.lane (run, lane, attempt, last_seq) values ($1, 0, 1, 5)',
+      [run.id],
+    );
+    const zombie = await pool.connect();
+    await zombie.query(`select set_config('application_name', $1, false)`, [attemptName(run)]);
+    await zombie.query('begin');
+    await zombie.query(sql, [run.id]);
+    // The server ends the connection in its own time; a worker looks again at its next sweep.
+    const taken = await until('the run is taken over', () => takeOver(pool, scope()));
+    expect(taken).toMatchObject({ run: { id: run.id, attempt: 2 } });
+    await expect(zombie.query('commit')).rejects.toThrow();
+    zombie.release(true);
   });
 
   test('that is given up is free at once', async () => {

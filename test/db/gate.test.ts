@@ -130,7 +130,7 @@ describe('the fence', () => {
     const report = await here.runUntil('apply.fenced', 4, () =>
       database.owner.query(
         `select pg_terminate_backend(pid) from pg_stat_activity
-         where datname = current_database() and application_name = 'portcullis test-worker'`,
+         where datname = current_database() and application_name like 'portcullis run %'`,
       ),
     );
     expect(report).toBeUndefined();
