@@ -11,6 +11,9 @@ export async function keepHistory(owner: pg.Pool): Promise<void> {
 const HISTORY = `
 create schema history;
 create sequence history.tick;
+create function history.process() returns text language sql as $$
+  select coalesce(nullif(current_setting('history.process', true), ''), current_setting('application_name'))
+$$;
 
 create table history.gate (
   tick bigint primary key, job text, region text, state text, epoch bigint, flag_revision bigint,
@@ -48,7 +51,7 @@ create function history.batch_fenced() returns trigger language plpgsql security
 begin
   insert into history.batch
   select pg_current_xact_id(), new.run, new.lane, new.from_seq, new.to_seq, new.attempt,
-    g.permit_until > new.applied_at, null, current_setting('application_name'), null
+    g.permit_until > new.applied_at, null, history.process(), null
   from portcullis_region.run r join portcullis_region.gate g using (job, region) where r.id = new.run;
   return null;
 end $$;
@@ -78,7 +81,7 @@ create index on history.account (txid);
 create function history.account_changed() returns trigger language plpgsql security definer as $$
 begin
   insert into history.account (txid, process, region, id, was, now)
-  values (pg_current_xact_id(), current_setting('application_name'), coalesce(new.home_region, old.home_region),
+  values (pg_current_xact_id(), history.process(), coalesce(new.home_region, old.home_region),
     coalesce(new.id, old.id), case when tg_op <> 'INSERT' then to_jsonb(old) end,
     case when tg_op <> 'DELETE' then to_jsonb(new) end);
   return null;

@@ -42,6 +42,10 @@ export async function play(stage: Stage, schedule: Schedule): Promise<Played> {
 
 const BLOCKED = `select from pg_stat_activity where wait_event_type = 'Lock'
   and (application_name like $1 or application_name like 'portcullis plan %') limit 1`;
+const STUCK = `select concat_ws(' ', application_name, pid, pg_blocking_pids(pid), state, wait_event, left(query, 90)) as what
+  from pg_stat_activity
+  where state <> 'idle' and pid <> pg_backend_pid()
+    and (application_name like $1 or application_name like 'portcullis plan %' or application_name like 'portcullis run %')`;
 /** How long a step may take before it is looked whether it waits for another. */
 const LOOK_MS = 5;
 /**
@@ -74,7 +78,18 @@ class Player {
     const late = new AbortController();
     const stuck = wait(STUCK_MS, 'stuck', { signal: late.signal }).catch(() => undefined);
     if ((await Promise.race([over, stuck])) === 'stuck') {
-      this.played.astray.push('something never ended');
+      const { rows } = await stage.owner.query<{ what: string }>(STUCK, [`portcullis ${stage.name} %`]);
+      const left = stage.processes.map(
+        (each) => `${each.name} ${each.idle ? 'idle' : each.paused ? 'paused' : 'at work'}`,
+      );
+      this.played.astray.push(
+        [
+          'something never ended',
+          `${this.pending.size} steps`,
+          ...left,
+          ...rows.map(({ what }) => what),
+        ].join('\n    '),
+      );
       for (let worker = 0; worker < stage.processes.length; worker += 1) {
         await this.world.process(worker).crash(stage.owner);
         stage.replace(worker);
@@ -97,7 +112,7 @@ class Player {
     const { stage } = this.world;
     const done = doing.then(() => 'done' as const);
     for (;;) {
-      const others = this.pending.size > 1 || stage.processes.some((process) => process.inTransaction);
+      const others = this.pending.size > 1 || stage.processes.some((process) => !process.idle);
       if (!others) {
         await done;
         return;
