@@ -38,8 +38,8 @@ export async function writePlan(
   const failed = once(copy, 'error').then(([error]) => Promise.reject(error as Error));
   // Listened to below; without these a failure between two waits, or a second one, would count as unhandled.
   failed.catch(() => undefined);
-  let over = false;
-  copy.on('error', () => (over = true));
+  const copying = { over: false };
+  copy.on('error', () => (copying.over = true));
   try {
     let chunk = '';
     for await (const change of changes) {
@@ -60,7 +60,7 @@ export async function writePlan(
   } catch (error) {
     // Ends the COPY as failed, so that the connection is usable for the rollback. One that has failed by itself,
     // as when its connection is lost, is over: it has no connection any more to be ended on.
-    if (!copy.destroyed && !over) {
+    if (!copy.destroyed && !copying.over) {
       copy.destroy(error instanceof Error ? error : undefined);
       await failed.catch(() => undefined);
     }
