@@ -197,10 +197,13 @@ describe('a kill', () => {
       );
       return (rowCount ?? 0) > 3;
     });
+    // Held where it is, so that it can't be over before the kills have begun.
+    running.child.kill('SIGSTOP');
     const kills = await Promise.all([kill(twice, 'one and two'), kill(twice, 'one and two')]);
     expect(new Set(kills.map(({ epoch }) => epoch)).size).toBe(2);
     // One of them ended the run, or its own worker did, when it met the fence.
     expect(kills.flatMap(({ runsEnded }) => runsEnded).length).toBeLessThanOrEqual(1);
+    running.child.kill('SIGCONT');
     const { code, stdout } = await running.finished;
     expect([code, JSON.parse(stdout)]).toMatchObject([3, { status: 'killed' }]);
     await expectKilled(twice, 'one and two', (await runIn(twice)).batches);
