@@ -1,11 +1,8 @@
 import pg from 'pg';
-import Cursor from 'pg-cursor';
+import { streamRows } from '../journal/stream-rows.js';
 import { EXACT_TEXT, surviveLoss } from '../store/pool.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
-import type { Image, PlannerDatabase } from './contract.js';
-
-/** Rows asked for at a time: enough to hide the round trip, few enough to stay small. */
-const ROWS_AT_ONCE = 500;
+import type { PlannerDatabase } from './contract.js';
 
 /** What JavaScript holds exactly; everything else stays PostgreSQL's own text. */
 const EXACT = new Set<number>([pg.types.builtins.BOOL, pg.types.builtins.INT2, pg.types.builtins.INT4]);
@@ -34,34 +31,9 @@ export function openPlannerDatabase(url: string, maxConnections: number): Planne
   });
   surviveLoss(pool);
   return {
-    rows: (sql, params) => streamRows(pool, sql, params ?? []),
+    rows: (sql, params) => streamRows(pool, sql, params ?? [], asPlanError),
     close: () => pool.end(),
   };
-}
-
-async function* streamRows<Row extends Image>(
-  pool: pg.Pool,
-  sql: string,
-  params: readonly unknown[],
-): AsyncGenerator<Row> {
-  const client = await pool.connect();
-  const cursor = client.query(new Cursor<Row>(sql, [...params]));
-  let failure: unknown;
-  try {
-    for (;;) {
-      const rows = await cursor.read(ROWS_AT_ONCE);
-      // A loop: yield* would make a promise of each row first.
-      for (const row of rows) yield row;
-      if (rows.length < ROWS_AT_ONCE) return;
-    }
-  } catch (error) {
-    failure = error;
-    throw asPlanError(error);
-  } finally {
-    // A reader that stops early leaves the cursor open; a connection that failed is not used again.
-    if (failure === undefined) await cursor.close();
-    client.release(failure instanceof Error ? failure : undefined);
-  }
 }
 
 function asPlanError(error: unknown): unknown {
