@@ -44,11 +44,13 @@ export async function killGate(owner: pg.Pool, order: KillOrder, graceMs = GRACE
   const startedAt = performance.now();
   const name = gateLockName(order.job, order.region);
   const taken = new AbortController();
+  const attempt: Attempt = { name, graceMs, taken: taken.signal, own: undefined };
   const inFlight = await countHolders(owner, name);
-  const impatience = endHoldersAfter(owner, name, graceMs, taken.signal);
+  const impatience = endHoldersAfter(owner, attempt);
   let epoch = 0;
   try {
     epoch = await inTransaction(owner, async (client) => {
+      attempt.own = await backendOf(client);
       await client.query('select pg_advisory_xact_lock($1, hashtext($2))', [GATE_LOCK, name]);
       taken.abort();
       return order.version === undefined ? close(client, order) : quarantine(client, order, order.version);
@@ -59,6 +61,23 @@ export async function killGate(owner: pg.Pool, order: KillOrder, graceMs = GRACE
   const tookMs = performance.now() - startedAt;
   const { job, region } = order;
   return { job, region, epoch, tookMs, inFlight, terminated: await impatience };
+}
+
+/** A kill on its way to the gate's lock. */
+interface Attempt {
+  readonly name: string;
+  readonly graceMs: number;
+  readonly taken: AbortSignal;
+  /**
+   * The kill's own backend. Where this process stands still between the lock and the next statement, the database
+   * sees it hold the lock and say nothing, like a zombie; by the time we look, it may have had the lock for long.
+   */
+  own: number | undefined;
+}
+
+async function backendOf(client: pg.PoolClient): Promise<number | undefined> {
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  return rows[0]?.pid;
 }
 
 async function close(client: pg.PoolClient, order: KillOrder): Promise<number> {
@@ -112,19 +131,14 @@ const LOOK_AGAIN_MS = 50;
  * Ends the connections that still hold the lock when the grace is over, until it is taken. Answers how many.
  * Through a connection of its own: those of the pool may all be waiting for locks.
  */
-async function endHoldersAfter(
-  owner: pg.Pool,
-  name: string,
-  graceMs: number,
-  taken: AbortSignal,
-): Promise<number> {
+async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number> {
   let terminated = 0;
-  for (let waitMs = graceMs; await stillWanted(waitMs, taken); waitMs = LOOK_AGAIN_MS) {
+  for (let waitMs = attempt.graceMs; await stillWanted(waitMs, attempt.taken); waitMs = LOOK_AGAIN_MS) {
     const client = new pg.Client(owner.options);
     client.on('error', () => undefined);
     try {
       await client.connect();
-      terminated += await endHolders(client, name, graceMs);
+      terminated += await endHolders(client, attempt);
     } catch {
       // Tried again for as long as the lock is wanted; whether it can be had is for its own query to say.
     } finally {
@@ -138,12 +152,12 @@ async function endHoldersAfter(
  * Who has the lock alone closes or opens the gate, or kills it too, and is no zombie; unless nothing has been
  * heard of it for as long as the grace, in the middle of its transaction.
  */
-async function endHolders(client: pg.Client, name: string, graceMs: number): Promise<number> {
+async function endHolders(client: pg.Client, { name, graceMs, own }: Attempt): Promise<number> {
   const { rows } = await client.query<{ ended: boolean }>(
-    `select pg_terminate_backend(pid) as ended ${HOLDERS}
+    `select pg_terminate_backend(pid) as ended ${HOLDERS} and pid is distinct from $4
        and (mode = 'ShareLock' or (a.state like 'idle in transaction%'
               and a.state_change < clock_timestamp() - make_interval(secs => $3::float8 / 1000)))`,
-    [GATE_LOCK, name, graceMs],
+    [GATE_LOCK, name, graceMs, own ?? null],
   );
   return rows.filter(({ ended }) => ended).length;
 }

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import type { Principal } from '../../src/access/roles.js';
@@ -96,6 +97,23 @@ describe('a kill', () => {
     );
     expect(killed).toMatchObject({ inFlight: 0, terminated: 1 });
     await lost;
+  });
+
+  test('that itself stands still when it has the lock does not take itself for a zombie', async () => {
+    const slow = database.pool(database.url, 'slow kill');
+    slow.on('connect', (client) => {
+      const send = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>;
+      const query = async (...args: unknown[]): Promise<unknown> => {
+        const answer = await send(...args);
+        // Ten graces and more; the database has answered, and hears no more from this process.
+        if (String(args[0]).includes('pg_advisory_xact_lock')) await setTimeout(400);
+        return answer;
+      };
+      client.query = query as typeof client.query;
+    });
+    const killed = await killGate(slow, { job: 'claims', region: here.region, reason: 'now', by: 'ann' }, 30);
+    expect(killed).toMatchObject({ inFlight: 0, terminated: 0 });
+    expect(await readGate(platform.region, 'claims', here.region)).toMatchObject({ state: 'killed' });
   });
 
   test('of more regions than there are connections does not wait for itself', async () => {
