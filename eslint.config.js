@@ -13,6 +13,7 @@ const layers = [
   ['access'],
   ['scheduler', 'journal', 'flags'],
   ['gate'],
+  ['incidents'],
   ['guard'],
   ['jobs'],
   ['directory', 'replay'],

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
+import { newShortId } from '../base/short-id.js';
 import { keyOfCursor, pageOf, type Page, type PageRequest } from '../store/page.js';
 import { inTransaction } from '../store/pool.js';
 import { requireMay, type Principal } from './roles.js';
@@ -90,7 +90,7 @@ export async function requestApproval(
        values ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8 * interval '1 millisecond')
        on conflict (id) do nothing
        returning ${COLUMNS}`,
-      [newId(), action, subject, region, reason, evidence, principal.name, expiresInMs],
+      [newShortId(), action, subject, region, reason, evidence, principal.name, expiresInMs],
     );
     // Someone has that id: once in a million million.
     if (rows[0] === undefined) continue;
@@ -228,14 +228,6 @@ function refuseUnlessOpen(asked: Approval, { name }: Principal): void {
       details,
     });
   }
-}
-
-const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
-const ID_CHARACTERS = 8;
-
-/** 32 divides 256, so every character is as likely as any other. */
-function newId(): string {
-  return Array.from(randomBytes(ID_CHARACTERS), (byte) => BASE32[byte % BASE32.length]).join('');
 }
 
 function approvalOf(row: ApprovalRow): Approval {

@@ -39,10 +39,18 @@ export async function recordAudit(
     : append(control, note);
 }
 
-async function append(client: pg.PoolClient, note: AuditNote): Promise<AuditHead> {
-  const evidence = evidenceText(note);
+/**
+ * Waits for this transaction's turn to write. {@link recordAudit} does so by itself; whoever first reads what
+ * the entry is to be about takes the turn before that, and so meets no other writer midway nor in a deadlock.
+ */
+export async function lockAudit(client: pg.PoolClient): Promise<void> {
   // A statement of its own: the next one must see what the writer before us committed.
   await client.query('select pg_advisory_xact_lock($1)', [AUDIT_LOCK]);
+}
+
+async function append(client: pg.PoolClient, note: AuditNote): Promise<AuditHead> {
+  const evidence = evidenceText(note);
+  await lockAudit(client);
   const { rows } = await client.query<{ seq: number | null; hash: string | null; now: string }>(
     `select head.seq, encode(head.hash, 'hex') as hash, ${NOW} as now
      from (values (1)) as always

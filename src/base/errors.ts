@@ -31,6 +31,9 @@ export const ERRORS = {
   VERSION_NOT_QUARANTINED: { status: 409, exit: 1, title: 'The version is not quarantined' },
   KILL_INCOMPLETE: { status: 503, exit: 1, title: 'The kill has not taken hold everywhere' },
 
+  INCIDENT_UNKNOWN: { status: 404, exit: 2, title: 'There is no such incident' },
+  INCIDENT_STATE: { status: 409, exit: 1, title: 'The incident is not at that point' },
+
   PLAN_INVALID: { status: 500, exit: 1, title: 'The job proposed a change that is not allowed' },
   PLAN_WROTE: { status: 500, exit: 1, title: 'The job tried to write while planning' },
   LEASE_LOST: { status: 409, exit: 1, title: 'Another worker took this run over' },
