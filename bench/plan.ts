@@ -31,7 +31,8 @@ export const plan: Bench = {
       await fillRegion(owner, REGION, CHANGES, flag);
       await owner.query('create table public.copied (like portcullis_region.change including all)');
     });
-    const policy = { ...claimPolicy([REGION], []), guard: { caps: [] } };
+    const capped = claimPolicy([REGION], []);
+    const policy = { ...capped, guard: { ...capped.guard, caps: [] } };
     // What a job proposes is at hand on both sides: reading the directory is the job's time.
     let changes: Change[] = [];
     let chunks: string[] = [];

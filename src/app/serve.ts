@@ -10,6 +10,7 @@ import { createHttpApp } from '../http/app.js';
 import type { FlagInfo } from '../http/deps.js';
 import { listen, type Listening } from '../http/listen.js';
 import { createReadiness } from '../http/readiness.js';
+import { kindsOfJobs } from '../jobs/registry.js';
 import type { RunReport } from '../jobs/run-loop.js';
 import { startWorker, type ServedJob, type Worker } from '../jobs/worker.js';
 import { setSampleFlags } from '../replay/sample-flags.js';
@@ -41,7 +42,11 @@ export async function serve(
       undo.push(() => lock.release());
     }
     if (options.control)
-      await applyPolicies(control, await readPolicies(installation.flagsFolder), 'system:start');
+      await applyPolicies(
+        control,
+        await readPolicies(installation.flagsFolder, kindsOfJobs(installation.jobs)),
+        'system:start',
+      );
     const seeded = options.sample && (await seedSample(installation));
     const wired = await openPlatform(config, installation, options.quiet);
     undo.push(() => wired.close());

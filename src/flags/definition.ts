@@ -1,5 +1,5 @@
 import { WHOLE_PERMILLE } from '../base/bucketing.js';
-import { NAME } from './policy-document.js';
+import { NAME } from './policy-values.js';
 
 /** What a flag answers where no version may act. */
 export const HOLD = 'hold';

@@ -62,18 +62,23 @@ function changedFields(before: unknown, after: PolicyDocument): FieldChange[] {
   });
 }
 
-/** The fields of a document by path. A list of plain values is one field; caps go by their kind. */
+/** The fields of a document by path. Rules go by their name, caps by their kind; any other list is one field. */
 function leaves(value: unknown, path = ''): Map<string, unknown> {
   const under = (key: string, inner: unknown): [string, unknown][] => [
     ...leaves(inner, path === '' ? key : `${path}.${key}`),
   ];
-  if (Array.isArray(value) && value.length > 0 && value.every(hasKind)) {
-    return new Map(value.flatMap(({ kind, ...cap }) => under(kind, cap)));
+  if (Array.isArray(value) && value.length > 0) {
+    if (value.every(hasName)) return new Map(value.flatMap(({ name, ...rule }) => under(name, rule)));
+    if (value.every(hasKind)) return new Map(value.flatMap(({ kind, ...cap }) => under(kind, cap)));
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return new Map(Object.entries(value).flatMap(([key, inner]) => under(key, inner)));
   }
   return new Map(value === undefined ? [] : [[path, value]]);
+}
+
+function hasName(value: unknown): value is { name: string } {
+  return typeof (value as { name?: unknown } | null)?.name === 'string';
 }
 
 function hasKind(value: unknown): value is { kind: string } {

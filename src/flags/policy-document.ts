@@ -1,73 +1,7 @@
 import nodeCron from 'node-cron';
 import { z } from 'zod';
-import { formatDurationMs, parseDurationMs } from '../base/duration.js';
-
-/** Names of jobs and regions. They have no dot, for `job.region` names a flag. */
-export const NAME = /^[a-z][a-z0-9-]{0,62}$/;
-
-const name = (what: string) =>
-  z
-    .string()
-    .regex(
-      NAME,
-      `is not the name of a ${what}: small letters, digits and hyphens, at most 63, a letter first`,
-    );
-
-const duration = (minimumMs: number, maximumMs: number) => {
-  const bounds = `from ${formatDurationMs(minimumMs)} to ${formatDurationMs(maximumMs)}`;
-  return z
-    .string({
-      error: ({ input }) => (input === undefined ? 'is missing' : `is not a duration such as "30s"`),
-    })
-    .regex(/^\d{1,9}(ms|s|m|h|d)$/, 'is not a duration such as 30s, 10m or 24h')
-    .refine((text) => {
-      const ms = parseDurationMs(text);
-      return ms === undefined || (ms >= minimumMs && ms <= maximumMs);
-    }, `must be ${bounds}`)
-    .meta({ description: `A duration such as 30s or 10m, ${bounds}.` });
-};
-
-const whole = (minimum: number, maximum: number, description: string) =>
-  z.int().min(minimum).max(maximum).meta({ description });
-
-const percentage = z
-  .string({ error: () => `is not a percentage such as "5%" or "0.1%"` })
-  .regex(/^(100(\.0)?|\d{1,2}(\.\d)?)%$/, 'is not a percentage from 0% to 100% in steps of 0.1%');
-
-const distinct = <T>(items: readonly T[], keyOf: (item: T) => unknown): boolean =>
-  new Set(items.map(keyOf)).size === items.length;
-
-/**
- * Checks over several values run even where one of the values has a fault of its own, so that all the
- * faults of a file come out at once.
- */
-const onAnyArray = { when: ({ value }: { value: unknown }) => Array.isArray(value) };
-const onAnyObject = { when: ({ value }: { value: unknown }) => typeof value === 'object' && value !== null };
-
-const cap = z
-  .strictObject({
-    kind: z
-      .string()
-      .regex(/^[a-z][a-z0-9-]{0,62}$/, 'is not a kind of change, such as claim')
-      .meta({ description: 'The kind of change that is counted, from the words of the job.' }),
-    perRun: whole(0, 10_000_000, 'The most changes of this kind in one run.').optional(),
-    perUnit: whole(
-      0,
-      10_000_000,
-      'The most changes of this kind for one organisation in one run.',
-    ).optional(),
-    shareOfRegion: percentage
-      .meta({ description: "The largest share of the region's rows that one run may change, such as 5%." })
-      .optional(),
-  })
-  .refine(
-    (each) => each.perRun !== undefined || each.perUnit !== undefined || each.shareOfRegion !== undefined,
-    {
-      message: 'limits nothing: give it perRun, perUnit or shareOfRegion',
-      ...onAnyObject,
-    },
-  )
-  .meta({ description: 'How much of one kind of change a run may plan. A plan over a cap applies nothing.' });
+import { guardDocument } from './guard-document.js';
+import { distinct, duration, name, onAnyArray, onAnyObject, whole } from './policy-values.js';
 
 const apply = z
   .strictObject({
@@ -131,19 +65,9 @@ export const policyDocument = z
       description: 'A run whose worker is silent for so long is taken over by another.',
     }),
     apply: apply.prefault({}).meta({ description: 'How the changes of a run are written.' }),
-    guard: z
-      .strictObject({
-        caps: z
-          .array(cap)
-          .max(100)
-          .refine((caps) => distinct(caps, (each) => (each as { kind?: unknown } | null)?.kind), {
-            message: 'has two caps for one kind: put their limits into one',
-            ...onAnyArray,
-          })
-          .default([]),
-      })
-      .prefault({})
-      .meta({ description: 'What a plan is judged by before its first write.' }),
+    guard: guardDocument.prefault({}).meta({
+      description: 'What runs are judged by: before their first write, while they write, and after.',
+    }),
   })
   .meta({ title: 'Portcullis policy of a job' });
 

@@ -26,6 +26,12 @@ export function faultText(issue: z.core.$ZodRawIssue): string | undefined {
     if (issue.input === undefined) return 'is missing';
     return `must be one of ${issue.values.map(String).join(', ')}, not ${shown(issue.input)}`;
   }
+  // A word that names none of a union's kinds.
+  if (issue.code === 'invalid_union' && issue.discriminator !== undefined) {
+    const kind = (issue.input as Record<string, unknown> | undefined)?.[issue.discriminator];
+    if (kind === undefined) return 'is missing';
+    return `must be one of ${optionsOf(issue.inst).join(', ')}, not ${shown(kind)}`;
+  }
   if (issue.code === 'too_small') return `must be at least ${sized(issue.minimum, issue.origin)}`;
   if (issue.code === 'too_big') return `must be at most ${sized(issue.maximum, issue.origin)}`;
   return undefined;
@@ -55,10 +61,7 @@ export function faultsOf(
 ): PolicyFault[] {
   return issues.flatMap((issue): PolicyFault[] => {
     if (issue.code !== 'unrecognized_keys') {
-      const meant =
-        issue.code === 'invalid_value'
-          ? nearest(String(document.getIn(issue.path)), issue.values.map(String))
-          : undefined;
+      const meant = nearest(String(document.getIn(issue.path)), wordsOf(schema, issue, document));
       return [
         {
           file,
@@ -69,7 +72,7 @@ export function faultsOf(
         },
       ];
     }
-    const known = knownKeys(schema, issue.path);
+    const known = knownKeys(schema, issue.path, document);
     return issue.keys.map((key) => {
       const meant = nearest(key, known);
       return {
@@ -101,23 +104,59 @@ export function lineOf(document: Document, lines: LineCounter, path: Path): numb
   return isNode(contents) && contents.range ? lines.linePos(contents.range[0]).line : 1;
 }
 
-function shownPath(path: Path): string {
+/** A path as it is written: `guard.caps[0].perRun`. */
+export function shownPath(path: Path): string {
   return path
     .map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`))
     .join('')
     .replace(/^\./, '');
 }
 
+/** The words that would have been right where one was wrong. */
+function wordsOf(schema: z.ZodType, issue: z.core.$ZodIssue, document: Document): string[] {
+  if (issue.code === 'invalid_value') return issue.values.map(String);
+  if (issue.code !== 'invalid_union') return [];
+  return optionsOf(schemaAt(schema, issue.path.slice(0, -1), document));
+}
+
 /** The keys that the schema knows at a path. */
-function knownKeys(schema: z.ZodType, path: Path): string[] {
-  let at: z.core.$ZodType | undefined = schema;
-  for (const step of path) {
-    const inner = unwrapped(at);
-    if (inner?._zod.def.type === 'array') at = (inner as z.core.$ZodArray)._zod.def.element;
-    else at = (inner as z.core.$ZodObject | undefined)?._zod.def.shape[String(step)];
-  }
-  const object = unwrapped(at);
+function knownKeys(schema: z.ZodType, path: Path, document: Document): string[] {
+  const at = schemaAt(schema, path, document);
+  const object = at && isUnion(at) ? optionOf(at, path, document) : at;
   return object?._zod.def.type === 'object' ? Object.keys((object as z.core.$ZodObject)._zod.def.shape) : [];
+}
+
+/** The schema of what stands at a path; through a union, that of the kind which stands there. */
+function schemaAt(schema: z.core.$ZodType, path: Path, document: Document): z.core.$ZodType | undefined {
+  let at = unwrapped(schema);
+  for (const [depth, step] of path.entries()) {
+    if (at && isUnion(at)) at = optionOf(at, path.slice(0, depth), document);
+    if (at?._zod.def.type === 'array') at = unwrapped((at as z.core.$ZodArray)._zod.def.element);
+    else at = unwrapped((at as z.core.$ZodObject | undefined)?._zod.def.shape[String(step)]);
+  }
+  return at;
+}
+
+function isUnion(schema: z.core.$ZodType): schema is z.core.$ZodDiscriminatedUnion {
+  return schema._zod.def.type === 'union' && 'discriminator' in schema._zod.def;
+}
+
+/** What a discriminated union tells its kinds apart by. */
+function optionsOf(schema: unknown): string[] {
+  const union = schema as z.core.$ZodType | undefined;
+  if (!union || !isUnion(union)) return [];
+  const { discriminator } = union._zod.def;
+  return [...(union._zod.propValues[discriminator] ?? [])].map(String);
+}
+
+function optionOf(
+  union: z.core.$ZodDiscriminatedUnion,
+  path: Path,
+  document: Document,
+): z.core.$ZodType | undefined {
+  const { discriminator, options } = union._zod.def;
+  const kind = document.getIn([...path, discriminator]);
+  return options.find(({ _zod }) => _zod.propValues?.[discriminator]?.has(kind as z.core.util.Primitive));
 }
 
 function unwrapped(schema: z.core.$ZodType | undefined): z.core.$ZodType | undefined {

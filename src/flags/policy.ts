@@ -1,21 +1,12 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Document, LineCounter, parseDocument, visit } from 'yaml';
-import { parseDurationMs } from '../base/duration.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
+import { nearest } from '../base/nearest.js';
 import { type PolicyDocument, policyDocument } from './policy-document.js';
-import { type PolicyFault, faultText, faultsOf } from './policy-faults.js';
-
-/** How much of one kind of change a run may plan. A limit that is absent does not limit. */
-export interface Cap {
-  readonly kind: string;
-  /** Changes in one run. */
-  readonly perRun?: number;
-  /** Changes for one unit in one run. */
-  readonly perUnit?: number;
-  /** Thousandths of the region's rows of the resource that the kind changes. */
-  readonly shareOfRegionPermille?: number;
-}
+import { type PolicyFault, faultText, faultsOf, lineOf, shownPath } from './policy-faults.js';
+import { type GuardPolicy, kindsNamed, typedGuard } from './guard-policy.js';
+import { milliseconds } from './policy-values.js';
 
 /** What git says about a job: when and where it runs, how fast a silence closes it, and what caps it. */
 export interface Policy {
@@ -40,7 +31,7 @@ export interface Policy {
     /** Changes in each of the run's first transactions, which go through one lane. */
     readonly firstBatches: readonly number[];
   };
-  readonly guard: { readonly caps: readonly Cap[] };
+  readonly guard: GuardPolicy;
 }
 
 /** A policy file that has been read and found without fault. */
@@ -52,6 +43,9 @@ export interface PolicyFile {
   readonly document: PolicyDocument;
   readonly policy: Policy;
 }
+
+/** The kinds of change of each job that is known. */
+export type KindsOf = ReadonlyMap<string, readonly string[]>;
 
 /** Reads a policy from YAML. Throws POLICY_INVALID with all the faults of the file at once. */
 export function parsePolicy(text: string, fileName: string): Policy {
@@ -67,9 +61,10 @@ export function parsePolicyFile(text: string, fileName: string): PolicyFile {
 
 /**
  * Reads every `.yaml` and `.yml` file of a folder, in the order of their names. Throws POLICY_INVALID with all
- * the faults of all the files at once, FILE_UNREADABLE where the folder or a file cannot be read.
+ * the faults of all the files at once, FILE_UNREADABLE where the folder or a file cannot be read. Where a job's
+ * kinds of change are known, a policy that names another is at fault.
  */
-export async function readPolicies(folder: string): Promise<PolicyFile[]> {
+export async function readPolicies(folder: string, kindsOf: KindsOf = new Map()): Promise<PolicyFile[]> {
   const reading = async <T>(path: string, read: Promise<T>): Promise<T> =>
     read.catch((error: unknown) => {
       throw new PortcullisError('FILE_UNREADABLE', `${path}: ${messageOf(error)}`, {
@@ -81,7 +76,7 @@ export async function readPolicies(folder: string): Promise<PolicyFile[]> {
   const read = await Promise.all(
     names.map(async (file) => {
       const path = join(folder, file);
-      return examine(await reading(path, readFile(path, 'utf8')), path);
+      return examine(await reading(path, readFile(path, 'utf8')), path, kindsOf);
     }),
   );
   const faults = read.flatMap((each) => ('faults' in each ? each.faults : []));
@@ -100,7 +95,11 @@ export function policyOfDocument(stored: unknown): { policy: Policy } | { reason
   };
 }
 
-function examine(text: string, file: string): PolicyFile | { faults: PolicyFault[] } {
+function examine(
+  text: string,
+  file: string,
+  kindsOf: KindsOf = new Map(),
+): PolicyFile | { faults: PolicyFault[] } {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const broken = yamlFaults(document);
@@ -126,7 +125,32 @@ function examine(text: string, file: string): PolicyFile | { faults: PolicyFault
     const faults = faultsOf(parsed.error.issues, policyDocument, file, document, lines);
     return { faults: faults.sort((one, other) => one.line - other.line) };
   }
-  return { file, text, document: parsed.data, policy: typed(parsed.data) };
+  const policy = typed(parsed.data);
+  const strange = strangeKinds(policy, kindsOf).map(({ path, ...fault }) => ({
+    file,
+    line: lineOf(document, lines, path),
+    path: shownPath(path),
+    ...fault,
+  }));
+  return strange.length > 0 ? { faults: strange } : { file, text, document: parsed.data, policy };
+}
+
+function strangeKinds(
+  { job, guard }: Policy,
+  kindsOf: KindsOf,
+): { path: readonly PropertyKey[]; message: string; nearest?: string }[] {
+  const known = kindsOf.get(job);
+  if (!known) return [];
+  return kindsNamed(guard)
+    .filter(({ kind }) => !known.includes(kind))
+    .map(({ kind, path }) => {
+      const meant = nearest(kind, known);
+      return {
+        path,
+        message: `is no kind of change of ${job}; ${meant === undefined ? `there are ${known.join(', ')}` : `did you mean ${meant}?`}`,
+        ...(meant !== undefined && { nearest: meant }),
+      };
+    });
 }
 
 /** What keeps a document from being read, with its place in the text. */
@@ -174,24 +198,6 @@ function typed(document: PolicyDocument): Policy {
     permitMs: milliseconds(document.permit),
     leaseMs: milliseconds(document.lease),
     apply: document.apply,
-    guard: {
-      caps: document.guard.caps.map(({ kind, perRun, perUnit, shareOfRegion }) => ({
-        kind,
-        ...(perRun !== undefined && { perRun }),
-        ...(perUnit !== undefined && { perUnit }),
-        ...(shareOfRegion !== undefined && { shareOfRegionPermille: permille(shareOfRegion) }),
-      })),
-    },
+    guard: typedGuard(document.guard),
   };
-}
-
-function milliseconds(text: string): number {
-  const ms = parseDurationMs(text);
-  if (ms === undefined) throw new PortcullisError('INTERNAL', `${text} was taken for a duration`);
-  return ms;
-}
-
-/** `0.1%` is 1, `5%` is 50: rounded, since 0.7 * 10 is not 7 in binary. */
-function permille(text: string): number {
-  return Math.round(Number(text.slice(0, -1)) * 10);
 }

@@ -1,4 +1,4 @@
-import type { Cap } from '../flags/policy.js';
+import type { Cap } from '../flags/guard-policy.js';
 
 /** What caps look at, for one kind of change of one plan. */
 export interface PlanFigures {

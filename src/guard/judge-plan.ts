@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Cap } from '../flags/policy.js';
+import type { Cap } from '../flags/guard-policy.js';
 import type { Shape } from '../journal/shape.js';
 import { exceededCaps, type CapExceeded, type PlanFigures } from './caps.js';
 

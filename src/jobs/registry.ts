@@ -20,6 +20,11 @@ export interface LoadedJob {
   readonly kinds: ReadonlyMap<string, Shape>;
 }
 
+/** The kinds of change that each job may propose. */
+export function kindsOfJobs(jobs: readonly LoadedJob[]): ReadonlyMap<string, readonly string[]> {
+  return new Map(jobs.map(({ definition, kinds }) => [definition.name, [...kinds.keys()]]));
+}
+
 /** The full version of an installed job. */
 export async function versionOf(job: InstalledJob): Promise<string> {
   return `${job.definition.version}+${await digestOf(job.folder)}`;

@@ -5,7 +5,7 @@ import { executeRun, type RunReport } from '../../src/jobs/run-loop.js';
 import { elect } from '../../src/scheduler/election.js';
 import { claimEverything, seedAccounts } from '../support/accounts.js';
 import { testDatabase } from '../support/database.js';
-import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';
+import { loadTestJob, noRules, testPlatform, testPolicy } from '../support/platform.js';
 
 const database = await testDatabase();
 const platform = testPlatform(database);
@@ -217,7 +217,7 @@ describe('a plan is judged before the first write', () => {
     'over its cap %s it is refused with the figures, and nothing is applied',
     async (_, cap, reason) => {
       platform.flags.open('claims', region, all);
-      const report = await run(claimEverything('claims'), { policy: { guard: { caps: [cap] } } });
+      const report = await run(claimEverything('claims'), { policy: { guard: { ...noRules, caps: [cap] } } });
       expect(report).toMatchObject({
         status: 'refused',
         code: 'cap-exceeded',
@@ -232,7 +232,7 @@ describe('a plan is judged before the first write', () => {
   test('at its caps exactly it goes through', async () => {
     platform.flags.open('claims', region, all);
     const caps = [{ kind: 'claim', perRun: 200, perUnit: 20, shareOfRegionPermille: 1000 }];
-    expect(await run(claimEverything('claims'), { policy: { guard: { caps } } })).toMatchObject({
+    expect(await run(claimEverything('claims'), { policy: { guard: { ...noRules, caps } } })).toMatchObject({
       status: 'succeeded',
     });
   });

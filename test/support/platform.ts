@@ -1,5 +1,6 @@
 import { flagName, type FlagAnswer, type FlagDefinition, type Variant } from '../../src/flags/definition.js';
 import { bucketOf } from '../../src/base/bucketing.js';
+import type { GuardPolicy } from '../../src/flags/guard-policy.js';
 import type { Policy } from '../../src/flags/policy.js';
 import type { JobDefinition } from '../../src/jobs/contract.js';
 import { openPlannerDatabase, type PlannerPool } from '../../src/jobs/planner-database.js';
@@ -73,6 +74,14 @@ export function testPlatform(database: TestDatabase, worker = 'test-worker'): Te
   };
 }
 
+/** Nothing is judged. */
+export const noRules: GuardPolicy = {
+  onTrip: { restore: 'propose' },
+  prometheus: [],
+  caps: [],
+  rules: [],
+};
+
 export function testPolicy(job: string, regions: readonly string[], changes: Partial<Policy> = {}): Policy {
   return {
     job,
@@ -84,7 +93,7 @@ export function testPolicy(job: string, regions: readonly string[], changes: Par
     permitMs: 30_000,
     leaseMs: 20_000,
     apply: { lanes: 2, batch: 50, firstBatches: [5] },
-    guard: { caps: [] },
+    guard: noRules,
     ...changes,
   };
 }

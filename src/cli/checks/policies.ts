@@ -1,13 +1,14 @@
 import { diffPolicies, loadPolicies } from '../../flags/policy-store.js';
 import { readPolicies } from '../../flags/policy.js';
+import { kindsOfJobs } from '../../jobs/registry.js';
 import { isSame } from '../policy-text.js';
 import { countOf } from '../wording.js';
 import type { Check, Patient } from './check.js';
 
 export const policyFiles: Check<Patient> = {
   name: 'policies',
-  examine: async ({ installation: { control, flagsFolder } }) => {
-    const files = await readPolicies(flagsFolder);
+  examine: async ({ installation: { control, flagsFolder, jobs } }) => {
+    const files = await readPolicies(flagsFolder, kindsOfJobs(jobs));
     if (files.length === 0) {
       return [
         {

@@ -5,6 +5,7 @@ import { listFlags, setFlag, type FlagState } from '../../flags/flag-store.js';
 import { applyPolicies, diffPolicies, requirePolicy } from '../../flags/policy-store.js';
 import { readPolicies, type PolicyFile } from '../../flags/policy.js';
 import { PortcullisError } from '../../base/errors.js';
+import { kindsOfJobs } from '../../jobs/registry.js';
 import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
@@ -29,7 +30,7 @@ export function addFlags(program: Command, context: Context): void {
 
 async function policyFiles(installation: Installation, folder: string | undefined): Promise<PolicyFile[]> {
   const path = folder === undefined ? installation.flagsFolder : resolve(folder);
-  const files = await readPolicies(path);
+  const files = await readPolicies(path, kindsOfJobs(installation.jobs));
   if (files.length > 0) return files;
   throw new PortcullisError('FILE_UNREADABLE', `${path} has no policy file`, {
     mend: 'name a folder with the policy files (*.yaml) of your jobs, such as flags/',

@@ -32,7 +32,7 @@ const POLICY: Policy = {
   permitMs: 30_000,
   leaseMs: 20_000,
   apply: { lanes: 1, batch: 50, firstBatches: [5] },
-  guard: { caps: [] },
+  guard: { onTrip: { restore: 'propose' }, prometheus: [], caps: [], rules: [] },
 };
 
 /** A run's report, as a worker would make it. */

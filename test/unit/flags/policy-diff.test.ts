@@ -46,6 +46,17 @@ describe('what applying a policy would do', () => {
     ]);
   });
 
+  test('and with rules by their name', () => {
+    const before = file('guard: { rules: [{ kind: count, name: claims, change: claim }] }\n');
+    const after = file(
+      'guard: { rules: [{ kind: alert, name: pager }, { kind: count, name: claims, change: claim, alpha: 0.001 }] }\n',
+    );
+    expect(diffPolicy(after, { document: before.document, flags: [] }).fields).toEqual([
+      { path: 'guard.rules.claims.alpha', before: 0.00025, after: 0.001 },
+      { path: 'guard.rules.pager.kind', after: 'alert' },
+    ]);
+  });
+
   test('a region that vanished is closed where it is on, and left where it is off already', () => {
     const flags = [
       { region: 'eu-west-1', enabled: true },

@@ -53,7 +53,7 @@ describe('a policy without fault', () => {
       permitMs: 30_000,
       leaseMs: 20_000,
       apply: { lanes: 4, batch: 500, firstBatches: [10, 20, 50, 100] },
-      guard: { caps: [] },
+      guard: { onTrip: { restore: 'propose' }, prometheus: [], caps: [], rules: [] },
     });
   });
 

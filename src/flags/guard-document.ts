@@ -1,0 +1,219 @@
+import { z } from 'zod';
+import { queryFault } from './query-text.js';
+import {
+  NAME,
+  distinct,
+  duration,
+  fieldOf,
+  name,
+  onAnyArray,
+  onAnyObject,
+  percentage,
+  whole,
+} from './policy-values.js';
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+
+const changeKind = z
+  .string()
+  .regex(NAME, 'is not a kind of change, such as claim')
+  .meta({ description: 'The kind of change that is counted, from the words of the job.' });
+
+const cap = z
+  .strictObject({
+    kind: changeKind,
+    perRun: whole(0, 10_000_000, 'The most changes of this kind in one run.').optional(),
+    perUnit: whole(
+      0,
+      10_000_000,
+      'The most changes of this kind for one organisation in one run.',
+    ).optional(),
+    shareOfRegion: percentage
+      .meta({ description: "The largest share of the region's rows that one run may change, such as 5%." })
+      .optional(),
+  })
+  .refine(
+    (each) => each.perRun !== undefined || each.perUnit !== undefined || each.shareOfRegion !== undefined,
+    { message: 'limits nothing: give it perRun, perUnit or shareOfRegion', ...onAnyObject },
+  )
+  .meta({ description: 'How much of one kind of change a run may plan. A plan over a cap applies nothing.' });
+
+const ruleName = name('rule').meta({
+  description: 'The name by which verdicts, metrics and incidents call it.',
+});
+
+const chance = (preset: number) =>
+  z
+    .number()
+    .min(1e-9)
+    .max(0.1)
+    .default(preset)
+    .meta({ description: 'The chance of a false alarm that is accepted, from 1e-9 to 0.1.' });
+
+const invariant = z
+  .strictObject({
+    kind: z.literal('invariant'),
+    name: ruleName,
+    timeout: duration(100, MINUTE_MS).default('10s'),
+    sql: z
+      .string()
+      .max(20_000)
+      .superRefine((text, context) => {
+        const fault = queryFault(text);
+        if (fault !== undefined) context.addIssue(fault);
+      })
+      .meta({
+        description:
+          'One query over `proposed` (kind, resource, key, unit, before, after, evidence) and the directory. Each row it returns is a change that breaks the rule.',
+      }),
+  })
+  .meta({ description: 'What must hold of every plan: a read-only query that must return no rows.' });
+
+const count = z
+  .strictObject({
+    kind: z.literal('count'),
+    name: ruleName,
+    change: changeKind,
+    alpha: chance(0.00025),
+    floor: whole(1, 10_000_000, 'Fewer changes than this never fail.').default(10),
+  })
+  .meta({ description: "Whether a run's count is plausible beside the region's accepted runs." });
+
+const rate = z
+  .strictObject({
+    kind: z.literal('rate'),
+    name: ruleName,
+    of: z.enum(['conflicts', 'refusals', 'errors']).meta({
+      description:
+        'conflicts: rows that were no longer as planned; refusals: changes that the database refused; errors: both.',
+    }),
+    acceptable: z
+      .string({ error: () => 'is not a percentage such as "1%" or "0.05%"' })
+      .regex(/^(50(\.0{1,3})?|[0-4]?\d(\.\d{1,3})?)%$/, 'is not a percentage from 0% to 50%')
+      .meta({ description: 'The share of changes that may go so, such as 1%; at 0% the first one fails.' }),
+    alpha: chance(0.001),
+  })
+  .meta({ description: 'Judged after each batch: how often changes fail to apply.' });
+
+const outcome = z
+  .strictObject({
+    kind: z.literal('outcome'),
+    name: ruleName,
+    event: z
+      .string()
+      .regex(NAME, 'is not a kind of event, such as login-failed')
+      .meta({ description: 'The kind of bad outcome that products report.' }),
+    alpha: chance(0.01),
+    tolerance: z
+      .number()
+      .min(1)
+      .max(10)
+      .default(1)
+      .meta({ description: 'How many times worse than the stable version is still accepted, such as 1.1.' }),
+  })
+  .meta({ description: "Whether the candidate's organisations fare worse than the stable version's." });
+
+const PLACEHOLDERS = ['job', 'region', 'version'];
+
+const promql = z
+  .strictObject({
+    kind: z.literal('promql'),
+    name: ruleName,
+    query: z
+      .string()
+      .min(1)
+      .max(10_000)
+      .superRefine((text, context) => {
+        for (const [, word = ''] of text.matchAll(/\{\{\s*(.*?)\s*\}\}/g)) {
+          if (!PLACEHOLDERS.includes(word))
+            context.addIssue(
+              `has {{${word}}}; there are ${PLACEHOLDERS.map((each) => `{{${each}}}`).join(', ')}`,
+            );
+        }
+      })
+      .meta({ description: 'A Prometheus query; {{job}}, {{region}} and {{version}} are filled in.' }),
+    above: z.number().meta({ description: 'Fails when the value is greater.' }).optional(),
+    below: z.number().meta({ description: 'Fails when the value is less.' }).optional(),
+    for: duration(0, DAY_MS).default('0s'),
+  })
+  .refine(({ above, below }) => (above === undefined) !== (below === undefined), {
+    message: 'needs either above or below',
+    ...onAnyObject,
+  })
+  .meta({ description: 'Whether a Prometheus query stays on the right side of a value.' });
+
+const alert = z
+  .strictObject({
+    kind: z.literal('alert'),
+    name: ruleName,
+    alerts: z
+      .array(z.string().min(1).max(200))
+      .min(1)
+      .max(100)
+      .meta({ description: 'Names of alerts; without it, any alert that names this job.' })
+      .optional(),
+  })
+  .meta({ description: 'An alert that Alertmanager sends for this job.' });
+
+const absence = z
+  .strictObject({
+    kind: z.literal('absence'),
+    name: ruleName,
+    of: z.enum(['run', 'scrape', 'outcome']).meta({ description: 'What must not be missing.' }),
+    longerThan: duration(MINUTE_MS, 30 * DAY_MS),
+  })
+  .meta({ description: "A dead man's switch: holds when something has not come for too long." });
+
+const rule = z.discriminatedUnion('kind', [invariant, count, rate, outcome, promql, alert, absence]);
+
+const prometheus = z
+  .strictObject({
+    url: z
+      .string()
+      .max(2_000)
+      .refine(isHttpUrl, 'is not an http or https URL')
+      .meta({ description: 'Where it answers, such as http://prometheus:9090.' }),
+    regions: z
+      .array(name('region'))
+      .min(1)
+      .max(100)
+      .meta({ description: 'The regions it is asked for; without it, all.' })
+      .optional(),
+  })
+  .meta({ description: 'A Prometheus server that promql rules ask.' });
+
+function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+}
+
+/** The `guard` of a policy file, as a person writes it. */
+export const guardDocument = z.strictObject({
+  onTrip: z
+    .strictObject({ restore: z.enum(['propose', 'auto', 'never']).default('propose') })
+    .prefault({})
+    .meta({
+      description:
+        'restore: what becomes of what a tripped run has written; proposed to a person, started by itself, or neither.',
+    }),
+  prometheus: z.array(prometheus).max(20).default([]),
+  caps: z
+    .array(cap)
+    .max(100)
+    .refine((caps) => distinct(caps, fieldOf('kind')), {
+      message: 'has two caps for one kind: put their limits into one',
+      ...onAnyArray,
+    })
+    .default([]),
+  rules: z
+    .array(rule)
+    .max(100)
+    .refine((rules) => distinct(rules, fieldOf('name')), {
+      message: 'has two rules of one name',
+      ...onAnyArray,
+    })
+    .default([])
+    .meta({ description: 'The rules, each with a name of its own.' }),
+});
+
+export type GuardDocument = z.infer<typeof guardDocument>;

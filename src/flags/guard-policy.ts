@@ -1,0 +1,173 @@
+import type { GuardDocument } from './guard-document.js';
+import { milliseconds, permille } from './policy-values.js';
+
+/** How much of one kind of change a run may plan. A limit that is absent does not limit. */
+export interface Cap {
+  readonly kind: string;
+  /** Changes in one run. */
+  readonly perRun?: number;
+  /** Changes for one unit in one run. */
+  readonly perUnit?: number;
+  /** Thousandths of the region's rows of the resource that the kind changes. */
+  readonly shareOfRegionPermille?: number;
+}
+
+/** A query over a run's proposed changes that must return no rows. */
+export interface InvariantRule {
+  readonly kind: 'invariant';
+  readonly name: string;
+  readonly timeoutMs: number;
+  readonly sql: string;
+}
+
+/** A run's count of one kind of change against the region's accepted runs. */
+export interface CountRule {
+  readonly kind: 'count';
+  readonly name: string;
+  readonly change: string;
+  /** The chance of a false alarm at each run. */
+  readonly alpha: number;
+  /** Fewer changes than this never fail. */
+  readonly floor: number;
+}
+
+/** What a rate counts: rows that were no longer as planned, changes that the database refused, or both. */
+export type RateOf = 'conflicts' | 'refusals' | 'errors';
+
+export interface RateRule {
+  readonly kind: 'rate';
+  readonly name: string;
+  readonly of: RateOf;
+  /** From 0 to 0.5. */
+  readonly acceptableShare: number;
+  /** The chance of a false alarm in each run. */
+  readonly alpha: number;
+}
+
+export interface OutcomeRule {
+  readonly kind: 'outcome';
+  readonly name: string;
+  /** The kind of bad outcome, such as `login-failed`. */
+  readonly event: string;
+  /** The chance of a false alarm for each release. */
+  readonly alpha: number;
+  /** How many times worse than the stable version is still accepted; 1 or more. */
+  readonly tolerance: number;
+}
+
+export interface PromqlRule {
+  readonly kind: 'promql';
+  readonly name: string;
+  /** With `{{job}}`, `{{region}}` and `{{version}}` to be filled in. */
+  readonly query: string;
+  /** Exactly one of these two is there. */
+  readonly above?: number;
+  readonly below?: number;
+  readonly forMs: number;
+}
+
+export interface AlertRule {
+  readonly kind: 'alert';
+  readonly name: string;
+  /** Absent: any alert that names the job. */
+  readonly alerts?: readonly string[];
+}
+
+export interface AbsenceRule {
+  readonly kind: 'absence';
+  readonly name: string;
+  readonly of: 'run' | 'scrape' | 'outcome';
+  readonly longerThanMs: number;
+}
+
+export type Rule = InvariantRule | CountRule | RateRule | OutcomeRule | PromqlRule | AlertRule | AbsenceRule;
+
+export type RuleKind = Rule['kind'];
+
+/** A Prometheus that promql rules ask, for some regions or for all. */
+export interface PrometheusServer {
+  readonly url: string;
+  readonly regions?: readonly string[];
+}
+
+/** What a job's runs are judged by. */
+export interface GuardPolicy {
+  readonly onTrip: { readonly restore: 'propose' | 'auto' | 'never' };
+  readonly prometheus: readonly PrometheusServer[];
+  readonly caps: readonly Cap[];
+  /** Each with a name of its own. */
+  readonly rules: readonly Rule[];
+}
+
+/** The rules of one kind. */
+export function rulesOf<Kind extends RuleKind>(
+  rules: readonly Rule[],
+  kind: Kind,
+): Extract<Rule, { kind: Kind }>[] {
+  return rules.filter((rule): rule is Extract<Rule, { kind: Kind }> => rule.kind === kind);
+}
+
+/** Where a policy names kinds of change, with the path of each name in its document. */
+export function kindsNamed(
+  guard: GuardPolicy,
+): { readonly kind: string; readonly path: readonly PropertyKey[] }[] {
+  return [
+    ...guard.caps.map(({ kind }, at) => ({ kind, path: ['guard', 'caps', at, 'kind'] })),
+    ...guard.rules.flatMap((rule, at) =>
+      rule.kind === 'count' ? [{ kind: rule.change, path: ['guard', 'rules', at, 'change'] }] : [],
+    ),
+  ];
+}
+
+/** The guard of a document that the schema has let through. */
+export function typedGuard({ onTrip, prometheus, caps, rules }: GuardDocument): GuardPolicy {
+  return {
+    onTrip,
+    prometheus: prometheus.map(({ url, regions }) => ({ url, ...(regions && { regions }) })),
+    caps: caps.map(({ kind, perRun, perUnit, shareOfRegion }) => ({
+      kind,
+      ...(perRun !== undefined && { perRun }),
+      ...(perUnit !== undefined && { perUnit }),
+      ...(shareOfRegion !== undefined && { shareOfRegionPermille: permille(shareOfRegion) }),
+    })),
+    rules: rules.map(typedRule),
+  };
+}
+
+function typedRule(rule: GuardDocument['rules'][number]): Rule {
+  switch (rule.kind) {
+    case 'invariant': {
+      const { timeout, ...rest } = rule;
+      return { ...rest, timeoutMs: milliseconds(timeout) };
+    }
+    case 'rate': {
+      const { acceptable, ...rest } = rule;
+      return { ...rest, acceptableShare: share(acceptable) };
+    }
+    case 'promql': {
+      const { for: lasting, above, below, ...rest } = rule;
+      return {
+        ...rest,
+        ...(above !== undefined && { above }),
+        ...(below !== undefined && { below }),
+        forMs: milliseconds(lasting),
+      };
+    }
+    case 'alert': {
+      const { alerts, ...rest } = rule;
+      return { ...rest, ...(alerts && { alerts }) };
+    }
+    case 'absence': {
+      const { longerThan, ...rest } = rule;
+      return { ...rest, longerThanMs: milliseconds(longerThan) };
+    }
+    case 'count':
+    case 'outcome':
+      return rule;
+  }
+}
+
+/** `0.05%` is 0.0005: by way of whole hundred-thousandths, for which there is one nearest number. */
+function share(text: string): number {
+  return Math.round(Number(text.slice(0, -1)) * 1_000) / 100_000;
+}
