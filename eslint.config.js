@@ -16,6 +16,7 @@ const layers = [
   ['incidents'],
   ['guard'],
   ['jobs'],
+  ['planes'],
   ['directory', 'replay'],
   ['http', 'cli'],
 ];

@@ -2,7 +2,9 @@ import type pg from 'pg';
 import type { Installation } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
+import { openPlannerDatabase } from '../jobs/planner-database.js';
 import { loadJob, type InstalledJob } from '../jobs/registry.js';
+import { onePlane } from '../planes/region-plane.js';
 import { startEmbedded } from '../store/embedded-server.js';
 import { loginUrl, provisionLogins } from '../store/logins.js';
 import { migrate } from '../store/migrate.js';
@@ -15,6 +17,7 @@ const JOBS: readonly InstalledJob[] = [
 
 /** Enough for several runs' lanes, their plans and their leases at once. */
 const WORKER_CONNECTIONS = 32;
+const PLANNER_CONNECTIONS = 16;
 
 /**
  * Opens the database (the embedded one unless the configuration names another), brings it to this program's
@@ -23,7 +26,7 @@ const WORKER_CONNECTIONS = 32;
 export async function openInstallation(config: Config): Promise<Installation> {
   const server = config.databaseUrl === undefined ? await startEmbedded({ folder: config.home }) : undefined;
   const owner = config.databaseUrl ?? server?.url ?? '';
-  const opened: pg.Pool[] = [];
+  const opened: { end(): Promise<void> }[] = [];
   const open = (url: string, name: string, max: number): pg.Pool => {
     const pool = openPool(url, { name, max });
     opened.push(pool);
@@ -39,8 +42,14 @@ export async function openInstallation(config: Config): Promise<Installation> {
     await migrate(control, ['control', 'region']);
     await provisionLogins(control);
     const worker = await loginUrl(control, owner, 'worker');
-    const planner = await loginUrl(control, owner, 'planner');
-    const region = open(worker, 'worker', WORKER_CONNECTIONS);
+    const planner = openPlannerDatabase(await loginUrl(control, owner, 'planner'), PLANNER_CONNECTIONS);
+    opened.push({ end: () => planner.close() });
+    const planes = onePlane({
+      name: 'control',
+      owner: control,
+      worker: open(worker, 'worker', WORKER_CONNECTIONS),
+      planner,
+    });
     const jobs = await Promise.all(JOBS.map((job) => loadJob(control, job)));
     return {
       home: config.home,
@@ -48,9 +57,9 @@ export async function openInstallation(config: Config): Promise<Installation> {
       database: withoutPassword(owner),
       embedded: server ? { adopted: server.adopted } : false,
       control,
-      region,
+      planes,
       jobs,
-      urls: { owner, worker, planner },
+      urls: { owner, worker },
       close,
     };
   } catch (error) {

@@ -11,8 +11,7 @@ import type { Dns } from '../jobs/lookup/dns.js';
 import { createDns } from '../jobs/lookup/dns-client.js';
 import type { Https } from '../jobs/lookup/https.js';
 import { createHttps } from '../jobs/lookup/https-client.js';
-import { openPlannerDatabase } from '../jobs/planner-database.js';
-import type { Platform } from '../jobs/platform.js';
+import type { Surroundings } from '../jobs/platform.js';
 import { sampleHttps } from '../replay/sample-https.js';
 import { isSampleWorld } from '../replay/sample-world.js';
 import { sampleZone } from '../replay/sample-zone.js';
@@ -27,7 +26,6 @@ export interface WiredPlatform extends OpenPlatform {
   readonly provider: PortcullisProvider;
 }
 
-const PLANNER_CONNECTIONS = 16;
 const LOOKUPS_AT_ONCE = 100;
 const HTTPS_BODY_BYTES = 64 * 1024;
 
@@ -52,17 +50,14 @@ export async function openPlatform(
     maxAgeMs: (job) => Math.min(maxAges.get(job) ?? config.flagMaxAgeMs, config.flagMaxAgeMs),
   });
   await OpenFeature.setProviderAndWait(provider);
-  const planner = openPlannerDatabase(installation.urls.planner, PLANNER_CONNECTIONS);
   const lookups = await openLookups(config, installation, metrics);
   metrics.onScrape(() => metrics.flagAge(source.state().heardAgeMs / 1000, source.name));
   source.onChange(() => {
     const { problem } = source.state();
     if (problem) metrics.flagSourceProblem(source.name, problem.code.replace('flag-', ''));
   });
-  const platform: Platform = {
+  const surroundings: Surroundings = {
     worker: config.worker,
-    region: installation.region,
-    planner,
     flags: provider,
     dns: lookups.dns,
     https: lookups.https,
@@ -70,13 +65,17 @@ export async function openPlatform(
     metrics,
   };
   return {
-    platform,
+    surroundings,
+    platformOf: (region) => {
+      const { worker, planner } = installation.planes.of(region);
+      return { ...surroundings, region: worker, planner };
+    },
     source,
     provider,
     close: async () => {
       // Setting another provider closes this one.
       await OpenFeature.setProviderAndWait(NOOP_PROVIDER);
-      await Promise.all([planner.close(), flagPool.end(), lookups.close()]);
+      await Promise.all([flagPool.end(), lookups.close()]);
     },
   };
 }

@@ -14,6 +14,7 @@ import { kindsOfJobs } from '../jobs/registry.js';
 import type { RunReport } from '../jobs/run-loop.js';
 import { startWorker, type ServedJob, type Worker } from '../jobs/worker.js';
 import { setSampleFlags } from '../replay/sample-flags.js';
+import type { RegionPlane } from '../planes/region-plane.js';
 import { seedSampleWorld } from '../replay/sample-world.js';
 import { lockFolder } from '../store/folder-lock.js';
 import { ensureAdminToken } from '../access/admin-token.js';
@@ -87,7 +88,8 @@ async function seedSample({ control, jobs }: Installation): Promise<boolean> {
  */
 class Crew {
   served: readonly ServedJob[] = [];
-  private worker: Worker | undefined;
+  /** One for each region database: what befalls one database keeps no other's jobs from running. */
+  private workers: readonly Worker[] = [];
   private inForce = '';
   private timer: NodeJS.Timeout | undefined;
   private changing: Promise<void> = Promise.resolve();
@@ -102,12 +104,14 @@ class Crew {
 
   async start(): Promise<void> {
     await this.refresh();
-    this.unsubscribe = this.wired.source.onChange(() => this.worker?.flagsChanged());
+    this.unsubscribe = this.wired.source.onChange(() => {
+      for (const worker of this.workers) worker.flagsChanged();
+    });
     this.timer = setInterval(() => {
       this.changing = this.changing
         .then(() => this.refresh())
         .catch((error: unknown) => {
-          this.wired.platform.log.error(
+          this.wired.surroundings.log.error(
             { code: 'policy-unread', err: error },
             `policies: ${messageOf(error)}`,
           );
@@ -117,14 +121,14 @@ class Crew {
 
   async runAllNow(): Promise<void> {
     const jobs = new Set(this.served.map(({ policy }) => policy.job));
-    await Promise.all([...jobs].map(async (job) => this.worker?.runNow(job)));
+    await Promise.all(this.workers.flatMap((worker) => [...jobs].map((job) => worker.runNow(job))));
   }
 
   async stop(): Promise<void> {
     clearInterval(this.timer);
     this.unsubscribe();
     await this.changing;
-    await this.worker?.stop();
+    await Promise.all(this.workers.map((worker) => worker.stop()));
   }
 
   private async refresh(): Promise<void> {
@@ -132,11 +136,25 @@ class Crew {
     const now = JSON.stringify(loaded.map((each) => (each.ok ? each.policy : each.reason)));
     if (now === this.inForce) return;
     for (const each of loaded) {
-      if (!each.ok) this.wired.platform.log.error({ code: each.code, job: each.job }, each.reason);
+      if (!each.ok) this.wired.surroundings.log.error({ code: each.code, job: each.job }, each.reason);
     }
     const served = this.jobsOf(loaded.flatMap((each) => (each.ok ? [each.policy] : [])));
-    await this.worker?.stop();
-    this.worker = await startWorker(this.wired.platform, served, {
+    await Promise.all(this.workers.map((worker) => worker.stop()));
+    this.workers = await Promise.all(
+      this.installation.planes.all().map((plane) => this.startOn(plane, served)),
+    );
+    this.served = served;
+    this.inForce = now;
+  }
+
+  private async startOn(plane: RegionPlane, served: readonly ServedJob[]): Promise<Worker> {
+    const { planes } = this.installation;
+    const platform = { ...this.wired.surroundings, region: plane.worker, planner: plane.planner };
+    const here = served.map((one) => ({
+      ...one,
+      regions: one.regions.filter((region) => planes.of(region) === plane),
+    }));
+    return startWorker(platform, here, {
       concurrentRuns: this.config.concurrentRuns,
       onRun: (report) => {
         this.options.onRun(report);
@@ -144,8 +162,6 @@ class Crew {
       },
       onProgress: this.options.onProgress,
     });
-    this.served = served;
-    this.inForce = now;
   }
 
   /** That a restore was asked for stands on the record already; here, what became of it. */
@@ -157,7 +173,10 @@ class Crew {
       subject: run.restores,
       evidence: { restore: run.id, status, applied, conflicts },
     }).catch((error: unknown) => {
-      this.wired.platform.log.error({ code: 'audit-unwritten', err: error }, `audit: ${messageOf(error)}`);
+      this.wired.surroundings.log.error(
+        { code: 'audit-unwritten', err: error },
+        `audit: ${messageOf(error)}`,
+      );
     });
   }
 
@@ -166,7 +185,7 @@ class Crew {
     return policies.flatMap((policy) => {
       const job = this.installation.jobs.find(({ definition }) => definition.name === policy.job);
       if (!job) {
-        this.wired.platform.log.warn(
+        this.wired.surroundings.log.warn(
           { code: 'job-missing', job: policy.job },
           'there is a policy for a job that this program does not have',
         );
@@ -184,10 +203,11 @@ function serveHttp(
   wired: WiredPlatform,
   crew: Crew,
 ): Promise<Listening> {
-  const { control, region } = installation;
-  const { metrics, log } = wired.platform;
+  const { control, planes } = installation;
+  const { metrics, log } = wired.surroundings;
   const app = createHttpApp({
-    pools: { control, region },
+    control,
+    planes,
     metrics,
     log,
     flags: {
@@ -208,7 +228,10 @@ function serveHttp(
       }),
     installed: () => installation.jobs,
     readiness: createReadiness({
-      databases: { control, region },
+      databases: {
+        control: () => control.query('select 1'),
+        region: () => Promise.any(planes.all().map(({ worker }) => worker.query('select 1'))),
+      },
       flagsHeardAgeMs: () => wired.source.state().heardAgeMs,
       flagsMaxAgeMs: config.flagMaxAgeMs,
     }),

@@ -1,8 +1,9 @@
 import type pg from 'pg';
+import type { RegionPlanes } from '../planes/region-plane.js';
 import type { Policy } from '../flags/policy.js';
 import type { ServedJob } from '../jobs/worker.js';
 import type { LoadedJob } from '../jobs/registry.js';
-import type { Platform } from '../jobs/platform.js';
+import type { Platform, Surroundings } from '../jobs/platform.js';
 import type { RunProgress, RunReport } from '../jobs/run-loop.js';
 import type { Run } from '../scheduler/election.js';
 
@@ -18,18 +19,21 @@ export interface Installation {
   readonly embedded: false | { readonly adopted: boolean };
   /** The control plane, over the owner's login. */
   readonly control: pg.Pool;
-  /** The region plane, over the worker's login. */
-  readonly region: pg.Pool;
+  /** The region planes: which database each region has. */
+  readonly planes: RegionPlanes;
   readonly jobs: readonly LoadedJob[];
-  /** Each login's own URL, with its password: never shown, never logged. */
-  readonly urls: { readonly owner: string; readonly worker: string; readonly planner: string };
+  /** The control database's URL by login, with its password: never shown, never logged. */
+  readonly urls: { readonly owner: string; readonly worker: string };
   /** Closes the pools, and stops the embedded database where no other process uses it. */
   close(): Promise<void>;
 }
 
 /** What a process needs to run jobs: fresh flags and look-ups, on top of an installation. */
 export interface OpenPlatform {
-  readonly platform: Platform;
+  /** What is the same in every region. */
+  readonly surroundings: Surroundings;
+  /** What a worker has for a region. */
+  platformOf(region: string): Platform;
   close(): Promise<void>;
 }
 

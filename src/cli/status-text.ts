@@ -49,17 +49,25 @@ function quarantineText(voice: Voice, regions: readonly RegionStatus[]): string 
     .join('');
 }
 
-function regionRow({ region, flag, gate, lastRun }: RegionStatus): Cell[] {
+function regionRow({ region, flag, gate, lastRun, unreachable }: RegionStatus): Cell[] {
   return [
     region,
     flag === null ? { text: 'none', tone: 'bad' } : flagStateText(flag),
     (flag && sharesText(flag.variants)) || '–',
-    gate === null ? '–' : { text: gate.state, tone: toneOf(gate.state) },
+    unreachable !== null
+      ? { text: 'unreachable', tone: 'bad' }
+      : gate === null
+        ? '–'
+        : { text: gate.state, tone: toneOf(gate.state) },
     permitText(gate),
-    lastRun === null ? 'never' : { text: lastRun.status, tone: toneOf(lastRun.status) },
+    lastRun === null
+      ? unreachable === null
+        ? 'never'
+        : '–'
+      : { text: lastRun.status, tone: toneOf(lastRun.status) },
     lastRun === null ? '–' : time(lastRun.slot),
     lastRun === null ? '–' : changesText(lastRun),
-    whyText(gate, lastRun),
+    unreachable ?? whyText(gate, lastRun),
   ];
 }
 

@@ -1,6 +1,8 @@
 import { listFlags, type FlagState } from '../flags/flag-store.js';
 import type { Policy } from '../flags/policy.js';
-import { listGates, type GateView } from '../gate/browse-gates.js';
+import type { GateView } from '../gate/browse-gates.js';
+import type { UnreachablePlane } from '../planes/ask-planes.js';
+import { listGatesOf } from '../planes/browse.js';
 import { listRuns, type RunView } from '../scheduler/browse-runs.js';
 import { nextSlot } from '../scheduler/slots.js';
 import type { Installation } from './app-port.js';
@@ -24,6 +26,8 @@ export interface RegionStatus {
   readonly gate: GateView | null;
   /** The newest run, dry runs included. */
   readonly lastRun: RunView | null;
+  /** Why the region's database could not be asked; then gate and last run are unknown. Null where it answered. */
+  readonly unreachable: string | null;
 }
 
 /** The most gates that one page has. */
@@ -31,10 +35,11 @@ const PAGE = 200;
 
 /** Every job that has a policy, a flag or a gate, or is installed, with every region of each. */
 export async function readStatus(
-  { control, region: regionPool, jobs }: Installation,
+  { control, planes, jobs }: Installation,
   policies: readonly Policy[],
 ): Promise<JobStatus[]> {
-  const [flags, gates] = await Promise.all([listFlags(control), allGates(regionPool)]);
+  const [flags, { gates, unreachable }] = await Promise.all([listFlags(control), allGates(planes)]);
+  const away = new Map(unreachable.map(({ database, reason }) => [database, reason]));
   const names = new Set([
     ...jobs.map(({ definition }) => definition.name),
     ...[...policies, ...flags, ...gates].map(({ job }) => job),
@@ -52,25 +57,38 @@ export async function readStatus(
         schedule: policy?.schedule ?? null,
         nextSlot: (policy && nextSlot(policy.schedule)?.toISOString()) ?? null,
         regions: await Promise.all(
-          [...regions].map(async (region) => ({
-            region,
-            flag: flagOf.get(region) ?? null,
-            gate: gateOf.get(region) ?? null,
-            lastRun: (await listRuns(regionPool, { job, region }, { limit: 1 })).items[0] ?? null,
-          })),
+          [...regions].map(async (region): Promise<RegionStatus> => {
+            const plane = planes.of(region);
+            const silent = away.get(plane.name) ?? null;
+            const lastRun =
+              silent === null
+                ? ((await listRuns(plane.worker, { job, region }, { limit: 1 })).items[0] ?? null)
+                : null;
+            return {
+              region,
+              flag: flagOf.get(region) ?? null,
+              gate: gateOf.get(region) ?? null,
+              lastRun,
+              unreachable: silent,
+            };
+          }),
         ),
       };
     }),
   );
 }
 
-async function allGates(pool: Installation['region']): Promise<GateView[]> {
+async function allGates(
+  planes: Installation['planes'],
+): Promise<{ gates: GateView[]; unreachable: readonly UnreachablePlane[] }> {
   const gates: GateView[] = [];
+  const away = new Map<string, UnreachablePlane>();
   let cursor: string | undefined;
   do {
-    const page = await listGates(pool, {}, { limit: PAGE, cursor });
+    const page = await listGatesOf(planes, {}, { limit: PAGE, cursor });
     gates.push(...page.items);
+    for (const plane of page.unreachable) away.set(plane.database, plane);
     cursor = page.next ?? undefined;
   } while (cursor !== undefined);
-  return gates;
+  return { gates, unreachable: [...away.values()] };
 }

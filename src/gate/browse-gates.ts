@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import type { Variant } from '../flags/definition.js';
-import { keyOfCursor, pageOf, type Page, type PageRequest } from '../store/page.js';
+import { compareText } from '../base/compare-text.js';
+import { keyOfCursor, walk, type Page, type PageRequest, type Walk } from '../store/page.js';
 import type { GateState } from './decide.js';
 
 export const GATE_STATES = ['open', 'held', 'killed'] as const satisfies readonly GateState[];
@@ -45,7 +46,7 @@ export interface GateFilter {
   readonly region?: string | undefined;
 }
 
-interface GateRow extends Omit<GateView, 'permitUntil' | 'changedAt' | 'killedAt'> {
+export interface GateRow extends Omit<GateView, 'permitUntil' | 'changedAt' | 'killedAt'> {
   readonly permit_until: Date | null;
   readonly changed_at: Date;
   readonly killed_at: Date | null;
@@ -59,31 +60,43 @@ export async function listGates(
   filter: GateFilter,
   page: PageRequest,
 ): Promise<Page<GateView>> {
-  const [job, region] = keyOfCursor(page.cursor, GateKey) ?? ['', ''];
-  const { rows } = await pool.query<GateRow>(
-    `select job, region, state,
-            state = 'open' and permit_until > seen.at as permits,
-            nullif(permit_until, '-infinity') as permit_until,
-            case when permit_until > seen.at
-                 then least(ceil(extract(epoch from permit_until - seen.at) * 1000), 2147483647)::integer
-                 else 0 end as "permitRemainingMs",
-            epoch, flag_revision as "flagRevision", variants, reason_code as "reasonCode", reason, changed_at,
-            stopped, case when state = 'killed' then killed_by end as "killedBy",
-            case when state = 'killed' then killed_at end as killed_at,
-            (select coalesce(jsonb_agg(jsonb_build_object(
-                      'version', q.version, 'reason', q.reason, 'by', q.set_by,
-                      'at', to_char(q.set_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
-                    order by q.version), '[]')
-             from portcullis_region.quarantine q where q.job = gate.job) as quarantined
-     from portcullis_region.gate, (select clock_timestamp() as at) seen
-     where (job, region) > ($1, $2)
-       and ($3::text is null or job = $3)
-       and ($4::text is null or region = $4)
-     order by job, region
-     limit $5`,
-    [job, region, filter.job, filter.region, page.limit + 1],
-  );
-  return pageOf(rows, page.limit, gateView, (row) => [row.job, row.region]);
+  return walk(pool, gatesBy(filter), page);
+}
+
+/** Gates by job and region, in any number of databases. */
+export function gatesBy(filter: GateFilter): Walk<GateRow, GateView> {
+  return {
+    rows: async (pool, page) => {
+      const [job, region] = keyOfCursor(page.cursor, GateKey) ?? ['', ''];
+      const { rows } = await pool.query<GateRow>(
+        `select job, region, state,
+                state = 'open' and permit_until > seen.at as permits,
+                nullif(permit_until, '-infinity') as permit_until,
+                case when permit_until > seen.at
+                     then least(ceil(extract(epoch from permit_until - seen.at) * 1000), 2147483647)::integer
+                     else 0 end as "permitRemainingMs",
+                epoch, flag_revision as "flagRevision", variants, reason_code as "reasonCode", reason, changed_at,
+                stopped, case when state = 'killed' then killed_by end as "killedBy",
+                case when state = 'killed' then killed_at end as killed_at,
+                (select coalesce(jsonb_agg(jsonb_build_object(
+                          'version', q.version, 'reason', q.reason, 'by', q.set_by,
+                          'at', to_char(q.set_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+                        order by q.version), '[]')
+                 from portcullis_region.quarantine q where q.job = gate.job) as quarantined
+         from portcullis_region.gate, (select clock_timestamp() as at) seen
+         where (job collate "C", region collate "C") > ($1, $2)
+           and ($3::text is null or job = $3)
+           and ($4::text is null or region = $4)
+         order by job collate "C", region collate "C"
+         limit $5`,
+        [job, region, filter.job, filter.region, page.limit + 1],
+      );
+      return rows;
+    },
+    compare: (one, other) => compareText(one.job, other.job) || compareText(one.region, other.region),
+    item: gateView,
+    keyOf: (row) => [row.job, row.region],
+  };
 }
 
 function gateView({ permit_until, changed_at, killed_at, ...row }: GateRow): GateView {

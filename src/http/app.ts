@@ -58,7 +58,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   app.set('query parser', 'simple');
   app.use(openExchange(deps.metrics, deps.log.child({ room: 'http' })));
   app.use(helmet());
-  app.use('/api', noStore, authenticate(deps.pools.control));
+  app.use('/api', noStore, authenticate(deps.control));
   app.use(
     '/api',
     routerOf(

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { LoadedJob } from '../jobs/registry.js';
+import type { RegionPlanes } from '../planes/region-plane.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
@@ -49,11 +50,9 @@ export interface FlagDesk {
 }
 
 export interface HttpDeps {
-  readonly pools: {
-    /** May read and touch API tokens: the owner's login. */
-    readonly control: pg.Pool;
-    readonly region: pg.Pool;
-  };
+  /** The control plane. May read and touch API tokens: the owner's login. */
+  readonly control: pg.Pool;
+  readonly planes: RegionPlanes;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly flags: FlagDesk;

@@ -1,9 +1,8 @@
-import type pg from 'pg';
 import { formatDurationMs } from '../base/duration.js';
 
 export interface ReadinessOptions {
-  /** By the name to show: `control`, `region`. */
-  readonly databases: Readonly<Record<string, Pick<pg.Pool, 'query'>>>;
+  /** Asks each database something, by the name to show: `control`, `region`. */
+  readonly databases: Readonly<Record<string, () => Promise<unknown>>>;
   /** Milliseconds since the flag source was heard; Infinity where it never was. */
   readonly flagsHeardAgeMs: () => number;
   /** Beyond this age every gate is closed, and so this process is of no use. */
@@ -28,19 +27,19 @@ export function createReadiness(options: ReadinessOptions): () => Promise<readon
 async function reasonsNow(options: ReadinessOptions): Promise<readonly string[]> {
   const { databases, timeoutMs = 2_000 } = options;
   const away = await Promise.all(
-    Object.entries(databases).map(async ([name, pool]) =>
-      (await answersWithin(pool, timeoutMs)) ? [] : [`the ${name} database does not answer`],
+    Object.entries(databases).map(async ([name, ask]) =>
+      (await answersWithin(ask, timeoutMs)) ? [] : [`the ${name} database does not answer`],
     ),
   );
   return [...away.flat(), ...flagReasons(options.flagsHeardAgeMs(), options.flagsMaxAgeMs)];
 }
 
-async function answersWithin(pool: Pick<pg.Pool, 'query'>, timeoutMs: number): Promise<boolean> {
+async function answersWithin(ask: () => Promise<unknown>, timeoutMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {
     timer = setTimeout(resolve, timeoutMs, false);
   });
-  const answered = pool.query('select 1').then(
+  const answered = ask().then(
     () => true,
     () => false,
   );

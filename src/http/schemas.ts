@@ -303,19 +303,34 @@ export const RearmOrder = named(
 );
 
 function pageSchema<Item extends z.ZodType>(id: string, item: Item) {
+  return named(id, z.strictObject(pageShape(item)));
+}
+
+function pageShape<Item extends z.ZodType>(item: Item) {
+  return {
+    items: z.array(item).readonly(),
+    next: z.string().nullable().describe('pass as cursor for the page behind; null on the last'),
+  };
+}
+
+/** A page out of every region database. */
+function planesPageSchema<Item extends z.ZodType>(id: string, item: Item) {
   return named(
     id,
     z.strictObject({
-      items: z.array(item).readonly(),
-      next: z.string().nullable().describe('pass as cursor for the page behind; null on the last'),
+      ...pageShape(item),
+      unreachable: z
+        .array(z.string())
+        .readonly()
+        .describe('region databases that could not be asked: what lies in them is missing here'),
     }),
   );
 }
 
 export const JobPage = pageSchema('JobPage', Job);
-export const GatePage = pageSchema('GatePage', Gate);
+export const GatePage = planesPageSchema('GatePage', Gate);
 export const FlagPage = pageSchema('FlagPage', FlagWithAnswer);
-export const RunPage = pageSchema('RunPage', Run);
+export const RunPage = planesPageSchema('RunPage', Run);
 export const AuditPage = pageSchema('AuditPage', AuditEntry);
 export const ApprovalPage = pageSchema('ApprovalPage', Approval);
 export const ChangePage = pageSchema('ChangePage', Change);

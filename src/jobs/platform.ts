@@ -12,16 +12,20 @@ export interface Flags {
   admit(definition: FlagDefinition, version: string, units: Iterable<string>): AdmittedUnits;
 }
 
-/** What a worker works with: wired by `app.ts`, and by tests. */
-export interface Platform {
+/** What a worker works with wherever it works. */
+export interface Surroundings {
   /** The worker's name, unique among processes. */
   readonly worker: string;
-  /** The region plane, over the worker login. */
-  readonly region: pg.Pool;
-  readonly planner: PlannerDatabase;
   readonly flags: Flags;
   readonly dns: Dns;
   readonly https: Https;
   readonly log: Log;
   readonly metrics: Metrics;
+}
+
+/** What a worker works with on one region database: wired by `app.ts`, and by tests. */
+export interface Platform extends Surroundings {
+  /** The region plane, over the worker login. */
+  readonly region: pg.Pool;
+  readonly planner: PlannerDatabase;
 }

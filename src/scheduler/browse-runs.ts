@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { z } from 'zod';
+import { compareText } from '../base/compare-text.js';
 import { PortcullisError } from '../base/errors.js';
-import { keyOfCursor, pageOf, type Page, type PageRequest } from '../store/page.js';
+import { keyOfCursor, walk, type Page, type PageRequest, type Walk } from '../store/page.js';
 import type { Trigger } from './election.js';
 import type { RunStatus } from './run-states.js';
 
@@ -43,7 +44,7 @@ export interface RunFilter {
   readonly status?: RunStatus | undefined;
 }
 
-interface RunRow {
+export interface RunRow {
   readonly id: string;
   readonly job: string;
   readonly version: string;
@@ -64,7 +65,7 @@ interface RunRow {
   readonly created_at: Date;
   readonly planned_at: Date | null;
   readonly finished_at: Date | null;
-  /** created_at to the microsecond, which a Date cannot hold and the walk must not lose. */
+  /** created_at to the microsecond, which a Date cannot hold and the walk must not lose. Its text sorts as the time does. */
   readonly created_key: string;
 }
 
@@ -76,18 +77,30 @@ const RunKey = z.tuple([z.string().regex(/^\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d
 
 /** Runs, newest first. Throws REQUEST_INVALID for a cursor that is not of this list. */
 export async function listRuns(pool: pg.Pool, filter: RunFilter, page: PageRequest): Promise<Page<RunView>> {
-  const [createdAt, id] = keyOfCursor(page.cursor, RunKey) ?? [null, null];
-  const { rows } = await pool.query<RunRow>(
-    `select ${COLUMNS} from portcullis_region.run
-     where ($1::text is null or job = $1)
-       and ($2::text is null or region = $2)
-       and ($3::text is null or status = $3)
-       and ($4::timestamptz is null or (created_at <= $4 and (created_at < $4 or id > $5::uuid)))
-     order by created_at desc, id
-     limit $6`,
-    [filter.job, filter.region, filter.status, createdAt, id, page.limit + 1],
-  );
-  return pageOf(rows, page.limit, runView, (row) => [row.created_key, row.id]);
+  return walk(pool, runsBy(filter), page);
+}
+
+/** Runs, newest first, in any number of databases. */
+export function runsBy(filter: RunFilter): Walk<RunRow, RunView> {
+  return {
+    rows: async (pool, page) => {
+      const [createdAt, id] = keyOfCursor(page.cursor, RunKey) ?? [null, null];
+      const { rows } = await pool.query<RunRow>(
+        `select ${COLUMNS} from portcullis_region.run
+         where ($1::text is null or job = $1)
+           and ($2::text is null or region = $2)
+           and ($3::text is null or status = $3)
+           and ($4::timestamptz is null or (created_at <= $4 and (created_at < $4 or id > $5::uuid)))
+         order by created_at desc, id
+         limit $6`,
+        [filter.job, filter.region, filter.status, createdAt, id, page.limit + 1],
+      );
+      return rows;
+    },
+    compare: (one, other) => compareText(other.created_key, one.created_key) || compareText(one.id, other.id),
+    item: runView,
+    keyOf: (row) => [row.created_key, row.id],
+  };
 }
 
 /**

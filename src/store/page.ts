@@ -1,4 +1,6 @@
+import type pg from 'pg';
 import { z } from 'zod';
+import { compareText } from '../base/compare-text.js';
 import { PortcullisError } from '../base/errors.js';
 
 /** One page of a list that is walked by key: rows added meanwhile neither repeat nor hide any other. */
@@ -31,6 +33,35 @@ export function pageOf<Row, Item>(
   return { items: shown.map(item), next };
 }
 
+/** A list that is walked by key, and may lie in several databases: each is read alike and the rows are merged. */
+export interface Walk<Row, Item> {
+  /** The rows behind the page's cursor, in order: `limit + 1` of them, where there are so many. */
+  readonly rows: (pool: pg.Pool, page: PageRequest) => Promise<readonly Row[]>;
+  /** The order of the list: what `rows` orders by, over rows of different databases. */
+  readonly compare: (one: Row, other: Row) => number;
+  readonly item: (row: Row) => Item;
+  readonly keyOf: (row: Row) => readonly (string | number)[];
+}
+
+/** A page of a list that lies in one database. Throws REQUEST_INVALID for a cursor that is not of this list. */
+export async function walk<Row, Item>(
+  pool: pg.Pool,
+  list: Walk<Row, Item>,
+  page: PageRequest,
+): Promise<Page<Item>> {
+  return pageOf(await list.rows(pool, page), page.limit, list.item, list.keyOf);
+}
+
+/** A page out of what several databases have behind the same cursor. */
+export function mergedPage<Row, Item>(
+  parts: readonly (readonly Row[])[],
+  list: Pick<Walk<Row, Item>, 'compare' | 'item' | 'keyOf'>,
+  page: PageRequest,
+): Page<Item> {
+  const rows = parts.flat().sort((one, other) => list.compare(one, other));
+  return pageOf(rows, page.limit, list.item, list.keyOf);
+}
+
 /** A page of a list that is held in memory: those behind the cursor, in the order of their keys. */
 export function pageOfList<Item>(
   items: readonly Item[],
@@ -47,7 +78,7 @@ export function pageOfList<Item>(
 function compareKeys(a: readonly string[], b: readonly string[]): number {
   for (const [index, part] of a.entries()) {
     const other = b[index] ?? '';
-    if (part !== other) return part < other ? -1 : 1;
+    if (part !== other) return compareText(part, other);
   }
   return 0;
 }

@@ -81,6 +81,7 @@ const UNREACHABLE = new Set([
   'EHOSTUNREACH',
   'EPIPE',
   'EAI_AGAIN',
+  'DATABASE_UNREACHABLE',
 ]);
 /** SQLSTATE classes 08 (connection), 57P (shutting down, starting up) and 53 (out of something). */
 const UNREACHABLE_STATE = /^(08|57P|53)/;

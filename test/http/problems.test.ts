@@ -3,7 +3,7 @@ import { ERRORS, type ErrorCode } from '../../src/base/errors.js';
 import { openPool } from '../../src/store/pool.js';
 import { testDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
-import { answerOf, hearFlags, post, serving, type Answer } from './serving.js';
+import { answerOf, hearFlags, planesAt, post, serving, type Answer } from './serving.js';
 
 const database = await testDatabase();
 const { owner } = database;
@@ -132,12 +132,12 @@ describe('an error is a problem document', () => {
 
   test('for a database that is away, with when to try again', async () => {
     const away = openPool('postgres://someone:pw@127.0.0.1:1/none', { name: 'away' });
-    const regionAway = await serving(owner, { pools: { control: owner, region: away } });
+    const regionAway = await serving(owner, { planes: planesAt(away) });
     const answer = await regionAway.json('/api/v1/runs');
     expectProblem(answer, 'DATABASE_UNREACHABLE');
     expect(answer.headers.get('retry-after')).toBe('5');
     expect(JSON.stringify(answer.body)).not.toContain('127.0.0.1');
-    const controlAway = await serving(owner, { pools: { control: away, region: owner } });
+    const controlAway = await serving(owner, { control: away });
     expectProblem(await controlAway.json('/api/v1/jobs'), 'DATABASE_UNREACHABLE');
     await away.end();
   });

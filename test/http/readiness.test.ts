@@ -10,10 +10,12 @@ import { answerOf, hearFlags, serving } from './serving.js';
 const database = await testDatabase();
 const { owner } = database;
 
+const asks = (pool: pg.Pool) => () => pool.query('select 1');
+
 async function asking(replaced: Partial<ReadinessOptions> = {}) {
   const served = await serving(owner, {
     readiness: createReadiness({
-      databases: { control: owner, region: owner },
+      databases: { control: asks(owner), region: asks(owner) },
       flagsHeardAgeMs: () => 0,
       flagsMaxAgeMs: 60_000,
       ...replaced,
@@ -74,7 +76,7 @@ describe('/readyz', () => {
 
   test('names the database that does not answer, and not where it is', async () => {
     const away = openPool('postgres://someone:pw@127.0.0.1:1/none', { name: 'away' });
-    const ask = await asking({ databases: { control: owner, region: away } });
+    const ask = await asking({ databases: { control: asks(owner), region: asks(away) } });
     const { status, body, health } = await ask();
     expect([status, health]).toEqual([503, 200]);
     expect(body['reasons']).toEqual(['the region database does not answer']);
@@ -85,7 +87,7 @@ describe('/readyz', () => {
     const name = new URL(database.url).pathname.slice(1);
     const pool = openPool(database.workerUrl, { name: 'cut off' });
     const role = new URL(database.workerUrl).username;
-    const ask = await asking({ databases: { region: pool } });
+    const ask = await asking({ databases: { region: asks(pool) } });
     expect((await ask()).status).toBe(200);
     await owner.query(`revoke connect on database ${name} from public, ${pg.escapeIdentifier(role)}`);
     await owner.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [role]);
@@ -97,7 +99,7 @@ describe('/readyz', () => {
 
   test('does not wait for a database that hangs', async () => {
     const hanging = { query: () => new Promise(() => undefined) } as unknown as pg.Pool;
-    const ask = await asking({ databases: { control: hanging }, timeoutMs: 50 });
+    const ask = await asking({ databases: { control: asks(hanging) }, timeoutMs: 50 });
     expect((await ask()).body['reasons']).toEqual(['the control database does not answer']);
   });
 
@@ -111,7 +113,7 @@ describe('/readyz', () => {
       },
     } as unknown as pg.Pool;
     const ready = createReadiness({
-      databases: { control: slow },
+      databases: { control: asks(slow) },
       flagsHeardAgeMs: () => 0,
       flagsMaxAgeMs: 1,
     });

@@ -9,6 +9,8 @@ import { PortcullisProvider } from '../../src/flags/provider.js';
 import { createHttpApp } from '../../src/http/app.js';
 import type { FlagDesk, FlagInfo, HttpDeps } from '../../src/http/deps.js';
 import { listen, type ListenOptions } from '../../src/http/listen.js';
+import type { PlannerDatabase } from '../../src/jobs/contract.js';
+import { onePlane, type RegionPlanes } from '../../src/planes/region-plane.js';
 import { issueToken } from '../../src/access/tokens.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
@@ -32,6 +34,16 @@ export interface Answer {
   readonly body: Record<string, unknown>;
 }
 
+/** Every region in one database, where nothing is planned. */
+export function planesAt(pool: pg.Pool): RegionPlanes {
+  const planner: PlannerDatabase = {
+    rows: () => {
+      throw new Error('nothing is planned over HTTP');
+    },
+  };
+  return onePlane({ name: 'control', owner: pool, worker: pool, planner });
+}
+
 /** For tests that are not about flags. */
 const NO_FLAGS: FlagDesk = {
   list: () => Promise.resolve([]),
@@ -51,7 +63,8 @@ export async function serving(
 ): Promise<Served> {
   const logged: string[] = [];
   const deps: HttpDeps = {
-    pools: { control: pool, region: pool },
+    control: pool,
+    planes: planesAt(pool),
     metrics: createMetrics(),
     log: createLogger({ level: 'debug', to: { write: (line) => void logged.push(line) } }),
     flags: NO_FLAGS,

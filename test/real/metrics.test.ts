@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { createHttpApp } from '../../src/http/app.js';
 import { listen } from '../../src/http/listen.js';
+import { planesAt } from '../http/serving.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics, type Metrics, type Phase, type Stage } from '../../src/telemetry/metrics.js';
 import { requireProgram } from '../support/debian-package.js';
@@ -50,7 +51,8 @@ describe('promtool check metrics', () => {
     recordEverything(metrics);
     const listening = await listen(
       createHttpApp({
-        pools: { control: owner, region: owner },
+        control: owner,
+        planes: planesAt(owner),
         metrics,
         log: createLogger({ level: 'silent' }),
         flags: {

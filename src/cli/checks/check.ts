@@ -1,4 +1,4 @@
-import type { Platform } from '../../jobs/platform.js';
+import type { Surroundings } from '../../jobs/platform.js';
 import type { Installation, Settings } from '../app-port.js';
 
 /** What the doctor found: `fail` needs mending, `warn` is worth knowing and may be meant. */
@@ -20,5 +20,5 @@ export interface Check<Of> {
 export interface Patient {
   readonly settings: Settings;
   readonly installation: Installation;
-  readonly platform: Platform;
+  readonly surroundings: Surroundings;
 }

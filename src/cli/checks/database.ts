@@ -1,7 +1,13 @@
 import { PortcullisError, messageOf } from '../../base/errors.js';
 import { formatDurationMs } from '../../base/duration.js';
 import { countOf } from '../wording.js';
+import type { PlannerDatabase } from '../../jobs/contract.js';
+import { askPlanes, type PlaneAnswers } from '../../planes/ask-planes.js';
+import type { RegionPlane } from '../../planes/region-plane.js';
 import type { Check, Finding, Patient } from './check.js';
+import { unreachableFinding } from './planes.js';
+
+type Found = Omit<Finding, 'check'>;
 
 /** PostgreSQL's number of the least version: 14.0. */
 const LEAST_POSTGRES = 140_000;
@@ -44,13 +50,16 @@ export const migrations: Check<Patient> = {
 export const clock: Check<Patient> = {
   name: 'clock',
   examine: async ({ installation }) => {
-    // The first query may have to connect; the second is timed.
-    await installation.region.query('select 1');
-    const askedAt = Date.now();
-    const { rows } = await installation.region.query<{ now: Date }>('select clock_timestamp() as now');
-    const answeredAt = Date.now();
-    const theirs = rows[0]?.now.getTime() ?? Number.NaN;
-    return [clockFinding(theirs - (askedAt + answeredAt) / 2, (answeredAt - askedAt) / 2)];
+    const { answers, unreachable } = await askPlanes(installation.planes, async ({ worker }) => {
+      // The first query may have to connect; the second is timed.
+      await worker.query('select 1');
+      const askedAt = Date.now();
+      const { rows } = await worker.query<{ now: Date }>('select clock_timestamp() as now');
+      const answeredAt = Date.now();
+      const theirs = rows[0]?.now.getTime() ?? Number.NaN;
+      return clockFinding(theirs - (askedAt + answeredAt) / 2, (answeredAt - askedAt) / 2);
+    });
+    return [...namedByPlane(answers), ...unreachable.map(unreachableFinding)];
   },
 };
 
@@ -75,30 +84,40 @@ const WRITABLE = `
 
 export const planner: Check<Patient> = {
   name: 'planner',
-  examine: async ({ platform, installation }) => {
-    const writable: string[] = [];
-    for await (const row of platform.planner.rows(WRITABLE)) writable.push(String(row['table']));
-    const tables = installation.jobs.flatMap((job) => [...job.shapes.values()].map((shape) => shape.table));
-    const wrote: string[] = [];
-    for (const table of new Set(tables)) {
-      if (await mayDelete(platform, table)) wrote.push(table);
-    }
-    const open = [...new Set([...writable, ...wrote])];
-    if (open.length === 0) return [{ mark: 'ok', found: 'its login tried to write, and was refused' }];
-    return [
-      {
-        mark: 'fail',
-        found: `the planner's login may write ${open.join(', ')}: a job could get around the gate`,
-        mend: "revoke insert, update, delete and truncate on these from the planner's role and from public",
-      },
-    ];
+  examine: async ({ installation: { planes, jobs } }) => {
+    const tables = jobs.flatMap((job) => [...job.shapes.values()].map((shape) => shape.table));
+    const { answers, unreachable } = await askPlanes(planes, (plane) => plannerFinding(plane, tables));
+    return [...namedByPlane(answers), ...unreachable.map(unreachableFinding)];
   },
 };
 
+async function plannerFinding({ planner }: RegionPlane, tables: readonly string[]): Promise<Found> {
+  const writable: string[] = [];
+  for await (const row of planner.rows(WRITABLE)) writable.push(String(row['table']));
+  const wrote: string[] = [];
+  for (const table of new Set(tables)) {
+    if (await mayDelete(planner, table)) wrote.push(table);
+  }
+  const open = [...new Set([...writable, ...wrote])];
+  if (open.length === 0) return { mark: 'ok', found: 'its login tried to write, and was refused' };
+  return {
+    mark: 'fail',
+    found: `the planner's login may write ${open.join(', ')}: a job could get around the gate`,
+    mend: "revoke insert, update, delete and truncate on these from the planner's role and from public",
+  };
+}
+
+/** What was found of each region database, with its name where there are several. */
+function namedByPlane(answers: PlaneAnswers<Found>['answers']): Found[] {
+  return answers.map(({ plane: { name }, answer }) =>
+    answers.length === 1 ? answer : { ...answer, found: `${name}: ${answer.found}` },
+  );
+}
+
 /** Tries a statement that writes no row whoever runs it, and that only a login which may write gets through. */
-async function mayDelete(platform: Patient['platform'], table: string): Promise<boolean> {
+async function mayDelete(planner: PlannerDatabase, table: string): Promise<boolean> {
   try {
-    const rows = platform.planner.rows(`delete from ${table} where false`)[Symbol.asyncIterator]();
+    const rows = planner.rows(`delete from ${table} where false`)[Symbol.asyncIterator]();
     await rows.next();
     return true;
   } catch (error) {

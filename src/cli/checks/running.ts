@@ -1,9 +1,12 @@
 import { flagName } from '../../flags/definition.js';
 import { loadPolicies } from '../../flags/policy-store.js';
 import type { Policy } from '../../flags/policy.js';
-import { listGates, type GateView } from '../../gate/browse-gates.js';
+import type { GateView } from '../../gate/browse-gates.js';
+import { askPlanes } from '../../planes/ask-planes.js';
+import { listGatesOf } from '../../planes/browse.js';
 import { countOf, time } from '../wording.js';
 import type { Check, Finding, Patient } from './check.js';
+import { unreachableFinding } from './planes.js';
 
 type Found = Omit<Finding, 'check'>;
 
@@ -12,11 +15,11 @@ const SILENT = new Set(['flag-stale', 'flag-unreachable', 'flag-unauthorised', '
 
 export const flags: Check<Patient> = {
   name: 'flags',
-  examine: async ({ installation, platform }) => {
+  examine: async ({ installation, surroundings }) => {
     const names = (await policiesOf(installation)).flatMap(({ job, regions }) =>
       regions.map((region) => flagName(job, region)),
     );
-    const answers = names.map((name) => ({ name, answer: platform.flags.look(name) }));
+    const answers = names.map((name) => ({ name, answer: surroundings.flags.look(name) }));
     const wrong = answers.flatMap(({ name, answer }): Found[] => {
       if (answer.open) return [];
       if (SILENT.has(answer.code)) {
@@ -48,9 +51,9 @@ export const permits: Check<Patient> = {
     const governed = new Set(
       policies.flatMap(({ job, regions }) => regions.map((region) => flagName(job, region))),
     );
-    const { items } = await listGates(installation.region, {}, { limit: 200 });
+    const { items, unreachable } = await listGatesOf(installation.planes, {}, { limit: 200 });
     const gates = items.filter(({ job, region }) => governed.has(flagName(job, region)));
-    return permitFindings(gates);
+    return [...permitFindings(gates), ...unreachable.map(unreachableFinding)];
   },
 };
 
@@ -75,32 +78,41 @@ export function permitFindings(gates: readonly GateView[]): Found[] {
   ];
 }
 
+interface RunUnderWay {
+  readonly id: string;
+  readonly job: string;
+  readonly region: string;
+  readonly worker: string;
+  readonly lease_until: Date | null;
+  readonly gone: boolean;
+}
+
+const UNDER_WAY = `
+  select id, job, region, worker, nullif(lease_until, '-infinity') as lease_until,
+         lease_until < clock_timestamp() as gone
+  from portcullis_region.run
+  where status in ('planning', 'applying')
+  order by lease_until
+  limit 20`;
+
 export const runs: Check<Patient> = {
   name: 'runs',
   examine: async ({ installation }) => {
-    const { rows } = await installation.region.query<{
-      id: string;
-      job: string;
-      region: string;
-      worker: string;
-      lease_until: Date | null;
-      gone: boolean;
-    }>(
-      `select id, job, region, worker, nullif(lease_until, '-infinity') as lease_until,
-              lease_until < clock_timestamp() as gone
-       from portcullis_region.run
-       where status in ('planning', 'applying')
-       order by lease_until
-       limit 20`,
-    );
+    const { answers, unreachable } = await askPlanes(installation.planes, async ({ worker }) => {
+      const underWay = await worker.query<RunUnderWay>(UNDER_WAY);
+      return underWay.rows;
+    });
+    const rows = answers.flatMap(({ answer }) => answer);
+    const away = unreachable.map(unreachableFinding);
     const stuck = rows.filter(({ gone }) => gone);
     if (stuck.length === 0)
-      return [{ mark: 'ok', found: `${countOf(rows.length, 'run')} under way, none left behind` }];
-    return stuck.map(({ id, job, region, worker, lease_until: until }) => ({
+      return [{ mark: 'ok', found: `${countOf(rows.length, 'run')} under way, none left behind` }, ...away];
+    const behind = stuck.map(({ id, job, region, worker, lease_until: until }): Found => ({
       mark: 'warn',
       found: `run ${id.slice(0, 8)} of ${job} in ${region} was left behind by ${worker}${until ? ` at ${time(until)}` : ''}`,
       mend: `a worker of that region finishes it: portcullis worker --regions ${region}`,
     }));
+    return [...behind, ...away];
   },
 };
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { parseSubject } from '../../jobs/subject.js';
-import { asOf, type AsOf } from '../../journal/as-of.js';
+import type { AsOf } from '../../journal/as-of.js';
+import { asOfIn } from '../../planes/browse.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { instant } from '../instant.js';
@@ -16,12 +17,13 @@ export function addAsOf(program: Command, context: Context): void {
     ['portcullis asof account:a-17 --at 2026-03-01T09:30:00Z'],
   )
     .requiredOption('--at <time>', 'the moment (ISO 8601; UTC where it names no zone)', instant)
-    .action(async (text: string, { at }: { at: Date }) => {
+    .option('-r, --region <region>', 'where the row lives, if several regions’ databases have such a key')
+    .action(async (text: string, { at, region }: { at: Date; region?: string }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
         await requireActing(context, installation, 'read');
-        const { shape, key } = parseSubject(installation.jobs, text);
-        const found = await asOf(installation.region, shape, key, at);
+        const subject = parseSubject(installation.jobs, text);
+        const found = await asOfIn(installation.planes, subject, at, region);
         voice.result({ subject: text, at: at.toISOString(), ...found }, () =>
           asOfText(voice, text, at, found),
         );

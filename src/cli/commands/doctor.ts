@@ -36,7 +36,11 @@ async function examine({ app }: Context): Promise<Finding[]> {
     const platform = await app.platform(opened, true).catch((error: unknown) => asFinding('platform', error));
     if ('mark' in platform) return [...findings, platform];
     try {
-      const patient: Patient = { settings: app.settings, installation: opened, platform: platform.platform };
+      const patient: Patient = {
+        settings: app.settings,
+        installation: opened,
+        surroundings: platform.surroundings,
+      };
       for (const check of CHECKS) findings.push(...(await made(check, patient)));
     } finally {
       await platform.close();

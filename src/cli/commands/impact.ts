@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { impactByUnit, impactOf, type Impact } from '../../journal/impact.js';
-import { findRun, type RunView } from '../../scheduler/browse-runs.js';
+import { findRunOf } from '../../planes/browse.js';
+import type { RunView } from '../../scheduler/browse-runs.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { csvLine } from '../csv.js';
@@ -23,9 +24,9 @@ export function addImpact(program: Command, context: Context): void {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
         await requireActing(context, installation, 'read');
-        const run = await findRun(installation.region, id);
-        const impact = await impactOf(installation.region, run.runId);
-        const units = impactByUnit(installation.region, run.runId);
+        const { run, plane } = await findRunOf(installation.planes, id);
+        const impact = await impactOf(plane.worker, run.runId);
+        const units = impactByUnit(plane.worker, run.runId);
         if (csv) return printCsv(context, impact, units);
         const shown = await listFirst(units, voice.json ? Infinity : SHOWN);
         voice.result({ runId: run.runId, job: run.job, region: run.region, ...impact, byUnit: shown }, () =>

@@ -29,12 +29,12 @@ export function addKill(program: Command, context: Context): void {
     .action(async (job: string, { region, version, reason }: KillOptions) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
-        const { control, jobs } = installation;
+        const { control, jobs, planes } = installation;
         const installed = jobs.map(({ definition }) => definition.name);
         const regions = await regionsOf(control, installed, job, region);
         const principal = await actingPrincipal(context, installation);
         const request = { job, regions, reason, ...(version !== undefined && { version }) };
-        answer(voice, version, [await killJob(control, () => control, request, principal)]);
+        answer(voice, version, [await killJob(control, (at) => planes.of(at).owner, request, principal)]);
       });
     });
 }
@@ -48,9 +48,13 @@ export function addStop(program: Command, context: Context): void {
     .action(async ({ reason }: { reason: string }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
-        const { control } = installation;
+        const { control, planes } = installation;
         const principal = await actingPrincipal(context, installation);
-        answer(voice, undefined, await stopEverything(control, () => control, reason, principal));
+        answer(
+          voice,
+          undefined,
+          await stopEverything(control, (at) => planes.of(at).owner, reason, principal),
+        );
       });
     });
 }

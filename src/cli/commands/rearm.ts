@@ -36,12 +36,12 @@ export function addRearm(program: Command, context: Context): void {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
         const principal = await actingPrincipal(context, installation);
-        const { control } = installation;
+        const { control, planes } = installation;
         const approval =
           version === undefined
             ? await askRearm(
                 control,
-                control,
+                planes.of(region ?? '').worker,
                 await rearmOf(context, installation, job, region ?? '', reason),
                 principal,
               )
@@ -85,11 +85,11 @@ function addDecision(program: Command, context: Context, decision: Decision, sum
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
         const principal = await actingPrincipal(context, installation);
-        const { control } = installation;
+        const { control, planes } = installation;
         const decided = await decideRearm(
           control,
-          () => control,
-          () => [control],
+          (region) => planes.of(region).owner,
+          () => planes.all().map(({ owner }) => owner),
           id,
           principal,
           decision,

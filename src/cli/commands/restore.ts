@@ -6,7 +6,8 @@ import { readRestored } from '../../jobs/restore-plan-phase.js';
 import { RESTORE_PACE, type RestorePace, type RestoreSite } from '../../jobs/restore-run.js';
 import { previewRestores, restoreRuns, type RestoreReport } from '../../jobs/restore-runs.js';
 import { restoreConflicts, type RestorePreview } from '../../journal/restore-preview.js';
-import { findRun, type RunView } from '../../scheduler/browse-runs.js';
+import { findRunOf, type FoundRun } from '../../planes/browse.js';
+import type { RegionPlane } from '../../planes/region-plane.js';
 import { createLogger } from '../../telemetry/log.js';
 import { requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
@@ -49,16 +50,13 @@ export function addRestore(program: Command, context: Context): void {
     .action(async (ids: readonly string[], options: RestoreOptions) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
-        const runs: RunView[] = [];
-        for (const id of ids) runs.push(await findRun(installation.region, id));
+        const runs: FoundRun[] = [];
+        for (const id of ids) runs.push(await findRunOf(installation.planes, id));
         const results =
-          options.dryRun === true
-            ? await preview(context, installation, runs)
-            : await restore(context, installation, runs);
+          options.dryRun === true ? await preview(context, runs) : await restore(context, installation, runs);
         const quiet = options.conflicts === 'csv';
         if (!quiet) answer(voice, results, options.dryRun === true);
-        if (options.conflicts !== undefined)
-          await printConflicts(context, installation, voice, results, quiet);
+        if (options.conflicts !== undefined) await printConflicts(context, runs, voice, results, quiet);
       });
     });
 }
@@ -77,14 +75,12 @@ interface RestoreResult {
   readonly durationMs: number | null;
 }
 
-async function preview(
-  { io }: Context,
-  { region }: Installation,
-  runs: readonly RunView[],
-): Promise<RestoreResult[]> {
-  const previews = await withProgress(io.stderr, 'comparing with the tables', () =>
-    previewRestores(region, idsOf(runs)),
-  );
+async function preview({ io }: Context, runs: readonly FoundRun[]): Promise<RestoreResult[]> {
+  const previews = await withProgress(io.stderr, 'comparing with the tables', async () => {
+    const found = [];
+    for (const [plane, ids] of byPlane(runs)) found.push(...(await previewRestores(plane.worker, ids)));
+    return found;
+  });
   return previews.map(({ of, preview: left }) => ({
     ...{ run: of.id, job: of.job, region: of.region, restore: null, status: 'planned' },
     ...{ reason: 'a dry run: nothing was written', restored: 0, left, durationMs: null },
@@ -94,7 +90,7 @@ async function preview(
 async function restore(
   context: Context,
   installation: Installation,
-  runs: readonly RunView[],
+  runs: readonly FoundRun[],
 ): Promise<RestoreResult[]> {
   const { app, io } = context;
   const { control } = installation;
@@ -103,10 +99,11 @@ async function restore(
     paces.set(job, { leaseMs, batch: apply.batch });
   }
   let principal = '';
-  for (const { region } of runs)
-    principal = (await requireActing(context, installation, 'restore', region)).name;
+  for (const { run } of runs)
+    principal = (await requireActing(context, installation, 'restore', run.region)).name;
   // Before the restore, which begins in another database: nothing is restored that is not on the record.
-  for (const { runId, job, version, region } of runs) {
+  for (const { run } of runs) {
+    const { runId, job, version, region } = run;
     await recordAudit(control, {
       principal,
       action: 'restore',
@@ -114,22 +111,28 @@ async function restore(
       evidence: { job, version, region },
     });
   }
-  const ids = idsOf(runs);
-  const account = new RestoreAccount(ids.length);
+  const places = byPlane(runs);
+  const account = new RestoreAccount([...places.values()].flat().length);
   const reports = await interruptible(io, (signal) =>
-    withProgress(io.stderr, 'restoring', (progress) => {
+    withProgress(io.stderr, 'restoring', async (progress) => {
       const say = (): void => progress.say(account.text());
       const hear = (news: () => void): void => {
         news();
         say();
       };
-      return restoreRuns(siteOf(installation), ids, {
-        signal,
-        paceOf: (job) => paces.get(job) ?? RESTORE_PACE,
-        onRun: () => hear(() => account.next()),
-        onWait: () => hear(() => account.wait()),
-        onProgress: (news) => hear(() => account.hear(news)),
-      });
+      const restored = [];
+      for (const [plane, ids] of places) {
+        const done = await restoreRuns(siteOf(plane), ids, {
+          signal,
+          paceOf: (job) => paces.get(job) ?? RESTORE_PACE,
+          onRun: () => hear(() => account.next()),
+          onWait: () => hear(() => account.wait()),
+          onProgress: (news) => hear(() => account.hear(news)),
+        });
+        restored.push(...done);
+        if (done.some(({ report }) => report?.status !== 'succeeded')) break;
+      }
+      return restored;
     }),
   );
   const results = reports.map(resultOf);
@@ -141,12 +144,15 @@ async function restore(
   return results;
 }
 
-function idsOf(runs: readonly RunView[]): string[] {
-  return [...new Set(runs.map(({ runId }) => runId))];
+/** The runs' ids, each once, by the database that they lie in: rows of different databases are not each other's. */
+function byPlane(runs: readonly FoundRun[]): Map<RegionPlane, string[]> {
+  const ids = new Map<RegionPlane, string[]>();
+  for (const { plane, run } of runs) ids.set(plane, [...new Set([...(ids.get(plane) ?? []), run.runId])]);
+  return ids;
 }
 
 /** Neither flags nor look-ups nor a job's code: a restore works with everything else down. */
-function siteOf({ region }: Installation): RestoreSite {
+function siteOf({ worker: region }: RegionPlane): RestoreSite {
   return { worker: `restore:${hostname()}:${process.pid}`, region, log: createLogger({ level: 'silent' }) };
 }
 
@@ -203,15 +209,17 @@ const CSV_COLUMNS = ['run', 'resource', 'key', 'kind', 'unit', 'before', 'after'
 /** Streams every row left alone: memory stays flat however many there are. */
 async function printConflicts(
   { io: { stdout } }: Context,
-  { region }: Installation,
+  runs: readonly FoundRun[],
   voice: Voice,
   results: readonly RestoreResult[],
   csv: boolean,
 ): Promise<void> {
   if (csv) stdout.write(csvLine(CSV_COLUMNS));
   for (const { run } of results) {
-    const { shapes } = await readRestored(region, run);
-    for await (const conflict of restoreConflicts(region, run, shapes.values())) {
+    const pool = runs.find((each) => each.run.runId === run)?.plane.worker;
+    if (pool === undefined) continue;
+    const { shapes } = await readRestored(pool, run);
+    for await (const conflict of restoreConflicts(pool, run, shapes.values())) {
       const { resource, key, kind, unit, before, after, now, refusal } = conflict;
       if (csv) {
         const images = [before, after, now].map((image) => (image === null ? null : JSON.stringify(image)));

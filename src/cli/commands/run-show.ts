@@ -8,8 +8,8 @@ import {
   type ChangeView,
 } from '../../journal/browse-changes.js';
 import { listLanes, type LaneView } from '../../journal/browse-lanes.js';
-import { findRun, type RunView } from '../../scheduler/browse-runs.js';
-import type { Installation } from '../app-port.js';
+import { findRunOf, type FoundRun } from '../../planes/browse.js';
+import type { RunView } from '../../scheduler/browse-runs.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
@@ -46,9 +46,9 @@ export function addShow(parent: Command, context: Context): void {
       const voice = voiceOf(context, command);
       const all = options.changes === true || options.kind !== undefined || options.state !== undefined;
       await withInstallation(context, async (installation) => {
-        const run = await findRun(installation.region, id);
-        if (all) await printChanges(context, installation, voice, run, options);
-        else await printRun(installation, voice, run);
+        const found = await findRunOf(installation.planes, id);
+        if (all) await printChanges(context, voice, found, options);
+        else await printRun(voice, found);
       });
     });
 }
@@ -58,8 +58,8 @@ function kindName(text: string): string {
   throw new InvalidArgumentError('A kind of change is a word such as claim.');
 }
 
-async function printRun(installation: Installation, voice: Voice, run: RunView): Promise<void> {
-  const pool = installation.region;
+async function printRun(voice: Voice, { run, plane }: FoundRun): Promise<void> {
+  const pool = plane.worker;
   const [lanes, conflicts, changes] = await Promise.all([
     listLanes(pool, run.runId),
     listChanges(pool, run.runId, { state: 'conflict' }, { limit: SHOWN_CONFLICTS }),
@@ -167,16 +167,15 @@ function changeLines(voice: Voice, change: ChangeView): string {
 /** Streams every change that fits, page by page: memory stays flat however many there are. */
 async function printChanges(
   { io }: Context,
-  installation: Installation,
   voice: Voice,
-  run: RunView,
+  { run, plane }: FoundRun,
   { kind, state }: ShowOptions,
 ): Promise<void> {
   const filter: ChangeFilter = { kind, state };
   let cursor: string | undefined;
   let printed = 0;
   do {
-    const page = await listChanges(installation.region, run.runId, filter, { limit: PAGE, cursor });
+    const page = await listChanges(plane.worker, run.runId, filter, { limit: PAGE, cursor });
     for (const change of page.items) {
       voice.result(change, () => `${printed === 0 ? '' : '\n'}${changeLines(voice, change)}`);
       printed += 1;

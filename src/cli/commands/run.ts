@@ -94,9 +94,9 @@ async function run(
   });
   const once = await interruptible(io, (signal) =>
     withProgress(io.stderr, 'hearing the flags', (progress) =>
-      withPlatform(context, installation, ({ platform }) => {
+      withPlatform(context, installation, (open) => {
         const account = new RunAccount();
-        return runOnce(platform, known, region, dryRun, {
+        return runOnce(open.platformOf(region), known, region, dryRun, {
           signal,
           onElected: () => progress.say(account.text()),
           onProgress: (news) => {
@@ -108,7 +108,7 @@ async function run(
     ),
   );
   const { result, exit } = await resultOf(installation, once);
-  const sample = dryRun && !voice.json ? await sampleOf(installation, result.runId) : [];
+  const sample = dryRun && !voice.json ? await sampleOf(installation, region, result.runId) : [];
   voice.result(result, () => runText(voice, result) + sampleText(voice, sample, total(result.planned)));
   io.exitWith(exit);
 }
@@ -127,7 +127,7 @@ async function resultOf(
       exit: exitCodeOfRun(status),
     };
   }
-  const found = await findRun(installation.region, runId);
+  const found = await findRun(installation.planes.of(region).worker, runId);
   const { status, planned, applied, conflicts, durationMs } = found;
   // A kill ends the runs that it cuts short, without waiting for their workers.
   const over = found.finishedAt !== null;
@@ -158,8 +158,12 @@ function runText(voice: Voice, result: RunResult): string {
   ]);
 }
 
-async function sampleOf(installation: Installation, runId: string): Promise<readonly ChangeView[]> {
-  return (await listChanges(installation.region, runId, {}, { limit: SAMPLE })).items;
+async function sampleOf(
+  { planes }: Installation,
+  region: string,
+  runId: string,
+): Promise<readonly ChangeView[]> {
+  return (await listChanges(planes.of(region).worker, runId, {}, { limit: SAMPLE })).items;
 }
 
 function sampleText(voice: Voice, sample: readonly ChangeView[], planned: number): string {

@@ -1,11 +1,14 @@
 import { Option, type Command } from 'commander';
 import { formatDurationMs } from '../../base/duration.js';
-import { listRuns, type RunFilter, type RunView } from '../../scheduler/browse-runs.js';
+import type { UnreachablePlane } from '../../planes/ask-planes.js';
+import { listRunsOf } from '../../planes/browse.js';
+import type { RunFilter, RunView } from '../../scheduler/browse-runs.js';
 import { RUN_STATES, type RunStatus } from '../../scheduler/run-states.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 import { unknownName } from '../names.js';
+import { noteUnreachable } from '../unreachable.js';
 import { toneOf } from '../tone.js';
 import { limitUpTo, listUpTo } from '../up-to.js';
 import { time, total } from '../wording.js';
@@ -34,9 +37,16 @@ export function addRuns(program: Command, context: Context): void {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
         const filter: RunFilter = { job: options.job, region: options.region, status: options.status };
-        const runs = await listUpTo(options.limit, (page) => listRuns(installation.region, filter, page));
-        if (runs.length === 0) await refuseUnknownNames(context, installation, options);
-        voice.result({ runs }, () => runsText(voice, runs));
+        let unreachable: readonly UnreachablePlane[] = [];
+        const runs = await listUpTo(options.limit, async (page) => {
+          const found = await listRunsOf(installation.planes, filter, page);
+          unreachable = found.unreachable;
+          return found;
+        });
+        if (runs.length === 0 && unreachable.length === 0)
+          await refuseUnknownNames(context, installation, options);
+        voice.result({ runs, unreachable }, () => runsText(voice, runs));
+        noteUnreachable(voice, unreachable);
       });
     });
   addShow(command, context);

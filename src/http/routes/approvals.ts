@@ -6,7 +6,7 @@ import { callerOf, route, type Route } from '../route.js';
 import { Approval, ApprovalPage, approvalIdPath, pageQuery } from '../schemas.js';
 
 /** What waits for a second principal's decision, and the decision. */
-export function approvalRoutes({ pools: { control } }: HttpDeps): Route[] {
+export function approvalRoutes({ control, planes }: HttpDeps): Route[] {
   const decision = (decision: Decision, operationId: string, summary: string): Route =>
     route({
       method: 'post',
@@ -30,8 +30,8 @@ export function approvalRoutes({ pools: { control } }: HttpDeps): Route[] {
       handle: ({ params: { id }, caller }) =>
         decideRearm(
           control,
-          () => control,
-          () => [control],
+          (region) => planes.of(region).owner,
+          () => planes.all().map(({ owner }) => owner),
           id,
           callerOf(caller),
           decision,

@@ -1,11 +1,12 @@
 import { z } from 'zod';
-import { listGates } from '../../gate/browse-gates.js';
+import { listGatesOf } from '../../planes/browse.js';
 import { pageOfList } from '../../store/page.js';
 import type { HttpDeps } from '../deps.js';
 import { route, type Route } from '../route.js';
 import { GatePage, JobPage, jobQuery, pageQuery, regionQuery } from '../schemas.js';
+import { withoutReasons } from '../unreachable.js';
 
-export function jobAndGateRoutes({ jobs, pools }: HttpDeps): Route[] {
+export function jobAndGateRoutes({ jobs, planes }: HttpDeps): Route[] {
   return [
     route({
       method: 'get',
@@ -30,7 +31,7 @@ export function jobAndGateRoutes({ jobs, pools }: HttpDeps): Route[] {
       action: 'read',
       query: z.strictObject({ ...pageQuery, job: jobQuery, region: regionQuery }),
       result: GatePage,
-      handle: ({ query }) => listGates(pools.region, query, query),
+      handle: async ({ query }) => withoutReasons(await listGatesOf(planes, query, query)),
     }),
   ];
 }

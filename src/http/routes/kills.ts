@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import { z } from 'zod';
 import { loadPolicy } from '../../flags/policy-store.js';
 import { regionsOf } from '../../gate/gates-of.js';
@@ -8,7 +9,8 @@ import { callerOf, route, type Route } from '../route.js';
 import { Approval, Killed, KillOrder, namePath, RearmOrder, StopOrder, Stopped } from '../schemas.js';
 
 /** Kills, which never need an approval, and requests to take one back, which always do. */
-export function killRoutes({ jobs, pools: { control, region: regionPool } }: HttpDeps): Route[] {
+export function killRoutes({ jobs, control, planes }: HttpDeps): Route[] {
+  const ownerOf = (region: string): pg.Pool => planes.of(region).owner;
   const regions = (job: string, region: string | undefined): Promise<readonly string[]> =>
     regionsOf(
       control,
@@ -30,7 +32,7 @@ export function killRoutes({ jobs, pools: { control, region: regionPool } }: Htt
       errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'KILL_INCOMPLETE'],
       handle: async ({ params: { job }, body: { region, version, reason }, caller }) => {
         const scope = { job, regions: await regions(job, region), ...(version !== undefined && { version }) };
-        const report = await killJob(control, () => control, { ...scope, reason }, callerOf(caller));
+        const report = await killJob(control, ownerOf, { ...scope, reason }, callerOf(caller));
         requireComplete([report]);
         return report;
       },
@@ -45,7 +47,7 @@ export function killRoutes({ jobs, pools: { control, region: regionPool } }: Htt
       result: Stopped,
       errors: ['KILL_INCOMPLETE'],
       handle: async ({ body: { reason }, caller }) => {
-        const reports = await stopEverything(control, () => control, reason, callerOf(caller));
+        const reports = await stopEverything(control, ownerOf, reason, callerOf(caller));
         requireComplete(reports);
         return { jobs: reports };
       },
@@ -68,7 +70,7 @@ export function killRoutes({ jobs, pools: { control, region: regionPool } }: Htt
         const onRearm = policy.ok ? policy.policy.onRearm : 'skip';
         return askRearm(
           control,
-          regionPool,
+          planes.of(region ?? '').worker,
           { job, region: region ?? '', reason, onRearm },
           callerOf(caller),
         );

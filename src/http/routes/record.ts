@@ -5,7 +5,7 @@ import { route, type Route } from '../route.js';
 import { AuditPage, namePath, pageQuery } from '../schemas.js';
 
 /** What was done, and by whom. */
-export function recordRoutes({ pools: { control } }: HttpDeps): Route[] {
+export function recordRoutes({ control }: HttpDeps): Route[] {
   return [
     route({
       method: 'get',

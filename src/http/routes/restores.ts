@@ -4,17 +4,24 @@ import { recordAudit } from '../../audit/record.js';
 import { PortcullisError } from '../../base/errors.js';
 import { previewRestores } from '../../jobs/restore-runs.js';
 import { parseSubject } from '../../jobs/subject.js';
-import { asOf } from '../../journal/as-of.js';
 import { impactOf } from '../../journal/impact.js';
-import { findRun } from '../../scheduler/browse-runs.js';
+import { asOfIn, findRunOf } from '../../planes/browse.js';
 import { activeRestore, electRestore } from '../../scheduler/elect-restore.js';
 import { RUN_STATES } from '../../scheduler/run-states.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';
-import { AsOf, Impact, RestoreBegun, RestorePreview, runIdPath, subjectPath } from '../schemas.js';
+import {
+  AsOf,
+  Impact,
+  RestoreBegun,
+  RestorePreview,
+  regionQuery,
+  runIdPath,
+  subjectPath,
+} from '../schemas.js';
 
 /** What a run has done to the tables, and the way back. */
-export function restoreRoutes({ installed, pools: { control, region: pool } }: HttpDeps): Route[] {
+export function restoreRoutes({ installed, control, planes }: HttpDeps): Route[] {
   const params = z.strictObject({ id: runIdPath });
   const errors = ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'] as const;
   return [
@@ -28,8 +35,8 @@ export function restoreRoutes({ installed, pools: { control, region: pool } }: H
       result: Impact,
       errors,
       handle: async ({ params: { id } }) => {
-        const { runId } = await findRun(pool, id);
-        return { runId, ...(await impactOf(pool, runId)) };
+        const { run, plane } = await findRunOf(planes, id);
+        return { runId: run.runId, ...(await impactOf(plane.worker, run.runId)) };
       },
     }),
     route({
@@ -42,8 +49,11 @@ export function restoreRoutes({ installed, pools: { control, region: pool } }: H
       result: RestorePreview,
       errors,
       handle: async ({ params: { id } }) => {
-        const { runId } = await findRun(pool, id);
-        const [found] = await previewRestores(pool, [runId]);
+        const {
+          run: { runId },
+          plane,
+        } = await findRunOf(planes, id);
+        const [found] = await previewRestores(plane.worker, [runId]);
         if (!found) throw new PortcullisError('RUN_UNKNOWN', `there is no run ${runId}`);
         return { runId, ...found.preview };
       },
@@ -62,7 +72,8 @@ export function restoreRoutes({ installed, pools: { control, region: pool } }: H
       errors: [...errors, 'RUN_ACTIVE'],
       handle: async ({ params: { id }, caller }) => {
         const principal = callerOf(caller);
-        const { runId, job, version, region, status } = await findRun(pool, id);
+        const { run, plane } = await findRunOf(planes, id);
+        const { runId, job, version, region, status } = run;
         requireMay(principal, 'restore', region);
         if (RUN_STATES[status].active) {
           throw new PortcullisError(
@@ -81,9 +92,9 @@ export function restoreRoutes({ installed, pools: { control, region: pool } }: H
           subject: runId,
           evidence,
         });
-        const begun = await electRestore(pool, { of: runId, worker: 'http', leaseMs: 0 });
+        const begun = await electRestore(plane.worker, { of: runId, worker: 'http', leaseMs: 0 });
         // One that is under way already is the answer too: to ask twice is to ask once.
-        const restore = begun?.id ?? (await activeRestore(pool, runId));
+        const restore = begun?.id ?? (await activeRestore(plane.worker, runId));
         if (restore !== undefined) return { runId, restore, begun: begun !== undefined };
         throw new PortcullisError(
           'RUN_ACTIVE',
@@ -104,12 +115,13 @@ export function restoreRoutes({ installed, pools: { control, region: pool } }: H
       params: z.strictObject({ subject: subjectPath }),
       query: z.strictObject({
         at: z.iso.datetime({ offset: true }).optional().describe('the moment; absent: now'),
+        region: regionQuery,
       }),
       result: AsOf,
       errors: ['SUBJECT_UNKNOWN'],
-      handle: async ({ params: { subject }, query: { at } }) => {
-        const { shape, key } = parseSubject(installed(), subject);
-        return { subject, ...(await asOf(pool, shape, key, at === undefined ? new Date() : new Date(at))) };
+      handle: async ({ params: { subject }, query: { at, region } }) => {
+        const moment = at === undefined ? new Date() : new Date(at);
+        return { subject, ...(await asOfIn(planes, parseSubject(installed(), subject), moment, region)) };
       },
     }),
   ];

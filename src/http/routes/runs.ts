@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CHANGE_STATES, listChanges } from '../../journal/browse-changes.js';
-import { findRun, listRuns } from '../../scheduler/browse-runs.js';
+import { findRunOf, listRunsOf } from '../../planes/browse.js';
 import type { HttpDeps } from '../deps.js';
 import { route, type Route } from '../route.js';
 import {
@@ -14,8 +14,9 @@ import {
   runIdPath,
   statusQuery,
 } from '../schemas.js';
+import { withoutReasons } from '../unreachable.js';
 
-export function runRoutes({ pools: { region: pool } }: HttpDeps): Route[] {
+export function runRoutes({ planes }: HttpDeps): Route[] {
   return [
     route({
       method: 'get',
@@ -25,7 +26,7 @@ export function runRoutes({ pools: { region: pool } }: HttpDeps): Route[] {
       action: 'read',
       query: z.strictObject({ ...pageQuery, job: jobQuery, region: regionQuery, status: statusQuery }),
       result: RunPage,
-      handle: ({ query }) => listRuns(pool, query, query),
+      handle: async ({ query }) => withoutReasons(await listRunsOf(planes, query, query)),
     }),
     route({
       method: 'get',
@@ -36,7 +37,7 @@ export function runRoutes({ pools: { region: pool } }: HttpDeps): Route[] {
       params: z.strictObject({ id: runIdPath }),
       result: Run,
       errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
-      handle: ({ params }) => findRun(pool, params.id),
+      handle: async ({ params }) => (await findRunOf(planes, params.id)).run,
     }),
     route({
       method: 'get',
@@ -53,8 +54,8 @@ export function runRoutes({ pools: { region: pool } }: HttpDeps): Route[] {
       result: ChangePage,
       errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
       handle: async ({ params, query }) => {
-        const { runId } = await findRun(pool, params.id);
-        return listChanges(pool, runId, query, query);
+        const { run, plane } = await findRunOf(planes, params.id);
+        return listChanges(plane.worker, run.runId, query, query);
       },
     }),
   ];

@@ -1,6 +1,8 @@
 import pg from 'pg';
 import type { App, Installation, ServeOptions, Service } from '../../../src/cli/app-port.js';
 import type { Policy } from '../../../src/flags/policy.js';
+import { openPlannerDatabase } from '../../../src/jobs/planner-database.js';
+import { onePlane } from '../../../src/planes/region-plane.js';
 import type { LoadedJob } from '../../../src/jobs/registry.js';
 import type { RunReport } from '../../../src/jobs/run-loop.js';
 
@@ -93,9 +95,14 @@ export class FakeApp implements App {
       database: 'postgresql://owner:***@db:5432/portcullis',
       embedded: false,
       control: new pg.Pool({ connectionString: nowhere }),
-      region: new pg.Pool({ connectionString: nowhere }),
+      planes: onePlane({
+        name: 'control',
+        owner: new pg.Pool({ connectionString: nowhere }),
+        worker: new pg.Pool({ connectionString: nowhere }),
+        planner: openPlannerDatabase(nowhere, 1),
+      }),
       jobs: [JOB],
-      urls: { owner: nowhere, worker: nowhere, planner: nowhere },
+      urls: { owner: nowhere, worker: nowhere },
       close: () => {
         this.happened.push('close');
         return Promise.resolve();

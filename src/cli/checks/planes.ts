@@ -1,0 +1,11 @@
+import type { UnreachablePlane } from '../../planes/ask-planes.js';
+import type { Finding } from './check.js';
+
+/** A region database that could not be examined. */
+export function unreachableFinding({ database, reason }: UnreachablePlane): Omit<Finding, 'check'> {
+  return {
+    mark: 'fail',
+    found: `${database} cannot be reached: ${reason}`,
+    mend: 'check that its server runs and that it can be reached from here; its gates close by themselves meanwhile',
+  };
+}

@@ -1,0 +1,9 @@
+import type { UnreachablePlane } from '../planes/ask-planes.js';
+import type { Voice } from './context.js';
+
+/** Says to a person, beside the result, which region databases it is without. */
+export function noteUnreachable(voice: Voice, unreachable: readonly UnreachablePlane[]): void {
+  for (const { database, reason } of unreachable) {
+    voice.note(`without ${database}, which cannot be reached: ${reason}`);
+  }
+}

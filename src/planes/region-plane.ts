@@ -1,0 +1,28 @@
+import type pg from 'pg';
+import type { PlannerDatabase } from '../jobs/contract.js';
+
+/** A region database, by each of its logins. Several regions may share one. */
+export interface RegionPlane {
+  /** How people know it: `control`, or the variable that holds its address. Never the address. */
+  readonly name: string;
+  /** May do everything: it migrates, kills and re-arms. */
+  readonly owner: pg.Pool;
+  /** Runs jobs: gates, runs, the journal and the jobs' own tables. */
+  readonly worker: pg.Pool;
+  /** Can only read: jobs plan through it. */
+  readonly planner: PlannerDatabase;
+}
+
+/** Which database each region has. */
+export interface RegionPlanes {
+  /** The plane of a region. One that no policy places stands beside the control plane. */
+  of(region: string): RegionPlane;
+  /** Every region database, once. */
+  all(): readonly RegionPlane[];
+}
+
+/** Every region on one database. */
+export function onePlane(plane: RegionPlane): RegionPlanes {
+  const all = [plane];
+  return { of: () => plane, all: () => all };
+}
