@@ -1,0 +1,155 @@
+/** What a count is held against: the accepted runs before it, brought to its size and its day. */
+
+/** An accepted run: how many changes of the kind it planned, for how many admitted units. */
+export interface CountedRun {
+  /** When it was, as a date or in milliseconds since 1970. */
+  readonly at: Date | number;
+  readonly count: number;
+  readonly units: number;
+}
+
+/** A past count, as it would have been for this run's units on this run's weekday, and what it weighs. */
+export interface WeightedCount {
+  readonly count: number;
+  /** From 0, for what is nothing like the others, to 1. */
+  readonly weight: number;
+}
+
+/** How far back runs teach: a level of last quarter is no measure of today. */
+const TAUGHT_DAYS = 28;
+/** Where these days hold fewer runs, so many teach. */
+const TAUGHT_RUNS = 100;
+
+const WEIGHED_FROM = 12;
+const WEEKDAYS_FROM = 28;
+const DAY_MS = 86_400_000;
+
+/**
+ * The runs of `history` that teach about a run at `now`: those of the four weeks before it, or the latest
+ * hundred where these are more. Runs that admitted no unit teach nothing. Oldest first.
+ */
+function teaching(history: readonly CountedRun[], now: { readonly at: Date | number }): CountedRun[] {
+  const before = history
+    .filter(({ at, units }) => units > 0 && Number(at) < Number(now.at))
+    .sort((a, b) => Number(a.at) - Number(b.at));
+  const since = Number(now.at) - TAUGHT_DAYS * DAY_MS;
+  return before.filter(({ at }, index) => Number(at) >= since || index >= before.length - TAUGHT_RUNS);
+}
+
+/**
+ * The counts that a run of so many units at such a time is held against. From twelve runs on each weighs what
+ * it has in common with the others, and from 28 on weekdays that differ are brought to this run's weekday.
+ */
+export function comparableCounts(
+  history: readonly CountedRun[],
+  now: { readonly at: Date | number; readonly units: number },
+  { weekdays = true }: { readonly weekdays?: boolean } = {},
+): WeightedCount[] {
+  const runs = teaching(history, now);
+  const scaled = runs.map(({ count, units }) => (count * now.units) / units);
+  const days = runs.map(({ at }) => new Date(at).getUTCDay());
+  if (!weekdays || runs.length < WEEKDAYS_FROM || !weekdaysDiffer(scaled, days)) {
+    return weighted(scaled);
+  }
+  const today = new Date(now.at).getUTCDay();
+  // Weighed before and after: a spike must not teach what its weekday is like.
+  const first = weighted(broughtToNoDay(scaled, days)).map(({ weight }) => weight);
+  return weighted(broughtToDay(today, scaled, days, first));
+}
+
+/**
+ * Weights by the distance from the median in cube roots, where a count's spread hardly depends on its size: 1
+ * up to three spreads, falling to nothing at four and a half. The least spread is a Poisson count's.
+ */
+function weighted(counts: readonly number[]): WeightedCount[] {
+  if (counts.length < WEIGHED_FROM) return counts.map((count) => ({ count, weight: 1 }));
+  const roots = counts.map((count) => Math.cbrt(count + 0.375));
+  const middle = median(roots);
+  const deviation = 1.4826 * median(roots.map((root) => Math.abs(root - middle)));
+  const spread = Math.max(deviation, Math.max(1, middle ** 3) ** (-1 / 6) / 3);
+  return counts.map((count, index) => {
+    const z = Math.abs((roots[index] ?? middle) - middle) / spread;
+    return { count, weight: z <= 3 ? 1 : z <= 4.5 ? (3 / z) ** 2 : 0 };
+  });
+}
+
+/** Each count over its weekday's median against that of all: rough, and not moved by a spike. */
+function broughtToNoDay(counts: readonly number[], days: readonly number[]): number[] {
+  const middle = median(counts);
+  if (!(middle > 0)) return [...counts];
+  const factors = [0, 1, 2, 3, 4, 5, 6].map((day) => {
+    const own = counts.filter((_, index) => days[index] === day);
+    return (own.length * median(own) + middle) / ((own.length + 1) * middle);
+  });
+  return counts.map((count, index) => count / (factors[days[index] ?? 0] ?? 1));
+}
+
+/**
+ * Each count times today's factor over its own weekday's. A weekday's factor is its mean over all, drawn
+ * towards 1 by one run of the mean; a run's own count has no part in the factor that it is divided by.
+ */
+function broughtToDay(
+  today: number,
+  counts: readonly number[],
+  days: readonly number[],
+  weights: readonly number[],
+): number[] {
+  const runs = [0, 0, 0, 0, 0, 0, 0];
+  const sums = [0, 0, 0, 0, 0, 0, 0];
+  counts.forEach((count, index) => {
+    const day = days[index] ?? 0;
+    const weight = weights[index] ?? 0;
+    runs[day] = (runs[day] ?? 0) + weight;
+    sums[day] = (sums[day] ?? 0) + weight * count;
+  });
+  const mean = total(sums) / total(runs);
+  if (!(mean > 0)) return [...counts];
+  const factor = (day: number, withoutRuns = 0, withoutSum = 0): number =>
+    ((sums[day] ?? 0) - withoutSum + mean) / (((runs[day] ?? 0) - withoutRuns + 1) * mean);
+  const todays = factor(today);
+  return counts.map((count, index) => {
+    const weight = weights[index] ?? 0;
+    return (count * todays) / factor(days[index] ?? 0, weight, weight * count);
+  });
+}
+
+/** What χ² is above once in a hundred, by its degrees of freedom, from one. */
+const CHI_SQUARE_AT_1_PERCENT = [6.635, 9.21, 11.345, 13.277, 15.086, 16.812];
+
+/**
+ * Whether counts differ by weekday: the test of Kruskal and Wallis, at one in a hundred. It looks at ranks, so
+ * that one spike makes no weekday. A job that runs on one weekday only has no weekdays to compare.
+ */
+function weekdaysDiffer(counts: readonly number[], days: readonly number[]): boolean {
+  const n = counts.length;
+  const order = counts.map((_, index) => index).sort((a, b) => (counts[a] ?? 0) - (counts[b] ?? 0));
+  const rankSums = [0, 0, 0, 0, 0, 0, 0];
+  const runs = [0, 0, 0, 0, 0, 0, 0];
+  let ties = 0;
+  for (let start = 0, end = 0; start < n; start = end) {
+    const value = counts[order[start] ?? 0];
+    while (end < n && counts[order[end] ?? 0] === value) end += 1;
+    const size = end - start;
+    ties += size ** 3 - size;
+    for (const index of order.slice(start, end)) {
+      const day = days[index] ?? 0;
+      runs[day] = (runs[day] ?? 0) + 1;
+      rankSums[day] = (rankSums[day] ?? 0) + (start + end + 1) / 2;
+    }
+  }
+  const limit = CHI_SQUARE_AT_1_PERCENT[runs.filter((each) => each > 0).length - 2];
+  if (limit === undefined || ties === n ** 3 - n) return false;
+  const squares = rankSums.reduce((sum, rankSum, day) => sum + rankSum ** 2 / Math.max(1, runs[day] ?? 0), 0);
+  const h = (12 / (n * (n + 1))) * squares - 3 * (n + 1);
+  return h / (1 - ties / (n ** 3 - n)) > limit;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  return ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2;
+}
+
+function total(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
+}

@@ -1,0 +1,199 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { judgeCount } from '../../../src/guard/count.js';
+import { comparableCounts, type CountedRun } from '../../../src/guard/count-history.js';
+import { lnAtLeast, predictCount, unlikelyFrom, unlikelyUpTo } from '../../../src/guard/count-prediction.js';
+
+const DAY_MS = 86_400_000;
+const OPTIONS = { rule: 'claims-per-run', alpha: 2.5e-4, floor: 20 };
+
+function daily(counts: readonly number[], units = 1_000): CountedRun[] {
+  return counts.map((count, day) => ({ at: day * DAY_MS, count, units }));
+}
+
+function judged(history: readonly CountedRun[], count: number, units = 1_000): ReturnType<typeof judgeCount> {
+  return judgeCount(history, { count, units, at: history.length * DAY_MS }, OPTIONS);
+}
+
+/** 27 runs around 40, between 34 and 46. */
+const STEADY = daily(Array.from({ length: 27 }, (_, run) => 34 + ((run * 7) % 13)));
+
+describe('a count', () => {
+  test.each([
+    [0, 'fail', 'hold'],
+    [10, 'fail', 'hold'],
+    [25, 'pass', undefined],
+    [40, 'pass', undefined],
+    [60, 'pass', undefined],
+    [80, 'fail', undefined],
+    [4_812, 'fail', undefined],
+    [10_000_000, 'fail', undefined],
+  ])('of %i where about 40 are usual: %s', (count, verdict, worth) => {
+    expect(judged(STEADY, count)).toMatchObject({ verdict, ...(worth && { worth }) });
+    if (worth === undefined) expect(judged(STEADY, count)).not.toHaveProperty('worth');
+  });
+
+  test('is judged in words, with its figures', () => {
+    const { reason, figures, rule } = judged(STEADY, 4_812);
+    expect(rule).toBe('claims-per-run');
+    expect(reason).toBe(
+      'claims-per-run: 4,812 planned where 40 (27–54) were expected from 27 runs; chance 5e-35, limit 2.5e-4',
+    );
+    expect(figures).toMatchObject({ observed: 4_812, low: 27, high: 54, samples: 27, limit: 2.5e-4 });
+  });
+
+  test('agrees with the formula, written out for a history of three and one k', () => {
+    // k = 1, p ~ Beta(½ + 3, ½ + 6): P(Y ≥ y) = B(3.5, 6.5 + y)/B(3.5, 6.5).
+    const prediction = predictCount([1, 2, 3].map((count) => ({ count, weight: 1 })));
+    const one = prediction.components.find(({ given }) => given.k === 1);
+    expect(one?.given).toEqual({ k: 1, a: 3.5, b: 6.5 });
+    const chances = prediction.components.map(({ lnWeight }) => Math.exp(lnWeight));
+    expect(chances.reduce((sum, each) => sum + each)).toBeCloseTo(1, 12);
+    // π_k ∝ k^−½ · B(A_k, B) · Π Γ(y + k)/(Γ(k) y!); for k = 1 and 2 without any gamma: the ratio by hand.
+    // B(6.5, 6.5)/B(3.5, 6.5) = Γ(6.5)·Γ(10)/(Γ(3.5)·Γ(13)) = (5.5·4.5·3.5)/(12·11·10); Π (y + 1) = 24.
+    const two = prediction.components.find(({ given }) => given.k === 2);
+    const ratio = Math.exp((two?.lnWeight ?? 0) - (one?.lnWeight ?? 0));
+    expect(ratio).toBeCloseTo((((5.5 * 4.5 * 3.5) / (12 * 11 * 10)) * 24) / Math.SQRT2, 10);
+  });
+
+  test('is too few to say with fewer than three runs, or without a unit', () => {
+    for (const runs of [0, 1, 2]) expect(judged(STEADY.slice(0, runs), 10_000).verdict).toBe('too-few');
+    expect(judged(STEADY.slice(0, 3), 10_000).verdict).toBe('fail');
+    expect(judged(STEADY, 40, 0).verdict).toBe('too-few');
+    expect(judged(daily([5, 5, 5], 0), 40).reason).toBe(
+      'claims-per-run: 40 planned; 0 runs before it are too few to compare with',
+    );
+  });
+
+  test('below the floor is never too many, and where fewer are expected none is too few', () => {
+    const quiet = daily(Array.from({ length: 30 }, () => 1));
+    expect(judged(quiet, 19).verdict).toBe('pass');
+    expect(judged(quiet, 20).verdict).toBe('fail');
+    expect(judged(daily(Array.from({ length: 30 }, () => 19)), 0).verdict).toBe('pass');
+    expect(judged(daily(Array.from({ length: 30 }, () => 21)), 0).verdict).toBe('fail');
+  });
+
+  test('of a job that never planned anything is judged all the same', () => {
+    const never = daily(Array.from({ length: 30 }, () => 0));
+    expect(judged(never, 0).verdict).toBe('pass');
+    expect(judged(never, 30).verdict).toBe('fail');
+  });
+
+  test('of a canary is expected to be its share of a full run', () => {
+    expect(judged(STEADY, 40, 10)).toMatchObject({ verdict: 'fail', figures: { observed: 40 } });
+    expect(judged(STEADY, 1, 10).figures['expected']).toBeCloseTo(0.4, 1);
+  });
+
+  test('depends on the units by their ratio only', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(500), { minLength: 3, maxLength: 40 }), fc.nat(5_000), (counts, count) => {
+        const twofold = judged(daily(counts, 4_096), count, 2_048);
+        expect(judged(daily(counts, 2), count, 1)).toEqual(twofold);
+      }),
+      { seed: 20261123, numRuns: 40 },
+    );
+  });
+
+  test('is no likelier when it is greater, and one that fails never passes by growing', () => {
+    const runs = fc.array(fc.nat(2_000), { minLength: 3, maxLength: 60 });
+    fc.assert(
+      fc.property(runs, fc.nat(1_000_000), fc.nat(1_000_000), (counts, one, other) => {
+        const history = daily(counts);
+        const prediction = predictCount(
+          comparableCounts(history, { at: counts.length * DAY_MS, units: 1_000 }),
+        );
+        const [less, more] = [Math.min(one, other), Math.max(one, other)];
+        expect(lnAtLeast(prediction, more)).toBeLessThanOrEqual(lnAtLeast(prediction, less) + 1e-9);
+        const failsAsTooMany = ({ verdict, worth }: ReturnType<typeof judged>): boolean =>
+          verdict === 'fail' && worth === undefined;
+        if (failsAsTooMany(judged(history, less))) expect(judged(history, more).verdict).toBe('fail');
+      }),
+      { seed: 20261123, numRuns: 40 },
+    );
+  });
+
+  test('is told its limits: they are the first and last that fail', () => {
+    const prediction = predictCount(STEADY.map(({ count }) => ({ count, weight: 1 })));
+    const most = unlikelyFrom(prediction, 2.5e-4);
+    expect([judged(STEADY, most - 1).verdict, judged(STEADY, most).verdict]).toEqual(['pass', 'fail']);
+    const fewest = unlikelyUpTo(prediction, 2.5e-4);
+    expect([judged(STEADY, fewest + 1).verdict, judged(STEADY, fewest).verdict]).toEqual(['pass', 'fail']);
+  });
+
+  test('is judged alike whatever the order of its history, and again from its JSON', () => {
+    const shuffled = STEADY.toSorted((a, b) => ((Number(a.at) * 7) % 31) - ((Number(b.at) * 7) % 31));
+    expect(judged(shuffled, 61)).toEqual(judged(STEADY, 61));
+    expect(judged(JSON.parse(JSON.stringify(STEADY)) as CountedRun[], 61)).toEqual(judged(STEADY, 61));
+  });
+});
+
+describe('the history of a count', () => {
+  const weights = (counts: readonly number[]): number[] =>
+    comparableCounts(daily(counts), { at: counts.length * DAY_MS, units: 1_000 }).map(({ weight }) => weight);
+
+  test('does not heed spikes, once there is enough to tell', () => {
+    const counts = [...Array.from({ length: 19 }, (_, run) => 36 + (run % 9)), 400];
+    expect(weights(counts).at(-1)).toBe(0);
+    expect(
+      weights(counts)
+        .slice(0, -1)
+        .every((weight) => weight === 1),
+    ).toBe(true);
+    expect(weights([...counts.slice(0, 10), 400])).toEqual(Array.from({ length: 11 }, () => 1));
+  });
+
+  test('has room for a Poisson count, though all runs were the same', () => {
+    expect(weights([...Array.from({ length: 20 }, () => 50), 60]).at(-1)).toBe(1);
+  });
+
+  test('is the last four weeks, or a hundred runs where these hold fewer', () => {
+    const hourly = Array.from({ length: 24 * 40 }, (_, hour) => ({
+      at: hour * 3_600_000,
+      count: 5,
+      units: 1,
+    }));
+    const now = { at: 24 * 40 * 3_600_000, units: 1 };
+    expect(comparableCounts(hourly, now)).toHaveLength(24 * 28);
+    const slow = Array.from({ length: 130 }, (_, day) => ({ at: day * DAY_MS, count: 5, units: 1 }));
+    expect(comparableCounts(slow, { at: 130 * DAY_MS, units: 1 })).toHaveLength(100);
+  });
+
+  test('has nothing of the run itself, nor of what came after', () => {
+    expect(comparableCounts(STEADY, { at: 5 * DAY_MS, units: 1_000 })).toHaveLength(5);
+  });
+
+  // 1970-01-01, day 0, was a Thursday: days 2 and 3 of each week are its weekend.
+  const isWeekend = (day: number): boolean => day % 7 === 2 || day % 7 === 3;
+  const weekly = Array.from({ length: 56 }, (_, day) => (isWeekend(day) ? 20 : 200) + ((day * 5) % 11));
+
+  test('expects of a weekday what that weekday is like, where weekdays differ', () => {
+    const onDay = (day: number, count: number): string =>
+      judgeCount(daily(weekly), { count, units: 1_000, at: day * DAY_MS }, OPTIONS).verdict;
+    expect(onDay(58, 200)).toBe('fail');
+    expect(onDay(56, 200)).toBe('pass');
+    expect(onDay(58, 25)).toBe('pass');
+    expect(onDay(56, 25)).toBe('fail');
+    const { verdict } = judgeCount(
+      daily(weekly),
+      { count: 200, units: 1_000, at: 58 * DAY_MS },
+      { ...OPTIONS, weekdays: false },
+    );
+    expect(verdict).toBe('pass');
+  });
+
+  test('does not learn a weekday from one spike', () => {
+    const spiked = weekly.map((count, day) => (day === 51 ? 2_000 : count));
+    const expected = (counts: readonly number[]): unknown =>
+      judgeCount(daily(counts), { count: 25, units: 1_000, at: 58 * DAY_MS }, OPTIONS).figures['expected'];
+    expect(Number(expected(spiked)) / Number(expected(weekly))).toBeLessThan(1.3);
+  });
+
+  test('knows no weekdays where they do not differ, nor for a job of one weekday', () => {
+    const even = Array.from({ length: 56 }, (_, day) => 40 + ((day * 5) % 11));
+    const now = { at: 58 * DAY_MS, units: 1_000 };
+    expect(comparableCounts(daily(even), now).map(({ count }) => count)).toEqual(even);
+    const mondays = even.map((count, week) => ({ at: (week * 7 + 4) * DAY_MS, count, units: 1_000 }));
+    const later = { at: 60 * 7 * DAY_MS, units: 1_000 };
+    expect(comparableCounts(mondays, later).map(({ count }) => count)).toEqual(even);
+  });
+});
