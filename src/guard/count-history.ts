@@ -52,9 +52,12 @@ export function comparableCounts(
     return weighted(scaled);
   }
   const today = new Date(now.at).getUTCDay();
-  // Weighed before and after: a spike must not teach what its weekday is like.
-  const first = weighted(broughtToNoDay(scaled, days)).map(({ weight }) => weight);
-  return weighted(broughtToDay(today, scaled, days, first));
+  // Weighed before they are brought to a day: a spike must not teach what its weekday is like.
+  const weights = weighted(broughtToNoDay(scaled, days)).map(({ weight }) => weight);
+  return broughtToDay(today, scaled, days, weights).map((count, index) => ({
+    count,
+    weight: weights[index] ?? 0,
+  }));
 }
 
 /**
@@ -76,10 +79,9 @@ function weighted(counts: readonly number[]): WeightedCount[] {
 /** Each count over its weekday's median against that of all: rough, and not moved by a spike. */
 function broughtToNoDay(counts: readonly number[], days: readonly number[]): number[] {
   const middle = median(counts);
-  if (!(middle > 0)) return [...counts];
   const factors = [0, 1, 2, 3, 4, 5, 6].map((day) => {
     const own = counts.filter((_, index) => days[index] === day);
-    return (own.length * median(own) + middle) / ((own.length + 1) * middle);
+    return own.length < 3 ? 1 : (median(own) + 0.5) / (middle + 0.5);
   });
   return counts.map((count, index) => count / (factors[days[index] ?? 0] ?? 1));
 }
