@@ -11,6 +11,7 @@ const layers = [
   ['store'],
   ['audit'],
   ['access'],
+  ['notify'],
   ['scheduler', 'journal', 'flags'],
   ['gate'],
   ['incidents'],

@@ -33,6 +33,13 @@ const list = (what: string, item: RegExp) =>
     .transform((text) => text.split(',').map((each) => each.trim()))
     .pipe(z.array(z.string().regex(item, `must be ${what}, separated by commas`)).min(1));
 
+/** What a signature is made with must not be guessed. */
+const MIN_SECRET = 16;
+
+function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+}
+
 /** Every variable, what it must look like, and what it is when absent. */
 const environment = {
   TOKEN: z.string().trim().min(1).optional(),
@@ -61,6 +68,14 @@ const environment = {
     'addresses such as 192.0.2.1:53, or the word system',
     /^(system|[0-9a-fA-F.:[\]]+)$/,
   ).optional(),
+  NOTIFY_URLS: z
+    .string()
+    .transform((text) => text.split(',').map((each) => each.trim()))
+    // The words name no address: it may be a secret.
+    .refine((urls) => urls.every(isHttpUrl), 'must be http or https URLs, separated by commas')
+    .optional(),
+  NOTIFY_SECRET: z.string().min(MIN_SECRET, `must have at least ${MIN_SECRET} characters`).optional(),
+  NOTIFY_TIMEOUT: duration('10s', 100, 60_000),
   DNS_TIMEOUT: duration('3s', 50, 60_000),
   HTTPS_TIMEOUT: duration('10s', 50, 120_000),
 };
@@ -89,6 +104,8 @@ export interface Config {
   readonly flagMaxAgeMs: number;
   /** Addresses to ask, each a perspective of its own; absent: the system's. */
   readonly resolvers: readonly string[] | undefined;
+  /** Where people are told of trips and holds, and what that is signed with; no URL: nowhere. */
+  readonly notify: { readonly urls: readonly string[]; readonly secret: string; readonly timeoutMs: number };
   readonly dnsTimeoutMs: number;
   readonly httpsTimeoutMs: number;
 }
@@ -114,6 +131,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       if (parsed.data[name] === undefined)
         faults.push(`${PREFIX}${name} is needed where ${PREFIX}FLAG_SOURCE is unleash`);
     }
+  }
+  if (parsed.data?.NOTIFY_URLS !== undefined && parsed.data.NOTIFY_SECRET === undefined) {
+    faults.push(`${PREFIX}NOTIFY_SECRET is needed where ${PREFIX}NOTIFY_URLS is given`);
   }
   if (!parsed.success || faults.length > 0) {
     throw new PortcullisError('CONFIG_INVALID', faults.join('\n'), {
@@ -152,6 +172,11 @@ function toConfig(read: z.output<z.ZodObject<typeof environment>>, port: number)
         : { kind: 'embedded' },
     flagMaxAgeMs: read.FLAG_MAX_AGE,
     resolvers: read.RESOLVERS?.includes('system') === true ? undefined : read.RESOLVERS,
+    notify: {
+      urls: [...new Set(read.NOTIFY_URLS ?? [])],
+      secret: read.NOTIFY_SECRET ?? '',
+      timeoutMs: read.NOTIFY_TIMEOUT,
+    },
     dnsTimeoutMs: read.DNS_TIMEOUT,
     httpsTimeoutMs: read.HTTPS_TIMEOUT,
   });

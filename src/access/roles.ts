@@ -27,6 +27,7 @@ export const MAY_DO = {
   'apply-policy':     [          'operator',             'admin'],
   'restore':          [          'operator',             'admin'],
   'run':              [          'operator',             'admin', 'worker'],
+  'notify':           [          'operator',             'admin'],
   'report-outcomes':  [          'operator',             'admin', 'worker'],
   'approve':          [                      'approver', 'admin'],
   'import-directory': [                                  'admin'],

@@ -9,6 +9,7 @@ import { applyPolicies, loadPolicies } from '../flags/policy-store.js';
 import { createHttpApp } from '../http/app.js';
 import type { FlagInfo } from '../http/deps.js';
 import { listen, type Listening } from '../http/listen.js';
+import { startSender } from '../notify/sender.js';
 import { createReadiness } from '../http/readiness.js';
 import { kindsOfJobs } from '../jobs/registry.js';
 import type { RunReport } from '../jobs/run-loop.js';
@@ -54,6 +55,11 @@ export async function serve(
     const crew = new Crew(config, installation, wired, options);
     await crew.start();
     undo.push(() => crew.stop());
+    if (options.control) {
+      const { log, metrics } = wired.platform;
+      const sender = startSender(control, log.child({ room: 'notify' }), metrics, config.notify);
+      undo.push(() => sender.stop());
+    }
     await mkdir(config.home, { recursive: true });
     const adminToken = options.http ? await ensureAdminToken(control, config.home) : undefined;
     const http = options.http ? await serveHttp(config, installation, wired, crew) : undefined;

@@ -42,6 +42,9 @@ export const ERRORS = {
   RESTORE_MISMATCH: { status: 500, exit: 1, title: 'A restored row is not what it was' },
   SUBJECT_UNKNOWN: { status: 404, exit: 2, title: 'No job changes such a thing' },
 
+  NOTIFICATION_UNKNOWN: { status: 404, exit: 2, title: 'There is no such notification' },
+  NOTIFICATION_NOT_DEAD: { status: 409, exit: 1, title: 'No delivery of the notification was given up' },
+
   CSV_INVALID: { status: 422, exit: 2, title: 'A CSV file has faults' },
   DIRECTORY_BUSY: { status: 409, exit: 1, title: 'The directory is in use' },
   FILE_UNREADABLE: { status: 422, exit: 2, title: 'A file cannot be read' },

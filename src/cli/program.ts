@@ -9,6 +9,7 @@ import { addDoctor } from './commands/doctor.js';
 import { addFlags } from './commands/flags.js';
 import { addImpact } from './commands/impact.js';
 import { addKill, addStop } from './commands/kill.js';
+import { addNotifications } from './commands/notifications.js';
 import { addApprove, addRearm } from './commands/rearm.js';
 import { addRestore } from './commands/restore.js';
 import { addRun } from './commands/run.js';
@@ -37,6 +38,7 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   addRearm,
   addApprove,
   addApprovals,
+  addNotifications,
   addDirectory,
   addTokens,
   addAudit,

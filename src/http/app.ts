@@ -13,6 +13,7 @@ import { approvalRoutes } from './routes/approvals.js';
 import { flagRoutes } from './routes/flags.js';
 import { jobAndGateRoutes } from './routes/jobs-and-gates.js';
 import { killRoutes } from './routes/kills.js';
+import { notificationRoutes } from './routes/notifications.js';
 import { operationRoutes } from './routes/operations.js';
 import { recordRoutes } from './routes/record.js';
 import { restoreRoutes } from './routes/restores.js';
@@ -32,6 +33,7 @@ export function routesOf(deps: HttpDeps): readonly Route[] {
     ...runRoutes(deps),
     ...restoreRoutes(deps),
     ...recordRoutes(deps),
+    ...notificationRoutes(deps),
     route({
       method: 'get',
       path: '/api/v1/openapi.json',

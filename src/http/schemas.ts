@@ -8,7 +8,7 @@ import { Problem } from './problem.js';
 /** The schemas that have a name of their own in the OpenAPI document. */
 export const namedSchemas = z.registry<{ id: string }>();
 
-function named<Schema extends z.ZodType>(id: string, schema: Schema): Schema {
+export function named<Schema extends z.ZodType>(id: string, schema: Schema): Schema {
   namedSchemas.add(schema, { id });
   return schema;
 }
@@ -302,7 +302,7 @@ export const RearmOrder = named(
     }),
 );
 
-function pageSchema<Item extends z.ZodType>(id: string, item: Item) {
+export function pageSchema<Item extends z.ZodType>(id: string, item: Item) {
   return named(id, z.strictObject(pageShape(item)));
 }
 

@@ -42,6 +42,10 @@ export interface Metrics {
   flagSourceProblem(source: string, problem: string): void;
   /** One resolver's answer to one question, by class (`records`, `NXDOMAIN`, `SERVFAIL`, …). */
   dnsAnswer(answerClass: string): void;
+  /** One attempt at delivering a notification: taken, failed for now, or given up with this one. */
+  notificationTried(outcome: 'delivered' | 'failed' | 'dead'): void;
+  /** Deliveries that wait, and that were given up. */
+  notificationBacklog(backlog: { readonly pending: number; readonly dead: number }): void;
   httpRequest(request: HttpRequest): void;
   /** Runs before every scrape, for values that are only true when looked at, such as an age. */
   onScrape(refresh: () => void | Promise<void>): void;
@@ -159,6 +163,18 @@ export function createMetrics(): Metrics {
     labelNames: ['class'],
     registers,
   });
+  const notificationAttempts = new Counter({
+    name: 'portcullis_notification_attempts_total',
+    help: 'Attempts at delivering a notification, by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const notificationBacklog = new Gauge({
+    name: 'portcullis_notification_backlog',
+    help: 'Deliveries of notifications that wait, and that were given up.',
+    labelNames: ['state'],
+    registers,
+  });
   const httpSeconds = new Histogram({
     name: 'portcullis_http_request_duration_seconds',
     help: 'Time to answer an HTTP request.',
@@ -212,6 +228,13 @@ export function createMetrics(): Metrics {
     },
     dnsAnswer(answerClass) {
       dnsAnswers.inc({ class: answerClass });
+    },
+    notificationTried(outcome) {
+      notificationAttempts.inc({ outcome });
+    },
+    notificationBacklog({ pending, dead }) {
+      notificationBacklog.set({ state: 'pending' }, pending);
+      notificationBacklog.set({ state: 'dead' }, dead);
     },
     httpRequest({ method, route, status, durationMs }) {
       httpSeconds.observe({ method, route, status }, durationMs / 1_000);

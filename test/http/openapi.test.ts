@@ -5,6 +5,7 @@ import { routesOf } from '../../src/http/app.js';
 import { domainClaim } from '../../src/jobs/domain-claim/job.js';
 import type { LoadedJob } from '../../src/jobs/registry.js';
 import { readShape } from '../../src/journal/shape.js';
+import { notify, testNotice } from '../../src/notify/notice.js';
 import { testDatabase } from '../support/database.js';
 import { bodyFor, hearFlags, post, seedRun, serving } from './serving.js';
 
@@ -143,7 +144,9 @@ describe('every operation in it', () => {
       subject: 'account:a-1',
     };
     for (const { method, path, operation } of operations) {
-      given['id'] = path.includes('/approvals/{id}') ? await askedOf(owner) : run;
+      given['id'] = run;
+      if (path.includes('/approvals/{id}')) given['id'] = await askedOf(owner);
+      if (path.includes('/notifications/{id}')) given['id'] = await deadNotification(owner);
       const asked = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => given[name] ?? '');
       const init = method === 'post' ? post(bodyFor(path)) : {};
       const yes = Object.keys(operation.responses).find((status) => status.startsWith('2'));
@@ -168,6 +171,17 @@ describe('every operation in it', () => {
     if (operation) await expectAsDocumented(operation, await fetch(`${unready.url}/readyz`), 503);
   });
 });
+
+/** A notification with a delivery that was given up. */
+async function deadNotification(pool: typeof owner): Promise<string> {
+  const id = await notify(pool, testNotice('test'));
+  await pool.query(
+    `insert into portcullis_control.delivery (notice, receiver, state, ended_at)
+     values ($1, 'hooks.example#01234567', 'dead', clock_timestamp())`,
+    [id],
+  );
+  return id;
+}
 
 /** A request that somebody else has made: for a version that was quarantined to be let out again. */
 async function askedOf(pool: typeof owner): Promise<string> {

@@ -32,6 +32,8 @@ function recordEverything(metrics: Metrics): void {
   metrics.flagAge(Infinity, 'embedded');
   metrics.flagSourceProblem('embedded', 'unreachable');
   metrics.dnsAnswer('NXDOMAIN');
+  metrics.notificationTried('delivered');
+  metrics.notificationBacklog({ pending: 1, dead: 0 });
 }
 
 /** What promtool says of an exposition: nothing, where it finds nothing to complain about. */

@@ -48,6 +48,23 @@ describe('the configuration', () => {
     ]);
   });
 
+  test('wants a secret where notifications go somewhere, and repeats neither', () => {
+    expect(faults({ PORTCULLIS_NOTIFY_URLS: 'https://hooks.example/hidden' })).toEqual([
+      'PORTCULLIS_NOTIFY_SECRET is needed where PORTCULLIS_NOTIFY_URLS is given',
+    ]);
+    const both = { PORTCULLIS_NOTIFY_URLS: 'hidden', PORTCULLIS_NOTIFY_SECRET: 'hidden' };
+    expect(faults(both)).toEqual([
+      'PORTCULLIS_NOTIFY_URLS must be http or https URLs, separated by commas',
+      'PORTCULLIS_NOTIFY_SECRET must have at least 16 characters',
+    ]);
+    const well = { PORTCULLIS_NOTIFY_URLS: 'https://a.example/x, http://b.example, https://a.example/x' };
+    expect(readConfig({ ...well, PORTCULLIS_NOTIFY_SECRET: '0123456789abcdef' }).notify).toEqual({
+      urls: ['https://a.example/x', 'http://b.example'],
+      secret: '0123456789abcdef',
+      timeoutMs: 10_000,
+    });
+  });
+
   test('takes an IPv6 address in brackets, and no port that does not exist', () => {
     expect(readConfig({ PORTCULLIS_HTTP: '[::1]:80' }).http).toEqual({ host: '::1', port: 80 });
     expect(faults({ PORTCULLIS_HTTP: '[::1]:70000' })).toEqual([

@@ -23,6 +23,7 @@ const EXPECTED: [Action, ...boolean[]][] = [
   ['apply-policy',     false, true,    false,   true, false],
   ['restore',          false, true,    false,   true, false],
   ['run',              false, true,    false,   true, true],
+  ['notify',           false, true,    false,   true, false],
   ['report-outcomes',  false, true,    false,   true, true],
   ['approve',          false, false,   true,    true, false],
   ['import-directory', false, false,   false,   true, false],

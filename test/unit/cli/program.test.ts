@@ -102,7 +102,8 @@ describe('help', () => {
     command.parent ? [...path(command.parent), command.name()] : [];
   const commands = leaves(createProgram(new FakeApp(), new FakeTerminal())).map(path);
   const acting = commands.filter(
-    ([first, second]) => !['flags', 'directory', 'tokens', 'audit'].includes(first ?? '') || second,
+    ([first, second]) =>
+      !['flags', 'directory', 'notifications', 'tokens', 'audit'].includes(first ?? '') || second,
   );
 
   test.each(acting.map((each) => [each.join(' '), each] as const))(

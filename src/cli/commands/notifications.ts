@@ -1,0 +1,110 @@
+import { Option, type Command } from 'commander';
+import {
+  DELIVERY_STATES,
+  listNotifications,
+  retryNotification,
+  type Delivery,
+  type DeliveryState,
+  type Notification,
+} from '../../notify/browse.js';
+import { notify, testNotice } from '../../notify/notice.js';
+import { requireActing } from '../acting.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { group, leaf } from '../leaf.js';
+import type { Row } from '../table.js';
+import type { Tone } from '../tone.js';
+import { limitUpTo, listUpTo } from '../up-to.js';
+import { countOf, time } from '../wording.js';
+
+const MOST = 10_000;
+
+export function addNotifications(program: Command, context: Context): void {
+  const notifications = group(
+    program,
+    'notifications',
+    'Notifications: what people were told, and whether it reached them.',
+  );
+  addList(notifications, context);
+  addRetry(notifications, context);
+  addTest(notifications, context);
+}
+
+function addList(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'list',
+    'List notifications and what became of their deliveries, newest first.',
+    ['portcullis notifications list', 'portcullis notifications list --state dead --json'],
+  )
+    .addOption(
+      new Option('-s, --state <state>', 'only with a delivery in this state').choices(DELIVERY_STATES),
+    )
+    .option('-n, --limit <notifications>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
+    .action(async ({ state, limit }: { state?: DeliveryState; limit: number }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        await requireActing(context, installation, 'read');
+        const found = await listUpTo(limit, (page) =>
+          listNotifications(installation.control, { state }, page),
+        );
+        voice.result({ notifications: found }, () => listText(voice, found));
+      });
+    });
+}
+
+function addRetry(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'retry <id>',
+    'Try the deliveries of a notification that were given up again. The control plane sends them.',
+    ['portcullis notifications retry 0b6d3c1e-58b4-4c0f-9f0e-3a53f6f0a1de'],
+  ).action(async (id: string) => {
+    const voice = voiceOf(context, command);
+    await withInstallation(context, async (installation) => {
+      const { name } = await requireActing(context, installation, 'notify');
+      const retried = await retryNotification(installation.control, id, name);
+      const pending = retried.deliveries.filter((each) => each.state === 'pending').length;
+      voice.result(retried, () => `${countOf(pending, 'delivery is', 'deliveries are')} tried again\n`);
+    });
+  });
+}
+
+function addTest(parent: Command, context: Context): void {
+  const command = leaf(parent, 'test', 'Send a notification that says nothing, to see whether it arrives.', [
+    'portcullis notifications test',
+  ]).action(async () => {
+    const voice = voiceOf(context, command);
+    await withInstallation(context, async (installation) => {
+      const { name } = await requireActing(context, installation, 'notify');
+      const id = await notify(installation.control, testNotice(name));
+      voice.result(
+        { id },
+        () => `${id} is in the outbox: a running control plane sends it, notifications list tells\n`,
+      );
+    });
+  });
+}
+
+const TONES: Readonly<Record<DeliveryState, Tone>> = { pending: 'warning', delivered: 'good', dead: 'bad' };
+
+function listText(voice: Voice, notifications: readonly Notification[]): string {
+  if (notifications.length === 0) return 'there is no such notification\n';
+  const titles = ['id', 'at', 'kind', 'what', 'receiver', 'state', 'attempts', 'last problem'];
+  return voice.table(
+    titles.map((title) => ({ title })),
+    notifications.flatMap((each) => rowsOf(each)),
+  );
+}
+
+function rowsOf(notification: Notification): Row[] {
+  const { id, at, kind, title, deliveries } = notification;
+  const what = [id, time(at), kind, title];
+  if (deliveries.length === 0) return [[...what, '–', { text: 'unsent', tone: 'quiet' }, '0', '–']];
+  return deliveries.map(({ receiver, state, attempts, lastProblem }: Delivery) => [
+    ...what,
+    receiver,
+    { text: state, tone: TONES[state] },
+    String(attempts),
+    lastProblem ?? '–',
+  ]);
+}

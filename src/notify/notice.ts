@@ -1,0 +1,49 @@
+import { randomUUID } from 'node:crypto';
+import type pg from 'pg';
+
+export const NOTICE_KINDS = ['trip', 'hold', 'incident', 'rollout', 'test'] as const;
+export type NoticeKind = (typeof NOTICE_KINDS)[number];
+
+/** Something that people are to be told. */
+export interface Notice {
+  readonly kind: NoticeKind;
+  readonly job?: string;
+  readonly region?: string;
+  /** One sentence: what has happened. */
+  readonly title: string;
+  /** What else a person needs to know, a sentence each. */
+  readonly lines?: readonly string[];
+  /** The same for programs: plain JSON. */
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Puts a notice into the outbox. Given a client, it does so in the transaction that the client is in, so that
+ * what happened and the telling of it commit together. It is sent by whichever control plane comes first.
+ * Of several notices with one `key`, only the first is made. Answers the notice's id.
+ */
+export async function notify(
+  control: pg.Pool | pg.PoolClient,
+  notice: Notice,
+  key?: string,
+): Promise<string> {
+  const { kind, job, region, title, lines = [], details = {} } = notice;
+  const id = randomUUID();
+  const { rows } = await control.query<{ id: string }>(
+    `with made as (
+       insert into portcullis_control.notice (id, key, kind, job, region, title, lines, details)
+       values ($1, $2, $3, $4, $5, $6, $7, $8)
+       on conflict (key) do nothing
+       returning id
+     )
+     select id from made union all select id from portcullis_control.notice where key = $2`,
+    [id, key, kind, job, region, title, JSON.stringify(lines), JSON.stringify(details)],
+  );
+  // Another transaction made it between the insert and the select's snapshot.
+  return rows[0]?.id ?? id;
+}
+
+/** A notice that says nothing but that it has arrived. */
+export function testNotice(by: string): Notice {
+  return { kind: 'test', title: 'Portcullis: a test', lines: [`asked for by ${by}; nothing has happened`] };
+}
