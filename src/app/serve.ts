@@ -56,7 +56,7 @@ export async function serve(
     await crew.start();
     undo.push(() => crew.stop());
     if (options.control) {
-      const { log, metrics } = wired.platform;
+      const { log, metrics } = wired.surroundings;
       const sender = startSender(control, log.child({ room: 'notify' }), metrics, config.notify);
       undo.push(() => sender.stop());
     }

@@ -35,7 +35,7 @@ const Notification = named(
 const NotificationPage = pageSchema('NotificationPage', Notification);
 
 /** What people were told, and whether it reached them. */
-export function notificationRoutes({ pools: { control } }: HttpDeps): Route[] {
+export function notificationRoutes({ control }: HttpDeps): Route[] {
   return [
     route({
       method: 'get',
