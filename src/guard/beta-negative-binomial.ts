@@ -1,5 +1,8 @@
 import { lnBeta } from './gamma.js';
 
+// Looked up once: these are the innermost loops.
+const { exp, log, log1p, sinh, cosh } = Math;
+
 /**
  * A count Y that is negative-binomial with `k` and an unknown p, of which Beta(a, b) is known. `k` is ½ or a
  * whole number: for these the tails take a bounded number of steps, however large the count.
@@ -15,7 +18,7 @@ const NEGLIGIBLE = 1e-17;
 
 /** ln P(Y = y). Also between whole numbers, where it is a smooth line through them. */
 export function lnMass({ k, a, b }: BetaNegativeBinomial, y: number): number {
-  return -Math.log(y + k) - lnBeta(k, y + 1) + lnBeta(a + k, b + y) - lnBeta(a, b);
+  return -log(y + k) - lnBeta(k, y + 1) + lnBeta(a + k, b + y) - lnBeta(a, b);
 }
 
 /** ln P(Y ≥ y) for a whole y ≥ 0. */
@@ -28,9 +31,9 @@ export function lnUpperTail(distribution: BetaNegativeBinomial, y: number): numb
 /** ln P(Y ≤ y) for a whole y ≥ 0. */
 export function lnLowerTail(distribution: BetaNegativeBinomial, y: number): number {
   if (y < 0) return -Infinity;
-  const upper = Math.exp(lnUpperTail(distribution, y + 1));
+  const upper = exp(lnUpperTail(distribution, y + 1));
   // With k = ½ a count of 0 is never so unlikely that the difference loses it.
-  if (upper < 0.9 || distribution.k === 0.5) return Math.log1p(-upper);
+  if (upper < 0.9 || distribution.k === 0.5) return log1p(-upper);
   return Math.min(0, lnSuccessesReached(distribution, y));
 }
 
@@ -46,12 +49,12 @@ function lnSuccessesFirst({ k, a, b }: BetaNegativeBinomial, y: number): number 
     term *= ((y + successes) / (successes + 1)) * ((a + successes) / (a + b + y + successes));
     sum += term;
     if (sum > 1e250) {
-      scale += Math.log(sum);
+      scale += log(sum);
       term /= sum;
       sum = 1;
     }
   }
-  return scale + Math.log(sum);
+  return scale + log(sum);
 }
 
 /**
@@ -60,7 +63,7 @@ function lnSuccessesFirst({ k, a, b }: BetaNegativeBinomial, y: number): number 
  */
 function lnSuccessesReached({ k, a, b }: BetaNegativeBinomial, y: number): number {
   const trials = y + k;
-  const first = -Math.log(trials + 1) - lnBeta(k + 1, y + 1) + lnBeta(a + k, b + y) - lnBeta(a, b);
+  const first = -log(trials + 1) - lnBeta(k + 1, y + 1) + lnBeta(a + k, b + y) - lnBeta(a, b);
   let term = 1;
   let sum = 1;
   for (let successes = k; successes < trials && term > sum * NEGLIGIBLE; successes += 1) {
@@ -68,7 +71,7 @@ function lnSuccessesReached({ k, a, b }: BetaNegativeBinomial, y: number): numbe
     term *= (failures / (successes + 1)) * ((a + successes) / (b + failures - 1));
     sum += term;
   }
-  return first + Math.log(sum);
+  return first + log(sum);
 }
 
 /** Where each step takes less than this share off, the rest of the sum is as good as an integral. */
@@ -88,17 +91,13 @@ function lnSmoothTail(distribution: BetaNegativeBinomial, y: number): number {
     const ratio = ((t + k) / (t + 1)) * ((b + t) / (a + k + b + t));
     if (1 - ratio < SMOOTH_BELOW && t > y) {
       const last = (term * (a + k + b + t - 1) * t) / ((t - 1 + k) * (b + t - 1));
-      const integral = integralFrom(
-        (at) => Math.exp(lnMass(distribution, at) - first),
-        t - 0.5,
-        1 / (1 - ratio),
-      );
-      return first + Math.log(sum + integral + (term - last) / 24);
+      const integral = integralFrom((at) => exp(lnMass(distribution, at) - first), t - 0.5, 1 / (1 - ratio));
+      return first + log(sum + integral + (term - last) / 24);
     }
     sum += term;
     term *= ratio;
   }
-  return first + Math.log(sum);
+  return first + log(sum);
 }
 
 const STEP = 1 / 16;
@@ -109,8 +108,8 @@ function integralFrom(f: (at: number) => number, start: number, scale: number): 
   let sum = 0;
   for (let step = -STEPS_EACH_WAY; step <= STEPS_EACH_WAY; step += 1) {
     const v = step * STEP;
-    const distance = scale * Math.exp((Math.PI / 2) * Math.sinh(v));
-    sum += f(start + distance) * distance * Math.cosh(v);
+    const distance = scale * exp((Math.PI / 2) * sinh(v));
+    sum += f(start + distance) * distance * cosh(v);
   }
   return sum * STEP * (Math.PI / 2);
 }

@@ -1,5 +1,8 @@
 /** The gamma and beta functions, as logarithms: counts reach millions, and their gammas no number holds. */
 
+// Looked up once: these are the innermost loops.
+const { log, log1p } = Math;
+
 const HALF_LN_TWO_PI = 0.918_938_533_204_672_8;
 
 /** From here on Stirling's series, cut after seven terms, is exact to a number's last digits. */
@@ -25,8 +28,8 @@ export function lnGamma(x: number): number {
     product *= shifted;
     shifted += 1;
   }
-  const stirling = (shifted - 0.5) * Math.log(shifted) - shifted + HALF_LN_TWO_PI + stirlingRest(shifted);
-  return stirling - Math.log(product);
+  const stirling = (shifted - 0.5) * log(shifted) - shifted + HALF_LN_TWO_PI + stirlingRest(shifted);
+  return stirling - log(product);
 }
 
 /**
@@ -39,16 +42,16 @@ export function lnBeta(a: number, b: number): number {
   const sum = small + large;
   if (large < STIRLING_FROM) return lnGamma(small) + lnGamma(large) - lnGamma(sum);
   const restOfLarge = stirlingRest(large) - stirlingRest(sum);
-  const lnShareOfLarge = Math.log1p(-small / sum);
+  const lnShareOfLarge = log1p(-small / sum);
   if (small < STIRLING_FROM) {
-    return lnGamma(small) + restOfLarge + small - small * Math.log(sum) + (large - 0.5) * lnShareOfLarge;
+    return lnGamma(small) + restOfLarge + small - small * log(sum) + (large - 0.5) * lnShareOfLarge;
   }
   return (
     HALF_LN_TWO_PI -
-    0.5 * Math.log(large) +
+    0.5 * log(large) +
     stirlingRest(small) +
     restOfLarge +
-    (small - 0.5) * Math.log(small / sum) +
+    (small - 0.5) * log(small / sum) +
     large * lnShareOfLarge
   );
 }

@@ -13,7 +13,7 @@ export function figure(value: number): string {
 /** A chance, given as its logarithm: `3e-9`, `0.012`. Also where it is too small for a number. */
 export function chance(lnP: number): string {
   if (lnP === -Infinity) return '0';
-  if (lnP > Math.log(0.001)) return String(Number(Math.exp(lnP).toPrecision(2)));
+  if (lnP > Math.log(0.000_95)) return String(Number(Math.exp(lnP).toPrecision(2)));
   const exponent = Math.floor(lnP / Math.LN10);
   const mantissa = Number(Math.exp(lnP - exponent * Math.LN10).toPrecision(2));
   return mantissa === 10 ? `1e${exponent + 1}` : `${mantissa}e${exponent}`;
