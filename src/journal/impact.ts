@@ -8,9 +8,9 @@ export interface ImpactOfKind {
   readonly rows: number;
 }
 
-/** What a run has changed, in numbers. Conflicts, and what the run did not get to, are not among the rows. */
+/** What runs have changed, in numbers. Conflicts, and what the runs did not get to, are not among the rows. */
 export interface Impact {
-  /** Organisations on whose behalf at least one row was changed. */
+  /** Organisations on whose behalf at least one row was changed, each once. */
   readonly units: number;
   readonly rows: number;
   readonly byKind: readonly ImpactOfKind[];
@@ -30,7 +30,7 @@ export interface UnitImpact {
 }
 
 /**
- * Rows that run $1 changed, grouped by `columns` of the change `c`, as rows of `grouped`. What was applied is
+ * Rows that the runs $1 changed, grouped by `columns` of the change `c`, as rows of `grouped`. What was applied is
  * counted, and conflicts are taken off: to look for a conflict of each row would take longer than the rest.
  */
 function grouped(columns: string): string {
@@ -41,21 +41,21 @@ function grouped(columns: string): string {
       select ${columns}, count(*) as n
       from portcullis_region.lane l
       join portcullis_region.change c on c.run = l.run and c.lane = l.lane and c.seq <= l.applied_seq
-      where l.run = $1 and c.run = $1
+      where l.run = any($1) and c.run = any($1)
       group by ${columns}
       union all
       select ${columns}, -count(*)
       from portcullis_region.conflict x
       join portcullis_region.change c using (run, lane, seq)
-      where x.run = $1
+      where x.run = any($1)
       group by ${columns}
     ) counted
     group by ${names}
     having sum(n) > 0)`;
 }
 
-/** A run's impact. A run that is not there, or applied nothing, has none. */
-export async function impactOf(pool: pg.Pool, run: string): Promise<Impact> {
+/** The impact of one run, or of several together. One that is not there, or applied nothing, has none. */
+export async function impactOf(pool: pg.Pool, ...runs: readonly string[]): Promise<Impact> {
   const [sums, times] = await Promise.all([
     pool.query<{ units: number; by_kind: ImpactOfKind[] | null }>(
       // Grouped once, by unit too: counting distinct units apart would sort every row.
@@ -63,13 +63,13 @@ export async function impactOf(pool: pg.Pool, run: string): Promise<Impact> {
             kinds as (select resource, kind, sum(n)::bigint as rows from grouped group by resource, kind)
        select (select count(*) from (select from grouped group by unit) u) as units,
               (select jsonb_agg(to_jsonb(kinds) order by rows desc, resource, kind) from kinds) as by_kind`,
-      [run],
+      [runs],
     ),
     pool.query<{ first: Date | null; last: Date | null; conflicts: number }>(
       `select min(applied_at) as first, max(applied_at) as last,
-              (select count(*) from portcullis_region.conflict where run = $1) as conflicts
-       from portcullis_region.batch where run = $1`,
-      [run],
+              (select count(*) from portcullis_region.conflict where run = any($1)) as conflicts
+       from portcullis_region.batch where run = any($1)`,
+      [runs],
     ),
   ]);
   const byKind = sums.rows[0]?.by_kind ?? [];
@@ -84,13 +84,13 @@ export async function impactOf(pool: pg.Pool, run: string): Promise<Impact> {
   };
 }
 
-/** Every unit that a run changed something for, the most rows first. Streamed: memory stays flat. */
-export function impactByUnit(pool: pg.Pool, run: string): AsyncGenerator<UnitImpact> {
+/** Every unit that runs changed something for, the most rows first. Streamed: memory stays flat. */
+export function impactByUnit(pool: pg.Pool, ...runs: readonly string[]): AsyncGenerator<UnitImpact> {
   return streamRows<UnitImpact>(
     pool,
     `with ${grouped('c.unit, c.resource')}
      select unit, sum(n)::bigint as rows, jsonb_object_agg(resource, n) as "byResource"
      from grouped group by unit order by rows desc, unit`,
-    [run],
+    [runs],
   );
 }

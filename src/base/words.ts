@@ -1,0 +1,16 @@
+/** How figures and times are written for people. */
+
+/** `12,345`. */
+export function number(value: number): string {
+  return value.toLocaleString('en-GB');
+}
+
+/** `2026-03-01T09:30:00Z`: UTC, to the second. */
+export function time(at: Date | string): string {
+  return new Date(at).toISOString().replace(/\.\d{3}Z$/, 'Z');
+}
+
+/** `1 run`, `2 runs`. */
+export function countOf(count: number, one: string, many = `${one}s`): string {
+  return `${number(count)} ${count === 1 ? one : many}`;
+}

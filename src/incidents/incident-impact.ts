@@ -1,0 +1,74 @@
+import { impactOf, type Impact } from '../journal/impact.js';
+import type { Incident } from './incident.js';
+import { writers, type IncidentRun, type PoolOf } from './incident-runs.js';
+
+/** What an incident changed in one region. */
+export interface RegionImpact extends Impact {
+  readonly region: string;
+  /** The runs that wrote there. */
+  readonly runs: number;
+  /** Rows put back so far, and rows that restores left alone because others had touched them. */
+  readonly restored: number;
+  readonly restoreConflicts: number;
+}
+
+/** What an incident changed, in numbers. An organisation belongs to one region, so the regions add up. */
+export interface IncidentImpact extends Omit<RegionImpact, 'region'> {
+  /** Only those where something was changed. */
+  readonly regions: readonly RegionImpact[];
+}
+
+/** Sums up what an incident's runs have changed. Regions whose database was silent are not in it. */
+export async function impactOfIncident(
+  poolOf: PoolOf,
+  incident: Incident,
+  runs: readonly IncidentRun[],
+): Promise<IncidentImpact> {
+  const regions: RegionImpact[] = [];
+  for (const { region } of incident.regions) {
+    const wrote = writers(runs).filter((run) => run.region === region);
+    if (wrote.length > 0) regions.push(await impactIn(poolOf, region, wrote));
+  }
+  const times = (pick: (each: Impact) => string | null): string[] =>
+    regions.flatMap((each) => pick(each) ?? []).sort();
+  return {
+    regions,
+    byKind: sumByKind(regions),
+    firstAppliedAt: times(({ firstAppliedAt }) => firstAppliedAt).at(0) ?? null,
+    lastAppliedAt: times(({ lastAppliedAt }) => lastAppliedAt).at(-1) ?? null,
+    ...sum(regions),
+  };
+}
+
+async function impactIn(
+  poolOf: PoolOf,
+  region: string,
+  wrote: readonly IncidentRun[],
+): Promise<RegionImpact> {
+  const impact = await impactOf(poolOf(region), ...wrote.map(({ id }) => id));
+  const restores = wrote.flatMap(({ restore }) => restore ?? []);
+  return {
+    ...impact,
+    region,
+    runs: wrote.length,
+    restored: restores.reduce((all, { restored }) => all + restored, 0),
+    restoreConflicts: restores.reduce((all, { conflicts }) => all + conflicts, 0),
+  };
+}
+
+const SUMMED = ['runs', 'units', 'rows', 'conflicts', 'restored', 'restoreConflicts'] as const;
+
+function sum(regions: readonly RegionImpact[]): Pick<RegionImpact, (typeof SUMMED)[number]> {
+  const all = { runs: 0, units: 0, rows: 0, conflicts: 0, restored: 0, restoreConflicts: 0 };
+  for (const region of regions) for (const figure of SUMMED) all[figure] += region[figure];
+  return all;
+}
+
+function sumByKind(regions: readonly RegionImpact[]): IncidentImpact['byKind'] {
+  const rowsOf = new Map<string, IncidentImpact['byKind'][number]>();
+  for (const { resource, kind, rows } of regions.flatMap(({ byKind }) => byKind)) {
+    const key = JSON.stringify([resource, kind]);
+    rowsOf.set(key, { resource, kind, rows: rows + (rowsOf.get(key)?.rows ?? 0) });
+  }
+  return [...rowsOf.values()].sort((a, b) => b.rows - a.rows);
+}

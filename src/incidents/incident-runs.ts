@@ -1,0 +1,140 @@
+import type pg from 'pg';
+import { messageOf } from '../base/errors.js';
+import type { RunStatus } from '../scheduler/run-states.js';
+import type { Incident, IncidentRegion } from './incident.js';
+
+/** The database that holds a region. */
+export type PoolOf = (region: string) => pg.Pool;
+
+/** A run that belongs to an incident. Times are ISO 8601 in UTC, by the region's clock. */
+export interface IncidentRun {
+  readonly id: string;
+  readonly version: string;
+  readonly region: string;
+  readonly trigger: string;
+  readonly status: RunStatus;
+  readonly reason: string;
+  readonly createdAt: string;
+  readonly finishedAt: string | null;
+  /** When its first and its last change committed; null where it wrote nothing. */
+  readonly firstAppliedAt: string | null;
+  readonly lastAppliedAt: string | null;
+  /** The last restore of it. */
+  readonly restore: RunRestore | null;
+}
+
+export interface RunRestore {
+  readonly id: string;
+  readonly status: RunStatus;
+  readonly createdAt: string;
+  readonly finishedAt: string | null;
+  /** Rows put back, and rows that it left alone because others had touched them. */
+  readonly restored: number;
+  readonly conflicts: number;
+}
+
+/** A region whose database could not be asked. */
+export interface SilentRegion {
+  readonly region: string;
+  readonly reason: string;
+}
+
+export interface IncidentRuns {
+  /** The newest first. */
+  readonly runs: readonly IncidentRun[];
+  readonly silent: readonly SilentRegion[];
+}
+
+/**
+ * The runs that belong to an incident: of its job, and of its version where that is known, in its regions,
+ * elected from the first bad run on and before it was contained there. Dry runs, restores and slots that were
+ * held are not among them. A region that cannot be asked is named, and keeps nothing else back.
+ */
+export async function runsOfIncident(poolOf: PoolOf, incident: Incident): Promise<IncidentRuns> {
+  const { job, version, regions } = incident;
+  const asked = await Promise.allSettled(
+    regions.map(async (region) => runsIn(poolOf(region.region), job, version, region)),
+  );
+  const runs = [];
+  const silent = [];
+  for (const [at, { region }] of regions.entries()) {
+    const outcome = asked[at];
+    if (outcome?.status === 'fulfilled') runs.push(...outcome.value);
+    else silent.push({ region, reason: messageOf(outcome?.reason) });
+  }
+  runs.sort((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt) || (a.id < b.id ? -1 : 1));
+  return { runs, silent };
+}
+
+/** The runs whose changes are there to be put back: those that wrote, the newest first. */
+export function writers(runs: readonly IncidentRun[]): IncidentRun[] {
+  return runs.filter(({ firstAppliedAt }) => firstAppliedAt !== null);
+}
+
+interface RunRow extends Omit<
+  IncidentRun,
+  'createdAt' | 'finishedAt' | 'firstAppliedAt' | 'lastAppliedAt' | 'restore'
+> {
+  readonly created_at: Date;
+  readonly finished_at: Date | null;
+  readonly first_applied_at: Date | null;
+  readonly last_applied_at: Date | null;
+  readonly restore: string | null;
+  readonly restore_status: RunStatus;
+  readonly restore_created_at: Date;
+  readonly restore_finished_at: Date | null;
+  readonly restored: number;
+  readonly restore_conflicts: number;
+}
+
+async function runsIn(
+  pool: pg.Pool,
+  job: string,
+  version: string | null,
+  { region, since, containedAt }: IncidentRegion,
+): Promise<IncidentRun[]> {
+  const { rows } = await pool.query<RunRow>(
+    `select r.id, r.version, r.region, r.trigger, r.status, r.reason, r.created_at, r.finished_at,
+            b.first_applied_at, b.last_applied_at,
+            x.id as restore, x.status as restore_status, x.created_at as restore_created_at,
+            x.finished_at as restore_finished_at, x.conflicts as restore_conflicts,
+            (select coalesce(sum(n::bigint), 0)::bigint from jsonb_each_text(x.applied) a (kind, n)) as restored
+     from portcullis_region.run r
+     left join lateral (
+       select min(applied_at) as first_applied_at, max(applied_at) as last_applied_at
+       from portcullis_region.batch where run = r.id
+     ) b on true
+     left join lateral (
+       select * from portcullis_region.run x
+       where x.restores = r.id and not x.dry_run
+       order by x.created_at desc limit 1
+     ) x on true
+     where r.job = $1 and r.region = $2 and ($3::text is null or r.version = $3)
+       and r.created_at >= $4 and r.created_at <= coalesce($5, 'infinity'::timestamptz)
+       and not r.dry_run and r.restores is null and r.status not in ('held', 'skipped')`,
+    [job, region, version, since, containedAt],
+  );
+  return rows.map((row) => ({
+    ...{ id: row.id, version: row.version, region: row.region, trigger: row.trigger },
+    ...{ status: row.status, reason: row.reason, createdAt: row.created_at.toISOString() },
+    finishedAt: iso(row.finished_at),
+    firstAppliedAt: iso(row.first_applied_at),
+    lastAppliedAt: iso(row.last_applied_at),
+    restore: row.restore === null ? null : restoreOf(row.restore, row),
+  }));
+}
+
+function restoreOf(id: string, row: RunRow): RunRestore {
+  return {
+    id,
+    status: row.restore_status,
+    createdAt: row.restore_created_at.toISOString(),
+    finishedAt: iso(row.restore_finished_at),
+    restored: row.restored,
+    conflicts: row.restore_conflicts,
+  };
+}
+
+function iso(at: Date | null): string | null {
+  return at?.toISOString() ?? null;
+}

@@ -1,0 +1,139 @@
+import { formatDurationMs } from '../base/duration.js';
+import { countOf, number, time } from '../base/words.js';
+import type { Assessment } from './assess-incident.js';
+import type { Incident } from './incident.js';
+import { measuresOf } from './measures.js';
+import { runbookOf } from './runbook.js';
+import { SEVERITIES } from './severity.js';
+import { statusUpdatesOf } from './status-updates.js';
+import type { Moment } from './timeline.js';
+
+/**
+ * A draft of the post-mortem in Markdown: everything that is on record, in the order in which a reader asks for
+ * it, and a place for what only people can know. Times are UTC.
+ */
+export function postMortemOf(assessment: Assessment, moments: readonly Moment[]): string {
+  const { incident, impact } = assessment;
+  const parts = [
+    `# ${escaped(incident.title)}`,
+    facts(incident),
+    `## Summary\n\n${summary(assessment)}`,
+    `## Figures\n\n${figures(incident, impact.firstAppliedAt)}`,
+    `## Impact\n\n${impactTable(assessment)}`,
+    `## Detection\n\n${detection(incident)}`,
+    `## Timeline (UTC)\n\n${table(
+      ['when', 'what', 'who'],
+      moments.map(({ at, what, who }) => [time(at), what, who ?? '']),
+    )}`,
+    `## Root cause\n\n${incident.conclusion === null ? '_To be written: what was wrong, and why nothing before production found it._' : escaped(incident.conclusion)}`,
+    `## Remedies\n\n${remedies(assessment)}`,
+    `## Status page\n\n${statusUpdatesOf(assessment)
+      .map(({ phase, at, text }) => `**${phase}** – ${time(at)}\n\n${text}`)
+      .join('\n\n')}`,
+  ];
+  return `${parts.join('\n\n')}\n`;
+}
+
+function facts(incident: Incident): string {
+  const { severity } = incident;
+  const meaning = SEVERITIES.find((line) => line.severity === severity)?.meaning;
+  return table(
+    ['incident', incident.id],
+    [
+      ['job', incident.job],
+      ['version', incident.version ?? 'not known'],
+      ['regions', incident.regions.map(({ region }) => region).join(', ')],
+      ['severity', severity === null ? 'not assessed' : `${severity}: ${meaning ?? ''}`],
+      ['state', incident.falseAlarm ? `${incident.state}, a false alarm` : incident.state],
+      ['opened', `${time(incident.openedAt)} by ${incident.openedBy} (${incident.cause})`],
+    ],
+  );
+}
+
+function summary({ incident, impact, silent }: Assessment): string {
+  const { job, version, state } = incident;
+  const who = version === null ? job : `${job} ${version}`;
+  const where = incident.regions.map(({ region }) => region).join(', ');
+  const changed =
+    impact.rows === 0
+      ? `It was stopped before it changed a row.`
+      : `${countOf(impact.runs, 'run')} changed ${countOf(impact.rows, 'row')} of ${countOf(impact.units, 'organisation')}.`;
+  const back =
+    impact.rows === 0
+      ? ''
+      : ` ${number(impact.restored)} ${impact.restored === 1 ? 'is' : 'are'} put back; ${number(impact.restoreConflicts)} had been touched since and ${impact.restoreConflicts === 1 ? 'was' : 'were'} left alone.`;
+  const unknown =
+    silent.length === 0
+      ? ''
+      : `\n\n**Not complete**: ${silent.map(({ region, reason }) => `${region} could not be asked (${escaped(reason)})`).join('; ')}.`;
+  return `${escaped(who)} went wrong in ${where}. ${changed}${back} The incident is ${state}.${unknown}`;
+}
+
+function figures(incident: Incident, firstAppliedAt: string | null): string {
+  const { detectMs, stopMs, restoreMs } = measuresOf(incident, firstAppliedAt);
+  const text = (ms: number | null, none: string): string => (ms === null ? none : formatDurationMs(ms));
+  const unharmed = firstAppliedAt === null ? 'before the first change' : 'not yet';
+  return table(
+    ['from → to', 'took'],
+    [
+      ['time to detect: first bad change → noticed', text(detectMs, unharmed)],
+      ['time to stop: first bad change → no change commits any more', text(stopMs, unharmed)],
+      [
+        'time to restore: stopped → everything put back',
+        text(restoreMs, firstAppliedAt === null ? 'nothing to restore' : 'not yet'),
+      ],
+    ],
+  );
+}
+
+function impactTable({ impact }: Assessment): string {
+  if (impact.rows === 0) return 'No row was changed.';
+  const line = (name: string, each: Omit<Assessment['impact'], 'regions'>): string[] => [
+    name,
+    number(each.runs),
+    number(each.units),
+    number(each.rows),
+    each.byKind.map(({ kind, resource, rows }) => `${kind} ${resource} ${number(rows)}`).join(', '),
+    number(each.restored),
+    number(each.restoreConflicts),
+  ];
+  return table(
+    ['region', 'runs', 'organisations', 'rows', 'by kind', 'put back', 'left alone'],
+    [...impact.regions.map((each) => line(each.region, each)), line('**all**', impact)],
+  );
+}
+
+function detection({ evidence }: Incident): string {
+  return evidence
+    .map(({ at, by, cause, title, regions, facts: known }) => {
+      const told = `- ${time(at)}, ${cause} by ${by} in ${regions.join(', ')}: ${escaped(title)}`;
+      const lines = Object.entries(known).map(
+        ([name, value]) => `  - ${escaped(name)}: \`${JSON.stringify(value).replaceAll('`', "'")}\``,
+      );
+      return [told, ...lines].join('\n');
+    })
+    .join('\n');
+}
+
+function remedies(assessment: Assessment): string {
+  const open = runbookOf(assessment).filter(({ done }) => !done);
+  const steps = open.map(
+    ({ title }) => `- [ ] ${title} (\`portcullis incident runbook ${assessment.incident.id}\`)`,
+  );
+  return [
+    ...steps,
+    '- [ ] _To be written: a rule in the policy that would have stopped it earlier, and a backtest of it._',
+    '- [ ] _To be written: a test of the job that fails on the faulty version._',
+  ].join('\n');
+}
+
+/** A table of Markdown. No cell breaks it. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map(escaped).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+/** Text as it is meant, on one line, in Markdown that somebody else's words may not take apart. */
+function escaped(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').replaceAll('|', '\\|').replaceAll('<', '&lt;');
+}

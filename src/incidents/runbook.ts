@@ -1,0 +1,121 @@
+import { countOf, number } from '../base/words.js';
+import type { Assessment } from './assess-incident.js';
+import type { Incident } from './incident.js';
+import { writers } from './incident-runs.js';
+import { stillOpen } from './move-incident.js';
+
+/** One step of a runbook. */
+export interface Step {
+  readonly title: string;
+  /** To be typed as they stand. Text in capitals is to be filled in. */
+  readonly commands: readonly string[];
+  /** What they answer when all is well, and what to do when not. */
+  readonly expect: string;
+  /** Whether it is done, as far as Portcullis knows. */
+  readonly done: boolean;
+}
+
+/** The way out of an incident: every command with its ids, in order. */
+export function runbookOf({ incident, impact, runs, silent }: Assessment): Step[] {
+  const { id, state } = incident;
+  const wrote = writers(runs);
+  const restored = state === 'restored' || state === 'closed';
+  return [
+    stop(incident),
+    {
+      title: 'See how bad it is',
+      commands: [`portcullis incident show ${id}`, `portcullis impact ${id} --csv > organisations-${id}.csv`],
+      expect:
+        wrote.length === 0
+          ? 'no run of it has changed anything: there is nothing to restore. The file holds only its heading'
+          : `${countOf(impact.rows, 'row')} of ${countOf(impact.units, 'organisation')} by ${countOf(wrote.length, 'run')}. The file names every organisation, for those who tell customers`,
+      done: restored,
+    },
+    {
+      title: 'Make sure that the first bad run is the first',
+      commands: [
+        ...incident.regions.map(({ region }) => `portcullis runs --job ${incident.job} --region ${region}`),
+        `portcullis incident include ${id} RUN`,
+      ],
+      expect: `the runs that belong to it: ${wrote.map((run) => run.id.slice(0, 8)).join(', ') || 'none that wrote'}. Include the earliest one that is bad too; those after it come along. Nothing to include: go on`,
+      done: restored,
+    },
+    ...(wrote.length === 0 ? [] : restoring(incident, impact.rows, restored)),
+    ...silent.map(({ region, reason }) => ({
+      title: `Look again at ${region}`,
+      commands: [`portcullis incident show ${id}`],
+      expect: `its database could not be asked (${reason}); figures without it are too low`,
+      done: false,
+    })),
+    ...reopening(incident),
+    {
+      title: 'Write it up, and close it',
+      commands: [
+        `portcullis incident export ${id} --format md > post-mortem-${id}.md`,
+        `portcullis incident close ${id} --conclusion "WHAT WAS WRONG"`,
+      ],
+      expect: 'a draft with timeline, impact and figures; then the incident is closed',
+      done: state === 'closed',
+    },
+  ];
+}
+
+function stop(incident: Incident): Step {
+  const { id, job, version, state } = incident;
+  const open = stillOpen(incident);
+  const where = open.length > 0 ? open : incident.regions.map(({ region }) => region);
+  return {
+    title: 'Stop it',
+    commands: [
+      ...where.map((region) => `portcullis kill ${job} --region ${region} --reason "incident ${id}"`),
+      ...(version === null ? [] : [`portcullis kill ${job} --version ${version} --reason "incident ${id}"`]),
+      `portcullis status`,
+    ],
+    expect: `each kill answers that no change commits any more, and status shows the gates killed${version === null ? '' : ` and ${version} quarantined`}. Exit code 1, KILL_INCOMPLETE: give it again until it answers 0`,
+    done: open.length === 0 && state !== 'open',
+  };
+}
+
+function restoring({ id }: Incident, rows: number, done: boolean): Step[] {
+  return [
+    {
+      title: 'See what a restore would do',
+      commands: [`portcullis restore ${id} --dry-run`],
+      expect: `run by run, the newest first: of ${number(rows)} changed, the rows to put back, and those that somebody has touched since, which stay as they are`,
+      done,
+    },
+    {
+      title: 'Put it back',
+      commands: [`portcullis restore ${id}`],
+      expect:
+        'exit code 0 and each run as succeeded. Interrupted, or exit code 3: give the same command again, and it goes on where it was',
+      done,
+    },
+    {
+      title: 'See what was left alone',
+      commands: [
+        `portcullis restore ${id} --dry-run --conflicts csv > conflicts-${id}.csv`,
+        `portcullis incident show ${id}`,
+      ],
+      expect:
+        'the incident as restored, and a file of the rows that others have touched since, each for a person to decide; only its heading when there are none',
+      done,
+    },
+  ];
+}
+
+function reopening({ id, job, version, regions, state }: Incident): Step[] {
+  return [
+    {
+      title: 'Let a good version go on',
+      commands: [
+        ...regions.map(
+          ({ region }) => `portcullis rearm ${job} --region ${region} --reason "incident ${id} is over"`,
+        ),
+        'portcullis approve APPROVAL',
+      ],
+      expect: `each re-arm answers the id of a request, which a second person approves; GATE_NOT_KILLED where only a version was stopped. ${version === null ? 'Take a bad version’s share away first: portcullis flags set' : `${version} stays quarantined`}`,
+      done: state === 'closed',
+    },
+  ];
+}

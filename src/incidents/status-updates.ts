@@ -1,0 +1,61 @@
+import { countOf, time } from '../base/words.js';
+import type { Assessment } from './assess-incident.js';
+import { stoppedAt } from './measures.js';
+
+export interface StatusUpdate {
+  readonly phase: 'investigating' | 'identified' | 'resolved';
+  /** ISO 8601 in UTC. */
+  readonly at: string;
+  readonly text: string;
+}
+
+/**
+ * Short updates for a status page, as far as the incident has come: for customers, so with neither versions nor
+ * names of rules in them. Someone reads them before they are published.
+ */
+export function statusUpdatesOf({ incident, impact, silent }: Assessment): StatusUpdate[] {
+  const { regions, openedAt, restoredAt, closedAt, falseAlarm } = incident;
+  const where = regions.map(({ region }) => region).join(', ');
+  const updates: StatusUpdate[] = [
+    {
+      phase: 'investigating',
+      at: openedAt,
+      text: `We are investigating unexpected changes made by an automated job in ${where}. Some accounts may be affected.`,
+    },
+  ];
+  const stopped = stoppedAt(incident);
+  if (stopped !== null && !falseAlarm) {
+    updates.push({
+      phase: 'identified',
+      at: stopped,
+      text: `We have stopped the job at ${time(stopped)}: it makes no further changes. ${
+        impact.units === 0 && silent.length === 0
+          ? 'It was stopped before it changed anything.'
+          : `${countOf(impact.units, 'organisation')}${silent.length === 0 ? '' : ', and possibly more,'} ${impact.units === 1 ? 'was' : 'were'} affected. We are restoring what was changed.`
+      }`,
+    });
+  }
+  const over = closedAt ?? restoredAt;
+  if (over === null) return updates;
+  updates.push({
+    phase: 'resolved',
+    at: restoredAt ?? over,
+    text: resolution(falseAlarm, restoredAt !== null, impact),
+  });
+  return updates;
+}
+
+function resolution(
+  falseAlarm: boolean,
+  restored: boolean,
+  { rows, restoreConflicts }: Assessment['impact'],
+): string {
+  if (falseAlarm)
+    return 'Our checks have shown that the changes were as intended. Nothing had to be restored.';
+  if (rows === 0) return 'The job was stopped before it changed anything. No account was affected.';
+  if (!restored)
+    return 'The job makes no such changes any more. What it changed was reviewed with those concerned.';
+  return restoreConflicts === 0
+    ? 'Everything that was changed has been restored.'
+    : `Everything that was changed has been restored, except for ${countOf(restoreConflicts, 'entry', 'entries')} that had been edited since; we are contacting those concerned.`;
+}

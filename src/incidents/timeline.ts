@@ -1,0 +1,124 @@
+import type pg from 'pg';
+import { countOf } from '../base/words.js';
+import type { Assessment } from './assess-incident.js';
+import type { Incident } from './incident.js';
+import type { IncidentRun } from './incident-runs.js';
+
+/** One thing that happened. */
+export interface Moment {
+  /** ISO 8601 in UTC. */
+  readonly at: string;
+  /** What happened, in one line. */
+  readonly what: string;
+  /** Who did it: a principal, or `system:…`; null for what a run did. */
+  readonly who: string | null;
+  /** The word that the record, or the table of runs, has for it: `kill`, `first-change`. */
+  readonly kind: string;
+}
+
+/**
+ * What happened, in order: from the flag that let the first bad run begin, through its first change, the trip
+ * or kill and the restores, to the close. Made from the audit log and the runs, and so never told otherwise.
+ */
+export async function timelineOf(
+  control: pg.Pool,
+  { incident, runs }: Pick<Assessment, 'incident' | 'runs'>,
+): Promise<Moment[]> {
+  const decided = await decisions(control, incident, runs);
+  return [...decided, ...runs.flatMap(momentsOf)].sort(
+    (a, b) => Date.parse(a.at) - Date.parse(b.at) || (a.who === null ? -1 : 1),
+  );
+}
+
+function momentsOf(run: IncidentRun): Moment[] {
+  const name = `run ${run.id.slice(0, 8)} of ${run.version} in ${run.region}`;
+  const moments: (Omit<Moment, 'at' | 'who'> & { readonly at: string | null })[] = [
+    { at: run.createdAt, kind: 'run-began', what: `${name} began (${run.trigger})` },
+    { at: run.firstAppliedAt, kind: 'first-change', what: `${name}: its first changes committed` },
+    { at: run.finishedAt, kind: `run-${run.status}`, what: `${name} ended as ${run.status}: ${run.reason}` },
+  ];
+  const { restore } = run;
+  if (restore) {
+    const rows = `${countOf(restore.restored, 'row')} put back`;
+    const kept = restore.conflicts === 0 ? '' : `, ${countOf(restore.conflicts, 'conflict')} left alone`;
+    moments.push(
+      { at: restore.createdAt, kind: 'restore-began', what: `restore of ${name} began` },
+      {
+        at: restore.finishedAt,
+        kind: `restore-${restore.status}`,
+        what: `restore of ${name} ended as ${restore.status}: ${rows}${kept}`,
+      },
+    );
+  }
+  return moments.flatMap(({ at, ...rest }) => (at === null ? [] : [{ at, who: null, ...rest }]));
+}
+
+/** How long before the first bad run a flag's change is still part of the story: what let it begin. */
+const BEFORE = '1 day';
+/** As many as anybody reads. */
+const MOST = 500;
+
+interface DecisionRow {
+  readonly at: Date;
+  readonly principal: string;
+  readonly action: string;
+  readonly subject: string;
+  readonly evidence: Readonly<Record<string, unknown>>;
+}
+
+/** What the record has about the incident, its gates, flags and version, its runs, and requests about these. */
+async function decisions(
+  control: pg.Pool,
+  incident: Incident,
+  runs: readonly IncidentRun[],
+): Promise<Moment[]> {
+  const { id, job, version, regions, openedAt, closedAt } = incident;
+  const subjects = [
+    ...regions.map(({ region }) => `${job}.${region}`),
+    ...(version === null
+      ? []
+      : [`${job} ${version}`, ...regions.map(({ region }) => `${job} ${version} in ${region}`)]),
+    ...runs.map((run) => run.id),
+  ];
+  const since = [openedAt, ...regions.map((region) => region.since)].sort(
+    (a, b) => Date.parse(a) - Date.parse(b),
+  )[0];
+  const { rows } = await control.query<DecisionRow>(
+    `select at, principal, action, subject, evidence from portcullis_control.audit
+     where subject = $1
+        or (at between $3::timestamptz - $5::interval and coalesce($4, 'infinity'::timestamptz)
+            and (subject = any($2) or evidence ->> 'subject' = any($2))
+            and (at >= $3 or action in ('set-flag', 'promote')) and action <> 'restore-ended')
+     order by seq limit ${MOST}`,
+    [id, subjects, since, closedAt, BEFORE],
+  );
+  return rows.map(({ at, principal, action, subject, evidence }) => ({
+    at: at.toISOString(),
+    who: principal,
+    kind: action,
+    what: wordsOf(action, subject === id ? undefined : subject, evidence),
+  }));
+}
+
+/** An entry of the record in words: what it says of itself, or its reason. */
+function wordsOf(
+  action: string,
+  subject: string | undefined,
+  evidence: Readonly<Record<string, unknown>>,
+): string {
+  const text = (name: string): string | undefined => {
+    const value = evidence[name];
+    return typeof value === 'string' && value !== '' ? value : undefined;
+  };
+  const from = text('from');
+  const to = text('to');
+  const moved = from !== undefined && to !== undefined && from !== to ? `${from} → ${to}` : undefined;
+  const severity = action === 'assess-incident' ? text('severity') : undefined;
+  const about =
+    text('action') === undefined ? subject : `${text('action') ?? ''} of ${text('subject') ?? ''}`;
+  const details = [moved, severity && `severity ${severity}`, text('title') ?? text('reason')].filter(
+    (each) => each !== undefined,
+  );
+  const what = about === undefined ? action : `${action} ${about}`;
+  return details.length === 0 ? what : `${what}: ${details.join('; ')}`;
+}
