@@ -86,9 +86,9 @@ export async function findIncident(control: pg.Pool | pg.PoolClient, id: string)
   });
 }
 
-/** Whether a text can be an incident's id, as opposed to a run's. */
+/** Whether a text can be an incident's id, as opposed to the beginning of a run's. */
 export function looksLikeIncident(id: string): boolean {
-  return /^[a-z2-7]{8}$/i.test(id.trim());
+  return /^(?=.*[g-z])[a-z2-7]{8}$/i.test(id.trim());
 }
 
 function incidentOf(row: IncidentRow): Incident {

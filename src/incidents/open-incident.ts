@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { lockAudit, recordAudit } from '../audit/record.js';
 import { newShortId } from '../base/short-id.js';
+import { looksLikeIncident } from './browse-incidents.js';
 import type { Cause, IncidentNote } from './incident.js';
 import type { IncidentState } from './incident-states.js';
 
@@ -123,10 +124,18 @@ async function insertIncident(client: pg.PoolClient, order: IncidentOrder): Prom
        values ($1, $2, $3, $4, 'open', $5, jsonb_build_array(${NOTE}), $7)
        on conflict (id) do nothing
        returning id`,
-      [newShortId(), job, version ?? null, cause, title, noteOf(order), by],
+      [newIncidentId(), job, version ?? null, cause, title, noteOf(order), by],
     );
     // Without a row, someone has that id: once in a million million.
     if (rows[0]) return { id: rows[0].id, joined: false };
+  }
+}
+
+/** Never all hexadecimal digits, so that it is not taken for the beginning of a run's id. */
+function newIncidentId(): string {
+  for (;;) {
+    const id = newShortId();
+    if (looksLikeIncident(id)) return id;
   }
 }
 

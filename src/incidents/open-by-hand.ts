@@ -1,0 +1,58 @@
+import type pg from 'pg';
+import type { RunView } from '../scheduler/browse-runs.js';
+import { inTransaction } from '../store/pool.js';
+import type { PoolOf } from './incident-runs.js';
+import { openIncident, type Opened, type RegionHit } from './open-incident.js';
+
+export interface Report {
+  readonly job: string;
+  readonly version?: string | undefined;
+  /** Where; at least one. */
+  readonly regions: readonly string[];
+  /** The first bad run, where somebody knows it: then it is of that version, and in that region. */
+  readonly run?: RunView | undefined;
+  readonly title: string;
+}
+
+/**
+ * Opens an incident for what a person has noticed, or joins the one that is not closed yet. Stops nothing: a
+ * region counts as contained only where the gate is killed already, or the version quarantined.
+ */
+export async function openByHand(
+  control: pg.Pool,
+  poolOf: PoolOf,
+  { job, version, regions, run, title }: Report,
+  by: string,
+): Promise<Opened> {
+  const blamed = version ?? run?.version;
+  const hits = await Promise.all(
+    regions.map(async (region): Promise<RegionHit> => {
+      const first = run?.region === region ? run : undefined;
+      const containedAt = await stoppedSince(poolOf(region), job, blamed, region);
+      return { region, firstRun: first?.runId, since: first?.createdAt, containedAt };
+    }),
+  );
+  return inTransaction(control, (client) =>
+    openIncident(client, {
+      ...{ job, version: blamed, regions: hits, cause: 'manual', title, by },
+      evidence: run === undefined ? {} : { firstRun: run.runId },
+    }),
+  );
+}
+
+async function stoppedSince(
+  pool: pg.Pool,
+  job: string,
+  version: string | undefined,
+  region: string,
+): Promise<string | null> {
+  const { rows } = await pool.query<{ since: string | null }>(
+    `select min(since)::text as since
+     from (select killed_at as since from portcullis_region.gate
+           where job = $1 and region = $2 and state = 'killed'
+           union all
+           select set_at from portcullis_region.quarantine where job = $1 and version = $3) stopped`,
+    [job, region, version ?? null],
+  );
+  return rows[0]?.since ?? null;
+}

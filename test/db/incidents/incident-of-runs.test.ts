@@ -1,0 +1,225 @@
+import { describe, expect, test } from '@jest/globals';
+import type pg from 'pg';
+import type { Principal } from '../../../src/access/roles.js';
+import { assessIncident, examineIncident } from '../../../src/incidents/assess-incident.js';
+import { findIncident, listIncidents } from '../../../src/incidents/browse-incidents.js';
+import { includeRun } from '../../../src/incidents/include-run.js';
+import { writers } from '../../../src/incidents/incident-runs.js';
+import { killWithIncident, stopWithIncidents } from '../../../src/incidents/kill-incident.js';
+import { measuresOf } from '../../../src/incidents/measures.js';
+import { closeIncident } from '../../../src/incidents/move-incident.js';
+import { openByHand } from '../../../src/incidents/open-by-hand.js';
+import { postMortemOf } from '../../../src/incidents/post-mortem.js';
+import { runbookOf } from '../../../src/incidents/runbook.js';
+import { statusUpdatesOf } from '../../../src/incidents/status-updates.js';
+import { timelineOf } from '../../../src/incidents/timeline.js';
+import { openPool } from '../../../src/store/pool.js';
+import { findRun, type RunView } from '../../../src/scheduler/browse-runs.js';
+import { claimEverything } from '../../support/accounts.js';
+import { atPoint, checksum, database, region, restore, run, sql, VERSION } from '../../support/restoring.js';
+
+const ann: Principal = { name: 'ann', role: 'operator', regions: null };
+const { owner } = database;
+const poolOf = (): pg.Pool => owner;
+const kill = (version?: string, ownerOf = poolOf) =>
+  killWithIncident(
+    owner,
+    ownerOf,
+    { job: 'claims', regions: [region], reason: 'claims nobody asked for', ...(version && { version }) },
+    ann,
+  );
+const assess = (id: string | null) => assessIncident(owner, poolOf, id ?? '', 'system:test');
+/** So that the test after it begins with none. */
+const close = (id: string | null) =>
+  closeIncident(owner, id ?? '', { conclusion: 'a lost | join\ncondition', falseAlarm: false, by: 'ann' });
+const view = async (id: string): Promise<RunView> => findRun(owner, id);
+/** Claims of ten accounts of each of the two organisations that come first, so that a second run finds more. */
+const some = claimEverything('claims', async function* (_, claims) {
+  let n = 0;
+  for await (const change of claims) if ((n += 1) <= 20) yield change;
+});
+
+describe('a kill by a person', () => {
+  test('opens an incident of what ran last, from its first change to the post-mortem', async () => {
+    const before = await checksum();
+    let killed: ReturnType<typeof kill> | undefined;
+    atPoint('apply.committed', 3, () => (killed = kill()).then(() => undefined));
+    await expect(run()).rejects.toThrow('given up');
+    const { incident: id, unrecorded } = await (killed ?? kill());
+    expect(unrecorded).toBeUndefined();
+    expect(await findIncident(owner, id ?? '')).toMatchObject({
+      ...{ cause: 'kill', state: 'contained', version: null, severity: null, openedBy: 'ann' },
+      title: 'ann killed claims: claims nobody asked for',
+    });
+
+    const bad = await assess(id);
+    expect(bad).toMatchObject({ silent: [], incident: { state: 'contained' } });
+    expect(bad.runs).toMatchObject([{ status: 'killed', version: VERSION, restore: null }]);
+    const { impact } = bad;
+    expect(impact.rows).toBeGreaterThan(0);
+    expect(impact).toMatchObject({ runs: 1, restored: 0, regions: [{ region, rows: impact.rows }] });
+    expect(bad.incident.severity).toBe(impact.rows < 100 && impact.units < 10 ? 'minor' : 'major');
+    const first = measuresOf(bad.incident, impact.firstAppliedAt);
+    expect(first.stopMs).toBeGreaterThanOrEqual(first.detectMs ?? Infinity);
+    expect(first.restoreMs).toBeNull();
+    expect(runbookOf(bad).flatMap(({ done }) => done)).toEqual([
+      true,
+      false,
+      false,
+      false,
+      false,
+      false,
+      false,
+      false,
+    ]);
+
+    await restore(...writers(bad.runs).map((each) => each.id));
+    expect(await checksum()).toBe(before);
+    const cured = await assess(id);
+    expect(cured.incident).toMatchObject({ state: 'restored', severity: bad.incident.severity });
+    expect(cured.impact).toMatchObject({ restored: impact.rows, restoreConflicts: 0 });
+    expect(measuresOf(cured.incident, impact.firstAppliedAt).restoreMs).toBeGreaterThan(0);
+    await close(id);
+
+    const over = await examineIncident(owner, poolOf, id ?? '');
+    const moments = await timelineOf(owner, over);
+    expect(moments.map(({ kind }) => kind)).toEqual([
+      'run-began',
+      'first-change',
+      'run-killed',
+      'kill',
+      'open-incident',
+      'assess-incident',
+      'restore-began',
+      'restore-succeeded',
+      'move-incident',
+      'close-incident',
+    ]);
+    const text = postMortemOf(over, moments);
+    expect(text).toMatch(/^# ann killed claims: claims nobody asked for\n/);
+    expect(text).toContain('a lost \\| join condition');
+    expect(text).toMatch(/time to restore: stopped → everything put back \| \d/);
+    for (const line of text.split('\n').filter((each) => each.startsWith('|'))) expect(line).toMatch(/\|$/);
+    expect(statusUpdatesOf(over).map(({ phase }) => phase)).toEqual([
+      'investigating',
+      'identified',
+      'resolved',
+    ]);
+    expect(statusUpdatesOf(over).at(-1)?.text).toBe('Everything that was changed has been restored.');
+  });
+
+  test('of a version takes in all that it ever wrote there; of a job, its last slot', async () => {
+    const first = await run(some);
+    const second = await run();
+    const ofJob = await kill();
+    expect((await assess(ofJob.incident)).runs.map(({ id }) => id)).toEqual([second.run.id]);
+    await close(ofJob.incident);
+    const ofVersion = await kill(VERSION);
+    expect((await assess(ofVersion.incident)).runs.map(({ id }) => id)).toEqual([
+      second.run.id,
+      first.run.id,
+    ]);
+    expect(ofVersion.incident).not.toBe(ofJob.incident);
+    await close(ofVersion.incident);
+    await sql(`delete from portcullis_region.quarantine`);
+  });
+
+  test('takes an earlier bad run in, with those after it, once somebody has found it', async () => {
+    const first = await run(some);
+    const second = await run();
+    const { incident } = await kill();
+    await includeRun(owner, incident ?? '', await view(first.run.id), 'ann');
+    const { runs, impact, incident: now } = await assess(incident);
+    expect(runs.map(({ id }) => id)).toEqual([second.run.id, first.run.id]);
+    expect(now).toMatchObject({ state: 'contained', regions: [{ firstRun: first.run.id }] });
+    expect(impact).toMatchObject({ runs: 2, rows: 200, units: 10 });
+    const stranger = { ...(await view(first.run.id)), job: 'other' };
+    await expect(includeRun(owner, incident ?? '', stranger, 'ann')).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+    });
+    await close(incident);
+    await expect(includeRun(owner, incident ?? '', await view(first.run.id), 'ann')).rejects.toMatchObject({
+      code: 'INCIDENT_STATE',
+    });
+  });
+
+  test('that stopped it before it wrote anything is averted, with nothing to restore', async () => {
+    const { incident } = await kill();
+    const looked = await assess(incident);
+    expect(looked).toMatchObject({ runs: [], incident: { severity: 'averted', state: 'contained' } });
+    expect(measuresOf(looked.incident, looked.impact.firstAppliedAt)).toEqual({
+      ...{ detectMs: null, stopMs: null, restoreMs: null },
+    });
+    expect(runbookOf(looked).map(({ title }) => title)).not.toContain('Put it back');
+    expect(postMortemOf(looked, [])).toContain('It was stopped before it changed a row.');
+    await close(incident);
+  });
+
+  test('holds where no incident can be opened, and says so', async () => {
+    await sql('alter table portcullis_control.incident rename to gone');
+    try {
+      const killed = await kill();
+      expect(killed).toMatchObject({ incident: null, killed: [{ region }] });
+      expect(killed.unrecorded).toContain('no incident could be opened');
+    } finally {
+      await sql('alter table portcullis_control.gone rename to incident');
+    }
+  });
+
+  test('that did not take hold somewhere leaves the incident open', async () => {
+    const nowhere = openPool('postgresql://nobody@127.0.0.1:1/nothing', { name: 'nowhere' });
+    const { incident, failed } = await kill(undefined, () => nowhere);
+    expect(failed).toHaveLength(1);
+    const { incident: open } = await assess(incident);
+    expect(open.state).toBe('open');
+    expect(runbookOf(await assess(incident))[0]).toMatchObject({
+      done: false,
+      commands: [
+        `portcullis kill claims --region ${region} --reason "incident ${incident ?? ''}"`,
+        'portcullis status',
+      ],
+    });
+    const again = await kill();
+    expect(again.incident).toBe(incident);
+    expect((await findIncident(owner, incident ?? '')).state).toBe('contained');
+    // Its runs are there, and cannot be asked about.
+    const { silent, incident: unsure } = await assessIncident(
+      owner,
+      () => nowhere,
+      incident ?? '',
+      'system:test',
+    );
+    expect(silent).toMatchObject([{ region }]);
+    expect(unsure.state).toBe('contained');
+    await nowhere.end();
+    await close(incident);
+  });
+});
+
+test('stopping everything opens one incident for each job', async () => {
+  await run();
+  const reports = await stopWithIncidents(owner, poolOf, 'everything', ann);
+  expect(reports.map(({ job }) => job)).toEqual(['claims']);
+  const { items } = await listIncidents(owner, { unclosed: true }, { limit: 9 });
+  expect(items.map(({ id }) => id)).toEqual(reports.map(({ incident }) => incident));
+  for (const { incident } of reports) await close(incident);
+  await sql(`delete from portcullis_region.gate`);
+});
+
+test('what a person has noticed is open until the job is stopped there, and conflicts stay in its figures', async () => {
+  const bad = await run(some);
+  const { id } = await openByHand(
+    owner,
+    poolOf,
+    { job: 'claims', regions: [region], run: await view(bad.run.id), title: 'customers call' },
+    'ann',
+  );
+  expect(await findIncident(owner, id)).toMatchObject({ state: 'open', version: VERSION, cause: 'manual' });
+  expect((await kill()).incident).toBe(id);
+  await sql(`update directory.account set state = 'RELEASED' where id = 'REGION-acc-0-0'`);
+  await restore(bad.run.id);
+  const { impact, incident } = await assess(id);
+  expect(incident.state).toBe('restored');
+  expect(impact).toMatchObject({ rows: 20, restored: 19, restoreConflicts: 1 });
+  await close(id);
+});
