@@ -19,6 +19,13 @@ export const ERRORS = {
   FLAG_CHANGE_INVALID: { status: 422, exit: 2, title: 'The flag cannot be set to that' },
   FLAG_REVISION_STALE: { status: 409, exit: 1, title: 'The flag has changed since it was read' },
 
+  VERSION_UNKNOWN: { status: 404, exit: 2, title: 'No worker has ever announced this version' },
+  ROLLOUT_UNPLANNED: { status: 409, exit: 2, title: 'The policy has no waves' },
+  ROLLOUT_ACTIVE: { status: 409, exit: 1, title: 'A rollout of this job is under way' },
+  ROLLOUT_REFUSED: { status: 409, exit: 1, title: 'This version cannot be rolled out' },
+  ROLLOUT_NONE: { status: 404, exit: 2, title: 'No rollout of this job is under way' },
+  ROLLOUT_STATE: { status: 409, exit: 1, title: 'The rollout is not in a state for that' },
+
   JOB_UNKNOWN: { status: 404, exit: 2, title: 'There is no such job' },
   JOB_INVALID: { status: 500, exit: 1, title: 'The job declares something that cannot work' },
   REGION_UNKNOWN: { status: 404, exit: 2, title: 'There is no such region' },

@@ -2,7 +2,8 @@
  * Named places where a test may stop, delay or kill the process. Without a listener (that is, always in
  * production: nothing in `src` sets one) a fault point costs one comparison.
  */
-export type FaultPoint =
+/** On a run's way. */
+export type RunFaultPoint =
   | 'run.elected'
   | 'plan.started'
   | 'plan.copied'
@@ -14,6 +15,12 @@ export type FaultPoint =
   | 'apply.committed'
   | 'run.before-finish'
   | 'run.finished';
+
+/** On a rollout's way from one step to the next. */
+export type RolloutFaultPoint =
+  'rollout.decided' | 'rollout.flag-set' | 'rollout.before-commit' | 'rollout.committed' | 'rollout.tripped';
+
+export type FaultPoint = RunFaultPoint | RolloutFaultPoint;
 
 type Listener = (point: FaultPoint) => void | Promise<void>;
 

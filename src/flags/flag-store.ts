@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import pg from 'pg';
 import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
@@ -65,7 +65,7 @@ interface StateRow extends FlagRow {
 }
 
 /** Every flag, by job and region. */
-export async function listFlags(control: pg.Pool, job?: string): Promise<FlagState[]> {
+export async function listFlags(control: pg.Pool | pg.PoolClient, job?: string): Promise<FlagState[]> {
   const { rows } = await control.query<StateRow>(
     `select ${COLUMNS} from portcullis_control.flag where $1::text is null or job = $1 order by job, region`,
     [job ?? null],
@@ -106,10 +106,11 @@ export async function flagHistory(
 
 /**
  * Changes a flag and answers what it is now. Switching off always goes; anything that may open a region needs
- * it to be in the job's policy. The change and its line in the audit log commit together. Throws FLAG_CHANGE_INVALID with all the faults of the change, JOB_UNKNOWN,
+ * it to be in the job's policy. The change and its line in the audit log commit together; given a client, in the
+ * transaction that the client is in. Throws FLAG_CHANGE_INVALID with all the faults of the change, JOB_UNKNOWN,
  * REGION_UNKNOWN, FLAG_REVISION_STALE, POLICY_MISSING or POLICY_INVALID.
  */
-export async function setFlag(control: pg.Pool, change: FlagChange): Promise<FlagState> {
+export async function setFlag(control: pg.Pool | pg.PoolClient, change: FlagChange): Promise<FlagState> {
   const parsed = flagChange.safeParse(change);
   if (!parsed.success) {
     const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim());
@@ -118,44 +119,66 @@ export async function setFlag(control: pg.Pool, change: FlagChange): Promise<Fla
       details: { faults },
     });
   }
-  const { job, region, enabled, variants, reason, changedBy, ifRevision } = parsed.data;
+  const checked = parsed.data;
+  return control instanceof pg.Pool
+    ? inTransaction(control, (client) => writeFlag(client, checked))
+    : writeFlag(control, checked);
+}
+
+/**
+ * Locks all the flags of a job until the client's transaction ends, and answers them: for who changes several at
+ * once. The locks are taken in the order in which every other writer takes them.
+ */
+export async function lockFlags(client: pg.PoolClient, job: string): Promise<FlagState[]> {
+  await excludeApply(client);
+  const { rows } = await client.query<StateRow>(
+    `select ${COLUMNS} from portcullis_control.flag where job = $1 order by region for update`,
+    [job],
+  );
+  return rows.map(stateOf);
+}
+
+/** So that a region can't leave the policy between the look at it and the write. */
+async function excludeApply(client: pg.PoolClient): Promise<void> {
+  await client.query('lock table portcullis_control.policy in row exclusive mode');
+}
+
+async function writeFlag(client: pg.PoolClient, change: z.output<typeof flagChange>): Promise<FlagState> {
+  const { job, region, enabled, variants, reason, changedBy, ifRevision } = change;
   const mayOpen = enabled === true || (variants !== undefined && variants.length > 0);
-  return inTransaction(control, async (client) => {
-    // Excludes an apply, so that a region can't leave the policy between the look at it and the write.
-    if (mayOpen) await client.query('lock table portcullis_control.policy in row exclusive mode');
-    await client.query('select from portcullis_control.flag where job = $1 and region = $2 for update', [
+  if (mayOpen) await excludeApply(client);
+  await client.query('select from portcullis_control.flag where job = $1 and region = $2 for update', [
+    job,
+    region,
+  ]);
+  const current = await readFlag(client, job, region);
+  if (ifRevision !== undefined && ifRevision !== current.revision) throw revisionStale(current, ifRevision);
+  if (mayOpen) await requireRegion(client, job, region);
+  const { rows } = await client.query<StateRow>(
+    `update portcullis_control.flag
+     set enabled = coalesce($3, enabled), variants = coalesce($4::jsonb, variants), reason = $5, changed_by = $6
+     where job = $1 and region = $2
+     returning ${COLUMNS}`,
+    [
       job,
       region,
-    ]);
-    const current = await readFlag(client, job, region);
-    if (ifRevision !== undefined && ifRevision !== current.revision) throw revisionStale(current, ifRevision);
-    if (mayOpen) await requireRegion(client, job, region);
-    const { rows } = await client.query<StateRow>(
-      `update portcullis_control.flag
-       set enabled = coalesce($3, enabled), variants = coalesce($4::jsonb, variants), reason = $5, changed_by = $6
-       where job = $1 and region = $2
-       returning ${COLUMNS}`,
-      [
-        job,
-        region,
-        enabled ?? null,
-        variants === undefined ? null : JSON.stringify(variants),
-        reason,
-        changedBy,
-      ],
-    );
-    const [row] = rows;
-    if (row === undefined) throw await unknownFlag(client, job, region);
-    const set = stateOf(row);
-    await recordAudit(client, {
-      principal: changedBy,
-      action: 'set-flag',
-      subject: set.name,
-      evidence: { reason, before: shares(current), after: shares(set) },
-      flagRevision: set.revision,
-    });
-    return set;
+      enabled ?? null,
+      variants === undefined ? null : JSON.stringify(variants),
+      reason,
+      changedBy,
+    ],
+  );
+  const [row] = rows;
+  if (row === undefined) throw await unknownFlag(client, job, region);
+  const set = stateOf(row);
+  await recordAudit(client, {
+    principal: changedBy,
+    action: 'set-flag',
+    subject: set.name,
+    evidence: { reason, before: shares(current), after: shares(set) },
+    flagRevision: set.revision,
   });
+  return set;
 }
 
 function shares({ enabled, variants, revision }: FlagState) {

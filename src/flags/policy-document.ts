@@ -2,6 +2,7 @@ import nodeCron from 'node-cron';
 import { z } from 'zod';
 import { guardDocument } from './guard-document.js';
 import { distinct, duration, name, onAnyArray, onAnyObject, whole } from './policy-values.js';
+import { rolloutDocument, waveFaults } from './rollout-document.js';
 
 const apply = z
   .strictObject({
@@ -68,7 +69,15 @@ export const policyDocument = z
     guard: guardDocument.prefault({}).meta({
       description: 'What runs are judged by: before their first write, while they write, and after.',
     }),
+    rollout: rolloutDocument.optional().meta({
+      description: 'By which waves and steps a new version is admitted. Without it none can be rolled out.',
+    }),
   })
+  .superRefine((document, context) => {
+    for (const { path, message } of waveFaults(document)) {
+      context.addIssue({ code: 'custom', path: [...path], message });
+    }
+  }, onAnyObject)
   .meta({ title: 'Portcullis policy of a job' });
 
 export type PolicyDocument = z.infer<typeof policyDocument>;

@@ -4,6 +4,7 @@ import { PortcullisError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { inTransaction } from '../store/pool.js';
 import { type AppliedBefore, type PolicyDiff, diffPolicy } from './policy-diff.js';
+import { type PolicyDocument, policyDocument } from './policy-document.js';
 import { type Policy, type PolicyFile, policyOfDocument } from './policy.js';
 
 /** A job's policy as it is in force, or why none is: then the job's gates stay closed. */
@@ -89,6 +90,18 @@ export async function loadPolicy(control: pg.Pool | pg.PoolClient, job: string):
   );
   if (rows[0]) return loaded(rows[0]);
   return { ok: false, job, code: 'policy-missing', reason: `no policy was applied for ${job}` };
+}
+
+/** One job's policy as its file wrote it; undefined where it has none that is sound. */
+export async function policyDocumentOf(
+  control: pg.Pool | pg.PoolClient,
+  job: string,
+): Promise<PolicyDocument | undefined> {
+  const { rows } = await control.query<{ policy: unknown }>(
+    'select policy from portcullis_control.policy where job = $1',
+    [job],
+  );
+  return policyDocument.safeParse(rows[0]?.policy).data;
 }
 
 /** A job's policy, or POLICY_MISSING, or POLICY_INVALID: for where a person asks for it. */

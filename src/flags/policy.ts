@@ -7,6 +7,7 @@ import { type PolicyDocument, policyDocument } from './policy-document.js';
 import { type PolicyFault, faultText, faultsOf, lineOf, shownPath } from './policy-faults.js';
 import { type GuardPolicy, kindsNamed, typedGuard } from './guard-policy.js';
 import { milliseconds } from './policy-values.js';
+import { type RolloutPolicy, typedRollout } from './rollout-policy.js';
 
 /** What git says about a job: when and where it runs, how fast a silence closes it, and what caps it. */
 export interface Policy {
@@ -32,6 +33,8 @@ export interface Policy {
     readonly firstBatches: readonly number[];
   };
   readonly guard: GuardPolicy;
+  /** Absent: no version can be rolled out. */
+  readonly rollout?: RolloutPolicy;
 }
 
 /** A policy file that has been read and found without fault. */
@@ -199,5 +202,6 @@ function typed(document: PolicyDocument): Policy {
     leaseMs: milliseconds(document.lease),
     apply: document.apply,
     guard: typedGuard(document.guard),
+    ...(document.rollout && { rollout: typedRollout(document.rollout) }),
   };
 }

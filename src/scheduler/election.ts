@@ -33,7 +33,7 @@ export interface SlotClaim {
 
 export type Election =
   | { readonly elected: true; readonly run: Run }
-  /** `taken`: another process has the slot. `busy`: a run of this job is active here; a slot is noted as skipped. */
+  /** `taken`: another process has the slot. `busy`: a run of this version is active here; a slot is noted as skipped. */
   | { readonly elected: false; readonly why: 'taken' | 'busy'; readonly activeRun?: string };
 
 export const RUN_COLUMNS = `id, job, version, region, slot, trigger, dry_run as "dryRun", restores, attempt, created_at as "createdAt"`;
@@ -45,7 +45,7 @@ export const RUN_COLUMNS = `id, job, version, region, slot, trigger, dry_run as 
 export async function elect(pool: pg.Pool, claim: SlotClaim): Promise<Election> {
   const inserted = await insertRun(pool, claim, 'planning', 'elected', 'planning');
   if (inserted) return { elected: true, run: inserted };
-  const active = await activeRun(pool, claim.job, claim.region);
+  const active = await activeRun(pool, claim);
   if (active === undefined || claim.dryRun === true) return { elected: false, why: 'taken' };
   if (claim.slot !== undefined) {
     const reason = `run ${active.slice(0, 8)} was still active when the slot came`;
@@ -88,18 +88,23 @@ async function insertRun(
   return rows[0];
 }
 
-async function activeRun(pool: pg.Pool, job: string, region: string): Promise<string | undefined> {
+/** Another version's run does not count: each acts for organisations of its own. */
+async function activeRun(
+  pool: pg.Pool,
+  { job, region, version }: Pick<SlotClaim, 'job' | 'region' | 'version'>,
+): Promise<string | undefined> {
   const { rows } = await pool.query<{ id: string }>(
     `select id from portcullis_region.run
-     where job = $1 and region = $2 and status in ('planning', 'applying') and not dry_run and restores is null`,
-    [job, region],
+     where job = $1 and region = $2 and version = $3 and status in ('planning', 'applying')
+       and not dry_run and restores is null`,
+    [job, region, version],
   );
   return rows[0]?.id;
 }
 
 /**
  * Catches a missed slot up: elects its run if it never had one, or takes up again the one that was held or
- * skipped. At most one process succeeds, and only while no other run of the job is active there.
+ * skipped. At most one process succeeds, and only while no other run of this version is active there.
  */
 export async function electMissed(
   pool: pg.Pool,
@@ -120,8 +125,8 @@ export async function electMissed(
          lease_until = clock_timestamp() + make_interval(secs => $6::float8 / 1000)
      where job = $1 and version = $2 and region = $3 and slot = $4 and status in ('held', 'skipped')
        and not exists (select from portcullis_region.run a
-                       where a.job = $1 and a.region = $3 and a.status in ('planning', 'applying') and not a.dry_run
-                         and a.restores is null)
+                       where a.job = $1 and a.region = $3 and a.version = $2
+                         and a.status in ('planning', 'applying') and not a.dry_run and a.restores is null)
      returning ${RUN_COLUMNS}`,
     [claim.job, claim.version, claim.region, claim.slot, claim.worker, claim.leaseMs],
   );

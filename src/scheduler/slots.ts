@@ -39,5 +39,10 @@ export function scheduleTicks(
 
 /** When the schedule's next slot is due; undefined for one that never comes, such as 30 February. */
 export function nextSlot(schedule: string): Date | undefined {
-  return cron.createTask(schedule, () => undefined, { timezone: 'UTC' }).getNextRuns(1)[0];
+  return nthSlot(schedule, 1);
+}
+
+/** The n-th slot from now, counted from 1; undefined where there are not so many to come. */
+export function nthSlot(schedule: string, n: number): Date | undefined {
+  return cron.createTask(schedule, () => undefined, { timezone: 'UTC' }).getNextRuns(n)[n - 1];
 }

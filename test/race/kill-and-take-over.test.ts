@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import type { FaultPoint } from '../../src/base/fault-point.js';
+import type { RunFaultPoint } from '../../src/base/fault-point.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis } from '../support/portcullis.js';
@@ -10,7 +10,7 @@ import { sampleWorld, type SampleWorld } from './sample.js';
 const SMALL = 'apply: { lanes: 2, batch: 20, firstBatches: [1] }';
 
 /** Where a run's process dies, and how often it has met the place by then. */
-const POINTS: readonly [point: FaultPoint, nth: number][] = [
+const POINTS: readonly [point: RunFaultPoint, nth: number][] = [
   ['run.elected', 1],
   ['plan.started', 1],
   ['plan.copied', 1],
@@ -25,7 +25,7 @@ const POINTS: readonly [point: FaultPoint, nth: number][] = [
   ['run.before-finish', 1],
 ];
 // A type-checked reminder: a fault point that is added must be added here, or to the test of finished runs.
-const covered: Record<FaultPoint, true> = {
+const covered: Record<RunFaultPoint, true> = {
   'run.elected': true,
   'plan.started': true,
   'plan.copied': true,

@@ -1,0 +1,239 @@
+import type pg from 'pg';
+import { faultPoint } from '../base/fault-point.js';
+import { type FlagState, listFlags, lockFlags, setFlag } from '../flags/flag-store.js';
+import { loadPolicy } from '../flags/policy-store.js';
+import { nthSlot } from '../scheduler/slots.js';
+import { inTransaction } from '../store/pool.js';
+import type { RegionEvidence } from './evidence.js';
+import { type AdvancePlan, type Decision, planAdvance } from './plan-advance.js';
+import {
+  type EvidenceSources,
+  flagStanding,
+  permilleOf,
+  readEvidence,
+  waveEvidence,
+} from './read-evidence.js';
+import {
+  databaseTime,
+  endRollout,
+  lockRollout,
+  recordEvent,
+  type Rollout,
+  rolloutsUnderWay,
+} from './rollout-store.js';
+import { sharesWith } from './shares.js';
+import { REASON_LETTERS, takeBack } from './take-back.js';
+import { askForWave, lapseRejected, weighApprovals } from './wave-approval.js';
+
+/** Who moves a rollout, on the record. */
+export const ROLLOUT_PRINCIPAL = 'system:rollout';
+
+/** A version that failed a rule, to be stopped before anything else is done about it. */
+export interface Fault {
+  readonly job: string;
+  readonly version: string;
+  /** Where it failed. */
+  readonly region: string;
+  /** Absent where the version is quarantined already. */
+  readonly rule?: string;
+  readonly reason: string;
+}
+
+/** What moving rollouts takes. */
+export interface AdvancePorts extends EvidenceSources {
+  /** The control plane, over the owner's login. */
+  readonly control: pg.Pool;
+  /** Closes the gate where the version failed, and quarantines the version everywhere. May be called twice. */
+  readonly trip: (fault: Fault) => Promise<void>;
+  /** Absent: the database's clock. */
+  readonly now?: () => Date;
+}
+
+/** What a look at a rollout came to. */
+export interface Looked extends AdvancePlan {
+  readonly rollout: Rollout;
+}
+
+/** The longest that a look may be late before what happened meanwhile counts as unwatched. */
+export const UNWATCHED_MS = 60_000;
+
+/**
+ * Looks at every rollout that is under way and moves each by one step at most. Safe to call from any number of
+ * processes: whoever has a rollout's lock looks, the others pass on. Flags, rollout, its history and the audit
+ * log change together or not at all; a version that failed is stopped before.
+ */
+export async function advanceRollouts(ports: AdvancePorts): Promise<Looked[]> {
+  const looked: Looked[] = [];
+  for (const id of await rolloutsUnderWay(ports.control)) {
+    const one = await advanceRollout(ports, id);
+    if (one) looked.push(one);
+  }
+  return looked;
+}
+
+/** As {@link advanceRollouts}, of one. Answers undefined where another process has it, or it is over. */
+export async function advanceRollout(ports: AdvancePorts, id: string): Promise<Looked | undefined> {
+  const looked = await inTransaction(ports.control, (client) => look(ports, client, id));
+  if (looked?.decision.action === 'advance') await faultPoint('rollout.committed');
+  if (looked?.decision.action === 'abort') await abort(ports, looked.rollout, looked.decision);
+  return looked;
+}
+
+async function look(ports: AdvancePorts, client: pg.PoolClient, id: string): Promise<Looked | undefined> {
+  const locked = await lockRollout(client, id, true);
+  if (!locked) return undefined;
+  const now = ports.now?.() ?? (await databaseTime(client));
+  const flags = await listFlags(client, locked.job);
+  const rollout = await noteHandTurned(client, await noteLook(client, locked, now), flags, now);
+  const evidence = await readEvidence(ports, rollout, flags, now);
+  const approvals = await weighApprovals(client, rollout, (wave) => waveEvidence(rollout, wave, evidence));
+  const { rejected } = approvals;
+  if (rejected && rollout.status === 'running') {
+    await lapseRejected(client, rollout.id);
+    await client.query(`update portcullis_control.rollout set status = 'paused' where id = $1`, [rollout.id]);
+    const reason = `wave ${rejected.wave} was refused`;
+    await recordEvent(client, rollout, { at: now, action: 'pause', by: rejected.by, reason, evidence: {} });
+  }
+  const paused = rollout.status === 'paused' || rejected !== undefined;
+  const plan = planAdvance(
+    rollout.policy,
+    { ...rollout, paused, approved: approvals.approved },
+    evidence,
+    now,
+    await slotsOf(client, rollout.job),
+  );
+  const { decision } = plan;
+  await faultPoint('rollout.decided');
+  if (decision.action === 'advance') await carryOut(client, rollout, decision, evidence, flags, now);
+  if (
+    decision.action === 'hold' &&
+    decision.approvalOf !== undefined &&
+    !approvals.asked.has(decision.approvalOf)
+  ) {
+    await askForWave(client, rollout, waveEvidence(rollout, decision.approvalOf, evidence));
+  }
+  return { rollout, ...plan };
+}
+
+/** Notes that somebody looks now. After a gap, watching begins anew. */
+async function noteLook(client: pg.PoolClient, rollout: Rollout, now: Date): Promise<Rollout> {
+  const gap = now.getTime() - rollout.lookedAt.getTime() > UNWATCHED_MS;
+  const watchedSince = gap ? now : rollout.watchedSince;
+  await client.query(
+    'update portcullis_control.rollout set looked_at = $2, watched_since = $3 where id = $1',
+    [rollout.id, now, watchedSince],
+  );
+  return { ...rollout, lookedAt: now, watchedSince };
+}
+
+/**
+ * A flag that was turned off by hand and on again, or written anew, has the share that it should have under a
+ * newer revision. What came before that is evidence no more: the bake begins again.
+ */
+async function noteHandTurned(
+  client: pg.PoolClient,
+  rollout: Rollout,
+  flags: readonly FlagState[],
+  now: Date,
+): Promise<Rollout> {
+  const parts = [];
+  for (const part of rollout.parts) {
+    const flag = flags.find(({ region }) => region === part.region);
+    const turned =
+      flag !== undefined &&
+      !part.done &&
+      part.step >= 0 &&
+      flag.revision !== part.flagRevision &&
+      flagStanding(rollout, part, flag).as === 'set';
+    parts.push(turned ? { ...part, since: now, flagRevision: flag.revision } : part);
+    if (!turned) continue;
+    await client.query(
+      'update portcullis_control.rollout_part set since = $3, flag_revision = $4 where rollout = $1 and region = $2',
+      [rollout.id, part.region, now, flag.revision],
+    );
+  }
+  return { ...rollout, parts };
+}
+
+async function carryOut(
+  client: pg.PoolClient,
+  rollout: Rollout,
+  decision: Extract<Decision, { action: 'advance' }>,
+  evidence: readonly RegionEvidence[],
+  seen: readonly FlagState[],
+  now: Date,
+): Promise<void> {
+  // All of them at once: two writers who each had one and wanted the other's would wait for ever.
+  await lockFlags(client, rollout.job);
+  const revisions: Record<string, number> = {};
+  for (const { region, to } of decision.moves) {
+    const part = rollout.parts.find((each) => each.region === region);
+    const flag = seen.find((each) => each.region === region);
+    if (part === undefined || flag === undefined) continue;
+    if (to === 'done') {
+      await client.query(
+        `update portcullis_control.rollout_part set done_at = $3, waived_by = null, waived_reason = null
+         where rollout = $1 and region = $2`,
+        [rollout.id, region, now],
+      );
+      continue;
+    }
+    const base = part.base ?? flag.variants;
+    const permille = permilleOf(rollout.policy, { region, step: to });
+    const set = await setFlag(client, {
+      job: rollout.job,
+      region,
+      variants: sharesWith(base, rollout.version, permille),
+      reason: `rollout of ${rollout.version}: ${decision.reason}`.slice(0, REASON_LETTERS),
+      changedBy: ROLLOUT_PRINCIPAL,
+      // What was decided on must still be so.
+      ifRevision: flag.revision,
+    });
+    revisions[region] = set.revision;
+    await faultPoint('rollout.flag-set');
+    await client.query(
+      `update portcullis_control.rollout_part
+       set step = $3, since = $4, flag_revision = $5, base = $6, waived_by = null, waived_reason = null
+       where rollout = $1 and region = $2`,
+      [rollout.id, region, to, now, set.revision, JSON.stringify(base)],
+    );
+  }
+  const complete = decision.moves.length === 0;
+  const { reason } = decision;
+  const by = ROLLOUT_PRINCIPAL;
+  if (complete) await endRollout(client, rollout.id, { status: 'completed', at: now, by, reason });
+  const shown = waveEvidence(rollout, '', evidence).regions;
+  await recordEvent(client, rollout, {
+    at: now,
+    action: complete ? 'complete' : 'advance',
+    by,
+    reason,
+    evidence: { moves: decision.moves, regions: shown, flagRevisions: revisions },
+  });
+  await faultPoint('rollout.before-commit');
+}
+
+/** The world is made safe first, and then the books: whoever dies in between leaves a version that can't act. */
+async function abort(
+  ports: AdvancePorts,
+  rollout: Rollout,
+  decision: Extract<Decision, { action: 'abort' }>,
+): Promise<void> {
+  const { job, version, id } = rollout;
+  const { reason, region, rule } = decision;
+  await ports.trip({ job, version, region, reason, ...(rule !== undefined && { rule }) });
+  await faultPoint('rollout.tripped');
+  await inTransaction(ports.control, async (client) => {
+    const locked = await lockRollout(client, id, false);
+    if (!locked) return;
+    const at = ports.now?.() ?? (await databaseTime(client));
+    const evidence = { region, ...(rule !== undefined && { rule }) };
+    await takeBack(client, locked, { at, by: ROLLOUT_PRINCIPAL, reason, evidence });
+    await faultPoint('rollout.before-commit');
+  });
+}
+
+async function slotsOf(client: pg.PoolClient, job: string): Promise<(n: number) => Date | undefined> {
+  const loaded = await loadPolicy(client, job);
+  return (n) => (loaded.ok ? nthSlot(loaded.policy.schedule, n) : undefined);
+}

@@ -1,0 +1,116 @@
+import type pg from 'pg';
+import { PortcullisError } from '../base/errors.js';
+import { inTransaction } from '../store/pool.js';
+
+/** What a worker can run, and where. */
+export interface Announcement {
+  readonly job: string;
+  /** `1.1.0+9f3c2a1b`: the number, and the digest of the job's code. */
+  readonly version: string;
+  readonly regions: readonly string[];
+}
+
+/** A version that was announced, now or ever. */
+export interface AnnouncedVersion {
+  readonly version: string;
+  readonly firstSeenAt: Date;
+  readonly lastSeenAt: Date;
+  /** The regions in which a worker can run it now. */
+  readonly regions: readonly string[];
+}
+
+/** How often a worker announces itself, and after how long a silence it counts as gone. */
+export const ANNOUNCE_MS = 5_000;
+export const SILENT_MS = 20_000;
+
+/** Workers that have been silent for so long are forgotten; the versions they had are not. */
+const FORGET = `interval '7 days'`;
+
+/**
+ * Notes what a worker can run from now on; what it announced before and does not name now, it can't run any
+ * more. To be called again and again: a worker that is silent counts as gone.
+ */
+export async function announceVersions(
+  control: pg.Pool,
+  worker: string,
+  announcements: readonly Announcement[],
+): Promise<void> {
+  await inTransaction(control, async (client) => {
+    // In one order, so that two workers' announcements can't wait for each other.
+    const ordered = [...announcements].sort((one, other) =>
+      `${one.job} ${one.version}` < `${other.job} ${other.version}` ? -1 : 1,
+    );
+    for (const { job, version, regions } of ordered) {
+      await client.query(
+        `insert into portcullis_control.version (job, version, digest) values ($1, $2, $3)
+         on conflict (job, version) do update set last_seen_at = clock_timestamp()`,
+        [job, version, version.slice(version.indexOf('+') + 1)],
+      );
+      await client.query(
+        `insert into portcullis_control.worker_version (worker, job, version, regions) values ($1, $2, $3, $4)
+         on conflict (worker, job, version) do update set regions = $4, last_seen_at = clock_timestamp()`,
+        [worker, job, version, regions],
+      );
+    }
+    await client.query(
+      `delete from portcullis_control.worker_version
+       where (worker = $1 and not (job, version) in (select * from unnest($2::text[], $3::text[])))
+          or last_seen_at < clock_timestamp() - ${FORGET}`,
+      [worker, ordered.map(({ job }) => job), ordered.map(({ version }) => version)],
+    );
+  });
+}
+
+/** A worker leaves in good order: from now on it can run nothing. */
+export async function withdrawWorker(control: pg.Pool, worker: string): Promise<void> {
+  await control.query('delete from portcullis_control.worker_version where worker = $1', [worker]);
+}
+
+/** Every version of a job that was ever announced, newest first. */
+export async function announcedVersions(
+  control: pg.Pool | pg.PoolClient,
+  job: string,
+): Promise<AnnouncedVersion[]> {
+  const { rows } = await control.query<{
+    version: string;
+    first_seen_at: Date;
+    last_seen_at: Date;
+    regions: string[];
+  }>(
+    `select v.version, v.first_seen_at, v.last_seen_at,
+            array(select distinct unnest(w.regions) from portcullis_control.worker_version w
+                  where w.job = v.job and w.version = v.version
+                    and w.last_seen_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000)
+                  order by 1) as regions
+     from portcullis_control.version v where v.job = $1 order by v.first_seen_at desc, v.version`,
+    [job, SILENT_MS],
+  );
+  return rows.map(({ version, first_seen_at, last_seen_at, regions }) => ({
+    version,
+    firstSeenAt: first_seen_at,
+    lastSeenAt: last_seen_at,
+    regions,
+  }));
+}
+
+/**
+ * The announced version that a person means: the whole of it, or the beginning of exactly one, such as its number.
+ * Throws VERSION_UNKNOWN with those there are.
+ */
+export async function requireVersion(control: pg.Pool, job: string, meant: string): Promise<string> {
+  const known = (await announcedVersions(control, job)).map(({ version }) => version);
+  const found = known.includes(meant) ? [meant] : known.filter((version) => version.startsWith(meant));
+  const [only, ...others] = found;
+  if (only !== undefined && others.length === 0) return only;
+  const message =
+    only === undefined
+      ? `no version of ${job} begins with ${meant}`
+      : `several versions of ${job} begin with ${meant}: ${found.join(', ')}`;
+  throw new PortcullisError('VERSION_UNKNOWN', message, {
+    mend:
+      known.length === 0
+        ? 'workers announce the versions that they can run: start one that has it'
+        : `give the whole version; announced were ${known.slice(0, 10).join(', ')}`,
+    details: { job, version: meant, known: known.slice(0, 100) },
+  });
+}

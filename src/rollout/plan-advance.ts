@@ -1,0 +1,303 @@
+import { formatDurationMs } from '../base/duration.js';
+import type { RolloutPolicy, Wave } from '../flags/rollout-policy.js';
+import type { RegionEvidence } from './evidence.js';
+import { promotionTime } from './promotion-time.js';
+import type { PartState } from './rollout-states.js';
+
+/** How far a region has come. */
+export interface Part {
+  readonly region: string;
+  /** The step, from 0, whose share the region has; -1 before its first. */
+  readonly step: number;
+  /** Since when it has that share, unchanged by hand. Null before the first step. */
+  readonly since: Date | null;
+  /** Whether the bake of its last step has passed. */
+  readonly done: boolean;
+  /** Who spared it the bake of this step, and why. */
+  readonly waived?: { readonly by: string; readonly reason: string };
+}
+
+/** Where a rollout stands. */
+export interface Standing {
+  readonly version: string;
+  readonly paused: boolean;
+  readonly parts: readonly Part[];
+  /** Since when somebody has looked at the evidence without a gap. */
+  readonly watchedSince: Date;
+  /** The waves that a second person has agreed to, on evidence that has not become worse since. */
+  readonly approved: ReadonlySet<string>;
+}
+
+/** A region that gets its next step's share, or is done. */
+export interface RegionMove {
+  readonly region: string;
+  readonly to: number | 'done';
+}
+
+/** What one region does, and why. */
+export interface PartPlan {
+  readonly region: string;
+  readonly state: PartState;
+  readonly reason: string;
+  /** Before this it cannot move, as far as is known. Null where that hangs on a person. */
+  readonly earliest: Date | null;
+}
+
+export type Decision =
+  /** Give each region named its next share. Without any: the rollout is complete. */
+  | { readonly action: 'advance'; readonly moves: readonly RegionMove[]; readonly reason: string }
+  /** Time and good evidence will do. */
+  | { readonly action: 'wait'; readonly reason: string; readonly earliest: Date | null }
+  /** Something must be put right, or somebody must agree, first. */
+  | {
+      readonly action: 'hold';
+      readonly reason: string;
+      readonly earliest: Date | null;
+      /** The wave that waits for a second person. */
+      readonly approvalOf?: string;
+    }
+  /** The version is at fault: back to zero everywhere. */
+  | { readonly action: 'abort'; readonly reason: string; readonly region: string; readonly rule?: string };
+
+export interface AdvancePlan {
+  readonly decision: Decision;
+  /** Of every region, in the order of the waves. */
+  readonly parts: readonly PartPlan[];
+}
+
+/**
+ * Decides a rollout's next move. Pure: policy, where it stands, evidence and time in, the move and its reason out.
+ *
+ * A table of what each finding does, worst first; a finding in any region where the version has a share counts:
+ *
+ * | finding                                             | to the rollout                                 |
+ * | --------------------------------------------------- | ---------------------------------------------- |
+ * | a rule fails, or the version is quarantined          | abort, even while paused, frozen or waived      |
+ * | paused                                              | hold                                           |
+ * | a rule has no data or cannot be reached; a gate killed | hold                                        |
+ * | a region of the wave: flag off, changed by hand     | hold its part; the wave does not end           |
+ * | a region of the wave: its newest run went wrong     | hold its part                                  |
+ * | too few runs, changes, minutes, or a rule says so   | its part keeps baking                          |
+ * | nobody watched, and no run or verdict since         | its part keeps baking                          |
+ * | the next wave needs a second person                 | hold, and ask                                  |
+ * | outside a window, or within a freeze                | wait: nothing is promoted; a done bake is noted |
+ *
+ * A wave begins when every region of the one before is done. Each call moves a region by one step at most.
+ * `slot` answers the n-th slot of the job's schedule from now, for the earliest time.
+ */
+export function planAdvance(
+  policy: RolloutPolicy,
+  standing: Standing,
+  evidence: readonly RegionEvidence[],
+  now: Date,
+  slot: (n: number) => Date | undefined = () => undefined,
+): AdvancePlan {
+  const look: Look = { policy, standing, evidence, now, slot };
+  const current = policy.waves.find((wave) => !wave.regions.every((region) => partOf(look, region).done));
+  const parts = policy.waves.flatMap((wave) =>
+    wave.regions.map((region) => planPart(look, wave, wave === current, region)),
+  );
+  return { decision: decide(look, current, parts), parts };
+}
+
+interface Look {
+  readonly policy: RolloutPolicy;
+  readonly standing: Standing;
+  readonly evidence: readonly RegionEvidence[];
+  readonly now: Date;
+  readonly slot: (n: number) => Date | undefined;
+}
+
+function decide(look: Look, current: Wave | undefined, parts: readonly PartPlan[]): Decision {
+  const { standing, now } = look;
+  const fault = faultOf(look);
+  if (fault) return fault;
+  const never = { earliest: null };
+  if (standing.paused)
+    return { action: 'hold', reason: 'paused: portcullis rollout resume goes on', ...never };
+  if (current === undefined) {
+    return {
+      action: 'advance',
+      moves: [],
+      reason: `${standing.version} has everything, and its last bake passed`,
+    };
+  }
+  const blind = blindnessOf(look);
+  if (blind !== undefined) return { action: 'hold', reason: blind, ...never };
+
+  const inWave = parts.filter(({ region }) => current.regions.includes(region));
+  const ready = inWave
+    .filter(({ state }) => state === 'ready')
+    .map(({ region }) => moveOf(look, current, region));
+  const ends = ready.filter(({ to }) => to === 'done');
+  const promotions = ready.filter(({ to }) => to !== 'done');
+  if (promotions.length > 0) {
+    const unapproved = approvalMissing(look, current);
+    const { at, held } = promotionTime(look.policy, now);
+    if (unapproved === undefined && held === undefined) {
+      return { action: 'advance', moves: ready, reason: movesText(look, current, ready) };
+    }
+    if (ends.length === 0) {
+      return unapproved === undefined
+        ? { action: 'wait', reason: held ?? '', earliest: at }
+        : { action: 'hold', reason: unapproved, earliest: null, approvalOf: current.name };
+    }
+  }
+  if (ends.length > 0) return { action: 'advance', moves: ends, reason: movesText(look, current, ends) };
+
+  const held = inWave.filter(({ state }) => state === 'held');
+  const baking = inWave.filter(({ state }) => state === 'baking');
+  const said = [...baking, ...held].map(({ region, reason }) => `${region}: ${reason}`).join('; ');
+  if (baking.length === 0) return { action: 'hold', reason: said, ...never };
+  return { action: 'wait', reason: said, earliest: soonest(baking) };
+}
+
+/** A version that is at fault, in any region where it has a share. */
+function faultOf({ standing, evidence }: Look): Decision | undefined {
+  for (const seen of evidence) {
+    const { region } = seen;
+    if (seen.quarantined !== undefined) {
+      const reason = `${standing.version} is quarantined: ${seen.quarantined}`;
+      return { action: 'abort', reason, region };
+    }
+    if (!begun(standing, region)) continue;
+    const failed = seen.verdicts.find(({ verdict }) => verdict === 'fail');
+    if (failed) return { action: 'abort', reason: `${region}: ${failed.reason}`, region, rule: failed.rule };
+  }
+  return undefined;
+}
+
+/** Why nothing may be promoted anywhere, in words: what cannot be seen is never taken for good. */
+function blindnessOf({ standing, evidence }: Look): string | undefined {
+  for (const { region, killed, verdicts } of evidence) {
+    if (!begun(standing, region)) continue;
+    if (killed !== undefined) return `${region} is killed: ${killed}`;
+    const mute = verdicts.find(({ verdict }) => verdict === 'no-data' || verdict === 'unreachable');
+    if (mute) return `${region}: ${mute.reason}`;
+  }
+  return undefined;
+}
+
+function planPart(look: Look, wave: Wave, isCurrent: boolean, region: string): PartPlan {
+  const part = partOf(look, region);
+  const seen = evidenceOf(look, region);
+  const plan = (state: PartState, reason: string, earliest: Date | null = null): PartPlan => ({
+    region,
+    state,
+    reason,
+    earliest,
+  });
+  if (part.done) return plan('done', `${shareText(wave, part.step)}, baked`);
+  if (!isCurrent) return plan('waiting', `wave ${wave.name} has not begun`);
+  if (seen.flag.as !== 'set') return plan('held', seen.flag.reason);
+  if (seen.killed !== undefined) return plan('held', `killed: ${seen.killed}`);
+  if (part.step < 0)
+    return plan('ready', `may have its first share`, promotionTime(look.policy, look.now).at);
+  const mute = seen.verdicts.find(({ verdict }) => verdict === 'no-data' || verdict === 'unreachable');
+  if (mute) return plan('held', mute.reason);
+  if (part.waived) {
+    return plan('ready', `its bake was skipped by ${part.waived.by}: ${part.waived.reason}`, look.now);
+  }
+  if (seen.runFault !== undefined) return plan('held', seen.runFault);
+  const lacking = lackOf(look, wave, part, seen);
+  const progress = progressText(wave, part, seen, look.now);
+  if (lacking === undefined) return plan('ready', progress, promotionTime(look.policy, look.now).at);
+  return plan(
+    'baking',
+    lacking === '' ? progress : `${progress}; ${lacking}`,
+    earliestOf(look, wave, part, seen),
+  );
+}
+
+/** What the bake still lacks: empty where the figures say it all, undefined where it is complete. */
+function lackOf(look: Look, { bake }: Wave, part: Part, seen: RegionEvidence): string | undefined {
+  const since = part.since ?? look.now;
+  const few = seen.verdicts.find(({ verdict }) => verdict === 'too-few');
+  if (few) return few.reason;
+  const judgedFrom = since > look.standing.watchedSince ? since : look.standing.watchedSince;
+  const stale = seen.verdicts.find(({ judgedAt }) => judgedAt < judgedFrom);
+  if (stale) return `${stale.rule} has not been judged since ${judgedFrom.toISOString()}`;
+  // What happened while nobody watched is evidence, but never the only one.
+  if (look.standing.watchedSince > since && seen.runsWatched === 0) {
+    return `nobody watched before ${look.standing.watchedSince.toISOString()}: one more run is awaited`;
+  }
+  const elapsedMs = look.now.getTime() - since.getTime();
+  // At least one run, whatever the policy's figures: nothing is never evidence.
+  const complete =
+    seen.runs >= Math.max(1, bake.runs) && seen.changes >= bake.changes && elapsedMs >= bake.timeMs;
+  return complete ? undefined : '';
+}
+
+function earliestOf(look: Look, { bake }: Wave, part: Part, seen: RegionEvidence): Date {
+  const runsMissing = Math.max(bake.runs - seen.runs, seen.changes < bake.changes ? 1 : 0);
+  const byTime = (part.since ?? look.now).getTime() + bake.timeMs;
+  const byRuns = runsMissing > 0 ? (look.slot(runsMissing)?.getTime() ?? 0) : 0;
+  return promotionTime(look.policy, new Date(Math.max(look.now.getTime(), byTime, byRuns))).at;
+}
+
+/** `2 of 3 runs, 41 of 50 changes, 37 of 60 min`. */
+export function progressText({ bake }: Wave, part: Part, seen: RegionEvidence, now: Date): string {
+  const elapsedMs = Math.max(0, now.getTime() - (part.since ?? now).getTime());
+  return [
+    `${seen.runs} of ${bake.runs} runs`,
+    `${seen.changes} of ${bake.changes} changes`,
+    bake.timeMs >= MINUTE_MS
+      ? `${Math.floor(elapsedMs / MINUTE_MS)} of ${Math.round(bake.timeMs / MINUTE_MS)} minutes`
+      : `${formatDurationMs(elapsedMs)} of ${formatDurationMs(bake.timeMs)}`,
+  ].join(', ');
+}
+
+const MINUTE_MS = 60_000;
+
+function approvalMissing({ standing }: Look, wave: Wave): string | undefined {
+  const begins = wave.regions.every((region) => !begun(standing, region));
+  if (!begins || wave.approvals === 0 || standing.approved.has(wave.name)) return undefined;
+  return `wave ${wave.name} waits for a second person's approval`;
+}
+
+function moveOf(look: Look, wave: Wave, region: string): RegionMove {
+  const { step } = partOf(look, region);
+  return { region, to: step + 1 < wave.stepsPermille.length ? step + 1 : 'done' };
+}
+
+function movesText(look: Look, wave: Wave, moves: readonly RegionMove[]): string {
+  const texts = moves.map(({ region, to }) => {
+    if (to === 'done') return `${region} is done`;
+    const from = partOf(look, region).step;
+    return `${region} from ${from < 0 ? '0%' : shareText(wave, from)} to ${shareText(wave, to)}`;
+  });
+  return `wave ${wave.name}: ${texts.join(', ')}`;
+}
+
+function shareText(wave: Wave, step: number): string {
+  return `${(wave.stepsPermille[step] ?? 0) / 10}%`;
+}
+
+function soonest(parts: readonly PartPlan[]): Date | null {
+  const times = parts.flatMap(({ earliest }) => (earliest ? [earliest.getTime()] : []));
+  return times.length === 0 ? null : new Date(Math.min(...times));
+}
+
+function begun(standing: Standing, region: string): boolean {
+  return standing.parts.some((part) => part.region === region && part.step >= 0);
+}
+
+function partOf({ standing }: Look, region: string): Part {
+  return (
+    standing.parts.find((part) => part.region === region) ?? { region, step: -1, since: null, done: false }
+  );
+}
+
+/** A region of which nothing is known has not even a flag that is on. */
+function evidenceOf({ evidence }: Look, region: string): RegionEvidence {
+  return (
+    evidence.find((seen) => seen.region === region) ?? {
+      region,
+      flag: { as: 'off', reason: 'nothing is known of it' },
+      runs: 0,
+      changes: 0,
+      runsWatched: 0,
+      verdicts: [],
+    }
+  );
+}

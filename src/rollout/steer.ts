@@ -1,0 +1,166 @@
+import type pg from 'pg';
+import { requireMay, type Principal } from '../access/roles.js';
+import { PortcullisError } from '../base/errors.js';
+import { lockFlags, setFlag } from '../flags/flag-store.js';
+import { inTransaction } from '../store/pool.js';
+import { flagStanding, sharesOf } from './read-evidence.js';
+import {
+  databaseTime,
+  lockRollout,
+  newestRollout,
+  recordEvent,
+  type Rollout,
+  type RolloutEvent,
+} from './rollout-store.js';
+import { sharesWithout } from './shares.js';
+import { requireUnderWay } from './start-rollout.js';
+import { REASON_LETTERS, takeBack } from './take-back.js';
+
+/** What a person orders of a rollout that is under way. */
+export interface Steering {
+  readonly job: string;
+  readonly reason: string;
+  /** Absent: the database's clock. */
+  readonly now?: Date;
+}
+
+/** Keeps every share as it is until somebody resumes it. Throws FORBIDDEN, ROLLOUT_NONE, ROLLOUT_STATE. */
+export async function pauseRollout(
+  control: pg.Pool,
+  order: Steering,
+  principal: Principal,
+): Promise<Rollout> {
+  requireMay(principal, 'kill');
+  return steer(control, order, async (client, rollout, at) => {
+    if (rollout.status === 'paused') throw state(rollout, 'it is paused already');
+    await setStatus(client, rollout, 'paused');
+    await recordEvent(client, rollout, eventOf('pause', principal, order, at));
+  });
+}
+
+/**
+ * Goes on. Where a flag that is on was given other shares by hand, it gets those of its step again, and the bake
+ * there begins anew; a flag that is off stays off. Throws FORBIDDEN, ROLLOUT_NONE, ROLLOUT_STATE.
+ */
+export async function resumeRollout(
+  control: pg.Pool,
+  order: Steering,
+  principal: Principal,
+): Promise<Rollout> {
+  requireMay(principal, 'set-flag');
+  return steer(control, order, async (client, rollout, at) => {
+    const flagRevisions = await setAgain(client, rollout, order, principal);
+    if (rollout.status === 'running' && Object.keys(flagRevisions).length === 0) {
+      throw state(rollout, 'it is running, and no flag that is on has other shares than it set');
+    }
+    await setStatus(client, rollout, 'running');
+    await recordEvent(client, rollout, eventOf('resume', principal, order, at, { flagRevisions }));
+  });
+}
+
+/** Takes the version back to zero everywhere, at once. Throws FORBIDDEN, ROLLOUT_NONE. */
+export async function abortRollout(
+  control: pg.Pool,
+  order: Steering,
+  principal: Principal,
+): Promise<Rollout> {
+  requireMay(principal, 'kill');
+  return steer(control, order, (client, rollout, at) =>
+    takeBack(client, rollout, { at, by: principal.name, reason: order.reason, evidence: {} }),
+  );
+}
+
+/**
+ * Spares the steps that bake now the rest of their bake. It takes an approver who is not the one who started the
+ * rollout. Rules that fail, have no data or cannot be reached, windows, freezes and approvals count all the
+ * same. Throws FORBIDDEN, APPROVAL_SELF, ROLLOUT_NONE, ROLLOUT_STATE.
+ */
+export async function promoteRollout(
+  control: pg.Pool,
+  order: Steering,
+  principal: Principal,
+): Promise<Rollout> {
+  requireMay(principal, 'approve');
+  return steer(control, order, async (client, rollout, at) => {
+    if (rollout.startedBy === principal.name) {
+      throw new PortcullisError(
+        'APPROVAL_SELF',
+        `${principal.name} started the rollout, and so cannot skip its bake`,
+        {
+          mend: 'ask someone else who may approve',
+        },
+      );
+    }
+    const baking = rollout.parts.filter(({ step, done }) => step >= 0 && !done);
+    if (baking.length === 0) throw state(rollout, 'nothing bakes now');
+    await client.query(
+      `update portcullis_control.rollout_part set waived_by = $3, waived_reason = $4
+       where rollout = $1 and region = any($2)`,
+      [rollout.id, baking.map(({ region }) => region), principal.name, order.reason],
+    );
+    const evidence = { regions: baking.map(({ region, step }) => ({ region, step })) };
+    await recordEvent(client, rollout, eventOf('promote', principal, order, at, evidence));
+  });
+}
+
+async function steer(
+  control: pg.Pool,
+  order: Steering,
+  work: (client: pg.PoolClient, rollout: Rollout, at: Date) => Promise<void>,
+): Promise<Rollout> {
+  const id = await requireUnderWay(control, order.job);
+  return inTransaction(control, async (client) => {
+    const rollout = await lockRollout(client, id, false);
+    // It ended while we waited for it.
+    if (!rollout) throw new PortcullisError('ROLLOUT_NONE', `no rollout of ${order.job} is under way`);
+    await work(client, rollout, order.now ?? (await databaseTime(client)));
+    return (await newestRollout(client, order.job)) ?? rollout;
+  });
+}
+
+async function setAgain(
+  client: pg.PoolClient,
+  rollout: Rollout,
+  order: Steering,
+  principal: Principal,
+): Promise<Record<string, number>> {
+  const revisions: Record<string, number> = {};
+  for (const flag of await lockFlags(client, rollout.job)) {
+    const part = rollout.parts.find(({ region }) => region === flag.region);
+    if (part === undefined || part.done) continue;
+    if (flagStanding(rollout, part, flag).as !== 'changed') continue;
+    const set = await setFlag(client, {
+      job: rollout.job,
+      region: flag.region,
+      variants: sharesOf(rollout, part) ?? sharesWithout(flag.variants, rollout.version),
+      reason: `rollout of ${rollout.version} resumed: ${order.reason}`.slice(0, REASON_LETTERS),
+      changedBy: principal.name,
+    });
+    revisions[flag.region] = set.revision;
+  }
+  return revisions;
+}
+
+async function setStatus(
+  client: pg.PoolClient,
+  { id }: Rollout,
+  status: 'running' | 'paused',
+): Promise<void> {
+  await client.query('update portcullis_control.rollout set status = $2 where id = $1', [id, status]);
+}
+
+function eventOf(
+  action: string,
+  principal: Principal,
+  { reason }: Steering,
+  at: Date,
+  evidence: RolloutEvent['evidence'] = {},
+): RolloutEvent {
+  return { at, action, by: principal.name, reason, evidence };
+}
+
+function state({ version, status }: Rollout, why: string): PortcullisError {
+  return new PortcullisError('ROLLOUT_STATE', `the rollout of ${version} is ${status}: ${why}`, {
+    mend: 'portcullis rollout status shows where it stands',
+  });
+}

@@ -1,0 +1,185 @@
+import type pg from 'pg';
+import { z } from 'zod';
+import {
+  type Approval,
+  type ApprovalState,
+  type Decision,
+  decideApproval,
+  requestApproval,
+} from '../access/approvals.js';
+import type { Principal } from '../access/roles.js';
+import { type WaveEvidence, hashOfEvidence, worsened } from './evidence.js';
+import type { Rollout } from './rollout-store.js';
+
+/** What a request for a wave's approval asks for. */
+export const BEGIN_WAVE = 'begin-wave';
+
+/** Long enough for somebody on the other side of the world, short enough to be still the same world. */
+const DECIDE_WITHIN_MS = 7 * 24 * 60 * 60 * 1000;
+
+const waveRequest = z.object({ rollout: z.string(), wave: z.string(), evidenceHash: z.string() });
+
+/** A request that was put to a second person, and what became of it. */
+export interface WaveApproval {
+  readonly wave: string;
+  readonly request: string;
+  readonly state: ApprovalState;
+  readonly evidenceHash: string;
+  readonly decidedBy: string | null;
+  readonly decidedAt: Date | null;
+  /** Why it does not count any more. */
+  readonly lapsedReason: string | null;
+}
+
+interface ApprovalRow {
+  readonly wave: string;
+  readonly request: string;
+  readonly evidence: WaveEvidence;
+  readonly evidence_hash: string;
+  readonly lapsed_reason: string | null;
+  readonly decided_by: string | null;
+  readonly decided_at: Date | null;
+  readonly state: ApprovalState;
+}
+
+/** The requests of a rollout, newest first. */
+export async function waveApprovals(
+  control: pg.Pool | pg.PoolClient,
+  rollout: string,
+): Promise<WaveApproval[]> {
+  return (await readRows(control, rollout)).map((row) => ({
+    wave: row.wave,
+    request: row.request,
+    state: row.state,
+    evidenceHash: row.evidence_hash,
+    decidedBy: row.decided_by,
+    decidedAt: row.decided_at,
+    lapsedReason: row.lapsed_reason,
+  }));
+}
+
+/** Requests for a wave's approval that wait for a decision, by job. */
+export async function approvalsWaiting(control: pg.Pool): Promise<ReadonlyMap<string, number>> {
+  const { rows } = await control.query<{ job: string; n: number }>(
+    `select r.job, count(*) as n
+     from portcullis_control.rollout_approval p
+     join portcullis_control.approval a on a.id = p.request
+     join portcullis_control.rollout r on r.id = p.rollout
+     where r.status in ('running', 'paused') and p.lapsed_reason is null
+       and a.decision is null and a.expires_at > clock_timestamp()
+     group by r.job`,
+  );
+  return new Map(rows.map(({ job, n }) => [job, n]));
+}
+
+/** How approvals stand, after those whose evidence has become worse have lapsed. */
+export interface ApprovalStanding {
+  /** The waves that may begin. */
+  readonly approved: ReadonlySet<string>;
+  /** The waves for which a request is open. */
+  readonly asked: ReadonlySet<string>;
+  /** Somebody said no, and what. */
+  readonly rejected?: { readonly wave: string; readonly by: string };
+}
+
+/** Reads the approvals of a rollout, and lets those lapse whose evidence has become worse. */
+export async function weighApprovals(
+  client: pg.PoolClient,
+  rollout: Rollout,
+  now: (wave: string) => WaveEvidence,
+): Promise<ApprovalStanding> {
+  const approved = new Set<string>();
+  const asked = new Set<string>();
+  let rejected: ApprovalStanding['rejected'];
+  for (const row of await readRows(client, rollout.id)) {
+    if (row.lapsed_reason !== null) continue;
+    if (row.state === 'rejected') rejected ??= { wave: row.wave, by: row.decided_by ?? '' };
+    if (row.state !== 'approved' && row.state !== 'pending') continue;
+    const worse = worsened(row.evidence, now(row.wave));
+    if (worse === undefined) (row.state === 'approved' ? approved : asked).add(row.wave);
+    else if (row.state === 'approved')
+      await lapse(client, row.request, `the evidence became worse: ${worse}`);
+    // One who has yet to decide is shown what is so now.
+    else await lapse(client, row.request, `withdrawn, for the evidence became worse: ${worse}`);
+  }
+  return { approved, asked, ...(rejected && { rejected }) };
+}
+
+/** Puts a wave's beginning to a second person, on behalf of whoever started the rollout. */
+export async function askForWave(
+  client: pg.PoolClient,
+  rollout: Rollout,
+  evidence: WaveEvidence,
+): Promise<Approval> {
+  const wave = rollout.policy.waves.find(({ name }) => name === evidence.wave);
+  const regions = wave?.regions ?? [];
+  const evidenceHash = hashOfEvidence(evidence);
+  const asked = await requestApproval(
+    client,
+    {
+      action: BEGIN_WAVE,
+      subject: `${rollout.job} ${rollout.version} in wave ${evidence.wave}`,
+      region: regions.length === 1 ? regions[0] : undefined,
+      reason: `${rollout.reason} (wave ${evidence.wave}: ${regions.join(', ')})`,
+      evidence: { rollout: rollout.id, wave: evidence.wave, evidenceHash, evidence },
+      expiresInMs: DECIDE_WITHIN_MS,
+    },
+    // As whom it was started: so that they can't be the second person too.
+    { name: rollout.startedBy, role: 'operator', regions: null },
+  );
+  await client.query(
+    `insert into portcullis_control.rollout_approval (rollout, wave, request, evidence, evidence_hash)
+     values ($1, $2, $3, $4, $5)`,
+    [rollout.id, evidence.wave, asked.id, JSON.stringify(evidence), evidenceHash],
+  );
+  return asked;
+}
+
+/**
+ * Agrees to a wave's beginning, or refuses it. It begins when the rollout is next looked at, unless the evidence
+ * has become worse by then. Throws as `decideApproval` does.
+ */
+export async function decideWave(
+  control: pg.Pool,
+  id: string,
+  principal: Principal,
+  decision: Decision,
+): Promise<Approval> {
+  return decideApproval(control, id, principal, decision, async (client, approval) => {
+    const { rollout, wave } = waveRequest.parse(approval.evidence);
+    await client.query(
+      `update portcullis_control.rollout_approval set approved_by = $4, approved_at = clock_timestamp()
+       where rollout = $1 and wave = $2 and request = $3`,
+      [rollout, wave, approval.id, principal.name],
+    );
+  });
+}
+
+/** What was refused has been taken note of. */
+export async function lapseRejected(client: pg.PoolClient, rollout: string): Promise<void> {
+  await client.query(
+    `update portcullis_control.rollout_approval p set lapsed_reason = 'rejected by ' || a.decided_by
+     from portcullis_control.approval a
+     where a.id = p.request and p.rollout = $1 and a.decision = 'reject' and p.lapsed_reason is null`,
+    [rollout],
+  );
+}
+
+async function lapse(client: pg.PoolClient, request: string, reason: string): Promise<void> {
+  await client.query('update portcullis_control.rollout_approval set lapsed_reason = $2 where request = $1', [
+    request,
+    reason,
+  ]);
+}
+
+async function readRows(control: pg.Pool | pg.PoolClient, rollout: string): Promise<ApprovalRow[]> {
+  const { rows } = await control.query<ApprovalRow>(
+    `select p.wave, p.request, p.evidence, p.evidence_hash, p.lapsed_reason, a.decided_by, a.decided_at,
+            case a.decision when 'approve' then 'approved' when 'reject' then 'rejected'
+              else case when a.expires_at <= clock_timestamp() then 'expired' else 'pending' end end as state
+     from portcullis_control.rollout_approval p join portcullis_control.approval a on a.id = p.request
+     where p.rollout = $1 order by a.requested_at desc`,
+    [rollout],
+  );
+  return rows;
+}
