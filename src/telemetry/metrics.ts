@@ -42,6 +42,8 @@ export interface Metrics {
   flagSourceProblem(source: string, problem: string): void;
   /** One resolver's answer to one question, by class (`records`, `NXDOMAIN`, `SERVFAIL`, …). */
   dnsAnswer(answerClass: string): void;
+  /** One bad outcome that was new. Without its kind, which is the reporter's word: labels must stay few. */
+  outcomeReported(place: Place): void;
   /** One attempt at delivering a notification: taken, failed for now, or given up with this one. */
   notificationTried(outcome: 'delivered' | 'failed' | 'dead'): void;
   /** Deliveries that wait, and that were given up. */
@@ -163,6 +165,12 @@ export function createMetrics(): Metrics {
     labelNames: ['class'],
     registers,
   });
+  const outcomes = new Counter({
+    name: 'portcullis_outcomes_total',
+    help: 'Bad outcomes of organisations that products reported.',
+    labelNames: PLACE,
+    registers,
+  });
   const notificationAttempts = new Counter({
     name: 'portcullis_notification_attempts_total',
     help: 'Attempts at delivering a notification, by outcome.',
@@ -228,6 +236,9 @@ export function createMetrics(): Metrics {
     },
     dnsAnswer(answerClass) {
       dnsAnswers.inc({ class: answerClass });
+    },
+    outcomeReported({ job, region }) {
+      outcomes.inc({ job, region });
     },
     notificationTried(outcome) {
       notificationAttempts.inc({ outcome });
