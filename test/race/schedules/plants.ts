@@ -130,7 +130,7 @@ export const PLANTS: readonly Plant[] = [
   {
     bug: 'a judge that knows no cap',
     promises: ['judged before the first write'],
-    twist: { policy: (policy) => ({ ...policy, guard: { caps: [] } }) },
+    twist: { policy: (policy) => ({ ...policy, guard: { ...policy.guard, caps: [] } }) },
   },
   {
     bug: 'a kill that is not put on record',

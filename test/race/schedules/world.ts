@@ -11,7 +11,7 @@ import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { claimEverything, seedAccounts } from '../../support/accounts.js';
 import type { TestDatabase } from '../../support/database.js';
-import { loadTestJob, testPlatform, testPolicy } from '../../support/platform.js';
+import { loadTestJob, noRules, testPlatform, testPolicy } from '../../support/platform.js';
 import { bounded } from './bounded.js';
 import { Process, rewritten, type Rewrite } from './process.js';
 import { ACCOUNTS_EACH, ORGANISATIONS, VERSIONS, WORKERS, type Name, type Schedule } from './schedule.js';
@@ -146,7 +146,7 @@ export class World {
     const { loaded, twist } = stage;
     const policy = testPolicy(this.job, this.regions, {
       apply: { lanes, batch, firstBatches: [1] },
-      guard: { caps: cap === undefined ? [] : [{ kind: 'claim', perRun: cap }] },
+      guard: { ...noRules, caps: cap === undefined ? [] : [{ kind: 'claim', perRun: cap }] },
     });
     this.policy = twist.policy?.(policy) ?? policy;
     this.versions = Array.from({ length: VERSIONS }, (_, n) => ({
