@@ -26,6 +26,8 @@ const STRATA_HOURS = [1, 6, 24, 72, 168];
 export class Cohorts {
   private readonly changes = new Map<string, UnitChange[]>();
   private readonly struck = new Set<string>();
+  /** When the candidate changed its first unit; undefined: it has changed none. */
+  readonly begunAt: Date | undefined;
 
   /** `changes` by unit and time; `struck`: units that have had their first bad outcome. */
   constructor(
@@ -39,17 +41,11 @@ export class Cohorts {
       else this.changes.set(change.unit, [change]);
     }
     for (const unit of struck) this.struck.add(unit);
-  }
-
-  /** When the candidate changed its first unit; undefined: it has changed none. */
-  get begunAt(): Date | undefined {
-    let first: Date | undefined;
-    for (const changes of this.changes.values()) {
-      for (const { version, appliedAt } of changes) {
-        if (version === this.candidate && (first === undefined || appliedAt < first)) first = appliedAt;
-      }
-    }
-    return first;
+    const begun = changes.filter(({ version }) => version === candidate).map(({ appliedAt }) => appliedAt);
+    this.begunAt = begun.reduce<Date | undefined>(
+      (first, each) => (first === undefined || each < first ? each : first),
+      undefined,
+    );
   }
 
   /** The version whose change a unit had at a moment: null where it had none, or was restored. */
