@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Principal } from '../../../src/access/roles.js';
 import { flagName, type FlagAnswer, type Variant } from '../../../src/flags/definition.js';
 import type { Policy } from '../../../src/flags/policy.js';
+import { createTripwire } from '../../../src/guard/tripwire.js';
 import type { AdmittedUnits } from '../../../src/jobs/contract.js';
 import { openPlannerDatabase, type PlannerPool } from '../../../src/jobs/planner-database.js';
 import type { Platform } from '../../../src/jobs/platform.js';
@@ -56,12 +57,15 @@ export class Stage {
     this.operator = rewritten(openPool(database.url, { name: `${name} operator`, max: 20 }), twist.operator);
     this.planner = openPlannerDatabase(database.plannerUrl, 2);
     const nothing = (): Promise<never> => Promise.reject(new Error('nothing is looked up here'));
+    const log = createLogger({ level: 'silent' });
+    const metrics = createMetrics();
     this.base = {
       planner: this.planner,
       dns: { txt: nothing },
       https: { getText: nothing },
-      log: createLogger({ level: 'silent' }),
-      metrics: createMetrics(),
+      log,
+      metrics,
+      trips: createTripwire({ control: this.owner, ownerOf: () => this.owner }, metrics, log),
     };
     for (let worker = 0; worker < WORKERS; worker += 1) this.replace(worker);
   }
