@@ -3,6 +3,7 @@ import type { Config } from '../config.js';
 import { loadPolicies } from '../flags/policy-store.js';
 import { openInstallation } from './installation.js';
 import { openPlatform } from './platform.js';
+import { replay } from './replay.js';
 import { serve } from './serve.js';
 
 /**
@@ -19,6 +20,7 @@ export function createApp(read: () => Config): App {
     open: async () => openInstallation(config()),
     platform: async (installation, quiet) => openPlatform(config(), installation, quiet),
     serve: async (installation, options) => serve(config(), installation, options),
+    replay: async (size, options) => replay(config(), size, options),
     policies: async (installation) => {
       const loaded = await loadPolicies(installation.control);
       return loaded.flatMap((each) => (each.ok ? [each.policy] : []));

@@ -55,6 +55,7 @@ export const ERRORS = {
   CSV_INVALID: { status: 422, exit: 2, title: 'A CSV file has faults' },
   DIRECTORY_BUSY: { status: 409, exit: 1, title: 'The directory is in use' },
   FILE_UNREADABLE: { status: 422, exit: 2, title: 'A file cannot be read' },
+  FILE_UNWRITABLE: { status: 422, exit: 2, title: 'A file cannot be written' },
 
   REQUEST_INVALID: { status: 400, exit: 2, title: 'The request has faults' },
   TOKEN_MISSING: { status: 401, exit: 2, title: 'A bearer token is needed' },

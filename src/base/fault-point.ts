@@ -20,11 +20,7 @@ export type RunFaultPoint =
 export type RolloutFaultPoint =
   'rollout.decided' | 'rollout.flag-set' | 'rollout.before-commit' | 'rollout.committed' | 'rollout.tripped';
 
-/** On a trip's way from a closed gate to the last line of its bookkeeping. */
-export type TripFaultPoint =
-  'trip.written' | 'trip.fenced' | 'trip.quarantined' | 'trip.recorded' | 'trip.run-ended';
-
-export type FaultPoint = RunFaultPoint | RolloutFaultPoint | TripFaultPoint;
+export type FaultPoint = RunFaultPoint | RolloutFaultPoint;
 
 type Listener = (point: FaultPoint) => void | Promise<void>;
 

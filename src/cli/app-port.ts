@@ -1,4 +1,6 @@
 import type pg from 'pg';
+import type { ReplayResult } from '../replay/incident/result.js';
+import type { WorldSize } from '../replay/incident/world.js';
 import type { RegionPlanes } from '../planes/region-plane.js';
 import type { Policy } from '../flags/policy.js';
 import type { ServedJob } from '../jobs/worker.js';
@@ -84,4 +86,9 @@ export interface App {
   serve(installation: Installation, options: ServeOptions): Promise<Service>;
   /** The policies in force, by job. One that is malformed is left out: its job is closed. */
   policies(installation: Installation): Promise<readonly Policy[]>;
+  /** Replays the incident of 2021 on the embedded server; no installation is opened. */
+  replay(
+    size: WorldSize,
+    options: { readonly say: (text: string) => void; readonly signal: AbortSignal },
+  ): Promise<ReplayResult>;
 }

@@ -11,6 +11,7 @@ import { addImpact } from './commands/impact.js';
 import { addKill, addStop } from './commands/kill.js';
 import { addNotifications } from './commands/notifications.js';
 import { addApprove, addRearm } from './commands/rearm.js';
+import { addReplay } from './commands/replay.js';
 import { addRestore } from './commands/restore.js';
 import { addRun } from './commands/run.js';
 import { addRuns } from './commands/runs.js';
@@ -42,6 +43,7 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   addDirectory,
   addTokens,
   addAudit,
+  addReplay,
   addDoctor,
 ];
 

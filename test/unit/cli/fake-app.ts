@@ -114,6 +114,9 @@ export class FakeApp implements App {
     return Promise.reject(new Error('this test runs nothing'));
   }
 
+  /** What a replay comes to. */
+  replay: App['replay'] = () => Promise.reject(new Error('this test replays nothing'));
+
   policies(): Promise<readonly Policy[]> {
     return Promise.resolve([POLICY]);
   }

@@ -1,0 +1,96 @@
+import type pg from 'pg';
+import type { Config } from '../config.js';
+import { EmbeddedSource } from '../flags/embedded-source.js';
+import { PortcullisProvider } from '../flags/provider.js';
+import { domainClaim } from '../jobs/domain-claim/job.js';
+import { openPlannerDatabase } from '../jobs/planner-database.js';
+import type { Platform } from '../jobs/platform.js';
+import { loadJob } from '../jobs/registry.js';
+import { openReplayDatabases } from '../replay/incident/databases.js';
+import { lostCondition } from '../replay/incident/lost-condition/job.js';
+import { replayIncident } from '../replay/incident/replay.js';
+import type { ReplayResult } from '../replay/incident/result.js';
+import type { OpenWorld, Say } from '../replay/incident/world-port.js';
+import type { WorldSize } from '../replay/incident/world.js';
+import { worldZone } from '../replay/incident/zone.js';
+import { sampleHttps } from '../replay/sample-https.js';
+import { startEmbedded } from '../store/embedded-server.js';
+import { loginUrl, provisionLogins } from '../store/logins.js';
+import { migrate } from '../store/migrate.js';
+import { openPool } from '../store/pool.js';
+import { createLogger } from '../telemetry/log.js';
+import { createMetrics } from '../telemetry/metrics.js';
+
+const WORKER_CONNECTIONS = 32;
+const PLANNER_CONNECTIONS = 12;
+
+/**
+ * Replays the incident on the embedded server, in databases of its own that are dropped however it ends. A
+ * database of the company's own, where the configuration names one, is not touched.
+ */
+export async function replay(
+  config: Config,
+  size: WorldSize,
+  options: { readonly say: Say; readonly signal: AbortSignal },
+): Promise<ReplayResult> {
+  const server = await startEmbedded({ folder: config.home });
+  try {
+    const databases = await openReplayDatabases(server.url);
+    try {
+      const withWorld = <T>(url: string, work: (world: OpenWorld) => Promise<T>): Promise<T> =>
+        openWorld(config, url, size, options.signal, work);
+      return await replayIncident({ databases, withWorld, signal: options.signal }, size, options.say);
+    } finally {
+      await databases.close();
+    }
+  } finally {
+    await server.stop();
+  }
+}
+
+async function openWorld<T>(
+  config: Config,
+  url: string,
+  size: WorldSize,
+  signal: AbortSignal,
+  work: (world: OpenWorld) => Promise<T>,
+): Promise<T> {
+  const opened: (() => Promise<unknown>)[] = [];
+  const open = (poolUrl: string, name: string, max: number): pg.Pool => {
+    const pool = openPool(poolUrl, { name, max });
+    opened.push(() => pool.end());
+    return pool;
+  };
+  try {
+    const owner = open(url, 'replay', 10);
+    await migrate(owner, ['control', 'region']);
+    await provisionLogins(owner);
+    const worker = await loginUrl(owner, url, 'worker');
+    const planner = openPlannerDatabase(await loginUrl(owner, url, 'planner'), PLANNER_CONNECTIONS);
+    opened.push(() => planner.close());
+    const provider = new PortcullisProvider(new EmbeddedSource(open(worker, 'flags', 2)));
+    opened.push(() => provider.onClose());
+    await provider.initialize();
+    const platform: Platform = {
+      worker: 'replay',
+      region: open(worker, 'worker', WORKER_CONNECTIONS),
+      planner,
+      flags: provider,
+      dns: worldZone(size.seed),
+      https: sampleHttps,
+      log: createLogger({ level: config.logLevel === 'info' ? 'error' : config.logLevel, pretty: true }),
+      metrics: createMetrics(),
+    };
+    const stable = await loadJob(owner, {
+      definition: domainClaim,
+      folder: new URL('../jobs/domain-claim/', import.meta.url),
+    });
+    const faulty = await loadJob(owner, {
+      definition: lostCondition,
+      folder: new URL('../replay/incident/lost-condition/', import.meta.url),
+    });
+    return await work({ size, owner, platform, stable, faulty, signal });
+  } finally {
+    for (const close of opened.reverse()) await close();
+  }
+}

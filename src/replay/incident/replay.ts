@@ -1,0 +1,84 @@
+import { applyPolicies } from '../../flags/policy-store.js';
+import { portcullisWorld } from './behind-portcullis.js';
+import type { ReplayDatabases } from './databases.js';
+import { runHistory, HEALTHY_RUNS } from './history.js';
+import { SLOT_MINUTES } from './life.js';
+import { policyWith, type Layer } from './policies.js';
+import type { ReplayResult, WorldResult } from './result.js';
+import { flagWorld, ungatedWorld } from './without-guard.js';
+import { buildWorld, expectFromNow, organisationsOf, regionsOf, takeNightlySnapshot } from './world.js';
+import type { WorldSize } from './world.js';
+import type { OpenWorld, Say } from './world-port.js';
+
+export interface ReplaySite {
+  readonly signal: AbortSignal;
+  readonly databases: ReplayDatabases;
+  /** Brings a database of the owner's URL to this program's schema and opens all that runs on it, for `work`. */
+  withWorld<T>(url: string, work: (world: OpenWorld) => Promise<T>): Promise<T>;
+}
+
+type Scene = (world: OpenWorld, shippedAt: Date, say: Say) => Promise<WorldResult>;
+
+const LAYERS: readonly Layer[] = ['as shipped', 'without invariants', 'login failures only'];
+
+const SCENES: readonly (readonly [string, Scene])[] = [
+  ['ungated', (world, _, say) => ungatedWorld(world, say)],
+  ['a flag', (world, _, say) => flagWorld(world, say)],
+  ...LAYERS.map((layer): readonly [string, Scene] => [
+    `Portcullis, ${layer}`,
+    (world, shippedAt, say) => portcullisWorld(world, layer, shippedAt, say),
+  ]),
+];
+
+/**
+ * Replays the incident of February 2021: makes a world and its history once, and then lets the faulty version
+ * loose in one copy of it after the other, each with something else between it and the data.
+ */
+export async function replayIncident(site: ReplaySite, size: WorldSize, say: Say): Promise<ReplayResult> {
+  const startedAt = performance.now();
+  const { databases } = site;
+  const url = await databases.create('before');
+  const shippedAt = nextSlot(new Date());
+  say('making the world');
+  const versions = await site.withWorld(url, async (world) => {
+    await buildWorld(world.owner, size);
+    world.signal.throwIfAborted();
+    await takeNightlySnapshot(world.owner);
+    const { policy } = await putInForce(world, size);
+    await runHistory(world, policy, shippedAt, say);
+    await expectFromNow(world.owner);
+    return { stableVersion: world.stable.version, faultyVersion: world.faulty.version };
+  });
+  const worlds: WorldResult[] = [];
+  for (const [name, scene] of SCENES) {
+    site.signal.throwIfAborted();
+    say(`${name}: copying the world`);
+    const copy = await databases.copy('world', 'before');
+    worlds.push(
+      await site.withWorld(copy, (world) => scene(world, shippedAt, (text) => say(`${name}: ${text}`))),
+    );
+    await databases.drop('world');
+  }
+  return {
+    accounts: size.accounts,
+    organisations: organisationsOf(size),
+    regions: regionsOf(size),
+    seed: size.seed,
+    ...versions,
+    healthyRuns: HEALTHY_RUNS * size.regions,
+    worlds,
+    tookMs: performance.now() - startedAt,
+  };
+}
+
+async function putInForce(world: OpenWorld, size: WorldSize) {
+  const file = await policyWith('as shipped', regionsOf(size));
+  await applyPolicies(world.owner, [file], 'system:replay');
+  return file;
+}
+
+/** The first slot after now: the history's slots lie before it. */
+function nextSlot(now: Date): Date {
+  const slotMs = SLOT_MINUTES * 60_000;
+  return new Date(Math.ceil(now.getTime() / slotMs) * slotMs);
+}

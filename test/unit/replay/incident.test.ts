@@ -1,0 +1,162 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { JobDefinition } from '../../../src/jobs/contract.js';
+import { domainClaim } from '../../../src/jobs/domain-claim/job.js';
+import { lostCondition } from '../../../src/replay/incident/lost-condition/job.js';
+import { PlainFlag, REFRESH_SECONDS } from '../../../src/replay/incident/plain-flag.js';
+import { spread } from '../../../src/replay/incident/plots.js';
+import { policyWith } from '../../../src/replay/incident/policies.js';
+import { reportPage } from '../../../src/replay/incident/report-page.js';
+import { replayJson } from '../../../src/replay/incident/result-json.js';
+import { organisationsOf, regionsOf } from '../../../src/replay/incident/world.js';
+import { worldZone } from '../../../src/replay/incident/zone.js';
+import { RESULT } from './replay-result.js';
+
+describe('the size of the world', () => {
+  test('has as many organisations in each region', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 2_000, max: 2_000_000 }),
+        fc.integer({ min: 1, max: 6 }),
+        (accounts, regions) => {
+          const size = { accounts, regions, seed: 1 };
+          expect(regionsOf(size)).toHaveLength(regions);
+          expect(organisationsOf(size) % regions).toBe(0);
+          expect(organisationsOf(size)).toBeLessThan(accounts / 2);
+        },
+      ),
+    );
+  });
+});
+
+describe('the faulty version', () => {
+  test('declares what the stable one does, as another version', () => {
+    const of = (job: JobDefinition) => [job.name, job.unit, job.resources, job.kinds];
+    expect(of(lostCondition)).toEqual(of(domainClaim));
+    expect(lostCondition.version).not.toBe(domainClaim.version);
+  });
+});
+
+describe('a plain flag', () => {
+  const regions = ['eu-west-1', 'us-east-1'];
+
+  test('is heard at the next refresh, and not before', async () => {
+    const flag = await PlainFlag.start('domain-claim', regions, 3);
+    try {
+      flag.set(-60, ['eu-west-1']);
+      expect(flag.readAt(0)).toEqual(['eu-west-1']);
+      flag.set(100, []);
+      const heard = flag.nextRefresh(100);
+      if (heard > 100) expect(flag.readAt(heard - 1)).toEqual(['eu-west-1']);
+      expect(flag.readAt(heard)).toEqual([]);
+    } finally {
+      flag.close();
+    }
+  });
+
+  test('is refreshed within its default of 15 seconds, at the same seconds for the same seed', async () => {
+    const seconds: number[] = [];
+    for (const seed of [1, 2, 3, 4, 5, 6, 7, 8, 1]) {
+      const flag = await PlainFlag.start('domain-claim', regions, seed);
+      seconds.push(flag.nextRefresh(7_080) - 7_080);
+      flag.close();
+    }
+    expect(Math.min(...seconds)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...seconds)).toBeLessThan(REFRESH_SECONDS);
+    expect(new Set(seconds).size).toBeGreaterThan(1);
+    expect(seconds.at(-1)).toBe(seconds[0]);
+  });
+});
+
+describe("the world's DNS", () => {
+  test('shows a token where an organisation asks, and none at second domains and at bystanders', async () => {
+    const zone = worldZone(1);
+    const kindAt = async (domain: string): Promise<string | undefined> =>
+      (await zone.txt(`_portcullis-challenge.${domain}`))[0]?.answer.kind;
+    expect(await kindAt('company-7.com')).toBe('records');
+    expect(await kindAt('company-7-brand.com')).toBe('absent');
+    expect(await kindAt('company-7.org')).toBe('absent');
+    expect(await kindAt('company-7.com.evil.com')).toBe('absent');
+  });
+});
+
+describe('the policies of the guarded worlds', () => {
+  const regions = ['eu-west-1', 'us-east-1'];
+
+  test('are the shipped one, layer by layer', async () => {
+    const [shipped, counts, logins] = await Promise.all(
+      (['as shipped', 'without invariants', 'login failures only'] as const).map(
+        async (layer) => (await policyWith(layer, regions)).policy,
+      ),
+    );
+    expect(shipped?.regions).toEqual(regions);
+    expect(shipped?.guard.caps.length).toBeGreaterThan(0);
+    expect(counts?.guard.caps).toEqual(shipped?.guard.caps);
+    expect(counts?.guard.rules).toEqual(shipped?.guard.rules.filter(({ kind }) => kind !== 'invariant'));
+    expect(logins?.guard.caps).toEqual([]);
+    expect(logins?.guard.rules).toEqual(shipped?.guard.rules.filter(({ kind }) => kind === 'outcome'));
+    expect({ ...logins, guard: undefined }).toEqual({ ...shipped, guard: undefined });
+    expect(shipped?.rollout?.waves.flatMap((wave) => wave.regions)).toEqual(regions);
+    expect(shipped?.rollout).toMatchObject({ windows: [], freezes: [] });
+  });
+});
+
+describe('what a replay tells programs', () => {
+  test('is whole milliseconds, which of them are virtual, and null for what did not happen', () => {
+    const json = replayJson(RESULT);
+    expect(json).toMatchObject({ accounts: 20_000, regions: 2, seed: 7 });
+    expect(json.worlds[0]).toMatchObject({
+      name: 'ungated',
+      detectMs: 7_080_000,
+      stopMs: 10_000,
+      restoreMs: 529,
+      virtual: ['detectMs', 'stopMs'],
+      restoredExactly: false,
+    });
+    expect(json.worlds[1]).toMatchObject({
+      detectMs: 740,
+      stopMs: 0,
+      restoreMs: null,
+      virtual: [],
+      restoredExactly: true,
+    });
+  });
+});
+
+describe('the report', () => {
+  const page = reportPage(RESULT);
+
+  test('loads nothing from anywhere', () => {
+    expect(page).not.toMatch(/<(script|link|img|iframe|object)\b/i);
+    expect(page).not.toMatch(/\b(src|href)\s*=|url\(|@import|https?:/i);
+  });
+
+  test('has every world, its figures and its line, with what came from elsewhere escaped', () => {
+    for (const { name } of RESULT.worlds) expect(page).toContain(`<th scope="row">${name}</th>`);
+    expect(page).toContain('4,722');
+    expect(page.match(/<path d="M/g)).toHaveLength(RESULT.worlds.length);
+    expect(page).toContain('rest on &lt;no request&gt;');
+    expect(page).not.toContain('<no request>');
+    expect(page).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  test('can be drawn where nothing went wrong anywhere', () => {
+    const untouched = RESULT.worlds.filter(({ wronglyClaimed }) => wronglyClaimed === 0);
+    expect(reportPage({ ...RESULT, worlds: untouched })).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  test('keeps the names of lines apart, in their order', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 400 }), { maxLength: 6 }), (heights) => {
+        const moved = spread(heights);
+        const sorted = moved.toSorted((a, b) => a - b);
+        sorted.slice(1).forEach((at, index) => expect(at - (sorted[index] ?? 0)).toBeGreaterThanOrEqual(18));
+        heights.forEach((height, one) =>
+          heights.forEach((other, two) => {
+            if (height < other) expect(moved[one]).toBeLessThan(moved[two] ?? 0);
+          }),
+        );
+      }),
+    );
+  });
+});
