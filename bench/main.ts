@@ -3,18 +3,21 @@ import { apply } from './apply.js';
 import { resultOf, type Bench, type BenchContext, type Result } from './bench.js';
 import { end } from './endings.js';
 import { gate } from './gate.js';
+import { guard, type GuardResult } from './guard.js';
 import { impact } from './impact.js';
 import { kill, type KillResult } from './kill.js';
 import { memory } from './memory.js';
 import { plan } from './plan.js';
-import { renderKill, renderResults } from './report.js';
+import { renderGuard, renderKill, renderResults } from './report.js';
 import { restore } from './restore.js';
 import { run } from './run.js';
 import { scale } from './scale.js';
 import { startServer } from './server.js';
 import { start } from './start.js';
 
-const BENCHES: readonly (Bench | typeof kill)[] = [
+type AnyBench = Bench | typeof kill | typeof guard;
+
+const BENCHES: readonly AnyBench[] = [
   gate,
   plan,
   apply,
@@ -25,11 +28,16 @@ const BENCHES: readonly (Bench | typeof kill)[] = [
   impact,
   start,
   kill,
+  guard,
 ];
 
-/** It answers in a shape of its own. */
-function isKill(bench: Bench | typeof kill): bench is typeof kill {
+/** These answer in shapes of their own. */
+function isKill(bench: AnyBench): bench is typeof kill {
   return bench === kill;
+}
+
+function isGuard(bench: AnyBench): bench is typeof guard {
+  return bench === guard;
 }
 
 const USAGE = `usage: npm run bench -- [name …] [--runs N] [--json]
@@ -41,7 +49,7 @@ Exit code: 0 when every figure is within its reach, 1 when one is not, 2 for a w
 `;
 
 interface Order {
-  readonly benches: readonly (Bench | typeof kill)[];
+  readonly benches: readonly AnyBench[];
   readonly runs: number | undefined;
   readonly json: boolean;
 }
@@ -74,24 +82,27 @@ function readOrder(args: readonly string[]): Order | { readonly fault: string } 
 }
 
 async function measureAll({ benches, runs, json }: Order): Promise<boolean> {
-  const server = await startServer();
   const results: Result[] = [];
   const kills: KillResult[] = [];
+  const guards: GuardResult[] = [];
+  const server = benches.every(isGuard) ? undefined : await startServer();
   for (const bench of benches) {
-    const context: BenchContext = {
-      server,
-      runs: runs ?? bench.runs,
-      progress: (text) => process.stderr.write(`${bench.name}: ${text}\n`),
-    };
-    let result: Result | KillResult;
-    if (isKill(bench)) kills.push((result = await bench.measure(context)));
-    else results.push((result = resultOf(bench, await bench.measure(context))));
+    const progress = (text: string): void => void process.stderr.write(`${bench.name}: ${text}\n`);
+    let result: Result | KillResult | GuardResult;
+    if (isGuard(bench)) guards.push((result = bench.measure(progress)));
+    else {
+      if (server === undefined) throw new Error(`${bench.name} needs the server`);
+      const context: BenchContext = { server, runs: runs ?? bench.runs, progress };
+      if (isKill(bench)) kills.push((result = await bench.measure(context)));
+      else results.push((result = resultOf(bench, await bench.measure(context))));
+    }
     if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
   }
-  const measured = benches.flatMap((bench) => (isKill(bench) ? [] : [bench]));
+  const measured = benches.flatMap((bench) => (isKill(bench) || isGuard(bench) ? [] : [bench]));
   if (!json && results.length > 0) process.stdout.write(renderResults(measured, results));
   if (!json) for (const each of kills) process.stdout.write(renderKill(each));
-  return [...results, ...kills].every(({ ok }) => ok);
+  if (!json) for (const each of guards) process.stdout.write(renderGuard(each));
+  return [...results, ...kills, ...guards].every(({ ok }) => ok);
 }
 
 /** Cleans up whatever is left, then ends the process: however it came to its end. */

@@ -1,5 +1,6 @@
 import { renderTable } from '#dist/cli/table.js';
 import type { Bench, Result } from './bench.js';
+import type { GuardResult } from './guard.js';
 import type { KillResult } from './kill.js';
 
 /** The results as a table for a person. */
@@ -39,4 +40,27 @@ export function renderKill({ settings, ok }: KillResult): string {
     { paint: (text) => text, columns: Number.POSITIVE_INFINITY },
   );
   return `kill: ${ok ? 'within' : 'NOT within'} its reach\n${table}`;
+}
+
+/** What the guard's rules reach, as a table for a person. */
+export function renderGuard({ figures, ok, seed }: GuardResult): string {
+  const rows = figures.map(({ rule, what, setting, measured, reach, ok: reached, repetitions, naive }) => [
+    rule,
+    what,
+    setting,
+    String(measured),
+    reach === null ? '–' : 'most' in reach ? `≤ ${reach.most}` : `≥ ${reach.least}`,
+    reached ? 'yes' : 'NO',
+    repetitions,
+    Object.entries(naive)
+      .map(([name, value]) => `${name}: ${value}`)
+      .join(', '),
+  ]);
+  const columns = ['rule', 'figure', 'setting', 'measured', 'reach', 'ok', 'repetitions', 'naive rules'];
+  const table = renderTable(
+    columns.map((title) => ({ title })),
+    rows,
+    { paint: (text) => text, columns: Number.POSITIVE_INFINITY },
+  );
+  return `guard: ${ok ? 'within' : 'NOT within'} its reach (seed ${seed})\n${table}`;
 }

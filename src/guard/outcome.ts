@@ -75,7 +75,7 @@ export function stepOutcome(
   state: OutcomeState,
   looks: readonly OutcomeLook[],
 ): { state: OutcomeState; judged: Judged } {
-  const next = looks.reduce(take, state);
+  const next = looks.reduce(takeLook, state);
   if (next.failed !== null) return { state: next, judged: next.failed };
   const judged = judge(next);
   return { state: judged.verdict === 'fail' ? { ...next, failed: judged } : next, judged };
@@ -115,7 +115,8 @@ export function judgeRegions(rule: string, alpha: number, states: readonly Outco
   };
 }
 
-function take(state: OutcomeState, look: OutcomeLook): OutcomeState {
+/** Takes in what is new in one stratum, without judging. */
+export function takeLook(state: OutcomeState, look: OutcomeLook): OutcomeState {
   const { newEvents: k, candidateEvents: x, theta } = look;
   if (!(x >= 0 && x <= k && Number.isSafeInteger(k) && Number.isSafeInteger(x))) {
     throw new RangeError(`a look has whole numbers with 0 ≤ candidateEvents ≤ newEvents, not ${x} of ${k}`);
