@@ -7,6 +7,7 @@ import { addAudit } from './commands/audit.js';
 import { addDirectory } from './commands/directory.js';
 import { addDoctor } from './commands/doctor.js';
 import { addFlags } from './commands/flags.js';
+import { addGuard } from './commands/guard.js';
 import { addImpact } from './commands/impact.js';
 import { addKill, addStop } from './commands/kill.js';
 import { addNotifications } from './commands/notifications.js';
@@ -34,6 +35,7 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   addRestore,
   addAsOf,
   addFlags,
+  addGuard,
   addKill,
   addStop,
   addRearm,

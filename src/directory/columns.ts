@@ -15,15 +15,20 @@ export interface Column {
   readonly otherwise?: string;
 }
 
-export interface FileShape {
+/** What each line of a file has. */
+export interface RowShape {
+  /** The first column is the one that no line is without. */
+  readonly columns: readonly Column[];
+  /** What is wrong between the columns of one line; `given` says whether a column's field is not empty. */
+  readonly lineFaults: (given: (column: string) => boolean) => string[];
+}
+
+/** One of the directory's files; the first column is the id. */
+export interface FileShape extends RowShape {
   /** What it is called in messages: `organisations`. */
   readonly name: FileName;
   /** The temporary table that the file is read into before anything is written. */
   readonly staging: string;
-  /** The first column is the id. */
-  readonly columns: readonly Column[];
-  /** What is wrong between the columns of one line; `given` says whether a column's field is not empty. */
-  readonly lineFaults: (given: (column: string) => boolean) => string[];
 }
 
 export type FileName = 'organisations' | 'accounts' | 'domains';

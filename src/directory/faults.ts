@@ -39,14 +39,14 @@ export class Faults {
     return this.#kept.toSorted((a, b) => order(a) - order(b) || a.line - b.line).slice(0, SHOWN_FAULTS);
   }
 
-  /** Throws CSV_INVALID with the first faults and the count of all, if there is any. */
-  throwIfAny(mend: string): void {
+  /** Throws CSV_INVALID with the first faults and the count of all, if there is any, and what came of it. */
+  throwIfAny(mend: string, consequence = 'nothing was imported'): void {
     if (this.#total === 0) return;
     const faults = this.first();
     const lines = faults.map(({ file, line, reason }) => `${file}:${line}: ${reason}`);
     if (this.#total > faults.length) lines.push(`… and ${this.#total - faults.length} more`);
     const count = this.#total === 1 ? '1 fault' : `${this.#total} faults`;
-    throw new PortcullisError('CSV_INVALID', `${count}; nothing was imported\n${lines.join('\n')}`, {
+    throw new PortcullisError('CSV_INVALID', `${count}; ${consequence}\n${lines.join('\n')}`, {
       mend,
       details: { total: this.#total, faults },
     });

@@ -1,12 +1,12 @@
 import { nearest } from '../base/nearest.js';
-import type { FileShape } from './columns.js';
+import type { RowShape } from './columns.js';
 import { shown } from './shown.js';
 
 /** Where each of a file's columns stands in its lines; undefined: it was left out. */
 export type Header = readonly (number | undefined)[];
 
 /** Reads a header row. Answers the places of the shape's columns, in its order, or what is wrong with the row. */
-export function readHeader(row: readonly string[], shape: FileShape): Header | { faults: string[] } {
+export function readHeader(row: readonly string[], shape: RowShape): Header | { faults: string[] } {
   const known = shape.columns.map((column) => column.name);
   const separator = [';', '\t', '|'].find((letter) => row.length === 1 && row[0]?.includes(letter));
   if (separator !== undefined) {

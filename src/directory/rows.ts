@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
-import type { Column, FileShape } from './columns.js';
+import type { Column, RowShape } from './columns.js';
 import type { Faults } from './faults.js';
 import { fileError } from './file-error.js';
 import { type Header, readHeader } from './header.js';
@@ -30,11 +30,7 @@ const UNREADABLE: Readonly<Record<string, string>> = {
  * Answers at its end whether the file could be read to its own end: a bad header or a broken quote cuts it off.
  * Throws FILE_UNREADABLE.
  */
-export async function* readRows(
-  path: string,
-  shape: FileShape,
-  faults: Faults,
-): AsyncGenerator<Row, boolean> {
+export async function* readRows(path: string, shape: RowShape, faults: Faults): AsyncGenerator<Row, boolean> {
   let line = 1;
   let header: Header | undefined;
   const onRecord = (record: string[]): Row | null => {
@@ -88,7 +84,7 @@ function readRow(
   record: readonly string[],
   line: number,
   header: Header,
-  shape: FileShape,
+  shape: RowShape,
   onFault: (reason: string) => void,
 ): Row | null {
   const wanted = header.filter((index) => index !== undefined).length;

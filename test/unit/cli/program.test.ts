@@ -103,7 +103,7 @@ describe('help', () => {
   const commands = leaves(createProgram(new FakeApp(), new FakeTerminal())).map(path);
   const acting = commands.filter(
     ([first, second]) =>
-      !['flags', 'directory', 'notifications', 'tokens', 'audit'].includes(first ?? '') || second,
+      !['flags', 'directory', 'notifications', 'tokens', 'audit', 'guard'].includes(first ?? '') || second,
   );
 
   test.each(acting.map((each) => [each.join(' '), each] as const))(

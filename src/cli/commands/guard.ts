@@ -1,0 +1,193 @@
+import { writeFile } from 'node:fs/promises';
+import { InvalidArgumentError, type Command } from 'commander';
+import { PortcullisError } from '../../base/errors.js';
+import { nearest } from '../../base/nearest.js';
+import { fileError } from '../../directory/file-error.js';
+import { rulesOf } from '../../flags/guard-policy.js';
+import { acceptedRuns } from '../../guard/accepted-runs.js';
+import { backtestCount, type Backtest } from '../../guard/backtest.js';
+import { plotBacktest } from '../../guard/backtest-plot.js';
+import { DEFAULT_COUNT_ALPHA, type CountOptions } from '../../guard/count.js';
+import type { CountedRun } from '../../guard/count-history.js';
+import { chance, figure } from '../../guard/in-words.js';
+import type { Verdict } from '../../guard/verdict.js';
+import { requireActing } from '../acting.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { readCountedRuns } from '../counted-runs-file.js';
+import { group, leaf } from '../leaf.js';
+import { knownJob, requireRegion } from '../names.js';
+import type { Column } from '../table.js';
+import type { Tone } from '../tone.js';
+import { number, time } from '../wording.js';
+
+/** The floor for a CSV, which has no policy: that of a policy which names none. */
+const DEFAULT_FLOOR = 10;
+const MOST_RUNS = 5_000;
+
+interface BacktestOptions {
+  readonly rule: string;
+  readonly job?: string;
+  readonly region?: string;
+  readonly csv?: string;
+  readonly alpha?: number;
+  readonly floor?: number;
+  readonly svg?: string;
+}
+
+export function addGuard(program: Command, context: Context): void {
+  addBacktest(group(program, 'guard', 'The rules that judge runs.'), context);
+}
+
+function addBacktest(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'backtest',
+    'Try a count rule on past runs: what it would have expected of each and said of it, knowing only those before. Thresholds are chosen by looking, not by guessing.',
+    [
+      'portcullis guard backtest --rule claims-per-run --job domain-claim --region eu-west-1',
+      'portcullis guard backtest --rule claims-per-run --csv runs.csv --alpha 0.001 --svg runs.svg',
+    ],
+  )
+    .requiredOption('--rule <name>', "the rule's name; with --job, one of the job's policy")
+    .option('-j, --job <job>', 'over the accepted runs of this job')
+    .option('-r, --region <region>', 'in this region')
+    .option('--csv <file>', 'over the runs of a file instead: at,count[,units]')
+    .option('--alpha <chance>', 'instead of what the policy says', chanceOption)
+    .option('--floor <count>', 'instead of what the policy says', floorOption)
+    .option('--svg <file>', 'also draw the counts, what was expected and the trips')
+    .action(async (options: BacktestOptions) => {
+      const voice = voiceOf(context, command);
+      const { history, rule } = await subjectOf(context, options);
+      const backtest = backtestCount(history, rule);
+      if (options.svg !== undefined) await writePlot(options.svg, backtest);
+      voice.result(backtest, () => backtestText(voice, backtest));
+      if (options.svg !== undefined) voice.note(`drawn: ${options.svg}`);
+    });
+}
+
+interface Subject {
+  readonly history: readonly CountedRun[];
+  readonly rule: CountOptions;
+}
+
+async function subjectOf(context: Context, options: BacktestOptions): Promise<Subject> {
+  const { csv, job, region, rule, alpha, floor } = options;
+  if (csv !== undefined && (job !== undefined || region !== undefined)) {
+    throw usage('--csv is given together with --job or --region', 'take the runs from one or the other');
+  }
+  if (csv !== undefined) {
+    const history = await readCountedRuns(csv);
+    return { history, rule: { rule, alpha: alpha ?? DEFAULT_COUNT_ALPHA, floor: floor ?? DEFAULT_FLOOR } };
+  }
+  if (job === undefined || region === undefined) {
+    throw usage('there are no runs to judge', 'give --job and --region, or --csv');
+  }
+  return withInstallation(context, async (installation) => {
+    await requireActing(context, installation, 'read');
+    const { policy } = await knownJob(context.app, installation, job);
+    requireRegion(region, policy.regions);
+    const found = rulesOf(policy.guard.rules, 'count').find(({ name }) => name === rule);
+    if (found === undefined) {
+      const names = rulesOf(policy.guard.rules, 'count').map(({ name }) => name);
+      throw unknownRule(rule, job, names);
+    }
+    const subject = { job, region, change: found.change };
+    return {
+      history: await acceptedRuns(installation.planes.of(region).worker, subject, MOST_RUNS),
+      rule: { rule, alpha: alpha ?? found.alpha, floor: floor ?? found.floor },
+    };
+  });
+}
+
+function usage(message: string, mend: string): PortcullisError {
+  return new PortcullisError('USAGE_INVALID', message, { mend });
+}
+
+function unknownRule(rule: string, job: string, known: readonly string[]): PortcullisError {
+  const meant = nearest(rule, known);
+  const mend =
+    meant !== undefined
+      ? `did you mean ${meant}?`
+      : known.length === 0
+        ? 'write one into the policy under guard.rules, or try one on a file with --csv'
+        : `there is ${known.join(', ')}`;
+  return new PortcullisError('USAGE_INVALID', `the policy of ${job} has no count rule ${rule}`, {
+    mend,
+    details: { rule, known },
+  });
+}
+
+function chanceOption(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value >= 1e-9 && value <= 0.1) return value;
+  throw new InvalidArgumentError('An alpha is a chance from 1e-9 to 0.1.');
+}
+
+function floorOption(text: string): number {
+  if (/^\d{1,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('A floor is a whole number from 0 to 99999999.');
+}
+
+async function writePlot(file: string, backtest: Backtest): Promise<void> {
+  try {
+    await writeFile(file, plotBacktest(backtest));
+  } catch (error) {
+    throw fileError(error, `check that ${file} may be written`);
+  }
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: 'at' },
+  { title: 'count' },
+  { title: 'expected', align: 'right' },
+  { title: 'interval', align: 'right' },
+  { title: 'chance', align: 'right', dropped: 1 },
+  { title: 'verdict' },
+];
+
+function backtestText(voice: Voice, backtest: Backtest): string {
+  const { runs, alpha, budget, alternatives, rule, floor } = backtest;
+  if (runs.length === 0) return 'there is no accepted run yet to judge\n';
+  const table = voice.table(
+    COLUMNS,
+    runs.map(({ at, count, expected, low, high, p, verdict, worth }) => [
+      time(at),
+      count,
+      expected === null ? '–' : figure(expected),
+      low === null || high === null ? '–' : `${figure(low)}–${figure(high)}`,
+      p === null ? '–' : chance(Math.log(p)),
+      { text: said(verdict, worth), tone: TONES[verdict] },
+    ]),
+  );
+  const stops = voice.table(
+    [{ title: 'alpha', align: 'right' }, { title: 'trips' }, { title: 'holds' }],
+    [alternatives[0], backtest, alternatives[1]].flatMap((each) =>
+      each === undefined ? [] : [[chance(Math.log(each.alpha)), each.trips, each.holds]],
+    ),
+  );
+  const facts = voice.facts([
+    ['rule', `${rule}: alpha ${chance(Math.log(alpha))}, floor ${number(floor)}`],
+    ['runs', runs.length],
+    [
+      'false alarms',
+      budget.falseTripsAYear === null || budget.runsAYear === null
+        ? 'too few runs to say how many there are in a year'
+        : `at most ${figure(budget.falseTripsAYear)} a year in a region, at this pace of ${number(budget.runsAYear)} runs a year`,
+    ],
+  ]);
+  return `${table}\n${facts}\n${stops}`;
+}
+
+const TONES = {
+  pass: 'plain',
+  fail: 'bad',
+  'too-few': 'quiet',
+  'no-data': 'quiet',
+  unreachable: 'quiet',
+} as const satisfies Record<Verdict, Tone>;
+
+/** What the guard would have done: a fail trips, or holds where it is worth no more. */
+function said(verdict: Verdict, worth: 'hold' | undefined): string {
+  if (verdict === 'fail') return worth ?? 'trip';
+  return verdict;
+}

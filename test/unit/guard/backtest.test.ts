@@ -1,0 +1,92 @@
+import { describe, expect, test } from '@jest/globals';
+import { backtestCount } from '../../../src/guard/backtest.js';
+import { plotBacktest } from '../../../src/guard/backtest-plot.js';
+import { judgeCount } from '../../../src/guard/count.js';
+import type { CountedRun } from '../../../src/guard/count-history.js';
+
+const DAY_MS = 86_400_000;
+const OPTIONS = { rule: 'claims-per-run', alpha: 2.5e-4, floor: 10 };
+
+/** Forty healthy days; on the 30th, 4,812 claims, and on the 35th none. */
+const RUNS: CountedRun[] = Array.from({ length: 40 }, (_, day) => ({
+  at: day * DAY_MS,
+  count: day === 30 ? 4_812 : day === 35 ? 0 : 34 + ((day * 7) % 13),
+  units: 1_000,
+}));
+
+describe('a backtest', () => {
+  const backtest = backtestCount(RUNS, OPTIONS);
+
+  test('finds the runs that were stopped, and no other', () => {
+    const stopped = backtest.runs.filter(({ verdict }) => verdict === 'fail');
+    expect(stopped.map(({ at, worth }) => [at, worth])).toEqual([
+      ['1970-01-31T00:00:00.000Z', undefined],
+      ['1970-02-05T00:00:00.000Z', 'hold'],
+    ]);
+    expect(backtest).toMatchObject({ trips: 1, holds: 1 });
+    expect(backtest.runs.slice(0, 3).every(({ verdict }) => verdict === 'too-few')).toBe(true);
+    expect(backtest.runs[0]).toMatchObject({ expected: null, low: null, high: null, p: null });
+  });
+
+  test('judges each run by those before it alone, and learns nothing from what it stopped', () => {
+    const day = 38;
+    const before = RUNS.filter((_, at) => at < day && at !== 30 && at !== 35);
+    const run = RUNS[day];
+    const { figures } = judgeCount(before, { count: 0, units: 0, at: 0, ...run }, OPTIONS);
+    const { expected, low, high, p } = backtest.runs[day] ?? {};
+    expect({ expected, low, high, p }).toEqual({
+      expected: figures['expected'],
+      low: figures['low'],
+      high: figures['high'],
+      p: figures['p'],
+    });
+  });
+
+  test('says what a tenth of alpha and ten times alpha would have done', () => {
+    expect(backtest.alternatives.map(({ alpha }) => alpha)).toEqual([2.5e-5, 2.5e-3]);
+    const [fewer, more] = backtest.alternatives;
+    expect(fewer?.trips).toBeLessThanOrEqual(backtest.trips);
+    expect(more?.trips).toBeGreaterThanOrEqual(backtest.trips);
+  });
+
+  test('says how many false alarms a year may be expected, at the pace of the runs', () => {
+    expect(backtest.budget.runsAYear).toBe(365);
+    expect(backtest.budget.falseTripsAYear).toBeCloseTo(365 * 2.5e-4, 12);
+    const { budget } = backtestCount(RUNS.slice(0, 1), OPTIONS);
+    expect(budget).toEqual({ runsAYear: null, falseTripsAYear: null });
+  });
+
+  test('does not depend on the order of the runs', () => {
+    expect(backtestCount(RUNS.toReversed(), OPTIONS)).toEqual(backtest);
+  });
+});
+
+describe('the plot of a backtest', () => {
+  const plot = plotBacktest(backtestCount(RUNS, OPTIONS));
+
+  test('has each run, the trip and the hold, with the reason to read', () => {
+    expect(plot.match(/<circle class="run" [^>]*><title>/g)).toHaveLength(38);
+    expect(plot.match(/<circle class="trip" [^>]*><title>claims-per-run: 4,812 planned/g)).toHaveLength(1);
+    expect(plot.match(/<circle class="hold" [^>]*><title>claims-per-run: 0 planned/g)).toHaveLength(1);
+  });
+
+  test('names its axes, and turns to logarithms where a spike would press the rest flat', () => {
+    expect(plot).toContain('>time of the run, UTC<');
+    expect(plot).toContain('>planned changes, logarithmic<');
+    const calm = plotBacktest(backtestCount(RUNS.slice(0, 30), OPTIONS));
+    expect(calm).toContain('>planned changes<');
+  });
+
+  test('needs nothing from elsewhere and has only numbers for places', () => {
+    expect(plot).not.toMatch(/href|url\(|@import|<script/);
+    expect(plot).not.toMatch(/NaN|Infinity|undefined/);
+  });
+
+  test('can be drawn of nothing, of one run, and of a rule with letters that XML minds', () => {
+    for (const runs of [[], RUNS.slice(0, 1), RUNS.slice(0, 4)]) {
+      expect(plotBacktest(backtestCount(runs, { ...OPTIONS, rule: 'a<b&"c"' }))).not.toMatch(
+        /NaN|Infinity|a<b/,
+      );
+    }
+  });
+});
