@@ -30,7 +30,8 @@ export async function openWorker(
   const planner = openPlannerDatabase(plannerUrl, 4);
   const provider = new PortcullisProvider(new EmbeddedSource(region));
   await provider.initialize();
-  const nowhere = (): Promise<never> => Promise.reject(new Error('the bench looks nothing up'));
+  const nowhere = (): Promise<never> =>
+    Promise.reject(new Error('the bench looks nothing up, and trips nothing'));
   const platform: Platform = {
     worker: 'bench',
     region,
@@ -40,6 +41,7 @@ export async function openWorker(
     https: { getText: nowhere },
     log: createLogger({ level: 'silent' }),
     metrics: createMetrics(),
+    trips: { carryOut: nowhere, conclude: nowhere, finishForsaken: nowhere },
   };
   const job = await loadJob(region, installed);
   const electRun = async (at: string, policy: Policy): Promise<Run> => {

@@ -5,6 +5,7 @@ import type { Config } from '../config.js';
 import { EmbeddedSource } from '../flags/embedded-source.js';
 import { loadPolicies } from '../flags/policy-store.js';
 import { PortcullisProvider } from '../flags/provider.js';
+import { createTripwire } from '../guard/tripwire.js';
 import type { FlagSource } from '../flags/source.js';
 import { UnleashSource } from '../flags/unleash-source.js';
 import type { Dns } from '../jobs/lookup/dns.js';
@@ -63,6 +64,11 @@ export async function openPlatform(
     https: lookups.https,
     log,
     metrics,
+    trips: createTripwire(
+      { control: installation.control, ownerOf: (region) => installation.planes.of(region).owner },
+      metrics,
+      log,
+    ),
   };
   return {
     surroundings,

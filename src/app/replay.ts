@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Config } from '../config.js';
 import { EmbeddedSource } from '../flags/embedded-source.js';
 import { PortcullisProvider } from '../flags/provider.js';
+import { createTripwire } from '../guard/tripwire.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
 import { openPlannerDatabase } from '../jobs/planner-database.js';
 import type { Platform } from '../jobs/platform.js';
@@ -71,6 +72,11 @@ async function openWorld<T>(
     const provider = new PortcullisProvider(new EmbeddedSource(open(worker, 'flags', 2)));
     opened.push(() => provider.onClose());
     await provider.initialize();
+    const log = createLogger({
+      level: config.logLevel === 'info' ? 'silent' : config.logLevel,
+      pretty: true,
+    });
+    const metrics = createMetrics();
     const platform: Platform = {
       worker: 'replay',
       region: open(worker, 'worker', WORKER_CONNECTIONS),
@@ -78,8 +84,9 @@ async function openWorld<T>(
       flags: provider,
       dns: worldZone(size.seed),
       https: sampleHttps,
-      log: createLogger({ level: config.logLevel === 'info' ? 'error' : config.logLevel, pretty: true }),
-      metrics: createMetrics(),
+      log,
+      metrics,
+      trips: createTripwire({ control: owner, ownerOf: () => owner }, metrics, log),
     };
     const stable = await loadJob(owner, {
       definition: domainClaim,

@@ -20,7 +20,11 @@ export type RunFaultPoint =
 export type RolloutFaultPoint =
   'rollout.decided' | 'rollout.flag-set' | 'rollout.before-commit' | 'rollout.committed' | 'rollout.tripped';
 
-export type FaultPoint = RunFaultPoint | RolloutFaultPoint;
+/** On a trip's way from a closed gate to the last line of its bookkeeping. */
+export type TripFaultPoint =
+  'trip.written' | 'trip.fenced' | 'trip.quarantined' | 'trip.recorded' | 'trip.run-ended';
+
+export type FaultPoint = RunFaultPoint | RolloutFaultPoint | TripFaultPoint;
 
 type Listener = (point: FaultPoint) => void | Promise<void>;
 

@@ -37,7 +37,7 @@ export type Applied = { readonly complete: true } | Stopped;
 
 export interface Stopped {
   readonly complete: false;
-  readonly code: FenceCode | 'aborted';
+  readonly code: FenceCode | 'aborted' | 'guard-tripped';
   readonly reason: string;
 }
 

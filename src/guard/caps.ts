@@ -1,4 +1,6 @@
 import type { Cap } from '../flags/guard-policy.js';
+import { figure as say } from './in-words.js';
+import type { Judged } from './verdict.js';
 
 /** What caps look at, for one kind of change of one plan. */
 export interface PlanFigures {
@@ -67,6 +69,25 @@ export function exceededCaps(caps: readonly Cap[], figures: readonly PlanFigures
   });
 }
 
-function say(count: number): string {
-  return count.toLocaleString('en-GB');
+/** Judges a plan by each cap of a policy. Pure. A cap's rule is called by its kind: `cap:claim`. */
+export function judgeCaps(caps: readonly Cap[], figures: readonly PlanFigures[]): Judged[] {
+  return caps.map((cap): Judged => {
+    const rule = `cap:${cap.kind}`;
+    const [first, ...others] = exceededCaps([cap], figures);
+    const planned = figures.find(({ kind }) => kind === cap.kind)?.planned ?? 0;
+    if (!first) {
+      return {
+        verdict: 'pass',
+        rule,
+        reason: `${rule}: ${say(planned)} planned`,
+        figures: { observed: planned },
+      };
+    }
+    return {
+      verdict: 'fail',
+      rule,
+      reason: `${rule}: ${[first, ...others].map(({ reason }) => reason).join('; ')}`,
+      figures: { observed: first.planned, limit: first.limit, cap: first.cap },
+    };
+  });
 }

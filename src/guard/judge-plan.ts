@@ -1,53 +1,47 @@
 import type pg from 'pg';
-import type { Cap } from '../flags/guard-policy.js';
+import { rulesOf, type GuardPolicy } from '../flags/guard-policy.js';
 import type { Shape } from '../journal/shape.js';
-import { exceededCaps, type CapExceeded, type PlanFigures } from './caps.js';
+import { judgeCaps } from './caps.js';
+import { judgeCount } from './count.js';
+import { judgeInvariant } from './invariant.js';
+import { figuresFor } from './plan-figures.js';
+import { countedRuns } from './run-history.js';
+import type { Judged } from './verdict.js';
+
+/** A plan that stands in the journal, not committed yet. */
+export interface WrittenPlan {
+  readonly run: {
+    readonly id: string;
+    readonly job: string;
+    readonly region: string;
+    readonly createdAt: Date;
+  };
+  /** Number of changes by kind. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** How many units the run was admitted for. */
+  readonly units: number;
+  /** The resource of each kind of change. */
+  readonly kinds: ReadonlyMap<string, Shape>;
+}
 
 /**
- * Judges a plan that stands in the journal, in the transaction that wrote it: only what the policy's caps
- * need is counted, by the database. `kinds` names each kind's resource. Answers the caps it is over.
+ * Judges a plan by a policy's caps, invariants and counts, in the transaction that wrote it. Answers what each
+ * of them says, whatever the others said: who is to mend it must see all of it.
  */
 export async function judgePlan(
   client: pg.PoolClient,
-  run: { readonly id: string; readonly region: string },
-  counts: Readonly<Record<string, number>>,
-  caps: readonly Cap[],
-  kinds: ReadonlyMap<string, Shape>,
-): Promise<CapExceeded[]> {
-  const figures: PlanFigures[] = [];
-  for (const cap of caps) {
-    const planned = counts[cap.kind] ?? 0;
-    if (planned === 0) continue;
-    const shape = kinds.get(cap.kind);
-    figures.push({
-      kind: cap.kind,
-      planned,
-      ...(cap.perUnit !== undefined && { largestUnit: await largestUnit(client, run.id, cap.kind) }),
-      ...(cap.shareOfRegionPermille !== undefined &&
-        shape !== undefined && { rowsInRegion: await rowsInRegion(client, shape, run.region) }),
-    });
+  { run, counts, units, kinds }: WrittenPlan,
+  { caps, rules }: GuardPolicy,
+): Promise<Judged[]> {
+  const judged = judgeCaps(caps, await figuresFor(client, run, counts, caps, kinds));
+  const planned = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  for (const rule of rulesOf(rules, 'invariant')) {
+    judged.push(await judgeInvariant(client, run.id, planned, rule));
   }
-  return exceededCaps(caps, figures);
-}
-
-async function largestUnit(
-  client: pg.PoolClient,
-  run: string,
-  kind: string,
-): Promise<{ unit: string; planned: number }> {
-  const { rows } = await client.query<{ unit: string; planned: number }>(
-    `select unit, count(*) as planned from portcullis_region.change
-     where run = $1 and kind = $2 group by unit order by count(*) desc, unit limit 1`,
-    [run, kind],
-  );
-  return rows[0] ?? { unit: '', planned: 0 };
-}
-
-async function rowsInRegion(client: pg.PoolClient, shape: Shape, region: string): Promise<number> {
-  if (shape.region === undefined) return 0;
-  const { rows } = await client.query<{ n: number }>(
-    `select count(*) as n from ${shape.table} where ${shape.region} = $1`,
-    [region],
-  );
-  return rows[0]?.n ?? 0;
+  for (const { name, change, alpha, floor } of rulesOf(rules, 'count')) {
+    const history = await countedRuns(client, run, change);
+    const now = { count: counts[change] ?? 0, units, at: run.createdAt };
+    judged.push(judgeCount(history, now, { rule: name, alpha, floor }));
+  }
+  return judged;
 }

@@ -25,6 +25,8 @@ export interface Judged {
   /** In words, with the figures, beginning with the rule's name. */
   readonly reason: string;
   readonly figures: Figures;
+  /** The first rows that broke an invariant; plain JSON. */
+  readonly evidence?: readonly Readonly<Record<string, unknown>>[];
   /** What a `fail` is worth where it is less than a trip: far too few changes harm nobody. */
   readonly worth?: 'hold';
 }

@@ -15,6 +15,7 @@ import { jobAndGateRoutes } from './routes/jobs-and-gates.js';
 import { killRoutes } from './routes/kills.js';
 import { notificationRoutes } from './routes/notifications.js';
 import { operationRoutes } from './routes/operations.js';
+import { outcomeRoutes } from './routes/outcomes.js';
 import { recordRoutes } from './routes/record.js';
 import { restoreRoutes } from './routes/restores.js';
 import { runRoutes } from './routes/runs.js';
@@ -34,6 +35,7 @@ export function routesOf(deps: HttpDeps): readonly Route[] {
     ...restoreRoutes(deps),
     ...recordRoutes(deps),
     ...notificationRoutes(deps),
+    ...outcomeRoutes(deps),
     route({
       method: 'get',
       path: '/api/v1/openapi.json',

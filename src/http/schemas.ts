@@ -16,7 +16,7 @@ export function named<Schema extends z.ZodType>(id: string, schema: Schema): Sch
 /** PostgreSQL's text holds every character but this one. */
 const text = (schema: z.ZodString) =>
   schema.refine((value) => !value.includes('\0'), { message: 'must not hold the character U+0000' });
-const word = text(z.string().min(1).max(200));
+export const word = text(z.string().min(1).max(200));
 const time = z.iso.datetime().describe('ISO 8601, UTC');
 const count = z.int().min(0);
 const durationMs = z.int().min(0).describe('milliseconds');

@@ -2,16 +2,20 @@ import type pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-point.js';
 import type { Policy } from '../flags/policy.js';
-import type { CapExceeded } from '../guard/caps.js';
 import { judgePlan } from '../guard/judge-plan.js';
+import { failedRule, writeTrip } from '../guard/trip-row.js';
+import { writeVerdicts } from '../guard/verdict-rows.js';
+import type { Judged } from '../guard/verdict.js';
 import type { Operation } from '../journal/change.js';
 import { writePlan, type PlanWritten } from '../journal/plan-writer.js';
 import type { Run } from '../scheduler/election.js';
+import type { Outcome } from '../scheduler/finish.js';
 import { attemptName } from '../scheduler/lease.js';
 import { inTransaction } from '../store/pool.js';
 import type { StoredStep } from './apply-phase.js';
 import { checkedChanges } from './checked-changes.js';
 import type { AdmittedUnits, PlannerDatabase } from './contract.js';
+import { judgedPlan } from './judged-plan.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
 
@@ -24,7 +28,9 @@ export interface PlanLeave {
 
 export interface Planned {
   readonly counts: Readonly<Record<string, number>>;
-  readonly exceeded: readonly CapExceeded[];
+  readonly judged: readonly Judged[];
+  /** How the run ends; undefined where the plan is to be applied. */
+  readonly end: Outcome | undefined;
   /** Milliseconds of planning and of judging. */
   readonly planMs: number;
   readonly judgeMs: number;
@@ -33,7 +39,7 @@ export interface Planned {
 /**
  * Plans a run, judges the plan, and stores both in one transaction: a plan is never there unjudged, and a
  * worker that dies while planning leaves nothing behind. Where the plan may be applied, the run goes on to
- * `applying` in the same transaction. Throws LEASE_LOST when another worker has the run by then.
+ * `applying` in the same transaction; where a rule trips, the trip is written in it. Throws LEASE_LOST when another worker has the run by then.
  */
 export async function planRun(
   platform: Platform,
@@ -69,11 +75,28 @@ export async function planRun(
     if (db.wrote) throw db.wrote;
     await faultPoint('plan.copied');
     const plannedAt = performance.now();
-    const exceeded = await judgePlan(client, run, written.counts, policy.guard.caps, job.kinds);
+    const { counts } = written;
+    const plan = { run, counts, units: leave.units.size, kinds: job.kinds };
+    const judged = await judgePlan(client, plan, policy.guard);
+    const { end, tripping } = judgedPlan(judged, run.dryRun, counts);
     const judgedAt = performance.now();
-    await store(client, job, run, leave, written, exceeded.length === 0);
+    await writeVerdicts(client, run.id, 'plan', judged);
+    const [first, ...others] = tripping.map(failedRule);
+    if (first) {
+      const { job: name, region, version, id } = run;
+      const trip = {
+        job: name,
+        region,
+        version,
+        run: id,
+        stage: 'plan',
+        failed: [first, ...others],
+      } as const;
+      await writeTrip(client, { ...trip, restore: policy.guard.onTrip.restore });
+    }
+    await store(client, job, run, leave, written, end);
     await faultPoint('plan.before-commit');
-    return { counts: written.counts, exceeded, planMs: plannedAt - startedAt, judgeMs: judgedAt - plannedAt };
+    return { counts, judged, end, planMs: plannedAt - startedAt, judgeMs: judgedAt - plannedAt };
   });
 }
 
@@ -83,13 +106,13 @@ async function store(
   run: Run,
   leave: PlanLeave,
   written: PlanWritten,
-  passed: boolean,
+  end: Outcome | undefined,
 ): Promise<void> {
-  const goesOn = passed && !run.dryRun && written.lanes.length > 0;
+  const goesOn = end === undefined;
   const { rowCount } = await client.query(
     `update portcullis_region.run
      set status = case when $3 then 'applying' else status end,
-         reason_code = 'planned', reason = 'the plan is judged',
+         reason_code = $11, reason = $12,
          planned = $4, planned_at = clock_timestamp(), gate_epoch = $5, flag_revision = $6, admitted_units = $7,
          resources = $8, steps = $9, lanes = $10
      where id = $1 and attempt = $2 and status = 'planning'`,
@@ -104,6 +127,8 @@ async function store(
       JSON.stringify(job.definition.resources),
       JSON.stringify(orderedSteps(job, written.operations)),
       goesOn ? written.lanes.length : 0,
+      end?.code ?? 'planned',
+      end?.reason ?? 'the plan is judged',
     ],
   );
   if (rowCount !== 1)

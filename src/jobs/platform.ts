@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { FlagAnswer, FlagDefinition } from '../flags/definition.js';
+import type { Tripwire } from '../guard/tripwire.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { AdmittedUnits, PlannerDatabase } from './contract.js';
@@ -21,6 +22,8 @@ export interface Surroundings {
   readonly https: Https;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** What a rule that fails sets off. */
+  readonly trips: Tripwire;
 }
 
 /** What a worker works with on one region database: wired by `app.ts`, and by tests. */

@@ -3,9 +3,10 @@ import type { Run } from '../scheduler/election.js';
 import type { Outcome } from '../scheduler/finish.js';
 import { isUnreachable } from '../store/pool.js';
 import type { StopCause } from './lease-keeper.js';
+import type { TrippedEnd } from './tripped-run.js';
 
 /** How a run ends; or that it does not end here: it is another worker's, or was given up for one. */
-export type End = Outcome | 'not-ours' | 'given-up';
+export type End = Outcome | TrippedEnd | 'not-ours' | 'given-up';
 
 /** The end of a run that was told to stop. */
 export function endOf(cause: StopCause, status: 'held' | 'stopped'): End {
@@ -19,9 +20,11 @@ export function endOf(cause: StopCause, status: 'held' | 'stopped'): End {
   }
 }
 
+const KILLS = new Set(['gate-killed', 'all-stopped', 'version-quarantined', 'guard-tripped']);
+
 /** What ends a run as killed rather than as held or stopped. */
 export function isKill(code: string): boolean {
-  return code === 'gate-killed' || code === 'all-stopped' || code === 'version-quarantined';
+  return KILLS.has(code);
 }
 
 /** A run whose connections break again and again is not tried for ever. */

@@ -1,8 +1,10 @@
+import { messageOf } from '../base/errors.js';
 import { faultPoint } from '../base/fault-point.js';
 import { flagName } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
 import { decideAdmission } from '../gate/decide.js';
 import { reconcileGate } from '../gate/permit.js';
+import type { Tripped } from '../guard/trip.js';
 import type { BatchWritten } from '../journal/write-batch.js';
 import type { Run } from '../scheduler/election.js';
 import { finishRun, type Finished, type Outcome } from '../scheduler/finish.js';
@@ -16,7 +18,10 @@ import { Aborted, planRun, type PlanLeave } from './plan-phase.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
 import { executeRestore } from './restore-run.js';
+import { judgedBefore } from './judged-plan.js';
 import { endOf, failure, isKill, type End } from './run-end.js';
+import { measurePhase, measureRun, measureVerdicts } from './run-metrics.js';
+import { trippedEnd } from './tripped-run.js';
 
 /** What a person or a table hears of a run. */
 export interface RunReport extends Finished {
@@ -67,15 +72,23 @@ export async function executeRun(
     }
     await faultPoint('run.before-finish');
     const finished = await finishRun(platform.region, run, end);
+    if ('tripped' in end) await conclude(platform, end.tripped);
     if (!finished) return undefined;
     await faultPoint('run.finished');
-    report(platform, job, run, finished);
+    measureRun(platform.metrics, [...job.kinds.keys()], run, finished);
     const { code, planned, applied, conflicts } = finished;
     log.info({ code, status: finished.status, planned, applied, conflicts }, finished.reason);
     return { run, ...finished };
   } finally {
     keeper.end();
   }
+}
+
+/** What is left undone is done by whoever looks for forsaken trips next. */
+async function conclude(platform: Platform, tripped: Tripped): Promise<void> {
+  await platform.trips.conclude(tripped).catch((error: unknown) => {
+    platform.log.error({ code: 'trip-unfinished', trip: tripped.trip.id, err: error }, messageOf(error));
+  });
 }
 
 interface Attempt {
@@ -88,29 +101,34 @@ interface Attempt {
 }
 
 async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Promise<End> {
+  const { platform, run } = attempt;
   const { signal } = attempt.keeper;
   let writing = status === 'applying';
   let endWatch = (): Promise<void> => Promise.resolve();
   const watch = (epoch: number): void => {
-    const { platform, policy, run, keeper } = attempt;
+    const { policy, keeper } = attempt;
     endWatch = watchGate(platform, policy, run, epoch, (cause) => keeper.stop(cause));
   };
   try {
     if (status === 'planning') {
+      const before = await judgedBefore(platform.region, run);
+      if (before) return (await trippedEnd(platform, run)) ?? before;
       const leave = await seekLeave(attempt);
       if ('status' in leave) return leave;
       if (leave.epoch !== null) watch(leave.epoch);
       const end = await plan(attempt, leave);
-      if (end) return end;
+      if (end) return (await trippedEnd(platform, run)) ?? end;
       writing = true;
     } else {
-      watch(await admittedEpoch(attempt.platform.region, attempt.run));
+      const tripped = await trippedEnd(platform, run);
+      if (tripped) return tripped;
+      watch(await admittedEpoch(platform.region, run));
     }
     return await apply(attempt);
   } catch (error) {
     if (error instanceof Aborted || signal.aborted)
       return endOf(stopCause(signal), writing ? 'stopped' : 'held');
-    return failure(error, attempt.run);
+    return failure(error, run);
   } finally {
     await endWatch();
   }
@@ -120,25 +138,15 @@ async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Prom
 async function plan(
   { platform, job, policy, run, keeper, options }: Attempt,
   leave: PlanLeave,
-): Promise<End | undefined> {
+): Promise<Outcome | undefined> {
   options.onProgress?.({ phase: 'planning' });
   const planned = await planRun(platform, job, policy, run, leave, keeper.signal);
   await faultPoint('plan.committed');
-  phase(platform, run, 'plan', planned.planMs);
-  phase(platform, run, 'judge', planned.judgeMs);
-  if (planned.exceeded.length > 0) {
-    return {
-      status: 'refused',
-      code: 'cap-exceeded',
-      reason: planned.exceeded.map((each) => each.reason).join('; '),
-    };
-  }
-  if (run.dryRun) return { status: 'planned', code: 'dry-run', reason: 'a dry run: nothing was written' };
-  if (Object.keys(planned.counts).length === 0) {
-    return { status: 'succeeded', code: 'nothing-to-do', reason: 'there was nothing to change' };
-  }
-  options.onProgress?.({ phase: 'applying', planned: planned.counts });
-  return undefined;
+  measurePhase(platform.metrics, run, 'plan', planned.planMs);
+  measurePhase(platform.metrics, run, 'judge', planned.judgeMs);
+  measureVerdicts(platform.metrics, run, planned.judged);
+  if (!planned.end) options.onProgress?.({ phase: 'applying', planned: planned.counts });
+  return planned.end;
 }
 
 async function apply({ platform, policy, run, keeper, options }: Attempt): Promise<End> {
@@ -146,7 +154,7 @@ async function apply({ platform, policy, run, keeper, options }: Attempt): Promi
   const applied = await applyRun(platform.region, policy, run, keeper.signal, (written) =>
     options.onProgress?.({ phase: 'batch', written }),
   );
-  phase(platform, run, 'apply', performance.now() - startedAt);
+  measurePhase(platform.metrics, run, 'apply', performance.now() - startedAt);
   if (applied.complete) {
     const conflicts = await conflictsOf(platform.region, run);
     const left =
@@ -160,6 +168,10 @@ async function apply({ platform, policy, run, keeper, options }: Attempt): Promi
     };
   }
   if (applied.code === 'lease-lost') return 'not-ours';
+  if (applied.code === 'guard-tripped') {
+    const tripped = await trippedEnd(platform, run);
+    if (tripped) return tripped;
+  }
   if (applied.code === 'aborted') return endOf(stopCause(keeper.signal), 'stopped');
   const status = isKill(applied.code) ? 'killed' : 'stopped';
   return { status, code: applied.code, reason: applied.reason };
@@ -199,30 +211,4 @@ async function unitsOf(platform: Platform, job: LoadedJob, region: string): Prom
 
 function everyUnit(units: readonly string[]): AdmittedUnits {
   return new Set(units);
-}
-
-function phase(platform: Platform, run: Run, name: 'plan' | 'judge' | 'apply', durationMs: number): void {
-  platform.metrics.phaseFinished({ job: run.job, region: run.region, phase: name, durationMs });
-}
-
-function report(platform: Platform, job: LoadedJob, run: Run, finished: Finished): void {
-  const { region, version } = run;
-  const { status, code: reasonCode, durationMs } = finished;
-  const labels = { job: run.job, region, version };
-  platform.metrics.runFinished({ ...labels, status, reasonCode, durationMs });
-  for (const kind of job.kinds.keys()) {
-    const stages = {
-      planned: finished.planned,
-      applied: finished.applied,
-      conflicted: finished.conflictsByKind,
-    };
-    for (const [stage, counts] of Object.entries(stages)) {
-      platform.metrics.changes({
-        ...labels,
-        kind,
-        stage: stage as keyof typeof stages,
-        count: counts[kind] ?? 0,
-      });
-    }
-  }
 }

@@ -147,6 +147,7 @@ export async function startWorker(
     if (sweeping) return;
     sweeping = true;
     try {
+      await platform.trips.finishForsaken(platform.region);
       for (const one of served) {
         if (turns.spare) background('takeover', () => turns.take(() => takeOverAll(one)));
         for (const region of one.regions) {

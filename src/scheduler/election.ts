@@ -104,7 +104,8 @@ async function activeRun(
 
 /**
  * Catches a missed slot up: elects its run if it never had one, or takes up again the one that was held or
- * skipped. At most one process succeeds, and only while no other run of this version is active there.
+ * skipped; not one whose plan the guard held, for that was judged. At most one process succeeds, and only while no
+ * other run of this version is active there.
  */
 export async function electMissed(
   pool: pg.Pool,
@@ -123,7 +124,7 @@ export async function electMissed(
      set status = 'planning', trigger = 'catch-up', attempt = attempt + 1, worker = $5, finished_at = null,
          reason_code = 'elected', reason = 'catching a missed slot up: ' || reason,
          lease_until = clock_timestamp() + make_interval(secs => $6::float8 / 1000)
-     where job = $1 and version = $2 and region = $3 and slot = $4 and status in ('held', 'skipped')
+     where job = $1 and version = $2 and region = $3 and slot = $4 and status in ('held', 'skipped') and planned_at is null
        and not exists (select from portcullis_region.run a
                        where a.job = $1 and a.region = $3 and a.version = $2
                          and a.status in ('planning', 'applying') and not a.dry_run and a.restores is null)
@@ -142,7 +143,7 @@ export async function lastSlotDone(
 ): Promise<Date | undefined> {
   const { rows } = await pool.query<{ slot: Date | null }>(
     `select max(slot) as slot from portcullis_region.run
-     where job = $1 and version = $2 and region = $3 and status not in ('held', 'skipped') and not dry_run and restores is null`,
+     where job = $1 and version = $2 and region = $3 and (status not in ('held', 'skipped') or planned_at is not null) and not dry_run and restores is null`,
     [job, version, region],
   );
   return rows[0]?.slot ?? undefined;

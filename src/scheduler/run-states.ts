@@ -2,7 +2,8 @@
  * A run's life, as a table: each status, whether a worker is at it, what it means, and what may follow.
  *
  * A plan and its judgement commit together, so there is no status between planned and judged. `held` and
- * `skipped` are the two that a slot may leave again, when a policy catches a missed slot up.
+ * `skipped` are the two that a slot may leave again, when a policy catches a missed slot up; but not where it was
+ * the guard that held the plan.
  */
 export const RUN_STATES = {
   planning: {
@@ -17,7 +18,11 @@ export const RUN_STATES = {
   },
   succeeded: { active: false, meaning: 'every change was applied or recorded as a conflict', next: [] },
   planned: { active: false, meaning: 'a dry run: planned and judged, nothing written', next: [] },
-  held: { active: false, meaning: 'the gate was not open; nothing was written', next: ['planning'] },
+  held: {
+    active: false,
+    meaning: 'the gate was not open, or a rule could not vouch for the plan; nothing was written',
+    next: ['planning'],
+  },
   refused: { active: false, meaning: 'the plan was not allowed; nothing was written', next: [] },
   stopped: { active: false, meaning: 'the gate closed midway; what was applied is in the journal', next: [] },
   killed: { active: false, meaning: 'killed; what was applied before is in the journal', next: [] },

@@ -9,6 +9,9 @@ import { inTransaction } from './pool.js';
  * - `planner` reads the tables that jobs work on and can write nothing: a job plans through it.
  * - `worker` runs jobs: it writes the journal and the job's declared tables, and reads flags and policies. Of
  *   the rest of the control plane (tokens, approvals, the audit log) it sees nothing.
+ *
+ * Beside them stands a role that nobody logs in as: the worker takes it on, in its own transaction, to ask a
+ * policy's invariants of a plan that is not committed yet. It reads what the planner reads, and that plan.
  */
 export type Login = 'planner' | 'worker';
 
@@ -39,6 +42,7 @@ export async function provisionLogins(owner: pg.Pool): Promise<void> {
       const role = known.get(login)?.role ?? `${database}_${login}`;
       if (known.get(login)?.exists !== true) await createRole(client, login, role);
       await client.query(grantsOf(login, pg.escapeIdentifier(role), pg.escapeIdentifier(database)));
+      if (login === 'worker') await provisionReader(client, role, `${database}_guard`);
     }
   });
 }
@@ -62,6 +66,23 @@ async function createRole(client: pg.PoolClient, login: Login, role: string): Pr
   );
 }
 
+/** The role that invariants run as. Its name stands where the worker can read it. */
+async function provisionReader(client: pg.PoolClient, worker: string, preset: string): Promise<void> {
+  const { rows } = await client.query<{ role: string }>('select role from portcullis_guard.reader');
+  const name = rows[0]?.role ?? preset;
+  const role = pg.escapeIdentifier(name);
+  const exists = await client.query('select from pg_roles where rolname = $1', [name]);
+  if (exists.rowCount === 0) await client.query(`create role ${role} nologin nosuperuser`);
+  await client.query('insert into portcullis_guard.reader (role) values ($1) on conflict do nothing', [name]);
+  await client.query(`
+    grant usage on schema directory, portcullis_guard to ${role};
+    grant select on all tables in schema directory to ${role};
+    grant select on portcullis_guard.proposed, portcullis_guard.this_run to ${role};
+    grant usage on schema portcullis_guard to ${pg.escapeIdentifier(worker)};
+    grant select on portcullis_guard.reader to ${pg.escapeIdentifier(worker)};
+    grant ${role} to ${pg.escapeIdentifier(worker)};`);
+}
+
 /**
  * Grants are repeated at every start: a migration may have added tables. `role` and `database` are quoted. The
  * owner becomes a member of the worker's role, since a kill must be able to end the workers' connections.
@@ -81,7 +102,9 @@ function grantsOf(login: Login, role: string, database: string): string {
     grant select on portcullis_control.policy, portcullis_control.flag, portcullis_control.flag_change to ${role};
     grant ${role} to current_user;
     grant select, insert, update on portcullis_region.gate, portcullis_region.run, portcullis_region.lane to ${role};
-    grant select on portcullis_region.quarantine to ${role};
+    grant select on portcullis_region.quarantine, portcullis_region.baseline to ${role};
+    grant select, insert, update on portcullis_region.verdict, portcullis_region.rate to ${role};
+    grant select, insert on portcullis_region.trip to ${role};
     grant select, insert on portcullis_region.change, portcullis_region.batch, portcullis_region.conflict to ${role};
     grant update (found, refusal) on portcullis_region.conflict to ${role};
     grant insert, update, delete on all tables in schema directory to ${role};`;

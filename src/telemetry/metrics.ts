@@ -9,6 +9,11 @@ export interface Place {
   readonly region: string;
 }
 
+/** A rule of a job's policy where it is asked. */
+export interface RuleAt extends Place {
+  readonly rule: string;
+}
+
 export interface RunFinished extends Place {
   readonly version: string;
   readonly status: string;
@@ -33,6 +38,12 @@ export interface Metrics {
    */
   changes(changes: RunChanges): void;
   leaseTakenOver(place: Place): void;
+  guardVerdict(verdict: RuleAt & { readonly verdict: string }): void;
+  /** The newest value of a figure that a rule decides by: `p`, `lnE`, `observed`, `expected`. */
+  guardEvidence(evidence: RuleAt & { readonly measure: string; readonly value: number }): void;
+  guardTrip(trip: RuleAt): void;
+  /** `detect`: from the first bad change to the trip. `fence`: from the trip to a closed gate. */
+  tripSeconds(stage: 'detect' | 'fence', seconds: number): void;
   gateState(gate: Place & { readonly state: GateState }): void;
   /** Seconds until the gate's permit lapses; 0 once it has. */
   permitSeconds(permit: Place & { readonly seconds: number }): void;
@@ -42,6 +53,8 @@ export interface Metrics {
   flagSourceProblem(source: string, problem: string): void;
   /** One resolver's answer to one question, by class (`records`, `NXDOMAIN`, `SERVFAIL`, …). */
   dnsAnswer(answerClass: string): void;
+  /** One bad outcome that was new. Without its kind, which is the reporter's word: labels must stay few. */
+  outcomeReported(place: Place): void;
   /** One attempt at delivering a notification: taken, failed for now, or given up with this one. */
   notificationTried(outcome: 'delivered' | 'failed' | 'dead'): void;
   /** Deliveries that wait, and that were given up. */
@@ -77,6 +90,8 @@ const MISNAMED = [
   'nodejs_active_requests_total',
   'nodejs_active_resources_total',
 ];
+
+const TRIP_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200];
 
 const PLACE = ['job', 'region'] as const;
 
@@ -133,6 +148,31 @@ export function createMetrics(): Metrics {
     labelNames: PLACE,
     registers,
   });
+  const guardVerdicts = new Counter({
+    name: 'portcullis_guard_verdicts_total',
+    help: 'What the rules of the guard said.',
+    labelNames: [...PLACE, 'rule', 'verdict'],
+    registers,
+  });
+  const guardEvidence = new Gauge({
+    name: 'portcullis_guard_evidence',
+    help: 'The newest figures that a rule decides by: p, lnE, observed, expected.',
+    labelNames: [...PLACE, 'rule', 'measure'],
+    registers,
+  });
+  const guardTrips = new Counter({
+    name: 'portcullis_guard_trips_total',
+    help: 'Times that a rule dropped the gate.',
+    labelNames: [...PLACE, 'rule'],
+    registers,
+  });
+  const tripSeconds = new Histogram({
+    name: 'portcullis_guard_trip_seconds',
+    help: 'Time from the first bad change to the trip (detect), and from the trip to a closed gate (fence).',
+    labelNames: ['stage'],
+    buckets: TRIP_SECONDS,
+    registers,
+  });
   const gateState = new Gauge({
     name: 'portcullis_gate_state',
     help: 'Whether the gate is in this state: 1 yes, 0 no.',
@@ -161,6 +201,12 @@ export function createMetrics(): Metrics {
     name: 'portcullis_dns_answers_total',
     help: 'Answers of DNS resolvers, by class.',
     labelNames: ['class'],
+    registers,
+  });
+  const outcomes = new Counter({
+    name: 'portcullis_outcomes_total',
+    help: 'Bad outcomes of organisations that products reported.',
+    labelNames: PLACE,
     registers,
   });
   const notificationAttempts = new Counter({
@@ -214,6 +260,18 @@ export function createMetrics(): Metrics {
     leaseTakenOver({ job, region }) {
       takeovers.inc({ job, region });
     },
+    guardVerdict({ job, region, rule, verdict }) {
+      guardVerdicts.inc({ job, region, rule, verdict });
+    },
+    guardEvidence({ job, region, rule, measure, value }) {
+      guardEvidence.set({ job, region, rule, measure }, value);
+    },
+    guardTrip({ job, region, rule }) {
+      guardTrips.inc({ job, region, rule });
+    },
+    tripSeconds(stage, seconds) {
+      tripSeconds.observe({ stage }, seconds);
+    },
     gateState({ job, region, state }) {
       for (const each of GATE_STATES) gateState.set({ job, region, state: each }, each === state ? 1 : 0);
     },
@@ -228,6 +286,9 @@ export function createMetrics(): Metrics {
     },
     dnsAnswer(answerClass) {
       dnsAnswers.inc({ class: answerClass });
+    },
+    outcomeReported({ job, region }) {
+      outcomes.inc({ job, region });
     },
     notificationTried(outcome) {
       notificationAttempts.inc({ outcome });

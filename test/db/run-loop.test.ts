@@ -16,6 +16,8 @@ afterAll(() => platform.planner.close());
 let region = '';
 let regions = 0;
 beforeEach(async () => {
+  // What a rule has tripped is quarantined in every region of the database.
+  await database.owner.query('delete from portcullis_region.quarantine');
   regions += 1;
   region = `region-${regions}`;
   await seedAccounts(database.owner, region, 10, 20);
@@ -201,16 +203,16 @@ describe('a run whose flag is closed', () => {
 
 describe('a plan is judged before the first write', () => {
   const cases = [
-    ['perRun', { kind: 'claim', perRun: 199 }, '200 claim planned, at most 199 in a run'],
+    ['perRun', { kind: 'claim', perRun: 199 }, 'cap:claim: 200 claim planned, at most 199 in a run'],
     [
       'perUnit',
       { kind: 'claim', perUnit: 19 },
-      /^20 claim planned for region-\d+-org-\d, at most 19 for one unit$/,
+      /^cap:claim: 20 claim planned for region-\d+-org-\d, at most 19 for one unit$/,
     ],
     [
       'shareOfRegion',
       { kind: 'claim', shareOfRegionPermille: 999 },
-      '200 claim planned of 200 rows in the region, at most 99.9 %',
+      'cap:claim: 200 claim planned of 200 rows in the region, at most 99.9 %',
     ],
   ] as const;
   test.each(cases)(
@@ -220,10 +222,15 @@ describe('a plan is judged before the first write', () => {
       const report = await run(claimEverything('claims'), { policy: { guard: { ...noRules, caps: [cap] } } });
       expect(report).toMatchObject({
         status: 'refused',
-        code: 'cap-exceeded',
+        code: 'guard-tripped',
         planned: { claim: 200 },
         applied: {},
       });
+      const { rows } = await database.owner.query<{ state: string }>(
+        `select state from portcullis_region.gate where job = 'claims' and region = $1`,
+        [region],
+      );
+      expect(rows).toEqual([{ state: 'killed' }]);
       expect(report?.reason).toEqual(typeof reason === 'string' ? reason : expect.stringMatching(reason));
       expect(await managed()).toBe(0);
     },

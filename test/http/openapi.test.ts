@@ -157,7 +157,7 @@ describe('every operation in it', () => {
       if (operation.responses['401']) {
         await expectAsDocumented(operation, await fetch(served.url + asked, init), 401);
       }
-      if (operation.responses['404']) {
+      if (operation.responses['404'] && path.includes('{')) {
         const missing = path.replaceAll(/\{(\w+)\}/g, '0123456789');
         await expectAsDocumented(operation, await served.call(missing, init), 404);
       }

@@ -168,9 +168,15 @@ export async function seedRun(pool: pg.Pool, seed: Partial<RunSeed> = {}): Promi
   return id;
 }
 
+const OUTCOME = {
+  ...{ id: 'o-1', job: 'domain-claim', region: 'eu-west-1', unit: 'org-1', kind: 'login-failed' },
+  at: '2026-03-01T09:30:00Z',
+};
+
 /** A body that each route which takes one accepts; for any other route, a harmless one. */
 export function bodyFor(path: string): unknown {
   if (path.endsWith('/kill') || path.endsWith('/stop')) return { reason: 'test' };
   if (path.endsWith('/rearm')) return { region: 'eu-west-1', reason: 'test' };
+  if (path.endsWith('/outcomes')) return { outcomes: [OUTCOME] };
   return { enabled: false, reason: 'test' };
 }

@@ -32,6 +32,7 @@ function recordEverything(metrics: Metrics): void {
   metrics.flagAge(Infinity, 'embedded');
   metrics.flagSourceProblem('embedded', 'unreachable');
   metrics.dnsAnswer('NXDOMAIN');
+  metrics.outcomeReported(place);
   metrics.notificationTried('delivered');
   metrics.notificationBacklog({ pending: 1, dead: 0 });
 }

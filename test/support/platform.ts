@@ -2,6 +2,7 @@ import { flagName, type FlagAnswer, type FlagDefinition, type Variant } from '..
 import { bucketOf } from '../../src/base/bucketing.js';
 import type { GuardPolicy } from '../../src/flags/guard-policy.js';
 import type { Policy } from '../../src/flags/policy.js';
+import { createTripwire } from '../../src/guard/tripwire.js';
 import type { JobDefinition } from '../../src/jobs/contract.js';
 import { openPlannerDatabase, type PlannerPool } from '../../src/jobs/planner-database.js';
 import type { Flags, Platform } from '../../src/jobs/platform.js';
@@ -62,6 +63,9 @@ export interface TestPlatform extends Platform {
 }
 
 export function testPlatform(database: TestDatabase, worker = 'test-worker'): TestPlatform {
+  const metrics = createMetrics();
+  const log = createLogger({ level: 'silent' });
+  const planes = { control: database.owner, ownerOf: () => database.owner };
   return {
     worker,
     region: database.pool(database.workerUrl, worker),
@@ -69,8 +73,9 @@ export function testPlatform(database: TestDatabase, worker = 'test-worker'): Te
     flags: new HandSetFlags(),
     dns: { txt: () => Promise.reject(new Error('this test looks nothing up')) },
     https: { getText: () => Promise.reject(new Error('this test looks nothing up')) },
-    log: createLogger({ level: 'silent' }),
-    metrics: createMetrics(),
+    log,
+    metrics,
+    trips: createTripwire(planes, metrics, log),
   };
 }
 

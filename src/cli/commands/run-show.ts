@@ -107,10 +107,14 @@ function factsOf(run: RunView): (readonly [string, Cell])[] {
 }
 
 function judgementOf(run: RunView): Cell {
-  if (run.reasonCode === 'cap-exceeded') return { text: 'over a cap: nothing was written', tone: 'bad' };
-  return run.plannedAt === null
-    ? 'not: there was no plan'
-    : { text: 'over no cap of the policy', tone: 'good' };
+  switch (run.reasonCode) {
+    case 'guard-tripped':
+    case 'guard-failed':
+      return { text: 'a rule failed', tone: 'bad' };
+    case 'guard-held':
+      return { text: 'a rule could not vouch for the plan', tone: 'warning' };
+  }
+  return run.plannedAt === null ? 'not: there was no plan' : { text: 'every rule let it pass', tone: 'good' };
 }
 
 function kindsText(voice: Voice, run: RunView): string {

@@ -1,0 +1,71 @@
+import { formatDurationMs } from '../../base/duration.js';
+import type { PromqlRule } from '../../flags/guard-policy.js';
+import type { Judged } from '../verdict.js';
+import type { PrometheusAnswer } from './prometheus.js';
+import type { Candidate } from './judge-outcome.js';
+
+/** Since when a query has been on its wrong side (ISO 8601); null: it is not. */
+export interface PromqlState {
+  readonly since: string | null;
+}
+
+/** Names of jobs and regions, and versions: nothing that could end a string in a query. */
+const HARMLESS = /^[\w.+-]+$/;
+
+/** A rule's query with its placeholders filled in. Throws RangeError for a value that could be more than a value. */
+export function fillQuery(query: string, candidate: Candidate): string {
+  return query.replaceAll(/\{\{\s*(job|region|version)\s*\}\}/g, (_, word: keyof Candidate) => {
+    const value = candidate[word];
+    if (!HARMLESS.test(value)) throw new RangeError(`${JSON.stringify(value)} cannot stand in a query`);
+    return value;
+  });
+}
+
+/**
+ * Judges what the Prometheus servers of a region said. One that is silent is not asked for more where another
+ * answers; where they disagree, the worse counts. On its wrong side for less than the rule's `for`, a query is
+ * `too-few`: that is neither good nor bad yet. `now` is the database's.
+ */
+export function judgePromql(
+  rule: PromqlRule,
+  answers: readonly PrometheusAnswer[],
+  before: PromqlState,
+  now: Date,
+): { readonly judged: Judged; readonly state: PromqlState } {
+  const told = (verdict: Judged['verdict'], reason: string, value: number | null = null): Judged => ({
+    verdict,
+    rule: rule.name,
+    reason: `${rule.name}: ${reason}`,
+    figures: { observed: value, limit: rule.above ?? rule.below ?? null },
+  });
+  const heard = answers.flatMap((each) => (each.answered ? [each.values] : []));
+  if (heard.length === 0) {
+    const problems = answers.flatMap((each) => (each.answered ? [] : [each.problem]));
+    const why =
+      problems.length === 0 ? 'the policy names no Prometheus for this region' : problems.join('; ');
+    // Kept: that nobody answers does not show that it was ever right again.
+    return { judged: told('unreachable', why), state: before };
+  }
+  const worst = worstOf(rule, heard.flat());
+  const wrong = worst !== undefined && isWrong(rule, worst);
+  if (!wrong && heard.some((values) => values.length === 0)) {
+    const where = heard.length === 1 ? 'the query' : 'on one server the query';
+    return { judged: told('no-data', `${where} finds nothing`), state: { since: null } };
+  }
+  const side = rule.above !== undefined ? `above ${rule.above}` : `below ${rule.below ?? ''}`;
+  if (!wrong) return { judged: told('pass', `${worst ?? ''} is not ${side}`, worst), state: { since: null } };
+  const since = before.since ?? now.toISOString();
+  const lastedMs = now.getTime() - Date.parse(since);
+  const lasting =
+    rule.forMs === 0 ? '' : ` for ${formatDurationMs(lastedMs)} of ${formatDurationMs(rule.forMs)}`;
+  const verdict = lastedMs >= rule.forMs ? 'fail' : 'too-few';
+  return { judged: told(verdict, `${worst} is ${side}${lasting}`, worst), state: { since } };
+}
+
+function worstOf({ above }: PromqlRule, values: readonly number[]): number | undefined {
+  return values.length === 0 ? undefined : above === undefined ? Math.min(...values) : Math.max(...values);
+}
+
+function isWrong({ above, below }: PromqlRule, value: number): boolean {
+  return (above !== undefined && value > above) || (below !== undefined && value < below);
+}

@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import { messageOf } from '../../base/errors.js';
+
+/** What a Prometheus said: the values of the series it found, or why it said nothing. */
+export type PrometheusAnswer =
+  | { readonly answered: true; readonly values: readonly number[] }
+  | { readonly answered: false; readonly problem: string };
+
+const MOST_BYTES = 1024 * 1024;
+
+const Sample = z.tuple([z.number(), z.string()]);
+const Answer = z.discriminatedUnion('status', [
+  z.object({
+    status: z.literal('success'),
+    data: z.discriminatedUnion('resultType', [
+      z.object({ resultType: z.literal('vector'), result: z.array(z.object({ value: Sample })) }),
+      z.object({ resultType: z.literal('scalar'), result: Sample }),
+    ]),
+  }),
+  z.object({ status: z.literal('error'), error: z.string() }),
+]);
+
+/**
+ * Asks one Prometheus for the value of a query now, over its HTTP API. Values that are no number are left out.
+ * Never throws, never follows a redirect, and takes no longer than `timeoutMs`.
+ */
+export async function askPrometheus(
+  url: string,
+  query: string,
+  timeoutMs: number,
+): Promise<PrometheusAnswer> {
+  const limit = AbortSignal.timeout(timeoutMs);
+  try {
+    const response = await fetch(`${url.replace(/\/+$/, '')}/api/v1/query`, {
+      method: 'POST',
+      redirect: 'error',
+      headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
+      body: new URLSearchParams({ query, timeout: `${timeoutMs}ms` }).toString(),
+      signal: limit,
+    });
+    return read(response.status, await bounded(response));
+  } catch (error) {
+    if (limit.aborted) return { answered: false, problem: `no answer within ${timeoutMs} ms` };
+    return { answered: false, problem: messageOf((error as { cause?: unknown }).cause ?? error) };
+  }
+}
+
+function read(status: number, text: string): PrometheusAnswer {
+  const parsed = Answer.safeParse(jsonOf(text));
+  if (!parsed.success) return { answered: false, problem: `HTTP ${status}, and no answer of Prometheus'` };
+  if (parsed.data.status === 'error') return { answered: false, problem: parsed.data.error.slice(0, 500) };
+  const { data } = parsed.data;
+  const samples = data.resultType === 'scalar' ? [data.result] : data.result.map(({ value }) => value);
+  return {
+    answered: true,
+    values: samples.map(([, value]) => numberOf(value)).filter((value) => !Number.isNaN(value)),
+  };
+}
+
+/** As Prometheus writes it: `+Inf` and `-Inf` besides what JavaScript reads. */
+function numberOf(text: string): number {
+  if (/^[+-]?Inf$/.test(text)) return text.startsWith('-') ? -Infinity : Infinity;
+  return text === '' ? NaN : Number(text);
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+async function bounded(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  const body = response.body as AsyncIterable<Uint8Array> | null;
+  for await (const chunk of body ?? []) {
+    bytes += chunk.byteLength;
+    // Leaving the loop lets the connection go.
+    if (bytes > MOST_BYTES)
+      throw new Error(`the answer is larger than ${MOST_BYTES} bytes: the query has too many series`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

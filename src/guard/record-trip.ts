@@ -1,0 +1,107 @@
+import type pg from 'pg';
+import { lockAudit, recordAudit } from '../audit/record.js';
+import { switchOff, withdrawVersion } from '../flags/withdraw-version.js';
+import { openIncident } from '../incidents/open-incident.js';
+import { notify } from '../notify/notice.js';
+import { inTransaction } from '../store/pool.js';
+import { reasonOf, type Trip } from './trip-row.js';
+
+/** A fenced trip: its gate is closed. */
+type Fenced = Trip & { readonly fencedAt: Date };
+
+/**
+ * What a trip does on the control plane, in one transaction and once: the version loses its share in every
+ * flag, the incident is opened or joined, it goes on record, and people are told. Answers the incident.
+ */
+export async function recordTrip(control: pg.Pool, trip: Fenced, by: string): Promise<string> {
+  return inTransaction(control, async (client) => {
+    const before = await recorded(client, trip.id);
+    if (before !== undefined) return before;
+    const { job, region, version, run, stage, failed } = trip;
+    const reason = cut(`tripped in ${region}: ${reasonOf(trip)}`, 500);
+    // Before the turn to write to the log is taken: whoever sets a flag holds its row and then waits for that.
+    if (version === null) await switchOff(client, { job, region, reason, by });
+    else await withdrawVersion(client, { job, version, reason, by });
+    await lockAudit(client);
+    const meanwhile = await recorded(client, trip.id);
+    if (meanwhile !== undefined) return meanwhile;
+    const facts = { trip: trip.id, run, stage, failed: inShort(failed), restore: trip.restore };
+    const title = cut(reasonOf(trip), 300);
+    const { id: incident } = await openIncident(client, {
+      job,
+      ...(version !== null && { version }),
+      regions: [
+        {
+          region,
+          ...(run !== null && { firstRun: run }),
+          since: trip.since.toISOString(),
+          containedAt: trip.fencedAt.toISOString(),
+        },
+      ],
+      cause: 'trip',
+      title,
+      evidence: facts,
+      by,
+    });
+    await client.query(
+      `insert into portcullis_control.trip (id, job, region, version, run, stage, failed, incident, at, fenced_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+      [trip.id, job, region, version, run, stage, JSON.stringify(failed), incident, trip.at, trip.fencedAt],
+    );
+    await notify(
+      client,
+      {
+        kind: 'trip',
+        job,
+        region,
+        title: `${job} tripped in ${region}: ${failed[0].rule}`,
+        lines: [...failed.map((each) => each.reason), ...whatNow(trip, incident)],
+        details: { incident, version, ...facts },
+      },
+      `trip:${trip.id}`,
+    );
+    await recordAudit(client, {
+      principal: by,
+      action: 'trip',
+      subject: `${job}.${region}`,
+      evidence: facts,
+    });
+    return incident;
+  });
+}
+
+async function recorded(client: pg.PoolClient, id: string): Promise<string | undefined> {
+  const { rows } = await client.query<{ incident: string }>(
+    'select incident from portcullis_control.trip where id = $1',
+    [id],
+  );
+  return rows[0]?.incident;
+}
+
+/** So that the record stays small: the run's verdicts have all of it. */
+const RULES_TOLD = 20;
+const ROWS_TOLD = 3;
+
+function inShort(failed: Trip['failed']): Trip['failed'][number][] {
+  return failed
+    .slice(0, RULES_TOLD)
+    .map((each) => ({ ...each, evidence: each.evidence.slice(0, ROWS_TOLD) }));
+}
+
+function whatNow({ version, run, stage, restore }: Trip, incident: string): string[] {
+  const wrote = stage === 'apply' && run !== null;
+  return [
+    version === null
+      ? 'The gate is killed and its flag is off.'
+      : `The gate is killed, and ${version} may act in no region.`,
+    ...(wrote && restore === 'auto' ? ['What it has written is being restored.'] : []),
+    ...(wrote && restore === 'propose'
+      ? [`To take back what it has written: portcullis restore ${incident}`]
+      : []),
+    `More: portcullis incident show ${incident}`,
+  ];
+}
+
+function cut(text: string, characters: number): string {
+  return text.length <= characters ? text : `${text.slice(0, characters - 1)}…`;
+}

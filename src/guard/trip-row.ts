@@ -1,0 +1,97 @@
+import { randomUUID } from 'node:crypto';
+import type pg from 'pg';
+import type { GuardPolicy } from '../flags/guard-policy.js';
+import type { Stage } from './consequences.js';
+import type { Figures, Judged } from './verdict.js';
+
+/** A rule that failed, with what it was decided on. */
+export interface FailedRule {
+  readonly rule: string;
+  readonly reason: string;
+  readonly figures: Figures;
+  readonly evidence: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** What tripped, and where. */
+export interface TripOrder {
+  readonly job: string;
+  readonly region: string;
+  /** Null where no one version is to blame, as for an alert that names none. */
+  readonly version: string | null;
+  /** The run that it was found in; null while baking. */
+  readonly run: string | null;
+  readonly stage: Stage;
+  /** All that failed together, the first first. */
+  readonly failed: readonly [FailedRule, ...FailedRule[]];
+  readonly restore: GuardPolicy['onTrip']['restore'];
+}
+
+/** A trip, and how far it has got. */
+export interface Trip extends TripOrder {
+  readonly id: string;
+  readonly at: Date;
+  /** When its run was elected; without a run, when it tripped. */
+  readonly since: Date;
+  /** From when on nothing of it can commit in its region; null: not yet. */
+  readonly fencedAt: Date | null;
+  /** The regions in which its version is quarantined. */
+  readonly quarantined: readonly string[];
+  readonly settledAt: Date | null;
+}
+
+const COLUMNS = `id, job, region, version, run, stage, failed, restore, at, fenced_at as "fencedAt", quarantined,
+  settled_at as "settledAt",
+  coalesce((select r.created_at from portcullis_region.run r where r.id = trip.run), at) as since`;
+
+/** Writes down that a gate is to be dropped, in the region's database, before anything is done about it. */
+export async function writeTrip(region: pg.Pool | pg.PoolClient, order: TripOrder): Promise<Trip> {
+  const { job, version, run, stage, failed, restore } = order;
+  const { rows } = await region.query<Trip>(
+    `insert into portcullis_region.trip (id, job, region, version, run, stage, failed, restore)
+     values ($1, $2, $3, $4, $5, $6, $7, $8) returning ${COLUMNS}`,
+    [randomUUID(), job, order.region, version, run, stage, JSON.stringify(failed), restore],
+  );
+  const [trip] = rows;
+  if (!trip) throw new Error('the trip was not written');
+  return trip;
+}
+
+export async function readTrip(region: pg.Pool, id: string): Promise<Trip | undefined> {
+  const { rows } = await region.query<Trip>(`select ${COLUMNS} from portcullis_region.trip where id = $1`, [
+    id,
+  ]);
+  return rows[0];
+}
+
+/** The trip that a run has caused, if it has. */
+export async function tripOfRun(region: pg.Pool, run: string): Promise<Trip | undefined> {
+  const { rows } = await region.query<Trip>(
+    `select ${COLUMNS} from portcullis_region.trip where run = $1 order by at limit 1`,
+    [run],
+  );
+  return rows[0];
+}
+
+/** Trips that nobody has brought to their end and nobody is at: their runs are over, or have lost their lease. */
+export async function forsakenTrips(region: pg.Pool): Promise<Trip[]> {
+  const { rows } = await region.query<Trip>(
+    `select ${COLUMNS} from portcullis_region.trip
+     where settled_at is null
+       and (fenced_at is null or at < clock_timestamp() - interval '5 seconds')
+       and not exists (
+         select from portcullis_region.run r
+         where r.id = trip.run and r.status in ('planning', 'applying') and r.lease_until > clock_timestamp())
+     order by at`,
+  );
+  return rows;
+}
+
+/** A verdict that failed, as a trip keeps it. */
+export function failedRule({ rule, reason, figures, evidence = [] }: Judged): FailedRule {
+  return { rule, reason, figures, evidence };
+}
+
+/** All that failed, in one line. */
+export function reasonOf({ failed }: Pick<TripOrder, 'failed'>): string {
+  return failed.map(({ reason }) => reason).join('; ');
+}

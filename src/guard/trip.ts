@@ -1,0 +1,148 @@
+import type pg from 'pg';
+import { messageOf } from '../base/errors.js';
+import { faultPoint } from '../base/fault-point.js';
+import { gatesOf } from '../gate/gates-of.js';
+import { killGate } from '../gate/kill.js';
+import { electRestore } from '../scheduler/elect-restore.js';
+import { finishRun } from '../scheduler/finish.js';
+import { RUN_COLUMNS, type Run } from '../scheduler/election.js';
+import { recordTrip } from './record-trip.js';
+import { reasonOf, writeTrip, type Trip, type TripOrder } from './trip-row.js';
+
+/** The databases that a trip reaches: the owner's login everywhere, for a trip kills. */
+export interface TripPlanes {
+  readonly control: pg.Pool;
+  ownerOf(region: string): pg.Pool;
+}
+
+export interface Tripped {
+  readonly trip: Trip;
+  /** How long the gate took to close; 0 where it was closed before. */
+  readonly fenceMs: number;
+  readonly incident?: string;
+  /** What could not be done yet, and why. It is tried again until it is; the region is closed meanwhile. */
+  readonly left: readonly string[];
+}
+
+/**
+ * Drops the gate for a rule that failed outside any run, as an alert does: writes it down, and does at once
+ * all that can be done. Throws only where the region's own database cannot be reached.
+ */
+export async function trip(planes: TripPlanes, order: TripOrder): Promise<Tripped> {
+  const owner = planes.ownerOf(order.region);
+  const tripped = await carryOutTrip(planes, await writeTrip(owner, order));
+  await concludeTrip(planes, tripped);
+  return tripped;
+}
+
+/**
+ * Carries a trip out from where it stands, the world first and the bookkeeping after:
+ *
+ * 1. the region's gate is killed: from then on nothing of it can commit there;
+ * 2. the version is quarantined, in this region and in every other;
+ * 3. on the control plane, all or nothing: the version's share is taken away in every flag, an incident is
+ *    opened or joined, it goes on record, and people are told.
+ *
+ * Each step is done once, however often this is called. Where a step fails the next is taken all the same,
+ * and what is left is answered. Throws only where the region's own database cannot be reached.
+ */
+export async function carryOutTrip(planes: TripPlanes, trip: Trip): Promise<Tripped> {
+  await faultPoint('trip.written');
+  const { fenceMs, fencedAt } = await closeRegion(planes, trip);
+  await faultPoint('trip.fenced');
+  const left = await quarantineEverywhere(planes, trip);
+  await faultPoint('trip.quarantined');
+  const fenced = { ...trip, fencedAt };
+  const incident = await recordTrip(planes.control, fenced, byOf(trip)).catch((error: unknown) => {
+    left.push(`flags, incident and record: ${messageOf(error)}`);
+    return undefined;
+  });
+  await faultPoint('trip.recorded');
+  return { trip: fenced, fenceMs, left, ...(incident !== undefined && { incident }) };
+}
+
+/**
+ * Brings a trip to its end: ends its run where nobody else has, begins the restore where the policy says so,
+ * and notes that nothing is left to do, if that is so.
+ */
+export async function concludeTrip(planes: TripPlanes, { trip, left }: Tripped): Promise<void> {
+  const owner = planes.ownerOf(trip.region);
+  if (trip.run !== null) {
+    await endRun(owner, trip, trip.run);
+    await faultPoint('trip.run-ended');
+    if (trip.restore === 'auto' && (await hasWritten(owner, trip.run))) {
+      await electRestore(owner, { of: trip.run, worker: 'guard', leaseMs: 0 });
+    }
+  }
+  if (left.length > 0) return;
+  await owner.query(
+    'update portcullis_region.trip set settled_at = clock_timestamp() where id = $1 and settled_at is null',
+    [trip.id],
+  );
+}
+
+/** Who it is that trips, on the record. */
+function byOf({ failed: [first] }: Pick<Trip, 'failed'>): string {
+  return `guard:${first.rule}`;
+}
+
+async function closeRegion(
+  planes: TripPlanes,
+  trip: Trip,
+): Promise<{ readonly fenceMs: number; readonly fencedAt: Date }> {
+  if (trip.fencedAt) return { fenceMs: 0, fencedAt: trip.fencedAt };
+  const owner = planes.ownerOf(trip.region);
+  const { job, region } = trip;
+  const { tookMs } = await killGate(owner, { job, region, reason: reasonOf(trip), by: byOf(trip) });
+  const { rows } = await owner.query<{ at: Date }>(
+    `update portcullis_region.trip set fenced_at = coalesce(fenced_at, clock_timestamp())
+     where id = $1 returning fenced_at as at`,
+    [trip.id],
+  );
+  return { fenceMs: tookMs, fencedAt: rows[0]?.at ?? new Date() };
+}
+
+/** Its own region first, which asks nobody. Answers where it could not be done. */
+async function quarantineEverywhere(planes: TripPlanes, trip: Trip): Promise<string[]> {
+  const { job, version } = trip;
+  if (version === null) return [];
+  const owner = planes.ownerOf(trip.region);
+  const left: string[] = [];
+  const quarantine = async (region: string): Promise<void> => {
+    if (trip.quarantined.includes(region)) return;
+    try {
+      const order = { job, region, version, reason: reasonOf(trip), by: byOf(trip) };
+      await killGate(planes.ownerOf(region), order);
+      await owner.query(
+        'update portcullis_region.trip set quarantined = array_append(quarantined, $2) where id = $1',
+        [trip.id, region],
+      );
+    } catch (error) {
+      left.push(`quarantine in ${region}: ${messageOf(error)}`);
+    }
+  };
+  await quarantine(trip.region);
+  try {
+    const regions = (await gatesOf(planes.control)).get(job) ?? [];
+    await Promise.all(regions.filter((region) => region !== trip.region).map(quarantine));
+  } catch (error) {
+    left.push(`quarantine elsewhere: ${messageOf(error)}`);
+  }
+  return left;
+}
+
+/** Ends the run of a trip whose worker is gone. Does nothing where the worker has ended it. */
+async function endRun(owner: pg.Pool, trip: Trip, run: string): Promise<void> {
+  const { rows } = await owner.query<Run>(
+    `update portcullis_region.run set attempt = attempt + 1, worker = 'guard'
+     where id = $1 and status in ('planning', 'applying') returning ${RUN_COLUMNS}`,
+    [run],
+  );
+  const status = trip.stage === 'plan' ? 'refused' : 'killed';
+  if (rows[0]) await finishRun(owner, rows[0], { status, code: 'guard-tripped', reason: reasonOf(trip) });
+}
+
+async function hasWritten(owner: pg.Pool, run: string): Promise<boolean> {
+  const { rowCount } = await owner.query('select from portcullis_region.batch where run = $1 limit 1', [run]);
+  return rowCount === 1;
+}

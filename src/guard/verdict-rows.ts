@@ -1,0 +1,47 @@
+import type pg from 'pg';
+import type { Stage } from './consequences.js';
+import type { Figures, Judged, Verdict } from './verdict.js';
+
+/** What a rule said of a run. */
+export interface VerdictView {
+  readonly stage: Stage;
+  readonly rule: string;
+  readonly verdict: Verdict;
+  readonly reason: string;
+  readonly figures: Figures;
+  /** The first rows that broke an invariant. */
+  readonly evidence: readonly Readonly<Record<string, unknown>>[];
+  /** ISO 8601 in UTC. */
+  readonly at: string;
+}
+
+/** Keeps what rules said of a run at a stage; what they said of it there before is replaced. */
+export async function writeVerdicts(
+  client: pg.Pool | pg.PoolClient,
+  run: string,
+  stage: Stage,
+  judged: readonly Judged[],
+): Promise<void> {
+  if (judged.length === 0) return;
+  await client.query(
+    `insert into portcullis_region.verdict (run, stage, rule, verdict, reason, figures, evidence)
+     select $1, $2, rule, verdict, reason, figures, coalesce(evidence, '[]')
+     from jsonb_to_recordset($3) as v (rule text, verdict text, reason text, figures jsonb, evidence jsonb)
+     on conflict (run, stage, rule) do update
+     set verdict = excluded.verdict, reason = excluded.reason, figures = excluded.figures,
+         evidence = excluded.evidence, at = clock_timestamp()`,
+    [run, stage, JSON.stringify(judged)],
+  );
+}
+
+/** What rules said of a run, in the order of its stages; within one, failures first. */
+export async function verdictsOf(client: pg.Pool | pg.PoolClient, run: string): Promise<VerdictView[]> {
+  const { rows } = await client.query<Omit<VerdictView, 'at'> & { at: Date }>(
+    `select stage, rule, verdict, reason, figures, evidence, at from portcullis_region.verdict
+     where run = $1
+     order by array_position(array['plan', 'apply', 'bake'], stage),
+       array_position(array['fail', 'unreachable', 'no-data', 'too-few', 'pass'], verdict), rule`,
+    [run],
+  );
+  return rows.map((row) => ({ ...row, at: row.at.toISOString() }));
+}

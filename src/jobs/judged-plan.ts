@@ -1,0 +1,67 @@
+import type pg from 'pg';
+import { gravest } from '../guard/consequences.js';
+import type { Judged } from '../guard/verdict.js';
+import type { Run } from '../scheduler/election.js';
+import type { Outcome } from '../scheduler/finish.js';
+import type { FinalStatus } from '../scheduler/run-states.js';
+
+/** How a run ends whose plan is judged and has nothing to be applied, by the code of its reason. */
+const ENDS = {
+  'guard-tripped': 'refused',
+  'guard-failed': 'refused',
+  'guard-held': 'held',
+  'dry-run': 'planned',
+  'nothing-to-do': 'succeeded',
+} as const satisfies Record<string, FinalStatus>;
+
+type EndCode = keyof typeof ENDS;
+
+/** What a judged plan comes to: an end, and the rules that trip; or nothing, where it is to be applied. */
+export interface JudgedPlan {
+  readonly end: Outcome | undefined;
+  readonly tripping: readonly Judged[];
+}
+
+/**
+ * Decides what follows from what the rules said of a plan. Pure. A rule that fails trips, but never for a dry
+ * run: that was not going to write.
+ */
+export function judgedPlan(
+  judged: readonly Judged[],
+  dryRun: boolean,
+  counts: Readonly<Record<string, number>>,
+): JudgedPlan {
+  const { consequence, because } = gravest('plan', judged) ?? { consequence: 'go-on', because: [] };
+  const words = because.map(({ reason }) => reason).join('; ');
+  if (consequence === 'trip') {
+    return dryRun
+      ? { end: endOf('guard-failed', words), tripping: [] }
+      : { end: endOf('guard-tripped', words), tripping: because };
+  }
+  if (consequence === 'hold') return { end: endOf('guard-held', words), tripping: [] };
+  if (dryRun) return { end: endOf('dry-run', 'a dry run: nothing was written'), tripping: [] };
+  if (Object.keys(counts).length > 0) return { end: undefined, tripping: [] };
+  return { end: endOf('nothing-to-do', 'there was nothing to change'), tripping: [] };
+}
+
+/**
+ * How a run ends that its former worker has planned and judged, and left before it could say so. Undefined for
+ * a run that is not planned yet.
+ */
+export async function judgedBefore(region: pg.Pool, run: Run): Promise<Outcome | undefined> {
+  const { rows } = await region.query<{ code: string; reason: string }>(
+    `select reason_code as code, reason from portcullis_region.run
+     where id = $1 and status = 'planning' and planned_at is not null`,
+    [run.id],
+  );
+  const [row] = rows;
+  return row && isEnd(row.code) ? endOf(row.code, row.reason) : undefined;
+}
+
+function endOf(code: EndCode, reason: string): Outcome {
+  return { status: ENDS[code], code, reason };
+}
+
+function isEnd(code: string): code is EndCode {
+  return Object.hasOwn(ENDS, code);
+}

@@ -1,0 +1,120 @@
+import { bucketOf } from '../../../src/base/bucketing.js';
+import { flagName, type Variant } from '../../../src/flags/definition.js';
+import type { Played } from './play.js';
+
+/** A gate's state as the database remembers it. */
+export interface GateMoment {
+  readonly tick: number;
+  readonly region: string;
+  readonly state: 'open' | 'held' | 'killed';
+  readonly epoch: number;
+  readonly flag_revision: number;
+  readonly variants: readonly Variant[];
+  readonly stopped: boolean;
+}
+
+export interface Request {
+  readonly id: string;
+  readonly action: string;
+  readonly region: string | null;
+  readonly request: { readonly epoch?: number; readonly version?: string };
+  readonly carried: boolean;
+}
+
+/** A broken promise: which, and how it shows. */
+export interface Breach {
+  readonly promise: string;
+  readonly how: string;
+}
+
+/** The version that a flag's variants give a bucket to; reckoned here anew, and not by the product. */
+export function versionAt(variants: readonly Variant[], bucket: number): string | undefined {
+  let upTo = 0;
+  for (const { version, permille } of variants) {
+    upTo += permille;
+    if (bucket <= upTo) return version;
+  }
+  return undefined;
+}
+
+/** Whether a version has a unit's bucket in a region. */
+export function inShare(
+  variants: readonly Variant[],
+  of: { readonly job: string; readonly region: string; readonly version: string; readonly unit: string },
+): boolean {
+  return versionAt(variants, bucketOf(flagName(of.job, of.region), of.unit)) === of.version;
+}
+
+/** Everything that one gate's moves must keep to. */
+export function gateBreaches(
+  played: Played,
+  gate: readonly GateMoment[],
+  requests: readonly Request[],
+): Breach[] {
+  const breaches: Breach[] = [];
+  const breach = (promise: string, how: string): void => void breaches.push({ promise, how });
+  const unused = requests.filter(({ action, carried }) => action === 'rearm' && carried);
+  let revision = 0;
+  gate.forEach((now, at) => {
+    const before = gate[at - 1];
+    const what = `${now.region} at tick ${now.tick}: ${before?.state ?? 'nothing'} to ${now.state}`;
+    if (now.state === 'open') {
+      const given = played.world.given.get(`${now.region} ${now.flag_revision}`);
+      if (given === undefined || given.length === 0 || !sameVariants(given, now.variants)) {
+        breach('closed by default', `${what}: no flag ever gave that (revision ${now.flag_revision})`);
+      }
+    }
+    if (now.flag_revision < revision) {
+      breach('closed by default', `${what}: on news of revision ${now.flag_revision}, ${revision} was known`);
+    }
+    revision = Math.max(revision, now.flag_revision);
+    if (!before) return;
+    if (now.epoch < before.epoch) breach('a kill is a fence', `${what}: the epoch went back`);
+    if (now.epoch === before.epoch && tookBack(before, now)) {
+      breach('a kill is a fence', `${what}: something was taken back, and the epoch is still ${now.epoch}`);
+    }
+    if (before.state !== 'killed') return;
+    if (now.state === 'killed') {
+      if (before.stopped && !now.stopped) breach('a kill latches', `${what}: a stop was forgotten`);
+      return;
+    }
+    const by = unused.findIndex(
+      ({ region, request }) => region === now.region && request.epoch === before.epoch,
+    );
+    if (by === -1 || now.state !== 'held') breach('a kill latches', `${what}: nobody approved that`);
+    unused.splice(by, by === -1 ? 0 : 1);
+  });
+  return breaches;
+}
+
+function sameVariants(one: readonly Variant[], other: readonly Variant[]): boolean {
+  return (
+    one.length === other.length &&
+    one.every(({ version, permille }, n) => other[n]?.version === version && other[n].permille === permille)
+  );
+}
+
+/** Whether a kill came, the gate closed, or some bucket lost its version. */
+function tookBack(before: GateMoment, now: GateMoment): boolean {
+  if (now.state === 'killed') return before.state !== 'killed';
+  if (before.state !== 'open') return false;
+  if (now.state === 'held') return true;
+  if (sameVariants(before.variants, now.variants)) return false;
+  for (let bucket = 1; bucket <= 1000; bucket += 1) {
+    const had = versionAt(before.variants, bucket);
+    if (had !== undefined && versionAt(now.variants, bucket) !== had) return true;
+  }
+  return false;
+}
+
+/** Four eyes: every approval was by someone who may, and who had not asked. */
+export function approvalBreaches({ world, asked, approved }: Played): Breach[] {
+  return approved.flatMap(({ id, by }) => {
+    const request = asked.find((each) => each.id === id);
+    const may = by === 'bob' || by === 'cat' || (by === 'dan' && request?.region === world.region(0));
+    const self = request?.by === by;
+    return may && !self
+      ? []
+      : [{ promise: 'a kill latches', how: `${by} approved what ${request?.by ?? 'nobody'} had asked for` }];
+  });
+}

@@ -1,0 +1,202 @@
+import type pg from 'pg';
+import type { Principal } from '../../../src/access/roles.js';
+import { flagName, type FlagAnswer, type Variant } from '../../../src/flags/definition.js';
+import type { Policy } from '../../../src/flags/policy.js';
+import { createTripwire } from '../../../src/guard/tripwire.js';
+import type { AdmittedUnits } from '../../../src/jobs/contract.js';
+import { openPlannerDatabase, type PlannerPool } from '../../../src/jobs/planner-database.js';
+import type { Platform } from '../../../src/jobs/platform.js';
+import type { LoadedJob } from '../../../src/jobs/registry.js';
+import { openPool } from '../../../src/store/pool.js';
+import { createLogger } from '../../../src/telemetry/log.js';
+import { createMetrics } from '../../../src/telemetry/metrics.js';
+import { claimEverything, seedAccounts } from '../../support/accounts.js';
+import type { TestDatabase } from '../../support/database.js';
+import { loadTestJob, noRules, testPlatform, testPolicy } from '../../support/platform.js';
+import { bounded } from './bounded.js';
+import { Process, rewritten, type Rewrite } from './process.js';
+import { ACCOUNTS_EACH, ORGANISATIONS, VERSIONS, WORKERS, type Name, type Schedule } from './schedule.js';
+
+/** What a plant does to the product; see plants.ts. */
+export interface Twist {
+  /** To what a worker's process says to the database. */
+  readonly worker?: Rewrite;
+  /** To what an operator's command says to it. */
+  readonly operator?: Rewrite;
+  /** To the policy as workers read it; what is checked is the policy as it was written. */
+  readonly policy?: (policy: Policy) => Policy;
+  /** To which units a worker takes for admitted. */
+  readonly admit?: (units: Iterable<string>) => AdmittedUnits;
+}
+
+/** By their names people's and operators' connections are known; a worker's change theirs. */
+const OF_STAGE = '(application_name like $1 or pid = any($2)) and datname = current_database()';
+
+/** How long a stage's pools may take to end. */
+const CLOSE_MS = 15_000;
+
+/** Where schedules are played one after the other: pools that are kept, and workers that are replaced when they crash. */
+export class Stage {
+  readonly owner: pg.Pool;
+  /** What operators' commands work with. */
+  readonly operator: pg.Pool;
+  private readonly planner: PlannerPool;
+  private readonly base: Omit<Platform, 'worker' | 'region' | 'flags'>;
+  readonly processes: Process[] = [];
+  private born = 0;
+  /** What is under way on it, for whoever finds that it hangs. */
+  doing = 'nothing';
+
+  constructor(
+    private readonly database: TestDatabase,
+    readonly name: string,
+    readonly loaded: LoadedJob,
+    readonly twist: Twist,
+  ) {
+    this.owner = openPool(database.url, { name: `${name} people`, max: 10, statementTimeoutMs: 30_000 });
+    this.operator = rewritten(openPool(database.url, { name: `${name} operator`, max: 20 }), twist.operator);
+    this.planner = openPlannerDatabase(database.plannerUrl, 2);
+    const nothing = (): Promise<never> => Promise.reject(new Error('nothing is looked up here'));
+    const log = createLogger({ level: 'silent' });
+    const metrics = createMetrics();
+    this.base = {
+      planner: this.planner,
+      dns: { txt: nothing },
+      https: { getText: nothing },
+      log,
+      metrics,
+      trips: createTripwire({ control: this.owner, ownerOf: () => this.owner }, metrics, log),
+    };
+    for (let worker = 0; worker < WORKERS; worker += 1) this.replace(worker);
+  }
+
+  /** Starts a process where there is none, or where one has crashed. */
+  replace(worker: number): void {
+    this.born += 1;
+    const name = `${this.name} w${worker} #${this.born}`;
+    this.processes[worker] = new Process(name, this.database.workerUrl, this.base, this.twist);
+  }
+
+  /** What its connections to the database are at, where they are at something. */
+  async busy(): Promise<string[]> {
+    const { rows } = await this.owner.query<{ what: string }>(
+      `select concat_ws(' ', application_name, pid, pg_blocking_pids(pid), state, wait_event, left(query, 90)) as what
+       from pg_stat_activity
+       where state <> 'idle' and pid <> pg_backend_pid() and ${OF_STAGE}`,
+      this.backends,
+    );
+    return rows.map(({ what }) => what);
+  }
+
+  /** Whether one of its connections waits for a lock. */
+  async blocked(): Promise<boolean> {
+    const { rowCount } = await this.owner.query(
+      `select from pg_stat_activity where wait_event_type = 'Lock' and ${OF_STAGE} limit 1`,
+      this.backends,
+    );
+    return rowCount === 1;
+  }
+
+  private get backends(): [string, number[]] {
+    return [`portcullis ${this.name} %`, this.processes.flatMap((process) => [...process.backends])];
+  }
+
+  /** Throws where something would not end; all the same, everything has been told to. */
+  async close(): Promise<void> {
+    const processes = await Promise.allSettled(this.processes.map((process) => process.close()));
+    const pools = await Promise.allSettled(
+      [this.planner.close(), this.operator.end(), this.owner.end()].map((end) =>
+        bounded(CLOSE_MS, () => `the end of ${this.name}`, end),
+      ),
+    );
+    for (const end of [...processes, ...pools]) if (end.status === 'rejected') throw end.reason;
+  }
+}
+
+/** The job that every schedule's is a copy of, under another name. */
+export async function loadJob(database: TestDatabase): Promise<LoadedJob> {
+  const platform = testPlatform(database, 'loader');
+  const job = await loadTestJob(platform, claimEverything('claims'));
+  await platform.planner.close();
+  return job;
+}
+
+export const PRINCIPALS: Readonly<Record<Name, (region: string) => Principal>> = {
+  ann: () => ({ name: 'ann', role: 'operator', regions: null }),
+  bob: () => ({ name: 'bob', role: 'approver', regions: null }),
+  cat: () => ({ name: 'cat', role: 'admin', regions: null }),
+  dan: (region) => ({ name: 'dan', role: 'approver', regions: [region] }),
+  eve: () => ({ name: 'eve', role: 'viewer', regions: null }),
+};
+
+/** A small world of a schedule's own: a job, one or two regions, organisations, accounts and flags. */
+export class World {
+  readonly job: string;
+  readonly regions: readonly string[];
+  readonly policy: Policy;
+  readonly versions: readonly LoadedJob[];
+  /** What each flag is now, and what each was at each revision. */
+  private readonly flags = new Map<string, FlagAnswer>();
+  readonly given = new Map<string, readonly Variant[]>();
+  private revision = 0;
+
+  constructor(
+    readonly stage: Stage,
+    readonly schedule: Schedule,
+  ) {
+    this.job = `claims-${schedule.seed}`;
+    this.regions = Array.from({ length: schedule.regions }, (_, n) => `s${schedule.seed}-${n}`);
+    const { lanes, batch, cap } = schedule;
+    const { loaded, twist } = stage;
+    const policy = testPolicy(this.job, this.regions, {
+      apply: { lanes, batch, firstBatches: [1] },
+      guard: { ...noRules, caps: cap === undefined ? [] : [{ kind: 'claim', perRun: cap }] },
+    });
+    this.policy = twist.policy?.(policy) ?? policy;
+    this.versions = Array.from({ length: VERSIONS }, (_, n) => ({
+      ...loaded,
+      definition: { ...loaded.definition, name: this.job },
+      version: `1.${n}.0+0000000${n}`,
+    }));
+  }
+
+  async make(): Promise<void> {
+    for (const region of this.regions) {
+      await seedAccounts(this.stage.owner, region, ORGANISATIONS, ACCOUNTS_EACH);
+    }
+  }
+
+  region(n: number): string {
+    return this.regions[n] ?? '';
+  }
+
+  version(n: number): LoadedJob {
+    const version = this.versions[n];
+    if (!version) throw new Error(`there is no version ${n}`);
+    return version;
+  }
+
+  process(n: number): Process {
+    const process = this.stage.processes[n];
+    if (!process) throw new Error(`there is no worker ${n}`);
+    return process;
+  }
+
+  /** Changes a flag, for whoever hears of it. */
+  setFlag(region: string, shares: readonly (readonly [number, number])[]): void {
+    this.revision += 1;
+    const { revision, job } = this;
+    const variants = shares.map(([n, permille]) => ({ version: this.version(n).version, permille }));
+    this.given.set(`${region} ${revision}`, variants);
+    const name = flagName(job, region);
+    const answer: FlagAnswer =
+      variants.length === 0
+        ? { open: false, code: 'flag-off', reason: 'off', revision }
+        : { open: true, ageMs: 0, definition: { name, job, region, enabled: true, variants, revision } };
+    this.flags.set(region, answer);
+  }
+
+  flag(region: string): FlagAnswer {
+    return this.flags.get(region) ?? { open: false, code: 'flag-unknown', reason: 'never set' };
+  }
+}
