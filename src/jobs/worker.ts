@@ -164,9 +164,16 @@ export async function startWorker(
   const reconcileAll = (): Promise<unknown> =>
     Promise.all(pairs.map(({ one, region }) => reconcile(one, region)));
 
-  await reconcileAll();
+  // Sweeps come first: a gate's news may have to wait for a batch whose worker stands still, and a takeover ends that.
+  const sweeps = setInterval(() => background('sweep', sweep), options.sweepMs ?? 2_000);
+  try {
+    await reconcileAll();
+  } catch (error) {
+    clearInterval(sweeps);
+    throw error;
+  }
   const timers = [
-    setInterval(() => background('sweep', sweep), options.sweepMs ?? 2_000),
+    sweeps,
     ...served.map(({ policy }) =>
       setInterval(() => background('permits', reconcileAll), policy.permitMs / RENEWALS_PER_PERMIT),
     ),

@@ -83,8 +83,8 @@ const UNREACHABLE = new Set([
   'EAI_AGAIN',
   'DATABASE_UNREACHABLE',
 ]);
-/** SQLSTATE classes 08 (connection), 57P (shutting down, starting up) and 53 (out of something). */
-const UNREACHABLE_STATE = /^(08|57P|53)/;
+/** SQLSTATE classes 08 (connection), 57P (shutting down, starting up) and 53 (out of something), and 25P03: too long silent. */
+const UNREACHABLE_STATE = /^(08|57P|53|25P03)/;
 
 /** Whether an error means that the database could not be asked, as opposed to its having said no. */
 export function isUnreachable(error: unknown): boolean {

@@ -1,7 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
+import type pg from 'pg';
+import { lockGate } from '../../src/gate/lock.js';
 import { readGate, reconcileGate } from '../../src/gate/permit.js';
 import { executeRun } from '../../src/jobs/run-loop.js';
 import { takeOver } from '../../src/scheduler/lease.js';
+import { inTransaction } from '../../src/store/pool.js';
 import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
 import { testPolicy } from '../support/platform.js';
@@ -10,6 +13,13 @@ const database = await testDatabase();
 const here = await claiming(database);
 const { platform, job, all } = here;
 const PERMIT_MS = 30_000;
+
+async function silenceOf(connection: pg.Pool | pg.PoolClient): Promise<string | undefined> {
+  const { rows } = await connection.query<{ limit: string }>(
+    `select current_setting('idle_in_transaction_session_timeout') as limit`,
+  );
+  return rows[0]?.limit;
+}
 
 describe('a gate', () => {
   test('that no flag has spoken to is held', async () => {
@@ -39,6 +49,18 @@ describe('a gate', () => {
     const { gate, move } = await reconcileGate(platform.region, 'claims', here.region, late, PERMIT_MS);
     expect(move).toMatchObject({ to: 'leave', code: 'flag-outdated' });
     expect(gate.state).toBe('held');
+  });
+
+  test('has its lock given up by the server where a process says nothing in the middle of a batch or a move', async () => {
+    for (const mode of ['shared', 'exclusive'] as const) {
+      const limit = await inTransaction(platform.region, async (client) => {
+        await lockGate(client, 'claims', here.region, mode);
+        return silenceOf(client);
+      });
+      expect(limit).toBe('30s');
+    }
+    // It is the transaction's, and not the connection's: what else is done on that may take its time.
+    expect(await silenceOf(platform.region)).toBe('0');
   });
 
   test('ends up the same whatever many processes tell it at once', async () => {

@@ -3,6 +3,7 @@ import type { FaultPoint } from '../../src/base/fault-point.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis } from '../support/portcullis.js';
+import { changedRows } from './killed-run.js';
 import { sampleWorld, type SampleWorld } from './sample.js';
 
 /** Where a restore's process dies, and how often it has met the place by then. */
@@ -17,18 +18,6 @@ const POINTS: readonly [point: FaultPoint, nth: number][] = [
 ];
 
 const database = await testDatabase();
-
-/** How many rows of a region are not what they were before any run, over all columns. */
-async function changedRows(region: string): Promise<number> {
-  const { rows } = await database.owner.query<{ n: number }>(
-    `select (select count(*) from directory.account t full join directory.account_before b using (id)
-             where coalesce(t.home_region, b.home_region) = $1 and t::text is distinct from b::text)
-          + (select count(*) from directory.domain t full join directory.domain_before b using (id)
-             where coalesce(t.home_region, b.home_region) = $1 and t::text is distinct from b::text) as n`,
-    [region],
-  );
-  return rows[0]?.n ?? -1;
-}
 
 interface Answer {
   readonly runs: readonly { readonly status: string; readonly restored: number; readonly left: object }[];
@@ -47,7 +36,7 @@ describe('a restore of a domain-claim run, with no undo code of the job’s own'
     const { stdout } = await command(['run', 'domain-claim', '--region', region, '--json']);
     const { runId, applied } = JSON.parse(stdout) as { runId: string; applied: Record<string, number> };
     expect(applied['claim']).toBeGreaterThan(100);
-    expect(await changedRows(region)).toBeGreaterThan(100);
+    expect(await changedRows(world, region)).toBeGreaterThan(100);
     return runId;
   }
 
@@ -65,7 +54,7 @@ describe('a restore of a domain-claim run, with no undo code of the job’s own'
       expect(runs).toMatchObject([
         { status: 'succeeded', left: { restorable: 0, asBefore: 0, conflicts: 0 } },
       ]);
-      expect(await changedRows(region)).toBe(0);
+      expect(await changedRows(world, region)).toBe(0);
       // One restore, by two processes.
       const { rows } = await database.owner.query(
         'select status, attempt, conflicts from portcullis_region.run where restores = $1',
@@ -93,7 +82,7 @@ describe('a restore of a domain-claim run, with no undo code of the job’s own'
     expect(lines).toHaveLength(2);
     expect(lines[0]).toBe('run,resource,key,kind,unit,before,after,now,refusal');
     expect(lines[1]).toContain('RELEASED');
-    expect(await changedRows(region)).toBe(1);
+    expect(await changedRows(world, region)).toBe(1);
     const { rows } = await database.owner.query(
       `select action, evidence #>> '{restored}' as restored from portcullis_control.audit where subject = $1 order by seq`,
       [run],

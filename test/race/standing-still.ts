@@ -1,0 +1,32 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import type { FaultPoint } from '../../src/base/fault-point.js';
+import { portcullis, type Finished, type Running } from '../support/portcullis.js';
+import { until } from '../support/until.js';
+import type { SampleWorld } from './sample.js';
+
+const ask = promisify(execFile);
+
+/** Starts a process that stands still the nth time that it meets the point. Answers when it does. */
+export async function stopped(
+  { env }: SampleWorld,
+  args: readonly string[],
+  point: FaultPoint,
+  nth: number,
+): Promise<Running> {
+  const running = portcullis(args, { env, stopAt: `${point}:${nth}` });
+  await until(`${args.join(' ')} stands still at ${point}`, () => isStopped(running));
+  return running;
+}
+
+/** By the state of a process that SIGSTOP has stopped, as Linux and every other Unix names it. */
+async function isStopped({ child }: Running): Promise<boolean> {
+  const { stdout } = await ask('ps', ['-o', 'stat=', '-p', String(child.pid)]);
+  return stdout.startsWith('T');
+}
+
+/** Wakes a stopped process up, and answers how it ends. */
+export async function wake({ child, finished }: Running): Promise<Finished> {
+  child.kill('SIGCONT');
+  return finished;
+}
