@@ -29,6 +29,7 @@ export const MAY_DO = {
   'run':              [          'operator',             'admin', 'worker'],
   'notify':           [          'operator',             'admin'],
   'report-outcomes':  [          'operator',             'admin', 'worker'],
+  'send-alerts':      [          'operator',             'admin', 'worker'],
   'approve':          [                      'approver', 'admin'],
   'import-directory': [                                  'admin'],
   'manage-tokens':    [                                  'admin'],

@@ -49,6 +49,9 @@ export const ERRORS = {
   RESTORE_MISMATCH: { status: 500, exit: 1, title: 'A restored row is not what it was' },
   SUBJECT_UNKNOWN: { status: 404, exit: 2, title: 'No job changes such a thing' },
 
+  ALERT_REFUSED: { status: 422, exit: 1, title: 'An alert names no job or region that there is' },
+  ALERT_UNHANDLED: { status: 503, exit: 1, title: 'An alert has not taken hold everywhere' },
+
   NOTIFICATION_UNKNOWN: { status: 404, exit: 2, title: 'There is no such notification' },
   NOTIFICATION_NOT_DEAD: { status: 409, exit: 1, title: 'No delivery of the notification was given up' },
 

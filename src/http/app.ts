@@ -9,6 +9,7 @@ import { openApiOf } from './openapi.js';
 import { PROBLEM_TYPE, knownError, problemOf } from './problem.js';
 import { needsToken, route, type Route } from './route.js';
 import { routerOf } from './router.js';
+import { alertRoutes } from './routes/alerts.js';
 import { approvalRoutes } from './routes/approvals.js';
 import { flagRoutes } from './routes/flags.js';
 import { jobAndGateRoutes } from './routes/jobs-and-gates.js';
@@ -36,6 +37,7 @@ export function routesOf(deps: HttpDeps): readonly Route[] {
     ...recordRoutes(deps),
     ...notificationRoutes(deps),
     ...outcomeRoutes(deps),
+    ...alertRoutes(deps),
     route({
       method: 'get',
       path: '/api/v1/openapi.json',

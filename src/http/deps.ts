@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { DropGate } from '../guard/bake/drop-gate.js';
 import type { LoadedJob } from '../jobs/registry.js';
 import type { RegionPlanes } from '../planes/region-plane.js';
 import type { Log } from '../telemetry/log.js';
@@ -53,6 +54,8 @@ export interface HttpDeps {
   /** The control plane. May read and touch API tokens: the owner's login. */
   readonly control: pg.Pool;
   readonly planes: RegionPlanes;
+  /** Drops a gate for an alert. */
+  readonly dropGate: DropGate;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly flags: FlagDesk;

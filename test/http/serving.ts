@@ -65,6 +65,7 @@ export async function serving(
   const deps: HttpDeps = {
     control: pool,
     planes: planesAt(pool),
+    dropGate: () => Promise.reject(new Error('this test drops no gate')),
     metrics: createMetrics(),
     log: createLogger({ level: 'debug', to: { write: (line) => void logged.push(line) } }),
     flags: NO_FLAGS,
@@ -173,10 +174,22 @@ const OUTCOME = {
   at: '2026-03-01T09:30:00Z',
 };
 
+const ALERTS = {
+  ...{ version: '4', groupKey: '{}', receiver: 'portcullis', status: 'resolved' },
+  alerts: [
+    {
+      ...{ status: 'resolved', fingerprint: '00c0ffee00c0ffee', annotations: {} },
+      ...{ startsAt: '2026-03-01T09:30:00Z', endsAt: '2026-03-01T09:40:00Z' },
+      labels: { alertname: 'ClaimsSpike', portcullis_job: 'domain-claim', portcullis_region: 'eu-west-1' },
+    },
+  ],
+};
+
 /** A body that each route which takes one accepts; for any other route, a harmless one. */
 export function bodyFor(path: string): unknown {
   if (path.endsWith('/kill') || path.endsWith('/stop')) return { reason: 'test' };
   if (path.endsWith('/rearm')) return { region: 'eu-west-1', reason: 'test' };
+  if (path.endsWith('/alertmanager')) return ALERTS;
   if (path.endsWith('/outcomes')) return { outcomes: [OUTCOME] };
   return { enabled: false, reason: 'test' };
 }

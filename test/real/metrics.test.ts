@@ -56,6 +56,7 @@ describe('promtool check metrics', () => {
       createHttpApp({
         control: owner,
         planes: planesAt(owner),
+        dropGate: () => Promise.reject(new Error('not in this test')),
         metrics,
         log: createLogger({ level: 'silent' }),
         flags: {

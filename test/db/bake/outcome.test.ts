@@ -182,8 +182,8 @@ describe('the state of the rule', () => {
     await seedCanary();
     await failLogins([...units(0, 2), ...units(30, 34)]);
     const both = await Promise.all([judge(), judge(), judge()]);
-    expect(both.map(({ state }) => state)).toEqual(both.map(() => both[0]?.state));
-    expect(both[0]?.judged.figures).toMatchObject({ samples: 6 });
+    expect(both.map(({ state }) => state)).toEqual(both.map(() => both[0].state));
+    expect(both[0].judged.figures).toMatchObject({ samples: 6 });
   });
 
   test('begins anew where the rule is another', async () => {

@@ -25,6 +25,7 @@ const EXPECTED: [Action, ...boolean[]][] = [
   ['run',              false, true,    false,   true, true],
   ['notify',           false, true,    false,   true, false],
   ['report-outcomes',  false, true,    false,   true, true],
+  ['send-alerts',      false, true,    false,   true, true],
   ['approve',          false, false,   true,    true, false],
   ['import-directory', false, false,   false,   true, false],
   ['manage-tokens',    false, false,   false,   true, false],

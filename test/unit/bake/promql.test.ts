@@ -40,8 +40,7 @@ describe('a query', () => {
   });
 
   test('fails below, where the rule says so; of several series the worst counts', () => {
-    const { above: _, ...rest } = above;
-    const below: PromqlRule = { ...rest, below: 1, forMs: 0 };
+    const below: PromqlRule = { kind: 'promql', name: 'errors', query: 'q', below: 1, forMs: 0 };
     expect(say(below, [found(3, 0.5, 2)])).toMatchObject({
       verdict: 'fail',
       reason: 'errors: 0.5 is below 1',
