@@ -9,6 +9,8 @@ import { applyPolicies, loadPolicies } from '../flags/policy-store.js';
 import { createHttpApp } from '../http/app.js';
 import type { FlagInfo } from '../http/deps.js';
 import { listen, type Listening } from '../http/listen.js';
+import { startBake } from '../guard/bake/bake.js';
+import { dropGateBy, type DropGate } from '../guard/bake/drop-gate.js';
 import { startSender } from '../notify/sender.js';
 import { createReadiness } from '../http/readiness.js';
 import { kindsOfJobs } from '../jobs/registry.js';
@@ -59,6 +61,16 @@ export async function serve(
       const { log, metrics } = wired.surroundings;
       const sender = startSender(control, log.child({ room: 'notify' }), metrics, config.notify);
       undo.push(() => sender.stop());
+      const bake = startBake({
+        control,
+        ownerOf: (region) => installation.planes.of(region).owner,
+        policies: async () => (await loadPolicies(control)).flatMap((each) => (each.ok ? [each.policy] : [])),
+        look: (flag) => wired.provider.look(flag),
+        dropGate: dropGateOf(installation, wired),
+        log: log.child({ room: 'bake' }),
+        metrics,
+      });
+      undo.push(() => bake.stop());
     }
     await mkdir(config.home, { recursive: true });
     const adminToken = options.http ? await ensureAdminToken(control, config.home) : undefined;
@@ -203,6 +215,10 @@ class Crew {
   }
 }
 
+function dropGateOf({ planes }: Installation, { surroundings }: WiredPlatform): DropGate {
+  return dropGateBy((region) => planes.of(region).owner, surroundings.trips);
+}
+
 function serveHttp(
   config: Config,
   installation: Installation,
@@ -214,6 +230,7 @@ function serveHttp(
   const app = createHttpApp({
     control,
     planes,
+    dropGate: dropGateOf(installation, wired),
     metrics,
     log,
     flags: {

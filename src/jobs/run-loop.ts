@@ -1,5 +1,6 @@
 import { messageOf } from '../base/errors.js';
 import { faultPoint } from '../base/fault-point.js';
+import { measureVerdicts } from '../guard/measure-verdicts.js';
 import { flagName } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
 import { decideAdmission } from '../gate/decide.js';
@@ -20,7 +21,7 @@ import type { LoadedJob } from './registry.js';
 import { executeRestore } from './restore-run.js';
 import { judgedBefore } from './judged-plan.js';
 import { endOf, failure, isKill, type End } from './run-end.js';
-import { measurePhase, measureRun, measureVerdicts } from './run-metrics.js';
+import { measurePhase, measureRun } from './run-metrics.js';
 import { trippedEnd } from './tripped-run.js';
 
 /** What a person or a table hears of a run. */

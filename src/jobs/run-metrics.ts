@@ -1,21 +1,9 @@
-import type { Judged } from '../guard/verdict.js';
 import type { Run } from '../scheduler/election.js';
 import type { Finished } from '../scheduler/finish.js';
 import type { Metrics, Phase, Stage } from '../telemetry/metrics.js';
 
 export function measurePhase(metrics: Metrics, { job, region }: Run, phase: Phase, durationMs: number): void {
   metrics.phaseFinished({ job, region, phase, durationMs });
-}
-
-/** What the rules said, and the figures that they said it on: those with a name of their own. */
-export function measureVerdicts(metrics: Metrics, { job, region }: Run, judged: readonly Judged[]): void {
-  for (const { rule, verdict, figures } of judged) {
-    metrics.guardVerdict({ job, region, rule, verdict });
-    for (const measure of ['p', 'lnE', 'observed', 'expected'] as const) {
-      const value = figures[measure];
-      if (typeof value === 'number') metrics.guardEvidence({ job, region, rule, measure, value });
-    }
-  }
 }
 
 /** A finished run, with each of the kinds of change that its job has. */

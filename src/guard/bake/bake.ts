@@ -7,6 +7,8 @@ import type { Policy } from '../../flags/policy.js';
 import { notify } from '../../notify/notice.js';
 import type { Log } from '../../telemetry/log.js';
 import type { Metrics } from '../../telemetry/metrics.js';
+import { consequenceOf } from '../consequences.js';
+import { measureVerdicts } from '../measure-verdicts.js';
 import { judgeRegions, lnEvidence, type OutcomeState } from '../outcome.js';
 import { rulesOf } from '../../flags/guard-policy.js';
 import { forgetAlerts } from './alerts.js';
@@ -142,7 +144,9 @@ async function follow(
 ): Promise<void> {
   const fresh = judgements.filter(({ judged }) => remembered.get(judged.rule)?.verdict !== judged.verdict);
   // An alert has dropped its gates when it came.
-  const failures = fresh.filter(({ kind, judged }) => judged.verdict === 'fail' && kind !== 'alert');
+  const failures = fresh.filter(
+    ({ kind, judged }) => consequenceOf('bake', judged) === 'trip' && kind !== 'alert',
+  );
   const [first, ...others] = failures.map(({ judged }) => judged);
   if (first) {
     const { job, region, version } = candidate;
@@ -155,6 +159,11 @@ async function follow(
     });
   }
   await keepVerdicts(platform.control, candidate, judgements);
+  measureVerdicts(
+    platform.metrics,
+    candidate,
+    judgements.map(({ judged }) => judged),
+  );
   for (const each of fresh) await tell(platform, candidate, each);
 }
 
@@ -166,7 +175,7 @@ async function tell(
 ): Promise<void> {
   log.info({ code: `bake-${judged.verdict}`, job, region, version, rule: judged.rule }, judged.reason);
   const absent = kind === 'absence' && judged.verdict === 'no-data';
-  if (judged.verdict !== 'unreachable' && !absent) return;
+  if (consequenceOf('bake', judged) !== 'hold-and-alert' && !absent) return;
   const { verdict, rule, reason, figures } = judged;
   const hour = new Date().toISOString().slice(0, 13);
   await notify(
