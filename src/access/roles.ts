@@ -27,6 +27,7 @@ export const MAY_DO = {
   'apply-policy':     [          'operator',             'admin'],
   'restore':          [          'operator',             'admin'],
   'run':              [          'operator',             'admin', 'worker'],
+  'manage-incident':  [          'operator', 'approver', 'admin'],
   'notify':           [          'operator',             'admin'],
   'report-outcomes':  [          'operator',             'admin', 'worker'],
   'send-alerts':      [          'operator',             'admin', 'worker'],

@@ -1,7 +1,7 @@
 import type { FieldChange, PolicyDiff } from '../flags/policy-diff.js';
 import { printable } from './display-width.js';
 import type { Paint } from './tone.js';
-import { countOf } from './wording.js';
+import { countOf } from '../base/words.js';
 
 /** Whether applying would change nothing at all. */
 export function isSame(diff: PolicyDiff): boolean {

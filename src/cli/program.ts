@@ -9,6 +9,7 @@ import { addDoctor } from './commands/doctor.js';
 import { addFlags } from './commands/flags.js';
 import { addGuard } from './commands/guard.js';
 import { addImpact } from './commands/impact.js';
+import { addIncident } from './commands/incident.js';
 import { addKill, addStop } from './commands/kill.js';
 import { addNotifications } from './commands/notifications.js';
 import { addApprove, addRearm } from './commands/rearm.js';
@@ -41,6 +42,7 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   addRearm,
   addApprove,
   addApprovals,
+  addIncident,
   addNotifications,
   addDirectory,
   addTokens,

@@ -1,6 +1,6 @@
 import { cutTo, printable } from './display-width.js';
 import type { Output } from './terminal.js';
-import { number } from './wording.js';
+import { number } from '../base/words.js';
 
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const FRAME_MS = 100;

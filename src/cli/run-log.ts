@@ -9,7 +9,8 @@ import { RunAccount } from './run-progress.js';
 import { Table, type Cell, type Column, type Row } from './table.js';
 import type { Output } from './terminal.js';
 import { toneOf } from './tone.js';
-import { countOf, time, total } from './wording.js';
+import { countOf, time } from '../base/words.js';
+import { total } from './wording.js';
 
 /** A finished run as programs read it: the same object as `run --json`, and when it was reported. */
 export function reportObject({ run, ...report }: RunReport): Record<string, unknown> {

@@ -6,7 +6,7 @@ import { requireRegion } from './names.js';
 import { ProgressLine } from './progress.js';
 import { RunLog } from './run-log.js';
 import { tryNextText, whereObject, whereText } from './where-text.js';
-import { time } from './wording.js';
+import { time } from '../base/words.js';
 
 export interface ServeCommand {
   /** Act as the control plane too. */

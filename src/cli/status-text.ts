@@ -7,7 +7,8 @@ import { sharesText } from './shares.js';
 import type { JobStatus, RegionStatus } from './status.js';
 import type { Cell } from './table.js';
 import { toneOf } from './tone.js';
-import { countOf, number, time, total } from './wording.js';
+import { countOf, number, time } from '../base/words.js';
+import { total } from './wording.js';
 
 const COLUMNS = [
   { title: 'region' },

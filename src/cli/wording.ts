@@ -1,16 +1,7 @@
+import { number } from '../base/words.js';
 import type { Image } from '../journal/change.js';
 
 /** How figures and times are written for people. */
-
-/** `12,345`. */
-export function number(value: number): string {
-  return value.toLocaleString('en-GB');
-}
-
-/** `2026-03-01T09:30:00Z`: UTC, to the second. */
-export function time(at: Date | string): string {
-  return new Date(at).toISOString().replace(/\.\d{3}Z$/, 'Z');
-}
 
 /** Thousandths as `25%` or `0.1%`. */
 export function share(permille: number): string {
@@ -47,9 +38,4 @@ export function imageText(image: Image | null): string {
 
 function valueText(value: Image[string] | undefined): string {
   return value === null || value === undefined ? 'null' : String(value);
-}
-
-/** `1 run`, `2 runs`. */
-export function countOf(count: number, one: string, many = `${one}s`): string {
-  return `${number(count)} ${count === 1 ? one : many}`;
 }

@@ -12,6 +12,7 @@ import { routerOf } from './router.js';
 import { alertRoutes } from './routes/alerts.js';
 import { approvalRoutes } from './routes/approvals.js';
 import { flagRoutes } from './routes/flags.js';
+import { incidentRoutes } from './routes/incidents.js';
 import { jobAndGateRoutes } from './routes/jobs-and-gates.js';
 import { killRoutes } from './routes/kills.js';
 import { notificationRoutes } from './routes/notifications.js';
@@ -34,6 +35,7 @@ export function routesOf(deps: HttpDeps): readonly Route[] {
     ...approvalRoutes(deps),
     ...runRoutes(deps),
     ...restoreRoutes(deps),
+    ...incidentRoutes(deps),
     ...recordRoutes(deps),
     ...notificationRoutes(deps),
     ...outcomeRoutes(deps),

@@ -14,13 +14,13 @@ export function named<Schema extends z.ZodType>(id: string, schema: Schema): Sch
 }
 
 /** PostgreSQL's text holds every character but this one. */
-const text = (schema: z.ZodString) =>
+export const text = (schema: z.ZodString) =>
   schema.refine((value) => !value.includes('\0'), { message: 'must not hold the character U+0000' });
 export const word = text(z.string().min(1).max(200));
-const time = z.iso.datetime().describe('ISO 8601, UTC');
-const count = z.int().min(0);
+export const time = z.iso.datetime().describe('ISO 8601, UTC');
+export const count = z.int().min(0);
 const durationMs = z.int().min(0).describe('milliseconds');
-const runStatuses = Object.keys(RUN_STATES) as [RunStatus, ...RunStatus[]];
+export const runStatuses = Object.keys(RUN_STATES) as [RunStatus, ...RunStatus[]];
 
 export const KindCounts = named(
   'KindCounts',
@@ -248,7 +248,7 @@ export const Approval = named(
   }),
 );
 
-const reason = text(z.string().trim().min(1).max(500));
+export const reason = text(z.string().trim().min(1).max(500));
 const decimalMs = z.number().min(0).describe('milliseconds');
 
 export const KillOrder = named(
@@ -284,6 +284,7 @@ export const Killed = named(
       .array(z.strictObject({ region: z.string(), reason: z.string() }))
       .readonly()
       .describe('always empty in an answer: where one is not, the kill is KILL_INCOMPLETE'),
+    incident: z.string().nullable().describe('that it opened, or joined; null where it could open none'),
     unrecorded: z.string().optional().describe('why it is not on the record; the kill holds all the same'),
   }),
 );

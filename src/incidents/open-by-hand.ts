@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { PortcullisError } from '../base/errors.js';
 import type { RunView } from '../scheduler/browse-runs.js';
 import { inTransaction } from '../store/pool.js';
 import type { PoolOf } from './incident-runs.js';
@@ -16,7 +17,7 @@ export interface Report {
 
 /**
  * Opens an incident for what a person has noticed, or joins the one that is not closed yet. Stops nothing: a
- * region counts as contained only where the gate is killed already, or the version quarantined.
+ * region counts as contained only where the gate is killed already, or the version quarantined. Throws REQUEST_INVALID for another job's run.
  */
 export async function openByHand(
   control: pg.Pool,
@@ -24,6 +25,16 @@ export async function openByHand(
   { job, version, regions, run, title }: Report,
   by: string,
 ): Promise<Opened> {
+  if (run !== undefined && run.job !== job) {
+    throw new PortcullisError(
+      'REQUEST_INVALID',
+      `run ${run.runId.slice(0, 8)} is of ${run.job}, not of ${job}`,
+      {
+        mend: 'name the job that the run is of',
+        details: { run: run.runId, job },
+      },
+    );
+  }
   const blamed = version ?? run?.version;
   const hits = await Promise.all(
     regions.map(async (region): Promise<RegionHit> => {

@@ -55,6 +55,8 @@ function momentsOf(run: IncidentRun): Moment[] {
 
 /** How long before the first bad run a flag's change is still part of the story: what let it begin. */
 const BEFORE = '1 day';
+/** A kill is on the record right before the incident that it opens. */
+const LEEWAY = '1 minute';
 /** As many as anybody reads. */
 const MOST = 500;
 
@@ -88,16 +90,21 @@ async function decisions(
      where subject = $1
         or (at between $3::timestamptz - $5::interval and coalesce($4, 'infinity'::timestamptz)
             and (subject = any($2) or evidence ->> 'subject' = any($2))
-            and (at >= $3 or action in ('set-flag', 'promote')) and action <> 'restore-ended')
+            and (at >= $3::timestamptz - $6::interval or action in ('set-flag', 'promote')) and action <> 'restore-ended')
      order by seq limit ${MOST}`,
-    [id, subjects, since, closedAt, BEFORE],
+    [id, subjects, since, closedAt, BEFORE, LEEWAY],
   );
   return rows.map(({ at, principal, action, subject, evidence }) => ({
     at: at.toISOString(),
     who: principal,
     kind: action,
-    what: wordsOf(action, subject === id ? undefined : subject, evidence),
+    what: wordsOf(action, subject === id ? undefined : shortened(subject), evidence),
   }));
+}
+
+/** A run's id by its first eight digits, as everywhere. */
+function shortened(subject: string): string {
+  return /^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(subject) ? `of run ${subject.slice(0, 8)}` : subject;
 }
 
 /** An entry of the record in words: what it says of itself, or its reason. */

@@ -50,6 +50,7 @@ describe('a kill over HTTP', () => {
           },
         ],
         failed: [],
+        incident: expect.stringMatching(/^[a-z2-7]{8}$/),
       },
     ]);
     expect(await gate()).toMatchObject({

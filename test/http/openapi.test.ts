@@ -5,9 +5,11 @@ import { routesOf } from '../../src/http/app.js';
 import { domainClaim } from '../../src/jobs/domain-claim/job.js';
 import type { LoadedJob } from '../../src/jobs/registry.js';
 import { readShape } from '../../src/journal/shape.js';
+import { openIncident } from '../../src/incidents/open-incident.js';
+import { inTransaction } from '../../src/store/pool.js';
 import { notify, testNotice } from '../../src/notify/notice.js';
 import { testDatabase } from '../support/database.js';
-import { bodyFor, hearFlags, post, seedRun, serving } from './serving.js';
+import { bodyFor, hearFlags, INCLUDED, post, seedRun, serving } from './serving.js';
 
 const database = await testDatabase();
 const { owner } = database;
@@ -129,6 +131,7 @@ describe('the OpenAPI document', () => {
 describe('every operation in it', () => {
   test('answers as it says, and its errors too', async () => {
     const run = await seedRun(owner);
+    await seedRun(owner, { id: INCLUDED });
     await owner.query(
       `insert into portcullis_region.change (run, lane, seq, resource, key, kind, unit, before, after, evidence)
        values ($1, 0, 1, 'account', 'a-1', 'claim', 'org-1', '{"n": 1, "t": "x", "b": true, "z": null}', null, '{"why": [1]}')`,
@@ -145,6 +148,7 @@ describe('every operation in it', () => {
     };
     for (const { method, path, operation } of operations) {
       given['id'] = run;
+      if (path.includes('/incidents/{id}')) given['id'] = await incidentOf(owner);
       if (path.includes('/approvals/{id}')) given['id'] = await askedOf(owner);
       if (path.includes('/notifications/{id}')) given['id'] = await deadNotification(owner);
       const asked = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => given[name] ?? '');
@@ -157,6 +161,7 @@ describe('every operation in it', () => {
       if (operation.responses['401']) {
         await expectAsDocumented(operation, await fetch(served.url + asked, init), 401);
       }
+      // Where only the body names it, what is missing has a test of its own.
       if (operation.responses['404'] && path.includes('{')) {
         const missing = path.replaceAll(/\{(\w+)\}/g, '0123456789');
         await expectAsDocumented(operation, await served.call(missing, init), 404);
@@ -171,6 +176,19 @@ describe('every operation in it', () => {
     if (operation) await expectAsDocumented(operation, await fetch(`${unready.url}/readyz`), 503);
   });
 });
+
+/** An incident that is contained, with one run. */
+async function incidentOf(pool: typeof owner): Promise<string> {
+  const { id } = await inTransaction(pool, (client) =>
+    openIncident(client, {
+      ...{ job: 'domain-claim', cause: 'manual', title: 'test', evidence: { why: 'test' }, by: 'ann' },
+      regions: [
+        { region: 'eu-west-1', since: '2020-01-01T00:00:00Z', containedAt: new Date().toISOString() },
+      ],
+    }),
+  );
+  return id;
+}
 
 /** A notification with a delivery that was given up. */
 async function deadNotification(pool: typeof owner): Promise<string> {

@@ -191,5 +191,11 @@ export function bodyFor(path: string): unknown {
   if (path.endsWith('/rearm')) return { region: 'eu-west-1', reason: 'test' };
   if (path.endsWith('/alertmanager')) return ALERTS;
   if (path.endsWith('/outcomes')) return { outcomes: [OUTCOME] };
+  if (path.endsWith('/incidents')) return { job: 'domain-claim', title: 'test' };
+  if (path.endsWith('/include')) return { run: INCLUDED };
+  if (path.endsWith('/close')) return { conclusion: 'test', falseAlarm: true };
   return { enabled: false, reason: 'test' };
 }
+
+/** A run that the tests of every operation include in an incident. */
+export const INCLUDED = '5eed0000-0000-4000-8000-000000000000';

@@ -1,6 +1,6 @@
 import { PortcullisError, messageOf } from '../../base/errors.js';
 import { formatDurationMs } from '../../base/duration.js';
-import { countOf } from '../wording.js';
+import { countOf } from '../../base/words.js';
 import type { PlannerDatabase } from '../../jobs/contract.js';
 import { askPlanes, type PlaneAnswers } from '../../planes/ask-planes.js';
 import type { RegionPlane } from '../../planes/region-plane.js';

@@ -3,7 +3,7 @@ import { access, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf } from '../../base/errors.js';
 import type { Settings } from '../app-port.js';
-import { number } from '../wording.js';
+import { number } from '../../base/words.js';
 import type { Check, Finding } from './check.js';
 
 /** The least Node.js that Portcullis is made for: major and minor. */

@@ -4,7 +4,7 @@ import type { Policy } from '../../flags/policy.js';
 import type { GateView } from '../../gate/browse-gates.js';
 import { askPlanes } from '../../planes/ask-planes.js';
 import { listGatesOf } from '../../planes/browse.js';
-import { countOf, time } from '../wording.js';
+import { countOf, time } from '../../base/words.js';
 import type { Check, Finding, Patient } from './check.js';
 import { unreachableFinding } from './planes.js';
 

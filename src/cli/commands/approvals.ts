@@ -5,7 +5,7 @@ import { voiceOf, withInstallation, type Context, type Voice } from '../context.
 import { leaf } from '../leaf.js';
 import type { Tone } from '../tone.js';
 import { limitUpTo, listUpTo } from '../up-to.js';
-import { time } from '../wording.js';
+import { time } from '../../base/words.js';
 
 const MOST = 10_000;
 

@@ -7,7 +7,7 @@ import { voiceOf, withInstallation, type Context, type Voice } from '../context.
 import { instant } from '../instant.js';
 import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
-import { time } from '../wording.js';
+import { time } from '../../base/words.js';
 
 export function addAsOf(program: Command, context: Context): void {
   const command = leaf(

@@ -19,7 +19,7 @@ import { instant } from '../instant.js';
 import { group, leaf } from '../leaf.js';
 import { withProgress } from '../progress.js';
 import { limitUpTo, listUpTo } from '../up-to.js';
-import { countOf, time } from '../wording.js';
+import { countOf, time } from '../../base/words.js';
 
 export function addAudit(program: Command, context: Context): void {
   const audit = group(program, 'audit', 'The record of every decision: who, what, on what evidence.');

@@ -8,7 +8,7 @@ import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { group, leaf } from '../leaf.js';
 import { withProgress } from '../progress.js';
-import { countOf } from '../wording.js';
+import { countOf } from '../../base/words.js';
 
 export function addDirectory(program: Command, context: Context): void {
   const directory = group(

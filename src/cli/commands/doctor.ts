@@ -7,7 +7,7 @@ import { leaf } from '../leaf.js';
 import { printable, wrapTo } from '../display-width.js';
 import { withProgress } from '../progress.js';
 import type { Tone } from '../tone.js';
-import { countOf } from '../wording.js';
+import { countOf } from '../../base/words.js';
 
 export function addDoctor(program: Command, context: Context): void {
   const command = leaf(

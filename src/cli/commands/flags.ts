@@ -14,7 +14,7 @@ import { group, leaf } from '../leaf.js';
 import { requireRegion, unknownName } from '../names.js';
 import { diffsText, isSame } from '../policy-text.js';
 import { pairShares, parseShare, sharesText } from '../shares.js';
-import { countOf, time } from '../wording.js';
+import { countOf, time } from '../../base/words.js';
 
 export function addFlags(program: Command, context: Context): void {
   const flags = group(

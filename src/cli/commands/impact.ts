@@ -1,13 +1,17 @@
 import type { Command } from 'commander';
-import { impactByUnit, impactOf, type Impact } from '../../journal/impact.js';
+import type pg from 'pg';
+import { examineIncident } from '../../incidents/assess-incident.js';
+import { looksLikeIncident } from '../../incidents/browse-incidents.js';
+import { writers, type SilentRegion } from '../../incidents/incident-runs.js';
+import { impactByUnit, impactOf, type Impact, type UnitImpact } from '../../journal/impact.js';
 import { findRunOf } from '../../planes/browse.js';
-import type { RunView } from '../../scheduler/browse-runs.js';
 import { requireActing } from '../acting.js';
+import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { csvLine } from '../csv.js';
 import { leaf } from '../leaf.js';
 import { listFirst } from '../../base/list-first.js';
-import { number, time } from '../wording.js';
+import { number, time } from '../../base/words.js';
 
 /** How many organisations are shown where not all are asked for. */
 const SHOWN = 10;
@@ -15,48 +19,95 @@ const SHOWN = 10;
 export function addImpact(program: Command, context: Context): void {
   const command = leaf(
     program,
-    'impact <run>',
-    'Count what a run has changed: organisations, and rows by resource and kind. With --csv or --json, every organisation.',
-    ['portcullis impact 3f2a9c1e', 'portcullis impact 3f2a9c1e --csv > organisations.csv'],
+    'impact <run-or-incident>',
+    'Count what a run, or all runs of an incident, have changed: organisations, and rows by resource and kind. With --csv or --json, every organisation.',
+    [
+      'portcullis impact 3f2a9c1e',
+      'portcullis impact k3v7qa2m',
+      'portcullis impact 3f2a9c1e --csv > organisations.csv',
+    ],
   )
     .option('--csv', 'every organisation with its rows, as CSV')
     .action(async (id: string, { csv = false }: { csv?: boolean }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
         await requireActing(context, installation, 'read');
-        const { run, plane } = await findRunOf(installation.planes, id);
-        const impact = await impactOf(plane.worker, run.runId);
-        const units = impactByUnit(plane.worker, run.runId);
-        if (csv) return printCsv(context, impact, units);
-        const shown = await listFirst(units, voice.json ? Infinity : SHOWN);
-        voice.result({ runId: run.runId, job: run.job, region: run.region, ...impact, byUnit: shown }, () =>
-          impactText(voice, run, impact, shown),
-        );
+        const hit = looksLikeIncident(id)
+          ? await incidentHit(installation, id)
+          : await runHit(installation, id);
+        for (const { region, reason } of hit.silent) voice.note(`without ${region}: ${reason}`);
+        if (csv) return printCsv(context, hit);
+        const shown = await listMost(hit.units, voice.json ? Infinity : SHOWN);
+        voice.result({ ...hit.named, ...hit.impact, byUnit: shown }, () => impactText(voice, hit, shown));
       });
     });
 }
 
-type Units = ReturnType<typeof impactByUnit>;
+/** What was changed, by a run or by all runs of an incident. */
+interface Hit {
+  /** What it is, for a program and for a person. */
+  readonly named: Readonly<Record<string, unknown>>;
+  readonly fact: readonly [string, string];
+  readonly impact: Impact;
+  /** Every organisation, region by region, the most rows first in each. */
+  readonly units: readonly AsyncGenerator<UnitImpact>[];
+  readonly silent: readonly SilentRegion[];
+}
 
-async function printCsv({ io: { stdout } }: Context, { byKind }: Impact, units: Units): Promise<void> {
-  const resources = [...new Set(byKind.map(({ resource }) => resource))].sort();
+async function runHit({ planes }: Installation, id: string): Promise<Hit> {
+  const { run, plane } = await findRunOf(planes, id);
+  const { runId, job, version, region } = run;
+  return {
+    named: { runId, job, region },
+    fact: ['run', `${runId} of ${job} ${version} in ${region}`],
+    impact: await impactOf(plane.worker, runId),
+    units: [impactByUnit(plane.worker, runId)],
+    silent: [],
+  };
+}
+
+async function incidentHit({ control, planes }: Installation, id: string): Promise<Hit> {
+  const poolOf = (region: string): pg.Pool => planes.of(region).worker;
+  const { incident, impact, runs, silent } = await examineIncident(control, poolOf, id);
+  const wrote = writers(runs);
+  return {
+    named: { incident: incident.id, job: incident.job },
+    fact: ['incident', `${incident.id} of ${incident.job}: ${incident.title}`],
+    impact,
+    units: impact.regions.map(({ region }) =>
+      impactByUnit(poolOf(region), ...wrote.filter((run) => run.region === region).map((run) => run.id)),
+    ),
+    silent,
+  };
+}
+
+/** The `most` organisations with the most rows, of however many lists. */
+async function listMost(lists: Hit['units'], most: number): Promise<UnitImpact[]> {
+  const all = [];
+  for (const units of lists) all.push(...(await listFirst(units, most)));
+  return all.sort((a, b) => b.rows - a.rows).slice(0, most);
+}
+
+async function printCsv({ io: { stdout } }: Context, { impact, units }: Hit): Promise<void> {
+  const resources = [...new Set(impact.byKind.map(({ resource }) => resource))].sort();
   stdout.write(csvLine(['organisation', 'rows', ...resources]));
-  for await (const { unit, rows, byResource } of units) {
-    stdout.write(csvLine([unit, rows, ...resources.map((resource) => byResource[resource] ?? 0)]));
-    await stdout.drained();
-    if (stdout.closed) return;
+  for (const list of units) {
+    for await (const { unit, rows, byResource } of list) {
+      stdout.write(csvLine([unit, rows, ...resources.map((resource) => byResource[resource] ?? 0)]));
+      await stdout.drained();
+      if (stdout.closed) return;
+    }
   }
 }
 
 function impactText(
   voice: Voice,
-  run: RunView,
-  impact: Impact,
+  { fact, impact }: Hit,
   shown: readonly { readonly unit: string; readonly rows: number }[],
 ): string {
   const { units, rows, byKind, conflicts, firstAppliedAt, lastAppliedAt } = impact;
   const facts = voice.facts([
-    ['run', `${run.runId} of ${run.job} ${run.version} in ${run.region}`],
+    fact,
     ['organisations', units],
     ['rows', rows],
     ['conflicts', conflicts],

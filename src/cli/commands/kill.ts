@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { formatDurationMs } from '../../base/duration.js';
 import { regionsOf } from '../../gate/gates-of.js';
-import { killJob, requireComplete, stopEverything, type KillReport } from '../../gate/kill-switch.js';
+import { requireComplete } from '../../gate/kill-switch.js';
+import { killWithIncident, stopWithIncidents, type KillWithIncident } from '../../incidents/kill-incident.js';
 import { actingPrincipal } from '../acting.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
@@ -34,7 +35,9 @@ export function addKill(program: Command, context: Context): void {
         const regions = await regionsOf(control, installed, job, region);
         const principal = await actingPrincipal(context, installation);
         const request = { job, regions, reason, ...(version !== undefined && { version }) };
-        answer(voice, version, [await killJob(control, (at) => planes.of(at).owner, request, principal)]);
+        answer(voice, version, [
+          await killWithIncident(control, (at) => planes.of(at).owner, request, principal),
+        ]);
       });
     });
 }
@@ -53,14 +56,14 @@ export function addStop(program: Command, context: Context): void {
         answer(
           voice,
           undefined,
-          await stopEverything(control, (at) => planes.of(at).owner, reason, principal),
+          await stopWithIncidents(control, (at) => planes.of(at).owner, reason, principal),
         );
       });
     });
 }
 
 /** Answers what was reached, and then, where that is not everything, throws KILL_INCOMPLETE. */
-function answer(voice: Voice, version: string | undefined, reports: readonly KillReport[]): void {
+function answer(voice: Voice, version: string | undefined, reports: readonly KillWithIncident[]): void {
   for (const report of reports) {
     voice.result(report, () => killText(voice, version, report));
     if (report.unrecorded !== undefined)
@@ -69,7 +72,11 @@ function answer(voice: Voice, version: string | undefined, reports: readonly Kil
   requireComplete(reports);
 }
 
-function killText(voice: Voice, version: string | undefined, { job, killed, failed }: KillReport): string {
+function killText(
+  voice: Voice,
+  version: string | undefined,
+  { job, killed, failed, incident }: KillWithIncident,
+): string {
   const what = version === undefined ? job : `${job} ${version}`;
   const table = voice.table(
     [
@@ -92,5 +99,6 @@ function killText(voice: Voice, version: string | undefined, { job, killed, fail
       ? `portcullis rearm ${job} --region REGION --reason "…"`
       : `portcullis rearm ${job} --version ${version} --reason "…"`;
   const where = failed.length === 0 ? '' : ' in these regions';
-  return `${what} is killed${where}: no change of it commits any more\n\n${table}\nto take it back, with a second person: ${back}\n`;
+  const next = incident === null ? '' : `what to do now: portcullis incident runbook ${incident}\n`;
+  return `${what} is killed${where}: no change of it commits any more\n\n${table}\n${next}to take it back, with a second person: ${back}\n`;
 }

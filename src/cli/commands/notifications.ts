@@ -14,7 +14,7 @@ import { group, leaf } from '../leaf.js';
 import type { Row } from '../table.js';
 import type { Tone } from '../tone.js';
 import { limitUpTo, listUpTo } from '../up-to.js';
-import { countOf, time } from '../wording.js';
+import { countOf, time } from '../../base/words.js';
 
 const MOST = 10_000;
 

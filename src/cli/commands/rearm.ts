@@ -6,7 +6,7 @@ import { askLift, askRearm, decideRearm } from '../../gate/rearm-approval.js';
 import { actingPrincipal } from '../acting.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
-import { time } from '../wording.js';
+import { time } from '../../base/words.js';
 
 interface RearmOptions {
   readonly region?: string;

@@ -2,14 +2,16 @@ import { hostname } from 'node:os';
 import { Option, type Command } from 'commander';
 import { recordAudit } from '../../audit/record.js';
 import { formatDurationMs } from '../../base/duration.js';
+import { assessIncident } from '../../incidents/assess-incident.js';
+import { moveIncident } from '../../incidents/move-incident.js';
 import { readRestored } from '../../jobs/restore-plan-phase.js';
 import { RESTORE_PACE, type RestorePace, type RestoreSite } from '../../jobs/restore-run.js';
 import { previewRestores, restoreRuns, type RestoreReport } from '../../jobs/restore-runs.js';
 import { restoreConflicts, type RestorePreview } from '../../journal/restore-preview.js';
-import { findRunOf, type FoundRun } from '../../planes/browse.js';
+import type { FoundRun } from '../../planes/browse.js';
 import type { RegionPlane } from '../../planes/region-plane.js';
 import { createLogger } from '../../telemetry/log.js';
-import { requireActing } from '../acting.js';
+import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { csvLine } from '../csv.js';
@@ -17,10 +19,12 @@ import { exitCodeOfRun } from '../exit.js';
 import { interruptible } from '../interrupt.js';
 import { leaf } from '../leaf.js';
 import { withProgress } from '../progress.js';
+import { runsNamed, type RunsNamed } from '../runs-named.js';
 import { RestoreAccount } from '../restore-progress.js';
 import type { ExitCode } from '../terminal.js';
 import { toneOf } from '../tone.js';
-import { countOf, imageText, number, total } from '../wording.js';
+import { countOf, number } from '../../base/words.js';
+import { imageText, total } from '../wording.js';
 
 interface RestoreOptions {
   readonly dryRun?: boolean;
@@ -30,13 +34,14 @@ interface RestoreOptions {
 export function addRestore(program: Command, context: Context): void {
   const command = leaf(
     program,
-    'restore <run...>',
-    'Put the rows that a run changed back to what they were; of several runs, the newest first.\n' +
+    'restore <run-or-incident...>',
+    'Put the rows that a run, or all runs of an incident, changed back to what they were; of several runs, the newest first.\n' +
       'Rows that somebody else has touched since are left alone and counted as conflicts. A restore that was interrupted is taken up where it was left: give the same command again.\n' +
       'Exits with 0 when all is done, 1 when it failed, 3 when it was stopped or interrupted.',
     [
       'portcullis restore 3f2a9c1e --dry-run',
       'portcullis restore 3f2a9c1e',
+      'portcullis restore k3v7qa2m',
       'portcullis restore 3f2a9c1e 77b0d4e2 --conflicts csv > conflicts.csv',
     ],
   )
@@ -50,10 +55,13 @@ export function addRestore(program: Command, context: Context): void {
     .action(async (ids: readonly string[], options: RestoreOptions) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
-        const runs: FoundRun[] = [];
-        for (const id of ids) runs.push(await findRunOf(installation.planes, id));
+        const named = await runsNamed(installation, ids);
+        const { runs } = named;
+        for (const { region, reason } of named.silent) voice.note(`without the runs of ${region}: ${reason}`);
         const results =
-          options.dryRun === true ? await preview(context, runs) : await restore(context, installation, runs);
+          options.dryRun === true
+            ? await preview(context, runs)
+            : await restoreNamed(context, installation, named);
         const quiet = options.conflicts === 'csv';
         if (!quiet) answer(voice, results, options.dryRun === true);
         if (options.conflicts !== undefined) await printConflicts(context, runs, voice, results, quiet);
@@ -85,6 +93,30 @@ async function preview({ io }: Context, runs: readonly FoundRun[]): Promise<Rest
     ...{ run: of.id, job: of.job, region: of.region, restore: null, status: 'planned' },
     ...{ reason: 'a dry run: nothing was written', restored: 0, left, durationMs: null },
   }));
+}
+
+/** Restores, and has the incidents that were named follow: restoring, and then as far as it came. */
+async function restoreNamed(
+  context: Context,
+  installation: Installation,
+  { runs, incidents }: RunsNamed,
+): Promise<RestoreResult[]> {
+  const { control, planes } = installation;
+  const { name: by } = await actingPrincipal(context, installation);
+  const unfinished = incidents.filter(({ state }) => state !== 'closed');
+  if (runs.length > 0) {
+    for (const { run } of runs) await requireActing(context, installation, 'restore', run.region);
+    for (const { id } of unfinished) {
+      await moveIncident(control, id, 'restoring', { by, reason: 'a restore was asked for' });
+    }
+  }
+  try {
+    return await restore(context, installation, runs);
+  } finally {
+    for (const { id } of unfinished) {
+      await assessIncident(control, (region) => planes.of(region).worker, id, by);
+    }
+  }
 }
 
 async function restore(
@@ -175,7 +207,9 @@ function exitOf({ report }: RestoreReport): ExitCode {
 
 function answer(voice: Voice, results: readonly RestoreResult[], dryRun: boolean): void {
   voice.result({ dryRun, runs: results }, () =>
-    results.map((each) => resultText(voice, each, dryRun)).join('\n'),
+    results.length === 0
+      ? 'no run of it has changed anything: there is nothing to restore\n'
+      : results.map((each) => resultText(voice, each, dryRun)).join('\n'),
   );
 }
 

@@ -14,7 +14,8 @@ import { voiceOf, withInstallation, type Context, type Voice } from '../context.
 import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
 import { toneOf } from '../tone.js';
-import { changedColumns, counts, imageText, number, time, total } from '../wording.js';
+import { number, time } from '../../base/words.js';
+import { changedColumns, counts, imageText, total } from '../wording.js';
 
 /** How many changes of each sort are shown where not all are asked for. */
 const SHOWN = 5;

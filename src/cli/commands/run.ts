@@ -17,7 +17,8 @@ import { RunAccount } from '../run-progress.js';
 import { runOnce, type RunOnce } from '../run-once.js';
 import type { ExitCode } from '../terminal.js';
 import { toneOf } from '../tone.js';
-import { changedColumns, counts, number, time, total } from '../wording.js';
+import { number, time } from '../../base/words.js';
+import { changedColumns, counts, total } from '../wording.js';
 import { addShow } from './run-show.js';
 
 /** How many changes of a dry run are shown. */

@@ -11,7 +11,8 @@ import { unknownName } from '../names.js';
 import { noteUnreachable } from '../unreachable.js';
 import { toneOf } from '../tone.js';
 import { limitUpTo, listUpTo } from '../up-to.js';
-import { time, total } from '../wording.js';
+import { time } from '../../base/words.js';
+import { total } from '../wording.js';
 import { addShow } from './run-show.js';
 
 const MOST = 10_000;

@@ -7,7 +7,7 @@ import { interruptible } from '../interrupt.js';
 import { leaf } from '../leaf.js';
 import { Screen } from '../screen.js';
 import { statusText } from '../status-text.js';
-import { time } from '../wording.js';
+import { time } from '../../base/words.js';
 import { readStatus, type JobStatus } from '../status.js';
 
 const REDRAW_MS = 1_000;

@@ -6,7 +6,7 @@ import { nearest } from '../../base/nearest.js';
 import { PortcullisError } from '../../base/errors.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { group, leaf } from '../leaf.js';
-import { time } from '../wording.js';
+import { time } from '../../base/words.js';
 
 export function addTokens(program: Command, context: Context): void {
   const tokens = group(program, 'tokens', 'Tokens: who may do what, over HTTP and on the command line.');

@@ -2,8 +2,9 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { loadPolicy } from '../../flags/policy-store.js';
 import { regionsOf } from '../../gate/gates-of.js';
-import { killJob, requireComplete, stopEverything } from '../../gate/kill-switch.js';
+import { requireComplete } from '../../gate/kill-switch.js';
 import { askLift, askRearm } from '../../gate/rearm-approval.js';
+import { killWithIncident, stopWithIncidents } from '../../incidents/kill-incident.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';
 import { Approval, Killed, KillOrder, namePath, RearmOrder, StopOrder, Stopped } from '../schemas.js';
@@ -32,7 +33,7 @@ export function killRoutes({ jobs, control, planes }: HttpDeps): Route[] {
       errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'KILL_INCOMPLETE'],
       handle: async ({ params: { job }, body: { region, version, reason }, caller }) => {
         const scope = { job, regions: await regions(job, region), ...(version !== undefined && { version }) };
-        const report = await killJob(control, ownerOf, { ...scope, reason }, callerOf(caller));
+        const report = await killWithIncident(control, ownerOf, { ...scope, reason }, callerOf(caller));
         requireComplete([report]);
         return report;
       },
@@ -47,7 +48,7 @@ export function killRoutes({ jobs, control, planes }: HttpDeps): Route[] {
       result: Stopped,
       errors: ['KILL_INCOMPLETE'],
       handle: async ({ body: { reason }, caller }) => {
-        const reports = await stopEverything(control, ownerOf, reason, callerOf(caller));
+        const reports = await stopWithIncidents(control, ownerOf, reason, callerOf(caller));
         requireComplete(reports);
         return { jobs: reports };
       },

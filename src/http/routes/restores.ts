@@ -1,13 +1,10 @@
 import { z } from 'zod';
-import { requireMay } from '../../access/roles.js';
-import { recordAudit } from '../../audit/record.js';
 import { PortcullisError } from '../../base/errors.js';
 import { previewRestores } from '../../jobs/restore-runs.js';
 import { parseSubject } from '../../jobs/subject.js';
 import { impactOf } from '../../journal/impact.js';
 import { asOfIn, findRunOf } from '../../planes/browse.js';
-import { activeRestore, electRestore } from '../../scheduler/elect-restore.js';
-import { RUN_STATES } from '../../scheduler/run-states.js';
+import { beginRestore } from '../begin-restore.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';
 import {
@@ -70,41 +67,8 @@ export function restoreRoutes({ installed, control, planes }: HttpDeps): Route[]
       statuses: [202],
       statusOf: () => 202,
       errors: [...errors, 'RUN_ACTIVE'],
-      handle: async ({ params: { id }, caller }) => {
-        const principal = callerOf(caller);
-        const { run, plane } = await findRunOf(planes, id);
-        const { runId, job, version, region, status } = run;
-        requireMay(principal, 'restore', region);
-        if (RUN_STATES[status].active) {
-          throw new PortcullisError(
-            'RUN_ACTIVE',
-            `run ${runId.slice(0, 8)} of ${job} is not over in ${region}`,
-            {
-              mend: `stop it first: kill ${job} in ${region}; then restore it`,
-              details: { run: runId, job, region },
-            },
-          );
-        }
-        const evidence = { job, version, region };
-        await recordAudit(control, {
-          principal: principal.name,
-          action: 'restore',
-          subject: runId,
-          evidence,
-        });
-        const begun = await electRestore(plane.worker, { of: runId, worker: 'http', leaseMs: 0 });
-        // One that is under way already is the answer too: to ask twice is to ask once.
-        const restore = begun?.id ?? (await activeRestore(plane.worker, runId));
-        if (restore !== undefined) return { runId, restore, begun: begun !== undefined };
-        throw new PortcullisError(
-          'RUN_ACTIVE',
-          `a restore of run ${runId.slice(0, 8)} ended in this moment`,
-          {
-            mend: 'try again',
-            details: { run: runId, job, region },
-          },
-        );
-      },
+      handle: async ({ params: { id }, caller }) =>
+        beginRestore(control, await findRunOf(planes, id), callerOf(caller)),
     }),
     route({
       method: 'get',

@@ -23,6 +23,7 @@ const EXPECTED: [Action, ...boolean[]][] = [
   ['apply-policy',     false, true,    false,   true, false],
   ['restore',          false, true,    false,   true, false],
   ['run',              false, true,    false,   true, true],
+  ['manage-incident',  false, true,    true,    true, false],
   ['notify',           false, true,    false,   true, false],
   ['report-outcomes',  false, true,    false,   true, true],
   ['send-alerts',      false, true,    false,   true, true],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { changedColumns, countOf, counts, imageText, share, time, total } from '../../../src/cli/wording.js';
+import { countOf, time } from '../../../src/base/words.js';
+import { changedColumns, counts, imageText, share, total } from '../../../src/cli/wording.js';
 
 describe('what a change does', () => {
   test('to a row that stays: the columns that differ, and no others', () => {

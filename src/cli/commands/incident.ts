@@ -1,0 +1,229 @@
+import { Option, type Command } from 'commander';
+import type pg from 'pg';
+import { requireMay } from '../../access/roles.js';
+import { regionsOf } from '../../gate/gates-of.js';
+import { assessIncident, examineIncident } from '../../incidents/assess-incident.js';
+import { findIncident, listIncidents } from '../../incidents/browse-incidents.js';
+import { includeRun } from '../../incidents/include-run.js';
+import { INCIDENT_STATES, type IncidentState } from '../../incidents/incident-states.js';
+import { measuresOf } from '../../incidents/measures.js';
+import { closeIncident } from '../../incidents/move-incident.js';
+import { openByHand } from '../../incidents/open-by-hand.js';
+import { postMortemOf } from '../../incidents/post-mortem.js';
+import { runbookOf } from '../../incidents/runbook.js';
+import { statusUpdatesOf } from '../../incidents/status-updates.js';
+import { timelineOf } from '../../incidents/timeline.js';
+import { findRunOf } from '../../planes/browse.js';
+import { actingPrincipal, requireActing } from '../acting.js';
+import type { Installation } from '../app-port.js';
+import { voiceOf, withInstallation, type Context } from '../context.js';
+import { incidentsText, incidentText, runbookText } from '../incident-text.js';
+import { group, leaf } from '../leaf.js';
+import { limitUpTo, listUpTo } from '../up-to.js';
+import { time } from '../../base/words.js';
+
+const MOST = 10_000;
+
+export function addIncident(program: Command, context: Context): void {
+  const incident = group(
+    program,
+    'incident',
+    'What went wrong: the incidents that trips, kills and people open, one for each cause.',
+  );
+  addList(incident, context);
+  addShow(incident, context);
+  addRunbook(incident, context);
+  addOpen(incident, context);
+  addInclude(incident, context);
+  addClose(incident, context);
+  addExport(incident, context);
+}
+
+function poolsOf({ planes }: Installation): (region: string) => pg.Pool {
+  return (region) => planes.of(region).worker;
+}
+
+function addList(incident: Command, context: Context): void {
+  const command = leaf(incident, 'list', 'List incidents, newest first.', [
+    'portcullis incident list',
+    'portcullis incident list --unclosed --json',
+  ])
+    .option('-j, --job <job>', 'only of this job')
+    .addOption(new Option('-s, --state <state>', 'only in this state').choices(Object.keys(INCIDENT_STATES)))
+    .option('--unclosed', 'only those that are not closed')
+    .option('-n, --limit <incidents>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
+    .action(async (options: { job?: string; state?: IncidentState; unclosed?: boolean; limit: number }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        await requireActing(context, installation, 'read');
+        const incidents = await listUpTo(options.limit, (page) =>
+          listIncidents(installation.control, options, page),
+        );
+        voice.result({ incidents }, () => incidentsText(voice, incidents));
+      });
+    });
+}
+
+function addShow(incident: Command, context: Context): void {
+  const command = leaf(
+    incident,
+    'show <incident>',
+    'Show one incident: its state, what its runs changed, how long it took, and its timeline.',
+    ['portcullis incident show k3v7qa2m'],
+  ).action(async (id: string) => {
+    const voice = voiceOf(context, command);
+    await withInstallation(context, async (installation) => {
+      const { name } = await requireActing(context, installation, 'read');
+      const { control } = installation;
+      // Whoever looks sees its severity; so it is put down.
+      const looked = await assessIncident(control, poolsOf(installation), id, name);
+      const moments = await timelineOf(control, looked);
+      const measures = measuresOf(looked.incident, looked.impact.firstAppliedAt);
+      const { incident: found, ...rest } = looked;
+      voice.result({ ...found, ...rest, measures, timeline: moments }, () =>
+        incidentText(voice, looked, moments),
+      );
+    });
+  });
+}
+
+function addRunbook(incident: Command, context: Context): void {
+  const command = leaf(
+    incident,
+    'runbook <incident>',
+    'Print what to do now: every command with its ids, in order, and what to expect of it.',
+    ['portcullis incident runbook k3v7qa2m'],
+  ).action(async (id: string) => {
+    const voice = voiceOf(context, command);
+    await withInstallation(context, async (installation) => {
+      await requireActing(context, installation, 'read');
+      const looked = await examineIncident(installation.control, poolsOf(installation), id);
+      const steps = runbookOf(looked);
+      voice.result({ id: looked.incident.id, steps }, () => runbookText(voice, steps));
+    });
+  });
+}
+
+interface OpenOptions {
+  readonly region?: readonly string[];
+  readonly version?: string;
+  readonly run?: string;
+  readonly title: string;
+}
+
+function addOpen(incident: Command, context: Context): void {
+  const command = leaf(
+    incident,
+    'open <job>',
+    'Open an incident for what you have noticed, or join the one of that job that is not closed. It stops nothing: kill does.',
+    [
+      'portcullis incident open domain-claim --run 3f2a9c1e --title "claims nobody asked for"',
+      'portcullis incident open domain-claim --region eu-west-1 --title "customers call"',
+    ],
+  )
+    .option('-r, --region <region...>', 'where; default: the region of the run, or all')
+    .option('-v, --version <version>', 'the version to blame; default: that of the run, if any')
+    .option('--run <run>', 'the first bad run: it and those after it belong to the incident')
+    .requiredOption('--title <title>', 'what happened, in one line')
+    .action(async (job: string, options: OpenOptions) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const { control, planes, jobs } = installation;
+        const run = options.run === undefined ? undefined : (await findRunOf(planes, options.run)).run;
+        const installed = jobs.map(({ definition }) => definition.name);
+        const where = new Set<string>();
+        for (const region of options.region ?? [run?.region]) {
+          for (const each of await regionsOf(control, installed, job, region)) where.add(each);
+        }
+        const principal = await actingPrincipal(context, installation);
+        for (const region of where) requireMay(principal, 'manage-incident', region);
+        const report = { job, version: options.version, regions: [...where], run, title: options.title };
+        const opened = await openByHand(control, poolsOf(installation), report, principal.name);
+        voice.result(opened, () =>
+          opened.joined
+            ? `joined ${opened.id}, which is not closed yet\n`
+            : `opened ${opened.id}\nwhat to do now: portcullis incident runbook ${opened.id}\n`,
+        );
+      });
+    });
+}
+
+function addInclude(incident: Command, context: Context): void {
+  const command = leaf(
+    incident,
+    'include <incident> <run>',
+    'Add a run that was bad too, and with it those after it in its region, so that impact and restore count them.',
+    ['portcullis incident include k3v7qa2m 3f2a9c1e'],
+  ).action(async (id: string, runId: string) => {
+    const voice = voiceOf(context, command);
+    await withInstallation(context, async (installation) => {
+      const { run } = await findRunOf(installation.planes, runId);
+      const { name } = await requireActing(context, installation, 'manage-incident', run.region);
+      const found = await includeRun(installation.control, id, run, name);
+      voice.result(found, () => incidentsText(voice, [found]));
+    });
+  });
+}
+
+function addClose(incident: Command, context: Context): void {
+  const command = leaf(
+    incident,
+    'close <incident>',
+    'Close an incident for good. One whose job may still write somewhere closes only as a false alarm.',
+    [
+      'portcullis incident close k3v7qa2m --conclusion "a join lost its condition in 1.1.0"',
+      'portcullis incident close k3v7qa2m --false-alarm --conclusion "the claims were asked for"',
+    ],
+  )
+    .requiredOption('--conclusion <text>', 'what was wrong, for the record and the post-mortem')
+    .option('--false-alarm', 'nothing was wrong')
+    .action(async (id: string, options: { conclusion: string; falseAlarm?: boolean }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const { control } = installation;
+        const principal = await actingPrincipal(context, installation);
+        const { regions } = await findIncident(control, id);
+        for (const { region } of regions) requireMay(principal, 'manage-incident', region);
+        const { conclusion, falseAlarm = false } = options;
+        const closed = await closeIncident(control, id, { conclusion, falseAlarm, by: principal.name });
+        voice.result(closed, () => incidentsText(voice, [closed]));
+      });
+    });
+}
+
+function addExport(incident: Command, context: Context): void {
+  const command = leaf(
+    incident,
+    'export <incident>',
+    'Write a draft of the post-mortem: summary, figures, impact, detection, timeline and remedies. Or the updates for a status page.',
+    [
+      'portcullis incident export k3v7qa2m --format md > post-mortem.md',
+      'portcullis incident export k3v7qa2m --format status',
+    ],
+  )
+    .addOption(
+      new Option(
+        '-f, --format <format>',
+        'md: the post-mortem in Markdown; status: updates for a status page',
+      )
+        .choices(['md', 'status'])
+        .default('md'),
+    )
+    .action(async (id: string, { format }: { format: 'md' | 'status' }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        await requireActing(context, installation, 'read');
+        const { control } = installation;
+        const looked = await examineIncident(control, poolsOf(installation), id);
+        const updates = statusUpdatesOf(looked);
+        if (format === 'status') {
+          voice.result({ id: looked.incident.id, updates }, () =>
+            updates.map(({ phase, at, text }) => `${time(at)}  ${phase}\n${text}\n`).join('\n'),
+          );
+          return;
+        }
+        const markdown = postMortemOf(looked, await timelineOf(control, looked));
+        voice.result({ id: looked.incident.id, markdown }, () => markdown);
+      });
+    });
+}

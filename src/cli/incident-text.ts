@@ -1,0 +1,122 @@
+import { formatDurationMs } from '../base/duration.js';
+import type { Assessment } from '../incidents/assess-incident.js';
+import type { Incident } from '../incidents/incident.js';
+import { measuresOf } from '../incidents/measures.js';
+import type { Step } from '../incidents/runbook.js';
+import type { Moment } from '../incidents/timeline.js';
+import type { Voice } from './context.js';
+import { toneOf, type Tone } from './tone.js';
+import { countOf, number, time } from '../base/words.js';
+
+const STATES: Readonly<Record<Incident['state'], Tone>> = {
+  open: 'bad',
+  contained: 'warning',
+  restoring: 'warning',
+  restored: 'good',
+  closed: 'quiet',
+};
+
+export function incidentsText(voice: Voice, incidents: readonly Incident[]): string {
+  if (incidents.length === 0) return 'there is no such incident\n';
+  return voice.table(
+    ['id', 'state', 'severity', 'job', 'version', 'regions', 'opened', 'title'].map((title) => ({ title })),
+    incidents.map((each) => [
+      each.id,
+      stateCell(each),
+      each.severity ?? '–',
+      each.job,
+      each.version ?? '–',
+      each.regions.map(({ region }) => region).join(', '),
+      time(each.openedAt),
+      each.title,
+    ]),
+  );
+}
+
+/** Everything about one incident, the gist first. */
+export function incidentText(voice: Voice, looked: Assessment, moments: readonly Moment[]): string {
+  return [
+    `${looked.incident.title}\n\n${factsText(voice, looked)}`,
+    regionsText(voice, looked),
+    runsText(voice, looked),
+    `timeline (UTC)\n${voice.table(
+      [{ title: 'when' }, { title: 'what' }, { title: 'who' }],
+      moments.map(({ at, what, who }) => [time(at), what, who ?? '–']),
+    )}`,
+    `what to do: portcullis incident runbook ${looked.incident.id}\n`,
+  ].join('\n');
+}
+
+function factsText(voice: Voice, { incident, impact, silent }: Assessment): string {
+  const { detectMs, stopMs, restoreMs } = measuresOf(incident, impact.firstAppliedAt);
+  const took = (ms: number | null): string => (ms === null ? '–' : formatDurationMs(ms));
+  return voice.facts([
+    ['incident', incident.id],
+    ['state', stateCell(incident)],
+    ['severity', incident.severity ?? 'not assessed'],
+    ['job', `${incident.job}${incident.version === null ? '' : ` ${incident.version}`}`],
+    ['opened', `${time(incident.openedAt)} by ${incident.openedBy} (${incident.cause})`],
+    ['changed', `${countOf(impact.rows, 'row')} of ${countOf(impact.units, 'organisation')}`],
+    ['put back', `${number(impact.restored)}, ${countOf(impact.restoreConflicts, 'conflict')} left alone`],
+    ['time to detect', took(detectMs)],
+    ['time to stop', took(stopMs)],
+    ['time to restore', took(restoreMs)],
+    ...(incident.conclusion === null
+      ? []
+      : [['conclusion', `${incident.falseAlarm ? 'a false alarm: ' : ''}${incident.conclusion}`] as const]),
+    ...silent.map(
+      ({ region, reason }) =>
+        ['not asked', { text: `${region}, whose figures are missing: ${reason}`, tone: 'bad' }] as const,
+    ),
+  ]);
+}
+
+function regionsText(voice: Voice, { incident, impact }: Assessment): string {
+  return voice.table(
+    ['region', 'contained', 'runs', 'organisations', 'rows', 'put back', 'left alone'].map((title) => ({
+      title,
+    })),
+    incident.regions.map(({ region, containedAt }) => {
+      const here = impact.regions.find((each) => each.region === region);
+      return [
+        region,
+        containedAt === null ? { text: 'not yet', tone: 'bad' as const } : time(containedAt),
+        here?.runs ?? 0,
+        here?.units ?? 0,
+        here?.rows ?? 0,
+        here?.restored ?? 0,
+        here?.restoreConflicts ?? 0,
+      ];
+    }),
+  );
+}
+
+function runsText(voice: Voice, { runs }: Assessment): string {
+  if (runs.length === 0) return 'no run belongs to it\n';
+  return voice.table(
+    ['run', 'began', 'region', 'version', 'status', 'restore', 'reason'].map((title) => ({ title })),
+    runs.map((run) => [
+      run.id.slice(0, 8),
+      time(run.createdAt),
+      run.region,
+      run.version,
+      { text: run.status, tone: toneOf(run.status) },
+      run.restore === null ? '–' : { text: run.restore.status, tone: toneOf(run.restore.status) },
+      run.reason,
+    ]),
+  );
+}
+
+/** The steps in order; those that are done are ticked. */
+export function runbookText(voice: Voice, steps: readonly Step[]): string {
+  return steps
+    .map(({ title, commands, expect, done }, at) => {
+      const head = voice.paint(`${done ? '✓' : `${at + 1}.`} ${title}`, done ? 'quiet' : 'strong');
+      return `${head}\n${commands.map((command) => `     ${command}\n`).join('')}   ${expect}.\n`;
+    })
+    .join('\n');
+}
+
+function stateCell({ state }: Incident): { readonly text: string; readonly tone: Tone } {
+  return { text: state, tone: STATES[state] };
+}

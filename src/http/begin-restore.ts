@@ -1,0 +1,44 @@
+import type pg from 'pg';
+import { requireMay, type Principal } from '../access/roles.js';
+import { recordAudit } from '../audit/record.js';
+import { PortcullisError } from '../base/errors.js';
+import type { FoundRun } from '../planes/browse.js';
+import { activeRestore, electRestore } from '../scheduler/elect-restore.js';
+import { RUN_STATES } from '../scheduler/run-states.js';
+
+/** A restore that a worker of the run's region is to carry out. */
+export interface BegunRestore {
+  readonly runId: string;
+  readonly restore: string;
+  /** False where one was under way already: to ask twice is to ask once. */
+  readonly begun: boolean;
+}
+
+/** Begins a restore of a run, on the record first. Throws FORBIDDEN, or RUN_ACTIVE for one that is not over. */
+export async function beginRestore(
+  control: pg.Pool,
+  { run: { runId, job, version, region, status }, plane }: FoundRun,
+  principal: Principal,
+): Promise<BegunRestore> {
+  requireMay(principal, 'restore', region);
+  const details = { run: runId, job, region };
+  if (RUN_STATES[status].active) {
+    throw new PortcullisError('RUN_ACTIVE', `run ${runId.slice(0, 8)} of ${job} is not over in ${region}`, {
+      mend: `stop it first: kill ${job} in ${region}; then restore it`,
+      details,
+    });
+  }
+  await recordAudit(control, {
+    principal: principal.name,
+    action: 'restore',
+    subject: runId,
+    evidence: { job, version, region },
+  });
+  const begun = await electRestore(plane.worker, { of: runId, worker: 'http', leaseMs: 0 });
+  const restore = begun?.id ?? (await activeRestore(plane.worker, runId));
+  if (restore !== undefined) return { runId, restore, begun: begun !== undefined };
+  throw new PortcullisError('RUN_ACTIVE', `a restore of run ${runId.slice(0, 8)} ended in this moment`, {
+    mend: 'try again',
+    details,
+  });
+}
