@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import type { Installation, ServeOptions, Service } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { recordAudit } from '../audit/record.js';
+import { startBeat, type Beat } from '../base/beat.js';
 import { messageOf } from '../base/errors.js';
 import { listFlags, setFlag, type FlagState } from '../flags/flag-store.js';
 import { readPolicies, type Policy } from '../flags/policy.js';
@@ -14,6 +15,7 @@ import { dropGateBy, type DropGate } from '../guard/bake/drop-gate.js';
 import { startSender } from '../notify/sender.js';
 import { createReadiness } from '../http/readiness.js';
 import { kindsOfJobs } from '../jobs/registry.js';
+import { tendIncidents } from '../incidents/tend-incidents.js';
 import type { RunReport } from '../jobs/run-loop.js';
 import { startWorker, type ServedJob, type Worker } from '../jobs/worker.js';
 import { setSampleFlags } from '../replay/sample-flags.js';
@@ -25,6 +27,7 @@ import { openPlatform, type WiredPlatform } from './platform.js';
 
 const SAMPLE_SEED = 'portcullis';
 const POLICY_POLL_MS = 2_000;
+const INCIDENT_BEAT_MS = 5_000;
 
 /**
  * Runs a worker, and a control plane if asked to, until `stop`. One control plane at a time holds the folder of an
@@ -71,6 +74,8 @@ export async function serve(
         metrics,
       });
       undo.push(() => bake.stop());
+      const tending = tendAll(installation, wired);
+      undo.push(() => tending.stop());
     }
     await mkdir(config.home, { recursive: true });
     const adminToken = options.http ? await ensureAdminToken(control, config.home) : undefined;
@@ -88,6 +93,17 @@ export async function serve(
     await stop();
     throw error;
   }
+}
+
+/** Has incidents follow their runs and restores. */
+function tendAll({ control, planes, jobs }: Installation, { surroundings }: WiredPlatform): Beat {
+  const { log, metrics } = surroundings;
+  const names = jobs.map(({ definition }) => definition.name);
+  return startBeat(
+    INCIDENT_BEAT_MS,
+    () => tendIncidents(control, (region) => planes.of(region).worker, names, metrics),
+    (error) => log.error({ code: 'incidents-untended', err: error }, `incidents: ${messageOf(error)}`),
+  );
 }
 
 async function seedSample({ control, jobs }: Installation): Promise<boolean> {

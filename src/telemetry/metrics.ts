@@ -28,6 +28,17 @@ export interface RunChanges extends Place {
   readonly count: number;
 }
 
+/** The incidents of one job that are not closed. */
+export interface IncidentFigures {
+  readonly job: string;
+  /** How many are in each state. */
+  readonly states: Readonly<Record<string, number>>;
+  /** When the oldest was opened that is not put right yet, in milliseconds since 1970; null: there is none. */
+  readonly oldestAt: number | null;
+  readonly organisations: number;
+  readonly rows: Readonly<Record<'changed' | 'restored' | 'conflicting', number>>;
+}
+
 /** Everything that Portcullis measures about itself. Nobody else touches prom-client. */
 export interface Metrics {
   runFinished(run: RunFinished): void;
@@ -59,6 +70,8 @@ export interface Metrics {
   notificationTried(outcome: 'delivered' | 'failed' | 'dead'): void;
   /** Deliveries that wait, and that were given up. */
   notificationBacklog(backlog: { readonly pending: number; readonly dead: number }): void;
+  /** All incidents that are not closed, by job. Jobs left out this time are shown no more. */
+  incidents(byJob: readonly IncidentFigures[]): void;
   httpRequest(request: HttpRequest): void;
   /** Runs before every scrape, for values that are only true when looked at, such as an age. */
   onScrape(refresh: () => void | Promise<void>): void;
@@ -221,6 +234,30 @@ export function createMetrics(): Metrics {
     labelNames: ['state'],
     registers,
   });
+  const incidents = new Gauge({
+    name: 'portcullis_incidents',
+    help: 'Incidents that are not closed, by state.',
+    labelNames: ['job', 'state'],
+    registers,
+  });
+  const incidentAt = new Gauge({
+    name: 'portcullis_incident_oldest_timestamp_seconds',
+    help: 'When the oldest incident was opened that is not put right yet; 0 where there is none.',
+    labelNames: ['job'],
+    registers,
+  });
+  const incidentOrganisations = new Gauge({
+    name: 'portcullis_incident_organisations',
+    help: 'Organisations that incidents which are not closed have hit.',
+    labelNames: ['job'],
+    registers,
+  });
+  const incidentRows = new Gauge({
+    name: 'portcullis_incident_rows',
+    help: 'Rows of incidents that are not closed: changed, put back, and left alone by a restore as conflicting.',
+    labelNames: ['job', 'measure'],
+    registers,
+  });
   const httpSeconds = new Histogram({
     name: 'portcullis_http_request_duration_seconds',
     help: 'Time to answer an HTTP request.',
@@ -296,6 +333,15 @@ export function createMetrics(): Metrics {
     notificationBacklog({ pending, dead }) {
       notificationBacklog.set({ state: 'pending' }, pending);
       notificationBacklog.set({ state: 'dead' }, dead);
+    },
+    incidents(byJob) {
+      for (const gauge of [incidents, incidentAt, incidentOrganisations, incidentRows]) gauge.reset();
+      for (const { job, states, oldestAt, organisations, rows } of byJob) {
+        for (const [state, count] of Object.entries(states)) incidents.set({ job, state }, count);
+        incidentAt.set({ job }, (oldestAt ?? 0) / 1_000);
+        incidentOrganisations.set({ job }, organisations);
+        for (const [measure, count] of Object.entries(rows)) incidentRows.set({ job, measure }, count);
+      }
     },
     httpRequest({ method, route, status, durationMs }) {
       httpSeconds.observe({ method, route, status }, durationMs / 1_000);

@@ -32,6 +32,12 @@ function recordEverything(metrics: Metrics): void {
   metrics.flagAge(Infinity, 'embedded');
   metrics.flagSourceProblem('embedded', 'unreachable');
   metrics.dnsAnswer('NXDOMAIN');
+  metrics.incidents([
+    {
+      ...{ job: 'domain-claim', states: { open: 1 }, oldestAt: 1_772_356_200_000, organisations: 3 },
+      rows: { changed: 40, restored: 39, conflicting: 1 },
+    },
+  ]);
   metrics.outcomeReported(place);
   metrics.notificationTried('delivered');
   metrics.notificationBacklog({ pending: 1, dead: 0 });

@@ -18,7 +18,7 @@ import { group, leaf } from '../leaf.js';
 import { knownJob, requireRegion } from '../names.js';
 import type { Column } from '../table.js';
 import type { Tone } from '../tone.js';
-import { number, time } from '../wording.js';
+import { number, time } from '../../base/words.js';
 
 /** The floor for a CSV, which has no policy: that of a policy which names none. */
 const DEFAULT_FLOOR = 10;

@@ -11,7 +11,7 @@ import { interruptible } from '../interrupt.js';
 import { leaf } from '../leaf.js';
 import { withProgress } from '../progress.js';
 import type { Cell } from '../table.js';
-import { countOf, number } from '../wording.js';
+import { countOf, number } from '../../base/words.js';
 
 interface ReplayOptions {
   readonly accounts: number;

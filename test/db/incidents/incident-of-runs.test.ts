@@ -12,7 +12,9 @@ import { openByHand } from '../../../src/incidents/open-by-hand.js';
 import { postMortemOf } from '../../../src/incidents/post-mortem.js';
 import { runbookOf } from '../../../src/incidents/runbook.js';
 import { statusUpdatesOf } from '../../../src/incidents/status-updates.js';
+import { tendIncidents } from '../../../src/incidents/tend-incidents.js';
 import { timelineOf } from '../../../src/incidents/timeline.js';
+import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { openPool } from '../../../src/store/pool.js';
 import { findRun, type RunView } from '../../../src/scheduler/browse-runs.js';
 import { claimEverything } from '../../support/accounts.js';
@@ -221,5 +223,34 @@ test('what a person has noticed is open until the job is stopped there, and conf
   const { impact, incident } = await assess(id);
   expect(incident.state).toBe('restored');
   expect(impact).toMatchObject({ rows: 20, restored: 19, restoreConflicts: 1 });
+  await close(id);
+});
+
+test('incidents that are not closed are looked at again and again, and measured', async () => {
+  const bad = await run(some);
+  const { incident: id } = await kill();
+  const shown = async (): Promise<string[]> => {
+    const metrics = createMetrics();
+    await tendIncidents(owner, poolOf, ['claims', 'quiet'], metrics);
+    return (await metrics.text()).split('\n').filter((line) => /^portcullis_incident\w*[{]/.test(line));
+  };
+  expect(await shown()).toEqual(
+    expect.arrayContaining([
+      'portcullis_incidents{job="claims",state="contained"} 1',
+      'portcullis_incidents{job="quiet",state="contained"} 0',
+      'portcullis_incident_organisations{job="claims"} 1',
+      'portcullis_incident_rows{job="claims",measure="changed"} 20',
+      'portcullis_incident_rows{job="claims",measure="restored"} 0',
+    ]),
+  );
+  expect((await findIncident(owner, id ?? '')).severity).toBe('minor');
+  await restore(bad.run.id);
+  expect(await shown()).toEqual(
+    expect.arrayContaining([
+      'portcullis_incidents{job="claims",state="restored"} 1',
+      'portcullis_incident_rows{job="claims",measure="restored"} 20',
+      'portcullis_incident_oldest_timestamp_seconds{job="claims"} 0',
+    ]),
+  );
   await close(id);
 });

@@ -1,0 +1,54 @@
+import type pg from 'pg';
+import type { IncidentFigures, Metrics } from '../telemetry/metrics.js';
+import { assessIncident, type Assessment } from './assess-incident.js';
+import { listIncidents } from './browse-incidents.js';
+import type { PoolOf } from './incident-runs.js';
+import { INCIDENT_STATES, type IncidentState } from './incident-states.js';
+
+/** More are never unclosed at once: it is one for each job and version. */
+const MOST = 200;
+
+/**
+ * Looks at every incident that is not closed: severity and state follow what their runs and restores have come
+ * to, and the metrics follow them. To be done again and again by a control plane. `jobs` are those that this
+ * installation has: without an incident, they show zeros.
+ */
+export async function tendIncidents(
+  control: pg.Pool,
+  poolOf: PoolOf,
+  jobs: readonly string[],
+  metrics: Pick<Metrics, 'incidents'>,
+): Promise<void> {
+  const { items } = await listIncidents(control, { unclosed: true }, { limit: MOST });
+  const looked: Assessment[] = [];
+  for (const { id } of items) looked.push(await assessIncident(control, poolOf, id, 'system:incidents'));
+  const affected = new Set([...jobs, ...looked.map(({ incident }) => incident.job)]);
+  metrics.incidents(
+    [...affected].map((job) =>
+      figuresOf(
+        job,
+        looked.filter(({ incident }) => incident.job === job),
+      ),
+    ),
+  );
+}
+
+function figuresOf(job: string, looked: readonly Assessment[]): IncidentFigures {
+  const states = Object.keys(INCIDENT_STATES) as IncidentState[];
+  const unclosed = states.filter((state) => state !== 'closed');
+  const sum = (of: (each: Assessment) => number): number => looked.reduce((all, each) => all + of(each), 0);
+  const hurting = looked.filter(({ incident: { state } }) => state !== 'restored');
+  return {
+    job,
+    states: Object.fromEntries(
+      unclosed.map((state) => [state, looked.filter(({ incident }) => incident.state === state).length]),
+    ),
+    oldestAt: hurting.map(({ incident }) => Date.parse(incident.openedAt)).sort((a, b) => a - b)[0] ?? null,
+    organisations: sum(({ impact }) => impact.units),
+    rows: {
+      changed: sum(({ impact }) => impact.rows),
+      restored: sum(({ impact }) => impact.restored),
+      conflicting: sum(({ impact }) => impact.restoreConflicts),
+    },
+  };
+}
