@@ -31,6 +31,12 @@ export interface ApplyPlan {
   readonly onBatch?: (written: BatchWritten) => void;
   /** Looks at what a batch has written, in its transaction; what it throws undoes the batch and ends the run. */
   readonly check?: (client: pg.PoolClient, stretch: Stretch) => Promise<void>;
+  /** Judges a batch, last of all in its transaction; where it answers, the run stops. */
+  readonly judge?: (
+    client: pg.PoolClient,
+    stretch: Stretch,
+    written: BatchWritten,
+  ) => Promise<{ readonly batch: 'commit' | 'undo'; readonly reason: string } | undefined>;
 }
 
 export type Applied = { readonly complete: true } | Stopped;
@@ -183,11 +189,17 @@ async function inBatch(
   await faultPoint('apply.fenced');
   const written = await write();
   await plan.check?.(client, stretch);
+  const stop = await plan.judge?.(client, stretch, written);
+  const stopped = stop && ({ complete: false, code: 'guard-tripped', reason: stop.reason } as const);
+  if (stop?.batch === 'undo') {
+    await client.query('rollback');
+    return stopped;
+  }
   await faultPoint('apply.written');
   await client.query('commit');
   plan.onBatch?.(written);
   await faultPoint('apply.committed');
-  return undefined;
+  return stopped;
 }
 
 async function writeSteps(client: pg.PoolClient, plan: ApplyPlan, stretch: Stretch): Promise<BatchWritten> {

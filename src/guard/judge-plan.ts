@@ -1,12 +1,15 @@
 import type pg from 'pg';
 import { rulesOf, type GuardPolicy } from '../flags/guard-policy.js';
 import type { Shape } from '../journal/shape.js';
+import { acceptedRuns } from './accepted-runs.js';
 import { judgeCaps } from './caps.js';
 import { judgeCount } from './count.js';
 import { judgeInvariant } from './invariant.js';
 import { figuresFor } from './plan-figures.js';
-import { countedRuns } from './run-history.js';
 import type { Judged } from './verdict.js';
+
+/** As many runs as a slot every quarter of an hour makes in the four weeks that teach. */
+const MOST_RUNS = 3_000;
 
 /** A plan that stands in the journal, not committed yet. */
 export interface WrittenPlan {
@@ -39,7 +42,7 @@ export async function judgePlan(
     judged.push(await judgeInvariant(client, run.id, planned, rule));
   }
   for (const { name, change, alpha, floor } of rulesOf(rules, 'count')) {
-    const history = await countedRuns(client, run, change);
+    const history = await acceptedRuns(client, { job: run.job, region: run.region, change }, MOST_RUNS);
     const now = { count: counts[change] ?? 0, units, at: run.createdAt };
     judged.push(judgeCount(history, now, { rule: name, alpha, floor }));
   }

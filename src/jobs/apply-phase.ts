@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Policy } from '../flags/policy.js';
 import { applyPlan, type Applied, type ApplyPlan, type Lane } from '../gate/write-path.js';
+import { hasRates, judgeBatch } from '../guard/judge-batch.js';
 import type { Operation, Resource } from '../journal/change.js';
 import { readShape, type Shape } from '../journal/shape.js';
 import type { BatchWritten, Step } from '../journal/write-batch.js';
@@ -17,8 +18,12 @@ export async function applyRun(
   signal: AbortSignal,
   onBatch?: (written: BatchWritten) => void,
 ): Promise<Applied> {
+  const { restore } = policy.guard.onTrip;
   return applyPlan(pool, {
     ...(await readApplyPlan(pool, run)),
+    ...((await hasRates(pool, run.id)) && {
+      judge: (client, stretch, written) => judgeBatch(client, run, stretch, written, restore),
+    }),
     batch: policy.apply.batch,
     firstBatches: policy.apply.firstBatches,
     signal,

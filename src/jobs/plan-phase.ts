@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-point.js';
 import type { Policy } from '../flags/policy.js';
+import { batchesOf, startRates } from '../guard/judge-batch.js';
 import { judgePlan } from '../guard/judge-plan.js';
 import { failedRule, writeTrip } from '../guard/trip-row.js';
 import { writeVerdicts } from '../guard/verdict-rows.js';
@@ -95,6 +96,7 @@ export async function planRun(
       await writeTrip(client, { ...trip, restore: policy.guard.onTrip.restore });
     }
     await store(client, job, run, leave, written, end);
+    if (!end) await startRates(client, run, policy.guard, batchesOf(written.lanes, policy.apply));
     await faultPoint('plan.before-commit');
     return { counts, judged, end, planMs: plannedAt - startedAt, judgeMs: judgedAt - plannedAt };
   });

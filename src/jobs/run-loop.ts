@@ -5,6 +5,8 @@ import { flagName } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
 import { decideAdmission } from '../gate/decide.js';
 import { reconcileGate } from '../gate/permit.js';
+import { lastOfRates } from '../guard/judge-batch.js';
+import { writeVerdicts } from '../guard/verdict-rows.js';
 import type { Tripped } from '../guard/trip.js';
 import type { BatchWritten } from '../journal/write-batch.js';
 import type { Run } from '../scheduler/election.js';
@@ -156,7 +158,10 @@ async function apply({ platform, policy, run, keeper, options }: Attempt): Promi
     options.onProgress?.({ phase: 'batch', written }),
   );
   measurePhase(platform.metrics, run, 'apply', performance.now() - startedAt);
+  const judged = await lastOfRates(platform.region, run.id);
+  measureVerdicts(platform.metrics, run, judged);
   if (applied.complete) {
+    await writeVerdicts(platform.region, run.id, 'apply', judged);
     const conflicts = await conflictsOf(platform.region, run);
     const left =
       conflicts === 1
