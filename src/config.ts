@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { parseDurationMs } from './base/duration.js';
 import { PortcullisError } from './base/errors.js';
 import { nearest } from './base/nearest.js';
+import { DATABASE_VARIABLE } from './flags/policy-regions.js';
 import { LOG_LEVELS } from './telemetry/log.js';
 
 const PREFIX = 'PORTCULLIS_';
@@ -92,6 +93,8 @@ export interface Config {
   readonly flagsFolder: string;
   /** The owner's URL of a PostgreSQL of the company's own; absent: the embedded one. */
   readonly databaseUrl: string | undefined;
+  /** The owners' URLs of the regions' databases, by variable, as policies name them. */
+  readonly regionDatabaseUrls: Readonly<Record<string, string>>;
   readonly http: { readonly host: string; readonly port: number };
   /** The regions that this process serves; absent: every region of each policy. */
   readonly regions: readonly string[] | undefined;
@@ -121,7 +124,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       : [],
   );
   const parsed = z.object(environment).safeParse(Object.fromEntries(given));
-  const faults = given.flatMap(([name]) => (name in environment ? [] : [unknownVariable(name)]));
+  const placed = given.filter(([name]) => DATABASE_VARIABLE.test(PREFIX + name));
+  const faults = given.flatMap(([name]) =>
+    name in environment || DATABASE_VARIABLE.test(PREFIX + name) ? [] : [unknownVariable(name)],
+  );
+  for (const [name, url] of placed) {
+    const { error } = postgresUrl.safeParse(url);
+    for (const { message } of error?.issues ?? []) faults.push(`${PREFIX}${name} ${message}`);
+  }
   for (const issue of parsed.error?.issues ?? [])
     faults.push(`${PREFIX}${String(issue.path[0])} ${issue.message}`);
   const port = parsed.data && Number(parsed.data.HTTP.slice(parsed.data.HTTP.lastIndexOf(':') + 1));
@@ -141,10 +151,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       details: { faults },
     });
   }
-  return toConfig(parsed.data, port ?? 0);
+  return toConfig(
+    parsed.data,
+    port ?? 0,
+    Object.fromEntries(placed.map(([name, url]) => [PREFIX + name, url])),
+  );
 }
 
-function toConfig(read: z.output<z.ZodObject<typeof environment>>, port: number): Config {
+function toConfig(
+  read: z.output<z.ZodObject<typeof environment>>,
+  port: number,
+  regionDatabaseUrls: Config['regionDatabaseUrls'],
+): Config {
   const here = resolve('flags');
   return Object.freeze<Config>({
     token: read.TOKEN,
@@ -156,6 +174,7 @@ function toConfig(read: z.output<z.ZodObject<typeof environment>>, port: number)
         ? here
         : fileURLToPath(new URL('../flags', import.meta.url)),
     databaseUrl: read.DATABASE_URL,
+    regionDatabaseUrls: Object.freeze(regionDatabaseUrls),
     http: { host: read.HTTP.slice(0, read.HTTP.lastIndexOf(':')).replace(/^\[|\]$/g, ''), port },
     regions: read.REGIONS,
     worker: read.WORKER ?? `${hostname()}:${process.pid}`,

@@ -17,7 +17,7 @@ export function createApp(read: () => Config): App {
     get settings() {
       return config();
     },
-    open: async () => openInstallation(config()),
+    open: async (options) => openInstallation(config(), options),
     platform: async (installation, quiet) => openPlatform(config(), installation, quiet),
     serve: async (installation, options) => serve(config(), installation, options),
     replay: async (size, options) => replay(config(), size, options),

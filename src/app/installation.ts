@@ -1,69 +1,78 @@
-import type pg from 'pg';
 import type { Installation } from '../cli/app-port.js';
 import type { Config } from '../config.js';
+import { loadPolicies } from '../flags/policy-store.js';
+import { readPolicies, type Policy } from '../flags/policy.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
-import { openPlannerDatabase } from '../jobs/planner-database.js';
-import { loadJob, type InstalledJob } from '../jobs/registry.js';
-import { onePlane } from '../planes/region-plane.js';
+import type { InstalledJob } from '../jobs/registry.js';
 import { startEmbedded } from '../store/embedded-server.js';
-import { loginUrl, provisionLogins } from '../store/logins.js';
-import { migrate } from '../store/migrate.js';
-import { checkReachable, openPool, withoutPassword } from '../store/pool.js';
+import { isUnreachable, withoutPassword } from '../store/pool.js';
+import { RegionDatabase } from './region-database.js';
+import { RegionDatabases } from './region-databases.js';
 
 /** The jobs that this program can run. */
 const JOBS: readonly InstalledJob[] = [
   { definition: domainClaim, folder: new URL('../jobs/domain-claim/', import.meta.url) },
 ];
 
-/** Enough for several runs' lanes, their plans and their leases at once. */
-const WORKER_CONNECTIONS = 32;
-const PLANNER_CONNECTIONS = 16;
+/** How long to wait for the regions' databases: what is not there by then is said to be unreachable. */
+const REGIONS_MS = 5_000;
 
 /**
- * Opens the database (the embedded one unless the configuration names another), brings it to this program's
- * schema, and checks the jobs against it. What was opened is closed again if any of that fails.
+ * Opens the control database (the embedded one unless the configuration names another) and those of the regions,
+ * brings them to this program's schema, and checks the jobs against them. What was opened is closed again if the
+ * control database fails; a region's that fails is tried again, and keeps nothing else from being opened.
  */
-export async function openInstallation(config: Config): Promise<Installation> {
+export async function openInstallation(
+  config: Config,
+  { withoutControl = false }: { readonly withoutControl?: boolean } = {},
+): Promise<Installation> {
   const server = config.databaseUrl === undefined ? await startEmbedded({ folder: config.home }) : undefined;
   const owner = config.databaseUrl ?? server?.url ?? '';
-  const opened: { end(): Promise<void> }[] = [];
-  const open = (url: string, name: string, max: number): pg.Pool => {
-    const pool = openPool(url, { name, max });
-    opened.push(pool);
-    return pool;
-  };
+  // Region schema too: it holds the regions that have no database of their own, and the jobs are checked on it.
+  const home = new RegionDatabase('control', owner, ['control', 'region'], JOBS);
+  const databases = new RegionDatabases(home, config.regionDatabaseUrls, JOBS);
   const close = async (): Promise<void> => {
-    await Promise.all(opened.map((pool) => pool.end()));
+    await databases.close();
     await server?.stop();
   };
   try {
-    const control = open(owner, 'control', 5);
-    await checkReachable(control, owner);
-    await migrate(control, ['control', 'region']);
-    await provisionLogins(control);
-    const worker = await loginUrl(control, owner, 'worker');
-    const planner = openPlannerDatabase(await loginUrl(control, owner, 'planner'), PLANNER_CONNECTIONS);
-    opened.push({ end: () => planner.close() });
-    const planes = onePlane({
-      name: 'control',
-      owner: control,
-      worker: open(worker, 'worker', WORKER_CONNECTIONS),
-      planner,
-    });
-    const jobs = await Promise.all(JOBS.map((job) => loadJob(control, job)));
+    databases.place(await policiesOf(home, config, withoutControl));
+    await databases.settle(REGIONS_MS);
+    const jobs = databases.all().find(({ open }) => open)?.jobs ?? [];
     return {
       home: config.home,
       flagsFolder: config.flagsFolder,
       database: withoutPassword(owner),
       embedded: server ? { adopted: server.adopted } : false,
-      control,
-      planes,
+      control: home.owner,
+      planes: databases,
+      place: (policies) => databases.place(policies),
       jobs,
-      urls: { owner, worker },
+      urls: {
+        owner,
+        get worker() {
+          return home.workerUrl;
+        },
+      },
       close,
     };
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** The policies in force; where the control database is away and can be done without, those of the files. */
+async function policiesOf(
+  home: RegionDatabase,
+  config: Config,
+  withoutControl: boolean,
+): Promise<readonly Policy[]> {
+  try {
+    await home.openNow();
+    return (await loadPolicies(home.owner)).flatMap((each) => (each.ok ? [each.policy] : []));
+  } catch (error) {
+    if (!withoutControl || !isUnreachable(error)) throw error;
+    return (await readPolicies(config.flagsFolder)).map(({ policy }) => policy);
   }
 }

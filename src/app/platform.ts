@@ -92,6 +92,13 @@ function createSource(config: Config, flagPool: pg.Pool): FlagSource {
   return new UnleashSource({ url, token: () => token, pollMs: refreshMs });
 }
 
+/** Whether every region database is known to hold the sample world and nothing else. */
+async function isSampleOnly({ control, planes }: Installation): Promise<boolean> {
+  if (!(await isSampleWorld(control))) return false;
+  const samples = planes.all().map(async (plane) => plane.open && (await isSampleWorld(plane.owner)));
+  return (await Promise.all(samples)).every(Boolean);
+}
+
 /**
  * DNS and HTTPS for jobs. In the sample world every process answers its made-up names itself, on loopback,
  * and nothing is ever asked of anybody else; unless resolvers are configured.
@@ -109,7 +116,7 @@ async function openLookups(
       maxConcurrent: LOOKUPS_AT_ONCE,
       onAnswer: (answerClass) => metrics.dnsAnswer(answerClass),
     });
-  if (config.resolvers === undefined && (await isSampleWorld(installation.control))) {
+  if (config.resolvers === undefined && (await isSampleOnly(installation))) {
     const responder = await startZoneResponder({
       host: '127.0.0.1',
       port: 0,

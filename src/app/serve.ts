@@ -1,9 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import type { Installation, ServeOptions, Service } from '../cli/app-port.js';
 import type { Config } from '../config.js';
-import { recordAudit } from '../audit/record.js';
 import { startBeat, type Beat } from '../base/beat.js';
-import { messageOf } from '../base/errors.js';
+import { PortcullisError, messageOf } from '../base/errors.js';
 import { listFlags, setFlag, type FlagState } from '../flags/flag-store.js';
 import { readPolicies, type Policy } from '../flags/policy.js';
 import { applyPolicies, loadPolicies } from '../flags/policy-store.js';
@@ -16,17 +15,14 @@ import { startSender } from '../notify/sender.js';
 import { createReadiness } from '../http/readiness.js';
 import { kindsOfJobs } from '../jobs/registry.js';
 import { tendIncidents } from '../incidents/tend-incidents.js';
-import type { RunReport } from '../jobs/run-loop.js';
-import { startWorker, type ServedJob, type Worker } from '../jobs/worker.js';
 import { setSampleFlags } from '../replay/sample-flags.js';
-import type { RegionPlane } from '../planes/region-plane.js';
 import { seedSampleWorld } from '../replay/sample-world.js';
 import { lockFolder } from '../store/folder-lock.js';
 import { ensureAdminToken } from '../access/admin-token.js';
+import { Crew } from './crew.js';
 import { openPlatform, type WiredPlatform } from './platform.js';
 
 const SAMPLE_SEED = 'portcullis';
-const POLICY_POLL_MS = 2_000;
 const INCIDENT_BEAT_MS = 5_000;
 
 /**
@@ -54,6 +50,9 @@ export async function serve(
         await readPolicies(installation.flagsFolder, kindsOfJobs(installation.jobs)),
         'system:start',
       );
+    const policies = (await loadPolicies(control)).flatMap((each) => (each.ok ? [each.policy] : []));
+    requireVariables(config, policies, options.regions ?? config.regions);
+    installation.place(policies);
     const seeded = options.sample && (await seedSample(installation));
     const wired = await openPlatform(config, installation, options.quiet);
     undo.push(() => wired.close());
@@ -106,129 +105,38 @@ function tendAll({ control, planes, jobs }: Installation, { surroundings }: Wire
   );
 }
 
-async function seedSample({ control, jobs }: Installation): Promise<boolean> {
+/** Throws CONFIG_INVALID with every variable that the policies name for a region served here and that is not set. */
+function requireVariables(
+  { regionDatabaseUrls }: Config,
+  policies: readonly Policy[],
+  served: readonly string[] | undefined,
+): void {
+  const faults = new Set<string>();
+  for (const { databases = {} } of policies) {
+    for (const [region, variable] of Object.entries(databases)) {
+      if (!(served?.includes(region) ?? true) || variable in regionDatabaseUrls) continue;
+      faults.add(`${variable} is not set: it must hold the address of the database of ${region}`);
+    }
+  }
+  if (faults.size === 0) return;
+  throw new PortcullisError('CONFIG_INVALID', [...faults].join('\n'), {
+    mend: 'set it as PORTCULLIS_DATABASE_URL is set; or serve other regions, with PORTCULLIS_REGIONS or --regions',
+    details: { faults: [...faults] },
+  });
+}
+
+/** The same sample in every region database that is open: each region's jobs find their own part of it. */
+async function seedSample({ control, planes, jobs }: Installation): Promise<boolean> {
   const counts = await seedSampleWorld(control, { seed: SAMPLE_SEED, now: new Date() });
+  for (const plane of planes.all()) {
+    if (plane.open) await seedSampleWorld(plane.owner, { seed: SAMPLE_SEED, now: new Date() });
+  }
   if (!counts) return false;
   for (const loaded of await loadPolicies(control)) {
     const job = jobs.find(({ definition }) => definition.name === loaded.job);
     if (loaded.ok && job) await setSampleFlags(control, loaded.job, loaded.policy.regions, job.version);
   }
   return true;
-}
-
-/**
- * The worker, and its replacement when a policy changes: the new one takes the old one's runs over. A policy
- * that is malformed is not served, so its permits lapse and its gates close.
- */
-class Crew {
-  served: readonly ServedJob[] = [];
-  /** One for each region database: what befalls one database keeps no other's jobs from running. */
-  private workers: readonly Worker[] = [];
-  private inForce = '';
-  private timer: NodeJS.Timeout | undefined;
-  private changing: Promise<void> = Promise.resolve();
-  private unsubscribe: () => void = () => undefined;
-
-  constructor(
-    private readonly config: Config,
-    private readonly installation: Installation,
-    private readonly wired: WiredPlatform,
-    private readonly options: ServeOptions,
-  ) {}
-
-  async start(): Promise<void> {
-    await this.refresh();
-    this.unsubscribe = this.wired.source.onChange(() => {
-      for (const worker of this.workers) worker.flagsChanged();
-    });
-    this.timer = setInterval(() => {
-      this.changing = this.changing
-        .then(() => this.refresh())
-        .catch((error: unknown) => {
-          this.wired.surroundings.log.error(
-            { code: 'policy-unread', err: error },
-            `policies: ${messageOf(error)}`,
-          );
-        });
-    }, POLICY_POLL_MS);
-  }
-
-  async runAllNow(): Promise<void> {
-    const jobs = new Set(this.served.map(({ policy }) => policy.job));
-    await Promise.all(this.workers.flatMap((worker) => [...jobs].map((job) => worker.runNow(job))));
-  }
-
-  async stop(): Promise<void> {
-    clearInterval(this.timer);
-    this.unsubscribe();
-    await this.changing;
-    await Promise.all(this.workers.map((worker) => worker.stop()));
-  }
-
-  private async refresh(): Promise<void> {
-    const loaded = await loadPolicies(this.installation.control);
-    const now = JSON.stringify(loaded.map((each) => (each.ok ? each.policy : each.reason)));
-    if (now === this.inForce) return;
-    for (const each of loaded) {
-      if (!each.ok) this.wired.surroundings.log.error({ code: each.code, job: each.job }, each.reason);
-    }
-    const served = this.jobsOf(loaded.flatMap((each) => (each.ok ? [each.policy] : [])));
-    await Promise.all(this.workers.map((worker) => worker.stop()));
-    this.workers = await Promise.all(
-      this.installation.planes.all().map((plane) => this.startOn(plane, served)),
-    );
-    this.served = served;
-    this.inForce = now;
-  }
-
-  private async startOn(plane: RegionPlane, served: readonly ServedJob[]): Promise<Worker> {
-    const { planes } = this.installation;
-    const platform = { ...this.wired.surroundings, region: plane.worker, planner: plane.planner };
-    const here = served.map((one) => ({
-      ...one,
-      regions: one.regions.filter((region) => planes.of(region) === plane),
-    }));
-    return startWorker(platform, here, {
-      concurrentRuns: this.config.concurrentRuns,
-      onRun: (report) => {
-        this.options.onRun(report);
-        this.recordRestore(report);
-      },
-      onProgress: this.options.onProgress,
-    });
-  }
-
-  /** That a restore was asked for stands on the record already; here, what became of it. */
-  private recordRestore({ run, status, applied, conflicts }: RunReport): void {
-    if (run.restores === null) return;
-    recordAudit(this.installation.control, {
-      principal: `worker:${this.config.worker}`,
-      action: 'restore-ended',
-      subject: run.restores,
-      evidence: { restore: run.id, status, applied, conflicts },
-    }).catch((error: unknown) => {
-      this.wired.surroundings.log.error(
-        { code: 'audit-unwritten', err: error },
-        `audit: ${messageOf(error)}`,
-      );
-    });
-  }
-
-  private jobsOf(policies: readonly Policy[]): ServedJob[] {
-    const wanted = this.options.regions ?? this.config.regions;
-    return policies.flatMap((policy) => {
-      const job = this.installation.jobs.find(({ definition }) => definition.name === policy.job);
-      if (!job) {
-        this.wired.surroundings.log.warn(
-          { code: 'job-missing', job: policy.job },
-          'there is a policy for a job that this program does not have',
-        );
-        return [];
-      }
-      const regions = policy.regions.filter((region) => wanted?.includes(region) ?? true);
-      return [{ job, policy, regions }];
-    });
-  }
 }
 
 function dropGateOf({ planes }: Installation, { surroundings }: WiredPlatform): DropGate {
@@ -269,7 +177,7 @@ function serveHttp(
     readiness: createReadiness({
       databases: {
         control: () => control.query('select 1'),
-        region: () => Promise.any(planes.all().map(({ worker }) => worker.query('select 1'))),
+        region: () => Promise.any(planes.all().map(async (plane) => plane.worker.query('select 1'))),
       },
       flagsHeardAgeMs: () => wired.source.state().heardAgeMs,
       flagsMaxAgeMs: config.flagMaxAgeMs,

@@ -23,6 +23,8 @@ export interface Installation {
   readonly control: pg.Pool;
   /** The region planes: which database each region has. */
   readonly planes: RegionPlanes;
+  /** Puts each region where the policies in force say it is. */
+  place(policies: readonly Policy[]): void;
   readonly jobs: readonly LoadedJob[];
   /** The control database's URL by login, with its password: never shown, never logged. */
   readonly urls: { readonly owner: string; readonly worker: string };
@@ -80,7 +82,11 @@ export interface Settings {
 /** What `app.ts` wires, and the commands use. */
 export interface App {
   readonly settings: Settings;
-  open(): Promise<Installation>;
+  /**
+   * Opens what there is. Without the control database nothing is opened, unless `withoutControl` says that what
+   * is to be done can be done without: then regions are where the policy files say.
+   */
+  open(options?: { readonly withoutControl?: boolean }): Promise<Installation>;
   /** `quiet`: log only warnings, and for a person. */
   platform(installation: Installation, quiet?: boolean): Promise<OpenPlatform>;
   serve(installation: Installation, options: ServeOptions): Promise<Service>;

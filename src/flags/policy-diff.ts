@@ -1,4 +1,5 @@
 import type { PolicyDocument } from './policy-document.js';
+import { regionDatabases, regionNames, regionsDocument } from './policy-regions.js';
 import type { PolicyFile } from './policy.js';
 
 /** One field that applying a policy would change, in the words of the file. */
@@ -50,8 +51,8 @@ export function diffPolicy({ file, document, policy }: PolicyFile, before: Appli
 }
 
 function changedFields(before: unknown, after: PolicyDocument): FieldChange[] {
-  const then = leaves(before);
-  const now = leaves(after);
+  const then = leaves(placed(before));
+  const now = leaves(placed(after));
   return [...new Set([...then.keys(), ...now.keys()])].flatMap((path): FieldChange[] => {
     const change: FieldChange = {
       path,
@@ -60,6 +61,19 @@ function changedFields(before: unknown, after: PolicyDocument): FieldChange[] {
     };
     return JSON.stringify(change.before) === JSON.stringify(change.after) ? [] : [change];
   });
+}
+
+/** A map of regions as the list that it stands for, so that one form of it is compared with the other. */
+function placed(document: unknown): unknown {
+  const fields = document as { readonly regions?: unknown } | undefined;
+  const regions = regionsDocument.safeParse(fields?.regions);
+  if (!regions.success) return document;
+  const databases = Object.entries(regionDatabases(regions.data));
+  return {
+    ...fields,
+    regions: regionNames(regions.data),
+    ...Object.fromEntries(databases.map(([region, database]) => [`regions.${region}.database`, database])),
+  };
 }
 
 /** The fields of a document by path. Rules go by their name, caps by their kind; any other list is one field. */

@@ -1,7 +1,8 @@
 import nodeCron from 'node-cron';
 import { z } from 'zod';
 import { guardDocument } from './guard-document.js';
-import { distinct, duration, name, onAnyArray, onAnyObject, whole } from './policy-values.js';
+import { regionsDocument } from './policy-regions.js';
+import { duration, name, onAnyArray, onAnyObject, whole } from './policy-values.js';
 import { rolloutDocument, waveFaults } from './rollout-document.js';
 
 const apply = z
@@ -46,15 +47,10 @@ export const policyDocument = z
     onRearm: z.enum(['skip', 'once']).default('skip').meta({
       description: 'What becomes of slots missed while killed: skip them, or run once when it is re-armed.',
     }),
-    regions: z
-      .array(name('region'))
-      .min(1)
-      .max(100)
-      .refine((regions) => distinct(regions, (region) => region), {
-        message: 'names a region twice',
-        ...onAnyArray,
-      })
-      .meta({ description: 'The regions that have a flag and a gate for this job.' }),
+    regions: regionsDocument.meta({
+      description:
+        'The regions that have a flag and a gate for this job: a list, or a map where some have a database of their own.',
+    }),
     flag: z
       .strictObject({ maxAge: duration(2_000, 3_600_000).default('60s') })
       .prefault({})

@@ -26,12 +26,19 @@ export function faultText(issue: z.core.$ZodRawIssue): string | undefined {
     if (issue.input === undefined) return 'is missing';
     return `must be one of ${issue.values.map(String).join(', ')}, not ${shown(issue.input)}`;
   }
+  // A value that is of none of the forms that it may have.
+  if (issue.code === 'invalid_union' && issue.discriminator === undefined) {
+    if (issue.input === undefined) return 'is missing';
+    const forms = issue.errors.flatMap((form) => form.filter(ofAnotherForm).flatMap(expected));
+    return `must be ${forms.map(article).join(' or ')}, not ${shown(issue.input)}`;
+  }
   // A word that names none of a union's kinds.
   if (issue.code === 'invalid_union' && issue.discriminator !== undefined) {
     const kind = (issue.input as Record<string, unknown> | undefined)?.[issue.discriminator];
     if (kind === undefined) return 'is missing';
     return `must be one of ${optionsOf(issue.inst).join(', ')}, not ${shown(kind)}`;
   }
+  if (issue.code === 'invalid_key') return issue.issues[0]?.message;
   if (issue.code === 'too_small') return `must be at least ${sized(issue.minimum, issue.origin)}`;
   if (issue.code === 'too_big') return `must be at most ${sized(issue.maximum, issue.origin)}`;
   return undefined;
@@ -42,13 +49,37 @@ function sized(limit: number | bigint, origin: string): string {
 }
 
 function article(expected: string): string {
-  const words: Record<string, string> = { int: 'a whole number', object: 'a map of keys', array: 'a list' };
+  const words: Record<string, string> = {
+    int: 'a whole number',
+    object: 'a map of keys',
+    record: 'a map of keys',
+    array: 'a list',
+  };
   return words[expected] ?? `a ${expected}`;
 }
 
 function shown(value: unknown): string {
   const text = value === null ? 'empty' : JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+/**
+ * What is wrong with a value that may be of several forms, such as a list or a map: the faults of the form that
+ * was begun, and not those of the others too.
+ */
+export function meantIssues(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== 'invalid_union' || !issue.errors.some((form) => form.some(ofAnotherForm))) return [issue];
+  const begun = issue.errors.find((form) => !form.some(ofAnotherForm));
+  return begun?.map((each) => ({ ...each, path: [...issue.path, ...each.path] })) ?? [issue];
+}
+
+/** Whether the value as a whole is of another type than this form of it. */
+function ofAnotherForm({ code, path }: z.core.$ZodIssue): boolean {
+  return code === 'invalid_type' && path.length === 0;
+}
+
+function expected(issue: z.core.$ZodIssue): string[] {
+  return issue.code === 'invalid_type' ? [issue.expected] : [];
 }
 
 /** Turns zod's issues into faults with the line each stands on. An unknown key is a fault of its own. */
@@ -59,7 +90,7 @@ export function faultsOf(
   document: Document,
   lines: LineCounter,
 ): PolicyFault[] {
-  return issues.flatMap((issue): PolicyFault[] => {
+  return issues.flatMap(meantIssues).flatMap((issue): PolicyFault[] => {
     if (issue.code !== 'unrecognized_keys') {
       const meant = nearest(String(document.getIn(issue.path)), wordsOf(schema, issue, document));
       return [
@@ -131,7 +162,9 @@ function schemaAt(schema: z.core.$ZodType, path: Path, document: Document): z.co
   let at = unwrapped(schema);
   for (const [depth, step] of path.entries()) {
     if (at && isUnion(at)) at = optionOf(at, path.slice(0, depth), document);
-    if (at?._zod.def.type === 'array') at = unwrapped((at as z.core.$ZodArray)._zod.def.element);
+    if (at?._zod.def.type === 'union') at = formOf(at as z.core.$ZodUnion, path.slice(0, depth), document);
+    if (at?._zod.def.type === 'record') at = unwrapped((at as z.core.$ZodRecord)._zod.def.valueType);
+    else if (at?._zod.def.type === 'array') at = unwrapped((at as z.core.$ZodArray)._zod.def.element);
     else at = unwrapped((at as z.core.$ZodObject | undefined)?._zod.def.shape[String(step)]);
   }
   return at;
@@ -157,6 +190,12 @@ function optionOf(
   const { discriminator, options } = union._zod.def;
   const kind = document.getIn([...path, discriminator]);
   return options.find(({ _zod }) => _zod.propValues?.[discriminator]?.has(kind as z.core.util.Primitive));
+}
+
+/** Of a value that is a list or a map, the form which stands there. */
+function formOf(union: z.core.$ZodUnion, path: Path, document: Document): z.core.$ZodType | undefined {
+  const wanted = isMap(document.getIn(path, true)) ? 'record' : 'array';
+  return union._zod.def.options.map(unwrapped).find((option) => option?._zod.def.type === wanted);
 }
 
 function unwrapped(schema: z.core.$ZodType | undefined): z.core.$ZodType | undefined {

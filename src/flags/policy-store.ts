@@ -5,6 +5,7 @@ import { nearest } from '../base/nearest.js';
 import { inTransaction } from '../store/pool.js';
 import { type AppliedBefore, type PolicyDiff, diffPolicy } from './policy-diff.js';
 import { type PolicyDocument, policyDocument } from './policy-document.js';
+import { displacedRegions } from './policy-regions.js';
 import { type Policy, type PolicyFile, policyOfDocument } from './policy.js';
 
 /** A job's policy as it is in force, or why none is: then the job's gates stay closed. */
@@ -50,6 +51,7 @@ export async function applyPolicies(
   return inTransaction(control, async (client) => {
     // One apply at a time; readers go on reading.
     await client.query('lock table portcullis_control.policy in share row exclusive mode');
+    refuseDisplaced(await loadPolicies(client), files);
     const before = await readBefore(client);
     const diffs = files.map((file) => diffPolicy(file, before(file.policy.job)));
     for (const [at, diff] of diffs.entries()) {
@@ -75,7 +77,7 @@ export async function applyPolicies(
 }
 
 /** Every job's policy, by name of job. */
-export async function loadPolicies(control: pg.Pool): Promise<LoadedPolicy[]> {
+export async function loadPolicies(control: pg.Pool | pg.PoolClient): Promise<LoadedPolicy[]> {
   const { rows } = await control.query<PolicyRow>(
     'select job, policy, applied_by, applied_at from portcullis_control.policy order by job',
   );
@@ -138,6 +140,19 @@ function loaded({ job, policy: stored, applied_by, applied_at }: PolicyRow): Loa
     code: 'policy-malformed',
     reason: `the stored policy of ${job} is malformed: ${reason ?? ''}`,
   };
+}
+
+/** Throws POLICY_INVALID where a region would be in another database for one job than for another. */
+function refuseDisplaced(inForce: readonly LoadedPolicy[], files: readonly PolicyFile[]): void {
+  const given = new Set(files.map(({ policy }) => policy.job));
+  const kept = inForce.flatMap((each) => (each.ok && !given.has(each.job) ? [each.policy] : []));
+  const displaced = displacedRegions([...kept, ...files.map(({ policy }) => policy)]);
+  if (displaced.length === 0) return;
+  const faults = displaced.map(({ job, region, message }) => `${job}: regions.${region} ${message}`);
+  throw new PortcullisError('POLICY_INVALID', faults.join('\n'), {
+    mend: 'name the same variable for the region in the policy of every job that has it',
+    details: { faults: displaced },
+  });
 }
 
 async function readBefore(control: pg.Pool | pg.PoolClient): Promise<(job: string) => AppliedBefore> {

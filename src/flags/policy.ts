@@ -2,9 +2,10 @@ import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Document, LineCounter, parseDocument, visit } from 'yaml';
 import { PortcullisError, messageOf } from '../base/errors.js';
+import { displacedRegions, regionDatabases, regionNames } from './policy-regions.js';
 import { nearest } from '../base/nearest.js';
 import { type PolicyDocument, policyDocument } from './policy-document.js';
-import { type PolicyFault, faultText, faultsOf, lineOf, shownPath } from './policy-faults.js';
+import { faultsOf, faultText, lineOf, meantIssues, type PolicyFault, shownPath } from './policy-faults.js';
 import { type GuardPolicy, kindsNamed, typedGuard } from './guard-policy.js';
 import { milliseconds } from './policy-values.js';
 import { type RolloutPolicy, typedRollout } from './rollout-policy.js';
@@ -19,6 +20,8 @@ export interface Policy {
   /** The same for slots that were missed while the gate was killed. */
   readonly onRearm: 'skip' | 'once';
   readonly regions: readonly string[];
+  /** The variables that hold the addresses of databases, by region; a region without one is beside the control plane. */
+  readonly databases?: Readonly<Record<string, string>>;
   /** A flag last heard of longer ago than this counts as closed. */
   readonly flag: { readonly maxAgeMs: number };
   /** A region's gate closes by itself when not renewed for so long. */
@@ -84,7 +87,7 @@ export async function readPolicies(folder: string, kindsOf: KindsOf = new Map())
   );
   const faults = read.flatMap((each) => ('faults' in each ? each.faults : []));
   const files = read.flatMap((each) => ('faults' in each ? [] : [each]));
-  const all = [...faults, ...jobsTwice(files)];
+  const all = [...faults, ...jobsTwice(files), ...regionsTwice(files)];
   if (all.length > 0) throw policyInvalid(all);
   return files;
 }
@@ -94,7 +97,10 @@ export function policyOfDocument(stored: unknown): { policy: Policy } | { reason
   const parsed = policyDocument.safeParse(stored, { error: faultText });
   if (parsed.success) return { policy: typed(parsed.data) };
   return {
-    reason: parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim()).join('; '),
+    reason: parsed.error.issues
+      .flatMap(meantIssues)
+      .map(({ path, message }) => `${path.join('.')} ${message}`.trim())
+      .join('; '),
   };
 }
 
@@ -179,6 +185,15 @@ function jobsTwice(files: readonly PolicyFile[]): PolicyFault[] {
   });
 }
 
+function regionsTwice(files: readonly PolicyFile[]): PolicyFault[] {
+  return displacedRegions(files.map(({ policy }) => policy)).map(({ job, region, message }) => ({
+    file: files.find(({ policy }) => policy.job === job)?.file ?? '',
+    line: 1,
+    path: `regions.${region}`,
+    message,
+  }));
+}
+
 function policyInvalid(faults: readonly PolicyFault[]): PortcullisError {
   const lines = faults.map(
     ({ file, line, path, message }) => `${file}:${line}: ${`${path} ${message}`.trim()}`,
@@ -191,12 +206,14 @@ function policyInvalid(faults: readonly PolicyFault[]): PortcullisError {
 }
 
 function typed(document: PolicyDocument): Policy {
+  const databases = regionDatabases(document.regions);
   return {
     job: document.job,
     schedule: document.schedule,
     missedSlots: document.missedSlots,
     onRearm: document.onRearm,
-    regions: document.regions,
+    regions: regionNames(document.regions),
+    ...(Object.keys(databases).length > 0 && { databases }),
     flag: { maxAgeMs: milliseconds(document.flag.maxAge) },
     permitMs: milliseconds(document.permit),
     leaseMs: milliseconds(document.lease),

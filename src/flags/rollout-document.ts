@@ -114,8 +114,8 @@ export interface WaveFault {
 export function waveFaults(document: unknown): WaveFault[] {
   const { regions, rollout } = document as { regions?: unknown; rollout?: { waves?: unknown } | null };
   const waves = rollout?.waves;
-  if (!Array.isArray(waves) || !Array.isArray(regions)) return [];
-  const wanted = new Set<unknown>(regions);
+  if (!Array.isArray(waves) || typeof regions !== 'object' || regions === null) return [];
+  const wanted = new Set<unknown>(Array.isArray(regions) ? regions : Object.keys(regions));
   const seen = new Map<unknown, string>();
   const faults = waves.flatMap((each: unknown, at): WaveFault[] => {
     const { name: waveName, regions: of } = each as { name?: unknown; regions?: unknown };

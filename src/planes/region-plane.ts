@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { PlannerDatabase } from '../jobs/contract.js';
+import type { LoadedJob } from '../jobs/registry.js';
 
 /** A region database, by each of its logins. Several regions may share one. */
 export interface RegionPlane {
@@ -11,6 +12,12 @@ export interface RegionPlane {
   readonly worker: pg.Pool;
   /** Can only read: jobs plan through it. */
   readonly planner: PlannerDatabase;
+  /** Whether it has been reached and prepared. */
+  readonly open: boolean;
+  /** The jobs, checked against this database's tables. */
+  readonly jobs: readonly LoadedJob[];
+  /** Resolves once the database has been reached and prepared. Until then all but the owner's login is refused. */
+  prepare(): Promise<void>;
 }
 
 /** Which database each region has. */
@@ -19,10 +26,4 @@ export interface RegionPlanes {
   of(region: string): RegionPlane;
   /** Every region database, once. */
   all(): readonly RegionPlane[];
-}
-
-/** Every region on one database. */
-export function onePlane(plane: RegionPlane): RegionPlanes {
-  const all = [plane];
-  return { of: () => plane, all: () => all };
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
+import type { Plane } from './migrate.js';
 import { inTransaction } from './pool.js';
 
 /**
@@ -22,7 +23,10 @@ const LOGINS: readonly Login[] = ['planner', 'worker'];
  * the database's name, so that two installations on one server do not share a role; passwords are random and
  * stand in a table that only the owner can read, which gives nothing away: the owner may set them anyhow.
  */
-export async function provisionLogins(owner: pg.Pool): Promise<void> {
+export async function provisionLogins(
+  owner: pg.Pool,
+  planes: readonly Plane[] = ['control', 'region'],
+): Promise<void> {
   await inTransaction(owner, async (client) => {
     await client.query('select pg_advisory_xact_lock($1)', [LOGIN_LOCK]);
     await client.query(`
@@ -41,7 +45,9 @@ export async function provisionLogins(owner: pg.Pool): Promise<void> {
     for (const login of LOGINS) {
       const role = known.get(login)?.role ?? `${database}_${login}`;
       if (known.get(login)?.exists !== true) await createRole(client, login, role);
-      await client.query(grantsOf(login, pg.escapeIdentifier(role), pg.escapeIdentifier(database)));
+      const named = { role: pg.escapeIdentifier(role), database: pg.escapeIdentifier(database) };
+      await client.query(grantsOf(login, named.role, named.database));
+      if (login === 'worker' && planes.includes('control')) await client.query(controlGrants(named.role));
       if (login === 'worker') await provisionReader(client, role, `${database}_guard`);
     }
   });
@@ -97,9 +103,7 @@ function grantsOf(login: Login, role: string, database: string): string {
       revoke temporary on database ${database} from public;`;
   }
   return `${reading}
-    grant usage on schema portcullis_region, portcullis_control to ${role};
-    revoke all on all tables in schema portcullis_control from ${role};
-    grant select on portcullis_control.policy, portcullis_control.flag, portcullis_control.flag_change to ${role};
+    grant usage on schema portcullis_region to ${role};
     grant ${role} to current_user;
     grant select, insert, update on portcullis_region.gate, portcullis_region.run, portcullis_region.lane to ${role};
     grant select on portcullis_region.quarantine, portcullis_region.baseline to ${role};
@@ -108,6 +112,13 @@ function grantsOf(login: Login, role: string, database: string): string {
     grant select, insert on portcullis_region.change, portcullis_region.batch, portcullis_region.conflict to ${role};
     grant update (found, refusal) on portcullis_region.conflict to ${role};
     grant insert, update, delete on all tables in schema directory to ${role};`;
+}
+
+function controlGrants(role: string): string {
+  return `
+    grant usage on schema portcullis_control to ${role};
+    revoke all on all tables in schema portcullis_control from ${role};
+    grant select on portcullis_control.policy, portcullis_control.flag, portcullis_control.flag_change to ${role};`;
 }
 
 /** The owner's URL with a lesser login in its place. */

@@ -10,7 +10,8 @@ import { createHttpApp } from '../../src/http/app.js';
 import type { FlagDesk, FlagInfo, HttpDeps } from '../../src/http/deps.js';
 import { listen, type ListenOptions } from '../../src/http/listen.js';
 import type { PlannerDatabase } from '../../src/jobs/contract.js';
-import { onePlane, type RegionPlanes } from '../../src/planes/region-plane.js';
+import type { RegionPlanes } from '../../src/planes/region-plane.js';
+import { onePlane } from '../support/one-plane.js';
 import { issueToken } from '../../src/access/tokens.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
@@ -41,7 +42,15 @@ export function planesAt(pool: pg.Pool): RegionPlanes {
       throw new Error('nothing is planned over HTTP');
     },
   };
-  return onePlane({ name: 'control', owner: pool, worker: pool, planner });
+  return onePlane({
+    name: 'control',
+    owner: pool,
+    worker: pool,
+    planner,
+    open: true,
+    jobs: [],
+    prepare: () => Promise.resolve(),
+  });
 }
 
 /** For tests that are not about flags. */

@@ -1,8 +1,8 @@
 import pg from 'pg';
+import { onePlane } from '../../support/one-plane.js';
 import type { App, Installation, ServeOptions, Service } from '../../../src/cli/app-port.js';
 import type { Policy } from '../../../src/flags/policy.js';
 import { openPlannerDatabase } from '../../../src/jobs/planner-database.js';
-import { onePlane } from '../../../src/planes/region-plane.js';
 import type { LoadedJob } from '../../../src/jobs/registry.js';
 import type { RunReport } from '../../../src/jobs/run-loop.js';
 
@@ -100,7 +100,11 @@ export class FakeApp implements App {
         owner: new pg.Pool({ connectionString: nowhere }),
         worker: new pg.Pool({ connectionString: nowhere }),
         planner: openPlannerDatabase(nowhere, 1),
+        open: true,
+        jobs: [JOB],
+        prepare: () => Promise.resolve(),
       }),
+      place: () => undefined,
       jobs: [JOB],
       urls: { owner: nowhere, worker: nowhere },
       close: () => {

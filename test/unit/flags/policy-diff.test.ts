@@ -57,6 +57,16 @@ describe('what applying a policy would do', () => {
     ]);
   });
 
+  test('a list of regions and a map of them are the same, but for where they are', () => {
+    const placed = parsePolicyFile(
+      `job: domain-claim\nschedule: '0 * * * *'\nregions: { eu-west-1: {}, us-east-1: { database: PORTCULLIS_DATABASE_URL_US } }\n`,
+      'flags/x.yaml',
+    );
+    expect(diffPolicy(placed, { document: file().document, flags: [] }).fields).toEqual([
+      { path: 'regions.us-east-1.database', after: 'PORTCULLIS_DATABASE_URL_US' },
+    ]);
+  });
+
   test('a region that vanished is closed where it is on, and left where it is off already', () => {
     const flags = [
       { region: 'eu-west-1', enabled: true },

@@ -41,6 +41,48 @@ function faultsOf(text: string): PolicyFault[] {
   return error.details['faults'] as PolicyFault[];
 }
 
+describe('the regions of a policy', () => {
+  const regions = (text: string) => `job: domain-claim\nschedule: '0 * * * *'\nregions: ${text}\n`;
+
+  test('are a map where some have a database of their own, named by a variable', () => {
+    const policy = parsePolicy(
+      regions('{ eu-west-1: {}, eu-central-1: { database: PORTCULLIS_DATABASE_URL_EU_CENTRAL } }'),
+      'x.yaml',
+    );
+    expect(policy.regions).toEqual(['eu-west-1', 'eu-central-1']);
+    expect(policy.databases).toEqual({ 'eu-central-1': 'PORTCULLIS_DATABASE_URL_EU_CENTRAL' });
+  });
+
+  test.each([
+    ['{ a: { database: postgresql://u:pw@db/x } }', 'regions.a.database', 'is not the name of a variable'],
+    ['{ a: { database: HOME } }', 'regions.a.database', 'is not the name of a variable'],
+    ['{ a: { databse: PORTCULLIS_DATABASE_URL_A } }', 'regions.a.databse', 'did you mean database?'],
+    ['{ A: {} }', 'regions.A', 'is not the name of a region'],
+    ['[A]', 'regions[0]', 'is not the name of a region'],
+    ['{}', 'regions', 'must name at least 1 region'],
+    ['7', 'regions', 'must be a list or a map of keys, not 7'],
+  ])('are at fault as %s', (text, path, message) => {
+    const [fault, ...others] = faultsOf(regions(text));
+    expect(others).toEqual([]);
+    expect(fault).toMatchObject({ line: 3, path, message: expect.stringContaining(message) as unknown });
+  });
+
+  test('are at fault where two jobs place one in different databases', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'portcullis-policies-'));
+    await writeFile(join(folder, 'a.yaml'), regions('{ a: { database: PORTCULLIS_DATABASE_URL_A }, b: {} }'));
+    await writeFile(
+      join(folder, 'b.yaml'),
+      regions('{ a: { database: PORTCULLIS_DATABASE_URL_B }, b: {} }').replace('domain-claim', 'other'),
+    );
+    await expect(readPolicies(folder)).rejects.toMatchObject({
+      code: 'POLICY_INVALID',
+      message: expect.stringContaining(
+        'regions.a is in the database of PORTCULLIS_DATABASE_URL_B, and for domain-claim in the database of PORTCULLIS_DATABASE_URL_A',
+      ) as unknown,
+    });
+  });
+});
+
 describe('a policy without fault', () => {
   test('gets every default, with units in the names', () => {
     expect(parsePolicy(LEAST, 'x.yaml')).toEqual({

@@ -1,0 +1,153 @@
+import { setTimeout } from 'node:timers/promises';
+import { recordAudit } from '../audit/record.js';
+import { messageOf } from '../base/errors.js';
+import type { Installation, ServeOptions } from '../cli/app-port.js';
+import type { Config } from '../config.js';
+import type { Policy } from '../flags/policy.js';
+import { loadPolicies } from '../flags/policy-store.js';
+import type { RunReport } from '../jobs/run-loop.js';
+import { startWorker, type ServedJob, type Worker } from '../jobs/worker.js';
+import type { RegionPlane } from '../planes/region-plane.js';
+import type { WiredPlatform } from './platform.js';
+import { Station } from './station.js';
+
+const POLICY_POLL_MS = 2_000;
+/** How long a start waits for the workers of databases that may be away. */
+const START_MS = 5_000;
+
+/**
+ * The workers, one for each region database, as the policies in force want them. A policy that is malformed is
+ * not served, so its permits lapse and its gates close.
+ */
+export class Crew {
+  served: readonly ServedJob[] = [];
+  private readonly stations = new Map<RegionPlane, Station>();
+  private inForce = '';
+  private timer: NodeJS.Timeout | undefined;
+  private changing: Promise<void> = Promise.resolve();
+  private unsubscribe: () => void = () => undefined;
+
+  constructor(
+    private readonly config: Config,
+    private readonly installation: Installation,
+    private readonly wired: WiredPlatform,
+    private readonly options: ServeOptions,
+  ) {}
+
+  async start(): Promise<void> {
+    const limit = new AbortController();
+    await Promise.race([
+      Promise.all(await this.refresh()),
+      setTimeout(START_MS, undefined, { signal: limit.signal }).catch(() => undefined),
+    ]);
+    limit.abort();
+    this.unsubscribe = this.wired.source.onChange(() => {
+      for (const { worker } of this.stations.values()) worker?.flagsChanged();
+    });
+    this.timer = setInterval(() => {
+      this.changing = this.changing
+        .then(() => this.refresh())
+        .then(() => undefined)
+        .catch((error: unknown) => {
+          this.wired.surroundings.log.error(
+            { code: 'policy-unread', err: error },
+            `policies: ${messageOf(error)}`,
+          );
+        });
+    }, POLICY_POLL_MS);
+  }
+
+  async runAllNow(): Promise<void> {
+    const jobs = new Set(this.served.map(({ policy }) => policy.job));
+    const workers = [...this.stations.values()].flatMap(({ worker }) => (worker ? [worker] : []));
+    await Promise.all(workers.flatMap((worker) => [...jobs].map((job) => worker.runNow(job))));
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    this.unsubscribe();
+    await this.changing;
+    await Promise.all([...this.stations.values()].map((station) => station.stop()));
+  }
+
+  /** Answers when each station that has something new to serve does so. */
+  private async refresh(): Promise<readonly Promise<void>[]> {
+    const { control, planes } = this.installation;
+    const loaded = await loadPolicies(control);
+    const now = JSON.stringify(loaded.map((each) => (each.ok ? each.policy : each.reason)));
+    if (now === this.inForce) return [];
+    for (const each of loaded) {
+      if (!each.ok) this.wired.surroundings.log.error({ code: each.code, job: each.job }, each.reason);
+    }
+    const policies = loaded.flatMap((each) => (each.ok ? [each.policy] : []));
+    this.installation.place(policies);
+    const served = this.jobsOf(policies);
+    this.served = served;
+    this.inForce = now;
+    for (const plane of planes.all()) this.stationOf(plane);
+    return [...this.stations].map(([plane, station]) =>
+      station.serve(
+        served.flatMap((one) => {
+          const regions = one.regions.filter((region) => planes.of(region) === plane);
+          return regions.length === 0 ? [] : [{ ...one, regions }];
+        }),
+      ),
+    );
+  }
+
+  private stationOf(plane: RegionPlane): Station {
+    const { log } = this.wired.surroundings;
+    const start = (served: readonly ServedJob[]) => this.startOn(plane, served);
+    const station = this.stations.get(plane) ?? new Station({ plane, start, log });
+    this.stations.set(plane, station);
+    return station;
+  }
+
+  private async startOn(plane: RegionPlane, served: readonly ServedJob[]): Promise<Worker> {
+    const platform = { ...this.wired.surroundings, region: plane.worker, planner: plane.planner };
+    const here = served.map((one) => ({
+      ...one,
+      job: plane.jobs.find(({ definition }) => definition.name === one.policy.job) ?? one.job,
+    }));
+    return startWorker(platform, here, {
+      concurrentRuns: this.config.concurrentRuns,
+      onRun: (report) => {
+        this.options.onRun(report);
+        this.recordRestore(report);
+      },
+      onProgress: this.options.onProgress,
+    });
+  }
+
+  /** That a restore was asked for stands on the record already; here, what became of it. */
+  private recordRestore({ run, status, applied, conflicts }: RunReport): void {
+    if (run.restores === null) return;
+    recordAudit(this.installation.control, {
+      principal: `worker:${this.config.worker}`,
+      action: 'restore-ended',
+      subject: run.restores,
+      evidence: { restore: run.id, status, applied, conflicts },
+    }).catch((error: unknown) => {
+      this.wired.surroundings.log.error(
+        { code: 'audit-unwritten', err: error },
+        `audit: ${messageOf(error)}`,
+      );
+    });
+  }
+
+  private jobsOf(policies: readonly Policy[]): ServedJob[] {
+    const wanted = this.options.regions ?? this.config.regions;
+    return policies.flatMap((policy) => {
+      const job = this.installation.jobs.find(({ definition }) => definition.name === policy.job);
+      if (!job) {
+        this.wired.surroundings.log.warn(
+          { code: 'job-missing', job: policy.job },
+          'there is a policy for a job that this program does not have',
+        );
+        return [];
+      }
+      const regions = policy.regions.filter((region) => wanted?.includes(region) ?? true);
+      return [{ job, policy, regions }];
+    });
+  }
+}

@@ -1,0 +1,120 @@
+import { setTimeout } from 'node:timers/promises';
+import { PortcullisError } from '../base/errors.js';
+import type { Policy } from '../flags/policy.js';
+import type { InstalledJob } from '../jobs/registry.js';
+import type { RegionPlane, RegionPlanes } from '../planes/region-plane.js';
+import { RegionDatabase } from './region-database.js';
+
+/**
+ * The regions' databases: the control plane's own, and those whose addresses the environment has. Databases are
+ * opened as policies name them; one that cannot be reached keeps none of the others from being opened.
+ */
+export class RegionDatabases implements RegionPlanes {
+  readonly #home: RegionDatabase;
+  readonly #urls: Readonly<Record<string, string>>;
+  readonly #installed: readonly InstalledJob[];
+  /** By address: two variables may name one database. */
+  readonly #opened = new Map<string, RegionDatabase>();
+  readonly #unset = new Map<string, UnsetDatabase>();
+  #places = new Map<string, RegionPlane>();
+
+  constructor(
+    home: RegionDatabase,
+    urls: Readonly<Record<string, string>>,
+    installed: readonly InstalledJob[],
+  ) {
+    this.#home = home;
+    this.#urls = urls;
+    this.#installed = installed;
+    this.#opened.set(addressOf(home.url), home);
+  }
+
+  of(region: string): RegionPlane {
+    return this.#places.get(region) ?? this.#home;
+  }
+
+  all(): readonly RegionPlane[] {
+    return [...new Set([this.#home, ...this.#places.values()])];
+  }
+
+  /** Puts each region where the policies say it is, and begins to open what is new. */
+  place(policies: readonly Pick<Policy, 'databases'>[]): void {
+    const places = new Map<string, RegionPlane>();
+    for (const { databases = {} } of policies) {
+      for (const [region, variable] of Object.entries(databases)) {
+        if (!places.has(region)) places.set(region, this.#at(variable));
+      }
+    }
+    this.#places = places;
+  }
+
+  /** Waits until each database has been tried to be opened, or as long as that. */
+  async settle(ms: number): Promise<void> {
+    const limit = new AbortController();
+    await Promise.race([
+      Promise.all([...this.#opened.values()].map((database) => database.tried)),
+      setTimeout(ms, undefined, { signal: limit.signal, ref: false }).catch(() => undefined),
+    ]);
+    limit.abort();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#opened.values()].map((database) => database.close()));
+  }
+
+  #at(variable: string): RegionPlane {
+    const url = this.#urls[variable];
+    if (url === undefined) {
+      const known = this.#unset.get(variable) ?? new UnsetDatabase(variable);
+      this.#unset.set(variable, known);
+      return known;
+    }
+    const known = this.#opened.get(addressOf(url));
+    if (known) return known;
+    const database = new RegionDatabase(variable, url, ['region'], this.#installed);
+    this.#opened.set(addressOf(url), database);
+    void database.prepare();
+    return database;
+  }
+}
+
+/** What tells databases apart: user and options do not. */
+function addressOf(url: string): string {
+  const { hostname, port, pathname, searchParams } = new URL(url);
+  const host = searchParams.get('host') ?? hostname;
+  return `${host}:${port === '' ? '5432' : port}${pathname}`;
+}
+
+/** A database whose address this process was not given. */
+class UnsetDatabase implements RegionPlane {
+  readonly open = false;
+
+  constructor(readonly name: string) {}
+
+  get owner(): never {
+    return this.#refuse();
+  }
+
+  get worker(): never {
+    return this.#refuse();
+  }
+
+  get planner(): never {
+    return this.#refuse();
+  }
+
+  get jobs(): never {
+    return this.#refuse();
+  }
+
+  /** A process gets no new environment: not in its life. */
+  prepare(): Promise<void> {
+    return new Promise(() => undefined);
+  }
+
+  #refuse(): never {
+    throw new PortcullisError('DATABASE_UNREACHABLE', `${this.name} is not set`, {
+      mend: `set it to the URL of the owner of the region's database, as for PORTCULLIS_DATABASE_URL`,
+    });
+  }
+}

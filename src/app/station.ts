@@ -1,0 +1,70 @@
+import { setTimeout } from 'node:timers/promises';
+import { messageOf } from '../base/errors.js';
+import type { ServedJob, Worker } from '../jobs/worker.js';
+import type { RegionPlane } from '../planes/region-plane.js';
+import type { Log } from '../telemetry/log.js';
+
+const TRY_AGAIN_MS = 1_000;
+
+export interface StationOptions {
+  readonly plane: RegionPlane;
+  /** Starts a worker on the plane, which is open by then. */
+  readonly start: (served: readonly ServedJob[]) => Promise<Worker>;
+  readonly log: Log;
+}
+
+/**
+ * The worker of one region database, and its replacement when a policy changes: the new one takes the old one's
+ * runs over. Each database has its own, so that one which is away or hangs holds up no other's jobs; the worker of
+ * one that is away is started as soon as it is there.
+ */
+export class Station {
+  #worker: Worker | undefined;
+  #changing: Promise<void> = Promise.resolve();
+  #given = new AbortController();
+
+  constructor(private readonly options: StationOptions) {}
+
+  get worker(): Worker | undefined {
+    return this.#worker;
+  }
+
+  /** Serves these jobs from now on. Resolves when their worker runs, or when other jobs are given. */
+  serve(served: readonly ServedJob[]): Promise<void> {
+    this.#given.abort();
+    const given = new AbortController();
+    this.#given = given;
+    this.#changing = this.#changing.then(async () => {
+      const former = this.#worker;
+      this.#worker = undefined;
+      await former?.stop();
+      if (served.length > 0) await this.#start(served, given.signal);
+    });
+    return this.#changing;
+  }
+
+  stop(): Promise<void> {
+    return this.serve([]);
+  }
+
+  async #start(served: readonly ServedJob[], signal: AbortSignal): Promise<void> {
+    const { plane, start, log } = this.options;
+    while (!signal.aborted) {
+      try {
+        const open = await Promise.race([plane.prepare().then(() => true), aborted(signal)]);
+        if (open) this.#worker = await start(served);
+        return;
+      } catch (error) {
+        log.error({ code: 'worker-unstarted', database: plane.name, err: error }, messageOf(error));
+        await setTimeout(TRY_AGAIN_MS, undefined, { signal }).catch(() => undefined);
+      }
+    }
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<false> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(false);
+    else signal.addEventListener('abort', () => resolve(false), { once: true });
+  });
+}

@@ -1,0 +1,6 @@
+import type { RegionPlane, RegionPlanes } from '../../src/planes/region-plane.js';
+
+/** Every region on one database. */
+export function onePlane(plane: RegionPlane): RegionPlanes {
+  return { of: () => plane, all: () => [plane] };
+}
