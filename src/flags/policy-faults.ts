@@ -68,7 +68,8 @@ function shown(value: unknown): string {
  * was begun, and not those of the others too.
  */
 export function meantIssues(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
-  if (issue.code !== 'invalid_union' || !issue.errors.some((form) => form.some(ofAnotherForm))) return [issue];
+  if (issue.code !== 'invalid_union' || !issue.errors.some((form) => form.some(ofAnotherForm)))
+    return [issue];
   const begun = issue.errors.find((form) => !form.some(ofAnotherForm));
   return begun?.map((each) => ({ ...each, path: [...issue.path, ...each.path] })) ?? [issue];
 }
