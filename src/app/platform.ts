@@ -17,6 +17,7 @@ import { sampleHttps } from '../replay/sample-https.js';
 import { isSampleWorld } from '../replay/sample-world.js';
 import { sampleZone } from '../replay/sample-zone.js';
 import { startZoneResponder } from '../replay/zone-responder.js';
+import { versionStanding } from '../rollout/version-standing.js';
 import { openPool } from '../store/pool.js';
 import { createLogger } from '../telemetry/log.js';
 import { createMetrics, type Metrics } from '../telemetry/metrics.js';
@@ -69,6 +70,7 @@ export async function openPlatform(
       metrics,
       log,
     ),
+    standingOf: (job, version, region) => versionStanding(installation.control, job, version, region),
   };
   return {
     surroundings,

@@ -21,6 +21,7 @@ import { lockFolder } from '../store/folder-lock.js';
 import { ensureAdminToken } from '../access/admin-token.js';
 import { Crew } from './crew.js';
 import { openPlatform, type WiredPlatform } from './platform.js';
+import { startAnnouncing, startRollouts } from './rollouts.js';
 
 const SAMPLE_SEED = 'portcullis';
 const INCIDENT_BEAT_MS = 5_000;
@@ -59,6 +60,12 @@ export async function serve(
     const crew = new Crew(config, installation, wired, options);
     await crew.start();
     undo.push(() => crew.stop());
+    const announcing = await startAnnouncing(installation, wired.surroundings, () => crew.served);
+    undo.push(() => announcing.stop());
+    if (options.control) {
+      const rollouts = startRollouts(installation, wired.surroundings);
+      undo.push(() => rollouts.stop());
+    }
     if (options.control) {
       const { log, metrics } = wired.surroundings;
       const sender = startSender(control, log.child({ room: 'notify' }), metrics, config.notify);

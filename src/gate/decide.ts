@@ -99,13 +99,10 @@ export function decideAdmission(gate: Gate, answer: FlagAnswer, version: string)
     };
   }
   if (!definition.variants.some((variant) => variant.version === version && variant.permille > 0)) {
-    const shares = definition.variants
-      .map(({ version: v, permille }) => `${v} has ${permille / 10} %`)
-      .join(', ');
     return {
       admitted: false,
       code: 'version-not-admitted',
-      reason: `${version} has no share of ${definition.name}: ${shares}`,
+      reason: `${version} is not admitted in ${gate.region}`,
     };
   }
   return { admitted: true, epoch: gate.epoch, flagRevision: definition.revision };

@@ -24,6 +24,8 @@ export interface Surroundings {
   readonly metrics: Metrics;
   /** What a rule that fails sets off. */
   readonly trips: Tripwire;
+  /** How a version that is not admitted in a region stands, in words; absent: nobody can say. */
+  readonly standingOf?: (job: string, version: string, region: string) => Promise<string>;
 }
 
 /** What a worker works with on one region database: wired by `app.ts`, and by tests. */

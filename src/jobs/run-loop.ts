@@ -8,6 +8,7 @@ import { reconcileGate } from '../gate/permit.js';
 import { lastOfRates } from '../guard/judge-batch.js';
 import { writeVerdicts } from '../guard/verdict-rows.js';
 import type { Tripped } from '../guard/trip.js';
+import { unitsBeside } from '../journal/units-beside.js';
 import type { BatchWritten } from '../journal/write-batch.js';
 import type { Run } from '../scheduler/election.js';
 import { finishRun, type Finished, type Outcome } from '../scheduler/finish.js';
@@ -194,15 +195,33 @@ async function seekLeave({ platform, job, policy, run }: Attempt): Promise<PlanL
       job.version,
       await unitsOf(platform, job, run.region),
     );
-    return { units, epoch: admission.epoch, flagRevision: admission.flagRevision };
+    const beside = run.dryRun ? NOBODY : await unitsBeside(platform.region, run);
+    return {
+      units: beside.size === 0 ? units : new Set([...units].filter((unit) => !beside.has(unit))),
+      epoch: admission.epoch,
+      flagRevision: admission.flagRevision,
+    };
   }
   if (run.dryRun) {
     // Nothing is written behind a closed gate, but a person may see what would be: for every unit.
     return { units: everyUnit(await unitsOf(platform, job, run.region)), epoch: null, flagRevision: null };
   }
-  return admission.admitted
-    ? { status: 'held', code: 'flag-held', reason: 'the flag gives no version' }
-    : { status: 'held', code: admission.code, reason: admission.reason };
+  if (admission.admitted) return { status: 'held', code: 'flag-held', reason: 'the flag gives no version' };
+  const { code, reason } = admission;
+  return { status: 'held', code, reason: await withStanding(platform, run, code, reason) };
+}
+
+const NOBODY: ReadonlySet<string> = new Set();
+
+/** A version that is not admitted: says what has become of its rollout too, where that can be told. */
+async function withStanding(platform: Platform, run: Run, code: string, reason: string): Promise<string> {
+  if (code !== 'version-not-admitted' || !platform.standingOf) return reason;
+  try {
+    return `${reason}; ${await platform.standingOf(run.job, run.version, run.region)}`;
+  } catch {
+    // The control plane is away. That the version is held does not hang on it.
+    return reason;
+  }
 }
 
 async function unitsOf(platform: Platform, job: LoadedJob, region: string): Promise<string[]> {

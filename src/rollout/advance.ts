@@ -13,37 +13,20 @@ import {
   readEvidence,
   waveEvidence,
 } from './read-evidence.js';
-import {
-  databaseTime,
-  endRollout,
-  lockRollout,
-  recordEvent,
-  type Rollout,
-  rolloutsUnderWay,
-} from './rollout-store.js';
+import { databaseTime, endRollout, lockRollout, recordEvent, type Rollout } from './rollout-store.js';
 import { sharesWith } from './shares.js';
+import type { Fault } from './stop-version.js';
 import { REASON_LETTERS, takeBack } from './take-back.js';
 import { askForWave, lapseRejected, weighApprovals } from './wave-approval.js';
 
 /** Who moves a rollout, on the record. */
 export const ROLLOUT_PRINCIPAL = 'system:rollout';
 
-/** A version that failed a rule, to be stopped before anything else is done about it. */
-export interface Fault {
-  readonly job: string;
-  readonly version: string;
-  /** Where it failed. */
-  readonly region: string;
-  /** Absent where the version is quarantined already. */
-  readonly rule?: string;
-  readonly reason: string;
-}
-
 /** What moving rollouts takes. */
 export interface AdvancePorts extends EvidenceSources {
   /** The control plane, over the owner's login. */
   readonly control: pg.Pool;
-  /** Closes the gate where the version failed, and quarantines the version everywhere. May be called twice. */
+  /** Stops a version before anything else is done about it: see `stopVersion`. May be called again. */
   readonly trip: (fault: Fault) => Promise<void>;
   /** Absent: the database's clock. */
   readonly now?: () => Date;
@@ -51,27 +34,20 @@ export interface AdvancePorts extends EvidenceSources {
 
 /** What a look at a rollout came to. */
 export interface Looked extends AdvancePlan {
+  /** As it stood before the decision. */
   readonly rollout: Rollout;
+  readonly evidence: readonly RegionEvidence[];
 }
 
 /** The longest that a look may be late before what happened meanwhile counts as unwatched. */
 export const UNWATCHED_MS = 60_000;
 
 /**
- * Looks at every rollout that is under way and moves each by one step at most. Safe to call from any number of
- * processes: whoever has a rollout's lock looks, the others pass on. Flags, rollout, its history and the audit
- * log change together or not at all; a version that failed is stopped before.
+ * Looks at a rollout and moves each of its regions by one step at most. Safe to call from any number of processes:
+ * whoever has the rollout's lock looks, the others pass on. Flags, rollout, its history and the audit log change
+ * together or not at all; a version that failed is stopped before. Answers undefined where another process has it,
+ * or it is over.
  */
-export async function advanceRollouts(ports: AdvancePorts): Promise<Looked[]> {
-  const looked: Looked[] = [];
-  for (const id of await rolloutsUnderWay(ports.control)) {
-    const one = await advanceRollout(ports, id);
-    if (one) looked.push(one);
-  }
-  return looked;
-}
-
-/** As {@link advanceRollouts}, of one. Answers undefined where another process has it, or it is over. */
 export async function advanceRollout(ports: AdvancePorts, id: string): Promise<Looked | undefined> {
   const looked = await inTransaction(ports.control, (client) => look(ports, client, id));
   if (looked?.decision.action === 'advance') await faultPoint('rollout.committed');
@@ -112,7 +88,7 @@ async function look(ports: AdvancePorts, client: pg.PoolClient, id: string): Pro
   ) {
     await askForWave(client, rollout, waveEvidence(rollout, decision.approvalOf, evidence));
   }
-  return { rollout, ...plan };
+  return { rollout, evidence, ...plan };
 }
 
 /** Notes that somebody looks now. After a gap, watching begins anew. */

@@ -118,6 +118,20 @@ export async function newestRollout(
   return rows[0] && withParts(control, rows[0]);
 }
 
+/** The newest rollout of one version. */
+export async function newestRolloutOf(
+  control: pg.Pool,
+  job: string,
+  version: string,
+): Promise<Rollout | undefined> {
+  const { rows } = await control.query<RolloutRow>(
+    `select ${COLUMNS} from portcullis_control.rollout where job = $1 and version = $2
+     order by started_at desc, id limit 1`,
+    [job, version],
+  );
+  return rows[0] && withParts(control, rows[0]);
+}
+
 /** What happened to a rollout, newest first. */
 export async function rolloutEvents(
   control: pg.Pool,

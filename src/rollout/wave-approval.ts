@@ -58,18 +58,13 @@ export async function waveApprovals(
   }));
 }
 
-/** Requests for a wave's approval that wait for a decision, by job. */
-export async function approvalsWaiting(control: pg.Pool): Promise<ReadonlyMap<string, number>> {
-  const { rows } = await control.query<{ job: string; n: number }>(
-    `select r.job, count(*) as n
-     from portcullis_control.rollout_approval p
-     join portcullis_control.approval a on a.id = p.request
-     join portcullis_control.rollout r on r.id = p.rollout
-     where r.status in ('running', 'paused') and p.lapsed_reason is null
-       and a.decision is null and a.expires_at > clock_timestamp()
-     group by r.job`,
+/** How many requests for approval of any kind wait for a decision. */
+export async function approvalsWaiting(control: pg.Pool): Promise<number> {
+  const { rows } = await control.query<{ n: number }>(
+    `select count(*) as n from portcullis_control.approval
+     where decision is null and expires_at > clock_timestamp()`,
   );
-  return new Map(rows.map(({ job, n }) => [job, n]));
+  return rows[0]?.n ?? 0;
 }
 
 /** How approvals stand, after those whose evidence has become worse have lapsed. */

@@ -73,11 +73,23 @@ export interface Metrics {
   /** All incidents that are not closed, by job. Jobs left out this time are shown no more. */
   incidents(byJob: readonly IncidentFigures[]): void;
   httpRequest(request: HttpRequest): void;
+  /** The rollouts that are under way, all of them: what was shown of others goes. */
+  rollouts(rollouts: readonly RolloutMeasures[], approvalsWaiting: number): void;
   /** Runs before every scrape, for values that are only true when looked at, such as an age. */
   onScrape(refresh: () => void | Promise<void>): void;
   /** The exposition text. Never fails: a refresh that does is counted and its values stay as they were. */
   text(): Promise<string>;
   readonly contentType: string;
+}
+
+export interface RolloutMeasures {
+  readonly job: string;
+  readonly version: string;
+  /** The version's share of each region's organisations, 0 to 1. */
+  readonly shares: readonly { readonly region: string; readonly share: number }[];
+  readonly stepAgeSeconds: number;
+  /** How much of its bake the least advanced region has, 0 to 1. */
+  readonly bakeProgress: Readonly<Record<'runs' | 'changes' | 'time', number>>;
 }
 
 const GATE_STATES = ['open', 'held', 'killed'] as const;
@@ -265,6 +277,29 @@ export function createMetrics(): Metrics {
     buckets: HTTP_SECONDS,
     registers,
   });
+  const rolloutShare = new Gauge({
+    name: 'portcullis_rollout_share',
+    help: "The share of a region's organisations that a rollout has given to its version, 0 to 1.",
+    labelNames: [...PLACE, 'version'],
+    registers,
+  });
+  const rolloutStepAge = new Gauge({
+    name: 'portcullis_rollout_step_age_seconds',
+    help: 'Time since a rollout last gave a region another share.',
+    labelNames: ['job'],
+    registers,
+  });
+  const bakeProgress = new Gauge({
+    name: 'portcullis_rollout_bake_progress',
+    help: 'How much of its bake the least advanced region of a rollout has, 0 to 1.',
+    labelNames: ['job', 'measure'],
+    registers,
+  });
+  const approvalsWaiting = new Gauge({
+    name: 'portcullis_approvals_waiting',
+    help: 'Requests for approval that wait for a second person.',
+    registers,
+  });
   const refreshFailures = new Counter({
     name: 'portcullis_scrape_refresh_failures_total',
     help: 'Values that could not be refreshed for a scrape and stayed as they were.',
@@ -345,6 +380,16 @@ export function createMetrics(): Metrics {
     },
     httpRequest({ method, route, status, durationMs }) {
       httpSeconds.observe({ method, route, status }, durationMs / 1_000);
+    },
+    rollouts(rollouts, waiting) {
+      for (const gauge of [rolloutShare, rolloutStepAge, bakeProgress]) gauge.reset();
+      for (const { job, version, shares, stepAgeSeconds, bakeProgress: progress } of rollouts) {
+        for (const { region, share } of shares) rolloutShare.set({ job, region, version }, share);
+        rolloutStepAge.set({ job }, stepAgeSeconds);
+        for (const [measure, fraction] of Object.entries(progress))
+          bakeProgress.set({ job, measure }, fraction);
+      }
+      approvalsWaiting.set(waiting);
     },
     onScrape(refresh) {
       refreshes.push(refresh);

@@ -186,7 +186,7 @@ describe('a run whose flag is closed', () => {
     expect(await run(claimEverything('claims'))).toMatchObject({
       status: 'held',
       code: 'version-not-admitted',
-      reason: `${VERSION} has no share of claims.${region}: 2.0.0+ffffffff has 100 %`,
+      reason: `${VERSION} is not admitted in ${region}`,
     });
   });
 

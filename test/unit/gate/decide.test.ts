@@ -147,7 +147,7 @@ describe('whether a version may begin a run', () => {
     expect(decideAdmission(gate(), open(40, { ...OLD, permille: 5 }), '3.0.0+cccccccc')).toEqual({
       admitted: false,
       code: 'version-not-admitted',
-      reason: '3.0.0+cccccccc has no share of domain-claim.eu-west-1: 1.0.0+aaaaaaaa has 0.5 %',
+      reason: '3.0.0+cccccccc is not admitted in eu-west-1',
     });
   });
 

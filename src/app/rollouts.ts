@@ -1,0 +1,80 @@
+import type { Installation } from '../cli/app-port.js';
+import { messageOf } from '../base/errors.js';
+import type { AdvancePorts } from '../rollout/advance.js';
+import { ANNOUNCE_MS, announceVersions, withdrawWorker, type Announcement } from '../rollout/announce.js';
+import { keepAdvancing } from '../rollout/keep-advancing.js';
+import { measuresOf } from '../rollout/measures.js';
+import { stopVersion } from '../rollout/stop-version.js';
+import { approvalsWaiting } from '../rollout/wave-approval.js';
+import type { ServedJob } from '../jobs/worker.js';
+import type { Surroundings } from '../jobs/platform.js';
+
+/** What moving rollouts takes, on an installation. */
+export function advancePorts({ control, planes }: Installation): AdvancePorts {
+  return {
+    control,
+    regionOf: (region) => planes.of(region).worker,
+    verdictsOf: () => Promise.resolve([]),
+    trip: (fault) => stopVersion(control, (region) => planes.of(region).owner, fault),
+  };
+}
+
+const LOOK_MS = 1_000;
+
+/** Moves rollouts for as long as this process is a control plane. */
+export function startRollouts(
+  installation: Installation,
+  { metrics, log }: Surroundings,
+): { stop(): Promise<void> } {
+  const said = new Map<string, string>();
+  return keepAdvancing(advancePorts(installation), {
+    everyMs: LOOK_MS,
+    onRound: async (looked) => {
+      for (const { rollout, decision } of looked) {
+        const { id, job, version } = rollout;
+        const says = `${decision.action}: ${decision.reason}`;
+        // A bake's figures change all the time; what matters is in the history.
+        if (decision.action !== 'wait' && said.get(id) !== says) {
+          log.info({ code: `rollout-${decision.action}`, job, version, rollout: id }, decision.reason);
+        }
+        said.set(id, says);
+      }
+      const now = new Date();
+      metrics.rollouts(
+        looked.map((each) => measuresOf(each, now)),
+        await approvalsWaiting(installation.control),
+      );
+    },
+    onError: (error) => {
+      log.error({ code: 'rollout-error', err: error }, `rollout: ${messageOf(error)}`);
+    },
+  });
+}
+
+/** Announces what this process can run, again and again until it is stopped. */
+export async function startAnnouncing(
+  { control }: Installation,
+  { worker, log }: Surroundings,
+  served: () => readonly ServedJob[],
+): Promise<{ stop(): Promise<void> }> {
+  const announce = (): Promise<void> =>
+    announceVersions(control, worker, served().map(announcementOf)).catch((error: unknown) => {
+      log.error({ code: 'version-unannounced', err: error }, `announcing: ${messageOf(error)}`);
+    });
+  await announce();
+  let announcing = Promise.resolve();
+  const timer = setInterval(() => {
+    announcing = announcing.then(announce);
+  }, ANNOUNCE_MS);
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      await announcing;
+      await withdrawWorker(control, worker).catch(() => undefined);
+    },
+  };
+}
+
+function announcementOf({ job, policy, regions }: ServedJob): Announcement {
+  return { job: policy.job, version: job.version, regions };
+}

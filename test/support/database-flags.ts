@@ -1,0 +1,33 @@
+import type pg from 'pg';
+import { unitsByBucket } from '../../src/flags/admitted-units.js';
+import type { FlagAnswer, FlagDefinition } from '../../src/flags/definition.js';
+import { listFlags } from '../../src/flags/flag-store.js';
+import type { Flags } from '../../src/jobs/platform.js';
+
+/** Flags as the control database has them at each `hear`: what the embedded source would tell. */
+export class DatabaseFlags implements Flags {
+  private answers = new Map<string, FlagAnswer>();
+
+  constructor(private readonly control: pg.Pool) {}
+
+  async hear(): Promise<void> {
+    this.answers = new Map(
+      (await listFlags(this.control)).map(({ name, job, region, enabled, variants, revision }) => [
+        name,
+        enabled && variants.length > 0
+          ? { open: true, definition: { name, job, region, enabled, variants, revision }, ageMs: 0 }
+          : { open: false, code: enabled ? 'flag-held' : 'flag-off', reason: `${name} is closed`, revision },
+      ]),
+    );
+  }
+
+  look(flag: string): FlagAnswer {
+    return (
+      this.answers.get(flag) ?? { open: false, code: 'flag-unknown', reason: `there is no flag ${flag}` }
+    );
+  }
+
+  admit(definition: FlagDefinition, version: string, units: Iterable<string>): Set<string> {
+    return unitsByBucket(definition, version, units);
+  }
+}
