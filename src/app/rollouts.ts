@@ -1,5 +1,6 @@
 import type { Installation } from '../cli/app-port.js';
 import { messageOf } from '../base/errors.js';
+import { rolloutSources } from '../planes/rollout-sources.js';
 import type { AdvancePorts } from '../rollout/advance.js';
 import { ANNOUNCE_MS, announceVersions, withdrawWorker, type Announcement } from '../rollout/announce.js';
 import { keepAdvancing } from '../rollout/keep-advancing.js';
@@ -10,11 +11,9 @@ import type { ServedJob } from '../jobs/worker.js';
 import type { Surroundings } from '../jobs/platform.js';
 
 /** What moving rollouts takes, on an installation. */
-export function advancePorts({ control, planes }: Installation): AdvancePorts {
+function advancePorts({ control, planes, jobs }: Installation): AdvancePorts {
   return {
-    control,
-    regionOf: (region) => planes.of(region).worker,
-    verdictsOf: () => Promise.resolve([]),
+    ...rolloutSources(control, planes, jobs),
     trip: (fault) => stopVersion(control, (region) => planes.of(region).owner, fault),
   };
 }

@@ -77,6 +77,8 @@ export interface Settings {
   readonly flagsFolder: string;
   readonly http: { readonly host: string; readonly port: number };
   readonly logLevel: string;
+  /** Where flags come from. */
+  readonly flagSource: { readonly kind: 'embedded' | 'unleash' };
 }
 
 /** What `app.ts` wires, and the commands use. */

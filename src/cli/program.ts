@@ -14,6 +14,7 @@ import { addKill, addStop } from './commands/kill.js';
 import { addNotifications } from './commands/notifications.js';
 import { addApprove, addRearm } from './commands/rearm.js';
 import { addReplay } from './commands/replay.js';
+import { addRollout } from './commands/rollout.js';
 import { addRestore } from './commands/restore.js';
 import { addRun } from './commands/run.js';
 import { addRuns } from './commands/runs.js';
@@ -37,6 +38,7 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   addAsOf,
   addFlags,
   addGuard,
+  addRollout,
   addKill,
   addStop,
   addRearm,

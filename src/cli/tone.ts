@@ -35,6 +35,14 @@ const STATE_TONES: Readonly<Record<string, Tone>> = {
   'not-applied': 'quiet',
   conflict: 'warning',
   lapsed: 'warning',
+  running: 'good',
+  completed: 'good',
+  done: 'good',
+  ready: 'good',
+  baking: 'plain',
+  waiting: 'quiet',
+  paused: 'warning',
+  aborted: 'bad',
   killed: 'bad',
   stopped: 'bad',
   refused: 'bad',
@@ -42,7 +50,7 @@ const STATE_TONES: Readonly<Record<string, Tone>> = {
   malformed: 'bad',
 };
 
-/** The tone of a state of a run, gate, flag or change. */
+/** The tone of a state of a run, gate, flag, change or rollout. */
 export function toneOf(state: string): Tone {
   return STATE_TONES[state] ?? 'plain';
 }

@@ -2,7 +2,9 @@ import type { Command } from 'commander';
 import { PortcullisError } from '../../base/errors.js';
 import type { Approval, Decision } from '../../access/approvals.js';
 import { regionsOf } from '../../gate/gates-of.js';
-import { askLift, askRearm, decideRearm } from '../../gate/rearm-approval.js';
+import { askLift, askRearm } from '../../gate/rearm-approval.js';
+import { decideRequest } from '../../rollout/decide-request.js';
+import { BEGIN_WAVE } from '../../rollout/wave-approval.js';
 import { actingPrincipal } from '../acting.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
@@ -86,7 +88,7 @@ function addDecision(program: Command, context: Context, decision: Decision, sum
       await withInstallation(context, async (installation) => {
         const principal = await actingPrincipal(context, installation);
         const { control, planes } = installation;
-        const decided = await decideRearm(
+        const decided = await decideRequest(
           control,
           (region) => planes.of(region).owner,
           () => planes.all().map(({ owner }) => owner),
@@ -100,8 +102,10 @@ function addDecision(program: Command, context: Context, decision: Decision, sum
   );
 }
 
-function decidedText({ state, subject, requestedBy, decidedBy }: Approval): string {
-  return state === 'approved'
-    ? `${subject} is re-armed, asked for by ${requestedBy} and approved by ${decidedBy ?? ''}; it opens when its flag says so\n`
-    : `refused: ${subject} stays as it is\n`;
+function decidedText({ action, state, subject, requestedBy, decidedBy }: Approval): string {
+  if (state !== 'approved') return `refused: ${subject} stays as it is\n`;
+  const who = `asked for by ${requestedBy} and approved by ${decidedBy ?? ''}`;
+  return action === BEGIN_WAVE
+    ? `${subject} may begin, ${who}\n`
+    : `${subject} is re-armed, ${who}; it opens when its flag says so\n`;
 }

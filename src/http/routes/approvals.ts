@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { APPROVAL_STATES, listApprovals, type Decision } from '../../access/approvals.js';
-import { decideRearm } from '../../gate/rearm-approval.js';
+import { decideRequest } from '../../rollout/decide-request.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';
 import { Approval, ApprovalPage, approvalIdPath, pageQuery } from '../schemas.js';
@@ -28,7 +28,7 @@ export function approvalRoutes({ control, planes }: HttpDeps): Route[] {
         'VERSION_NOT_QUARANTINED',
       ],
       handle: ({ params: { id }, caller }) =>
-        decideRearm(
+        decideRequest(
           control,
           (region) => planes.of(region).owner,
           () => planes.all().map(({ owner }) => owner),

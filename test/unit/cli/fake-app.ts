@@ -72,6 +72,7 @@ export class FakeApp implements App {
     flagsFolder: '/srv/flags',
     http: { host: '127.0.0.1', port: 0 },
     logLevel: 'info',
+    flagSource: { kind: 'embedded' },
   };
   /** In the order in which it happened. */
   readonly happened: string[] = [];

@@ -1,0 +1,175 @@
+import type { Command } from 'commander';
+import type { Principal } from '../../access/roles.js';
+import { PortcullisError } from '../../base/errors.js';
+import { rolloutSources } from '../../planes/rollout-sources.js';
+import { requireVersion } from '../../rollout/announce.js';
+import type { Rollout } from '../../rollout/rollout-store.js';
+import { type RolloutView, viewRollout } from '../../rollout/rollout-view.js';
+import { requireUnderWay, startRollout } from '../../rollout/start-rollout.js';
+import {
+  abortRollout,
+  pauseRollout,
+  promoteRollout,
+  resumeRollout,
+  type Steering,
+} from '../../rollout/steer.js';
+import { quarantineOf } from '../../rollout/stop-version.js';
+import { decideWave, waveApprovals } from '../../rollout/wave-approval.js';
+import { actingPrincipal, requireActing } from '../acting.js';
+import type { Installation } from '../app-port.js';
+import { voiceOf, withInstallation, type Context } from '../context.js';
+import { group, leaf } from '../leaf.js';
+import { knownJob } from '../names.js';
+import { rolloutText } from '../rollout-text.js';
+import { watch } from '../watch.js';
+
+export function addRollout(program: Command, context: Context): void {
+  const rollout = group(
+    program,
+    'rollout',
+    'Admit a new version: by waves of regions, step by step, on evidence.',
+  );
+  addStart(rollout, context);
+  addStatus(rollout, context);
+  addApprove(rollout, context);
+  addSteering(rollout, context, 'pause', 'Keep every share as it is until somebody resumes.', pauseRollout);
+  addSteering(
+    rollout,
+    context,
+    'resume',
+    'Go on. Shares that were changed by hand are set again where the flag is on; one that is off stays off.',
+    resumeRollout,
+  );
+  addSteering(rollout, context, 'abort', 'Take the version back to zero everywhere, at once.', abortRollout);
+  addSteering(
+    rollout,
+    context,
+    'promote',
+    'Skip the rest of the bakes under way. It takes an approver who did not start the rollout; rules, windows and freezes count all the same.',
+    promoteRollout,
+  );
+}
+
+function addStart(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'start <job>',
+    'Start a rollout by the waves of the policy. A job has one at a time.',
+    [
+      'portcullis rollout start domain-claim --version 1.1.0 --reason "claims follow consent"',
+      'portcullis rollout start domain-claim --version current --reason "first version"',
+    ],
+  )
+    .requiredOption('-v, --version <version>', 'the version: whole, its beginning (1.1.0), or current')
+    .requiredOption('--reason <text>', 'why, for whoever approves it and reads the history')
+    .action(async (job: string, { version: meant, reason }: { version: string; reason: string }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const { control, planes, jobs } = installation;
+        const principal = await requireActing(context, installation, 'set-flag');
+        refuseForeignFlags(context);
+        const { policy } = await knownJob(context.app, installation, job);
+        const installed = jobs.find(({ definition }) => definition.name === job)?.version;
+        const version =
+          installed !== undefined && (meant === 'current' || meant === installed)
+            ? installed
+            : await requireVersion(control, job, meant);
+        const [region = ''] = policy.regions;
+        const quarantined = await quarantineOf(planes.of(region).owner, job, version);
+        await startRollout(control, { job, version, reason, quarantined }, principal);
+        const view = await requireView(installation, job);
+        voice.result(view, () => rolloutText(voice, view));
+        voice.note('it moves while a control plane runs: portcullis start');
+      });
+    });
+}
+
+function refuseForeignFlags({ app: { settings } }: Context): void {
+  if (settings.flagSource.kind === 'embedded') return;
+  throw new PortcullisError(
+    'ROLLOUT_REFUSED',
+    'flags come from an Unleash server, which a rollout does not set',
+    {
+      mend: 'roll out there, or use the embedded flags (PORTCULLIS_FLAG_SOURCE=embedded)',
+    },
+  );
+}
+
+function addStatus(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'status <job>',
+    'Show a rollout: what it waits for, and every wave and region with share, bake and rules.',
+    ['portcullis rollout status domain-claim', 'portcullis rollout status domain-claim --watch'],
+  )
+    .option('-w, --watch', 'every second anew, until q or Ctrl-C; with --json one object a second')
+    .action(async (job: string, { watch: watching = false }: { watch?: boolean }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        await requireActing(context, installation, 'read');
+        await knownJob(context.app, installation, job);
+        const read = (): Promise<RolloutView> => requireView(installation, job);
+        const text = (view: RolloutView): string => rolloutText(voice, view);
+        if (watching) return watch(context, voice, read, text);
+        const view = await read();
+        voice.result(view, () => text(view));
+      });
+    });
+}
+
+function addApprove(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'approve <job>',
+    'Agree to the wave that waits for a second person, on the evidence that rollout status shows.',
+    ['portcullis rollout approve domain-claim'],
+  ).action(async (job: string) => {
+    const voice = voiceOf(context, command);
+    await withInstallation(context, async (installation) => {
+      const { control } = installation;
+      const principal = await requireActing(context, installation, 'approve');
+      const waiting = (await waveApprovals(control, await requireUnderWay(control, job))).find(
+        ({ state, lapsedReason }) => state === 'pending' && lapsedReason === null,
+      );
+      if (!waiting) {
+        throw new PortcullisError('ROLLOUT_STATE', 'no wave waits for a second person', {
+          mend: `portcullis rollout status ${job} shows what it waits for`,
+        });
+      }
+      const approved = await decideWave(control, waiting.request, principal, 'approve');
+      voice.result(approved, () => `wave ${waiting.wave} may begin, approved by ${principal.name}\n`);
+    });
+  });
+}
+
+type Steer = (control: Installation['control'], order: Steering, principal: Principal) => Promise<Rollout>;
+
+function addSteering(
+  parent: Command,
+  context: Context,
+  name: string,
+  description: string,
+  steer: Steer,
+): void {
+  const command = leaf(parent, `${name} <job>`, description, [
+    `portcullis rollout ${name} domain-claim --reason "…"`,
+  ])
+    .requiredOption('--reason <text>', 'why, for the record')
+    .action(async (job: string, { reason }: { reason: string }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const principal = await actingPrincipal(context, installation);
+        await steer(installation.control, { job, reason }, principal);
+        const view = await requireView(installation, job);
+        voice.result(view, () => rolloutText(voice, view));
+      });
+    });
+}
+
+async function requireView({ control, planes, jobs }: Installation, job: string): Promise<RolloutView> {
+  const view = await viewRollout(rolloutSources(control, planes, jobs), job);
+  if (view) return view;
+  throw new PortcullisError('ROLLOUT_NONE', `${job} has had no rollout yet`, {
+    mend: `portcullis rollout start ${job} --version V --reason "…" starts one`,
+  });
+}

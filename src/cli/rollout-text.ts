@@ -1,0 +1,115 @@
+import { formatDurationMs } from '../base/duration.js';
+import type { PartView, RolloutView, WaveView } from '../rollout/rollout-view.js';
+import type { Voice } from './context.js';
+import type { Cell } from './table.js';
+import { toneOf } from './tone.js';
+import { countOf, number, share, time } from './wording.js';
+
+/** A rollout for a person: what it does next, and every wave and region. */
+export function rolloutText(voice: Voice, rollout: RolloutView): string {
+  const facts: (readonly [string, Cell])[] = [
+    ['rollout', `${rollout.job} ${rollout.version}`],
+    ['status', { text: rollout.status, tone: toneOf(rollout.status) }],
+    ['started', `${time(rollout.startedAt)} by ${rollout.startedBy}: ${rollout.reason}`],
+  ];
+  if (rollout.endedAt !== null) {
+    facts.push(['ended', `${time(rollout.endedAt)} by ${rollout.endedBy ?? ''}: ${rollout.endReason ?? ''}`]);
+  }
+  if (rollout.next) {
+    const { action, reason, earliest } = rollout.next;
+    facts.push([
+      'next',
+      {
+        text: `${NEXT[action]}: ${reason}`,
+        tone: action === 'abort' ? 'bad' : action === 'hold' ? 'warning' : 'plain',
+      },
+    ]);
+    if (earliest !== null) facts.push(['earliest', time(earliest)]);
+  }
+  if (rollout.policyChanged) {
+    facts.push([
+      'policy',
+      { text: 'has other waves by now; they are for the next rollout', tone: 'warning' },
+    ]);
+  }
+  const waves = rollout.waves.map((wave) => waveText(voice, rollout, wave)).join('');
+  return `${voice.facts(facts)}${waves}`;
+}
+
+const NEXT = { advance: 'moves', wait: 'waits', hold: 'held', abort: 'aborts' } as const;
+
+const COLUMNS = [
+  { title: 'region' },
+  { title: 'state' },
+  { title: 'share', align: 'right' as const },
+  { title: 'step' },
+  { title: 'bake' },
+  { title: 'rules', dropped: 1 },
+  { title: 'waits', dropped: 2 },
+  { title: 'why' },
+];
+
+function waveText(voice: Voice, rollout: RolloutView, wave: WaveView): string {
+  const table = voice.table(
+    COLUMNS,
+    wave.regions.map((part) => [
+      part.region,
+      part.state === null ? '–' : { text: part.state, tone: toneOf(part.state) },
+      share(rollout.status === 'aborted' ? 0 : part.permille),
+      `${part.step} of ${part.steps}`,
+      bakeText(part),
+      rulesText(part),
+      waitingText(part),
+      whyText(part),
+    ]),
+  );
+  return `\nwave ${wave.name}${approvalText(wave)}\n${table}`;
+}
+
+function approvalText({ approvals, approval }: WaveView): string {
+  if (approvals === 0) return '';
+  if (!approval) return ', needs a second person';
+  const { request, state, decidedBy, lapsedReason } = approval;
+  if (lapsedReason !== null) return `, needs a second person again: ${lapsedReason}`;
+  if (state === 'pending') return `, waits for a second person: portcullis approve ${request}`;
+  return `, ${state}${decidedBy === null ? '' : ` by ${decidedBy}`}`;
+}
+
+/** `2 of 3 runs, 41 of 50 changes, 37 of 60 minutes`. */
+function bakeText({ bake }: PartView): string {
+  if (!bake) return '–';
+  const minutes = (ms: number): string => number(Math.floor(ms / 60_000));
+  return [
+    `${number(bake.runs)} of ${number(bake.runsNeeded)} runs`,
+    `${number(bake.changes)} of ${number(bake.changesNeeded)} changes`,
+    bake.elapsedNeededMs >= 60_000
+      ? `${minutes(bake.elapsedMs)} of ${minutes(bake.elapsedNeededMs)} minutes`
+      : `${formatDurationMs(bake.elapsedMs)} of ${formatDurationMs(bake.elapsedNeededMs)}`,
+  ].join(', ');
+}
+
+function rulesText({ verdicts }: PartView): Cell {
+  if (verdicts.length === 0) return '–';
+  const bad = verdicts.filter(({ verdict }) => verdict !== 'pass');
+  if (bad.length === 0) return { text: `${countOf(verdicts.length, 'rule')} pass`, tone: 'good' };
+  const failed = bad.some(({ verdict }) => verdict === 'fail');
+  return {
+    text: bad.map(({ rule, verdict }) => `${rule} ${verdict}`).join(', '),
+    tone: failed ? 'bad' : 'warning',
+  };
+}
+
+/** Organisations whose version no worker can run now. */
+function waitingText({ waiting, unmanned }: PartView): Cell {
+  if (unmanned.length === 0 || waiting === 0) return '–';
+  const who = waiting === null ? 'some organisations' : `about ${countOf(waiting, 'organisation')}`;
+  return { text: `${who}: no worker has ${unmanned.join(', ')}`, tone: 'warning' };
+}
+
+/** Why it is where it is, unless the bake's figures have said so. */
+function whyText({ state, reason, earliest }: PartView): string {
+  const when = earliest === null || state === 'done' ? '' : `not before ${time(earliest)}`;
+  if (state === 'baking')
+    return [reason.split('; ').slice(1).join('; '), when].filter((each) => each !== '').join('; ');
+  return reason;
+}

@@ -1,0 +1,23 @@
+import type pg from 'pg';
+import { type Approval, type Decision, findApproval } from '../access/approvals.js';
+import type { Principal } from '../access/roles.js';
+import { decideRearm } from '../gate/rearm-approval.js';
+import { BEGIN_WAVE, decideWave } from './wave-approval.js';
+
+/**
+ * Decides any request that this program knows how to carry out: a re-arm, a lifted quarantine, or a rollout's next
+ * wave. Throws what `decideRearm` and `decideWave` throw.
+ */
+export async function decideRequest(
+  control: pg.Pool,
+  ownerOf: (region: string) => pg.Pool,
+  everyOwner: () => readonly pg.Pool[],
+  id: string,
+  principal: Principal,
+  decision: Decision,
+): Promise<Approval> {
+  const { action } = await findApproval(control, id);
+  return action === BEGIN_WAVE
+    ? decideWave(control, id, principal, decision)
+    : decideRearm(control, ownerOf, everyOwner, id, principal, decision);
+}

@@ -1,0 +1,222 @@
+import type pg from 'pg';
+import { canonicalJson } from '../audit/canonical-json.js';
+import type { ApprovalState } from '../access/approvals.js';
+import { listFlags, type FlagState } from '../flags/flag-store.js';
+import { loadPolicy, policyDocumentOf } from '../flags/policy-store.js';
+import type { Verdict } from '../guard/verdict.js';
+import { nthSlot } from '../scheduler/slots.js';
+import { announcedVersions } from './announce.js';
+import type { RegionEvidence } from './evidence.js';
+import { planAdvance, type PartPlan } from './plan-advance.js';
+import { type EvidenceSources, permilleOf, readEvidence } from './read-evidence.js';
+import {
+  databaseTime,
+  newestRollout,
+  rolloutEvents,
+  type Rollout,
+  type StoredPart,
+} from './rollout-store.js';
+import { type PartState, ROLLOUT_STATES, type RolloutStatus } from './rollout-states.js';
+import { waveApprovals, type WaveApproval } from './wave-approval.js';
+
+/** A rollout as people and programs read it. Times are ISO 8601 in UTC. */
+export interface RolloutView {
+  readonly id: string;
+  readonly job: string;
+  readonly version: string;
+  readonly status: RolloutStatus;
+  readonly reason: string;
+  readonly startedBy: string;
+  readonly startedAt: string;
+  readonly endedAt: string | null;
+  readonly endedBy: string | null;
+  readonly endReason: string | null;
+  /** What it does next and why; null once it is over. */
+  readonly next: {
+    readonly action: 'advance' | 'wait' | 'hold' | 'abort';
+    readonly reason: string;
+    /** The earliest time at which it can move, as far as is known; null where that hangs on a person. */
+    readonly earliest: string | null;
+  } | null;
+  /** Whether the policy has other waves by now, which the next rollout will go by. */
+  readonly policyChanged: boolean;
+  readonly waves: readonly WaveView[];
+  /** What happened last, newest first. */
+  readonly events: readonly {
+    readonly at: string;
+    readonly action: string;
+    readonly by: string;
+    readonly reason: string;
+  }[];
+}
+
+export interface WaveView {
+  readonly name: string;
+  /** How many others must agree before it begins. */
+  readonly approvals: number;
+  /** The newest request for that; null where there was none. */
+  readonly approval: {
+    readonly request: string;
+    readonly state: ApprovalState;
+    readonly decidedBy: string | null;
+    /** Why it does not count any more. */
+    readonly lapsedReason: string | null;
+  } | null;
+  readonly regions: readonly PartView[];
+}
+
+export interface PartView {
+  readonly region: string;
+  readonly state: PartState | null;
+  readonly reason: string;
+  readonly earliest: string | null;
+  /** The share that the rollout has given, in thousandths; the flag may say otherwise, which holds the region. */
+  readonly permille: number;
+  /** The step, from 1, and how many there are; 0 before the first. */
+  readonly step: number;
+  readonly steps: number;
+  readonly since: string | null;
+  /** What the step has of its bake, and what it needs; null where nothing bakes. */
+  readonly bake: {
+    readonly runs: number;
+    readonly runsNeeded: number;
+    readonly changes: number;
+    readonly changesNeeded: number;
+    readonly elapsedMs: number;
+    readonly elapsedNeededMs: number;
+  } | null;
+  readonly verdicts: readonly { readonly rule: string; readonly verdict: Verdict; readonly reason: string }[];
+  /** The organisations of the region; null where that cannot be told. */
+  readonly organisations: number | null;
+  /** About how many of them wait, since no worker can run the version that has them. */
+  readonly waiting: number | null;
+  /** The versions with a share here that no worker can run now. */
+  readonly unmanned: readonly string[];
+}
+
+/** What a view is made of. */
+export interface ViewSources extends EvidenceSources {
+  readonly control: pg.Pool;
+  /** How many organisations a region has for a job; undefined where that cannot be told. */
+  readonly unitsOf: (job: string, region: string) => Promise<number | undefined>;
+}
+
+const EVENTS = 10;
+
+/** The job's rollout that is under way, or else its last; undefined where it never had one. Changes nothing. */
+export async function viewRollout(sources: ViewSources, job: string): Promise<RolloutView | undefined> {
+  const { control } = sources;
+  const rollout = await newestRollout(control, job);
+  if (!rollout) return undefined;
+  const now = await databaseTime(control);
+  const [flags, announced, approvals, events, document, loaded] = await Promise.all([
+    listFlags(control, job),
+    announcedVersions(control, job),
+    waveApprovals(control, rollout.id),
+    rolloutEvents(control, rollout.id, EVENTS),
+    policyDocumentOf(control, job),
+    loadPolicy(control, job),
+  ]);
+  const evidence = await readEvidence(sources, rollout, flags, now);
+  const approved = new Set(
+    approvals
+      .filter((each) => each.state === 'approved' && each.lapsedReason === null)
+      .map(({ wave }) => wave),
+  );
+  const slot = (n: number) => (loaded.ok ? nthSlot(loaded.policy.schedule, n) : undefined);
+  const standing = { ...rollout, paused: rollout.status === 'paused', approved };
+  const underWay = ROLLOUT_STATES[rollout.status].underWay;
+  const plan = underWay ? planAdvance(rollout.policy, standing, evidence, now, slot) : undefined;
+  const manned = (version: string, region: string): boolean =>
+    announced.some((each) => each.version === version && each.regions.includes(region));
+  const part = async (stored: StoredPart): Promise<PartView> => {
+    const { region } = stored;
+    const seen = evidence.find((each) => each.region === region);
+    const flag = flags.find((each) => each.region === region);
+    const planned = plan?.parts.find((each) => each.region === region);
+    const organisations = (await sources.unitsOf(job, region).catch(() => undefined)) ?? null;
+    return partView(rollout, stored, { seen, flag, planned, organisations, manned, now });
+  };
+  return {
+    id: rollout.id,
+    job,
+    version: rollout.version,
+    status: rollout.status,
+    reason: rollout.reason,
+    startedBy: rollout.startedBy,
+    startedAt: rollout.startedAt.toISOString(),
+    endedAt: rollout.endedAt?.toISOString() ?? null,
+    endedBy: rollout.endedBy,
+    endReason: rollout.endReason,
+    next: plan ? nextOf(plan.decision) : null,
+    policyChanged: underWay && canonicalJson(document?.rollout ?? null) !== canonicalJson(rollout.document),
+    waves: await Promise.all(
+      rollout.policy.waves.map(async ({ name, approvals: needed, regions }) => ({
+        name,
+        approvals: needed,
+        approval: approvalOf(approvals.find(({ wave }) => wave === name)),
+        regions: await Promise.all(rollout.parts.filter(({ region }) => regions.includes(region)).map(part)),
+      })),
+    ),
+    events: events.map(({ at, action, by, reason }) => ({ at: at.toISOString(), action, by, reason })),
+  };
+}
+
+function nextOf(decision: ReturnType<typeof planAdvance>['decision']): RolloutView['next'] {
+  const { action, reason } = decision;
+  return {
+    action,
+    reason,
+    earliest: 'earliest' in decision ? (decision.earliest?.toISOString() ?? null) : null,
+  };
+}
+
+function approvalOf(approval: WaveApproval | undefined): WaveView['approval'] {
+  if (!approval) return null;
+  const { request, state, decidedBy, lapsedReason } = approval;
+  return { request, state, decidedBy, lapsedReason };
+}
+
+interface Known {
+  readonly seen: RegionEvidence | undefined;
+  readonly flag: FlagState | undefined;
+  readonly planned: PartPlan | undefined;
+  readonly organisations: number | null;
+  readonly manned: (version: string, region: string) => boolean;
+  readonly now: Date;
+}
+
+function partView({ policy }: Rollout, part: StoredPart, known: Known): PartView {
+  const { seen, flag, planned, organisations, manned, now } = known;
+  const { region, step, since, done } = part;
+  const wave = policy.waves.find(({ regions }) => regions.includes(region));
+  const unmanned = (flag?.enabled === true ? flag.variants : []).filter(
+    ({ version }) => !manned(version, region),
+  );
+  const waitingPermille = unmanned.reduce((sum, { permille }) => sum + permille, 0);
+  return {
+    region,
+    state: planned?.state ?? null,
+    reason: planned?.reason ?? '',
+    earliest: planned?.earliest?.toISOString() ?? null,
+    permille: permilleOf(policy, part),
+    step: step + 1,
+    steps: wave?.stepsPermille.length ?? 0,
+    since: since?.toISOString() ?? null,
+    bake:
+      wave === undefined || since === null || done || planned === undefined
+        ? null
+        : {
+            runs: seen?.runs ?? 0,
+            runsNeeded: wave.bake.runs,
+            changes: seen?.changes ?? 0,
+            changesNeeded: wave.bake.changes,
+            elapsedMs: Math.max(0, now.getTime() - since.getTime()),
+            elapsedNeededMs: wave.bake.timeMs,
+          },
+    verdicts: (seen?.verdicts ?? []).map(({ rule, verdict, reason }) => ({ rule, verdict, reason })),
+    organisations,
+    waiting: organisations === null ? null : Math.round((organisations * waitingPermille) / 1000),
+    unmanned: unmanned.map(({ version }) => version),
+  };
+}
