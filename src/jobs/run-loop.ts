@@ -215,7 +215,8 @@ const NOBODY: ReadonlySet<string> = new Set();
 
 /** A version that is not admitted: says what has become of its rollout too, where that can be told. */
 async function withStanding(platform: Platform, run: Run, code: string, reason: string): Promise<string> {
-  if (code !== 'version-not-admitted' || !platform.standingOf) return reason;
+  const untold = code !== 'version-not-admitted' && code !== 'flag-held';
+  if (untold || !platform.standingOf) return reason;
   try {
     return `${reason}; ${await platform.standingOf(run.job, run.version, run.region)}`;
   } catch {
