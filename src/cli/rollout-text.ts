@@ -3,7 +3,8 @@ import type { PartView, RolloutView, WaveView } from '../rollout/rollout-view.js
 import type { Voice } from './context.js';
 import type { Cell } from './table.js';
 import { toneOf } from './tone.js';
-import { countOf, number, share, time } from './wording.js';
+import { countOf, number, time } from '../base/words.js';
+import { share } from './wording.js';
 
 /** A rollout for a person: what it does next, and every wave and region. */
 export function rolloutText(voice: Voice, rollout: RolloutView): string {

@@ -3,7 +3,7 @@ import { messageOf } from '../base/errors.js';
 import type { Context, Voice } from './context.js';
 import { interruptible } from './interrupt.js';
 import { Screen } from './screen.js';
-import { time } from './wording.js';
+import { time } from '../base/words.js';
 
 const REDRAW_MS = 1_000;
 
