@@ -1,9 +1,8 @@
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
+import { ADMIN_NAME } from './roles.js';
 import { issueToken, listTokens } from './tokens.js';
-
-const NAME = 'admin';
 
 /** The file in Portcullis' own folder that has the admin's token. */
 function fileIn(home: string): string {
@@ -24,9 +23,13 @@ export async function ensureAdminToken(
     () => false,
   );
   const tokens = there ? await listTokens(control) : [];
-  if (tokens.some(({ name, revokedAt }) => name === NAME && revokedAt === null))
+  if (tokens.some(({ name, revokedAt }) => name === ADMIN_NAME && revokedAt === null))
     return { file, fresh: false };
-  const { token } = await issueToken(control, { name: NAME, role: 'admin', replace: true }, 'system:start');
+  const { token } = await issueToken(
+    control,
+    { name: ADMIN_NAME, role: 'admin', replace: true },
+    'system:start',
+  );
   await rm(file, { force: true });
   await writeFile(file, `${token}\n`, { mode: 0o600, flag: 'wx' });
   return { file, fresh: true };

@@ -3,6 +3,9 @@ import { PortcullisError } from '../base/errors.js';
 export const ROLES = ['viewer', 'operator', 'approver', 'admin', 'worker'] as const;
 export type Role = (typeof ROLES)[number];
 
+/** The token that the first start makes, and leaves in Portcullis' own folder. */
+export const ADMIN_NAME = 'admin';
+
 /** Who acts: the holder of a token, or a person at the keyboard of the machine that has the database's login. */
 export interface Principal {
   /** On the record of everything done. A token's name is given once; a name with a colon is no token's. */

@@ -23,6 +23,8 @@ export class Crew {
   served: readonly ServedJob[] = [];
   private readonly stations = new Map<RegionPlane, Station>();
   private inForce = '';
+  /** Entries of the record that are on their way. */
+  private readonly recording = new Set<Promise<unknown>>();
   private timer: NodeJS.Timeout | undefined;
   private changing: Promise<void> = Promise.resolve();
   private unsubscribe: () => void = () => undefined;
@@ -68,6 +70,7 @@ export class Crew {
     this.unsubscribe();
     await this.changing;
     await Promise.all([...this.stations.values()].map((station) => station.stop()));
+    await Promise.all(this.recording);
   }
 
   /** Answers when each station that has something new to serve does so. */
@@ -122,7 +125,7 @@ export class Crew {
   /** That a restore was asked for stands on the record already; here, what became of it. */
   private recordRestore({ run, status, applied, conflicts }: RunReport): void {
     if (run.restores === null) return;
-    recordAudit(this.installation.control, {
+    const recorded = recordAudit(this.installation.control, {
       principal: `worker:${this.config.worker}`,
       action: 'restore-ended',
       subject: run.restores,
@@ -133,6 +136,8 @@ export class Crew {
         `audit: ${messageOf(error)}`,
       );
     });
+    this.recording.add(recorded);
+    void recorded.then(() => this.recording.delete(recorded));
   }
 
   private jobsOf(policies: readonly Policy[]): ServedJob[] {

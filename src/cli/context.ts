@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { recordRefusal } from '../access/refusals.js';
 import type { App, Installation, OpenPlatform } from './app-port.js';
 import { withProgress } from './progress.js';
 import { type Column, renderFacts, renderTable, type Cell, type Row, type TableOptions } from './table.js';
@@ -59,6 +60,10 @@ export async function withInstallation<T>(
   const installation = await withProgress(io.stderr, 'opening the database', () => app.open());
   try {
     return await work(installation);
+  } catch (error) {
+    // The refusal is what is told; whether it could be put on record too changes nothing about it.
+    await recordRefusal(installation.control, error).catch(() => undefined);
+    throw error;
   } finally {
     await installation.close();
   }

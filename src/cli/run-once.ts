@@ -13,24 +13,31 @@ export interface RunOnce {
 /** An election is lost without a run to blame when that run ended in the same moment. */
 const ELECTIONS = 3;
 
-/** Elects a manual run for now and carries it to its end in this process. Throws RUN_ACTIVE. */
+/** Elects a manual run for now, under the id given, and carries it to its end in this process. Throws RUN_ACTIVE. */
 export async function runOnce(
   platform: Platform,
   known: KnownJob,
   region: string,
   dryRun: boolean,
-  options: RunOptions & { readonly onElected: (run: Run) => void },
+  options: RunOptions & { readonly id: string; readonly onElected: (run: Run) => void },
 ): Promise<RunOnce> {
-  const run = await electNow(platform, known, region, dryRun);
+  const run = await electNow(platform, known, region, dryRun, options.id);
   options.onElected(run);
   const { job, policy } = known;
   return { run, report: await executeRun(platform, job, policy, run, 'planning', options) };
 }
 
-async function electNow(platform: Platform, known: KnownJob, region: string, dryRun: boolean): Promise<Run> {
+async function electNow(
+  platform: Platform,
+  known: KnownJob,
+  region: string,
+  dryRun: boolean,
+  id: string,
+): Promise<Run> {
   const { job, policy } = known;
   for (let attempt = 1; attempt <= ELECTIONS; attempt += 1) {
     const election = await elect(platform.region, {
+      id,
       job: policy.job,
       version: job.version,
       region,

@@ -10,7 +10,7 @@ import {
 import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../base/errors.js';
 import { readGate } from './permit.js';
-import { liftQuarantine, notKilled, rearmGate } from './rearm.js';
+import { liftQuarantine, notKilled, notQuarantined, rearmGate, requireQuarantined } from './rearm.js';
 
 const REARM = 'rearm';
 const LIFT = 'lift-quarantine';
@@ -55,14 +55,19 @@ export async function askRearm(
   );
 }
 
-/** Asks for a version's quarantine to be lifted, everywhere. A second principal decides. */
+/**
+ * Asks for a version's quarantine to be lifted, in every region's database. A second principal decides. Throws
+ * VERSION_NOT_QUARANTINED, FORBIDDEN.
+ */
 export async function askLift(
   control: pg.Pool,
+  regions: readonly pg.Pool[],
   ask: { readonly job: string; readonly version: string; readonly reason: string },
   principal: Principal,
 ): Promise<Approval> {
   requireMay(principal, 'request-rearm');
   const { job, version, reason } = ask;
+  await requireQuarantined(regions, job, version);
   return requestApproval(
     control,
     { action: LIFT, subject: `${job} ${version}`, reason, evidence: { job, version } },
@@ -97,6 +102,9 @@ export async function decideRearm(
       return;
     }
     const { job, version } = liftEvidence.parse(approval.evidence);
-    for (const owner of everyOwner()) await liftQuarantine(owner, job, version);
+    // Killed where one region could be reached, it may be quarantined in some databases only.
+    let lifted = false;
+    for (const owner of everyOwner()) lifted = (await liftQuarantine(owner, job, version)) || lifted;
+    if (!lifted) throw notQuarantined(job, version);
   });
 }

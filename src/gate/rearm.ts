@@ -54,15 +54,38 @@ export function notKilled(where: string): PortcullisError {
   });
 }
 
-/** Lets a quarantined version act again where flags give it a share. Throws VERSION_NOT_QUARANTINED. */
-export async function liftQuarantine(owner: pg.Pool, job: string, version: string): Promise<void> {
+/** Lets a quarantined version act again where flags give it a share. Answers whether it was quarantined. */
+export async function liftQuarantine(owner: pg.Pool, job: string, version: string): Promise<boolean> {
   const { rowCount } = await owner.query(
     'delete from portcullis_region.quarantine where job = $1 and version = $2',
     [job, version],
   );
-  if (rowCount === 0) {
-    throw new PortcullisError('VERSION_NOT_QUARANTINED', `${job} ${version} is not quarantined`, {
-      mend: 'portcullis status shows which versions are',
-    });
-  }
+  return (rowCount ?? 0) > 0;
+}
+
+/** Throws VERSION_NOT_QUARANTINED where no region's database has the version quarantined. */
+export async function requireQuarantined(
+  regions: readonly pg.Pool[],
+  job: string,
+  version: string,
+): Promise<void> {
+  const looks = await Promise.allSettled(
+    regions.map(async (region) => {
+      const { rowCount } = await region.query(
+        'select from portcullis_region.quarantine where job = $1 and version = $2',
+        [job, version],
+      );
+      return (rowCount ?? 0) > 0;
+    }),
+  );
+  if (looks.some((look) => look.status === 'fulfilled' && look.value)) return;
+  // One that could not be asked may be the one.
+  for (const look of looks) if (look.status === 'rejected') throw look.reason;
+  throw notQuarantined(job, version);
+}
+
+export function notQuarantined(job: string, version: string): PortcullisError {
+  return new PortcullisError('VERSION_NOT_QUARANTINED', `${job} ${version} is not quarantined`, {
+    mend: 'portcullis status shows which versions are',
+  });
 }

@@ -1,7 +1,8 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import { z } from 'zod';
-import { ERRORS, PortcullisError } from '../base/errors.js';
+import { recordRefusal } from '../access/refusals.js';
+import { ERRORS, PortcullisError, messageOf } from '../base/errors.js';
 import { authenticate } from './authenticate.js';
 import type { HttpDeps } from './deps.js';
 import { exchangeOf, openExchange } from './exchange.js';
@@ -76,6 +77,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   );
   app.use(routerOf(routes.filter(({ path }) => !needsToken(path))));
   app.use(notFound);
+  app.use(noteRefusal(deps));
   app.use(answerError);
   return app;
 }
@@ -90,6 +92,18 @@ const notFound: RequestHandler = (request) => {
     mend: 'the addresses are listed in /api/v1/openapi.json',
   });
 };
+
+/** What somebody known tried and may not do is put on record; that it could not be is for the log alone. */
+function noteRefusal({ control, log }: HttpDeps): ErrorRequestHandler {
+  return async (thrown: unknown, request, _response, next) => {
+    if (exchangeOf(request).caller !== undefined) {
+      await recordRefusal(control, thrown).catch((error: unknown) => {
+        log.error({ code: 'audit-unwritten', err: error }, `audit: ${messageOf(error)}`);
+      });
+    }
+    next(thrown);
+  };
+}
 
 const RETRY_AFTER_S = '5';
 

@@ -2,9 +2,9 @@ import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
+import { writesNoMore } from '../jobs/restore-runs.js';
 import type { FoundRun } from '../planes/browse.js';
 import { activeRestore, electRestore } from '../scheduler/elect-restore.js';
-import { RUN_STATES } from '../scheduler/run-states.js';
 
 /** A restore that a worker of the run's region is to carry out. */
 export interface BegunRestore {
@@ -14,15 +14,15 @@ export interface BegunRestore {
   readonly begun: boolean;
 }
 
-/** Begins a restore of a run, on the record first. Throws FORBIDDEN, or RUN_ACTIVE for one that is not over. */
+/** Begins a restore of a run, on the record first. Throws FORBIDDEN, or RUN_ACTIVE for one that may still write. */
 export async function beginRestore(
   control: pg.Pool,
-  { run: { runId, job, version, region, status }, plane }: FoundRun,
+  { run: { runId, job, version, region }, plane }: FoundRun,
   principal: Principal,
 ): Promise<BegunRestore> {
   requireMay(principal, 'restore', region);
   const details = { run: runId, job, region };
-  if (RUN_STATES[status].active) {
+  if (!(await writesNoMore(plane.worker, runId))) {
     throw new PortcullisError('RUN_ACTIVE', `run ${runId.slice(0, 8)} of ${job} is not over in ${region}`, {
       mend: `stop it first: kill ${job} in ${region}; then restore it`,
       details,

@@ -133,15 +133,7 @@ async function settle(
   pace: RestorePace,
   options: RestoreOptions,
 ): Promise<void> {
-  const { rows } = await site.region.query<{ status: RunStatus; fenced: boolean }>(
-    `select r.status, coalesce(g.epoch <> r.gate_epoch, false) as fenced
-     from portcullis_region.run r
-     left join portcullis_region.gate g on g.job = r.job and g.region = r.region
-     where r.id = $1`,
-    [of.id],
-  );
-  const [run] = rows;
-  if (run === undefined || !RUN_STATES[run.status].active || run.fenced) return;
+  if (await writesNoMore(site.region, of.id)) return;
   const taken = await takeOverWhenFree(site, of, of, pace, options);
   if (taken === undefined || taken === 'aborted') return;
   const status = taken.status === 'applying' ? 'stopped' : 'failed';
@@ -150,6 +142,21 @@ async function settle(
     code: 'restored',
     reason: `its worker ${taken.fromWorker} was gone, and a restore of it was asked for`,
   });
+}
+
+/**
+ * Whether a run can commit no change any more: it is over, or its gate has left the epoch under which the run was
+ * admitted, as after a kill. Such a run may be restored, whatever its row says.
+ */
+export async function writesNoMore(pool: pg.Pool, id: string): Promise<boolean> {
+  const { rows } = await pool.query<{ status: RunStatus; fenced: boolean }>(
+    `select r.status, coalesce(g.epoch <> r.gate_epoch, false) as fenced
+     from portcullis_region.run r
+     left join portcullis_region.gate g on g.job = r.job and g.region = r.region
+     where r.id = $1`,
+    [id],
+  );
+  return rows.every(({ status, fenced }) => fenced || !RUN_STATES[status].active);
 }
 
 const LOOK_MS = 200;

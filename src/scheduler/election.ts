@@ -20,6 +20,8 @@ export interface Run {
 }
 
 export interface SlotClaim {
+  /** The id that the run is to have; absent: a new one. */
+  readonly id?: string;
   readonly job: string;
   readonly version: string;
   readonly region: string;
@@ -71,7 +73,7 @@ async function insertRun(
      on conflict do nothing
      returning ${RUN_COLUMNS}`,
     [
-      randomUUID(),
+      claim.id ?? randomUUID(),
       claim.job,
       claim.version,
       claim.region,

@@ -181,13 +181,13 @@ describe('a kill', () => {
       code: 'version-quarantined',
       reason: `${job.version} is quarantined: faulty`,
     });
-    const asked = await askLift(
-      owner(),
-      { job: 'claims', version: job.version, reason: 'it was the data' },
-      ann,
-    );
+    const lift = { job: 'claims', version: job.version, reason: 'it was the data' };
+    const asked = await askLift(owner(), [owner()], lift, ann);
     await decideRearm(owner(), owner, () => [owner()], asked.id, bob, 'approve');
     expect(await here.run()).toMatchObject({ status: 'succeeded' });
+    await expect(askLift(owner(), [owner()], lift, ann)).rejects.toMatchObject({
+      code: 'VERSION_NOT_QUARANTINED',
+    });
   });
 
   test('is on the record with what it met', async () => {

@@ -208,7 +208,12 @@ async function askedOf(pool: typeof owner): Promise<string> {
      values ('domain-claim', '1.0.0+a', 'test', 'ann') on conflict do nothing`,
   );
   const ann = { name: 'ann', role: 'operator', regions: null } as const;
-  const { id } = await askLift(pool, { job: 'domain-claim', version: '1.0.0+a', reason: 'test' }, ann);
+  const { id } = await askLift(
+    pool,
+    [pool],
+    { job: 'domain-claim', version: '1.0.0+a', reason: 'test' },
+    ann,
+  );
   return id;
 }
 

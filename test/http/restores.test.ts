@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { issueToken } from '../../src/access/tokens.js';
+import { killGate } from '../../src/gate/kill.js';
 import { executeRun } from '../../src/jobs/run-loop.js';
 import { startWorker } from '../../src/jobs/worker.js';
 import { elect } from '../../src/scheduler/election.js';
@@ -79,5 +80,29 @@ describe('over HTTP', () => {
     expect((await served.json(`/api/v1/runs/${run}/restore`)).body).toMatchObject({
       ...{ alreadyRestored: 20, restorable: 0, conflicts: 0 },
     });
+  });
+
+  test('a run that is still writing is not restored; one whose gate was killed is, whatever its row says', async () => {
+    const under = await elect(platform.region, {
+      ...{
+        job: 'claims',
+        version: job.version,
+        region: 'r1',
+        trigger: 'manual',
+        worker: 'w',
+        leaseMs: 20_000,
+      },
+    });
+    if (!under.elected) throw new Error(under.why);
+    const { id } = under.run;
+    await database.owner.query(
+      `update portcullis_region.run r set gate_epoch = g.epoch
+       from portcullis_region.gate g where r.id = $1 and g.job = r.job and g.region = r.region`,
+      [id],
+    );
+    const path = `/api/v1/runs/${id}/restore`;
+    expect(await served.json(path, { method: 'POST' })).toMatchObject({ body: { code: 'RUN_ACTIVE' } });
+    await killGate(database.owner, { job: 'claims', region: 'r1', reason: 'wrong', by: 'ann' });
+    expect(await served.json(path, { method: 'POST' })).toMatchObject({ status: 202, body: { begun: true } });
   });
 });

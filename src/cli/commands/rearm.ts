@@ -47,7 +47,12 @@ export function addRearm(program: Command, context: Context): void {
                 await rearmOf(context, installation, job, region ?? '', reason),
                 principal,
               )
-            : await askLift(control, { job, version, reason }, principal);
+            : await askLift(
+                control,
+                planes.all().map(({ worker }) => worker),
+                { job, version, reason },
+                principal,
+              );
         voice.result(approval, () => askedText(approval));
       });
     });

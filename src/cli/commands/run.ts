@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import { recordAudit } from '../../audit/record.js';
 import { formatDurationMs } from '../../base/duration.js';
@@ -86,18 +87,20 @@ async function run(
   const known = await knownJob(app, installation, name);
   requireRegion(region, known.policy.regions);
   const { name: principal } = await requireActing(context, installation, 'run', region);
+  const id = randomUUID();
   // Before the run, which begins in another database: nothing runs by hand that is not on the record.
   await recordAudit(installation.control, {
     principal,
     action: 'run',
     subject: flagName(known.policy.job, region),
-    evidence: { version: known.job.version, dryRun },
+    evidence: { run: id, version: known.job.version, dryRun },
   });
   const once = await interruptible(io, (signal) =>
     withProgress(io.stderr, 'hearing the flags', (progress) =>
       withPlatform(context, installation, (open) => {
         const account = new RunAccount();
         return runOnce(open.platformOf(region), known, region, dryRun, {
+          id,
           signal,
           onElected: () => progress.say(account.text()),
           onProgress: (news) => {

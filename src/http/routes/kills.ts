@@ -63,10 +63,13 @@ export function killRoutes({ jobs, control, planes }: HttpDeps): Route[] {
       body: RearmOrder,
       regionOf: ({ body }) => body.region,
       result: Approval,
-      errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'GATE_NOT_KILLED'],
+      errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'GATE_NOT_KILLED', 'VERSION_NOT_QUARANTINED'],
       handle: async ({ params: { job }, body: { region, version, reason }, caller }) => {
         await regions(job, region);
-        if (version !== undefined) return askLift(control, { job, version, reason }, callerOf(caller));
+        if (version !== undefined) {
+          const everywhere = planes.all().map(({ worker }) => worker);
+          return askLift(control, everywhere, { job, version, reason }, callerOf(caller));
+        }
         const policy = await loadPolicy(control, job);
         const onRearm = policy.ok ? policy.policy.onRearm : 'skip';
         return askRearm(

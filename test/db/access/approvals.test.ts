@@ -128,6 +128,16 @@ describe('a request for approval', () => {
     ).rejects.toMatchObject({ code: '23514' });
   });
 
+  test.each([
+    ['local:ann', 'admin'],
+    ['admin', 'local:ann'],
+    ['local:ann', 'local:bob'],
+  ])('that %s asked for is not decided by %s: both have the machine', async (asker, decider) => {
+    const { id } = await ask({}, principal(asker, 'admin'));
+    await expect(approve(id, principal(decider, 'admin'))).rejects.toMatchObject({ code: 'APPROVAL_SELF' });
+    expect(await approve(id, bob)).toMatchObject({ state: 'approved' });
+  });
+
   test('is not decided when it has expired', async () => {
     const { id } = await ask({ expiresInMs: 0 });
     await expect(approve(id)).rejects.toMatchObject({ code: 'APPROVAL_EXPIRED' });
@@ -163,7 +173,7 @@ describe('a request for approval', () => {
 });
 
 test('requests are listed newest first, page by page, by state', async () => {
-  await owner.query('truncate portcullis_control.approval');
+  await owner.query('truncate portcullis_control.approval cascade');
   const ids: string[] = [];
   for (let round = 0; round < 6; round += 1)
     ids.unshift((await ask(round === 0 ? { expiresInMs: 0 } : {})).id);

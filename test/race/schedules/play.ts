@@ -203,7 +203,12 @@ class Player {
     'ask lift': async ({ version, by }) => {
       const { job, stage } = this.world;
       const ask = { job, version: this.world.version(version).version, reason: 'mended' };
-      const { id } = await askLift(stage.operator, ask, PRINCIPALS[by](this.world.region(0)));
+      const { id } = await askLift(
+        stage.operator,
+        [stage.operator],
+        ask,
+        PRINCIPALS[by](this.world.region(0)),
+      );
       this.played.asked.push({ id, by, region: undefined });
     },
     decide: async ({ back, by, approve }) => {
