@@ -142,6 +142,28 @@ export const Run = named(
   }),
 );
 
+export const RunVerdicts = named(
+  'RunVerdicts',
+  z.strictObject({
+    verdicts: z
+      .array(
+        z.strictObject({
+          stage: z.enum(['plan', 'apply', 'bake']),
+          rule: z.string(),
+          verdict: z.enum(['pass', 'fail', 'too-few', 'no-data', 'unreachable']),
+          reason: z.string().describe('in words, with the figures'),
+          figures: z.record(z.string(), z.unknown()).describe('what it was said on'),
+          evidence: z
+            .array(z.record(z.string(), z.unknown()))
+            .readonly()
+            .describe('the first rows that broke an invariant'),
+          at: time,
+        }),
+      )
+      .readonly(),
+  }),
+);
+
 export const Change = named(
   'Change',
   z.strictObject({

@@ -15,6 +15,7 @@ import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { readCountedRuns } from '../counted-runs-file.js';
 import { group, leaf } from '../leaf.js';
+import { addTeaching } from './guard-teach.js';
 import { knownJob, requireRegion } from '../names.js';
 import type { Column } from '../table.js';
 import type { Tone } from '../tone.js';
@@ -35,7 +36,9 @@ interface BacktestOptions {
 }
 
 export function addGuard(program: Command, context: Context): void {
-  addBacktest(group(program, 'guard', 'The rules that judge runs.'), context);
+  const guard = group(program, 'guard', 'The rules that judge runs.');
+  addBacktest(guard, context);
+  addTeaching(guard, context);
 }
 
 function addBacktest(parent: Command, context: Context): void {

@@ -7,13 +7,15 @@ import {
   type ChangeState,
   type ChangeView,
 } from '../../journal/browse-changes.js';
+import { verdictsOf, type VerdictView } from '../../guard/verdict-rows.js';
+import type { Verdict } from '../../guard/verdict.js';
 import { listLanes, type LaneView } from '../../journal/browse-lanes.js';
 import { findRunOf, type FoundRun } from '../../planes/browse.js';
 import type { RunView } from '../../scheduler/browse-runs.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
-import { toneOf } from '../tone.js';
+import { toneOf, type Tone } from '../tone.js';
 import { number, time } from '../../base/words.js';
 import { changedColumns, counts, imageText, total } from '../wording.js';
 
@@ -61,15 +63,17 @@ function kindName(text: string): string {
 
 async function printRun(voice: Voice, { run, plane }: FoundRun): Promise<void> {
   const pool = plane.worker;
-  const [lanes, conflicts, changes] = await Promise.all([
+  const [verdicts, lanes, conflicts, changes] = await Promise.all([
+    verdictsOf(pool, run.runId),
     listLanes(pool, run.runId),
     listChanges(pool, run.runId, { state: 'conflict' }, { limit: SHOWN_CONFLICTS }),
     listChanges(pool, run.runId, {}, { limit: SHOWN }),
   ]);
-  voice.result({ ...run, lanes, conflictingChanges: conflicts.items, changes: changes.items }, () =>
+  voice.result({ ...run, verdicts, lanes, conflictingChanges: conflicts.items, changes: changes.items }, () =>
     [
       voice.facts(factsOf(run)),
       kindsText(voice, run),
+      verdictsText(voice, verdicts),
       lanesText(voice, lanes),
       section(
         voice,
@@ -124,6 +128,24 @@ function kindsText(voice: Voice, run: RunView): string {
   const rows = kinds.map((kind) => [kind, run.planned[kind] ?? 0, run.applied[kind] ?? 0]);
   const columns = [{ title: 'kind' }, { title: 'planned' }, { title: 'applied' }];
   return `\n${voice.table(columns, rows)}${run.conflicts > 0 ? `conflicts: ${number(run.conflicts)}\n` : ''}`;
+}
+
+const VERDICT_TONES: Readonly<Record<Verdict, Tone>> = {
+  pass: 'good',
+  'too-few': 'quiet',
+  'no-data': 'warning',
+  unreachable: 'warning',
+  fail: 'bad',
+};
+
+function verdictsText(voice: Voice, verdicts: readonly VerdictView[]): string {
+  if (verdicts.length === 0) return '';
+  const rows = verdicts.map(({ stage, verdict, reason }) => [
+    stage,
+    { text: verdict, tone: VERDICT_TONES[verdict] },
+    reason,
+  ]);
+  return `\n${voice.table([{ title: 'stage' }, { title: 'verdict' }, { title: 'what the rule said' }], rows)}`;
 }
 
 function lanesText(voice: Voice, lanes: readonly LaneView[]): string {

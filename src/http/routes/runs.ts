@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { verdictsOf } from '../../guard/verdict-rows.js';
 import { CHANGE_STATES, listChanges } from '../../journal/browse-changes.js';
 import { findRunOf, listRunsOf } from '../../planes/browse.js';
 import type { HttpDeps } from '../deps.js';
@@ -7,6 +8,7 @@ import {
   ChangePage,
   Run,
   RunPage,
+  RunVerdicts,
   jobQuery,
   kindQuery,
   pageQuery,
@@ -38,6 +40,20 @@ export function runRoutes({ planes }: HttpDeps): Route[] {
       result: Run,
       errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
       handle: async ({ params }) => (await findRunOf(planes, params.id)).run,
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/runs/:id/verdicts',
+      operationId: 'listRunVerdicts',
+      summary: 'What the rules of the guard said of a run',
+      action: 'read',
+      params: z.strictObject({ id: runIdPath }),
+      result: RunVerdicts,
+      errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
+      handle: async ({ params }) => {
+        const { run, plane } = await findRunOf(planes, params.id);
+        return { verdicts: await verdictsOf(plane.worker, run.runId) };
+      },
     }),
     route({
       method: 'get',

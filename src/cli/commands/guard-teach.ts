@@ -1,0 +1,78 @@
+import type { Command } from 'commander';
+import { PortcullisError } from '../../base/errors.js';
+import { acceptRun, rebaseline } from '../../guard/teach.js';
+import { findRunOf } from '../../planes/browse.js';
+import { requireActing } from '../acting.js';
+import { voiceOf, withInstallation, type Context } from '../context.js';
+import { leaf } from '../leaf.js';
+import { knownJob, requireRegion } from '../names.js';
+
+/** Adds `accept ID` and `rebaseline JOB` to a command. */
+export function addTeaching(parent: Command, context: Context): void {
+  addAccept(parent, context);
+  addRebaseline(parent, context);
+}
+
+function addAccept(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'accept <run>',
+    'Accept a run that was held, tripped or taken back: what it planned was right, and counts as usual from now on. It re-arms nothing.',
+    ['portcullis guard accept 3f2a9c1e --reason "a merger: the claims are real"'],
+  )
+    .requiredOption('--reason <text>', 'why, for whoever reads the record')
+    .action(async (id: string, { reason }: { readonly reason: string }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const { run, plane } = await findRunOf(installation.planes, id);
+        const { name: by } = await requireActing(context, installation, 'apply-policy', run.region);
+        await acceptRun(plane.owner, installation.control, run, { reason, by });
+        const { runId, job, region } = run;
+        voice.result(
+          { runId, job, region, accepted: true },
+          () => `run ${runId.slice(0, 8)} is accepted: it teaches from now on\n`,
+        );
+      });
+    });
+}
+
+interface RebaselineOptions {
+  readonly region: string;
+  readonly kind?: string;
+  readonly reason: string;
+}
+
+function addRebaseline(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'rebaseline <job>',
+    'Say that a level has shifted for good: runs until now teach the count rules no more. Until there are new ones, caps carry them.',
+    [
+      'portcullis guard rebaseline domain-claim --region eu-west-1 --kind claim --reason "twice the customers"',
+    ],
+  )
+    .requiredOption('-r, --region <region>', 'in this region')
+    .option('--kind <kind>', 'only changes of this kind')
+    .requiredOption('--reason <text>', 'why, for whoever reads the record')
+    .action(async (job: string, { region, kind, reason }: RebaselineOptions) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const { policy, job: loaded } = await knownJob(context.app, installation, job);
+        requireRegion(region, policy.regions);
+        const kinds = [...loaded.kinds.keys()];
+        if (kind !== undefined && !kinds.includes(kind)) {
+          throw new PortcullisError('USAGE_INVALID', `${job} has no kind of change ${kind}`, {
+            mend: `there are ${kinds.join(', ')}`,
+            details: { kind, kinds },
+          });
+        }
+        const { name: by } = await requireActing(context, installation, 'apply-policy', region);
+        const { owner } = installation.planes.of(region);
+        const since = await rebaseline(owner, installation.control, { job, region, kind, reason, by });
+        voice.result(
+          { job, region, kind: kind ?? null, since },
+          () => `runs of ${job} in ${region} before ${since} teach no more\n`,
+        );
+      });
+    });
+}

@@ -1,0 +1,77 @@
+import { beforeEach, expect, test } from '@jest/globals';
+import { acceptedRuns } from '../../../src/guard/accepted-runs.js';
+import { acceptRun, rebaseline } from '../../../src/guard/teach.js';
+import { writeTrip } from '../../../src/guard/trip-row.js';
+import { testDatabase } from '../../support/database.js';
+
+const database = await testDatabase();
+const { owner } = database;
+const job = 'claims';
+let region = '';
+let regions = 0;
+beforeEach(() => {
+  regions += 1;
+  region = `region-${regions}`;
+});
+
+/** A run that planned so many claims. */
+async function past(claims: number, status = 'succeeded', restores: string | null = null): Promise<string> {
+  const { rows } = await owner.query<{ id: string }>(
+    `insert into portcullis_region.run
+       (id, job, version, region, slot, trigger, status, reason_code, reason, worker, lease_until, admitted_units,
+        planned, planned_at, restores)
+     values (gen_random_uuid(), $1, 'v', $2, clock_timestamp(), 'manual', $3, 'x', 'x', 'w', now(), 10,
+       jsonb_build_object('claim', $4::int, 'verify', 1), now(), $5)
+     returning id`,
+    [job, region, status, claims, restores],
+  );
+  return rows[0]?.id ?? '';
+}
+
+const taught = async (change = 'claim') =>
+  (await acceptedRuns(owner, { job, region, change }, 100)).map(({ count }) => count);
+
+test('what was held, tripped or taken back teaches only once it is accepted', async () => {
+  await past(1);
+  const held = await past(2, 'held');
+  const tripped = await past(3, 'killed');
+  const failed = [{ rule: 'r', reason: 'r: x', figures: {}, evidence: [] }] as const;
+  await writeTrip(owner, {
+    job,
+    region,
+    version: 'v',
+    run: tripped,
+    stage: 'apply',
+    failed,
+    restore: 'never',
+  });
+  const restored = await past(4);
+  await past(0, 'succeeded', restored);
+  expect(await taught()).toEqual([1]);
+  for (const runId of [held, tripped, restored]) {
+    await acceptRun(owner, owner, { runId, job, region }, { reason: 'a merger', by: 'ada' });
+    await acceptRun(owner, owner, { runId, job, region }, { reason: 'a merger', by: 'ada' });
+  }
+  expect(await taught()).toEqual([1, 2, 3, 4]);
+  const { rows } = await owner.query<{ n: number }>(
+    `select count(*) as n from portcullis_control.audit where action = 'accept-run' and principal = 'ada'`,
+  );
+  expect(rows).toEqual([{ n: 3 }]);
+});
+
+test('a restore has nothing to teach', async () => {
+  const runId = await past(0, 'succeeded', await past(1));
+  await expect(
+    acceptRun(owner, owner, { runId, job, region }, { reason: 'x', by: 'ada' }),
+  ).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+});
+
+test('a level that has shifted is learnt anew, for one kind or for all', async () => {
+  await past(1);
+  await rebaseline(owner, owner, { job, region, kind: 'claim', reason: 'twice the customers', by: 'ada' });
+  expect([await taught(), await taught('verify')]).toEqual([[], [1]]);
+  await past(2);
+  expect(await taught()).toEqual([2]);
+  await rebaseline(owner, owner, { job, region, reason: 'moved', by: 'ada' });
+  expect([await taught(), await taught('verify')]).toEqual([[], []]);
+});
