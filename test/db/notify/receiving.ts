@@ -18,16 +18,6 @@ afterAll(async () => {
   await Promise.all(servers.map((close) => close()));
 });
 
-/** A port of loopback that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 /** A receiver of webhooks on loopback, which answers the `nth` request (from 1) as `answer` says, or never. */
 export async function receiving(answer: (response: ServerResponse, nth: number) => void): Promise<Receiving> {
   const received: Received[] = [];

@@ -10,7 +10,8 @@ import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { testDatabase } from '../../support/database.js';
 import { until } from '../../support/until.js';
-import { freePort, receiving } from './receiving.js';
+import { freePort } from '../../support/prometheus.js';
+import { receiving } from './receiving.js';
 
 const { owner } = await testDatabase();
 const SECRET = 'sixteen or more of them';
