@@ -164,6 +164,7 @@ function serveHttp(
     dropGate: dropGateOf(installation, wired),
     metrics,
     log,
+    foreignFlags: config.flagSource.kind !== 'embedded',
     flags: {
       list: async () => (await listFlags(control)).map(toInfo),
       set: async (setting) => toInfo(await setFlag(control, setting)),

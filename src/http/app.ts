@@ -21,6 +21,7 @@ import { operationRoutes } from './routes/operations.js';
 import { outcomeRoutes } from './routes/outcomes.js';
 import { recordRoutes } from './routes/record.js';
 import { restoreRoutes } from './routes/restores.js';
+import { rolloutRoutes } from './routes/rollouts.js';
 import { runRoutes } from './routes/runs.js';
 
 /** The version of the API, in its address. */
@@ -32,6 +33,7 @@ export function routesOf(deps: HttpDeps): readonly Route[] {
     ...operationRoutes(deps),
     ...jobAndGateRoutes(deps),
     ...flagRoutes(deps),
+    ...rolloutRoutes(deps),
     ...killRoutes(deps),
     ...approvalRoutes(deps),
     ...runRoutes(deps),

@@ -59,6 +59,8 @@ export interface HttpDeps {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly flags: FlagDesk;
+  /** Whether flags come from elsewhere, where a rollout can't set them. Default: they don't. */
+  readonly foreignFlags?: boolean;
   readonly jobs: () => readonly JobInfo[];
   /** The jobs themselves: their resources are what can be asked about as of a moment. */
   readonly installed: () => readonly LoadedJob[];

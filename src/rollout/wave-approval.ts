@@ -8,6 +8,7 @@ import {
   requestApproval,
 } from '../access/approvals.js';
 import type { Principal } from '../access/roles.js';
+import { PortcullisError } from '../base/errors.js';
 import { type WaveEvidence, hashOfEvidence, worsened } from './evidence.js';
 import type { Rollout } from './rollout-store.js';
 
@@ -147,6 +148,21 @@ export async function decideWave(
        where rollout = $1 and wave = $2 and request = $3`,
       [rollout, wave, approval.id, principal.name],
     );
+  });
+}
+
+/** Agrees to the wave for which a rollout waits. Throws ROLLOUT_STATE, and as {@link decideWave} does. */
+export async function approveWaiting(
+  control: pg.Pool,
+  rollout: string,
+  principal: Principal,
+): Promise<Approval> {
+  const waiting = (await waveApprovals(control, rollout)).find(
+    ({ state, lapsedReason }) => state === 'pending' && lapsedReason === null,
+  );
+  if (waiting) return decideWave(control, waiting.request, principal, 'approve');
+  throw new PortcullisError('ROLLOUT_STATE', 'no wave waits for a second person', {
+    mend: 'portcullis rollout status shows what it waits for',
   });
 }
 

@@ -9,6 +9,7 @@ import { openIncident } from '../../src/incidents/open-incident.js';
 import { inTransaction } from '../../src/store/pool.js';
 import { notify, testNotice } from '../../src/notify/notice.js';
 import { testDatabase } from '../support/database.js';
+import { rolloutFor } from './rolling-out.js';
 import { bodyFor, hearFlags, INCLUDED, post, seedRun, serving } from './serving.js';
 
 const database = await testDatabase();
@@ -151,6 +152,7 @@ describe('every operation in it', () => {
       if (path.includes('/incidents/{id}')) given['id'] = await incidentOf(owner);
       if (path.includes('/approvals/{id}')) given['id'] = await askedOf(owner);
       if (path.includes('/notifications/{id}')) given['id'] = await deadNotification(owner);
+      if (path.includes('/rollouts/')) await rolloutFor(owner, path);
       const asked = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => given[name] ?? '');
       const init = method === 'post' ? post(bodyFor(path)) : {};
       const yes = Object.keys(operation.responses).find((status) => status.startsWith('2'));

@@ -196,6 +196,11 @@ const ALERTS = {
 
 /** A body that each route which takes one accepts; for any other route, a harmless one. */
 export function bodyFor(path: string): unknown {
+  if (path.includes('/rollouts/')) {
+    const reason = 'test';
+    if (path.endsWith('/approve')) return {};
+    return path.endsWith('/start') ? { version: '9.9.9', reason } : { reason };
+  }
   if (path.endsWith('/kill') || path.endsWith('/stop')) return { reason: 'test' };
   if (path.endsWith('/rearm')) return { region: 'eu-west-1', reason: 'test' };
   if (path.endsWith('/alertmanager')) return ALERTS;

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import type { Principal } from '../../access/roles.js';
 import { PortcullisError } from '../../base/errors.js';
+import { orderRollout } from '../../planes/order-rollout.js';
 import { rolloutSources } from '../../planes/rollout-sources.js';
-import { requireVersion } from '../../rollout/announce.js';
 import type { Rollout } from '../../rollout/rollout-store.js';
 import { type RolloutView, viewRollout } from '../../rollout/rollout-view.js';
-import { requireUnderWay, startRollout } from '../../rollout/start-rollout.js';
+import { requireUnderWay } from '../../rollout/start-rollout.js';
 import {
   abortRollout,
   pauseRollout,
@@ -13,8 +13,7 @@ import {
   resumeRollout,
   type Steering,
 } from '../../rollout/steer.js';
-import { quarantineOf } from '../../rollout/stop-version.js';
-import { decideWave, waveApprovals } from '../../rollout/wave-approval.js';
+import { approveWaiting } from '../../rollout/wave-approval.js';
 import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
@@ -62,37 +61,18 @@ function addStart(parent: Command, context: Context): void {
   )
     .requiredOption('-v, --version <version>', 'the version: whole, its beginning (1.1.0), or current')
     .requiredOption('--reason <text>', 'why, for whoever approves it and reads the history')
-    .action(async (job: string, { version: meant, reason }: { version: string; reason: string }) => {
+    .action(async (job: string, { version, reason }: { version: string; reason: string }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
         const { control, planes, jobs } = installation;
         const principal = await requireActing(context, installation, 'set-flag');
-        refuseForeignFlags(context);
-        const { policy } = await knownJob(context.app, installation, job);
-        const installed = jobs.find(({ definition }) => definition.name === job)?.version;
-        const version =
-          installed !== undefined && (meant === 'current' || meant === installed)
-            ? installed
-            : await requireVersion(control, job, meant);
-        const [region = ''] = policy.regions;
-        const quarantined = await quarantineOf(planes.of(region).owner, job, version);
-        await startRollout(control, { job, version, reason, quarantined }, principal);
+        const foreignFlags = context.app.settings.flagSource.kind !== 'embedded';
+        await orderRollout(control, planes, jobs, { job, version, reason, foreignFlags }, principal);
         const view = await requireView(installation, job);
         voice.result(view, () => rolloutText(voice, view));
         voice.note('it moves while a control plane runs: portcullis start');
       });
     });
-}
-
-function refuseForeignFlags({ app: { settings } }: Context): void {
-  if (settings.flagSource.kind === 'embedded') return;
-  throw new PortcullisError(
-    'ROLLOUT_REFUSED',
-    'flags come from an Unleash server, which a rollout does not set',
-    {
-      mend: 'roll out there, or use the embedded flags (PORTCULLIS_FLAG_SOURCE=embedded)',
-    },
-  );
 }
 
 function addStatus(parent: Command, context: Context): void {
@@ -128,16 +108,8 @@ function addApprove(parent: Command, context: Context): void {
     await withInstallation(context, async (installation) => {
       const { control } = installation;
       const principal = await requireActing(context, installation, 'approve');
-      const waiting = (await waveApprovals(control, await requireUnderWay(control, job))).find(
-        ({ state, lapsedReason }) => state === 'pending' && lapsedReason === null,
-      );
-      if (!waiting) {
-        throw new PortcullisError('ROLLOUT_STATE', 'no wave waits for a second person', {
-          mend: `portcullis rollout status ${job} shows what it waits for`,
-        });
-      }
-      const approved = await decideWave(control, waiting.request, principal, 'approve');
-      voice.result(approved, () => `wave ${waiting.wave} may begin, approved by ${principal.name}\n`);
+      const approved = await approveWaiting(control, await requireUnderWay(control, job), principal);
+      voice.result(approved, () => `${approved.subject} may begin, approved by ${principal.name}\n`);
     });
   });
 }

@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import { APPROVAL_STATES } from '../access/approvals.js';
+import { ROLLOUT_STATES, type RolloutStatus } from '../rollout/rollout-states.js';
+import { count, named, text, time, word } from './schemas.js';
+
+const statuses = Object.keys(ROLLOUT_STATES) as [RolloutStatus, ...RolloutStatus[]];
+const reason = text(z.string().trim().min(1).max(300));
+const ms = z.number().min(0).describe('milliseconds');
+
+const Part = named(
+  'RolloutPart',
+  z.strictObject({
+    region: z.string(),
+    state: z.enum(['waiting', 'baking', 'held', 'ready', 'done']).nullable().describe('null once it is over'),
+    reason: z.string(),
+    earliest: time.nullable().describe('before this it cannot move, as far as is known'),
+    permille: count.describe('the share that the rollout has given, in thousandths'),
+    step: count.describe('from 1; 0 before the first'),
+    steps: count,
+    since: time.nullable(),
+    bake: z
+      .strictObject({
+        runs: count,
+        runsNeeded: count,
+        changes: count,
+        changesNeeded: count,
+        elapsedMs: ms,
+        elapsedNeededMs: ms,
+      })
+      .nullable()
+      .describe('null where nothing bakes'),
+    verdicts: z
+      .array(
+        z.strictObject({
+          rule: z.string(),
+          verdict: z.enum(['pass', 'fail', 'too-few', 'no-data', 'unreachable']),
+          reason: z.string(),
+        }),
+      )
+      .readonly(),
+    organisations: count.nullable().describe('of the region; null where that cannot be told'),
+    waiting: count.nullable().describe('about how many of them have a version that no worker can run'),
+    unmanned: z.array(z.string()).readonly().describe('versions with a share that no worker can run'),
+  }),
+);
+
+export const Rollout = named(
+  'Rollout',
+  z.strictObject({
+    id: z.guid(),
+    job: z.string(),
+    version: z.string(),
+    status: z.enum(statuses),
+    reason: z.string(),
+    startedBy: z.string(),
+    startedAt: time,
+    endedAt: time.nullable(),
+    endedBy: z.string().nullable(),
+    endReason: z.string().nullable(),
+    next: z
+      .strictObject({
+        action: z.enum(['advance', 'wait', 'hold', 'abort']),
+        reason: z.string(),
+        earliest: time.nullable(),
+      })
+      .nullable()
+      .describe('what it does next and why; null once it is over'),
+    policyChanged: z.boolean().describe('whether the policy has other waves by now, for the next rollout'),
+    waves: z
+      .array(
+        z.strictObject({
+          name: z.string(),
+          approvals: count.describe('how many others must agree before it begins'),
+          approval: z
+            .strictObject({
+              request: z.string(),
+              state: z.enum(APPROVAL_STATES),
+              decidedBy: z.string().nullable(),
+              lapsedReason: z.string().nullable().describe('why it does not count any more'),
+            })
+            .nullable(),
+          regions: z.array(Part).readonly(),
+        }),
+      )
+      .readonly(),
+    events: z
+      .array(z.strictObject({ at: time, action: z.string(), by: z.string(), reason: z.string() }))
+      .readonly()
+      .describe('what happened last, newest first'),
+  }),
+);
+
+export const RolloutOrder = named(
+  'RolloutOrder',
+  z.strictObject({
+    version: word.describe('whole, its beginning, or `current`: the one that this process has'),
+    reason: reason.describe('for whoever approves it and reads the history'),
+  }),
+);
+export const Steering = named(
+  'RolloutSteering',
+  z.strictObject({ reason: reason.describe('for the record') }),
+);

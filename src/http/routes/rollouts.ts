@@ -1,0 +1,104 @@
+import { z } from 'zod';
+import type { Action } from '../../access/roles.js';
+import { PortcullisError, type ErrorCode } from '../../base/errors.js';
+import { orderRollout } from '../../planes/order-rollout.js';
+import { rolloutSources } from '../../planes/rollout-sources.js';
+import { viewRollout, type RolloutView } from '../../rollout/rollout-view.js';
+import { abortRollout, pauseRollout, promoteRollout, resumeRollout } from '../../rollout/steer.js';
+import { approveWaiting } from '../../rollout/wave-approval.js';
+import { requireUnderWay } from '../../rollout/start-rollout.js';
+import type { HttpDeps } from '../deps.js';
+import { Rollout, RolloutOrder, Steering } from '../rollout-schemas.js';
+import { callerOf, route, type Route } from '../route.js';
+import { Approval, namePath } from '../schemas.js';
+
+const params = z.strictObject({ job: namePath });
+
+/** How a new version is admitted: by waves of regions, step by step, on evidence. */
+export function rolloutRoutes({ control, planes, installed, foreignFlags = false }: HttpDeps): Route[] {
+  const view = async (job: string): Promise<RolloutView> => {
+    const found = await viewRollout(rolloutSources(control, planes, installed()), job);
+    if (found) return found;
+    throw new PortcullisError('ROLLOUT_NONE', `${job} has had no rollout yet`);
+  };
+  const steering = (
+    name: string,
+    summary: string,
+    action: Action,
+    steer: typeof pauseRollout,
+    errors: readonly ErrorCode[] = [],
+  ): Route =>
+    route({
+      method: 'post',
+      path: `/api/v1/rollouts/:job/${name}`,
+      operationId: `${name}Rollout`,
+      summary,
+      action,
+      params,
+      body: Steering,
+      result: Rollout,
+      errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', ...errors],
+      handle: async ({ params: { job }, body: { reason }, caller }) => {
+        await steer(control, { job, reason }, callerOf(caller));
+        return view(job);
+      },
+    });
+  return [
+    route({
+      method: 'get',
+      path: '/api/v1/rollouts/:job',
+      operationId: 'getRollout',
+      summary: 'The rollout that is under way, or else the last, with what it waits for',
+      action: 'read',
+      params,
+      result: Rollout,
+      errors: ['ROLLOUT_NONE'],
+      handle: ({ params: { job } }) => view(job),
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/rollouts/:job/start',
+      operationId: 'startRollout',
+      summary: 'Starts a rollout by the waves of the policy as it is now',
+      action: 'set-flag',
+      params,
+      body: RolloutOrder,
+      result: Rollout,
+      errors: [
+        'POLICY_MISSING',
+        'POLICY_INVALID',
+        'VERSION_UNKNOWN',
+        'ROLLOUT_UNPLANNED',
+        'ROLLOUT_ACTIVE',
+        'ROLLOUT_REFUSED',
+      ],
+      handle: async ({ params: { job }, body, caller }) => {
+        await orderRollout(control, planes, installed(), { job, ...body, foreignFlags }, callerOf(caller));
+        return view(job);
+      },
+    }),
+    steering('pause', 'Keeps every share as it is until somebody resumes', 'kill', pauseRollout),
+    steering('resume', 'Goes on; shares changed by hand are set again', 'set-flag', resumeRollout, [
+      'POLICY_MISSING',
+      'POLICY_INVALID',
+    ]),
+    steering('abort', 'Takes the version back to zero everywhere, at once', 'kill', abortRollout),
+    steering('promote', 'Skips the rest of the bakes under way', 'approve', promoteRollout, [
+      'APPROVAL_SELF',
+    ]),
+    route({
+      method: 'post',
+      path: '/api/v1/rollouts/:job/approve',
+      operationId: 'approveWave',
+      summary: 'Agrees to the wave that waits for a second principal, on the evidence shown',
+      action: 'approve',
+      // The wave's, where it has one alone.
+      regionOf: 'handler',
+      params,
+      result: Approval,
+      errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'APPROVAL_SELF', 'APPROVAL_DECIDED', 'APPROVAL_EXPIRED'],
+      handle: async ({ params: { job }, caller }) =>
+        approveWaiting(control, await requireUnderWay(control, job), callerOf(caller)),
+    }),
+  ];
+}

@@ -1,0 +1,142 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Role } from '../../src/access/roles.js';
+import { issueToken } from '../../src/access/tokens.js';
+import { setFlag } from '../../src/flags/flag-store.js';
+import { parsePolicyFile } from '../../src/flags/policy.js';
+import { applyPolicies } from '../../src/flags/policy-store.js';
+import { advanceRollout } from '../../src/rollout/advance.js';
+import { announceVersions } from '../../src/rollout/announce.js';
+import { rolloutsUnderWay } from '../../src/rollout/rollout-store.js';
+import { testDatabase } from '../support/database.js';
+import { hearFlags, post, serving, type Answer } from './serving.js';
+
+const { owner } = await testDatabase();
+const served = await serving(owner, { flags: (await hearFlags(owner)).desk });
+
+const POLICY = `job: nightly
+schedule: '*/5 * * * *'
+regions: [eu, us]
+rollout:
+  waves:
+    - { name: first, regions: [eu], steps: [10%, 100%], bake: { runs: 1, changes: 0, time: 0s }, approvals: 1 }
+    - { name: rest, regions: [us], steps: [100%], bake: { runs: 1, changes: 0, time: 0s } }
+`;
+await applyPolicies(owner, [parsePolicyFile(POLICY, 'test.yaml')], 'test');
+for (const region of ['eu', 'us']) {
+  const variants = [{ version: '1.0.0+11111111', permille: 1000 }];
+  await setFlag(owner, {
+    job: 'nightly',
+    region,
+    enabled: true,
+    variants,
+    reason: 'test',
+    changedBy: 'test',
+  });
+}
+await announceVersions(owner, 'w1', [{ job: 'nightly', version: '1.0.0+11111111', regions: ['eu'] }]);
+await announceVersions(owner, 'w2', [{ job: 'nightly', version: '1.1.0+22222222', regions: ['eu', 'us'] }]);
+
+async function holderOf(
+  name: string,
+  role: Role,
+): Promise<(action: string, body?: unknown) => Promise<Answer>> {
+  const { token } = await issueToken(owner, { name, role }, 'test');
+  const authorization = `Bearer ${token}`;
+  return (action, body = {}) => {
+    if (action === '') return served.json('/api/v1/rollouts/nightly', { headers: { authorization } });
+    const init = post(body);
+    const headers = { ...(init.headers as Record<string, string>), authorization };
+    return served.json(`/api/v1/rollouts/nightly/${action}`, { ...init, headers });
+  };
+}
+
+const ann = await holderOf('ann', 'operator');
+const bob = await holderOf('bob', 'approver');
+const eve = await holderOf('eve', 'viewer');
+
+async function look(): Promise<void> {
+  const [id = ''] = await rolloutsUnderWay(owner, 'nightly');
+  await advanceRollout(
+    {
+      control: owner,
+      regionOf: () => owner,
+      verdictsOf: () => Promise.resolve([]),
+      trip: () => Promise.resolve(),
+    },
+    id,
+  );
+}
+
+describe('a rollout over HTTP', () => {
+  test('is started, approved, steered and shown, each by who may', async () => {
+    expect(await ann('')).toMatchObject({ status: 404, body: { code: 'ROLLOUT_NONE' } });
+    expect(await ann('start', { version: '2', reason: 'x' })).toMatchObject({
+      status: 404,
+      body: { code: 'VERSION_UNKNOWN', mend: expect.stringContaining('1.1.0+22222222') as unknown },
+    });
+    expect(await ann('start', { version: '1.0', reason: 'x' })).toMatchObject({
+      body: { code: 'ROLLOUT_REFUSED' },
+    });
+    expect(await eve('start', { version: '1.1', reason: 'x' })).toMatchObject({ status: 403 });
+    expect(await ann('start', { version: '1.1', reason: 'new rules' })).toMatchObject({
+      status: 200,
+      body: { version: '1.1.0+22222222', status: 'running', startedBy: 'ann', next: { action: 'hold' } },
+    });
+    expect(await ann('start', { version: '1.1', reason: 'again' })).toMatchObject({
+      status: 409,
+      body: { code: 'ROLLOUT_ACTIVE' },
+    });
+    expect(await bob('approve')).toMatchObject({ status: 409, body: { code: 'ROLLOUT_STATE' } });
+    await look();
+    expect(await ann('approve')).toMatchObject({ status: 403 });
+    expect(await bob('approve')).toMatchObject({
+      status: 200,
+      body: { action: 'begin-wave', decidedBy: 'bob' },
+    });
+    await look();
+    expect((await eve('')).body).toMatchObject({
+      next: { action: 'wait', reason: expect.stringContaining('eu: 0 of 1 runs, 0 of 0 changes') as unknown },
+      policyChanged: false,
+      waves: [
+        {
+          name: 'first',
+          approval: { state: 'approved', decidedBy: 'bob' },
+          regions: [{ region: 'eu', state: 'baking', permille: 100, step: 1, steps: 2, unmanned: [] }],
+        },
+        {
+          name: 'rest',
+          approval: null,
+          regions: [{ region: 'us', state: 'waiting', permille: 0, unmanned: ['1.0.0+11111111'] }],
+        },
+      ],
+    });
+    await applyPolicies(owner, [parsePolicyFile(POLICY.replace('10%', '20%'), 'test.yaml')], 'test');
+    expect((await ann('')).body).toMatchObject({ policyChanged: true });
+    expect(await ann('pause', { reason: 'lunch' })).toMatchObject({ body: { status: 'paused' } });
+    expect(await ann('pause', { reason: 'lunch' })).toMatchObject({
+      status: 409,
+      body: { code: 'ROLLOUT_STATE' },
+    });
+    expect(await ann('resume', { reason: 'back' })).toMatchObject({ body: { status: 'running' } });
+    expect(await ann('promote', { reason: 'hurry' })).toMatchObject({ status: 403 });
+    expect(await bob('promote', { reason: 'hurry' })).toMatchObject({
+      status: 200,
+      body: { next: { action: 'advance' } },
+    });
+    expect(await bob('abort', { reason: 'enough' })).toMatchObject({
+      body: { status: 'aborted', endedBy: 'bob', endReason: 'enough', next: null },
+    });
+    expect(await ann('abort', { reason: 'enough' })).toMatchObject({
+      status: 404,
+      body: { code: 'ROLLOUT_NONE' },
+    });
+  });
+
+  test('is asked for in a body that fits', async () => {
+    expect(await ann('start', { reason: 'x' })).toMatchObject({
+      status: 400,
+      body: { code: 'REQUEST_INVALID' },
+    });
+    expect(await ann('pause', {})).toMatchObject({ status: 400 });
+  });
+});
