@@ -1,0 +1,123 @@
+import { COLUMNS, DATA_SOURCE, HEIGHT, panelJson, type Panel } from './panel.js';
+
+export interface Dashboard {
+  /** Its address, and the name of its file. */
+  readonly uid: string;
+  readonly title: string;
+  readonly description: string;
+  readonly panels: readonly Panel[];
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** The schema that Grafana 12 writes. */
+const SCHEMA_VERSION = 41;
+
+/** A dashboard as Grafana stores it: panels from left to right, as many in a row as have room. */
+export function dashboardJson({ uid, title, description, panels }: Dashboard): Json {
+  return {
+    uid,
+    title: `Portcullis: ${title}`,
+    description,
+    tags: ['portcullis'],
+    schemaVersion: SCHEMA_VERSION,
+    version: 1,
+    editable: false,
+    graphTooltip: 1,
+    timezone: 'utc',
+    time: { from: 'now-6h', to: 'now' },
+    refresh: '10s',
+    annotations: { list: ANNOTATIONS },
+    templating: { list: VARIABLES },
+    links: [
+      {
+        type: 'dashboards',
+        title: 'Portcullis',
+        tags: ['portcullis'],
+        asDropdown: true,
+        includeVars: true,
+        keepTime: true,
+      },
+    ],
+    panels: placed(panels),
+  };
+}
+
+function placed(panels: readonly Panel[]): Json[] {
+  let x = 0;
+  let y = 0;
+  return panels.map((panel, index) => {
+    const width = panel.width ?? COLUMNS / 2;
+    if (x + width > COLUMNS) {
+      x = 0;
+      y += HEIGHT;
+    }
+    const json = panelJson(panel, index + 1, { x, y });
+    x += width;
+    return json;
+  });
+}
+
+function labelValues(name: string, label: string, query: string, more: Json): Json {
+  return {
+    type: 'query',
+    name,
+    label,
+    datasource: DATA_SOURCE,
+    query: { query, refId: name },
+    definition: query,
+    refresh: 2,
+    sort: 1,
+    ...more,
+  };
+}
+
+const VARIABLES: readonly Json[] = [
+  {
+    type: 'datasource',
+    name: 'datasource',
+    label: 'data source',
+    query: 'prometheus',
+    current: {},
+    regex: '',
+  },
+  labelValues('job', 'job', 'label_values(portcullis_gate_state, job)', {
+    multi: false,
+    includeAll: true,
+    allValue: '.+',
+  }),
+  labelValues('region', 'region', 'label_values(portcullis_gate_state{job=~"$job"}, region)', {
+    multi: true,
+    includeAll: true,
+    allValue: '.+',
+  }),
+];
+
+function marks(name: string, colour: string, expr: string, title: string): Json {
+  return {
+    name,
+    datasource: DATA_SOURCE,
+    enable: true,
+    iconColor: colour,
+    expr,
+    step: '15s',
+    titleFormat: title,
+    useValueForTime: false,
+  };
+}
+
+/** What happened, across every panel. */
+export const ANNOTATIONS: readonly Json[] = [
+  marks(
+    'trips',
+    'red',
+    'increase(portcullis_guard_trips_total{job=~"$job",region=~"$region"}[1m]) > 0',
+    '{{rule}} tripped {{job}} in {{region}}',
+  ),
+  marks(
+    'restores',
+    'blue',
+    'delta(portcullis_incident_rows{job=~"$job",measure="restored"}[1m]) > 0',
+    'rows of {{job}} were put back',
+  ),
+];
