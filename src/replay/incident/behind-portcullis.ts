@@ -1,54 +1,55 @@
-import type { Principal } from '../../access/roles.js';
-import { applyPolicies } from '../../flags/policy-store.js';
+import { flagName } from '../../flags/definition.js';
 import type { Policy } from '../../flags/policy.js';
+import { applyPolicies } from '../../flags/policy-store.js';
 import { killJob } from '../../gate/kill-switch.js';
+import { reasonOf, tripOfRun } from '../../guard/trip-row.js';
 import { restoreRuns } from '../../jobs/restore-runs.js';
 import type { RunReport } from '../../jobs/run-loop.js';
-import { live, SLOT_MINUTES } from './life.js';
+import { startRollout } from '../../rollout/start-rollout.js';
+import { watchBake } from './guard-watch.js';
+import { live, logIn, SLOT_MINUTES } from './life.js';
 import { countEditsLost, countRowsNotAsBefore, countWrongClaims, measureHarm } from './measure.js';
+import { PEOPLE } from './people.js';
 import { policyWith, type Layer } from './policies.js';
 import type { Reading, Span, WorldResult } from './result.js';
-import { runSlot, setFlags } from './run-slot.js';
+import { hearFlags, runSlot } from './run-slot.js';
 import { PEOPLE_NOTICE_MINUTES } from './without-guard.js';
 import { regionsOf } from './world.js';
 import type { OpenWorld, Say } from './world-port.js';
 
 const MINUTE_MS = 60_000;
-/** The share of organisations that a new version gets at first, in its first region. */
-const CANARY_PERMILLE = 100;
-const PEOPLE: Principal = { name: 'system:replay', role: 'admin', regions: null };
 
-/** What noticed, when and how fast it was stopped. */
+const GUARDED: Readonly<Record<Layer, string>> = {
+  'as shipped': 'flags/domain-claim.yaml as it is.',
+  'without invariants': 'Its caps, counts and outcomes, as if nobody had written down what must hold.',
+  'login failures only':
+    'Neither invariants, caps nor counts: only outcomes, that is, users who cannot log in.',
+};
+
+/** What noticed, when, and how fast it was stopped. */
 interface Noticed {
   readonly by: string;
   readonly detect: Span;
   readonly stop: Span;
 }
 
-/** The faulty version begins as every new version does, with a few organisations of one region, behind its guard. */
+/**
+ * The faulty version is rolled out as the policy says, from nothing: by the gate, the guard, the rollout and the
+ * restore that are there for any version. Minutes are those of the world's clock; the rollout goes by it too.
+ */
 export async function portcullisWorld(
   world: OpenWorld,
   layer: Layer,
   shippedAt: Date,
   say: Say,
 ): Promise<WorldResult> {
-  const { owner, size, stable, faulty } = world;
-  const regions = regionsOf(size);
-  const file = await policyWith(layer, regions);
-  await applyPolicies(owner, [file], 'system:replay');
+  const { owner, faulty } = world;
+  const file = await policyWith(layer, regionsOf(world.size));
+  await applyPolicies(owner, [file], PEOPLE.name);
   const { policy } = file;
-  const [canary = ''] = regions;
-  await setFlags(world, [
-    {
-      ...{ job: policy.job, region: canary, reason: `${faulty.version} begins` },
-      variants: [
-        { version: faulty.version, permille: CANARY_PERMILLE },
-        { version: stable.version, permille: 1000 - CANARY_PERMILLE },
-      ],
-    },
-  ]);
+  await startRollout(owner, { job: policy.job, version: faulty.version, reason: 'verify sooner' }, PEOPLE);
   const readings: Reading[] = [{ minute: 0, wronglyClaimed: 0 }];
-  const noticed = await untilNoticed(world, policy, canary, shippedAt, readings, say);
+  const noticed = await untilNoticed(world, policy, shippedAt, readings, say);
   const harm = await measureHarm(owner);
   say('restoring from the journal');
   const restore = await restoreAll(world, policy);
@@ -66,54 +67,76 @@ export async function portcullisWorld(
   };
 }
 
-const GUARDED: Readonly<Record<Layer, string>> = {
-  'as shipped': 'flags/domain-claim.yaml as it is.',
-  'without invariants': 'Its caps and counts; the fault breaks no rule that anybody wrote down.',
-  'login failures only': 'Neither invariants, caps nor counts: only users who cannot log in.',
-};
-
 async function untilNoticed(
   world: OpenWorld,
   policy: Policy,
-  region: string,
   shippedAt: Date,
   readings: Reading[],
   say: Say,
 ): Promise<Noticed> {
-  const { owner, size, faulty, signal } = world;
+  const { owner, size, signal } = world;
+  const watch = watchBake(world, policy);
+  const startedAt = new Date();
   for (let minute = 0; minute < PEOPLE_NOTICE_MINUTES; minute += 1) {
     signal.throwIfAborted();
     say(`minute ${minute} of ${PEOPLE_NOTICE_MINUTES}`);
+    const tripped = await watch.look(new Date(startedAt.getTime() + minute * MINUTE_MS));
+    if (tripped) {
+      readings.push({ minute, wronglyClaimed: await countWrongClaims(owner) });
+      return {
+        by: reasonOf(tripped.trip),
+        detect: { ms: minute * MINUTE_MS, clock: 'virtual' },
+        stop: { ms: tripped.fenceMs, clock: 'real' },
+      };
+    }
     if (minute % SLOT_MINUTES === 0) {
       const slot = new Date(shippedAt.getTime() + minute * MINUTE_MS);
-      const startedAt = performance.now();
-      const run = await runSlot(world, faulty, policy, region, slot);
+      const refused = await runWhereAdmitted(world, policy, slot);
       readings.push({ minute, wronglyClaimed: await countWrongClaims(owner) });
-      if (run.status !== 'succeeded') return noticedInRun(run, minute, performance.now() - startedAt);
+      if (refused) return noticedInRun(world, refused, minute);
     }
     await live(owner, size, { from: minute, until: minute + 1 }, { expected: true });
+    await watch.report(await logIn(owner, size, minute));
   }
   return noticedByPeople(world, policy);
 }
 
-function noticedInRun(run: RunReport, minute: number, tookMs: number): Noticed {
+/** Runs the faulty version wherever its flag gives it a share. Answers the first run that did not end well. */
+async function runWhereAdmitted(
+  world: OpenWorld,
+  policy: Policy,
+  slot: Date,
+): Promise<RunReport | undefined> {
+  const { platform, faulty } = world;
+  await hearFlags(world, policy.job);
+  const admitted = policy.regions.filter((region) => {
+    const answer = platform.flags.look(flagName(policy.job, region));
+    return answer.open && answer.definition.variants.some(({ version }) => version === faulty.version);
+  });
+  for (const region of admitted) {
+    const run = await runSlot(world, faulty, policy, region, slot);
+    if (run.status !== 'succeeded') return run;
+  }
+  return undefined;
+}
+
+async function noticedInRun({ owner }: OpenWorld, report: RunReport, minute: number): Promise<Noticed> {
+  const trip = await tripOfRun(owner, report.run.id);
+  const sinceMs = (from: Date, to: Date | null | undefined): number =>
+    Math.max(0, (to?.getTime() ?? from.getTime()) - from.getTime());
+  const realMs = sinceMs(report.run.createdAt, trip?.at);
   return {
-    by: run.reason,
-    detect: minute === 0 ? { ms: tookMs, clock: 'real' } : { ms: minute * MINUTE_MS, clock: 'virtual' },
-    // A plan that is refused has written nothing that would have to be stopped.
-    stop: { ms: 0, clock: 'real' },
+    by: trip === undefined ? report.reason : reasonOf(trip),
+    detect:
+      minute === 0 ? { ms: realMs, clock: 'real' } : { ms: minute * MINUTE_MS + realMs, clock: 'virtual' },
+    stop: { ms: trip === undefined ? 0 : sinceMs(trip.at, trip.fencedAt), clock: 'real' },
   };
 }
 
 /** Where nothing else has: a person pulls the switch. */
-async function noticedByPeople({ owner }: OpenWorld, policy: Policy): Promise<Noticed> {
+async function noticedByPeople({ owner }: OpenWorld, { job, regions }: Policy): Promise<Noticed> {
   const startedAt = performance.now();
-  await killJob(
-    owner,
-    () => owner,
-    { job: policy.job, regions: policy.regions, reason: 'users cannot log in' },
-    PEOPLE,
-  );
+  await killJob(owner, () => owner, { job, regions, reason: 'users cannot log in' }, PEOPLE);
   return {
     by: 'people, as in 2021',
     detect: { ms: PEOPLE_NOTICE_MINUTES * MINUTE_MS, clock: 'virtual' },

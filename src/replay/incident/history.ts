@@ -1,6 +1,8 @@
+import { setFlag } from '../../flags/flag-store.js';
 import type { Policy } from '../../flags/policy.js';
 import { beforeSlot, live, SLOT_MINUTES } from './life.js';
-import { runSlot, setFlags } from './run-slot.js';
+import { PEOPLE } from './people.js';
+import { hearFlags, runSlot } from './run-slot.js';
 import { regionsOf } from './world.js';
 import type { OpenWorld, Say } from './world-port.js';
 
@@ -14,13 +16,13 @@ export const HEALTHY_RUNS = 20;
 export async function runHistory(world: OpenWorld, policy: Policy, shippedAt: Date, say: Say): Promise<void> {
   const { owner, size, stable } = world;
   const regions = regionsOf(size);
-  await setFlags(
-    world,
-    regions.map((region) => ({
-      ...{ job: policy.job, region, enabled: true, reason: 'the stable version' },
+  for (const region of regions) {
+    await setFlag(owner, {
+      ...{ job: policy.job, region, enabled: true, reason: 'the stable version', changedBy: PEOPLE.name },
       variants: [{ version: stable.version, permille: 1000 }],
-    })),
-  );
+    });
+  }
+  await hearFlags(world, policy.job);
   for (let run = 0; run < HEALTHY_RUNS; run += 1) {
     say(`healthy runs, ${run + 1} of ${HEALTHY_RUNS}`);
     const minute = (run - HEALTHY_RUNS) * SLOT_MINUTES;

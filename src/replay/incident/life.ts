@@ -133,7 +133,7 @@ const ASK = `
 with asking as (
   update replay.place p set asked = true
   from replay.organisation o
-  where o.number = p.organisation and o.kind = 'newcomer'
+  where o.number = p.organisation and p.at = 0 and o.kind = 'newcomer'
     and floor($3::integer * replay.draw($1, 'asks', o.number)) = $2::integer
   returning o.id, o.number, p.name, p.domain_id
 ), request as (
@@ -147,8 +147,44 @@ update directory.domain d
 set request_id = 'request-' || lpad(number::text, 6, '0'), check_count = 0, next_check_at = now()
 from asking where asking.domain_id = d.id`;
 
-/** A verified domain is checked once a day, and one that is pending for long twice. */
+/** A verified domain is checked once a day: in each quarter of an hour, one in 96. */
 const COME_DUE = `
 update directory.domain set next_check_at = now()
-where (state = 'VERIFIED' and hashtext(id) & 65535 between $1::integer * 683 and $1::integer * 683 + 682)
-   or (state = 'PENDING' and hashtext(id) & 65535 between $1::integer * 1366 and $1::integer * 1366 + 1365)`;
+where state = 'VERIFIED' and hashtext(id) & 65535 between $1::integer * 683 and $1::integer * 683 + 682`;
+
+/** A login that failed, as a product knows it. */
+export interface FailedLogin {
+  readonly id: string;
+  readonly region: string;
+  /** The organisation that manages the account. */
+  readonly organisation: string;
+}
+
+/** Each account logs in somewhere so often. */
+const MINUTES_BETWEEN_LOGINS = 60;
+
+/**
+ * Lets users log in for a minute, and answers the logins of managed accounts that failed: of those who are
+ * locked out all, and of all others one in 500, as on any day.
+ */
+export async function logIn(owner: pg.Pool, size: WorldSize, minute: number): Promise<FailedLogin[]> {
+  const { rows } = await owner.query<FailedLogin>(LOGINS, [
+    size.seed,
+    minute,
+    minute + 1,
+    Math.max(1, Math.round(size.accounts / MINUTES_BETWEEN_LOGINS)),
+    size.accounts - organisationsOf(size),
+  ]);
+  return rows;
+}
+
+const LOGINS = `
+select 'login-' || turn as id, a.home_region as region, a.organisation_id as organisation
+from ${TURNS('$2', '$3', '$4')}
+join directory.account a
+  on a.id = 'account-' || lpad((1 + floor($5::integer * replay.draw($1, 'logs in', turn)))::text, 7, '0')
+join replay.person p on p.account_id = a.id
+join replay.organisation o on o.id = a.organisation_id
+where a.state = 'MANAGED' and a.deactivated_at is null
+  and (o.sso_enforced and p.identity_of is distinct from o.id or replay.draw($1, 'fails', turn) < 0.002)
+order by turn`;

@@ -1,7 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Policy } from '../../flags/policy.js';
-import { flagName } from '../../flags/definition.js';
-import { setFlag, type FlagChange } from '../../flags/flag-store.js';
+import { listFlags } from '../../flags/flag-store.js';
 import { executeRun, type RunReport } from '../../jobs/run-loop.js';
 import type { LoadedJob } from '../../jobs/registry.js';
 import { elect } from '../../scheduler/election.js';
@@ -33,16 +32,11 @@ export async function runSlot(
 
 const LOOK_MS = 5;
 
-/** Sets flags as a person does, and waits until the worker has heard of it. */
-export async function setFlags(
-  { owner, platform, signal }: OpenWorld,
-  changes: readonly Omit<FlagChange, 'changedBy'>[],
-): Promise<void> {
-  for (const change of changes) {
-    const { revision } = await setFlag(owner, { ...change, changedBy: 'system:replay' });
-    const flag = flagName(change.job, change.region);
+/** Waits until the worker has heard of every flag of a job as it is now. */
+export async function hearFlags({ owner, platform, signal }: OpenWorld, job: string): Promise<void> {
+  for (const { name, revision } of await listFlags(owner, job)) {
     for (;;) {
-      const answer = platform.flags.look(flag);
+      const answer = platform.flags.look(name);
       const heard = answer.open ? answer.definition.revision : (answer.revision ?? 0);
       if (heard >= revision) break;
       await setTimeout(LOOK_MS, undefined, { signal });

@@ -23,7 +23,9 @@ export function regionsOf({ regions }: WorldSize): readonly string[] {
   return SAMPLE_REGIONS.slice(0, regions);
 }
 
-const ACCOUNTS_PER_ORGANISATION = 10;
+const ACCOUNTS_PER_ORGANISATION = 20;
+/** Brands, and companies bought: domains that are known of each organisation, and that nobody asked for. */
+const OTHER_DOMAINS = 12;
 
 /** As many in each region. */
 export function organisationsOf({ accounts, regions }: WorldSize): number {
@@ -40,7 +42,7 @@ export async function buildWorld(owner: pg.Pool, size: WorldSize): Promise<void>
   await inTransaction(owner, async (client) => {
     await client.query(SCHEMA);
     await client.query(ORGANISATIONS, all);
-    await client.query(PLACES, [size.seed]);
+    await client.query(PLACES, [OTHER_DOMAINS]);
     await client.query(DIRECTORY_ORGANISATIONS, [size.seed]);
     await client.query(ADMIN_ACCOUNTS);
     await client.query(ADMINS);
@@ -86,16 +88,15 @@ select n, 'org-' || lpad(n::text, 6, '0'), ($3::text[])[n % cardinality($3::text
 from generate_series(0, $2::integer - 1) n
 cross join lateral (select replay.draw($1, 'kind', n) as drawn) d`;
 
-/** Everybody has a domain, and one in six that are established has a second one that nobody asked for. */
+/** Everybody has a domain of their own, and others that are known and that nobody asked for. */
 const PLACES = `
 insert into replay.place (organisation, at, domain_id, name, asked)
-select number, 0, 'domain-' || lpad(number::text, 6, '0') || '-a', 
+select number, 0, 'domain-' || lpad(number::text, 6, '0') || '-0',
   'company-' || number || case when kind = 'bystander' then '.org' else '.com' end, kind = 'established'
 from replay.organisation
 union all
-select number, 1, 'domain-' || lpad(number::text, 6, '0') || '-b', 'company-' || number || '-brand.com', false
-from replay.organisation
-where kind = 'established' and replay.draw($1, 'second', number) < 0.17`;
+select number, at, 'domain-' || lpad(number::text, 6, '0') || '-' || at, 'company-' || number || '-brand-' || at || '.com', false
+from replay.organisation, generate_series(1, $1::integer) at`;
 
 /** Consent is given apart from any request, as with the contract. */
 const DIRECTORY_ORGANISATIONS = `
@@ -149,7 +150,7 @@ select 'account-' || lpad(i::text, 7, '0'), 'person-' || i || '@' || coalesce(p.
 from generate_series(1, $4::integer) i
 cross join lateral (select
   replay.draw($1, 'provider', i) < 0.25 as at_provider,
-  replay.draw($1, 'place', i) < 0.3 as at_second,
+  replay.draw($1, 'place', i) < 0.08 as at_brand,
   replay.member($1, i, $2, cardinality($3::text[])) as organisation,
   replay.draw($1, 'verified', i) < 0.97 as email_verified,
   case when replay.draw($1, 'account', i) < 0.97 then 'person' else 'bot' end as kind,
@@ -160,7 +161,7 @@ cross join lateral (select
   offset 0) f
 left join replay.organisation o on o.number = f.organisation and not f.at_provider
 left join directory.organisation d on d.id = o.id
-left join replay.place q on q.organisation = o.number and q.at = 1 and f.at_second
+left join replay.place q on q.organisation = o.number and o.kind = 'established' and q.at = 1 and f.at_brand
 left join replay.place p on p.organisation = o.number and p.at = coalesce(q.at, 0)
 cross join lateral (select coalesce(
   p.asked and f.email_verified and f.kind = 'person' and not f.fresh and not f.deactivated
@@ -199,5 +200,5 @@ select p.domain_id, p.name, o.id, o.region,
 from replay.place p
 join replay.organisation o on o.number = p.organisation
 left join directory.request r on r.domain_name = p.name
-cross join lateral (select replay.draw($1, 'seen', p.organisation * 2 + p.at) as age) d
+cross join lateral (select replay.draw($1, 'seen', p.organisation * 100 + p.at) as age) d
 cross join lateral (select now() - (0.1 + age * 20) * interval '1 hour' as seen) s`;
