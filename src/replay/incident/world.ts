@@ -80,9 +80,10 @@ export async function expectFromNow(owner: pg.Pool): Promise<void> {
  * Of a hundred organisations 57 are established: they asked for their domain and proved it. 3 are newcomers,
  * who will ask in the hours before the incident. 40 are bystanders: their domain is known and nobody asked.
  */
+// The seed is in the ids too: flags bucket by them, so that another seed begins with other organisations.
 const ORGANISATIONS = `
 insert into replay.organisation (number, id, region, kind, sso_enforced)
-select n, 'org-' || lpad(n::text, 6, '0'), ($3::text[])[n % cardinality($3::text[]) + 1],
+select n, 'org-' || $1::bigint || '-' || lpad(n::text, 6, '0'), ($3::text[])[n % cardinality($3::text[]) + 1],
   case when drawn < 0.57 then 'established' when drawn < 0.6 then 'newcomer' else 'bystander' end,
   replay.draw($1, 'sso', n) < 0.8
 from generate_series(0, $2::integer - 1) n

@@ -1,0 +1,132 @@
+import { afterAll, describe, expect, test } from '@jest/globals';
+import type { ReplayJson, WorldJson } from '../../src/replay/incident/result-json.js';
+import { startEmbedded } from '../../src/store/embedded-server.js';
+import { openPool } from '../../src/store/pool.js';
+import { portcullis, temporaryFolder } from '../support/portcullis.js';
+import { until } from '../support/until.js';
+
+/** `portcullis replay` as a stranger runs it, on the embedded server, with 20,000 accounts. */
+
+const home = await temporaryFolder();
+const env = { PORTCULLIS_HOME: home };
+const server = await startEmbedded({ folder: home });
+// A connection that stays, so that no replay stops the server.
+const pool = openPool(server.url, { name: 'test', max: 1 });
+afterAll(async () => {
+  await pool.end();
+  await server.stop();
+});
+
+const REPLAY_MS = 300_000;
+
+/** The databases and logins that replays have on the server. */
+async function leftOnServer(): Promise<string[]> {
+  const { rows } = await pool.query<{ name: string }>(
+    `select datname as name from pg_database where starts_with(datname, 'portcullis_replay_')
+     union all
+     select rolname from pg_roles where starts_with(rolname, 'portcullis_replay_')`,
+  );
+  return rows.map(({ name }) => name);
+}
+
+const INVARIANTS = /verified-domains-are-asked-for|claims-are-asked-for/;
+const NOTICED_MS = 118 * 60_000;
+
+describe.each([1, 2, 3])('the incident of 2021 with seed %i', (seed) => {
+  let answer: ReplayJson | undefined;
+  const world = (name: string): WorldJson => {
+    const found = answer?.worlds.find((each) => each.name === name);
+    if (!found) throw new Error(`there is no world ${name}`);
+    return found;
+  };
+
+  test(
+    'is replayed in five worlds, and leaves nothing behind',
+    async () => {
+      const args = ['replay', '--accounts', '20000', '--regions', '2', '--seed', String(seed), '--json'];
+      const { code, stdout, stderr } = await portcullis(args, { env }).finished;
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      answer = JSON.parse(stdout) as ReplayJson;
+      expect(answer).toMatchObject({ accounts: 20_000, regions: 2, seed });
+      expect(await leftOnServer()).toEqual([]);
+    },
+    REPLAY_MS,
+  );
+
+  test.each(['ungated', 'a flag'])(
+    '%s: thousands are claimed before people notice, and edits are lost',
+    (name) => {
+      const { lockedOut, ...rest } = world(name);
+      expect(rest.wronglyClaimed).toBeGreaterThan(2_000);
+      expect(rest).toMatchObject({ regionsTouched: 2, detectMs: NOTICED_MS, restoredExactly: false });
+      expect(rest.stopMs).toBeLessThanOrEqual(15_000);
+      expect(rest.virtual).toEqual(['detectMs', 'stopMs']);
+      expect(rest.editsLost).toBeGreaterThan(0);
+      expect(Object.keys(lockedOut)).toEqual(['Trello', 'Jira', 'Confluence', 'Opsgenie', 'Access']);
+      for (const users of Object.values(lockedOut)) expect(users).toBeGreaterThan(100);
+    },
+  );
+
+  test('Portcullis as shipped: nothing is claimed, for its rules judge the plan first', () => {
+    const { noticedBy, ...rest } = world('Portcullis');
+    expect(rest).toMatchObject({ wronglyClaimed: 0, regionsTouched: 0, organisationsTouched: 0 });
+    expect(rest).toMatchObject({ restoreMs: null, virtual: [], editsLost: 0, restoredExactly: true });
+    expect(Object.values(rest.lockedOut)).toEqual([0, 0, 0, 0, 0]);
+    expect(noticedBy).toMatch(INVARIANTS);
+  });
+
+  test('without invariants: nothing is claimed, for there is far too much of it', () => {
+    const { noticedBy, ...rest } = world('Portcullis, without invariants');
+    expect(rest).toMatchObject({
+      wronglyClaimed: 0,
+      organisationsTouched: 0,
+      editsLost: 0,
+      restoredExactly: true,
+    });
+    expect(noticedBy).not.toMatch(INVARIANTS);
+    expect(noticedBy).toMatch(/verifications-per-run/);
+  });
+
+  test('by login failures alone: stopped in one region, and taken back exactly', () => {
+    const { noticedBy, ...rest } = world('Portcullis, login failures only');
+    expect(noticedBy).toMatch(/^logins: /);
+    expect(rest).toMatchObject({ regionsTouched: 1, editsLost: 0, restoredExactly: true });
+    expect(rest.wronglyClaimed).toBeGreaterThan(0);
+    expect(rest.wronglyClaimed).toBeLessThan(world('ungated').wronglyClaimed / 10);
+    expect(rest.detectMs).toBeLessThan(NOTICED_MS);
+    expect(rest.virtual).toEqual(['detectMs']);
+  });
+});
+
+describe('a replay that is cut short', () => {
+  const small = ['replay', '--accounts', '2000', '--regions', '1', '--json'];
+
+  test(
+    'by Ctrl-C drops what it has made',
+    async () => {
+      const { child, finished } = portcullis(small, { env });
+      await until('the replay has a database', async () => (await leftOnServer()).length > 0, REPLAY_MS);
+      child.kill('SIGINT');
+      const { code, stdout } = await finished;
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(await leftOnServer()).toEqual([]);
+    },
+    REPLAY_MS,
+  );
+
+  test(
+    'by a kill leaves it to the next one to drop',
+    async () => {
+      const { child, finished } = portcullis(small, { env });
+      await until('the replay has logins', async () => (await leftOnServer()).length > 1, REPLAY_MS);
+      child.kill('SIGKILL');
+      await finished;
+      const left = await leftOnServer();
+      expect(left.length).toBeGreaterThan(1);
+      const { code } = await portcullis(small, { env }).finished;
+      expect(code).toBe(0);
+      expect(await leftOnServer()).toEqual([]);
+    },
+    REPLAY_MS,
+  );
+});
