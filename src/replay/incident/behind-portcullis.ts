@@ -6,7 +6,7 @@ import { reasonOf, tripOfRun } from '../../guard/trip-row.js';
 import { restoreRuns } from '../../jobs/restore-runs.js';
 import type { RunReport } from '../../jobs/run-loop.js';
 import { startRollout } from '../../rollout/start-rollout.js';
-import { watchBake } from './guard-watch.js';
+import { watchBake, type GuardWatch } from './guard-watch.js';
 import { live, logIn, SLOT_MINUTES } from './life.js';
 import { countEditsLost, countRowsNotAsBefore, countWrongClaims, measureHarm } from './measure.js';
 import { PEOPLE } from './people.js';
@@ -47,9 +47,20 @@ export async function portcullisWorld(
   const file = await policyWith(layer, regionsOf(world.size));
   await applyPolicies(owner, [file], PEOPLE.name);
   const { policy } = file;
-  await startRollout(owner, { job: policy.job, version: faulty.version, reason: 'verify sooner' }, PEOPLE);
+  const rollout = await startRollout(
+    owner,
+    { job: policy.job, version: faulty.version, reason: 'verify sooner' },
+    PEOPLE,
+  );
   const readings: Reading[] = [{ minute: 0, wronglyClaimed: 0 }];
-  const noticed = await untilNoticed(world, policy, shippedAt, readings, say);
+  const noticed = await untilNoticed(
+    world,
+    policy,
+    watchBake(world, policy, rollout.id),
+    shippedAt,
+    readings,
+    say,
+  );
   const harm = await measureHarm(owner);
   say('restoring from the journal');
   const restore = await restoreAll(world, policy);
@@ -70,12 +81,12 @@ export async function portcullisWorld(
 async function untilNoticed(
   world: OpenWorld,
   policy: Policy,
+  watch: GuardWatch,
   shippedAt: Date,
   readings: Reading[],
   say: Say,
 ): Promise<Noticed> {
   const { owner, size, signal } = world;
-  const watch = watchBake(world, policy);
   const startedAt = new Date();
   for (let minute = 0; minute < PEOPLE_NOTICE_MINUTES; minute += 1) {
     signal.throwIfAborted();
