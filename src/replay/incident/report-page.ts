@@ -96,7 +96,7 @@ const STYLE = `
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --quiet: #9aa5b1; --paper: #15191e; --line: #333b44; --good: #56d364; --bad: #ff8078;
   --world-0: #ff8078; --world-1: #f0b23e; --world-2: #4cc9d9; --world-3: #b197fc; --world-4: #74b0f4; } }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 62rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+main { max-width: 70rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .5rem; } h2 { font-size: 1.15rem; margin: 2.5rem 0 .75rem; }
 .lead { font-size: 1.1rem; max-width: 46rem; margin: 0 0 1rem; } .note { color: var(--quiet); font-size: .875rem; max-width: 46rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
