@@ -101,3 +101,41 @@ export const Steering = named(
   'RolloutSteering',
   z.strictObject({ reason: reason.describe('for the record') }),
 );
+
+export const Simulation = named(
+  'RolloutSimulation',
+  z.strictObject({
+    steps: z
+      .array(
+        z.strictObject({
+          wave: z.string(),
+          region: z.string(),
+          permille: count,
+          starts: time,
+          ends: time.nullable().describe('null: never, since too little is changed'),
+          runs: count.nullable(),
+          organisations: count.describe('that the version has from then on'),
+          rows: z.record(z.string(), count).describe('about how many rows of each resource are theirs'),
+          mostPerRun: z
+            .record(z.string(), count.nullable())
+            .describe('the most changes of each kind that pass the caps; null: no cap limits it'),
+        }),
+      )
+      .readonly(),
+    rules: z
+      .array(
+        z.strictObject({
+          rule: z.string(),
+          kind: z.string(),
+          most: count.nullable().describe('changes before it stops a version; null: what the caps let pass'),
+          why: z.string(),
+        }),
+      )
+      .readonly(),
+    ends: time.nullable(),
+    approvals: z
+      .array(z.string())
+      .readonly()
+      .describe('waves that wait for people, whose time is not counted'),
+  }),
+);

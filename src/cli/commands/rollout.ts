@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Principal } from '../../access/roles.js';
 import { PortcullisError } from '../../base/errors.js';
 import { orderRollout } from '../../planes/order-rollout.js';
+import { simulationOf } from '../../planes/simulation.js';
 import { rolloutSources } from '../../planes/rollout-sources.js';
 import type { Rollout } from '../../rollout/rollout-store.js';
 import { type RolloutView, viewRollout } from '../../rollout/rollout-view.js';
@@ -20,6 +21,7 @@ import { voiceOf, withInstallation, type Context } from '../context.js';
 import { group, leaf } from '../leaf.js';
 import { knownJob } from '../names.js';
 import { rolloutText } from '../rollout-text.js';
+import { simulationText } from '../simulation-text.js';
 import { watch } from '../watch.js';
 
 export function addRollout(program: Command, context: Context): void {
@@ -30,6 +32,7 @@ export function addRollout(program: Command, context: Context): void {
   );
   addStart(rollout, context);
   addStatus(rollout, context);
+  addSimulate(rollout, context);
   addApprove(rollout, context);
   addSteering(rollout, context, 'pause', 'Keep every share as it is until somebody resumes.', pauseRollout);
   addSteering(
@@ -110,6 +113,23 @@ function addApprove(parent: Command, context: Context): void {
       const principal = await requireActing(context, installation, 'approve');
       const approved = await approveWaiting(control, await requireUnderWay(control, job), principal);
       voice.result(approved, () => `${approved.subject} may begin, approved by ${principal.name}\n`);
+    });
+  });
+}
+
+function addSimulate(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'simulate <job>',
+    'Show the rollout on paper: when each step would start and end, whom it exposes, and the most that a faulty version could change.',
+    ['portcullis rollout simulate domain-claim'],
+  ).action(async (job: string) => {
+    const voice = voiceOf(context, command);
+    await withInstallation(context, async (installation) => {
+      await requireActing(context, installation, 'read');
+      const { job: loaded } = await knownJob(context.app, installation, job);
+      const simulation = await simulationOf(installation.control, installation.planes, loaded);
+      voice.result(simulation, () => simulationText(voice, simulation));
     });
   });
 }

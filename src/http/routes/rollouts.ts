@@ -1,14 +1,16 @@
 import { z } from 'zod';
 import type { Action } from '../../access/roles.js';
 import { PortcullisError, type ErrorCode } from '../../base/errors.js';
+import { unknownName } from '../../base/unknown-name.js';
 import { orderRollout } from '../../planes/order-rollout.js';
+import { simulationOf } from '../../planes/simulation.js';
 import { rolloutSources } from '../../planes/rollout-sources.js';
 import { viewRollout, type RolloutView } from '../../rollout/rollout-view.js';
 import { abortRollout, pauseRollout, promoteRollout, resumeRollout } from '../../rollout/steer.js';
 import { approveWaiting } from '../../rollout/wave-approval.js';
 import { requireUnderWay } from '../../rollout/start-rollout.js';
 import type { HttpDeps } from '../deps.js';
-import { Rollout, RolloutOrder, Steering } from '../rollout-schemas.js';
+import { Rollout, RolloutOrder, Simulation, Steering } from '../rollout-schemas.js';
 import { callerOf, route, type Route } from '../route.js';
 import { Approval, namePath } from '../schemas.js';
 
@@ -54,6 +56,37 @@ export function rolloutRoutes({ control, planes, installed, foreignFlags = false
       result: Rollout,
       errors: ['ROLLOUT_NONE'],
       handle: ({ params: { job } }) => view(job),
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/rollouts/:job/simulation',
+      operationId: 'simulateRollout',
+      summary: 'The rollout on paper: when each step would start and end, and whom it exposes',
+      action: 'read',
+      params,
+      result: Simulation,
+      errors: ['JOB_UNKNOWN', 'POLICY_MISSING', 'POLICY_INVALID', 'ROLLOUT_UNPLANNED'],
+      handle: async ({ params: { job } }) => {
+        const jobs = installed();
+        const loaded = jobs.find(({ definition }) => definition.name === job);
+        if (!loaded)
+          throw unknownName(
+            'JOB_UNKNOWN',
+            'job',
+            job,
+            jobs.map(({ definition }) => definition.name),
+          );
+        const simulation = await simulationOf(control, planes, loaded);
+        return {
+          ...simulation,
+          ends: simulation.ends?.toISOString() ?? null,
+          steps: simulation.steps.map((step) => ({
+            ...step,
+            starts: step.starts.toISOString(),
+            ends: step.ends?.toISOString() ?? null,
+          })),
+        };
+      },
     }),
     route({
       method: 'post',

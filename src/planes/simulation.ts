@@ -1,0 +1,78 @@
+import type pg from 'pg';
+import { PortcullisError } from '../base/errors.js';
+import { requirePolicy } from '../flags/policy-store.js';
+import type { LoadedJob } from '../jobs/registry.js';
+import { databaseTime } from '../rollout/rollout-store.js';
+import { type RegionFigures, simulateRollout, type Simulation } from '../rollout/simulate.js';
+import { nthSlot } from '../scheduler/slots.js';
+import type { RegionPlanes } from './region-plane.js';
+
+/** Slots over which the schedule's usual distance is taken. */
+const SLOTS = 50;
+
+/** A rollout of the job on paper, by the figures of its directory and of its last runs. Throws ROLLOUT_UNPLANNED. */
+export async function simulationOf(
+  control: pg.Pool,
+  planes: RegionPlanes,
+  job: LoadedJob,
+): Promise<Simulation> {
+  const { name } = job.definition;
+  const policy = await requirePolicy(control, name);
+  const { rollout } = policy;
+  if (rollout === undefined) {
+    throw new PortcullisError('ROLLOUT_UNPLANNED', `the policy of ${name} has no waves`, {
+      mend: 'write `rollout:` with its waves into the policy, and run portcullis flags apply',
+    });
+  }
+  const figures = new Map<string, RegionFigures>();
+  for (const region of policy.regions)
+    figures.set(region, await figuresOf(planes.of(region).worker, job, region));
+  const [first, last] = [nthSlot(policy.schedule, 1), nthSlot(policy.schedule, SLOTS)];
+  const periodMs =
+    first && last ? (last.getTime() - first.getTime()) / (SLOTS - 1) : Number.POSITIVE_INFINITY;
+  const nothing: RegionFigures = {
+    organisations: 0,
+    rowsByKind: {},
+    rowsByResource: {},
+    changesPerRun: undefined,
+  };
+  return simulateRollout(
+    { ...policy, rollout },
+    (region) => figures.get(region) ?? nothing,
+    periodMs,
+    await databaseTime(control),
+  );
+}
+
+async function figuresOf(pool: pg.Pool, job: LoadedJob, region: string): Promise<RegionFigures> {
+  const { unit, resources, kinds, name } = job.definition;
+  const countIn = async (table: string, column: string): Promise<number> => {
+    const { rows } = await pool.query<{ n: number }>(
+      `select count(*) as n from ${table} where ${column} = $1`,
+      [region],
+    );
+    return rows[0]?.n ?? 0;
+  };
+  const rowsByResource: Record<string, number> = {};
+  for (const [resource, { table, region: column }] of Object.entries(resources)) {
+    if (column !== undefined) rowsByResource[resource] = await countIn(table, column);
+  }
+  const rowsByKind = Object.fromEntries(
+    Object.entries(kinds).flatMap(([kind, resource]) => {
+      const rows = rowsByResource[resource];
+      return rows === undefined ? [] : [[kind, rows]];
+    }),
+  );
+  // Scaled to the full share: a run that was admitted for a tenth of the organisations did a tenth of the work.
+  const organisations = await countIn(unit.table, unit.region);
+  const { rows } = await pool.query<{ usual: number | null }>(
+    `select percentile_cont(0.5) within group (order by changes * $3::float8 / admitted_units) as usual
+     from (select admitted_units, (select coalesce(sum(value::bigint), 0) from jsonb_each_text(applied)) as changes
+           from portcullis_region.run
+           where job = $1 and region = $2 and status = 'succeeded' and not dry_run and restores is null
+             and admitted_units > 0
+           order by created_at desc limit 30) last`,
+    [name, region, organisations],
+  );
+  return { organisations, rowsByKind, rowsByResource, changesPerRun: rows[0]?.usual ?? undefined };
+}
