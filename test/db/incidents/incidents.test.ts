@@ -179,9 +179,10 @@ describe('the states of an incident', () => {
       'ann move-incident',
       'ann close-incident',
     ]);
-    for (const again of [close(id), moveIncident(owner, id, 'restoring', move)]) {
-      await expect(again).rejects.toMatchObject({ code: 'INCIDENT_STATE' });
-    }
+    await expect(close(id)).rejects.toMatchObject({ code: 'INCIDENT_STATE' });
+    await expect(moveIncident(owner, id, 'restoring', move)).rejects.toMatchObject({
+      code: 'INCIDENT_STATE',
+    });
   });
 
   test('go back when it breaks out anew', async () => {
