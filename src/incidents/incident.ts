@@ -1,8 +1,8 @@
 import type { IncidentState } from './incident-states.js';
 import type { Severity } from './severity.js';
 
-export const CAUSES = ['trip', 'kill', 'manual'] as const;
-/** What opened it: a rule of the guard, somebody's kill, or somebody by hand. */
+export const CAUSES = ['trip', 'kill', 'manual', 'absence'] as const;
+/** What opened it: a rule of the guard, somebody's kill, somebody by hand, or that something has not come. */
 export type Cause = (typeof CAUSES)[number];
 
 /** Where it happened, and which runs there belong to it. Times are ISO 8601 in UTC, by the region's clock. */

@@ -44,7 +44,8 @@ const MOST_NOTES = 100;
 /**
  * Opens an incident, or joins the one of that job and version that is not closed yet: its regions and evidence
  * grow, and no second one is made, however many rules trip at once. One whose version is unknown is joined by
- * any of that job, and takes its version. A joining region that is not stopped opens it again.
+ * any of that job, and takes its version. A joining region that is not stopped opens it again; but an absence
+ * harms nothing, and where an incident is there already it is only noted.
  *
  * In the transaction that the client is in, with a line in the audit log. From its beginning on, that
  * transaction has the turn to write to the log: call it late.
@@ -53,29 +54,10 @@ export async function openIncident(client: pg.PoolClient, order: IncidentOrder):
   await lockAudit(client);
   const opened = (await unclosedLike(client, order)) ?? (await insertIncident(client, order));
   const { id, joined } = opened;
-  await client.query(
-    `insert into portcullis_control.incident_region as r (incident, region, first_run, since, contained_at)
-     select $1, region, first_run, coalesce(since, clock_timestamp()), contained_at
-     from jsonb_to_recordset($2) as hit (region text, first_run uuid, since timestamptz, contained_at timestamptz)
-     on conflict (incident, region) do update
-     set since = least(r.since, excluded.since),
-         first_run = case when excluded.since < r.since then excluded.first_run
-                          else coalesce(r.first_run, excluded.first_run) end,
-         contained_at = excluded.contained_at`,
-    [
-      id,
-      JSON.stringify(
-        order.regions.map(({ region, firstRun, since, containedAt }) => ({
-          region,
-          first_run: firstRun,
-          since,
-          contained_at: containedAt,
-        })),
-      ),
-    ],
-  );
+  const onlyNoted = joined && order.cause === 'absence';
+  if (!onlyNoted) await includeRegions(client, id, order.regions);
   if (joined) await addNote(client, id, order);
-  const state = await settleState(client, id, order.regions.length > 0);
+  const state = await settleState(client, id, !onlyNoted && order.regions.length > 0);
   const { job, version = null, cause, title, evidence, by } = order;
   await recordAudit(client, {
     principal: by,
@@ -98,20 +80,48 @@ export async function openIncident(client: pg.PoolClient, order: IncidentOrder):
   return opened;
 }
 
+async function includeRegions(client: pg.PoolClient, id: string, hits: readonly RegionHit[]): Promise<void> {
+  await client.query(
+    `insert into portcullis_control.incident_region as r (incident, region, first_run, since, contained_at)
+     select $1, region, first_run, coalesce(since, clock_timestamp()), contained_at
+     from jsonb_to_recordset($2) as hit (region text, first_run uuid, since timestamptz, contained_at timestamptz)
+     on conflict (incident, region) do update
+     set since = least(r.since, excluded.since),
+         first_run = case when excluded.since < r.since then excluded.first_run
+                          else coalesce(r.first_run, excluded.first_run) end,
+         contained_at = excluded.contained_at`,
+    [
+      id,
+      JSON.stringify(
+        hits.map(({ region, firstRun, since, containedAt }) => ({
+          region,
+          first_run: firstRun,
+          since,
+          contained_at: containedAt,
+        })),
+      ),
+    ],
+  );
+}
+
 /** The incident to join: of the same version if there is one, else one whose version, or ours, is unknown. */
 async function unclosedLike(
   client: pg.PoolClient,
-  { job, version }: IncidentOrder,
+  { job, version, cause, title }: IncidentOrder,
 ): Promise<Opened | undefined> {
   const { rows } = await client.query<{ id: string }>(
-    `update portcullis_control.incident set version = coalesce(version, $2)
+    // What was only silent before goes by what has happened now.
+    `update portcullis_control.incident
+     set version = coalesce(version, $2),
+         title = case when cause = 'absence' then $4 else title end,
+         cause = case when cause = 'absence' then $3 else cause end
      where id = (
        select id from portcullis_control.incident
        where job = $1 and state <> 'closed' and (version = $2 or version is null or $2 is null)
        order by version is not distinct from $2 desc, opened_at desc
        limit 1)
      returning id`,
-    [job, version ?? null],
+    [job, version ?? null, cause, title],
   );
   return rows[0] && { id: rows[0].id, joined: true };
 }

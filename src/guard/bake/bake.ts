@@ -4,7 +4,9 @@ import { startBeat, type Beat } from '../../base/beat.js';
 import { messageOf } from '../../base/errors.js';
 import { flagName, type FlagAnswer } from '../../flags/definition.js';
 import type { Policy } from '../../flags/policy.js';
+import { openIncident } from '../../incidents/open-incident.js';
 import { notify } from '../../notify/notice.js';
+import { inTransaction } from '../../store/pool.js';
 import type { Log } from '../../telemetry/log.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import { consequenceOf } from '../consequences.js';
@@ -167,7 +169,7 @@ async function follow(
   for (const each of fresh) await tell(platform, candidate, each);
 }
 
-/** Tells people of a rule that cannot be asked, or of something that does not come any more. */
+/** Tells people of a rule that cannot be asked; and of something that does not come any more, with an incident. */
 async function tell(
   { control, log }: BakePlatform,
   { job, region, version }: Candidate,
@@ -192,11 +194,15 @@ async function tell(
     // A rule that comes and goes is told of once an hour.
     `hold:${job}.${region}:${version}:${rule}:${verdict}:${hour}`,
   );
-  await recordAudit(control, {
-    principal: `guard:${rule}`,
-    action: 'hold-bake',
-    subject: `${job}.${region}`,
-    evidence: { version, rule, verdict, reason, figures },
+  const by = `guard:${rule}`;
+  await inTransaction(control, async (client) => {
+    const evidence = { version, rule, verdict, reason, figures };
+    const subject = `${job}.${region}`;
+    await recordAudit(client, { principal: by, action: 'hold-bake', subject, evidence });
+    if (!absent) return;
+    const title = `${job} is silent in ${region}: ${reason}`;
+    const regions = [{ region, containedAt: null }];
+    await openIncident(client, { job, version, regions, cause: 'absence', title, evidence, by });
   });
 }
 

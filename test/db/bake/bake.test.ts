@@ -191,6 +191,16 @@ describe('absence', () => {
       `select subject from portcullis_control.audit where action = 'hold-bake'`,
     );
     expect(rows).toContainEqual({ subject: `${job}.${region}` });
+    const incidents = await owner.query(
+      `select job, cause, title from portcullis_control.incident where state <> 'closed'`,
+    );
+    expect(incidents.rows).toEqual([
+      {
+        job,
+        cause: 'absence',
+        title: expect.stringContaining(`${job} is silent in ${region}: runs: no run`),
+      },
+    ]);
     await seedJournal(owner, { version: NEW, units: ['org-1'], at: ago(0) });
     expect(await bake(RUNS)).toEqual({ runs: 'pass' });
     expect(dropped).toEqual([]);

@@ -90,6 +90,24 @@ describe('an incident', () => {
     expect((await open()).id).not.toBe(first.id);
   });
 
+  test('that something has not come opens one, and is only noted where one is there: it says nothing of harm', async () => {
+    const { id } = await open();
+    const silent = {
+      cause: 'absence',
+      title: 'no run for 50m, limit 45m',
+      regions: [{ region: 'us', containedAt: null }],
+    } as const;
+    expect(await open(silent)).toEqual({ id, joined: true });
+    const noted = await findIncident(owner, id);
+    expect(noted).toMatchObject({ state: 'contained', regions: [{ region: 'eu' }] });
+    expect(noted.evidence.at(-1)).toMatchObject({ cause: 'absence', regions: ['us'] });
+    await close(id);
+    const alone = await findIncident(owner, (await open(silent)).id);
+    expect(alone).toMatchObject({ cause: 'absence', state: 'open', regions: [{ region: 'us' }] });
+    expect(await open({ title: 'too many claims' })).toEqual({ id: alone.id, joined: true });
+    expect(await findIncident(owner, alone.id)).toMatchObject({ cause: 'trip', title: 'too many claims' });
+  });
+
   test('whose version is not known is joined by whatever comes, and takes its version', async () => {
     const { id } = await open({ version: undefined, cause: 'kill' });
     expect(await open({ version: V2 })).toEqual({ id, joined: true });

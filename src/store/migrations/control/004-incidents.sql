@@ -5,7 +5,7 @@ create table portcullis_control.incident (
   job          text not null,
   -- The version that is to blame; null while that is not known, as after a kill of the whole job.
   version      text,
-  cause        text not null check (cause in ('trip', 'kill', 'manual')),
+  cause        text not null check (cause in ('trip', 'kill', 'manual', 'absence')),
   state        text not null check (state in ('open', 'contained', 'restoring', 'restored', 'closed')),
   -- By what its runs changed, as of the last look; null before the first.
   severity     text check (severity in ('critical', 'major', 'minor', 'averted')),
