@@ -14,6 +14,7 @@ import { dropGateBy, type DropGate } from '../guard/bake/drop-gate.js';
 import { startSender } from '../notify/sender.js';
 import { createReadiness } from '../http/readiness.js';
 import { kindsOfJobs } from '../jobs/registry.js';
+import { carryOutWishes } from '../incidents/kill-incident.js';
 import { tendIncidents } from '../incidents/tend-incidents.js';
 import { setSampleFlags } from '../replay/sample-flags.js';
 import { seedSampleWorld } from '../replay/sample-world.js';
@@ -25,6 +26,7 @@ import { startAnnouncing, startRollouts } from './rollouts.js';
 
 const SAMPLE_SEED = 'portcullis';
 const INCIDENT_BEAT_MS = 5_000;
+const KILL_BEAT_MS = 2_000;
 
 /**
  * Runs a worker, and a control plane if asked to, until `stop`. One control plane at a time holds the folder of an
@@ -66,6 +68,8 @@ export async function serve(
       const rollouts = startRollouts(installation, wired.surroundings);
       undo.push(() => rollouts.stop());
     }
+    const killing = carryOutKills(config, installation, wired);
+    undo.push(() => killing.stop());
     if (options.control) {
       const { log, metrics } = wired.surroundings;
       const sender = startSender(control, log.child({ room: 'notify' }), metrics, config.notify);
@@ -99,6 +103,24 @@ export async function serve(
     await stop();
     throw error;
   }
+}
+
+/** Kills what somebody wished to be killed and could not reach: every process does, for this one may reach it. */
+function carryOutKills(
+  { flagSource }: Config,
+  { control, planes }: Installation,
+  { surroundings: { log } }: WiredPlatform,
+): Beat {
+  const reach = { flagsElsewhere: flagSource.kind !== 'embedded' };
+  return startBeat(
+    KILL_BEAT_MS,
+    async () => {
+      for (const { job, killed } of await carryOutWishes(control, (at) => planes.of(at).owner, null, reach)) {
+        for (const { region } of killed) log.warn({ code: 'killed', job, region }, 'killed at last');
+      }
+    },
+    (error) => log.error({ code: 'kills-unread', err: error }, `kills: ${messageOf(error)}`),
+  );
 }
 
 /** Has incidents follow their runs and restores. */

@@ -45,7 +45,12 @@ async function atKeyboard(control: Installation['control']): Promise<Principal> 
   const administered = tokens.some(
     ({ role, regions, revokedAt }) => role === 'admin' && regions === null && revokedAt === null,
   );
-  return { name: `local:${userName()}`, role: administered ? 'operator' : 'admin', regions: null };
+  return localPrincipal(administered ? 'operator' : 'admin');
+}
+
+/** The person at the keyboard. */
+export function localPrincipal(role: Principal['role']): Principal {
+  return { name: `local:${userName()}`, role, regions: null };
 }
 
 /** In a container, a user may have a number and no name. */

@@ -56,8 +56,9 @@ export function voiceOf(context: Context, command: Command): Voice {
 export async function withInstallation<T>(
   { app, io }: Context,
   work: (installation: Installation) => Promise<T>,
+  options?: Parameters<App['open']>[0],
 ): Promise<T> {
-  const installation = await withProgress(io.stderr, 'opening the database', () => app.open());
+  const installation = await withProgress(io.stderr, 'opening the database', () => app.open(options));
   try {
     return await work(installation);
   } catch (error) {

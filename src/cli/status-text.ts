@@ -1,5 +1,6 @@
 import { formatDurationMs } from '../base/duration.js';
 import type { GateView } from '../gate/browse-gates.js';
+import type { KillWish } from '../gate/kill-wish.js';
 import type { RunView } from '../scheduler/browse-runs.js';
 import type { Voice } from './context.js';
 import { flagStateText } from './flag-text.js';
@@ -50,7 +51,7 @@ function quarantineText(voice: Voice, regions: readonly RegionStatus[]): string 
     .join('');
 }
 
-function regionRow({ region, flag, gate, lastRun, unreachable }: RegionStatus): Cell[] {
+function regionRow({ region, flag, gate, lastRun, unreachable, killWish }: RegionStatus): Cell[] {
   return [
     region,
     flag === null ? { text: 'none', tone: 'bad' } : flagStateText(flag),
@@ -68,7 +69,7 @@ function regionRow({ region, flag, gate, lastRun, unreachable }: RegionStatus): 
       : { text: lastRun.status, tone: toneOf(lastRun.status) },
     lastRun === null ? '–' : time(lastRun.slot),
     lastRun === null ? '–' : changesText(lastRun),
-    unreachable ?? whyText(gate, lastRun),
+    killWish === null ? (unreachable ?? whyText(gate, lastRun)) : wishText(killWish),
   ];
 }
 
@@ -89,6 +90,14 @@ function changesText({ dryRun, planned, applied, conflicts }: RunView): string {
   if (dryRun) return `${number(total(planned))} planned, dry`;
   const text = `${number(total(applied))} of ${number(total(planned))}`;
   return conflicts === 0 ? text : `${text}, ${countOf(conflicts, 'conflict')}`;
+}
+
+/** A kill on its way, and how the gate closes meanwhile. */
+function wishText({ by, reason, version, lapsesBy, trouble }: KillWish): string {
+  const what = version === null ? 'killed' : `${version} quarantined`;
+  const lapse =
+    lapsesBy === null ? 'nobody can say by when its permit lapses' : `permit lapsed by ${time(lapsesBy)}`;
+  return `to be ${what} as soon as it can be reached, asked for by ${by}: ${reason}; ${lapse}; ${trouble}`;
 }
 
 /** Why nothing would run now, or else why the last run did not do all it might. */

@@ -1,5 +1,6 @@
 import { listFlags, type FlagState } from '../flags/flag-store.js';
 import type { Policy } from '../flags/policy.js';
+import { openWishes, type KillWish } from '../gate/kill-wish.js';
 import type { GateView } from '../gate/browse-gates.js';
 import type { UnreachablePlane } from '../planes/ask-planes.js';
 import { listGatesOf } from '../planes/browse.js';
@@ -28,6 +29,8 @@ export interface RegionStatus {
   readonly lastRun: RunView | null;
   /** Why the region's database could not be asked; then gate and last run are unknown. Null where it answered. */
   readonly unreachable: string | null;
+  /** A kill that has not reached the gate yet. */
+  readonly killWish: KillWish | null;
 }
 
 /** The most gates that one page has. */
@@ -38,7 +41,11 @@ export async function readStatus(
   { control, planes, jobs }: Installation,
   policies: readonly Policy[],
 ): Promise<JobStatus[]> {
-  const [flags, { gates, unreachable }] = await Promise.all([listFlags(control), allGates(planes)]);
+  const [flags, wishes, { gates, unreachable }] = await Promise.all([
+    listFlags(control),
+    openWishes(control),
+    allGates(planes),
+  ]);
   const away = new Map(unreachable.map(({ database, reason }) => [database, reason]));
   const names = new Set([
     ...jobs.map(({ definition }) => definition.name),
@@ -70,6 +77,7 @@ export async function readStatus(
               gate: gateOf.get(region) ?? null,
               lastRun,
               unreachable: silent,
+              killWish: wishes.find((each) => each.job === job && each.region === region) ?? null,
             };
           }),
         ),

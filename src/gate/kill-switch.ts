@@ -3,6 +3,7 @@ import { requireMay, type Principal } from '../access/roles.js';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import { gatesOf } from './gates-of.js';
+import { wishKill } from './kill-wish.js';
 import { endKilledRuns, killGate, type Killed, type KillOrder } from './kill.js';
 
 /** What to kill: a job in some regions, or one version of it everywhere. */
@@ -14,30 +15,54 @@ export interface KillRequest {
   readonly reason: string;
 }
 
+/** A gate that a kill could not reach, and what was done about it. */
+export interface FailedKill {
+  readonly region: string;
+  readonly reason: string;
+  /** The wish that any process which can reach the gate carries out; null where it could not be written down. */
+  readonly wish: string | null;
+  /** By when the last permit will have lapsed (ISO 8601); null where nobody can say. */
+  readonly lapsesBy: string | null;
+}
+
+export interface KillReach {
+  /** Flags come from elsewhere than the control database: see `wishKill`. */
+  readonly flagsElsewhere?: boolean;
+  /** The regions of every job, for `stopEverything`; absent: as the control database has them. */
+  readonly jobs?: ReadonlyMap<string, readonly string[]>;
+  /** How long a region's database may take to answer. */
+  readonly answerMs?: number;
+}
+
+/** Longer than any kill takes that gets through: the grace, and a connection that is slow to come. */
+const ANSWER_MS = 10_000;
+
 export interface KillReport {
   readonly job: string;
   readonly killed: readonly (Killed & { readonly runsEnded: readonly string[] })[];
   /** Where the kill has not taken hold, and why. */
-  readonly failed: readonly { readonly region: string; readonly reason: string }[];
+  readonly failed: readonly FailedKill[];
   /** Why it could not be put on record; the kill holds all the same. */
   readonly unrecorded?: string;
 }
 
 /**
  * Pulls the switch: every region at once, first the gates, and only then the bookkeeping (runs ended, audit).
- * Nothing in the bookkeeping can undo or delay a kill. Throws FORBIDDEN before anything is done; no approval
- * is ever needed.
+ * Nothing in the bookkeeping can undo or delay a kill. A gate that can't be reached keeps none of the others from
+ * being killed; for it, the flag is taken back and the kill is left to whoever can reach it (`wishKill`). Throws
+ * FORBIDDEN before anything is done; no approval is ever needed.
  */
 export async function killJob(
   control: pg.Pool,
   ownerOf: (region: string) => pg.Pool,
   request: KillRequest,
   principal: Principal,
+  reach: KillReach = {},
 ): Promise<KillReport> {
   for (const region of request.regions) requireMay(principal, 'kill', region);
   const { regions, ...rest } = request;
   const orders = regions.map((region): KillOrder => ({ ...rest, region, by: principal.name }));
-  const tried = await Promise.allSettled(orders.map((order) => killGate(ownerOf(order.region), order)));
+  const tried = await Promise.allSettled(orders.map((order) => killWithin(ownerOf, order, reach.answerMs)));
   const killed = [];
   const failed = [];
   for (const [at, order] of orders.entries()) {
@@ -46,11 +71,47 @@ export async function killJob(
       const runsEnded = await endKilledRuns(ownerOf(order.region), order).catch(() => []);
       killed.push({ ...outcome.value, runsEnded });
     } else {
-      failed.push({ region: order.region, reason: messageOf(outcome?.reason) });
+      failed.push({ order, reason: messageOf(outcome?.reason) });
     }
   }
   const unrecorded = await record(control, request, principal, killed).catch(messageOf);
-  return { job: request.job, killed, failed, ...(unrecorded !== undefined && { unrecorded }) };
+  const left = await Promise.all(failed.map(({ order, reason }) => leave(control, order, reason, reach)));
+  return { job: request.job, killed, failed: left, ...(unrecorded !== undefined && { unrecorded }) };
+}
+
+/** A kill that comes through after that is still a kill; it is only not waited for. */
+async function killWithin(
+  ownerOf: (region: string) => pg.Pool,
+  order: KillOrder,
+  answerMs = ANSWER_MS,
+): Promise<Killed> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, fail) => {
+    timer = setTimeout(
+      () => fail(new Error(`its database did not answer within ${answerMs / 1_000} s`)),
+      answerMs,
+    );
+  });
+  try {
+    return await Promise.race([killGate(ownerOf(order.region), order), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function leave(
+  control: pg.Pool,
+  order: KillOrder,
+  reason: string,
+  { flagsElsewhere = false }: KillReach,
+): Promise<FailedKill> {
+  try {
+    const { wish, lapsesBy } = await wishKill(control, order, reason, flagsElsewhere);
+    return { region: order.region, reason, wish, lapsesBy: lapsesBy?.toISOString() ?? null };
+  } catch (error) {
+    const why = `${reason}; nor could it be left to others: ${messageOf(error)}`;
+    return { region: order.region, reason: why, wish: null, lapsesBy: null };
+  }
 }
 
 /**
@@ -62,24 +123,42 @@ export async function stopEverything(
   ownerOf: (region: string) => pg.Pool,
   reason: string,
   principal: Principal,
+  reach: KillReach = {},
 ): Promise<readonly KillReport[]> {
   requireMay(principal, 'kill');
-  const reports = [];
-  for (const [job, regions] of await gatesOf(control)) {
-    reports.push(await killJob(control, ownerOf, { job, regions, reason, restoresToo: true }, principal));
-  }
-  return reports;
+  const jobs = reach.jobs ?? (await gatesOf(control));
+  return Promise.all(
+    [...jobs].map(([job, regions]) =>
+      killJob(control, ownerOf, { job, regions, reason, restoresToo: true }, principal, reach),
+    ),
+  );
 }
 
 /** Throws KILL_INCOMPLETE, with all that was reported, where a kill has not taken hold everywhere. */
 export function requireComplete(reports: readonly KillReport[]): void {
   const failed = reports.flatMap((report) => report.failed.map((each) => ({ job: report.job, ...each })));
   if (failed.length === 0) return;
-  const where = failed.map(({ job, region, reason }) => `${job} in ${region}: ${reason}`).join('\n');
-  throw new PortcullisError('KILL_INCOMPLETE', where, {
-    mend: 'try again at once; if the database there cannot be reached, neither can its workers renew their permits, and they lapse',
-    details: { reports },
-  });
+  throw new PortcullisError(
+    'KILL_INCOMPLETE',
+    failed.map(({ job, ...each }) => unreachedText(job, each)).join('\n'),
+    {
+      mend: failed.every(({ wish }) => wish !== null)
+        ? 'nothing need be done: every process that can reach the gate keeps trying; portcullis status shows when it is killed'
+        : 'try again at once, from where the databases can be reached',
+      details: { reports },
+    },
+  );
+}
+
+/** What has become of a kill that could not reach its gate, in one sentence. */
+export function unreachedText(job: string, { region, reason, wish, lapsesBy }: FailedKill): string {
+  const unreached = `${job} in ${region} could not be killed yet: ${reason}`;
+  if (wish === null) return unreached;
+  const closes =
+    lapsesBy === null
+      ? 'nobody can say by when its permit will have lapsed'
+      : `its flag is taken back, so that workers which hear it close the gate; by ${lapsesBy} its permit will have lapsed`;
+  return `${unreached}; ${closes}; it is killed as soon as it can be reached`;
 }
 
 async function record(

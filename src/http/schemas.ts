@@ -303,7 +303,14 @@ export const Killed = named(
       )
       .readonly(),
     failed: z
-      .array(z.strictObject({ region: z.string(), reason: z.string() }))
+      .array(
+        z.strictObject({
+          region: z.string(),
+          reason: z.string(),
+          wish: z.string().nullable(),
+          lapsesBy: z.string().nullable(),
+        }),
+      )
       .readonly()
       .describe('always empty in an answer: where one is not, the kill is KILL_INCOMPLETE'),
     incident: z.string().nullable().describe('that it opened, or joined; null where it could open none'),

@@ -1,7 +1,14 @@
 import type pg from 'pg';
 import { messageOf } from '../base/errors.js';
 import type { Principal } from '../access/roles.js';
-import { killJob, stopEverything, type KillReport, type KillRequest } from '../gate/kill-switch.js';
+import {
+  killJob,
+  stopEverything,
+  type KillReach,
+  type KillReport,
+  type KillRequest,
+} from '../gate/kill-switch.js';
+import { claimWishes, concludeWish, type KillWish } from '../gate/kill-wish.js';
 import { inTransaction } from '../store/pool.js';
 import type { PoolOf } from './incident-runs.js';
 import { openIncident, type RegionHit } from './open-incident.js';
@@ -20,11 +27,12 @@ export async function killWithIncident(
   ownerOf: PoolOf,
   request: KillRequest,
   principal: Principal,
+  reach?: KillReach,
 ): Promise<KillWithIncident> {
   return withIncident(
     control,
     ownerOf,
-    await killJob(control, ownerOf, request, principal),
+    await killJob(control, ownerOf, request, principal, reach),
     request,
     principal,
   );
@@ -36,12 +44,48 @@ export async function stopWithIncidents(
   ownerOf: PoolOf,
   reason: string,
   principal: Principal,
+  reach?: KillReach,
 ): Promise<readonly KillWithIncident[]> {
   const reports = [];
-  for (const report of await stopEverything(control, ownerOf, reason, principal)) {
+  for (const report of await stopEverything(control, ownerOf, reason, principal, reach)) {
     reports.push(await withIncident(control, ownerOf, report, { reason }, principal));
   }
   return reports;
+}
+
+/** While one process tries a kill, for so long no other does; longer than a try takes. */
+const CLAIM_MS = 30_000;
+
+/**
+ * Tries the kills that could not reach their gates: of those, the ones of these ids, or all that nobody else is
+ * trying. Each that gets through is put on record under the name of who asked for it. To be done again and again
+ * by every process. Answers what has been killed.
+ */
+export async function carryOutWishes(
+  control: pg.Pool,
+  ownerOf: PoolOf,
+  ids: readonly string[] | null = null,
+  reach: KillReach = {},
+): Promise<KillWithIncident[]> {
+  const wishes = await claimWishes(control, CLAIM_MS, ids);
+  const done = await Promise.all(wishes.map((wish) => carryOutWish(control, ownerOf, wish, reach)));
+  return done.filter((report) => report.killed.length > 0);
+}
+
+async function carryOutWish(
+  control: pg.Pool,
+  ownerOf: PoolOf,
+  wish: KillWish,
+  reach: KillReach,
+): Promise<KillWithIncident> {
+  const { id, job, region, version, restoresToo, reason, by } = wish;
+  const request = { job, regions: [region], reason, restoresToo, ...(version !== null && { version }) };
+  // Who asked was allowed to, when they asked.
+  const principal: Principal = { name: by, role: 'admin', regions: null };
+  const report = await killJob(control, ownerOf, request, principal, reach);
+  const [failed] = report.failed;
+  await concludeWish(control, id, failed?.reason);
+  return failed ? { ...report, incident: null } : withIncident(control, ownerOf, report, request, principal);
 }
 
 async function withIncident(

@@ -17,8 +17,9 @@ export class TcpProxy {
     return this.#port;
   }
 
-  /** Listens, on the same port as before where it did. */
+  /** Listens, on the same port as before where it did. Does nothing where it listens already. */
   async open(): Promise<void> {
+    if (this.#server.listening) return;
     this.#server = createServer((near) => {
       const far = connect(this.#targetPort, this.#host);
       for (const [socket, other] of [

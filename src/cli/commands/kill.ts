@@ -1,9 +1,19 @@
-import type { Command } from 'commander';
-import { formatDurationMs } from '../../base/duration.js';
-import { regionsOf } from '../../gate/gates-of.js';
-import { requireComplete } from '../../gate/kill-switch.js';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { Principal } from '../../access/roles.js';
+import { formatDurationMs, parseDurationMs } from '../../base/duration.js';
+import { requireComplete, unreachedText, type KillReach } from '../../gate/kill-switch.js';
 import { killWithIncident, stopWithIncidents, type KillWithIncident } from '../../incidents/kill-incident.js';
-import { actingPrincipal } from '../acting.js';
+import type { Installation } from '../app-port.js';
+import {
+  killable,
+  killingPrincipal,
+  killUntilHeld,
+  regionsToKill,
+  type KillInTheEnd,
+  type Killing,
+} from '../killing.js';
+import { interruptible } from '../interrupt.js';
+import { withProgress } from '../progress.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 
@@ -11,7 +21,11 @@ interface KillOptions {
   readonly region?: string;
   readonly version?: string;
   readonly reason: string;
+  /** Milliseconds; true or absent: without end; false: not at all. */
+  readonly wait?: number | boolean;
 }
+
+const MOST_WAIT_MS = 86_400_000;
 
 export function addKill(program: Command, context: Context): void {
   const command = leaf(
@@ -27,17 +41,17 @@ export function addKill(program: Command, context: Context): void {
     .option('-r, --region <region>', 'only in this region')
     .option('-v, --version <version>', 'only this version: it may act nowhere until the quarantine is lifted')
     .requiredOption('--reason <reason>', 'why, for the record and for whoever re-arms it')
-    .action(async (job: string, { region, version, reason }: KillOptions) => {
+    .addOption(waitOption())
+    .addOption(noWaitOption())
+    .action(async (job: string, { region, version, reason, wait }: KillOptions) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const { control, jobs, planes } = installation;
-        const installed = jobs.map(({ definition }) => definition.name);
-        const regions = await regionsOf(control, installed, job, region);
-        const principal = await actingPrincipal(context, installation);
+      await withKilling(context, async (installation, principal, reach) => {
+        const regions = await regionsToKill(installation, job, region);
         const request = { job, regions, reason, ...(version !== undefined && { version }) };
-        answer(voice, version, [
-          await killWithIncident(control, (at) => planes.of(at).owner, request, principal),
-        ]);
+        const ownerOf = (at: string) => installation.planes.of(at).owner;
+        const report = await killWithIncident(installation.control, ownerOf, request, principal, reach);
+        const killings = [{ killing: { request, principal, reach }, report }];
+        answer(voice, version, await seeThrough(context, voice, installation, killings, wait));
       });
     });
 }
@@ -48,22 +62,93 @@ export function addStop(program: Command, context: Context): void {
   ])
     .requiredOption('--all', 'everything there is')
     .requiredOption('--reason <reason>', 'why, for the record and for whoever re-arms it')
-    .action(async ({ reason }: { reason: string }) => {
+    .addOption(waitOption())
+    .addOption(noWaitOption())
+    .action(async ({ reason, wait }: Pick<KillOptions, 'reason' | 'wait'>) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const { control, planes } = installation;
-        const principal = await actingPrincipal(context, installation);
-        answer(
-          voice,
-          undefined,
-          await stopWithIncidents(control, (at) => planes.of(at).owner, reason, principal),
-        );
+      await withKilling(context, async (installation, principal, reach) => {
+        const jobs = await killable(installation);
+        const ownerOf = (at: string) => installation.planes.of(at).owner;
+        const everywhere = { ...reach, jobs };
+        const reports = await stopWithIncidents(installation.control, ownerOf, reason, principal, everywhere);
+        const killings = reports.map((report) => {
+          const request = { job: report.job, regions: jobs.get(report.job) ?? [], reason, restoresToo: true };
+          return { killing: { request, principal, reach }, report };
+        });
+        answer(voice, undefined, await seeThrough(context, voice, installation, killings, wait));
       });
     });
 }
 
+function waitOption(): Option {
+  return new Option(
+    '--wait <duration>',
+    'how long to keep trying where a region cannot be reached, such as 5m (default: until it is killed, or Ctrl-C)',
+  ).argParser(waitMs);
+}
+
+function noWaitOption(): Option {
+  return new Option('--no-wait', 'leave a region that cannot be reached to the processes that are running');
+}
+
+function waitMs(text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms !== undefined && ms <= MOST_WAIT_MS) return ms;
+  throw new InvalidArgumentError('A wait is a duration such as 30s or 5m, at most 24h.');
+}
+
+/** A kill needs no control database: what it can't put on record, it says. */
+async function withKilling(
+  context: Context,
+  work: (installation: Installation, principal: Principal, reach: KillReach) => Promise<void>,
+): Promise<void> {
+  const reach = { flagsElsewhere: context.app.settings.flagSource.kind !== 'embedded' };
+  await withInstallation(
+    context,
+    async (installation) => work(installation, await killingPrincipal(context, installation), reach),
+    { withoutControl: true },
+  );
+}
+
+interface Tried {
+  readonly killing: Killing;
+  readonly report: KillWithIncident;
+}
+
+/** Keeps trying what could not be reached, for as long as was asked for. */
+async function seeThrough(
+  { io }: Context,
+  voice: Voice,
+  installation: Installation,
+  tried: readonly Tried[],
+  wait: KillOptions['wait'],
+): Promise<readonly KillInTheEnd[]> {
+  const unreached = tried.flatMap(({ report }) => report.failed);
+  if (unreached.length === 0 || wait === false) {
+    return tried.map(({ report }) => ({ ...report, killedByOthers: [] }));
+  }
+  for (const { report } of tried) {
+    for (const failed of report.failed) voice.note(unreachedText(report.job, failed));
+  }
+  voice.note('trying until it is killed; Ctrl-C leaves it to the processes that are running');
+  return interruptible(io, async (interrupted) => {
+    const limit = wait === undefined || wait === true ? [] : [AbortSignal.timeout(wait)];
+    const signal = AbortSignal.any([interrupted, ...limit]);
+    return withProgress(io.stderr, 'killing', (progress) =>
+      Promise.all(
+        tried.map(({ killing, report }) =>
+          killUntilHeld(installation, killing, report, signal, (failed) => {
+            const where = failed.map(({ region }) => region).join(', ');
+            progress.say(`trying to reach ${where}`);
+          }),
+        ),
+      ),
+    );
+  });
+}
+
 /** Answers what was reached, and then, where that is not everything, throws KILL_INCOMPLETE. */
-function answer(voice: Voice, version: string | undefined, reports: readonly KillWithIncident[]): void {
+function answer(voice: Voice, version: string | undefined, reports: readonly KillInTheEnd[]): void {
   for (const report of reports) {
     voice.result(report, () => killText(voice, version, report));
     if (report.unrecorded !== undefined)
@@ -75,9 +160,10 @@ function answer(voice: Voice, version: string | undefined, reports: readonly Kil
 function killText(
   voice: Voice,
   version: string | undefined,
-  { job, killed, failed, incident }: KillWithIncident,
+  { job, killed, killedByOthers, failed, incident }: KillInTheEnd,
 ): string {
   const what = version === undefined ? job : `${job} ${version}`;
+  if (killed.length + killedByOthers.length === 0 && failed.length > 0) return '';
   const table = voice.table(
     [
       { title: 'region' },
@@ -86,13 +172,16 @@ function killText(
       { title: 'connections ended', align: 'right' },
       { title: 'runs ended' },
     ],
-    killed.map(({ region, tookMs, inFlight, terminated, runsEnded }) => [
-      region,
-      formatDurationMs(tookMs),
-      String(inFlight),
-      String(terminated),
-      runsEnded.map((id) => id.slice(0, 8)).join(', ') || '–',
-    ]),
+    [
+      ...killed.map(({ region, tookMs, inFlight, terminated, runsEnded }) => [
+        region,
+        formatDurationMs(tookMs),
+        String(inFlight),
+        String(terminated),
+        runsEnded.map((id) => id.slice(0, 8)).join(', ') || '–',
+      ]),
+      ...killedByOthers.map((region) => [region, 'by another process', '–', '–', '–']),
+    ],
   );
   const back =
     version === undefined

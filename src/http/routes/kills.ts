@@ -10,7 +10,8 @@ import { callerOf, route, type Route } from '../route.js';
 import { Approval, Killed, KillOrder, namePath, RearmOrder, StopOrder, Stopped } from '../schemas.js';
 
 /** Kills, which never need an approval, and requests to take one back, which always do. */
-export function killRoutes({ jobs, control, planes }: HttpDeps): Route[] {
+export function killRoutes({ jobs, control, planes, foreignFlags }: HttpDeps): Route[] {
+  const reach = { flagsElsewhere: foreignFlags };
   const ownerOf = (region: string): pg.Pool => planes.of(region).owner;
   const regions = (job: string, region: string | undefined): Promise<readonly string[]> =>
     regionsOf(
@@ -33,7 +34,13 @@ export function killRoutes({ jobs, control, planes }: HttpDeps): Route[] {
       errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'KILL_INCOMPLETE'],
       handle: async ({ params: { job }, body: { region, version, reason }, caller }) => {
         const scope = { job, regions: await regions(job, region), ...(version !== undefined && { version }) };
-        const report = await killWithIncident(control, ownerOf, { ...scope, reason }, callerOf(caller));
+        const report = await killWithIncident(
+          control,
+          ownerOf,
+          { ...scope, reason },
+          callerOf(caller),
+          reach,
+        );
         requireComplete([report]);
         return report;
       },
@@ -48,7 +55,7 @@ export function killRoutes({ jobs, control, planes }: HttpDeps): Route[] {
       result: Stopped,
       errors: ['KILL_INCOMPLETE'],
       handle: async ({ body: { reason }, caller }) => {
-        const reports = await stopWithIncidents(control, ownerOf, reason, callerOf(caller));
+        const reports = await stopWithIncidents(control, ownerOf, reason, callerOf(caller), reach);
         requireComplete(reports);
         return { jobs: reports };
       },

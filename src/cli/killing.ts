@@ -1,0 +1,120 @@
+import { setTimeout } from 'node:timers/promises';
+import type { Principal } from '../access/roles.js';
+import { unknownName, requireRegion } from '../base/unknown-name.js';
+import { readPolicies } from '../flags/policy.js';
+import { gatesOf } from '../gate/gates-of.js';
+import type { FailedKill, KillReach, KillRequest } from '../gate/kill-switch.js';
+import { heldWishes } from '../gate/kill-wish.js';
+import { carryOutWishes, killWithIncident, type KillWithIncident } from '../incidents/kill-incident.js';
+import { isUnreachable } from '../store/pool.js';
+import { actingPrincipal, localPrincipal } from './acting.js';
+import type { Installation } from './app-port.js';
+import type { Context } from './context.js';
+
+/**
+ * As whom to kill. Without the control database nobody's token can be looked up: then it is the person at the
+ * keyboard, who has the logins of the regions' databases.
+ */
+export async function killingPrincipal(context: Context, installation: Installation): Promise<Principal> {
+  try {
+    return await actingPrincipal(context, installation);
+  } catch (error) {
+    if (!isUnreachable(error)) throw error;
+    return localPrincipal('operator');
+  }
+}
+
+/**
+ * The regions of every job: as the control database has them; without it, as the policy files do. No region's own
+ * database is asked, for it may be the one that is away.
+ */
+export async function killable({ control, flagsFolder }: Installation): Promise<Map<string, string[]>> {
+  try {
+    return await gatesOf(control);
+  } catch (error) {
+    if (!isUnreachable(error)) throw error;
+    const files = await readPolicies(flagsFolder);
+    return new Map(files.map(({ policy: { job, regions } }) => [job, [...regions]]));
+  }
+}
+
+/** The regions that a kill is meant for. Throws JOB_UNKNOWN or REGION_UNKNOWN with the nearest name. */
+export async function regionsToKill(
+  installation: Installation,
+  job: string,
+  region: string | undefined,
+): Promise<readonly string[]> {
+  const known = await killable(installation);
+  const installed = installation.jobs.map(({ definition }) => definition.name);
+  const regions = known.get(job) ?? [];
+  if (regions.length === 0 && !installed.includes(job)) {
+    throw unknownName('JOB_UNKNOWN', 'job', job, [...new Set([...known.keys(), ...installed])]);
+  }
+  if (region === undefined) return regions;
+  requireRegion(region, regions);
+  return [region];
+}
+
+const TRY_AGAIN_MS = 1_000;
+
+/** A kill that was tried for as long as it took, and the regions where another process was faster. */
+export interface KillInTheEnd extends KillWithIncident {
+  readonly killedByOthers: readonly string[];
+}
+
+export interface Killing {
+  readonly request: KillRequest;
+  readonly principal: Principal;
+  readonly reach: KillReach;
+}
+
+/**
+ * Tries again what a kill could not reach, until all of it is killed, by this process or another, or told to
+ * stop. Answers the report as it is then.
+ */
+export async function killUntilHeld(
+  { control, planes }: Installation,
+  { request, principal, reach }: Killing,
+  report: KillWithIncident,
+  signal: AbortSignal,
+  onTry: (failed: readonly FailedKill[]) => void,
+): Promise<KillInTheEnd> {
+  const ownerOf = (region: string) => planes.of(region).owner;
+  let now: KillInTheEnd = { ...report, killedByOthers: [] };
+  while (now.failed.length > 0 && !signal.aborted) {
+    onTry(now.failed);
+    if (!(await setTimeout(TRY_AGAIN_MS, true, { signal }).catch(() => false))) break;
+    now = await tryAgain(now);
+  }
+  return now;
+
+  async function tryAgain(before: KillInTheEnd): Promise<KillInTheEnd> {
+    const wished = before.failed.flatMap(({ wish }) => (wish === null ? [] : [wish]));
+    const unwished = before.failed.filter(({ wish }) => wish === null).map(({ region }) => region);
+    const again =
+      unwished.length > 0
+        ? await killWithIncident(control, ownerOf, { ...request, regions: unwished }, principal, reach)
+        : undefined;
+    try {
+      const done = wished.length > 0 ? await carryOutWishes(control, ownerOf, wished, reach) : [];
+      const held = await heldWishes(control, wished);
+      const killed = [...(again?.killed ?? []), ...done.flatMap((each) => each.killed)];
+      const over = before.failed.filter(({ wish }) => wish !== null && held.includes(wish));
+      const others = over.filter(({ region }) => !killed.some((each) => each.region === region));
+      return {
+        ...before,
+        incident: before.incident ?? again?.incident ?? null,
+        killed: [...before.killed, ...killed],
+        killedByOthers: [...before.killedByOthers, ...others.map(({ region }) => region)],
+        failed: [
+          ...before.failed.filter((each) => each.wish !== null && !over.includes(each)),
+          ...(again?.failed ?? []),
+        ],
+      };
+    } catch (error) {
+      // The control database is away now. The wish stands there, and whoever reaches it first carries it out.
+      if (!isUnreachable(error)) throw error;
+      return before;
+    }
+  }
+}
