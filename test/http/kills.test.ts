@@ -2,6 +2,9 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { Role } from '../../src/access/roles.js';
 import { issueToken } from '../../src/access/tokens.js';
 import { verifyAudit } from '../../src/audit/verify.js';
+import { listFlags } from '../../src/flags/flag-store.js';
+import { openWishes } from '../../src/gate/kill-wish.js';
+import { carryOutWishes } from '../../src/incidents/kill-incident.js';
 import { testDatabase } from '../support/database.js';
 import { hearFlags, post, serving, type Answer } from './serving.js';
 
@@ -126,17 +129,29 @@ describe('a kill over HTTP', () => {
         503,
         {
           code: 'KILL_INCOMPLETE',
-          detail: 'domain-claim in eu-west-1: no room',
+          detail: expect.stringMatching(
+            /^domain-claim in eu-west-1 could not be killed yet: no room; .* by 20\S+Z its permit will have lapsed/,
+          ) as unknown,
           details: {
             reports: [
               {
                 killed: [{ region: 'ap-south-1' }, { region: 'us-east-1' }],
-                failed: [{ region: 'eu-west-1' }],
+                failed: [{ region: 'eu-west-1', wish: expect.any(String) as unknown }],
               },
             ],
           },
         },
       ]);
+      // Nobody is served by it meanwhile, and a later try is the same wish.
+      const [flag] = (await listFlags(owner, 'domain-claim')).filter(({ region }) => region === 'eu-west-1');
+      expect(flag).toMatchObject({ enabled: false });
+      const planes = (): typeof owner => owner;
+      expect(await carryOutWishes(owner, planes)).toEqual([]);
+      expect(await openWishes(owner)).toMatchObject([{ region: 'eu-west-1', reason: 'x', tries: 1 }]);
+      await owner.query('drop trigger no on portcullis_region.gate');
+      expect(await carryOutWishes(owner, planes)).toMatchObject([{ killed: [{ region: 'eu-west-1' }] }]);
+      expect(await gate('eu-west-1')).toMatchObject({ state: 'killed', reason: 'x', killedBy: 'ann' });
+      expect(await openWishes(owner)).toEqual([]);
     } finally {
       await owner.query('drop function no() cascade');
     }
