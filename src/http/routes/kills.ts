@@ -10,7 +10,7 @@ import { callerOf, route, type Route } from '../route.js';
 import { Approval, Killed, KillOrder, namePath, RearmOrder, StopOrder, Stopped } from '../schemas.js';
 
 /** Kills, which never need an approval, and requests to take one back, which always do. */
-export function killRoutes({ jobs, control, planes, foreignFlags }: HttpDeps): Route[] {
+export function killRoutes({ jobs, control, planes, foreignFlags = false }: HttpDeps): Route[] {
   const reach = { flagsElsewhere: foreignFlags };
   const ownerOf = (region: string): pg.Pool => planes.of(region).owner;
   const regions = (job: string, region: string | undefined): Promise<readonly string[]> =>
