@@ -45,13 +45,9 @@ export async function previewRestore(
   run: string,
   shapes: Iterable<Shape>,
 ): Promise<RestorePreview> {
-  const { rows: applied } = await pool.query<{ n: number }>(
-    `select coalesce(sum(applied_seq), 0)::bigint
-            - (select count(*) from portcullis_region.conflict where run = $1) as n
-     from portcullis_region.lane where run = $1`,
-    [run],
-  );
+  const { applied: all, allTakenBack } = await readCursors(pool, run);
   const sums = { restorable: 0, asBefore: 0, conflicts: 0 };
+  if (allTakenBack) return { applied: all, alreadyRestored: all, ...sums };
   for (const shape of shapes) {
     if (shape.changes.length === 0) continue;
     const { rows } = await pool.query<{ state: keyof typeof sums; n: number }>(
@@ -61,9 +57,40 @@ export async function previewRestore(
     );
     for (const { state, n } of rows) sums[state] += n;
   }
-  const all = applied[0]?.n ?? 0;
   const left = sums.restorable + sums.asBefore + sums.conflicts;
   return { applied: all, alreadyRestored: all - left, ...sums };
+}
+
+/**
+ * What a run has applied, and whether restores have taken every change of it back, from the lanes alone: a restore
+ * plans only what the ones before it have left, so that what they have applied together is what is taken back. A
+ * restore that was itself taken back, if only in part, takes a look at each change to tell.
+ */
+async function readCursors(
+  pool: pg.Pool,
+  run: string,
+): Promise<{ readonly applied: number; readonly allTakenBack: boolean }> {
+  const { rows } = await pool.query<{ applied: number; allTakenBack: boolean }>(
+    `with counted as (
+       select r.id = $1 as own,
+         (select coalesce(sum(applied_seq), 0) from portcullis_region.lane where run = r.id)
+         - (select count(*) from portcullis_region.conflict where run = r.id) as n
+       from portcullis_region.run r
+       where r.id = $1 or r.restores = $1
+     ), summed as (
+       select coalesce(sum(n) filter (where own), 0) as applied,
+         coalesce(sum(n) filter (where not own), 0) as taken_back
+       from counted
+     )
+     select applied::bigint, applied = taken_back and not exists (
+         select from portcullis_region.run r
+         join portcullis_region.run again on again.restores = r.id
+         where r.restores = $1
+       ) as "allTakenBack"
+     from summed`,
+    [run],
+  );
+  return rows[0] ?? { applied: 0, allTakenBack: false };
 }
 
 /** How each change of resource $2 stands to its row, now. */
