@@ -45,13 +45,13 @@ export async function killGate(owner: pg.Pool, order: KillOrder, graceMs = GRACE
   const name = gateLockName(order.job, order.region);
   const taken = new AbortController();
   const attempt: Attempt = { name, graceMs, taken: taken.signal, own: undefined };
-  const inFlight = await countHolders(owner, name);
   const impatience = endHoldersAfter(owner, attempt);
+  let inFlight = 0;
   let epoch = 0;
   try {
     epoch = await inTransaction(owner, async (client) => {
       attempt.own = await backendOf(client);
-      await client.query('select pg_advisory_xact_lock($1, hashtext($2))', [GATE_LOCK, name]);
+      inFlight = await lockCounting(client, name);
       taken.abort();
       return order.version === undefined ? close(client, order) : quarantine(client, order, order.version);
     });
@@ -115,10 +115,14 @@ const HOLDERS = `
     and database = (select oid from pg_database where datname = current_database())
     and pid <> pg_backend_pid()`;
 
-/** The holders of a batch: all who share the lock. */
-async function countHolders(owner: pg.Pool, name: string): Promise<number> {
-  const { rows } = await owner.query<{ n: number }>(
-    `select count(*) as n ${HOLDERS} and mode = 'ShareLock'`,
+/**
+ * Takes the gate's lock alone, and answers how many batches shared it when it was asked for. In one statement, which
+ * counts and then waits: with 32 writers at work, a round trip of its own for the count lets more batches begin.
+ */
+async function lockCounting(client: pg.PoolClient, name: string): Promise<number> {
+  const { rows } = await client.query<{ n: number }>(
+    `with held as materialized (select count(*) as n ${HOLDERS} and mode = 'ShareLock')
+     select n, pg_advisory_xact_lock($1::integer, hashtext($2)) from held`,
     [GATE_LOCK, name],
   );
   return rows[0]?.n ?? 0;
