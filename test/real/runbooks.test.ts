@@ -1,43 +1,40 @@
 import { execFile } from 'node:child_process';
 import { chmod, cp, readFile, readdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { testDatabase } from '../support/database.js';
 import { requireProgram } from '../support/debian-package.js';
 import { temporaryFolder } from '../support/portcullis.js';
+import { freePort } from '../support/prometheus.js';
 import { until } from '../support/until.js';
 
 /**
  * Every command of every runbook, run in order by a shell against a real installation with a real Prometheus.
- * The tests of this file follow on one another.
+ * The tests of this file follow on one another. A `portcullis` in a script is the real command line, but in a
+ * process that stays (resident-cli.mjs); what it is as a process of its own, cli.test.ts shows.
  */
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MAIN = join(ROOT, 'dist/main.js');
+const RESIDENT = join(ROOT, 'test/support/resident-cli.mjs');
 const RUNBOOKS = join(ROOT, 'docs/runbooks');
 const PATIENCE_MS = 300_000;
 
+const database = await testDatabase();
 const folder = await temporaryFolder();
 const home = join(folder, 'home');
 const port = await freePort();
 const prometheusPort = await freePort();
 const env: Record<string, string> = {
   PATH: [folder, process.env['PATH'] ?? ''].join(delimiter),
+  PORTCULLIS_DATABASE_URL: database.url,
   PORTCULLIS_HOME: home,
   PORTCULLIS_HTTP: `127.0.0.1:${port}`,
   SERVED_AT: `http://127.0.0.1:${port}`,
   PROMETHEUS_URL: `http://127.0.0.1:${prometheusPort}`,
   RESTART: join(folder, 'restart'),
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 interface Ended {
   readonly exit: number;
@@ -62,8 +59,9 @@ function shell(script: string): Promise<Ended> {
 async function succeed(script: string): Promise<void> {
   const { exit, out } = await shell(script);
   if (exit === 0) return;
-  const log = await readFile(join(folder, 'log'), 'utf8').catch(() => '');
-  throw new Error(`it ended with ${exit}:\n${out}\nlog:\n${log.slice(-2_000)}`);
+  const tail = async (name: string): Promise<string> =>
+    `${name}:\n${(await readFile(join(folder, name), 'utf8').catch(() => '')).slice(-2_000)}`;
+  throw new Error([`it ended with ${exit}:`, out, await tail('said'), await tail('log')].join('\n'));
 }
 
 const program = (name: string, script: string): Promise<void> =>
@@ -72,7 +70,15 @@ const program = (name: string, script: string): Promise<void> =>
 beforeAll(async () => {
   const prometheus = await requireProgram('prometheus', 'prometheus');
   await cp(join(ROOT, 'dashboards'), join(folder, 'dashboards'), { recursive: true });
-  await program('portcullis', `exec '${process.execPath}' '${MAIN}' "$@"`);
+  await program(
+    'portcullis',
+    `set -euo pipefail
+answer=$(mktemp -p '${folder}')
+status=$({ printf '%s\\0' "$#" "$@"; env -0; } |
+  curl -sS --unix-socket '${folder}/cli' --data-binary @- -o "$answer" -w '%{http_code}' http://portcullis/)
+cat "$answer"
+exit $((status - 200))`,
+  );
   // How this installation restarts Portcullis: its one process ends, and another begins and becomes ready.
   await program(
     'restart',
@@ -89,7 +95,10 @@ setsid '${prometheus}' --config.file=dashboards/prometheus/here.yml --storage.ts
   --web.listen-address=127.0.0.1:${prometheusPort} >>prometheus.log 2>&1 </dev/null &
 echo $! >prometheus-pid`,
   );
-  await succeed('restart && scrape');
+  await succeed(
+    `setsid '${process.execPath}' '${RESIDENT}' '${folder}/cli' >>said 2>&1 </dev/null & echo $! >cli-pid`,
+  );
+  await succeed('restart && scrape && until [ -S cli ]; do sleep 0.1; done');
   await until(
     'every region has run',
     async () => {
@@ -109,7 +118,7 @@ echo $! >prometheus-pid`,
 }, PATIENCE_MS);
 
 afterAll(async () => {
-  for (const name of ['pid', 'prometheus-pid']) {
+  for (const name of ['pid', 'prometheus-pid', 'cli-pid']) {
     const pid = await readFile(join(folder, name), 'utf8').catch(() => '');
     await shell(`kill ${pid.trim()} && while kill -0 ${pid.trim()} 2>/dev/null; do sleep 0.2; done`);
   }
