@@ -23,6 +23,8 @@ export interface Running {
 
 export interface ProcessSetting {
   readonly env?: Readonly<Record<string, string>>;
+  /** The program of another build (see build.ts); absent: this one's. */
+  readonly main?: string;
   /** `apply.fenced:3`: die by SIGKILL the third time that this fault point is met. */
   readonly killAt?: string;
   /** `apply.written:3`: stand still by SIGSTOP the third time that this fault point is met. */
@@ -34,9 +36,9 @@ const folders: string[] = [];
 
 /** Starts the real program as a process of its own. Whatever still runs when the file's tests are over is killed. */
 export function portcullis(args: readonly string[], setting: ProcessSetting = {}): Running {
-  const { killAt, stopAt } = setting;
+  const { killAt, stopAt, main = MAIN } = setting;
   const preload = killAt === undefined && stopAt === undefined ? [] : ['--import', KILL_AT];
-  const child = spawn(process.execPath, [...preload, MAIN, ...args], {
+  const child = spawn(process.execPath, [...preload, main, ...args], {
     env: {
       PATH: process.env['PATH'],
       ...setting.env,

@@ -2,8 +2,7 @@ import { afterAll } from '@jest/globals';
 import type pg from 'pg';
 import { listApprovals } from '../../src/access/approvals.js';
 import type { Principal } from '../../src/access/roles.js';
-import { bucketsOf } from '../../src/base/bucketing.js';
-import { type Variant, flagName, spansOf } from '../../src/flags/definition.js';
+import { type Variant, flagName } from '../../src/flags/definition.js';
 import { type FlagState, listFlags, setFlag } from '../../src/flags/flag-store.js';
 import { type Policy, parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
@@ -18,6 +17,7 @@ import { stopVersion } from '../../src/rollout/stop-version.js';
 import { decideWave } from '../../src/rollout/wave-approval.js';
 import { elect } from '../../src/scheduler/election.js';
 import { claimEverything, seedAccounts } from './accounts.js';
+import { checkShares } from './check-shares.js';
 import type { TestDatabase } from './database.js';
 import { DatabaseFlags } from './database-flags.js';
 import { loadTestJob, testPlatform, type TestPlatform } from './platform.js';
@@ -152,38 +152,7 @@ ${rollout.replaceAll('R-', `r${jobs}-`)}`;
     },
     flags: async () => new Map((await listFlags(owner, job)).map((flag) => [flag.region, flag])),
     set: (region, change) => setFlag(owner, { job, region, ...change, reason: 'by hand', changedBy: 'eve' }),
-    checkJournal: async () => {
-      const { rows } = await owner.query<{
-        region: string;
-        slot: string;
-        version: string;
-        variants: Variant[];
-        units: string[];
-      }>(
-        `select r.region, r.slot::text as slot, r.version, f.variants, array_agg(distinct c.unit) as units
-         from portcullis_region.run r
-         join portcullis_region.change c on c.run = r.id
-         join portcullis_region.lane l on l.run = r.id and l.lane = c.lane and c.seq <= l.applied_seq
-         join portcullis_control.flag_change f on f.revision = r.flag_revision
-         where r.job = $1 group by r.id, r.region, r.slot, r.version, f.variants`,
-        [job],
-      );
-      const taken = new Map<string, string>();
-      for (const { region, slot, version, variants, units } of rows) {
-        const bucket = bucketsOf(flagName(job, region));
-        const span = spansOf(variants).find((each) => each.version === version);
-        for (const unit of units) {
-          const at = bucket(unit);
-          if (!span || at <= span.after || at > span.upTo)
-            throw new Error(`${version} acted for ${unit} in ${region}`);
-          const key = `${region} ${slot} ${unit}`;
-          if (taken.has(key))
-            throw new Error(`${unit} got ${version} and ${taken.get(key) ?? ''} at ${slot}`);
-          taken.set(key, version);
-        }
-      }
-      return { runs: rows.length, units: taken.size };
-    },
+    checkJournal: () => checkShares(owner, job),
   };
   return rolled;
 }
