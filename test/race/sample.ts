@@ -13,10 +13,14 @@ export interface SampleWorld {
 }
 
 /**
- * A sample world with every region's flag on for the version that the program has, no caps, short leases,
- * and the policy lines given. `directory.account_before` and `domain_before` keep what it was.
+ * A sample world with every region's flag on for the version that the program has, short leases, the policy lines
+ * given, and no caps or rules unless told which. `directory.account_before` and `domain_before` keep what it was.
  */
-export async function sampleWorld(database: TestDatabase, policy: string): Promise<SampleWorld> {
+export async function sampleWorld(
+  database: TestDatabase,
+  policy: string,
+  guard = '{ caps: [] }',
+): Promise<SampleWorld> {
   const { owner } = database;
   await seedSampleWorld(owner, { seed: 'race', now: new Date() });
   await owner.query(`
@@ -28,7 +32,7 @@ schedule: '0 0 1 1 *'
 regions: [${SAMPLE_REGIONS.join(', ')}]
 lease: 2s
 permit: 5s
-guard: { caps: [] }
+guard: ${guard}
 ${policy}
 `;
   await applyPolicies(owner, [parsePolicyFile(text, 'race.yaml')], 'test');
