@@ -1,4 +1,4 @@
-import { judgeCount, type CountOptions } from './count.js';
+import { countVerdict, judgeCount, type CountOptions } from './count.js';
 import type { CountedRun } from './count-history.js';
 import { falseTripsAYear } from './false-alarm-budget.js';
 import type { Judged, Verdict } from './verdict.js';
@@ -51,7 +51,7 @@ const YEAR_MS = 365.25 * 86_400_000;
  */
 export function backtestCount(history: readonly CountedRun[], options: CountOptions): Backtest {
   const runs = history.toSorted((one, other) => Number(one.at) - Number(other.at));
-  const judged = walkForward(runs, options);
+  const judged = walkForward(runs, options, judgeCount);
   const runsAYear = paceOf(runs);
   return {
     rule: options.rule,
@@ -62,7 +62,7 @@ export function backtestCount(history: readonly CountedRun[], options: CountOpti
       return each === undefined ? [] : [shownRun(run, each)];
     }),
     alternatives: [options.alpha / 10, Math.min(0.5, options.alpha * 10)].map((alpha) =>
-      stopsOf(walkForward(runs, { ...options, alpha }), alpha),
+      stopsOf(walkForward(runs, { ...options, alpha }, countVerdict), alpha),
     ),
     budget: {
       runsAYear,
@@ -80,16 +80,20 @@ export function backtestCount(history: readonly CountedRun[], options: CountOpti
   };
 }
 
-function walkForward(runs: readonly CountedRun[], options: CountOptions): Judged[] {
+function walkForward<Said extends Pick<Judged, 'verdict' | 'worth'>>(
+  runs: readonly CountedRun[],
+  options: CountOptions,
+  judge: (history: readonly CountedRun[], run: CountedRun, options: CountOptions) => Said,
+): Said[] {
   const accepted: CountedRun[] = [];
   return runs.map((run) => {
-    const judged = judgeCount(accepted, run, options);
+    const judged = judge(accepted, run, options);
     if (judged.verdict !== 'fail') accepted.push(run);
     return judged;
   });
 }
 
-function stopsOf(judged: readonly Judged[], alpha: number): Stops {
+function stopsOf(judged: readonly Pick<Judged, 'verdict' | 'worth'>[], alpha: number): Stops {
   const fails = judged.filter(({ verdict }) => verdict === 'fail');
   const holds = fails.filter(({ worth }) => worth === 'hold').length;
   return { alpha, trips: fails.length - holds, holds };

@@ -15,6 +15,16 @@ export interface WeightedCount {
   readonly weight: number;
 }
 
+/** What a run is held against. */
+export interface ComparableCounts {
+  readonly counts: readonly WeightedCount[];
+  /**
+   * How many runs the level rests on: all of them by their weights or, where weekdays differ, those of this
+   * run's weekday. The others say how much counts vary, and little of how many there are today.
+   */
+  readonly levelRuns: number;
+}
+
 /** How far back runs teach: a level of last quarter is no measure of today. */
 const TAUGHT_DAYS = 28;
 /** Where these days hold fewer runs, so many teach. */
@@ -44,20 +54,24 @@ export function comparableCounts(
   history: readonly CountedRun[],
   now: { readonly at: Date | number; readonly units: number },
   { weekdays = true }: { readonly weekdays?: boolean } = {},
-): WeightedCount[] {
+): ComparableCounts {
   const runs = teaching(history, now);
   const scaled = runs.map(({ count, units }) => (count * now.units) / units);
   const days = runs.map(({ at }) => new Date(at).getUTCDay());
   if (!weekdays || runs.length < WEEKDAYS_FROM || !weekdaysDiffer(scaled, days)) {
-    return weighted(scaled);
+    const counts = weighted(scaled);
+    return { counts, levelRuns: total(counts.map(({ weight }) => weight)) };
   }
   const today = new Date(now.at).getUTCDay();
   // Weighed before they are brought to a day: a spike must not teach what its weekday is like.
   const weights = weighted(broughtToNoDay(scaled, days)).map(({ weight }) => weight);
-  return broughtToDay(today, scaled, days, weights).map((count, index) => ({
+  const counts = broughtToDay(today, scaled, days, weights).map((count, index) => ({
     count,
     weight: weights[index] ?? 0,
   }));
+  const todays = weights.filter((_, index) => days[index] === today);
+  // The one run of the mean that draws a weekday's factor towards 1 is one more.
+  return { counts, levelRuns: Math.min(total(weights), total(todays) + 1) };
 }
 
 /**

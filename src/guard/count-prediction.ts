@@ -1,5 +1,5 @@
 import { lnLowerTail, lnUpperTail, type BetaNegativeBinomial } from './beta-negative-binomial.js';
-import type { WeightedCount } from './count-history.js';
+import type { ComparableCounts } from './count-history.js';
 import { lnBeta } from './gamma.js';
 import { logSumExp } from './log-sum.js';
 
@@ -19,18 +19,25 @@ export interface CountPrediction {
 /** What is less likely than this among the k changes no verdict. */
 const LN_NEGLIGIBLE = -60;
 
-export function predictCount(history: readonly WeightedCount[]): CountPrediction {
+/**
+ * What is learnt of k comes from all counts. What is learnt of p, and so of the level, is worth no more than
+ * the runs that the level rests on: else a level that few runs of a weekday tell is taken for a sure one, and
+ * twice as many healthy runs as alpha says fail.
+ */
+export function predictCount({ counts: history, levelRuns }: ComparableCounts): CountPrediction {
   const n = history.reduce((sum, { weight }) => sum + weight, 0);
   const s = history.reduce((sum, { weight, count }) => sum + weight * count, 0);
+  const known = n > 0 ? levelRuns / n : 1;
   const components = K.map((k) => {
-    const given = { k, a: 0.5 + k * n, b: 0.5 + s };
+    const learnt = { a: 0.5 + k * n, b: 0.5 + s };
+    const given = { k, a: 0.5 + k * n * known, b: 0.5 + s * known };
     // lnΓ(y + k) − lnΓ(k) − lnΓ(y + 1), from the one function that keeps the digits of large counts.
     const lnLikelihood = history.reduce(
       (sum, { weight, count }) =>
         weight === 0 ? sum : sum - weight * (Math.log(count + k) + lnBeta(k, count + 1)),
       0,
     );
-    return { lnWeight: lnLikelihood + lnBeta(given.a, given.b) - 0.5 * Math.log(k), given };
+    return { lnWeight: lnLikelihood + lnBeta(learnt.a, learnt.b) - 0.5 * Math.log(k), given };
   });
   const lnTotal = logSumExp(components.map(({ lnWeight }) => lnWeight));
   return {

@@ -1,4 +1,4 @@
-import { comparableCounts, type CountedRun } from './count-history.js';
+import { comparableCounts, type ComparableCounts, type CountedRun } from './count-history.js';
 import {
   type CountPrediction,
   lnAtLeast,
@@ -8,7 +8,8 @@ import {
   unlikelyUpTo,
 } from './count-prediction.js';
 import { chance, figure } from './in-words.js';
-import type { Judged } from './verdict.js';
+import { countOf } from '../base/words.js';
+import type { Judged, Verdict } from './verdict.js';
 
 export interface CountOptions {
   /** The rule's name in the policy. */
@@ -37,6 +38,23 @@ export const FEWEST_RUNS = 3;
 /** The interval that is shown holds all but this share of healthy runs. */
 const OUTSIDE_SHOWN = 0.05;
 
+/** What a count is worth: fail, and whether for being far too few. */
+export interface CountVerdict {
+  readonly verdict: Extract<Verdict, 'pass' | 'fail' | 'too-few'>;
+  readonly worth?: 'hold';
+}
+
+/** What judgeCount says, without its words and figures, which cost more than the verdict. */
+export function countVerdict(
+  history: readonly CountedRun[],
+  now: CountNow,
+  options: CountOptions,
+): CountVerdict {
+  const comparable = comparableCounts(history, now, options);
+  if (comparesWithNothing(comparable, now)) return { verdict: 'too-few' };
+  return verdictOf(predictCount(comparable), now, options);
+}
+
 /**
  * Judges whether a run's planned count is plausible after the accepted runs before it: the predictive tail of
  * a negative binomial count whose p and k are unknown (GUARD.md section 1). Too many fails; far too few fails
@@ -44,25 +62,21 @@ const OUTSIDE_SHOWN = 0.05;
  * high (19 of 20 healthy runs are between them), samples, p, limit.
  */
 export function judgeCount(history: readonly CountedRun[], now: CountNow, options: CountOptions): Judged {
-  const { rule, alpha, floor } = options;
+  const { rule, alpha } = options;
   const comparable = comparableCounts(history, now, options);
-  const samples = comparable.length;
-  if (samples < FEWEST_RUNS || now.units <= 0) {
+  const samples = comparable.counts.length;
+  if (comparesWithNothing(comparable, now)) {
     const reason =
       now.units <= 0
         ? `${rule}: ${figure(now.count)} planned and no unit admitted, which compares with nothing`
-        : `${rule}: ${figure(now.count)} planned; ${samples} runs before it are too few to compare with`;
+        : `${rule}: ${figure(now.count)} planned; ${countOf(samples, 'run')} before it ${samples === 1 ? 'is' : 'are'} too few to compare with`;
     return { verdict: 'too-few', rule, reason, figures: { observed: now.count, samples, limit: alpha } };
   }
   const prediction = predictCount(comparable);
-  const lnMore = lnAtLeast(prediction, now.count);
-  const lnFewer = lnAtMost(prediction, now.count);
-  const tooMany = now.count >= floor && lnMore <= Math.log(alpha);
-  const tooFew = prediction.mean >= floor && lnFewer <= Math.log(alpha);
-  const lnP = Math.min(lnMore, lnFewer);
+  const { lnP, ...said } = verdictOf(prediction, now, options);
   const { low, high } = shownInterval(prediction);
   return {
-    verdict: tooMany || tooFew ? 'fail' : 'pass',
+    ...said,
     rule,
     reason:
       `${rule}: ${figure(now.count)} planned where ${figure(prediction.mean)} ` +
@@ -77,7 +91,27 @@ export function judgeCount(history: readonly CountedRun[], now: CountNow, option
       p: Math.exp(lnP),
       limit: alpha,
     },
+  };
+}
+
+function comparesWithNothing({ counts }: ComparableCounts, { units }: CountNow): boolean {
+  return counts.length < FEWEST_RUNS || units <= 0;
+}
+
+/** With the logarithm of the chance of a count as far out, on its side. */
+function verdictOf(
+  prediction: CountPrediction,
+  { count }: CountNow,
+  { alpha, floor }: CountOptions,
+): CountVerdict & { readonly lnP: number } {
+  const lnMore = lnAtLeast(prediction, count);
+  const lnFewer = lnAtMost(prediction, count);
+  const tooMany = count >= floor && lnMore <= Math.log(alpha);
+  const tooFew = prediction.mean >= floor && lnFewer <= Math.log(alpha);
+  return {
+    verdict: tooMany || tooFew ? 'fail' : 'pass',
     ...(tooFew && { worth: 'hold' }),
+    lnP: Math.min(lnMore, lnFewer),
   };
 }
 

@@ -99,7 +99,7 @@ describe('a trip whose process is killed', () => {
       batchesAtDeath.push((await runIn(world, REGION)).batches);
       portcullis(['worker'], { env: { ...world.env, PORTCULLIS_LOG_LEVEL: 'warn' } });
     }
-  }, 240_000);
+  }, 400_000);
 
   test.each(POINTS.map((point, at) => [point, at] as const))(
     'at %s is brought to its end by another',

@@ -1,7 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { judgeCount } from '../../../src/guard/count.js';
-import { comparableCounts, type CountedRun } from '../../../src/guard/count-history.js';
+import {
+  comparableCounts,
+  type ComparableCounts,
+  type CountedRun,
+} from '../../../src/guard/count-history.js';
 import { lnAtLeast, predictCount, unlikelyFrom, unlikelyUpTo } from '../../../src/guard/count-prediction.js';
 
 const DAY_MS = 86_400_000;
@@ -13,6 +17,11 @@ function daily(counts: readonly number[], units = 1_000): CountedRun[] {
 
 function judged(history: readonly CountedRun[], count: number, units = 1_000): ReturnType<typeof judgeCount> {
   return judgeCount(history, { count, units, at: history.length * DAY_MS }, OPTIONS);
+}
+
+/** Counts of which each says as much as the next. */
+function alike(counts: readonly number[]): ComparableCounts {
+  return { counts: counts.map((count) => ({ count, weight: 1 })), levelRuns: counts.length };
 }
 
 /** 27 runs around 40, between 34 and 46. */
@@ -44,7 +53,7 @@ describe('a count', () => {
 
   test('agrees with the formula, written out for a history of three and one k', () => {
     // k = 1, p ~ Beta(½ + 3, ½ + 6): P(Y ≥ y) = B(3.5, 6.5 + y)/B(3.5, 6.5).
-    const prediction = predictCount([1, 2, 3].map((count) => ({ count, weight: 1 })));
+    const prediction = predictCount(alike([1, 2, 3]));
     const one = prediction.components.find(({ given }) => given.k === 1);
     expect(one?.given).toEqual({ k: 1, a: 3.5, b: 6.5 });
     const chances = prediction.components.map(({ lnWeight }) => Math.exp(lnWeight));
@@ -113,7 +122,7 @@ describe('a count', () => {
   });
 
   test('is told its limits: they are the first and last that fail', () => {
-    const prediction = predictCount(STEADY.map(({ count }) => ({ count, weight: 1 })));
+    const prediction = predictCount(alike(STEADY.map(({ count }) => count)));
     const most = unlikelyFrom(prediction, 2.5e-4);
     expect([judged(STEADY, most - 1).verdict, judged(STEADY, most).verdict]).toEqual(['pass', 'fail']);
     const fewest = unlikelyUpTo(prediction, 2.5e-4);
@@ -129,7 +138,9 @@ describe('a count', () => {
 
 describe('the history of a count', () => {
   const weights = (counts: readonly number[]): number[] =>
-    comparableCounts(daily(counts), { at: counts.length * DAY_MS, units: 1_000 }).map(({ weight }) => weight);
+    comparableCounts(daily(counts), { at: counts.length * DAY_MS, units: 1_000 }).counts.map(
+      ({ weight }) => weight,
+    );
 
   test('does not heed spikes, once there is enough to tell', () => {
     const counts = [...Array.from({ length: 19 }, (_, run) => 36 + (run % 9)), 400];
@@ -153,13 +164,13 @@ describe('the history of a count', () => {
       units: 1,
     }));
     const now = { at: 24 * 40 * 3_600_000, units: 1 };
-    expect(comparableCounts(hourly, now)).toHaveLength(24 * 28);
+    expect(comparableCounts(hourly, now).counts).toHaveLength(24 * 28);
     const slow = Array.from({ length: 130 }, (_, day) => ({ at: day * DAY_MS, count: 5, units: 1 }));
-    expect(comparableCounts(slow, { at: 130 * DAY_MS, units: 1 })).toHaveLength(100);
+    expect(comparableCounts(slow, { at: 130 * DAY_MS, units: 1 }).counts).toHaveLength(100);
   });
 
   test('has nothing of the run itself, nor of what came after', () => {
-    expect(comparableCounts(STEADY, { at: 5 * DAY_MS, units: 1_000 })).toHaveLength(5);
+    expect(comparableCounts(STEADY, { at: 5 * DAY_MS, units: 1_000 }).counts).toHaveLength(5);
   });
 
   // 1970-01-01, day 0, was a Thursday: days 2 and 3 of each week are its weekend.
@@ -191,9 +202,23 @@ describe('the history of a count', () => {
   test('knows no weekdays where they do not differ, nor for a job of one weekday', () => {
     const even = Array.from({ length: 56 }, (_, day) => 40 + ((day * 5) % 11));
     const now = { at: 58 * DAY_MS, units: 1_000 };
-    expect(comparableCounts(daily(even), now).map(({ count }) => count)).toEqual(even);
+    expect(comparableCounts(daily(even), now).counts.map(({ count }) => count)).toEqual(even);
     const mondays = even.map((count, week) => ({ at: (week * 7 + 4) * DAY_MS, count, units: 1_000 }));
     const later = { at: 60 * 7 * DAY_MS, units: 1_000 };
-    expect(comparableCounts(mondays, later).map(({ count }) => count)).toEqual(even);
+    expect(comparableCounts(mondays, later).counts.map(({ count }) => count)).toEqual(even);
+  });
+
+  test('are sure of a weekday’s level by no more than the runs of that weekday', () => {
+    const now = { at: 56 * DAY_MS, units: 1_000 };
+    const comparable = comparableCounts(daily(weekly), now);
+    // A history of 56 days teaches by all of them: eight of each weekday, and one of the mean.
+    expect(comparable.counts).toHaveLength(56);
+    expect(comparable.levelRuns).toBeCloseTo(9, 6);
+    const sure = predictCount({ ...comparable, levelRuns: 56 });
+    const unsure = predictCount(comparable);
+    expect(unsure.mean).toBe(sure.mean);
+    expect(lnAtLeast(unsure, 300)).toBeGreaterThan(lnAtLeast(sure, 300));
+    // Weekdays not heeded, weekends are outliers, and the 40 working days are what there is.
+    expect(comparableCounts(daily(weekly), now, { weekdays: false }).levelRuns).toBe(40);
   });
 });
