@@ -40,7 +40,8 @@ export async function listGatesOf(
   const merged = mergedPage(
     answers.map(({ answer }) => answer),
     {
-      compare: (one, other) => list.compare(one.row, other.row),
+      // Of two with one key the true one comes first: a page that ends between them has it.
+      compare: (one, other) => list.compare(one.row, other.row) || Number(other.here) - Number(one.here),
       item: (each) => each,
       keyOf: ({ row }) => list.keyOf(row),
     },
