@@ -67,6 +67,8 @@ export class EmbeddedSource implements FlagSource {
       } catch (error) {
         this.#hearing.trouble(problemOf(error));
         failures += 1;
+        // What was due was to be read on the connection that is gone; it must not cut the wait short.
+        this.#due = false;
         await this.#sleep(Math.min(LONGEST_BACKOFF_MS, 100 * 2 ** failures));
       }
     }

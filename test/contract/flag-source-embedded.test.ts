@@ -1,7 +1,9 @@
+import { createServer } from 'node:net';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { EmbeddedSource } from '../../src/flags/embedded-source.js';
 import type { FlagSource } from '../../src/flags/source.js';
 import { testDatabase } from '../support/database.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
 
 const database = await testDatabase();
@@ -64,6 +66,27 @@ describe('flags from the control database', () => {
     await write(2);
     await until('the change is there', () => share(source) === 2);
     await source.stop();
+  });
+
+  test('are asked for ever less often while the server is away', async () => {
+    const { hostname, port } = new URL(database.workerUrl);
+    const proxy = new TcpProxy(hostname, Number(port));
+    await proxy.open();
+    const through = new URL(database.workerUrl);
+    through.port = String(proxy.port);
+    const source = new EmbeddedSource(database.pool(through.href), { pollMs: 3_600_000 });
+    await source.start();
+    await proxy.cut();
+    const cutAt = performance.now();
+    let tries = 0;
+    const away = createServer((socket) => {
+      tries += 1;
+      socket.destroy();
+    }).listen(proxy.port, '127.0.0.1');
+    await until('it has been tried thrice', () => tries >= 3);
+    expect(performance.now() - cutAt).toBeGreaterThan(1_000);
+    await source.stop();
+    away.close();
   });
 
   test('come in the order of their commits, where revisions were given in another', async () => {
