@@ -1,6 +1,7 @@
 import type { Installation } from '../cli/app-port.js';
 import { messageOf } from '../base/errors.js';
 import { rolloutSources } from '../planes/rollout-sources.js';
+import type { Tripwire } from '../guard/tripwire.js';
 import type { AdvancePorts } from '../rollout/advance.js';
 import { ANNOUNCE_MS, announceVersions, withdrawWorker, type Announcement } from '../rollout/announce.js';
 import { keepAdvancing } from '../rollout/keep-advancing.js';
@@ -11,10 +12,10 @@ import type { ServedJob } from '../jobs/worker.js';
 import type { Surroundings } from '../jobs/platform.js';
 
 /** What moving rollouts takes, on an installation. */
-function advancePorts({ control, planes, jobs }: Installation): AdvancePorts {
+function advancePorts({ control, planes, jobs }: Installation, trips: Tripwire): AdvancePorts {
   return {
     ...rolloutSources(control, planes, jobs),
-    trip: (fault) => stopVersion(control, (region) => planes.of(region).owner, fault),
+    trip: (fault) => stopVersion({ control, ownerOf: (region) => planes.of(region).owner }, trips, fault),
   };
 }
 
@@ -23,10 +24,10 @@ const LOOK_MS = 1_000;
 /** Moves rollouts for as long as this process is a control plane. */
 export function startRollouts(
   installation: Installation,
-  { metrics, log }: Surroundings,
+  { metrics, log, trips }: Surroundings,
 ): { stop(): Promise<void> } {
   const said = new Map<string, string>();
-  return keepAdvancing(advancePorts(installation), {
+  return keepAdvancing(advancePorts(installation, trips), {
     everyMs: LOOK_MS,
     onRound: async (looked) => {
       for (const { rollout, decision } of looked) {

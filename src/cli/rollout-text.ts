@@ -16,6 +16,12 @@ export function rolloutText(voice: Voice, rollout: RolloutView): string {
   if (rollout.endedAt !== null) {
     facts.push(['ended', `${time(rollout.endedAt)} by ${rollout.endedBy ?? ''}: ${rollout.endReason ?? ''}`]);
   }
+  if (rollout.incident !== null) {
+    facts.push([
+      'incident',
+      { text: `${rollout.incident}: portcullis incident show ${rollout.incident}`, tone: 'bad' },
+    ]);
+  }
   if (rollout.next) {
     const { action, reason, earliest } = rollout.next;
     facts.push([

@@ -72,6 +72,19 @@ export async function tripOfRun(region: pg.Pool, run: string): Promise<Trip | un
   return rows[0];
 }
 
+/** The trip of a version in a region that is not at its end, if there is one. */
+export async function unsettledTrip(
+  client: pg.PoolClient,
+  { job, region, version }: { readonly job: string; readonly region: string; readonly version: string },
+): Promise<Trip | undefined> {
+  const { rows } = await client.query<Trip>(
+    `select ${COLUMNS} from portcullis_region.trip
+     where job = $1 and region = $2 and version = $3 and settled_at is null order by at limit 1`,
+    [job, region, version],
+  );
+  return rows[0];
+}
+
 /** Trips that nobody has brought to their end and nobody is at: their runs are over, or have lost their lease. */
 export async function forsakenTrips(region: pg.Pool): Promise<Trip[]> {
   const { rows } = await region.query<Trip>(

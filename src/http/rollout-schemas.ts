@@ -57,6 +57,12 @@ export const Rollout = named(
     endedAt: time.nullable(),
     endedBy: z.string().nullable(),
     endReason: z.string().nullable(),
+    incident: z
+      .string()
+      .nullable()
+      .describe(
+        'the newest incident of the version since it began, or one still open: see /api/v1/incidents',
+      ),
     next: z
       .strictObject({
         action: z.enum(['advance', 'wait', 'hold', 'abort']),

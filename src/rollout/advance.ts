@@ -196,14 +196,14 @@ async function abort(
   decision: Extract<Decision, { action: 'abort' }>,
 ): Promise<void> {
   const { job, version, id } = rollout;
-  const { reason, region, rule } = decision;
-  await ports.trip({ job, version, region, reason, ...(rule !== undefined && { rule }) });
+  const { reason, region, failed } = decision;
+  await ports.trip({ job, version, region, reason, ...(failed && { failed }) });
   await faultPoint('rollout.tripped');
   await inTransaction(ports.control, async (client) => {
     const locked = await lockRollout(client, id, false);
     if (!locked) return;
     const at = ports.now?.() ?? (await databaseTime(client));
-    const evidence = { region, ...(rule !== undefined && { rule }) };
+    const evidence = { region, ...(failed && { rule: failed.rule }) };
     await takeBack(client, locked, { at, by: ROLLOUT_PRINCIPAL, reason, evidence });
     await faultPoint('rollout.before-commit');
   });

@@ -1,6 +1,6 @@
 import { formatDurationMs } from '../base/duration.js';
 import type { RolloutPolicy, Wave } from '../flags/rollout-policy.js';
-import type { RegionEvidence } from './evidence.js';
+import type { RegionEvidence, RuleVerdict } from './evidence.js';
 import { promotionTime } from './promotion-time.js';
 import type { PartState } from './rollout-states.js';
 
@@ -57,7 +57,12 @@ export type Decision =
       readonly approvalOf?: string;
     }
   /** The version is at fault: back to zero everywhere. */
-  | { readonly action: 'abort'; readonly reason: string; readonly region: string; readonly rule?: string };
+  | {
+      readonly action: 'abort';
+      readonly reason: string;
+      readonly region: string;
+      readonly failed?: RuleVerdict;
+    };
 
 export interface AdvancePlan {
   readonly decision: Decision;
@@ -162,7 +167,7 @@ function faultOf({ standing, evidence }: Look): Decision | undefined {
     }
     if (!begun(standing, region)) continue;
     const failed = seen.verdicts.find(({ verdict }) => verdict === 'fail');
-    if (failed) return { action: 'abort', reason: `${region}: ${failed.reason}`, region, rule: failed.rule };
+    if (failed) return { action: 'abort', reason: `${region}: ${failed.reason}`, region, failed };
   }
   return undefined;
 }

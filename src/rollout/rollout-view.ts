@@ -31,6 +31,8 @@ export interface RolloutView {
   readonly endedAt: string | null;
   readonly endedBy: string | null;
   readonly endReason: string | null;
+  /** The newest incident of the version since the rollout began, or one that is still open; null where there is none. */
+  readonly incident: string | null;
   /** What it does next and why; null once it is over. */
   readonly next: {
     readonly action: 'advance' | 'wait' | 'hold' | 'abort';
@@ -148,6 +150,7 @@ export async function viewRollout(sources: ViewSources, job: string): Promise<Ro
     endedAt: rollout.endedAt?.toISOString() ?? null,
     endedBy: rollout.endedBy,
     endReason: rollout.endReason,
+    incident: await incidentOf(control, rollout),
     next: plan ? nextOf(plan.decision) : null,
     policyChanged: underWay && canonicalJson(document?.rollout ?? null) !== canonicalJson(rollout.document),
     waves: await Promise.all(
@@ -160,6 +163,16 @@ export async function viewRollout(sources: ViewSources, job: string): Promise<Ro
     ),
     events: events.map(({ at, action, by, reason }) => ({ at: at.toISOString(), action, by, reason })),
   };
+}
+
+async function incidentOf(control: pg.Pool, { job, version, startedAt }: Rollout): Promise<string | null> {
+  const { rows } = await control.query<{ id: string }>(
+    `select id from portcullis_control.incident
+     where job = $1 and version = $2 and (opened_at >= $3 or state <> 'closed')
+     order by opened_at desc limit 1`,
+    [job, version, startedAt],
+  );
+  return rows[0]?.id ?? null;
 }
 
 function nextOf(decision: ReturnType<typeof planAdvance>['decision']): RolloutView['next'] {

@@ -1,7 +1,13 @@
 import type pg from 'pg';
 import type { Principal } from '../access/roles.js';
+import { loadPolicy } from '../flags/policy-store.js';
 import { gatesOf } from '../gate/gates-of.js';
 import { killJob, requireComplete } from '../gate/kill-switch.js';
+import type { TripPlanes } from '../guard/trip.js';
+import { type Trip, unsettledTrip, writeTrip } from '../guard/trip-row.js';
+import type { Tripwire } from '../guard/tripwire.js';
+import { inTransaction } from '../store/pool.js';
+import type { RuleVerdict } from './evidence.js';
 
 /** A version that failed a rule, or is quarantined somewhere. */
 export interface Fault {
@@ -9,51 +15,70 @@ export interface Fault {
   readonly version: string;
   /** Where it failed. */
   readonly region: string;
-  /** Absent where the version is quarantined already. */
-  readonly rule?: string;
+  /** The rule; absent where the version is quarantined already. */
+  readonly failed?: Pick<RuleVerdict, 'rule' | 'reason'>;
   readonly reason: string;
 }
 
-/** A rollout kills, and does nothing else that an operator may. */
+/** A rollout quarantines, and does nothing else that an operator may. */
 const STOPPER: Principal = { name: 'system:rollout', role: 'operator', regions: null };
 
 /**
- * Closes the gate where the version failed a rule, and quarantines the version everywhere; what is so already is
- * left as it is. When this answers, the version can commit nothing anywhere. Throws KILL_INCOMPLETE where that
- * is not so: to be called again until it does not.
+ * Trips where the version failed a rule, unless the guard has done so: its gate is killed, an incident is opened
+ * or joined. Then quarantines it wherever it is not. What a trip leaves undone is done by whoever finds it. Throws
+ * KILL_INCOMPLETE where the version is not quarantined everywhere: to be called again until it does not.
  */
-export async function stopVersion(
-  control: pg.Pool,
-  ownerOf: (region: string) => pg.Pool,
-  { job, version, region, rule, reason }: Fault,
-): Promise<void> {
-  if (rule !== undefined && !(await isKilled(ownerOf(region), job, region))) {
-    requireComplete([await killJob(control, ownerOf, { job, regions: [region], reason }, STOPPER)]);
+export async function stopVersion(planes: TripPlanes, trips: Tripwire, fault: Fault): Promise<void> {
+  const { job, version, region, failed, reason } = fault;
+  const { control } = planes;
+  if (failed) {
+    const trip = await tripOf(planes, fault, failed);
+    if (trip) await trips.conclude(await trips.carryOut(trip));
   }
   const regions = (await gatesOf(control)).get(job) ?? [region];
   const missing = [];
-  for (const each of regions) if (!(await isQuarantined(ownerOf(each), job, version))) missing.push(each);
+  for (const each of regions) {
+    if ((await quarantineOf(planes.ownerOf(each), job, version)) === undefined) missing.push(each);
+  }
   if (missing.length === 0) return;
-  requireComplete([await killJob(control, ownerOf, { job, version, regions: missing, reason }, STOPPER)]);
+  const order = { job, version, regions: missing, reason };
+  requireComplete([await killJob(control, (each) => planes.ownerOf(each), order, STOPPER)]);
+}
+
+/** The guard's own trip while it is unfinished, or else a new one; undefined where all of it is done. */
+async function tripOf(
+  planes: TripPlanes,
+  { job, version, region }: Fault,
+  { rule, reason }: Pick<RuleVerdict, 'rule' | 'reason'>,
+): Promise<Trip | undefined> {
+  const loaded = await loadPolicy(planes.control, job);
+  return inTransaction(planes.ownerOf(region), async (client) => {
+    // Of two control planes that see the failure at once, one trips.
+    const { rows } = await client.query<{ killed: boolean }>(
+      `select state = 'killed' as killed from portcullis_region.gate where job = $1 and region = $2 for update`,
+      [job, region],
+    );
+    const unsettled = await unsettledTrip(client, { job, region, version });
+    if (unsettled) return unsettled;
+    if (rows[0]?.killed === true && (await quarantineOf(client, job, version)) !== undefined)
+      return undefined;
+    return writeTrip(client, {
+      ...{ job, region, version, run: null, stage: 'bake' },
+      failed: [{ rule, reason, figures: {}, evidence: [] }],
+      restore: loaded.ok ? loaded.policy.guard.onTrip.restore : 'propose',
+    });
+  });
 }
 
 /** Why a version may act nowhere; undefined where it is not quarantined. */
-export async function quarantineOf(pool: pg.Pool, job: string, version: string): Promise<string | undefined> {
+export async function quarantineOf(
+  pool: pg.Pool | pg.PoolClient,
+  job: string,
+  version: string,
+): Promise<string | undefined> {
   const { rows } = await pool.query<{ reason: string }>(
     'select reason from portcullis_region.quarantine where job = $1 and version = $2',
     [job, version],
   );
   return rows[0]?.reason;
-}
-
-async function isQuarantined(pool: pg.Pool, job: string, version: string): Promise<boolean> {
-  return (await quarantineOf(pool, job, version)) !== undefined;
-}
-
-async function isKilled(pool: pg.Pool, job: string, region: string): Promise<boolean> {
-  const { rowCount } = await pool.query(
-    `select from portcullis_region.gate where job = $1 and region = $2 and state = 'killed'`,
-    [job, region],
-  );
-  return rowCount === 1;
 }

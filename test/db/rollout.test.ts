@@ -144,7 +144,11 @@ describe('a candidate at fault', () => {
     roll.verdicts.set(a, [
       { rule: 'logins', verdict: 'fail', reason: 'logins: 9 of 10 fail', judgedAt: roll.now() },
     ]);
-    expect((await roll.look()).decision).toMatchObject({ action: 'abort', region: a, rule: 'logins' });
+    expect((await roll.look()).decision).toMatchObject({
+      action: 'abort',
+      region: a,
+      failed: { rule: 'logins' },
+    });
     expect(await shares(roll)).toEqual({ a: '1.0.0 1000', b: '1.0.0 1000', c: '1.0.0 1000' });
     expect(await roll.rollout()).toMatchObject({
       status: 'aborted',

@@ -6,6 +6,7 @@ import { type Variant, flagName } from '../../src/flags/definition.js';
 import { type FlagState, listFlags, setFlag } from '../../src/flags/flag-store.js';
 import { type Policy, parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
+import { dropGateBy } from '../../src/guard/bake/drop-gate.js';
 import { reconcileGate } from '../../src/gate/permit.js';
 import { executeRun, type RunReport } from '../../src/jobs/run-loop.js';
 import type { LoadedJob } from '../../src/jobs/registry.js';
@@ -45,8 +46,10 @@ export interface Rolling {
   rollout(): Promise<Rollout>;
   /** All accounts are unmanaged again, so that there is something to claim. */
   release(): Promise<unknown>;
-  /** Releases all accounts, and every build runs the next slot in every region. */
-  slot(): Promise<readonly RunReport[]>;
+  /** Releases all accounts, and every build runs the next slot in every region, in the order given. */
+  slot(builds?: readonly LoadedJob[]): Promise<readonly RunReport[]>;
+  /** A bake rule fails in a region: the guard trips on the candidate, and the workers hear of it. */
+  trip(region: string): Promise<void>;
   flags(): Promise<ReadonlyMap<string, FlagState>>;
   set(region: string, change: { enabled?: boolean; variants?: readonly Variant[] }): Promise<FlagState>;
   /** Throws where the journal shows an organisation with both versions in a slot, or one outside its share. */
@@ -85,9 +88,12 @@ ${rollout.replaceAll('R-', `r${jobs}-`)}`;
     control: owner,
     regionOf: () => platform.region,
     verdictsOf: (_, __, region) => Promise.resolve(verdicts.get(region) ?? []),
-    trip: (fault) => stopVersion(owner, () => owner, fault),
+    trip: (fault) => stopVersion({ control: owner, ownerOf: () => owner }, platform.trips, fault),
     now: () => now,
   };
+  const reconcile = (region: string) =>
+    reconcileGate(platform.region, job, region, flags.look(flagName(job, region)), 30_000);
+  const dropGate = dropGateBy(() => owner, platform.trips);
   const rolled: Rolling = {
     job,
     stable,
@@ -118,15 +124,15 @@ ${rollout.replaceAll('R-', `r${jobs}-`)}`;
          where home_region = any($1)`,
         [regions],
       ),
-    slot: async () => {
+    slot: async (builds = [stable, candidate]) => {
       slots += 1;
       const slotTime = new Date(Date.UTC(2026, 0, 1, 0, 5 * slots));
       await rolled.release();
       await flags.hear();
       const reports = [];
       for (const region of regions) {
-        await reconcileGate(platform.region, job, region, flags.look(flagName(job, region)), 30_000);
-        for (const build of [stable, candidate]) {
+        await reconcile(region);
+        for (const build of builds) {
           const election = await elect(platform.region, {
             job,
             version: build.version,
@@ -149,6 +155,18 @@ ${rollout.replaceAll('R-', `r${jobs}-`)}`;
         [job, now, slotTime],
       );
       return reports;
+    },
+    trip: async (region) => {
+      const { version } = candidate;
+      const failed = {
+        rule: 'logins',
+        verdict: 'fail',
+        reason: 'logins: 9 of 10 fail',
+        figures: {},
+      } as const;
+      await dropGate({ job, region, version, failed: [failed], restore: 'propose' });
+      await flags.hear();
+      for (const each of regions) await reconcile(each);
     },
     flags: async () => new Map((await listFlags(owner, job)).map((flag) => [flag.region, flag])),
     set: (region, change) => setFlag(owner, { job, region, ...change, reason: 'by hand', changedBy: 'eve' }),

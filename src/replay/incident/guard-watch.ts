@@ -42,7 +42,7 @@ export function watchBake(world: OpenWorld, policy: Policy, rollout: string): Gu
     control: owner,
     regionOf: () => platform.region,
     verdictsOf: (of, version, region) => bakeVerdicts(owner, of, version, region),
-    trip: (fault) => stopVersion(owner, ownerOf, fault),
+    trip: (fault) => stopVersion({ control: owner, ownerOf }, platform.trips, fault),
     now: () => now,
   });
   const kinds = [...new Set(rulesOf(policy.guard.rules, 'outcome').map(({ event }) => event))];

@@ -227,7 +227,7 @@ describe('a wave', () => {
     expect(plan(state, evidence({ eu: { verdicts: [rule('fail')] } })).decision).toMatchObject({
       action: 'abort',
       region: 'eu',
-      rule: 'logins',
+      failed: { rule: 'logins' },
     });
   });
 });
