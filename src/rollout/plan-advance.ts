@@ -157,17 +157,19 @@ function decide(look: Look, current: Wave | undefined, parts: readonly PartPlan[
   return { action: 'wait', reason: said, earliest: soonest(baking) };
 }
 
-/** A version that is at fault, in any region where it has a share. */
+/**
+ * A version that is at fault, in any region where it has a share. The rule that failed comes first: it tells more
+ * than the quarantine that follows from it, and its trip may be unfinished.
+ */
 function faultOf({ standing, evidence }: Look): Decision | undefined {
-  for (const seen of evidence) {
-    const { region } = seen;
-    if (seen.quarantined !== undefined) {
-      const reason = `${standing.version} is quarantined: ${seen.quarantined}`;
-      return { action: 'abort', reason, region };
-    }
+  for (const { region, verdicts } of evidence) {
     if (!begun(standing, region)) continue;
-    const failed = seen.verdicts.find(({ verdict }) => verdict === 'fail');
+    const failed = verdicts.find(({ verdict }) => verdict === 'fail');
     if (failed) return { action: 'abort', reason: `${region}: ${failed.reason}`, region, failed };
+  }
+  for (const { region, quarantined } of evidence) {
+    if (quarantined === undefined) continue;
+    return { action: 'abort', reason: `${standing.version} is quarantined: ${quarantined}`, region };
   }
   return undefined;
 }

@@ -1,8 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { verifyAudit } from '../../src/audit/verify.js';
 import { onFaultPoint, type RolloutFaultPoint } from '../../src/base/fault-point.js';
-import { rolloutEvents } from '../../src/rollout/rollout-store.js';
 import { testDatabase } from '../support/database.js';
+import { expectAgreement } from '../support/rollout-agreement.js';
 import { approveWave, bake, begunOn, shares, type Rolling } from '../support/rolling.js';
 
 const database = await testDatabase();
@@ -19,27 +18,6 @@ describe('a control plane that dies', () => {
       if (point === at) throw new Error(`died at ${at}`);
     });
   };
-  /**
-   * Shares by flags and by the rollout, and the number of steps on record, must tell one story. Once tripped, the
-   * flags have nothing for the version any more, before the rollout says so.
-   */
-  async function agree(roll: Rolling, tripped = false): Promise<void> {
-    const [{ id, parts, policy, version, status }, flags] = [await roll.rollout(), await roll.flags()];
-    for (const { region, step, flagRevision } of parts) {
-      const flag = flags.get(region);
-      const share = flag?.variants.find((variant) => variant.version === version)?.permille ?? 0;
-      const wave = policy.waves.find(({ regions }) => regions.includes(region));
-      const stopped = tripped || status === 'aborted';
-      expect(share).toBe(stopped || step < 0 ? 0 : wave?.stepsPermille[step]);
-      if (!stopped && step >= 0) expect(flag?.revision).toBe(flagRevision);
-    }
-    const { rows } = await owner.query<{ n: number }>(
-      `select count(*) as n from portcullis_control.audit where action like 'rollout-%' and evidence->>'rollout' = $1`,
-      [id],
-    );
-    expect(rows[0]?.n).toBe((await rolloutEvents(owner, id, 100)).length);
-    expect((await verifyAudit(owner)).ok).toBe(true);
-  }
 
   test.each(['rollout.decided', 'rollout.flag-set', 'rollout.before-commit', 'rollout.committed'] as const)(
     'at %s of a step leaves flags, rollout and record agreeing, and the next goes on',
@@ -51,10 +29,10 @@ describe('a control plane that dies', () => {
       await approve(roll);
       crash(point);
       await expect(roll.look()).rejects.toThrow(`died at ${point}`);
-      await agree(roll);
+      await expectAgreement(owner, roll);
       onFaultPoint(undefined);
       await roll.look();
-      await agree(roll);
+      await expectAgreement(owner, roll);
       expect(await shares(roll)).toMatchObject({ b: '1.1.0 500, 1.0.0 500', c: '1.1.0 500, 1.0.0 500' });
     },
   );
@@ -70,7 +48,7 @@ describe('a control plane that dies', () => {
       crash(point);
       await expect(roll.look()).rejects.toThrow(`died at ${point}`);
       onFaultPoint(undefined);
-      await agree(roll, point !== 'rollout.decided');
+      await expectAgreement(owner, roll, point !== 'rollout.decided');
       if (point !== 'rollout.decided') {
         const reports = await roll.slot();
         expect(
@@ -78,7 +56,7 @@ describe('a control plane that dies', () => {
         ).toEqual(['held', 'held', 'held']);
       }
       await roll.look();
-      await agree(roll);
+      await expectAgreement(owner, roll);
       expect(await roll.rollout()).toMatchObject({ status: 'aborted' });
       expect(await shares(roll)).toEqual({ a: '1.0.0 1000', b: '1.0.0 1000', c: '1.0.0 1000' });
     },
