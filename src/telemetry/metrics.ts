@@ -306,6 +306,10 @@ export function createMetrics(): Metrics {
     registers,
   });
 
+  // Prometheus sees no rise in a series that begins at one: what may happen once begins at zero, here and where
+  // its labels are first known.
+  for (const stage of ['detect', 'fence']) tripSeconds.zero({ stage });
+
   /** The version under which each gauge series of the last run stands, so that a new version replaces it. */
   const versionShown = new Map<string, string>();
   const refreshes: (() => void | Promise<void>)[] = [];
@@ -334,6 +338,7 @@ export function createMetrics(): Metrics {
     },
     guardVerdict({ job, region, rule, verdict }) {
       guardVerdicts.inc({ job, region, rule, verdict });
+      guardTrips.inc({ job, region, rule }, 0);
     },
     guardEvidence({ job, region, rule, measure, value }) {
       guardEvidence.set({ job, region, rule, measure }, value);
@@ -345,6 +350,7 @@ export function createMetrics(): Metrics {
       tripSeconds.observe({ stage }, seconds);
     },
     gateState({ job, region, state }) {
+      for (const counter of [takeovers, outcomes]) counter.inc({ job, region }, 0);
       for (const each of GATE_STATES) gateState.set({ job, region, state: each }, each === state ? 1 : 0);
     },
     permitSeconds({ job, region, seconds }) {
