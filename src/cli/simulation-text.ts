@@ -1,5 +1,5 @@
 import { time } from '../base/words.js';
-import type { Simulation } from '../rollout/simulate.js';
+import type { SimulatedStep, Simulation } from '../rollout/simulate.js';
 import type { Voice } from './context.js';
 import { counts, share } from './wording.js';
 
@@ -29,7 +29,7 @@ export function simulationText(voice: Voice, { steps, rules, ends, approvals }: 
       step.runs ?? '–',
       step.organisations,
       counts(step.rows),
-      counts(Object.fromEntries(Object.entries(step.mostPerRun).map(([kind, most]) => [kind, most ?? 0]))),
+      mostText(step.mostPerRun),
     ]),
   );
   const reach = voice.table(
@@ -42,4 +42,12 @@ export function simulationText(voice: Voice, { steps, rules, ends, approvals }: 
       ? ''
       : ` Not counted: the time that people take to approve ${approvals.join(', ')}.`;
   return `${table}\n${last}${people}\n\n${reach}`;
+}
+
+/** What nothing limits is said before the figures: it must not read as none. */
+function mostText(mostPerRun: SimulatedStep['mostPerRun']): string {
+  const entries = Object.entries(mostPerRun);
+  const unlimited = entries.filter(([, most]) => most === null).map(([kind]) => `${kind} without limit`);
+  const limited = counts(Object.fromEntries(entries.flatMap(([kind, most]) => (most ? [[kind, most]] : []))));
+  return unlimited.length === 0 ? limited : [...unlimited, ...(limited === '–' ? [] : [limited])].join(', ');
 }
