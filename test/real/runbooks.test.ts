@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { chmod, cp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { testDatabase } from '../support/database.js';
 import { requireProgram } from '../support/debian-package.js';
 import { temporaryFolder } from '../support/portcullis.js';
@@ -117,12 +117,16 @@ echo $! >prometheus-pid`,
   env['SECOND_PERSON'] = (JSON.parse(issued.out) as { token: string }).token;
 }, PATIENCE_MS);
 
-afterAll(async () => {
-  for (const name of ['pid', 'prometheus-pid', 'cli-pid']) {
-    const pid = await readFile(join(folder, name), 'utf8').catch(() => '');
-    await shell(`kill ${pid.trim()} && while kill -0 ${pid.trim()} 2>/dev/null; do sleep 0.2; done`);
-  }
-}, 60_000);
+/** What runs now. By the time of `afterAll` the folder that says so is gone. */
+let pids: readonly number[] = [];
+afterEach(async () => {
+  const files = ['pid', 'prometheus-pid', 'cli-pid'].map((name) => readFile(join(folder, name), 'utf8'));
+  pids = (await Promise.all(files)).map(Number);
+});
+
+afterAll(() => {
+  for (const pid of pids) process.kill(pid, 'SIGKILL');
+});
 
 /** The commands of a runbook: its blocks marked `sh`, in order. */
 async function commandsOf(name: string): Promise<string[]> {
