@@ -59,7 +59,7 @@ export const PLANTS: readonly Plant[] = [
     bug: 'a kill that answers without waiting for batches in flight',
     promises: ['a kill is a fence'],
     twist: {
-      operator: instead('select pg_advisory_xact_lock($1, hashtext($2))', 'select $1::integer, $2::text'),
+      operator: instead('pg_advisory_xact_lock($1::integer, hashtext($2))', '$1::integer'),
     },
   },
   {
