@@ -1,8 +1,10 @@
 import type pg from 'pg';
 import { countOf } from '../base/words.js';
+import { notificationsOf } from '../notify/browse.js';
 import type { Assessment } from './assess-incident.js';
 import type { Incident } from './incident.js';
 import type { IncidentRun } from './incident-runs.js';
+import { tellingOf } from './telling.js';
 
 /** One thing that happened. */
 export interface Moment {
@@ -12,20 +14,22 @@ export interface Moment {
   readonly what: string;
   /** Who did it: a principal, or `system:…`; null for what a run did. */
   readonly who: string | null;
-  /** The word that the record, or the table of runs, has for it: `kill`, `first-change`. */
+  /** The word that the record, the runs or the outbox have for it: `kill`, `first-change`, `notified`. */
   readonly kind: string;
 }
 
 /**
  * What happened, in order: from the flag that let the first bad run begin, through its first change, the trip
- * or kill and the restores, to the close. Made from the audit log and the runs, and so never told otherwise.
+ * or kill, whom it was told to and the restores, to the close. Made from the audit log, the runs and the outbox
+ * of notifications, and so never told otherwise; the outbox forgets after a month.
  */
 export async function timelineOf(
   control: pg.Pool,
   { incident, runs }: Pick<Assessment, 'incident' | 'runs'>,
 ): Promise<Moment[]> {
   const decided = await decisions(control, incident, runs);
-  return [...decided, ...runs.flatMap(momentsOf)].sort(
+  const told = await notificationsOf(control, incident.id);
+  return [...decided, ...told.flatMap(tellingOf), ...runs.flatMap(momentsOf)].sort(
     (a, b) => Date.parse(a.at) - Date.parse(b.at) || (a.who === null ? -1 : 1),
   );
 }

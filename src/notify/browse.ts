@@ -71,6 +71,19 @@ export async function listNotifications(
   return pageOf(rows, page.limit, notificationOf, (row) => [row.key, row.id]);
 }
 
+/** As many as a timeline has room for. */
+const MOST_OF_ONE_INCIDENT = 200;
+
+/** What people were told of an incident, oldest first, as far as the outbox still has it (a month). */
+export async function notificationsOf(control: pg.Pool, incident: string): Promise<Notification[]> {
+  const { rows } = await control.query<NotificationRow>(
+    `select ${COLUMNS} from portcullis_control.notice n
+     where n.details ->> 'incident' = $1 order by n.at, n.id limit ${MOST_OF_ONE_INCIDENT}`,
+    [incident],
+  );
+  return rows.map(notificationOf);
+}
+
 /**
  * Tries a notification's dead deliveries again, as if for the first time. Throws NOTIFICATION_UNKNOWN, or
  * NOTIFICATION_NOT_DEAD where none of its deliveries was given up.

@@ -180,29 +180,31 @@ async function tell(
   if (consequenceOf('bake', judged) !== 'hold-and-alert' && !absent) return;
   const { verdict, rule, reason, figures } = judged;
   const hour = new Date().toISOString().slice(0, 13);
-  await notify(
-    control,
-    {
-      ...{ kind: 'hold', job, region },
-      title: `${job} is held in ${region}: ${rule} is ${verdict}`,
-      lines: [
-        reason,
-        'Nothing was killed. The version advances no further until the rule can be asked again.',
-      ],
-      details: { version, rule, verdict, figures },
-    },
-    // A rule that comes and goes is told of once an hour.
-    `hold:${job}.${region}:${version}:${rule}:${verdict}:${hour}`,
-  );
   const by = `guard:${rule}`;
   await inTransaction(control, async (client) => {
     const evidence = { version, rule, verdict, reason, figures };
     const subject = `${job}.${region}`;
     await recordAudit(client, { principal: by, action: 'hold-bake', subject, evidence });
-    if (!absent) return;
-    const title = `${job} is silent in ${region}: ${reason}`;
-    const regions = [{ region, containedAt: null }];
-    await openIncident(client, { job, version, regions, cause: 'absence', title, evidence, by });
+    const incident = absent
+      ? await openIncident(client, {
+          ...{ job, version, regions: [{ region, containedAt: null }], cause: 'absence', evidence, by },
+          title: `${job} is silent in ${region}: ${reason}`,
+        })
+      : undefined;
+    await notify(
+      client,
+      {
+        ...{ kind: 'hold', job, region },
+        title: `${job} is held in ${region}: ${rule} is ${verdict}`,
+        lines: [
+          reason,
+          'Nothing was killed. The version advances no further until the rule can be asked again.',
+        ],
+        details: { ...(incident && { incident: incident.id }), version, rule, verdict, figures },
+      },
+      // A rule that comes and goes is told of once an hour.
+      `hold:${job}.${region}:${version}:${rule}:${verdict}:${hour}`,
+    );
   });
 }
 

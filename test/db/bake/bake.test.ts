@@ -201,6 +201,12 @@ describe('absence', () => {
         title: expect.stringContaining(`${job} is silent in ${region}: runs: no run`),
       },
     ]);
+    const told = await owner.query(
+      `select i.cause from portcullis_control.notice n
+       join portcullis_control.incident i on i.id = n.details ->> 'incident' where n.job = $1`,
+      [job],
+    );
+    expect(told.rows).toEqual([{ cause: 'absence' }]);
     await seedJournal(owner, { version: NEW, units: ['org-1'], at: ago(0) });
     expect(await bake(RUNS)).toEqual({ runs: 'pass' });
     expect(dropped).toEqual([]);
