@@ -16,7 +16,10 @@ export interface CountOptions {
   readonly rule: string;
   /** How often a healthy run may be told to be none: a chance, above 0. */
   readonly alpha: number;
-  /** A run that plans fewer is never too many, and where fewer are expected none is too few. */
+  /**
+   * A run that plans fewer is never too many, and where fewer are expected none is too few. The same at every
+   * share: one unit that comes in whole plans as many in a canary as anywhere.
+   */
   readonly floor: number;
   /** Whether weekdays may differ; they are heeded only where they do. */
   readonly weekdays?: boolean;

@@ -82,6 +82,19 @@ describe('a count', () => {
     expect(judged(daily(Array.from({ length: 30 }, () => 21)), 0).verdict).toBe('fail');
   });
 
+  // Were the floor lowered by the share, nearly every such run would trip.
+  test('of one organisation that comes in whole is excused by the floor, in a canary as everywhere', () => {
+    // A region of 50 organisations, of which now and then one of 60 accounts comes in.
+    const whole = daily(
+      Array.from({ length: 100 }, (_, run) => (run % 8 === 0 ? 60 : 1)),
+      50,
+    );
+    const floored = (floor: number, units: number) =>
+      judgeCount(whole, { count: 60, units, at: whole.length * DAY_MS }, { ...OPTIONS, floor }).verdict;
+    for (const units of [1, 5, 50]) expect(floored(300, units)).toBe('pass');
+    expect(floored(300 / 50, 1)).toBe('fail');
+  });
+
   test('of a job that never planned anything is judged all the same', () => {
     const never = daily(Array.from({ length: 30 }, () => 0));
     expect(judged(never, 0).verdict).toBe('pass');
