@@ -9,7 +9,7 @@ import type { JobStatus, RegionStatus } from './status.js';
 import type { Cell } from './table.js';
 import { toneOf } from './tone.js';
 import { countOf, number, time } from '../base/words.js';
-import { total } from './wording.js';
+import { reasonBeside, total } from './wording.js';
 
 const COLUMNS = [
   { title: 'region' },
@@ -46,7 +46,7 @@ function quarantineText(voice: Voice, regions: readonly RegionStatus[]): string 
   return [...quarantined.values()]
     .map(({ version, reason, by, at }) => {
       const what = voice.paint(`${version} is quarantined`, toneOf('killed'));
-      return `${what} by ${by} since ${time(at)}: ${reason}\n`;
+      return `${what} by ${by} since ${time(at)}: ${reasonBeside(by, reason)}\n`;
     })
     .join('');
 }
@@ -105,7 +105,7 @@ function whyText(gate: GateView | null, lastRun: RunView | null): string {
   if (gate === null) return 'no worker has looked at it yet';
   if (gate.state === 'killed') {
     const what = gate.stopped ? 'everything was stopped' : 'killed';
-    return `${what} by ${gate.killedBy ?? 'nobody known'}: ${gate.reason}`;
+    return `${what} by ${gate.killedBy ?? 'nobody known'}: ${reasonBeside(gate.killedBy, gate.reason)}`;
   }
   if (gate.state !== 'open') return gate.reason;
   if (!gate.permits) {

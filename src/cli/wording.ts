@@ -39,3 +39,12 @@ export function imageText(image: Image | null): string {
 function valueText(value: Image[string] | undefined): string {
   return value === null || value === undefined ? 'null' : String(value);
 }
+
+const GUARD = 'guard:';
+
+/** A reason as it stands beside who gave it: a rule of the guard begins its reason with its name, and is named once. */
+export function reasonBeside(by: string | null, reason: string): string {
+  if (by?.startsWith(GUARD) !== true) return reason;
+  const named = `${by.slice(GUARD.length)}: `;
+  return reason.startsWith(named) ? reason.slice(named.length) : reason;
+}
