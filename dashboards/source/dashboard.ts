@@ -106,12 +106,15 @@ function marks(name: string, colour: string, expr: string, title: string): Json 
   };
 }
 
+const TRIPS = 'portcullis_guard_trips_total{job=~"$job",region=~"$region"}';
+
 /** What happened, across every panel. */
 export const ANNOTATIONS: readonly Json[] = [
   marks(
     'trips',
     'red',
-    'increase(portcullis_guard_trips_total{job=~"$job",region=~"$region"}[1m]) > 0',
+    // A rule without a verdict before, as an alert's, has a series that begins with its trip: no rise.
+    `increase(${TRIPS}[1m]) > 0 or (${TRIPS} unless ${TRIPS} offset 1m) > 0`,
     '{{rule}} tripped {{job}} in {{region}}',
   ),
   marks(

@@ -6,15 +6,19 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { format } from 'prettier';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { ANNOTATIONS, dashboardJson } from '../../dashboards/source/dashboard.js';
+import { dashboardJson } from '../../dashboards/source/dashboard.js';
 import { DASHBOARDS } from '../../dashboards/source/dashboards.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
+import { dashboardQueries, dashboardRules } from '../support/dashboard-queries.js';
 import { requireProgram } from '../support/debian-package.js';
 import { temporaryFolder } from '../support/portcullis.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const RULES = join(ROOT, 'dashboards/prometheus/portcullis.rules.yml');
 const read = (path: string): Promise<string> => readFile(join(ROOT, path), 'utf8');
+
+const rules = await dashboardRules();
+const queries = await dashboardQueries();
+const panels = DASHBOARDS.flatMap(({ uid, panels: each }) => each.map((panel) => ({ uid, panel })));
 
 let promtool = '';
 let amtool = '';
@@ -32,38 +36,6 @@ function say(program: string, args: readonly string[], cwd = ROOT): Promise<{ ex
     });
   });
 }
-
-const Rules = z.object({
-  groups: z.array(
-    z.object({
-      rules: z.array(
-        z.object({
-          record: z.string().optional(),
-          alert: z.string().optional(),
-          expr: z.string(),
-          annotations: z.record(z.string(), z.string()).default({}),
-        }),
-      ),
-    }),
-  ),
-});
-const rules = Rules.parse(parse(await readFile(RULES, 'utf8'))).groups.flatMap((group) => group.rules);
-
-/** A query as Prometheus gets it, once Grafana has put values in the place of its variables. */
-const asAsked = (expr: string): string =>
-  expr.replaceAll('$__rate_interval', '5m').replaceAll(/\$(job|region)\b/g, '.+');
-
-const panels = DASHBOARDS.flatMap(({ uid, panels: each }) => each.map((panel) => ({ uid, panel })));
-const queries = [
-  ...panels.flatMap(({ uid, panel }) =>
-    panel.queries.map(({ expr }) => ({ where: `${uid}: ${panel.title}`, expr: asAsked(expr) })),
-  ),
-  ...ANNOTATIONS.map(({ name, expr }) => ({
-    where: `annotation ${String(name)}`,
-    expr: asAsked(String(expr)),
-  })),
-  ...rules.map(({ record, alert, expr }) => ({ where: record ?? alert ?? '', expr })),
-];
 
 describe('the dashboards', () => {
   test('stand in the repository as their source says: npm run dashboards', async () => {

@@ -32,6 +32,8 @@ export async function startPrometheus(setup: {
   readonly alertmanager: string;
   /** A file of rules, YAML. */
   readonly rules: string;
+  /** Let the target's own label `job` stay, as dashboards/prometheus/prometheus.yml does. */
+  readonly honorLabels?: boolean;
 }): Promise<RealServer> {
   const program = await requireProgram('prometheus', 'prometheus');
   const config = `
@@ -42,6 +44,7 @@ alerting:
     - static_configs: [{ targets: ['${setup.alertmanager}'] }]
 scrape_configs:
   - job_name: portcullis
+    honor_labels: ${setup.honorLabels ?? false}
     static_configs: [{ targets: ['${setup.target}'] }]
 `;
   return start(program, setup.port, { 'prometheus.yml': config, 'rules.yml': setup.rules }, (folder) => [
