@@ -129,15 +129,18 @@ describe('a trip whose process is killed', () => {
       expect(run.batches).toBe(batchesAtDeath[at]);
       const order = await commitOrder(owner, run.id);
       expect(order).toMatchObject({ late: 0, batches: run.batches });
-      const { rows } = await owner.query<{ planned: number; conflicts: number }>(
+      const { rows } = await owner.query<{ planned: number; conflicts: number; meddled: number }>(
         `select (select count(*) from portcullis_region.change where run = $1) as planned,
-           (select count(*) from portcullis_region.conflict where run = $1) as conflicts`,
+           (select count(*) from portcullis_region.conflict where run = $1) as conflicts,
+           (select count(*) from directory.account
+            where starts_with(email, 'meddled-') and state = 'UNMANAGED') as meddled`,
         [run.id],
       );
       expect(order.changes).toBeLessThan(rows[0]?.planned ?? 0);
-      // One conflict for the batch that tripped, and the accounts that were meddled with, one in each lane.
+      // One conflict for the batch that tripped. A lane that was ahead may have claimed its account before it
+      // was meddled with: such a row has changed once.
       expect(rows[0]?.conflicts).toBe(1);
-      expect(await changedRows(world, REGION)).toBe(order.changes - 1 + 2);
+      expect(await changedRows(world, REGION)).toBe(order.changes - 1 + (rows[0]?.meddled ?? NaN));
     },
     60_000,
   );
