@@ -190,8 +190,11 @@ export async function endKilledRuns(owner: pg.Pool, order: KillOrder): Promise<s
     values,
   );
   const code = order.version === undefined ? 'gate-killed' : 'version-quarantined';
+  const ended: string[] = [];
   for (const run of rows) {
-    await finishRun(owner, run, { status: 'killed', code, reason: `killed by ${order.by}: ${order.reason}` });
+    const reason = `killed by ${order.by}: ${order.reason}`;
+    // Of two kills at once, one ends the run: the other finds an attempt that is not its own.
+    if (await finishRun(owner, run, { status: 'killed', code, reason })) ended.push(run.id);
   }
-  return rows.map(({ id }) => id);
+  return ended;
 }
