@@ -9,6 +9,7 @@ import { executeRun } from '../../../src/jobs/run-loop.js';
 import { elect, electMissed, type Run } from '../../../src/scheduler/election.js';
 import { electRestore } from '../../../src/scheduler/elect-restore.js';
 import { takeOver } from '../../../src/scheduler/lease.js';
+import { isUnreachable } from '../../../src/store/pool.js';
 import { bounded } from './bounded.js';
 import { acknowledge } from './history.js';
 import type { Edit, Points, Schedule, Step } from './schedule.js';
@@ -88,7 +89,9 @@ class Player {
     }
   }
 
+  /** A lost connection is no surprise: an impatient kill ends those that it finds in its way. */
   private astray(what: string, error: unknown): void {
+    if (isUnreachable(error)) return;
     this.played.astray.push(
       `${what}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
     );
