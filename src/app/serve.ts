@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import type pg from 'pg';
 import type { Installation, ServeOptions, Service } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { startBeat, type Beat } from '../base/beat.js';
@@ -14,6 +15,7 @@ import { dropGateBy, type DropGate } from '../guard/bake/drop-gate.js';
 import { startSender } from '../notify/sender.js';
 import { createReadiness } from '../http/readiness.js';
 import { kindsOfJobs } from '../jobs/registry.js';
+import { askImpact, rememberImpact } from '../incidents/incident-impact.js';
 import { carryOutWishes } from '../incidents/kill-incident.js';
 import { tendIncidents } from '../incidents/tend-incidents.js';
 import { setSampleFlags } from '../replay/sample-flags.js';
@@ -127,9 +129,11 @@ function carryOutKills(
 function tendAll({ control, planes, jobs }: Installation, { surroundings }: WiredPlatform): Beat {
   const { log, metrics } = surroundings;
   const names = jobs.map(({ definition }) => definition.name);
+  const poolOf = (region: string): pg.Pool => planes.of(region).worker;
+  const impactIn = rememberImpact(askImpact(poolOf));
   return startBeat(
     INCIDENT_BEAT_MS,
-    () => tendIncidents(control, (region) => planes.of(region).worker, names, metrics),
+    () => tendIncidents(control, poolOf, names, metrics, impactIn),
     (error) => log.error({ code: 'incidents-untended', err: error }, `incidents: ${messageOf(error)}`),
   );
 }

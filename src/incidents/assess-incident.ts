@@ -3,7 +3,7 @@ import { lockAudit, recordAudit } from '../audit/record.js';
 import { inTransaction } from '../store/pool.js';
 import { findIncident } from './browse-incidents.js';
 import type { Incident } from './incident.js';
-import { impactOfIncident, type IncidentImpact } from './incident-impact.js';
+import { askImpact, impactOfIncident, type ImpactIn, type IncidentImpact } from './incident-impact.js';
 import {
   runsOfIncident,
   writers,
@@ -21,10 +21,15 @@ export interface Assessment extends IncidentRuns {
 }
 
 /** Looks at an incident's runs and impact. Writes nothing. Throws INCIDENT_UNKNOWN. */
-export async function examineIncident(control: pg.Pool, poolOf: PoolOf, id: string): Promise<Assessment> {
+export async function examineIncident(
+  control: pg.Pool,
+  poolOf: PoolOf,
+  id: string,
+  impactIn: ImpactIn = askImpact(poolOf),
+): Promise<Assessment> {
   const incident = await findIncident(control, id);
   const found = await runsOfIncident(poolOf, incident);
-  return { incident, ...found, impact: await impactOfIncident(poolOf, incident, found.runs) };
+  return { incident, ...found, impact: await impactOfIncident(impactIn, incident, found.runs) };
 }
 
 /**
@@ -37,8 +42,9 @@ export async function assessIncident(
   poolOf: PoolOf,
   id: string,
   by: string,
+  impactIn?: ImpactIn,
 ): Promise<Assessment> {
-  const looked = await examineIncident(control, poolOf, id);
+  const looked = await examineIncident(control, poolOf, id, impactIn);
   const news = newsOf(looked);
   if (news === undefined) return looked;
   const incident = await inTransaction(control, async (client) => {

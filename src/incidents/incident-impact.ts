@@ -18,16 +18,44 @@ export interface IncidentImpact extends Omit<RegionImpact, 'region'> {
   readonly regions: readonly RegionImpact[];
 }
 
+/** What some runs of a region have changed together. */
+export type ImpactIn = (region: string, wrote: readonly IncidentRun[]) => Promise<Impact>;
+
+/** Asks the region's database each time. */
+export function askImpact(poolOf: PoolOf): ImpactIn {
+  return (region, wrote) => impactOf(poolOf(region), ...wrote.map(({ id }) => id));
+}
+
+/**
+ * As {@link askImpact}, for whoever looks again and again: what runs that are over have changed is asked for
+ * once, since it changes no more, and it may be a million rows. Keeps the latest `most` answers.
+ */
+export function rememberImpact(ask: ImpactIn, most = 200): ImpactIn {
+  const known = new Map<string, Impact>();
+  return async (region, wrote) => {
+    if (wrote.some(({ finishedAt }) => finishedAt === null)) return ask(region, wrote);
+    const key = wrote.map(({ id }) => id).join();
+    const impact = known.get(key) ?? (await ask(region, wrote));
+    known.delete(key);
+    known.set(key, impact);
+    for (const oldest of known.keys()) {
+      if (known.size <= most) break;
+      known.delete(oldest);
+    }
+    return impact;
+  };
+}
+
 /** Sums up what an incident's runs have changed. Regions whose database was silent are not in it. */
 export async function impactOfIncident(
-  poolOf: PoolOf,
+  impactIn: ImpactIn,
   incident: Incident,
   runs: readonly IncidentRun[],
 ): Promise<IncidentImpact> {
   const regions: RegionImpact[] = [];
   for (const { region } of incident.regions) {
     const wrote = writers(runs).filter((run) => run.region === region);
-    if (wrote.length > 0) regions.push(await impactIn(poolOf, region, wrote));
+    if (wrote.length > 0) regions.push(regionImpact(region, await impactIn(region, wrote), wrote));
   }
   const times = (pick: (each: Impact) => string | null): string[] =>
     regions.flatMap((each) => pick(each) ?? []).sort();
@@ -40,12 +68,7 @@ export async function impactOfIncident(
   };
 }
 
-async function impactIn(
-  poolOf: PoolOf,
-  region: string,
-  wrote: readonly IncidentRun[],
-): Promise<RegionImpact> {
-  const impact = await impactOf(poolOf(region), ...wrote.map(({ id }) => id));
+function regionImpact(region: string, impact: Impact, wrote: readonly IncidentRun[]): RegionImpact {
   const restores = wrote.flatMap(({ restore }) => restore ?? []);
   return {
     ...impact,

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { IncidentFigures, Metrics } from '../telemetry/metrics.js';
 import { assessIncident, type Assessment } from './assess-incident.js';
 import { listIncidents } from './browse-incidents.js';
+import { askImpact, type ImpactIn } from './incident-impact.js';
 import type { PoolOf } from './incident-runs.js';
 import { INCIDENT_STATES, type IncidentState } from './incident-states.js';
 
@@ -11,17 +12,19 @@ const MOST = 200;
 /**
  * Looks at every incident that is not closed: severity and state follow what their runs and restores have come
  * to, and the metrics follow them. To be done again and again by a control plane. `jobs` are those that this
- * installation has: without an incident, they show zeros.
+ * installation has: without an incident, they show zeros. `impactIn` is best one that remembers.
  */
 export async function tendIncidents(
   control: pg.Pool,
   poolOf: PoolOf,
   jobs: readonly string[],
   metrics: Pick<Metrics, 'incidents'>,
+  impactIn: ImpactIn = askImpact(poolOf),
 ): Promise<void> {
   const { items } = await listIncidents(control, { unclosed: true }, { limit: MOST });
   const looked: Assessment[] = [];
-  for (const { id } of items) looked.push(await assessIncident(control, poolOf, id, 'system:incidents'));
+  for (const { id } of items)
+    looked.push(await assessIncident(control, poolOf, id, 'system:incidents', impactIn));
   const affected = new Set([...jobs, ...looked.map(({ incident }) => incident.job)]);
   metrics.incidents(
     [...affected].map((job) =>
