@@ -14,6 +14,7 @@ import type { Outcome } from '../scheduler/finish.js';
 import { attemptName } from '../scheduler/lease.js';
 import { inTransaction } from '../store/pool.js';
 import type { StoredStep } from './apply-phase.js';
+import { beginLanes } from './begin-lanes.js';
 import { checkedChanges } from './checked-changes.js';
 import type { AdmittedUnits, PlannerDatabase } from './contract.js';
 import { judgedPlan } from './judged-plan.js';
@@ -138,12 +139,7 @@ async function store(
       'LEASE_LOST',
       `run ${run.id}: another worker took it over while it was planned`,
     );
-  if (!goesOn) return;
-  await client.query(
-    `insert into portcullis_region.lane (run, lane, attempt, last_seq)
-     select $1, lane, $2, last_seq from unnest($3::smallint[], $4::integer[]) as l (lane, last_seq)`,
-    [run.id, run.attempt, written.lanes.map(({ lane }) => lane), written.lanes.map(({ lastSeq }) => lastSeq)],
-  );
+  if (goesOn) await beginLanes(client, run, written.lanes);
 }
 
 /** Rows are made and changed in the order of the job's resources, and deleted in the reverse one. */

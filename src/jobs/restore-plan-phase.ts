@@ -13,6 +13,7 @@ import type { Run } from '../scheduler/election.js';
 import { attemptName } from '../scheduler/lease.js';
 import { inTransaction } from '../store/pool.js';
 import type { StoredStep } from './apply-phase.js';
+import { beginLanes } from './begin-lanes.js';
 
 /** What a run of a job has changed, as its row tells it. */
 export interface RestoredRun {
@@ -75,16 +76,7 @@ export async function planRestoreRun(
         `restore ${restore.id}: another worker took it over while it was planned`,
       );
     }
-    await client.query(
-      `insert into portcullis_region.lane (run, lane, attempt, last_seq)
-       select $1, lane, $2, last_seq from unnest($3::smallint[], $4::integer[]) as l (lane, last_seq)`,
-      [
-        restore.id,
-        restore.attempt,
-        planned.lanes.map(({ lane }) => lane),
-        planned.lanes.map(({ lastSeq }) => lastSeq),
-      ],
-    );
+    await beginLanes(client, restore, planned.lanes);
     await faultPoint('plan.before-commit');
     return planned;
   });

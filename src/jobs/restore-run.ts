@@ -5,15 +5,16 @@ import { readGate } from '../gate/permit.js';
 import { verifyRestored } from '../journal/verify-restored.js';
 import type { Run } from '../scheduler/election.js';
 import { electRestore } from '../scheduler/elect-restore.js';
-import { finishRun, type Counts, type Outcome } from '../scheduler/finish.js';
-import { releaseLease } from '../scheduler/lease.js';
+import type { Counts, Outcome } from '../scheduler/finish.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { readApplyPlan } from './apply-phase.js';
-import { keepLease, stopCause, type LeaseKeeper } from './lease-keeper.js';
+import { conflictsOf, readApplyPlan } from './apply-phase.js';
+import { stopCause, type LeaseKeeper } from './lease-keeper.js';
 import { planRestoreRun } from './restore-plan-phase.js';
-import { endOf, failure, isKill, type End } from './run-end.js';
+import { endOf, endOfStopped, failure, type End } from './run-end.js';
 import type { RunOptions, RunReport } from './run-loop.js';
+import { measureRun } from './run-metrics.js';
+import { underLease } from './under-lease.js';
 
 /** What restoring takes: no flags, no look-ups and no job's code. A `Platform` has it. */
 export interface RestoreSite {
@@ -86,40 +87,20 @@ async function executeRound(
   pace: RestorePace,
   options: RunOptions,
 ): Promise<RunReport | undefined> {
-  const { region } = site;
+  const { region, metrics } = site;
   const log = site.log.child({ runId: run.id, job: run.job, region: run.region, restores: run.restores });
-  await faultPoint('run.elected');
-  const keeper = keepLease(region, run, pace.leaseMs, options.signal);
-  try {
-    const end = await carryOut(site, run, status, pace, keeper, options);
-    if (end === 'not-ours') {
-      log.warn({ code: 'lease-lost' }, 'another worker has this restore');
-      return undefined;
-    }
-    if (end === 'given-up') {
-      await releaseLease(region, run);
-      log.info({ code: 'given-up' }, 'gave the restore up for another worker');
-      return undefined;
-    }
-    await faultPoint('run.before-finish');
-    const finished = await finishRun(region, run, end);
-    if (!finished) return undefined;
-    await faultPoint('run.finished');
-    const { code, planned, applied, conflicts, durationMs } = finished;
-    const { job, version } = run;
-    site.metrics?.runFinished({
-      job,
-      region: run.region,
-      version,
-      status: finished.status,
-      reasonCode: code,
-      durationMs,
-    });
-    log.info({ code, status: finished.status, planned, applied, conflicts }, finished.reason);
-    return { run, ...finished };
-  } finally {
-    keeper.end();
-  }
+  const leased = {
+    region,
+    run,
+    leaseMs: pace.leaseMs,
+    signal: options.signal,
+    log,
+    what: 'restore',
+  } as const;
+  const finished = await underLease(leased, (keeper) => carryOut(site, run, status, pace, keeper, options));
+  if (!finished) return undefined;
+  if (metrics) measureRun(metrics, [], run, finished);
+  return { run, ...finished };
 }
 
 async function carryOut(
@@ -142,13 +123,7 @@ async function carryOut(
     }
     const applied = await apply(site.region, run, pace, signal, options);
     if (applied.complete) return await whole(site.region, run);
-    if (applied.code === 'lease-lost') return 'not-ours';
-    if (applied.code === 'aborted') return endOf(stopCause(signal), 'stopped');
-    return {
-      status: isKill(applied.code) ? 'killed' : 'stopped',
-      code: applied.code,
-      reason: applied.reason,
-    };
+    return endOfStopped(applied, signal);
   } catch (error) {
     return signal.aborted ? endOf(stopCause(signal), 'stopped') : failure(error, run);
   }
@@ -212,11 +187,7 @@ async function nothingToDo(pool: pg.Pool, run: RestoreRun): Promise<Outcome> {
 }
 
 async function whole(pool: pg.Pool, run: RestoreRun): Promise<Outcome> {
-  const { rows } = await pool.query<{ n: number }>(
-    'select count(*) as n from portcullis_region.conflict where run = $1',
-    [run.id],
-  );
-  const left = rows[0]?.n ?? 0;
+  const left = await conflictsOf(pool, run);
   return {
     status: 'succeeded',
     code: 'restored',

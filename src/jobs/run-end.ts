@@ -2,7 +2,8 @@ import { PortcullisError, messageOf } from '../base/errors.js';
 import type { Run } from '../scheduler/election.js';
 import type { Outcome } from '../scheduler/finish.js';
 import { isUnreachable } from '../store/pool.js';
-import type { StopCause } from './lease-keeper.js';
+import type { Stopped } from '../gate/write-path.js';
+import { stopCause, type StopCause } from './lease-keeper.js';
 import type { TrippedEnd } from './tripped-run.js';
 
 /** How a run ends; or that it does not end here: it is another worker's, or was given up for one. */
@@ -20,10 +21,21 @@ export function endOf(cause: StopCause, status: 'held' | 'stopped'): End {
   }
 }
 
+/** The end of a run whose changes were not all applied, by what stopped them. */
+export function endOfStopped(applied: Stopped, signal: AbortSignal): End {
+  if (applied.code === 'lease-lost') return 'not-ours';
+  if (applied.code === 'aborted') return endOf(stopCause(signal), 'stopped');
+  return {
+    status: isKill(applied.code) ? 'killed' : 'stopped',
+    code: applied.code,
+    reason: applied.reason,
+  };
+}
+
 const KILLS = new Set(['gate-killed', 'all-stopped', 'version-quarantined', 'guard-tripped']);
 
 /** What ends a run as killed rather than as held or stopped. */
-export function isKill(code: string): boolean {
+function isKill(code: string): boolean {
   return KILLS.has(code);
 }
 

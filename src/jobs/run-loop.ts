@@ -11,21 +11,21 @@ import type { Tripped } from '../guard/trip.js';
 import { unitsBeside } from '../journal/units-beside.js';
 import type { BatchWritten } from '../journal/write-batch.js';
 import type { Run } from '../scheduler/election.js';
-import { finishRun, type Finished, type Outcome } from '../scheduler/finish.js';
-import { releaseLease } from '../scheduler/lease.js';
+import type { Finished, Outcome } from '../scheduler/finish.js';
 import type { RunStatus } from '../scheduler/run-states.js';
 import type { AdmittedUnits } from './contract.js';
 import { admittedEpoch, applyRun, conflictsOf } from './apply-phase.js';
 import { watchGate } from './gate-watch.js';
-import { keepLease, stopCause, type LeaseKeeper } from './lease-keeper.js';
+import { stopCause, type LeaseKeeper } from './lease-keeper.js';
 import { Aborted, planRun, type PlanLeave } from './plan-phase.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
 import { executeRestore } from './restore-run.js';
 import { judgedBefore } from './judged-plan.js';
-import { endOf, failure, isKill, type End } from './run-end.js';
+import { endOf, endOfStopped, failure, type End } from './run-end.js';
 import { measurePhase, measureRun } from './run-metrics.js';
 import { trippedEnd } from './tripped-run.js';
+import { underLease } from './under-lease.js';
 
 /** What a person or a table hears of a run. */
 export interface RunReport extends Finished {
@@ -60,32 +60,19 @@ export async function executeRun(
     const pace = { leaseMs: policy.leaseMs, batch: policy.apply.batch };
     return executeRestore(platform, { ...run, restores: run.restores }, status, pace, options);
   }
+  const { region, metrics } = platform;
   const log = platform.log.child({ runId: run.id, job: run.job, region: run.region });
-  await faultPoint('run.elected');
-  const keeper = keepLease(platform.region, run, policy.leaseMs, options.signal);
-  try {
-    const end = await carryOut({ platform, job, policy, run, keeper, options }, status);
-    if (end === 'not-ours') {
-      log.warn({ code: 'lease-lost' }, 'another worker has this run');
-      return undefined;
-    }
-    if (end === 'given-up') {
-      await releaseLease(platform.region, run);
-      log.info({ code: 'given-up' }, 'gave the run up for another worker');
-      return undefined;
-    }
-    await faultPoint('run.before-finish');
-    const finished = await finishRun(platform.region, run, end);
-    if ('tripped' in end) await conclude(platform, end.tripped);
-    if (!finished) return undefined;
-    await faultPoint('run.finished');
-    measureRun(platform.metrics, [...job.kinds.keys()], run, finished);
-    const { code, planned, applied, conflicts } = finished;
-    log.info({ code, status: finished.status, planned, applied, conflicts }, finished.reason);
-    return { run, ...finished };
-  } finally {
-    keeper.end();
-  }
+  const leased = { region, run, leaseMs: policy.leaseMs, signal: options.signal, log, what: 'run' } as const;
+  const finished = await underLease(
+    leased,
+    (keeper) => carryOut({ platform, job, policy, run, keeper, options }, status),
+    async (end) => {
+      if ('tripped' in end) await conclude(platform, end.tripped);
+    },
+  );
+  if (!finished) return undefined;
+  measureRun(metrics, [...job.kinds.keys()], run, finished);
+  return { run, ...finished };
 }
 
 /** What is left undone is done by whoever looks for forsaken trips next. */
@@ -174,14 +161,8 @@ async function apply({ platform, policy, run, keeper, options }: Attempt): Promi
       reason: conflicts === 0 ? 'every change was applied' : left,
     };
   }
-  if (applied.code === 'lease-lost') return 'not-ours';
-  if (applied.code === 'guard-tripped') {
-    const tripped = await trippedEnd(platform, run);
-    if (tripped) return tripped;
-  }
-  if (applied.code === 'aborted') return endOf(stopCause(keeper.signal), 'stopped');
-  const status = isKill(applied.code) ? 'killed' : 'stopped';
-  return { status, code: applied.code, reason: applied.reason };
+  const tripped = applied.code === 'guard-tripped' ? await trippedEnd(platform, run) : undefined;
+  return tripped ?? endOfStopped(applied, keeper.signal);
 }
 
 /** Asks the flag and the gate; a run that is not admitted ends here, with the reason. */
