@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { recordAudit } from '../audit/record.js';
+import { startBeat, type Beat } from '../base/beat.js';
 import { messageOf } from '../base/errors.js';
 import type { Installation, ServeOptions } from '../cli/app-port.js';
 import type { Config } from '../config.js';
@@ -25,8 +26,7 @@ export class Crew {
   private inForce = '';
   /** Entries of the record that are on their way. */
   private readonly recording = new Set<Promise<unknown>>();
-  private timer: NodeJS.Timeout | undefined;
-  private changing: Promise<void> = Promise.resolve();
+  private refreshing: Beat | undefined;
   private unsubscribe: () => void = () => undefined;
 
   constructor(
@@ -46,17 +46,13 @@ export class Crew {
     this.unsubscribe = this.wired.source.onChange(() => {
       for (const { worker } of this.stations.values()) worker?.flagsChanged();
     });
-    this.timer = setInterval(() => {
-      this.changing = this.changing
-        .then(() => this.refresh())
-        .then(() => undefined)
-        .catch((error: unknown) => {
-          this.wired.surroundings.log.error(
-            { code: 'policy-unread', err: error },
-            `policies: ${messageOf(error)}`,
-          );
-        });
-    }, POLICY_POLL_MS);
+    const { log } = this.wired.surroundings;
+    this.refreshing = startBeat(
+      POLICY_POLL_MS,
+      () => this.refresh(),
+      (error) => log.error({ code: 'policy-unread', err: error }, `policies: ${messageOf(error)}`),
+      { restFirst: true },
+    );
   }
 
   async runAllNow(): Promise<void> {
@@ -66,9 +62,8 @@ export class Crew {
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.timer);
     this.unsubscribe();
-    await this.changing;
+    await this.refreshing?.stop();
     await Promise.all([...this.stations.values()].map((station) => station.stop()));
     await Promise.all(this.recording);
   }

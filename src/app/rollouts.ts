@@ -1,4 +1,5 @@
 import type { Installation } from '../cli/app-port.js';
+import { startBeat, type Beat } from '../base/beat.js';
 import { messageOf } from '../base/errors.js';
 import { rolloutSources } from '../planes/rollout-sources.js';
 import type { Tripwire } from '../guard/tripwire.js';
@@ -22,10 +23,7 @@ function advancePorts({ control, planes, jobs }: Installation, trips: Tripwire):
 const LOOK_MS = 1_000;
 
 /** Moves rollouts for as long as this process is a control plane. */
-export function startRollouts(
-  installation: Installation,
-  { metrics, log, trips }: Surroundings,
-): { stop(): Promise<void> } {
+export function startRollouts(installation: Installation, { metrics, log, trips }: Surroundings): Beat {
   const said = new Map<string, string>();
   return keepAdvancing(advancePorts(installation, trips), {
     everyMs: LOOK_MS,
@@ -56,20 +54,16 @@ export async function startAnnouncing(
   { control }: Installation,
   { worker, log }: Surroundings,
   served: () => readonly ServedJob[],
-): Promise<{ stop(): Promise<void> }> {
-  const announce = (): Promise<void> =>
-    announceVersions(control, worker, served().map(announcementOf)).catch((error: unknown) => {
-      log.error({ code: 'version-unannounced', err: error }, `announcing: ${messageOf(error)}`);
-    });
-  await announce();
-  let announcing = Promise.resolve();
-  const timer = setInterval(() => {
-    announcing = announcing.then(announce);
-  }, ANNOUNCE_MS);
+): Promise<Beat> {
+  const announce = (): Promise<void> => announceVersions(control, worker, served().map(announcementOf));
+  const onError = (error: unknown): void => {
+    log.error({ code: 'version-unannounced', err: error }, `announcing: ${messageOf(error)}`);
+  };
+  await announce().catch(onError);
+  const announcing = startBeat(ANNOUNCE_MS, announce, onError, { restFirst: true });
   return {
     stop: async () => {
-      clearInterval(timer);
-      await announcing;
+      await announcing.stop();
       await withdrawWorker(control, worker).catch(() => undefined);
     },
   };

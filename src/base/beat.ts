@@ -4,14 +4,20 @@ export interface Beat {
   stop(): Promise<void>;
 }
 
+export interface BeatOptions {
+  /** The first time comes after `everyMs` too: for work that was done once before the beat began. */
+  readonly restFirst?: boolean;
+}
+
 /**
  * Does `work` at once and then every `everyMs` milliseconds, counted from the end of the time before. What it
- * throws goes to `onError`, and the next beat tries again.
+ * throws goes to `onError`, unless it is stopped by then, and the next beat tries again.
  */
 export function startBeat(
   everyMs: number,
   work: (signal: AbortSignal) => Promise<unknown>,
   onError: (error: unknown) => void,
+  { restFirst = false }: BeatOptions = {},
 ): Beat {
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -24,6 +30,7 @@ export function startBeat(
       timer = setTimeout(resume, everyMs);
     });
   const beating = (async () => {
+    if (restFirst) await rest();
     while (!stopped()) {
       try {
         await work(signal);

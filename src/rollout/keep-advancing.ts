@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers/promises';
+import { startBeat, type Beat } from '../base/beat.js';
 import { type AdvancePorts, advanceRollout, type Looked } from './advance.js';
 import { rolloutsUnderWay } from './rollout-store.js';
 
@@ -14,13 +14,12 @@ export interface KeepAdvancingOptions {
  * Looks at the rollouts that are under way again and again until it is stopped. One that cannot be looked at
  * keeps no other from it.
  */
-export function keepAdvancing(ports: AdvancePorts, options: KeepAdvancingOptions): { stop(): Promise<void> } {
-  const stopped = new AbortController();
+export function keepAdvancing(ports: AdvancePorts, options: KeepAdvancingOptions): Beat {
   let seen = new Map<string, Looked>();
-  const round = async (): Promise<void> => {
+  const round = async (signal: AbortSignal): Promise<void> => {
     const now = new Map<string, Looked>();
     for (const id of await rolloutsUnderWay(ports.control)) {
-      if (stopped.signal.aborted) return;
+      if (signal.aborted) return;
       try {
         const looked = (await advanceRollout(ports, id)) ?? seen.get(id);
         if (looked) now.set(id, looked);
@@ -31,16 +30,5 @@ export function keepAdvancing(ports: AdvancePorts, options: KeepAdvancingOptions
     seen = now;
     await options.onRound([...now.values()]);
   };
-  const running = (async () => {
-    while (!stopped.signal.aborted) {
-      await round().catch(options.onError);
-      await setTimeout(options.everyMs, undefined, { signal: stopped.signal }).catch(() => undefined);
-    }
-  })();
-  return {
-    stop: async () => {
-      stopped.abort();
-      await running;
-    },
-  };
+  return startBeat(options.everyMs, round, options.onError);
 }

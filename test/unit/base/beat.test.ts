@@ -41,6 +41,27 @@ describe('a beat', () => {
     expect([most, under, told]).toEqual([1, 0, true]);
   });
 
+  test('that rests first does nothing until its first turn, also where it is stopped before', async () => {
+    const done: string[] = [];
+    const never = startBeat(
+      60_000,
+      () => Promise.resolve(done.push('too early')),
+      () => undefined,
+      { restFirst: true },
+    );
+    await never.stop();
+    const once = startBeat(
+      1,
+      () => Promise.resolve(done.push('in turn')),
+      () => undefined,
+      { restFirst: true },
+    );
+    expect(done).toEqual([]);
+    await until('its turn', () => done.length > 0);
+    await once.stop();
+    expect(done).not.toContain('too early');
+  });
+
   test('does not wait for its next turn when it is stopped', async () => {
     const startedAt = performance.now();
     const beat = startBeat(
