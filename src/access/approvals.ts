@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
 import { newShortId } from '../base/short-id.js';
-import { keyOfCursor, pageOf, type Page, type PageRequest } from '../store/page.js';
+import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../store/page.js';
 import { inTransaction } from '../store/pool.js';
 import { ADMIN_NAME, requireMay, type Principal } from './roles.js';
 
@@ -158,10 +158,7 @@ export async function decideApproval(
   });
 }
 
-const ApprovalKey = z.tuple([
-  z.string().regex(/^\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00$/),
-  z.string(),
-]);
+const ApprovalKey = z.tuple([MomentKey, z.string()]);
 
 /** Requests, newest first. Throws REQUEST_INVALID for a cursor that is not of this list. */
 export async function listApprovals(

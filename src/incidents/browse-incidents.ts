@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import { PortcullisError } from '../base/errors.js';
-import { keyOfCursor, pageOf, type Page, type PageRequest } from '../store/page.js';
+import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../store/page.js';
 import type { Cause, Incident, IncidentNote } from './incident.js';
 import type { IncidentState } from './incident-states.js';
 import type { Severity } from './severity.js';
@@ -48,10 +48,7 @@ export interface IncidentFilter {
   readonly unclosed?: boolean | undefined;
 }
 
-const IncidentKey = z.tuple([
-  z.string().regex(/^\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00$/),
-  z.string(),
-]);
+const IncidentKey = z.tuple([MomentKey, z.string()]);
 
 /** Incidents, newest first. Throws REQUEST_INVALID for a cursor that is not of this list. */
 export async function listIncidents(

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
-import { keyOfCursor, pageOf, type Page, type PageRequest } from '../store/page.js';
+import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../store/page.js';
 import { inTransaction } from '../store/pool.js';
 
 export const DELIVERY_STATES = ['pending', 'delivered', 'dead'] as const;
@@ -47,10 +47,7 @@ const COLUMNS = `
       'endedAt', to_char(d.ended_at at time zone 'UTC', ${ISO})) order by d.receiver)
     from portcullis_control.delivery d where d.notice = n.id), '[]') as deliveries`;
 
-const NotificationKey = z.tuple([
-  z.string().regex(/^\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00$/),
-  z.guid(),
-]);
+const NotificationKey = z.tuple([MomentKey, z.guid()]);
 
 /** Notifications, newest first, with a delivery in that state. Throws REQUEST_INVALID for a cursor of another list. */
 export async function listNotifications(

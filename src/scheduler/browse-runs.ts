@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { compareText } from '../base/compare-text.js';
 import { PortcullisError } from '../base/errors.js';
-import { keyOfCursor, walk, type Page, type PageRequest, type Walk } from '../store/page.js';
+import { keyOfCursor, MomentKey, walk, type Page, type PageRequest, type Walk } from '../store/page.js';
 import type { Trigger } from './election.js';
 import type { RunStatus } from './run-states.js';
 
@@ -73,7 +73,7 @@ const COLUMNS = `
   id, job, version, region, slot, trigger, restores, dry_run, status, reason_code, reason, planned, applied, conflicts,
   attempt, worker, admitted_units, created_at, planned_at, finished_at, created_at::text as created_key`;
 
-const RunKey = z.tuple([z.string().regex(/^\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00$/), z.guid()]);
+const RunKey = z.tuple([MomentKey, z.guid()]);
 
 /** Runs, newest first. Throws REQUEST_INVALID for a cursor that is not of this list. */
 export async function listRuns(pool: pg.Pool, filter: RunFilter, page: PageRequest): Promise<Page<RunView>> {

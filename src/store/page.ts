@@ -18,6 +18,12 @@ export interface PageRequest {
 }
 
 /**
+ * A moment as a part of a key: PostgreSQL's own text of a timestamptz at UTC, to the microsecond, which a Date
+ * cannot hold and a walk must not lose.
+ */
+export const MomentKey = z.string().regex(/^\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00$/);
+
+/**
  * Makes a page of `limit` out of the `limit + 1` rows that were asked for: the one too many tells whether
  * there is more. `keyOf` is the key of a row, in the order of the list.
  */
