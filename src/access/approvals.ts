@@ -62,8 +62,13 @@ interface ApprovalRow {
   readonly requested_key: string;
 }
 
-const STATE = `case decision when 'approve' then 'approved' when 'reject' then 'rejected'
-                 else case when expires_at <= clock_timestamp() then 'expired' else 'pending' end end`;
+/** The state of a row of `approval`, in SQL: of the request called `alias`, where the query has more tables than that. */
+export function approvalState(alias = 'approval'): string {
+  return `case ${alias}.decision when 'approve' then 'approved' when 'reject' then 'rejected'
+            else case when ${alias}.expires_at <= clock_timestamp() then 'expired' else 'pending' end end`;
+}
+
+const STATE = approvalState();
 const COLUMNS = `
   id, action, subject, region, reason, request, ${STATE} as state, requested_by, requested_at, expires_at,
   decided_by, decided_at, carried_out_at, requested_at::text as requested_key`;

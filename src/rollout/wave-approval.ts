@@ -4,6 +4,7 @@ import {
   type Approval,
   type ApprovalState,
   type Decision,
+  approvalState,
   decideApproval,
   requestApproval,
 } from '../access/approvals.js';
@@ -186,8 +187,7 @@ async function lapse(client: pg.PoolClient, request: string, reason: string): Pr
 async function readRows(control: pg.Pool | pg.PoolClient, rollout: string): Promise<ApprovalRow[]> {
   const { rows } = await control.query<ApprovalRow>(
     `select p.wave, p.request, p.evidence, p.evidence_hash, p.lapsed_reason, a.decided_by, a.decided_at,
-            case a.decision when 'approve' then 'approved' when 'reject' then 'rejected'
-              else case when a.expires_at <= clock_timestamp() then 'expired' else 'pending' end end as state
+            ${approvalState('a')} as state
      from portcullis_control.rollout_approval p join portcullis_control.approval a on a.id = p.request
      where p.rollout = $1 order by a.requested_at desc`,
     [rollout],
