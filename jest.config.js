@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 /** Six kinds of test, from pure to whole; `npx jest --selectProjects unit` runs one kind. */
 const kind = (name, needsDatabase) => ({
   displayName: name,
@@ -18,6 +20,9 @@ const kind = (name, needsDatabase) => ({
 });
 
 export default {
+  // Jest would leave a core idle, and on two cores run one file after another. More than a few at once starve the
+  // processes that the race tests start, and the one PostgreSQL that all of them share.
+  maxWorkers: Math.min(4, availableParallelism()),
   testTimeout: 30_000,
   projects: [
     kind('unit', false),
