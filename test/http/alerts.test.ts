@@ -1,10 +1,9 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { issueToken } from '../../src/access/tokens.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import type { BakeFailure } from '../../src/guard/bake/drop-gate.js';
 import { testDatabase } from '../support/database.js';
-import { post, serving } from './serving.js';
+import { post, poster, serving } from './serving.js';
 
 const { owner } = await testDatabase();
 const policy = (alerts: string) => `
@@ -159,14 +158,8 @@ test('a resolved alert is noted, and re-arms nothing', async () => {
 
 test('alerts are taken from a worker for its regions, and from nobody who may not kill', async () => {
   const as = async (role: 'worker' | 'viewer' | 'approver', regions?: string[]) => {
-    const { token } = await issueToken(
-      owner,
-      { name: `a-${role}-${String(regions)}`.replace(/\W/g, '-'), role, regions },
-      'test',
-    );
-    const init = post({ version: '4', alerts: [alert()] });
-    const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${token}` };
-    return (await served.json('/api/v1/hooks/alertmanager', { ...init, headers })).status;
+    const json = await served.as(`a-${role}-${String(regions)}`.replace(/\W/g, '-'), role, regions);
+    return (await poster(json)('hooks/alertmanager', { version: '4', alerts: [alert()] })).status;
   };
   expect(await as('viewer')).toBe(403);
   expect(await as('approver')).toBe(403);

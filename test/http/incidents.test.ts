@@ -1,11 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Role } from '../../src/access/roles.js';
-import { issueToken } from '../../src/access/tokens.js';
 import { restoreRuns } from '../../src/jobs/restore-runs.js';
 import { findRun } from '../../src/scheduler/browse-runs.js';
 import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
-import { post, serving, type Answer } from './serving.js';
+import { poster, serving } from './serving.js';
 
 const database = await testDatabase();
 const { owner } = database;
@@ -14,18 +12,9 @@ const served = await serving(owner, {
   jobs: () => [{ name: 'claims', version: '1.0.0+a', schedule: null, regions: [], kinds: ['claim'] }],
 });
 
-type Call = (path: string, body: unknown) => Promise<Answer>;
-async function holderOf(name: string, role: Role, regions?: string[]): Promise<Call> {
-  const { token } = await issueToken(owner, { name, role, regions }, 'test');
-  return (path, body) => {
-    const init = post(body);
-    const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${token}` };
-    return served.json(`/api/v1/${path}`, { ...init, headers });
-  };
-}
-const ann = await holderOf('ann', 'operator');
-const bob = await holderOf('bob', 'approver');
-const boundAnn = await holderOf('bound-ann', 'operator', ['elsewhere']);
+const ann = poster(await served.as('ann', 'operator'));
+const bob = poster(await served.as('bob', 'approver'));
+const boundAnn = poster(await served.as('bound-ann', 'operator', ['elsewhere']));
 
 const get = async (path: string): Promise<Record<string, unknown>> =>
   (await served.json(`/api/v1/incidents/${path}`)).body;

@@ -1,31 +1,19 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import type { Role } from '../../src/access/roles.js';
-import { issueToken } from '../../src/access/tokens.js';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { listFlags } from '../../src/flags/flag-store.js';
 import { openWishes } from '../../src/gate/kill-wish.js';
 import { carryOutWishes } from '../../src/incidents/kill-incident.js';
 import { testDatabase } from '../support/database.js';
-import { hearFlags, post, serving, type Answer } from './serving.js';
+import { hearFlags, poster, serving } from './serving.js';
 
 const { owner } = await testDatabase();
 const served = await serving(owner, { flags: (await hearFlags(owner)).desk });
 
-type Call = (path: string, body: unknown) => Promise<Answer>;
-async function holderOf(name: string, role: Role, regions?: string[]): Promise<Call> {
-  const { token } = await issueToken(owner, { name, role, regions }, 'test');
-  return (path, body) => {
-    const init = post(body);
-    const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${token}` };
-    return served.json(`/api/v1/${path}`, { ...init, headers });
-  };
-}
-
-const ann = await holderOf('ann', 'operator');
-const bob = await holderOf('bob', 'approver');
-const boundBob = await holderOf('bound-bob', 'approver', ['us-east-1']);
-const boundAnn = await holderOf('bound-ann', 'operator', ['eu-west-1']);
-const viewer = await holderOf('eve', 'viewer');
+const ann = poster(await served.as('ann', 'operator'));
+const bob = poster(await served.as('bob', 'approver'));
+const boundBob = poster(await served.as('bound-bob', 'approver', ['us-east-1']));
+const boundAnn = poster(await served.as('bound-ann', 'operator', ['eu-west-1']));
+const viewer = poster(await served.as('eve', 'viewer'));
 
 const WHERE = { region: 'eu-west-1' };
 const REGIONS = ['ap-south-1', 'eu-west-1', 'us-east-1'];
@@ -171,7 +159,7 @@ describe('a re-arm over HTTP', () => {
 
   test('takes a second principal, of the right role and for that region', async () => {
     const id = await asked();
-    const chief = await holderOf('chief', 'admin');
+    const chief = poster(await served.as('chief', 'admin'));
     expect((await ann(`approvals/${id}/approve`, {})).body['code']).toBe('FORBIDDEN');
     expect((await boundBob(`approvals/${id}/approve`, {})).body['code']).toBe('FORBIDDEN');
     expect(await gate()).toMatchObject({ state: 'killed' });
@@ -183,7 +171,7 @@ describe('a re-arm over HTTP', () => {
   });
 
   test('is not approved by who asked for it, whatever the role', async () => {
-    const root = await holderOf('root', 'admin');
+    const root = poster(await served.as('root', 'admin'));
     await root('jobs/domain-claim/kill', { ...WHERE, reason: 'wrong' });
     const { body } = await root('jobs/domain-claim/rearm', { ...WHERE, reason: 'mended' });
     // Fifteen times, of which ten go on the record.
@@ -200,7 +188,7 @@ describe('a re-arm over HTTP', () => {
   });
 
   test('within a region is decided by an approver of that region', async () => {
-    const near = await holderOf('near', 'approver', ['eu-west-1']);
+    const near = poster(await served.as('near', 'approver', ['eu-west-1']));
     expect((await near(`approvals/${await asked()}/approve`, {})).status).toBe(200);
     expect(await gate()).toMatchObject({ state: 'held' });
   });

@@ -1,7 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { issueToken } from '../../src/access/tokens.js';
 import { testDatabase } from '../support/database.js';
-import { post, serving } from './serving.js';
+import { post, poster, serving } from './serving.js';
 
 const { owner } = await testDatabase();
 const job = {
@@ -71,10 +70,8 @@ describe('outcomes', () => {
   test('are taken from a worker for its regions, and not from a viewer', async () => {
     const as = async (role: 'worker' | 'viewer', outcome: unknown) => {
       const name = `${role}-${Math.random()}`.replace('0.', '');
-      const { token } = await issueToken(owner, { name, role, regions: ['eu-west-1'] }, 'test');
-      const init = post({ outcomes: [outcome] });
-      const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${token}` };
-      return (await served.json('/api/v1/outcomes', { ...init, headers })).status;
+      const json = await served.as(name, role, ['eu-west-1']);
+      return (await poster(json)('outcomes', { outcomes: [outcome] })).status;
     };
     expect(await as('worker', event('a'))).toBe(200);
     expect(await as('worker', event('b', { region: 'us-east-1' }))).toBe(403);

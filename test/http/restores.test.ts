@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import { issueToken } from '../../src/access/tokens.js';
 import { killGate } from '../../src/gate/kill.js';
 import { executeRun } from '../../src/jobs/run-loop.js';
 import { startWorker } from '../../src/jobs/worker.js';
@@ -56,15 +55,8 @@ describe('over HTTP', () => {
   });
 
   test('a restore takes an operator of the region, and a worker carries it out', async () => {
-    const { token } = await issueToken(
-      database.owner,
-      { name: 'elsewhere', role: 'operator', regions: ['r2'] },
-      'test',
-    );
-    const headers = { authorization: `Bearer ${token}` };
-    expect(await served.json(`/api/v1/runs/${run}/restore`, { method: 'POST', headers })).toMatchObject({
-      status: 403,
-    });
+    const elsewhere = await served.as('elsewhere', 'operator', ['r2']);
+    expect(await elsewhere(`/api/v1/runs/${run}/restore`, { method: 'POST' })).toMatchObject({ status: 403 });
     expect((await served.json(`/api/v1/runs/${run}/restore`)).body).toMatchObject({ restorable: 20 });
     const begun = await served.json(`/api/v1/runs/${run}/restore`, { method: 'POST' });
     expect(begun).toMatchObject({ status: 202, body: { runId: run, begun: true } });

@@ -1,7 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { decideApproval, requestApproval } from '../../src/access/approvals.js';
 import { MAY_DO, ROLES, type Role } from '../../src/access/roles.js';
-import { issueToken } from '../../src/access/tokens.js';
 import { listAudit } from '../../src/audit/browse-audit.js';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { routesOf } from '../../src/http/app.js';
@@ -12,18 +11,8 @@ const { owner } = await testDatabase();
 const flags = await hearFlags(owner);
 const served = await serving(owner, { flags: flags.desk });
 
-async function holderOf(name: string, role: Role, regions?: string[]) {
-  const { token } = await issueToken(owner, { name, role, regions }, 'test');
-  const headers = { authorization: `Bearer ${token}` };
-  return (path: string, init: RequestInit = {}) =>
-    served.json(path, {
-      ...init,
-      headers: { ...(init.headers as Record<string, string> | undefined), ...headers },
-    });
-}
-
 const asRole = new Map(
-  await Promise.all(ROLES.map(async (role) => [role, await holderOf(role, role)] as const)),
+  await Promise.all(ROLES.map(async (role) => [role, await served.as(role, role)] as const)),
 );
 const OFF = { enabled: false, reason: 'test' };
 
@@ -49,7 +38,7 @@ describe('a token', () => {
   });
 
   test('that is bound to regions sets flags there, and nowhere else', async () => {
-    const bound = await holderOf('bound', 'operator', ['eu-west-1']);
+    const bound = await served.as('bound', 'operator', ['eu-west-1']);
     expect((await bound('/api/v1/flags/domain-claim/eu-west-1', post(OFF))).status).toBe(200);
     const { status, body } = await bound('/api/v1/flags/domain-claim/us-east-1', post(OFF));
     expect(status).toBe(403);
@@ -60,7 +49,7 @@ describe('a token', () => {
 
 describe('the record', () => {
   test('has who set a flag, what it was and is, and under which revision', async () => {
-    const carol = await holderOf('carol', 'operator');
+    const carol = await served.as('carol', 'operator');
     const { body } = await carol(
       '/api/v1/flags/domain-claim/us-east-1',
       post({ enabled: true, variants: [{ version: '1.0.0+a', permille: 5 }], reason: 'canary' }),
@@ -86,7 +75,7 @@ describe('the record', () => {
   });
 
   test('has no line for a change that was refused', async () => {
-    const dave = await holderOf('dave', 'operator');
+    const dave = await served.as('dave', 'operator');
     const stale = await dave('/api/v1/flags/domain-claim/eu-west-1', post({ ...OFF, ifRevision: 0 }));
     expect(stale.body['code']).toBe('FLAG_REVISION_STALE');
     expect((await listAudit(owner, { principal: 'dave' }, { limit: 5 })).items).toEqual([]);

@@ -1,6 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Role } from '../../src/access/roles.js';
-import { issueToken } from '../../src/access/tokens.js';
 import { setFlag } from '../../src/flags/flag-store.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
@@ -8,7 +6,7 @@ import { advanceRollout } from '../../src/rollout/advance.js';
 import { announceVersions } from '../../src/rollout/announce.js';
 import { rolloutsUnderWay } from '../../src/rollout/rollout-store.js';
 import { testDatabase } from '../support/database.js';
-import { hearFlags, post, serving, type Answer } from './serving.js';
+import { hearFlags, poster, serving } from './serving.js';
 
 const { owner } = await testDatabase();
 const served = await serving(owner, { flags: (await hearFlags(owner)).desk });
@@ -36,23 +34,11 @@ for (const region of ['eu', 'us']) {
 await announceVersions(owner, 'w1', [{ job: 'nightly', version: '1.0.0+11111111', regions: ['eu'] }]);
 await announceVersions(owner, 'w2', [{ job: 'nightly', version: '1.1.0+22222222', regions: ['eu', 'us'] }]);
 
-async function holderOf(
-  name: string,
-  role: Role,
-): Promise<(action: string, body?: unknown) => Promise<Answer>> {
-  const { token } = await issueToken(owner, { name, role }, 'test');
-  const authorization = `Bearer ${token}`;
-  return (action, body = {}) => {
-    if (action === '') return served.json('/api/v1/rollouts/nightly', { headers: { authorization } });
-    const init = post(body);
-    const headers = { ...(init.headers as Record<string, string>), authorization };
-    return served.json(`/api/v1/rollouts/nightly/${action}`, { ...init, headers });
-  };
-}
-
-const ann = await holderOf('ann', 'operator');
-const bob = await holderOf('bob', 'approver');
-const eve = await holderOf('eve', 'viewer');
+const STATUS = '/api/v1/rollouts/nightly';
+const ann = poster(await served.as('ann', 'operator'), STATUS);
+const bob = poster(await served.as('bob', 'approver'), STATUS);
+const viewer = await served.as('eve', 'viewer');
+const eve = poster(viewer, STATUS);
 
 async function look(): Promise<void> {
   const [id = ''] = await rolloutsUnderWay(owner, 'nightly');
@@ -69,7 +55,7 @@ async function look(): Promise<void> {
 
 describe('a rollout over HTTP', () => {
   test('is started, approved, steered and shown, each by who may', async () => {
-    expect(await ann('')).toMatchObject({ status: 404, body: { code: 'ROLLOUT_NONE' } });
+    expect(await viewer(STATUS)).toMatchObject({ status: 404, body: { code: 'ROLLOUT_NONE' } });
     expect(await ann('start', { version: '2', reason: 'x' })).toMatchObject({
       status: 404,
       body: { code: 'VERSION_UNKNOWN', mend: expect.stringContaining('1.1.0+22222222') as unknown },
@@ -94,7 +80,7 @@ describe('a rollout over HTTP', () => {
       body: { action: 'begin-wave', decidedBy: 'bob' },
     });
     await look();
-    expect((await eve('')).body).toMatchObject({
+    expect((await viewer(STATUS)).body).toMatchObject({
       next: { action: 'wait', reason: expect.stringContaining('eu: 0 of 1 runs, 0 of 0 changes') as unknown },
       policyChanged: false,
       waves: [
@@ -111,7 +97,7 @@ describe('a rollout over HTTP', () => {
       ],
     });
     await applyPolicies(owner, [parsePolicyFile(POLICY.replace('10%', '20%'), 'test.yaml')], 'test');
-    expect((await ann('')).body).toMatchObject({ policyChanged: true });
+    expect((await viewer(STATUS)).body).toMatchObject({ policyChanged: true });
     expect(await ann('pause', { reason: 'lunch' })).toMatchObject({ body: { status: 'paused' } });
     expect(await ann('pause', { reason: 'lunch' })).toMatchObject({
       status: 409,

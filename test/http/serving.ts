@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll } from '@jest/globals';
 import type pg from 'pg';
+import type { Role } from '../../src/access/roles.js';
 import { EmbeddedSource } from '../../src/flags/embedded-source.js';
 import { listFlags, setFlag, type FlagState } from '../../src/flags/flag-store.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
@@ -26,8 +27,12 @@ export interface Served {
   /** A call with the token. */
   call(path: string, init?: RequestInit): Promise<Response>;
   /** A call with the token whose answer is JSON, whatever its status. */
-  json(path: string, init?: RequestInit): Promise<Answer>;
+  readonly json: JsonCall;
+  /** `json` of a new principal, with a token of its own. */
+  as(name: string, role: Role, regions?: readonly string[]): Promise<JsonCall>;
 }
+
+export type JsonCall = (path: string, init?: RequestInit) => Promise<Answer>;
 
 export interface Answer {
   readonly status: number;
@@ -91,6 +96,7 @@ export async function serving(
     if (!headers.has('authorization')) headers.set('authorization', `Bearer ${token}`);
     return fetch(listening.url + path, { ...init, headers });
   };
+  const json: JsonCall = async (path, init) => answerOf(await call(path, init));
   return {
     url: listening.url,
     token,
@@ -98,7 +104,15 @@ export async function serving(
     deps,
     close: () => listening.close(),
     call,
-    json: async (path, init) => answerOf(await call(path, init)),
+    json,
+    as: async (name, role, regions) => {
+      const issued = await issueToken(pool, { name, role, regions }, 'test');
+      return (path, init = {}) => {
+        const headers = new Headers(init.headers);
+        headers.set('authorization', `Bearer ${issued.token}`);
+        return json(path, { ...init, headers });
+      };
+    },
   };
 }
 
@@ -113,6 +127,11 @@ export function post(body: unknown): RequestInit {
     headers: { 'content-type': 'application/json' },
     body: typeof body === 'string' ? body : JSON.stringify(body),
   };
+}
+
+/** Posts to what lies below `base`, as the principal whose call that is. */
+export function poster(json: JsonCall, base = '/api/v1'): (path: string, body?: unknown) => Promise<Answer> {
+  return (path, body = {}) => json(`${base}/${path}`, post(body));
 }
 
 const POLICY = `
