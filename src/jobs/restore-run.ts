@@ -155,17 +155,18 @@ async function apply(
     signal,
     onBatch: (written) => onProgress?.({ phase: 'batch', written }),
   };
-  const [first] = plan.lanes;
+  const [first, ...others] = plan.lanes;
   if (first === undefined || plan.lanes.some(({ appliedSeq }) => appliedSeq > 0))
     return applyPlan(pool, plan);
   const shapes = new Set(plan.steps.map(({ shape }) => shape));
-  const verified: ApplyPlan = {
+  const verifiedSeq = Math.min(FIRST_BATCH, first.lastSeq);
+  const start = await applyPlan(pool, {
     ...plan,
-    lanes: [{ ...first, lastSeq: Math.min(FIRST_BATCH, first.lastSeq) }],
+    lanes: [{ ...first, lastSeq: verifiedSeq }],
     check: (client, stretch) => verifyRestored(client, shapes, stretch),
-  };
-  const start = await applyPlan(pool, verified);
-  return start.complete ? applyPlan(pool, { ...plan, lanes: (await readApplyPlan(pool, run)).lanes }) : start;
+  });
+  if (!start.complete) return start;
+  return applyPlan(pool, { ...plan, lanes: [{ ...first, appliedSeq: verifiedSeq }, ...others] });
 }
 
 async function nothingToDo(pool: pg.Pool, run: RestoreRun): Promise<Outcome> {
