@@ -1,4 +1,5 @@
-import type { Metrics, Place } from '../telemetry/metrics.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { Place } from '../telemetry/metrics/places.js';
 import type { Judged } from './verdict.js';
 
 /** What the rules said, and the figures that they said it on: those with a name of their own. */

@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import type { IncidentFigures, Metrics } from '../telemetry/metrics.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { IncidentFigures } from '../telemetry/metrics/incidents.js';
 import { assessIncident, type Assessment } from './assess-incident.js';
 import { listIncidents } from './browse-incidents.js';
 import { askImpact, type ImpactIn } from './incident-impact.js';

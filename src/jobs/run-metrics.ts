@@ -1,6 +1,7 @@
 import type { Run } from '../scheduler/election.js';
 import type { Finished } from '../scheduler/finish.js';
-import type { Metrics, Phase, Stage } from '../telemetry/metrics.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { Phase, Stage } from '../telemetry/metrics/runs.js';
 
 export function measurePhase(metrics: Metrics, { job, region }: Run, phase: Phase, durationMs: number): void {
   metrics.phaseFinished({ job, region, phase, durationMs });

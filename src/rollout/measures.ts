@@ -1,4 +1,4 @@
-import type { RolloutMeasures } from '../telemetry/metrics.js';
+import type { RolloutMeasures } from '../telemetry/metrics/rollouts.js';
 import type { Looked } from './advance.js';
 import { permilleOf } from './read-evidence.js';
 

@@ -4,7 +4,8 @@ import { createHttpApp } from '../../src/http/app.js';
 import { listen } from '../../src/http/listen.js';
 import { planesAt } from '../http/serving.js';
 import { createLogger } from '../../src/telemetry/log.js';
-import { createMetrics, type Metrics, type Phase, type Stage } from '../../src/telemetry/metrics.js';
+import { createMetrics, type Metrics } from '../../src/telemetry/metrics.js';
+import type { Phase, Stage } from '../../src/telemetry/metrics/runs.js';
 import { requireProgram } from '../support/debian-package.js';
 import { testDatabase } from '../support/database.js';
 

@@ -1,0 +1,56 @@
+import { Gauge, type Registry } from 'prom-client';
+import { PLACE } from './places.js';
+
+export interface RolloutMeasures {
+  readonly job: string;
+  readonly version: string;
+  /** The version's share of each region's organisations, 0 to 1. */
+  readonly shares: readonly { readonly region: string; readonly share: number }[];
+  readonly stepAgeSeconds: number;
+  /** How much of its bake the least advanced region has, 0 to 1. */
+  readonly bakeProgress: Readonly<Record<'runs' | 'changes' | 'time', number>>;
+}
+
+export interface RolloutMetrics {
+  /** The rollouts that are under way, all of them: what was shown of others goes. */
+  rollouts(rollouts: readonly RolloutMeasures[], approvalsWaiting: number): void;
+}
+
+export function measureRollouts(registry: Registry): RolloutMetrics {
+  const registers = [registry];
+  const shareGiven = new Gauge({
+    name: 'portcullis_rollout_share',
+    help: "The share of a region's organisations that a rollout has given to its version, 0 to 1.",
+    labelNames: [...PLACE, 'version'],
+    registers,
+  });
+  const stepAge = new Gauge({
+    name: 'portcullis_rollout_step_age_seconds',
+    help: 'Time since a rollout last gave a region another share.',
+    labelNames: ['job'],
+    registers,
+  });
+  const progress = new Gauge({
+    name: 'portcullis_rollout_bake_progress',
+    help: 'How much of its bake the least advanced region of a rollout has, 0 to 1.',
+    labelNames: ['job', 'measure'],
+    registers,
+  });
+  const waiting = new Gauge({
+    name: 'portcullis_approvals_waiting',
+    help: 'Requests for approval that wait for a second person.',
+    registers,
+  });
+  return {
+    rollouts(rollouts, approvalsWaiting) {
+      for (const gauge of [shareGiven, stepAge, progress]) gauge.reset();
+      for (const { job, version, shares, stepAgeSeconds, bakeProgress } of rollouts) {
+        for (const { region, share } of shares) shareGiven.set({ job, region, version }, share);
+        stepAge.set({ job }, stepAgeSeconds);
+        for (const [measure, fraction] of Object.entries(bakeProgress))
+          progress.set({ job, measure }, fraction);
+      }
+      waiting.set(approvalsWaiting);
+    },
+  };
+}
