@@ -2,18 +2,9 @@ import { z } from 'zod';
 import { CAUSES } from '../incidents/incident.js';
 import { INCIDENT_STATES, type IncidentState } from '../incidents/incident-states.js';
 import { SEVERITIES } from '../incidents/severity.js';
-import {
-  count,
-  Impact,
-  named,
-  pageSchema,
-  reason,
-  RestoreBegun,
-  runStatuses,
-  text,
-  time,
-  word,
-} from './schemas.js';
+import { Impact, RestoreBegun } from './restore-schemas.js';
+import { runStatuses } from './run-schemas.js';
+import { count, named, pageSchema, reason, text, time, word } from './schemas.js';
 
 const states = Object.keys(INCIDENT_STATES) as [IncidentState, ...IncidentState[]];
 const state = z.enum(states);

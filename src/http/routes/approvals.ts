@@ -3,7 +3,8 @@ import { APPROVAL_STATES, listApprovals, type Decision } from '../../access/appr
 import { decideRequest } from '../../rollout/decide-request.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';
-import { Approval, ApprovalPage, approvalIdPath, pageQuery } from '../schemas.js';
+import { Approval, ApprovalPage, approvalIdPath } from '../record-schemas.js';
+import { pageQuery } from '../schemas.js';
 
 /** What waits for a second principal's decision, and the decision. */
 export function approvalRoutes({ control, planes }: HttpDeps): Route[] {

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { pageOfList } from '../../store/page.js';
 import type { FlagDesk, FlagInfo, HttpDeps } from '../deps.js';
 import { route, type Route } from '../route.js';
-import { Flag, FlagChange, FlagPage, jobQuery, namePath, pageQuery, regionQuery } from '../schemas.js';
+import { Flag, FlagChange, FlagPage } from '../gate-schemas.js';
+import { jobQuery, namePath, pageQuery, regionQuery } from '../schemas.js';
 
 export function flagRoutes({ flags }: HttpDeps): Route[] {
   return [

@@ -3,7 +3,8 @@ import { listGatesOf } from '../../planes/browse.js';
 import { pageOfList } from '../../store/page.js';
 import type { HttpDeps } from '../deps.js';
 import { route, type Route } from '../route.js';
-import { GatePage, JobPage, jobQuery, pageQuery, regionQuery } from '../schemas.js';
+import { GatePage, JobPage } from '../gate-schemas.js';
+import { jobQuery, pageQuery, regionQuery } from '../schemas.js';
 import { withoutReasons } from '../unreachable.js';
 
 export function jobAndGateRoutes({ jobs, planes }: HttpDeps): Route[] {

@@ -7,7 +7,9 @@ import { askLift, askRearm } from '../../gate/rearm-approval.js';
 import { killWithIncident, stopWithIncidents } from '../../incidents/kill-incident.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';
-import { Approval, Killed, KillOrder, namePath, RearmOrder, StopOrder, Stopped } from '../schemas.js';
+import { Killed, KillOrder, RearmOrder, StopOrder, Stopped } from '../kill-schemas.js';
+import { Approval } from '../record-schemas.js';
+import { namePath } from '../schemas.js';
 
 /** Kills, which never need an approval, and requests to take one back, which always do. */
 export function killRoutes({ jobs, control, planes, foreignFlags = false }: HttpDeps): Route[] {

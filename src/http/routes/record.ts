@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { listAudit } from '../../audit/browse-audit.js';
 import type { HttpDeps } from '../deps.js';
 import { route, type Route } from '../route.js';
-import { AuditPage, namePath, pageQuery } from '../schemas.js';
+import { AuditPage } from '../record-schemas.js';
+import { namePath, pageQuery } from '../schemas.js';
 
 /** What was done, and by whom. */
 export function recordRoutes({ control }: HttpDeps): Route[] {

@@ -7,15 +7,9 @@ import { asOfIn, findRunOf } from '../../planes/browse.js';
 import { beginRestore } from '../begin-restore.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';
-import {
-  AsOf,
-  Impact,
-  RestoreBegun,
-  RestorePreview,
-  regionQuery,
-  runIdPath,
-  subjectPath,
-} from '../schemas.js';
+import { AsOf, Impact, RestoreBegun, RestorePreview, subjectPath } from '../restore-schemas.js';
+import { runIdPath } from '../run-schemas.js';
+import { regionQuery } from '../schemas.js';
 
 /** What a run has done to the tables, and the way back. */
 export function restoreRoutes({ installed, control, planes }: HttpDeps): Route[] {

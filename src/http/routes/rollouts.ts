@@ -12,7 +12,8 @@ import { requireUnderWay } from '../../rollout/start-rollout.js';
 import type { HttpDeps } from '../deps.js';
 import { Rollout, RolloutOrder, Simulation, Steering } from '../rollout-schemas.js';
 import { callerOf, route, type Route } from '../route.js';
-import { Approval, namePath } from '../schemas.js';
+import { Approval } from '../record-schemas.js';
+import { namePath } from '../schemas.js';
 
 const params = z.strictObject({ job: namePath });
 

@@ -4,18 +4,8 @@ import { CHANGE_STATES, listChanges } from '../../journal/browse-changes.js';
 import { findRunOf, listRunsOf } from '../../planes/browse.js';
 import type { HttpDeps } from '../deps.js';
 import { route, type Route } from '../route.js';
-import {
-  ChangePage,
-  Run,
-  RunPage,
-  RunVerdicts,
-  jobQuery,
-  kindQuery,
-  pageQuery,
-  regionQuery,
-  runIdPath,
-  statusQuery,
-} from '../schemas.js';
+import { ChangePage, Run, RunPage, RunVerdicts, kindQuery, runIdPath, statusQuery } from '../run-schemas.js';
+import { jobQuery, pageQuery, regionQuery } from '../schemas.js';
 import { withoutReasons } from '../unreachable.js';
 
 export function runRoutes({ planes }: HttpDeps): Route[] {

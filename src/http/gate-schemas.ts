@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { GATE_STATES } from '../gate/browse-gates.js';
+import { count, durationMs, named, pageSchema, planesPageSchema, reason, time, word } from './schemas.js';
+
+export const Variant = named(
+  'Variant',
+  z.strictObject({
+    version: z.string().describe('semver+digest'),
+    permille: z.int().min(1).max(1000).describe('share of the units, in thousandths'),
+    rule: z.string().optional().describe('a fingerprint of what decides besides the shares'),
+  }),
+);
+
+export const Job = named(
+  'Job',
+  z.strictObject({
+    name: z.string(),
+    version: z.string().describe('semver+digest of the code that this process has'),
+    schedule: z.string().nullable().describe('cron, in UTC; null where no policy schedules it'),
+    regions: z.array(z.string()).readonly(),
+    kinds: z.array(z.string()).readonly().describe('kinds of change that it may propose'),
+  }),
+);
+
+export const Gate = named(
+  'Gate',
+  z.strictObject({
+    job: z.string(),
+    region: z.string(),
+    state: z.enum(GATE_STATES),
+    permits: z.boolean().describe('whether a batch could pass now: open, with a permit that has not lapsed'),
+    permitUntil: time.nullable(),
+    permitRemainingMs: durationMs,
+    epoch: z.int(),
+    flagRevision: count,
+    variants: z.array(Variant).readonly(),
+    reasonCode: z.string(),
+    reason: z.string(),
+    changedAt: time,
+    killedBy: z.string().nullable().describe('null where it is not killed'),
+    killedAt: time.nullable(),
+    stopped: z.boolean().describe('whether restores are stopped too'),
+    quarantined: z
+      .array(z.strictObject({ version: z.string(), reason: z.string(), by: z.string(), at: time }))
+      .readonly()
+      .describe('versions of the job that may act nowhere'),
+  }),
+);
+
+export const Flag = named(
+  'Flag',
+  z.strictObject({
+    name: z.string().describe('job.region'),
+    job: z.string(),
+    region: z.string(),
+    enabled: z.boolean(),
+    variants: z.array(Variant).readonly().describe('in order of their buckets, candidate first'),
+    revision: count,
+    reason: z.string(),
+    changedBy: z.string(),
+    changedAt: time,
+    malformed: z.string().optional().describe('what is wrong with the flag as stored; such a flag is closed'),
+  }),
+);
+
+/** What this process would answer a gate now, which a stale source closes whatever the flag's state is. */
+export const FlagWithAnswer = named(
+  'FlagWithAnswer',
+  z.strictObject({
+    ...Flag.shape,
+    open: z.boolean().describe('whether this process would let any version act now'),
+    closedCode: z.string().nullable().describe('why not'),
+    closedReason: z.string().nullable(),
+  }),
+);
+
+export const FlagChange = named(
+  'FlagChange',
+  z
+    .strictObject({
+      enabled: z.boolean().optional(),
+      variants: z.array(z.strictObject({ version: word, permille: z.int().min(1).max(1000) })).optional(),
+      reason: reason.describe('for the record'),
+      ifRevision: z.int().min(0).optional().describe('refuse if the flag has changed since this revision'),
+    })
+    .refine((change) => change.enabled !== undefined || change.variants !== undefined, {
+      message: 'give enabled, variants or both',
+    }),
+);
+
+export const JobPage = pageSchema('JobPage', Job);
+export const GatePage = planesPageSchema('GatePage', Gate);
+export const FlagPage = pageSchema('FlagPage', FlagWithAnswer);

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import { count, named, reason, word } from './schemas.js';
+
+const decimalMs = z.number().min(0).describe('milliseconds');
+
+export const KillOrder = named(
+  'KillOrder',
+  z.strictObject({
+    region: word.optional().describe('only in this region; absent: in all'),
+    version: word
+      .optional()
+      .describe('only this version: it is quarantined, and the gate stays open for others'),
+    reason: reason.describe('for the record, and for whoever re-arms it'),
+  }),
+);
+
+export const StopOrder = named('StopOrder', z.strictObject({ reason: reason.describe('for the record') }));
+
+export const Killed = named(
+  'Killed',
+  z.strictObject({
+    job: z.string(),
+    killed: z
+      .array(
+        z.strictObject({
+          job: z.string(),
+          region: z.string(),
+          epoch: z.int().describe("the gate's from now on"),
+          tookMs: decimalMs.describe('until no batch in its scope could commit any more, in milliseconds'),
+          inFlight: count.describe('batches that were under way when the kill came'),
+          terminated: count.describe('of their connections, those that had to be ended'),
+          runsEnded: z.array(z.string()).readonly(),
+        }),
+      )
+      .readonly(),
+    failed: z
+      .array(
+        z.strictObject({
+          region: z.string(),
+          reason: z.string(),
+          wish: z.string().nullable(),
+          lapsesBy: z.string().nullable(),
+        }),
+      )
+      .readonly()
+      .describe('always empty in an answer: where one is not, the kill is KILL_INCOMPLETE'),
+    incident: z.string().nullable().describe('that it opened, or joined; null where it could open none'),
+    unrecorded: z.string().optional().describe('why it is not on the record; the kill holds all the same'),
+  }),
+);
+
+export const Stopped = named('Stopped', z.strictObject({ jobs: z.array(Killed).readonly() }));
+
+export const RearmOrder = named(
+  'RearmOrder',
+  z
+    .strictObject({
+      region: word.optional().describe('the region whose gate was killed'),
+      version: word.optional().describe('the version whose quarantine to lift, everywhere'),
+      reason: reason.describe('why it is safe now: the incident or reason that this answers'),
+    })
+    .refine((order) => (order.region === undefined) !== (order.version === undefined), {
+      message: 'give either region or version',
+    }),
+);

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import { APPROVAL_STATES } from '../access/approvals.js';
+import { Evidence, named, pageSchema, time, word } from './schemas.js';
+
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+
+export const AuditEntry = named(
+  'AuditEntry',
+  z.strictObject({
+    seq: z.int().describe('1 for the first, and one more for each'),
+    at: time,
+    principal: z.string(),
+    action: z.string(),
+    subject: z.string(),
+    evidence: Evidence,
+    flagRevision: z.int().nullable(),
+    prev: hash.describe('the hash of the entry before'),
+    hash: hash.describe('SHA-256 over the bytes of prev and the canonical JSON of all but prev and hash'),
+  }),
+);
+
+export const Approval = named(
+  'Approval',
+  z.strictObject({
+    id: z.string(),
+    action: z.string(),
+    subject: z.string(),
+    region: z.string().nullable().describe('null: everywhere'),
+    reason: z.string(),
+    evidence: Evidence,
+    state: z.enum(APPROVAL_STATES),
+    requestedBy: z.string(),
+    requestedAt: time,
+    expiresAt: time,
+    decidedBy: z.string().nullable(),
+    decidedAt: time.nullable(),
+    carriedOutAt: time.nullable(),
+  }),
+);
+
+export const AuditPage = pageSchema('AuditPage', AuditEntry);
+export const ApprovalPage = pageSchema('ApprovalPage', Approval);
+export const approvalIdPath = word.describe("a request's id, in either case");

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { count, Image, named, text, time } from './schemas.js';
+
+export const Impact = named(
+  'Impact',
+  z.strictObject({
+    runId: z.guid(),
+    units: count.describe('organisations on whose behalf at least one row was changed'),
+    rows: count,
+    byKind: z.array(z.strictObject({ resource: z.string(), kind: z.string(), rows: count })).readonly(),
+    conflicts: count.describe('changes left out because their rows were not as planned'),
+    firstAppliedAt: time.nullable(),
+    lastAppliedAt: time.nullable(),
+  }),
+);
+
+export const RestorePreview = named(
+  'RestorePreview',
+  z.strictObject({
+    runId: z.guid(),
+    applied: count.describe('changes that the run applied'),
+    alreadyRestored: count.describe('of these, taken back by a restore'),
+    restorable: count.describe('rows as the run left them'),
+    asBefore: count.describe('rows that somebody else has brought back'),
+    conflicts: count.describe('rows touched since: a restore leaves them alone'),
+  }),
+);
+
+export const RestoreBegun = named(
+  'RestoreBegun',
+  z.strictObject({
+    runId: z.guid(),
+    restore: z.guid().describe('the run that takes it back: see how far it is at /api/v1/runs/{id}'),
+    begun: z.boolean().describe('false where one was under way already'),
+  }),
+);
+
+export const AsOf = named(
+  'AsOf',
+  z.strictObject({
+    subject: z.string(),
+    image: Image.nullable().describe('null: the row was not there'),
+    from: z
+      .enum(['change-before', 'change-after', 'row-now'])
+      .describe('set by a change before the moment, met by one after it, or the row as it is now'),
+    run: z.guid().nullable(),
+    job: z.string().nullable(),
+    version: z.string().nullable(),
+    kind: z.string().nullable(),
+    appliedAt: time.nullable(),
+  }),
+);
+
+export const subjectPath = text(z.string().min(3).max(1000)).describe(
+  'a resource and the key of a row: account:a-17',
+);
