@@ -1,3 +1,4 @@
+import type { GrafanaAnnotation, GrafanaDashboard, GrafanaPanel, GrafanaVariable } from './grafana.js';
 import { COLUMNS, DATA_SOURCE, HEIGHT, panelJson, type Panel } from './panel.js';
 
 export interface Dashboard {
@@ -8,13 +9,11 @@ export interface Dashboard {
   readonly panels: readonly Panel[];
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
-/** The schema that Grafana 12 writes. */
-const SCHEMA_VERSION = 41;
+/** The schema that Grafana 13 writes. */
+const SCHEMA_VERSION = 42;
 
 /** A dashboard as Grafana stores it: panels from left to right, as many in a row as have room. */
-export function dashboardJson({ uid, title, description, panels }: Dashboard): Json {
+export function dashboardJson({ uid, title, description, panels }: Dashboard): GrafanaDashboard {
   return {
     uid,
     title: `Portcullis: ${title}`,
@@ -33,7 +32,10 @@ export function dashboardJson({ uid, title, description, panels }: Dashboard): J
       {
         type: 'dashboards',
         title: 'Portcullis',
+        icon: 'external link',
+        tooltip: '',
         tags: ['portcullis'],
+        targetBlank: false,
         asDropdown: true,
         includeVars: true,
         keepTime: true,
@@ -43,7 +45,7 @@ export function dashboardJson({ uid, title, description, panels }: Dashboard): J
   };
 }
 
-function placed(panels: readonly Panel[]): Json[] {
+function placed(panels: readonly Panel[]): GrafanaPanel[] {
   let x = 0;
   let y = 0;
   return panels.map((panel, index) => {
@@ -58,58 +60,58 @@ function placed(panels: readonly Panel[]): Json[] {
   });
 }
 
-function labelValues(name: string, label: string, query: string, more: Json): Json {
+function labelValues(
+  name: string,
+  query: string,
+  more: Pick<GrafanaVariable, 'multi' | 'includeAll' | 'allValue'>,
+): GrafanaVariable {
   return {
     type: 'query',
     name,
-    label,
+    label: name,
     datasource: DATA_SOURCE,
     query: { query, refId: name },
-    definition: query,
     refresh: 2,
     sort: 1,
     ...more,
   };
 }
 
-const VARIABLES: readonly Json[] = [
+const VARIABLES: readonly GrafanaVariable[] = [
   {
     type: 'datasource',
     name: 'datasource',
     label: 'data source',
     query: 'prometheus',
-    current: {},
     regex: '',
   },
-  labelValues('job', 'job', 'label_values(portcullis_gate_state, job)', {
+  labelValues('job', 'label_values(portcullis_gate_state, job)', {
     multi: false,
     includeAll: true,
     allValue: '.+',
   }),
-  labelValues('region', 'region', 'label_values(portcullis_gate_state{job=~"$job"}, region)', {
+  labelValues('region', 'label_values(portcullis_gate_state{job=~"$job"}, region)', {
     multi: true,
     includeAll: true,
     allValue: '.+',
   }),
 ];
 
-function marks(name: string, colour: string, expr: string, title: string): Json {
+function marks(name: string, colour: string, expr: string, title: string): GrafanaAnnotation {
   return {
     name,
     datasource: DATA_SOURCE,
     enable: true,
     iconColor: colour,
-    expr,
-    step: '15s',
+    target: { refId: name, datasource: DATA_SOURCE, expr, interval: '15s' },
     titleFormat: title,
-    useValueForTime: false,
   };
 }
 
 const TRIPS = 'portcullis_guard_trips_total{job=~"$job",region=~"$region"}';
 
 /** What happened, across every panel. */
-export const ANNOTATIONS: readonly Json[] = [
+export const ANNOTATIONS: readonly GrafanaAnnotation[] = [
   marks(
     'trips',
     'red',

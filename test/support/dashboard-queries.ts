@@ -39,7 +39,7 @@ export interface Query {
 
 /** A query as Prometheus gets it, once Grafana has put values in the place of its variables. */
 const asAsked = (expr: string): string =>
-  expr.replaceAll('$__rate_interval', '5m').replaceAll(/\$(job|region)\b/g, '.+');
+  expr.replaceAll(/\$__(rate_interval|range)\b/g, '5m').replaceAll(/\$(job|region)\b/g, '.+');
 
 /** Every query of every panel, annotation and rule. */
 export async function dashboardQueries(): Promise<Query[]> {
@@ -49,7 +49,7 @@ export async function dashboardQueries(): Promise<Query[]> {
         queries.map(({ expr }) => ({ where: `${uid}: ${title}`, expr })),
       ),
     ),
-    ...ANNOTATIONS.map(({ name, expr }) => ({ where: `annotation ${String(name)}`, expr: String(expr) })),
+    ...ANNOTATIONS.map(({ name, target }) => ({ where: `annotation ${name}`, expr: target.expr })),
   ];
   return [
     ...shown.map(({ where, expr }) => ({ where, expr: asAsked(expr), alert: false })),

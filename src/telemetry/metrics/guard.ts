@@ -9,7 +9,7 @@ export interface RuleAt extends Place {
 /** What the guard says and does. */
 export interface GuardMetrics {
   guardVerdict(verdict: RuleAt & { readonly verdict: string }): void;
-  /** The newest value of a figure that a rule decides by: `p`, `lnE`, `observed`, `expected`. */
+  /** The newest value of a figure that a rule decides by: `p` or `lnE` and its `limit`, `observed`, `expected`, … */
   guardEvidence(evidence: RuleAt & { readonly measure: string; readonly value: number }): void;
   guardTrip(trip: RuleAt): void;
   /** `detect`: from the first bad change to the trip. `fence`: from the trip to a closed gate. */
@@ -28,7 +28,7 @@ export function measureGuard(registry: Registry): GuardMetrics {
   });
   const evidence = new Gauge({
     name: 'portcullis_guard_evidence',
-    help: 'The newest figures that a rule decides by: p, lnE, observed, expected.',
+    help: 'The newest figures that a rule decides by: p or lnE and its limit, observed, expected, low and high.',
     labelNames: [...PLACE, 'rule', 'measure'],
     registers,
   });
