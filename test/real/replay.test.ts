@@ -41,12 +41,11 @@ const INVARIANTS = /verified-domains-are-asked-for|claims-are-asked-for/;
 const NOTICED_MS = 118 * 60_000;
 
 const SEEDS = [1, 2, 3];
-const replays = new Map(
-  SEEDS.map((seed) => {
-    const args = ['replay', '--accounts', '20000', '--regions', '2', '--seed', String(seed), '--json'];
-    return [seed, portcullis(args, { env }).finished];
-  }),
-);
+const replayOf = (seed: number) =>
+  portcullis(['replay', '--accounts', '20000', '--regions', '2', '--seed', String(seed), '--json'], { env })
+    .finished;
+const replays = new Map(SEEDS.map((seed) => [seed, replayOf(seed)]));
+const secondOfSeed1 = replayOf(1);
 
 describe.each(SEEDS)('the incident of 2021 with seed %i', (seed) => {
   let answer: ReplayJson | undefined;
@@ -84,7 +83,8 @@ describe.each(SEEDS)('the incident of 2021 with seed %i', (seed) => {
   test('Portcullis as shipped: nothing is claimed, for its rules judge the plan first', () => {
     const { noticedBy, ...rest } = world('Portcullis');
     expect(rest).toMatchObject({ wronglyClaimed: 0, regionsTouched: 0, organisationsTouched: 0 });
-    expect(rest).toMatchObject({ restoreMs: null, virtual: [], editsLost: 0, restoredExactly: true });
+    expect(rest).toMatchObject({ restoreMs: null, rowsRestored: 0, editsLost: 0, restoredExactly: true });
+    expect(rest).toMatchObject({ virtual: [], real: ['detectMs', 'stopMs'] });
     expect(Object.values(rest.lockedOut)).toEqual([0, 0, 0, 0, 0]);
     expect(noticedBy).toMatch(INVARIANTS);
   });
@@ -108,12 +108,35 @@ describe.each(SEEDS)('the incident of 2021 with seed %i', (seed) => {
     expect(rest.wronglyClaimed).toBeGreaterThan(0);
     expect(rest.wronglyClaimed).toBeLessThan(world('ungated').wronglyClaimed / 10);
     expect(rest.detectMs).toBeLessThan(NOTICED_MS);
-    expect(rest.virtual).toEqual(['detectMs']);
+    expect(rest).toMatchObject({ virtual: ['detectMs'], real: ['stopMs', 'restoreMs'] });
+    expect(rest.rowsRestored).toBeGreaterThanOrEqual(rest.wronglyClaimed);
   });
 });
 
+/** An answer without what a computer took for it. */
+function reproducible(answer: ReplayJson) {
+  const without = (names: readonly string[], of: object) =>
+    Object.fromEntries(Object.entries(of).filter(([name]) => !names.includes(name)));
+  return {
+    ...without(['tookMs'], answer),
+    worlds: answer.worlds.map((world) => without(world.real, world)),
+  };
+}
+
+test(
+  'two replays of one seed differ in nothing but what they took',
+  async () => {
+    const [first, second] = await Promise.all([replays.get(1), secondOfSeed1]);
+    const [one, other] = [first, second].map((each) => JSON.parse(each?.stdout ?? '') as ReplayJson);
+    if (one === undefined || other === undefined) throw new Error('a replay has answered nothing');
+    expect(reproducible(other)).toEqual(reproducible(one));
+    expect(one.worlds.flatMap(({ real }) => real).length).toBeGreaterThan(0);
+  },
+  REPLAY_MS,
+);
+
 test('none of the replays has left anything behind', async () => {
-  await Promise.all(replays.values());
+  await Promise.all([...replays.values(), secondOfSeed1]);
   expect(await leftOnServer()).toEqual([]);
 });
 

@@ -87,7 +87,15 @@ async function write(work: () => Promise<void>): Promise<void> {
 
 function replayText(voice: Voice, result: ReplayResult): string {
   const { worlds } = result;
-  const columns = ['', 'wrongly claimed', 'organisations', 'regions', 'to detect', 'to stop', 'to restore'];
+  const columns = [
+    'world',
+    'wrongly claimed',
+    'organisations',
+    'regions',
+    'to detect',
+    'to stop',
+    'to restore',
+  ];
   const table = voice.table(
     [...columns, 'edits lost', 'as before'].map((title, at) => ({
       title,
@@ -98,9 +106,9 @@ function replayText(voice: Voice, result: ReplayResult): string {
       bad(world.wronglyClaimed),
       world.organisationsTouched,
       world.regionsTouched,
-      spanText(world.detect),
+      world.detect === null ? '–' : spanText(world.detect),
       spanText(world.stop),
-      spanText(world.restore),
+      world.restore === null ? 'nothing to do' : spanText(world.restore),
       bad(world.editsLost),
       world.rowsNotAsBefore === 0
         ? { text: 'exactly', tone: 'good' }
@@ -111,12 +119,19 @@ function replayText(voice: Voice, result: ReplayResult): string {
     [{ title: 'users locked out' }, ...PRODUCTS.map((title) => ({ title, align: 'right' as const }))],
     worlds.map((world) => [world.name, ...PRODUCTS.map((product) => bad(world.lockedOut[product]))]),
   );
+  const putBack = voice.facts(
+    worlds.flatMap(({ name, restore, rowsRestored }) =>
+      restore === null ? [] : [[name, restoreText(restore, rowsRestored)]],
+    ),
+  );
   const noticed = voice.facts(worlds.map(({ name, noticedBy }) => [name, noticedBy]));
   const { accounts, organisations, regions, seed, faultyVersion, healthyRuns, stableVersion } = result;
   return `${table}
 * by the world's clock; all else is what this machine took. Finding out what to restore is not in it: in 2021 that took most of 21 hours.
 
 ${lockedOut}
+rows put back
+${putBack}
 what noticed it
 ${noticed}
 ${number(accounts)} accounts of ${number(organisations)} organisations in ${countOf(regions.length, 'region')}, seed ${seed}; domain-claim ${faultyVersion} after ${number(healthyRuns)} runs of ${stableVersion}; ${formatDurationMs(result.tookMs)} in all
@@ -128,8 +143,10 @@ function bad(count: number): Cell {
   return { text: number(count), tone: count === 0 ? 'good' : 'bad' };
 }
 
-function spanText(span: Span | null): string {
-  if (span === null) return 'nothing to do';
-  if (span.ms === 0) return 'at once';
-  return `${formatDurationMs(span.ms)}${span.clock === 'virtual' ? ' *' : ''}`;
+function restoreText({ ms }: Span, rows: number): string {
+  return `${countOf(rows, 'row')} in ${formatDurationMs(ms)}, ${number(Math.round((rows * 1_000) / ms))} a second`;
+}
+
+function spanText({ ms, clock }: Span): string {
+  return ms === 0 ? 'at once' : `${formatDurationMs(ms)}${clock === 'virtual' ? ' *' : ''}`;
 }

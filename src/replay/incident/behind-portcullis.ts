@@ -11,7 +11,7 @@ import { live, logIn, SLOT_MINUTES } from './life.js';
 import { countEditsLost, countRowsNotAsBefore, countWrongClaims, measureHarm } from './measure.js';
 import { PEOPLE } from './people.js';
 import { policyWith, type Layer } from './policies.js';
-import type { Reading, Span, WorldResult } from './result.js';
+import type { Reading, Span, WorldOutcome } from './result.js';
 import { hearFlags, runSlot } from './run-slot.js';
 import { PEOPLE_NOTICE_MINUTES } from './without-guard.js';
 import { regionsOf } from './world.js';
@@ -29,8 +29,15 @@ const GUARDED: Readonly<Record<Layer, string>> = {
 /** What noticed, when, and how fast it was stopped. */
 interface Noticed {
   readonly by: string;
-  readonly detect: Span;
+  /** Null where nobody did: there was nothing to notice. */
+  readonly detect: Span | null;
   readonly stop: Span;
+}
+
+/** When the first slot is by the world's clock, and when it is here: the rollout goes by the minutes after that. */
+interface Beginning {
+  readonly shippedAt: Date;
+  readonly startedAt: Date;
 }
 
 /**
@@ -42,14 +49,15 @@ export async function portcullisWorld(
   layer: Layer,
   shippedAt: Date,
   say: Say,
-): Promise<WorldResult> {
+): Promise<WorldOutcome> {
   const { owner, faulty } = world;
   const file = await policyWith(layer, regionsOf(world.size));
   await applyPolicies(owner, [file], PEOPLE.name);
   const { policy } = file;
+  const startedAt = new Date();
   const rollout = await startRollout(
     owner,
-    { job: policy.job, version: faulty.version, reason: 'verify sooner' },
+    { job: policy.job, version: faulty.version, reason: 'verify sooner', now: startedAt },
     PEOPLE,
   );
   const readings: Reading[] = [{ minute: 0, wronglyClaimed: 0 }];
@@ -57,21 +65,20 @@ export async function portcullisWorld(
     world,
     policy,
     watchBake(world, policy, rollout.id),
-    shippedAt,
+    { shippedAt, startedAt },
     readings,
     say,
   );
   const harm = await measureHarm(owner);
   say('restoring from the journal');
-  const restore = await restoreAll(world, policy);
+  const restored = await restoreAll(world, policy);
   return {
-    name: layer === 'as shipped' ? 'Portcullis' : `Portcullis, ${layer}`,
     guarded: GUARDED[layer],
     ...harm,
     noticedBy: noticed.by,
     detect: noticed.detect,
     stop: noticed.stop,
-    restore,
+    ...restored,
     editsLost: await countEditsLost(owner),
     rowsNotAsBefore: await countRowsNotAsBefore(owner),
     readings,
@@ -82,12 +89,11 @@ async function untilNoticed(
   world: OpenWorld,
   policy: Policy,
   watch: GuardWatch,
-  shippedAt: Date,
+  { shippedAt, startedAt }: Beginning,
   readings: Reading[],
   say: Say,
 ): Promise<Noticed> {
   const { owner, size, signal } = world;
-  const startedAt = new Date();
   for (let minute = 0; minute < PEOPLE_NOTICE_MINUTES; minute += 1) {
     signal.throwIfAborted();
     say(`minute ${minute} of ${PEOPLE_NOTICE_MINUTES}`);
@@ -131,44 +137,56 @@ async function runWhereAdmitted(
   return undefined;
 }
 
+/** In the first slot by what it took here; in a later one by the world's clock, on which a slot is a moment. */
 async function noticedInRun({ owner }: OpenWorld, report: RunReport, minute: number): Promise<Noticed> {
   const trip = await tripOfRun(owner, report.run.id);
   const sinceMs = (from: Date, to: Date | null | undefined): number =>
     Math.max(0, (to?.getTime() ?? from.getTime()) - from.getTime());
-  const realMs = sinceMs(report.run.createdAt, trip?.at);
   return {
     by: trip === undefined ? report.reason : reasonOf(trip),
     detect:
-      minute === 0 ? { ms: realMs, clock: 'real' } : { ms: minute * MINUTE_MS + realMs, clock: 'virtual' },
+      minute === 0
+        ? { ms: sinceMs(report.run.createdAt, trip?.at), clock: 'real' }
+        : { ms: minute * MINUTE_MS, clock: 'virtual' },
     stop: { ms: trip === undefined ? 0 : sinceMs(trip.at, trip.fencedAt), clock: 'real' },
   };
 }
 
-/** Where nothing else has: a person pulls the switch. */
+/** Where nothing else has: a person pulls the switch, and the replay ends so where there was nothing to notice. */
 async function noticedByPeople({ owner }: OpenWorld, { job, regions }: Policy): Promise<Noticed> {
+  const lockedOut = (await countWrongClaims(owner)) > 0;
   const startedAt = performance.now();
-  await killJob(owner, () => owner, { job, regions, reason: 'users cannot log in' }, PEOPLE);
+  const reason = lockedOut ? 'users cannot log in' : 'the replay is over';
+  await killJob(owner, () => owner, { job, regions, reason }, PEOPLE);
   return {
-    by: 'people, as in 2021',
-    detect: { ms: PEOPLE_NOTICE_MINUTES * MINUTE_MS, clock: 'virtual' },
+    by: lockedOut ? 'people, as in 2021' : 'nobody: no account had been wrongly claimed by then',
+    detect: lockedOut ? { ms: PEOPLE_NOTICE_MINUTES * MINUTE_MS, clock: 'virtual' } : null,
     stop: { ms: performance.now() - startedAt, clock: 'real' },
   };
 }
 
-/** Takes back every run of the faulty version that has written anything. Null where none has. */
-async function restoreAll(world: OpenWorld, policy: Policy): Promise<Span | null> {
+/** Takes back every run of the faulty version that has written anything. */
+async function restoreAll(
+  world: OpenWorld,
+  policy: Policy,
+): Promise<Pick<WorldOutcome, 'restore' | 'rowsRestored'>> {
   const { owner, platform, faulty, signal } = world;
   const { rows } = await owner.query<{ id: string }>(
     `select id from portcullis_region.run r
      where version = $1 and exists (select from portcullis_region.batch b where b.run = r.id)`,
     [faulty.version],
   );
-  if (rows.length === 0) return null;
+  if (rows.length === 0) return { restore: null, rowsRestored: 0 };
   const startedAt = performance.now();
-  await restoreRuns(
+  const restored = await restoreRuns(
     platform,
     rows.map(({ id }) => id),
     { signal, paceOf: () => ({ leaseMs: policy.leaseMs, batch: policy.apply.batch }) },
   );
-  return { ms: performance.now() - startedAt, clock: 'real' };
+  return {
+    restore: { ms: performance.now() - startedAt, clock: 'real' },
+    rowsRestored: restored
+      .flatMap(({ report }) => Object.values(report?.applied ?? {}))
+      .reduce((sum, count) => sum + count, 0),
+  };
 }

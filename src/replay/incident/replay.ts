@@ -4,7 +4,7 @@ import type { ReplayDatabases } from './databases.js';
 import { runHistory, HEALTHY_RUNS } from './history.js';
 import { SLOT_MINUTES } from './life.js';
 import { policyWith, type Layer } from './policies.js';
-import type { ReplayResult, WorldResult } from './result.js';
+import type { ReplayResult, WorldOutcome, WorldResult } from './result.js';
 import { flagWorld, ungatedWorld } from './without-guard.js';
 import { buildWorld, expectFromNow, organisationsOf, regionsOf, takeNightlySnapshot } from './world.js';
 import type { WorldSize } from './world.js';
@@ -17,18 +17,23 @@ export interface ReplaySite {
   withWorld<T>(url: string, work: (world: OpenWorld) => Promise<T>): Promise<T>;
 }
 
-type Scene = (world: OpenWorld, shippedAt: Date, say: Say) => Promise<WorldResult>;
+type Scene = (world: OpenWorld, shippedAt: Date, say: Say) => Promise<WorldOutcome>;
 
-const LAYERS: readonly Layer[] = ['as shipped', 'without invariants', 'login failures only'];
+const behind =
+  (layer: Layer): Scene =>
+  (world, shippedAt, say) =>
+    portcullisWorld(world, layer, shippedAt, say);
 
-const SCENES: readonly (readonly [string, Scene])[] = [
+const SCENES: ReadonlyMap<string, Scene> = new Map<string, Scene>([
   ['ungated', (world, _, say) => ungatedWorld(world, say)],
   ['a flag', (world, _, say) => flagWorld(world, say)],
-  ...LAYERS.map((layer): readonly [string, Scene] => [
-    `Portcullis, ${layer}`,
-    (world, shippedAt, say) => portcullisWorld(world, layer, shippedAt, say),
-  ]),
-];
+  ['Portcullis', behind('as shipped')],
+  ['Portcullis, without invariants', behind('without invariants')],
+  ['Portcullis, login failures only', behind('login failures only')],
+]);
+
+/** The worlds, as they are called, in the order in which they are replayed. */
+export const WORLD_NAMES: readonly string[] = [...SCENES.keys()];
 
 /**
  * Replays the incident of February 2021: makes a world and its history once, and then lets the faulty version
@@ -54,9 +59,10 @@ export async function replayIncident(site: ReplaySite, size: WorldSize, say: Say
     site.signal.throwIfAborted();
     say(`${name}: copying the world`);
     const copy = await databases.copy('world', 'before');
-    worlds.push(
-      await site.withWorld(copy, (world) => scene(world, shippedAt, (text) => say(`${name}: ${text}`))),
+    const outcome = await site.withWorld(copy, (world) =>
+      scene(world, shippedAt, (text) => say(`${name}: ${text}`)),
     );
+    worlds.push({ name, ...outcome });
     await databases.drop('world');
   }
   return {

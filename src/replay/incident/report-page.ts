@@ -52,9 +52,9 @@ function outcomeTable(worlds: readonly WorldResult[]): string {
       figure(world.wronglyClaimed),
       number(world.organisationsTouched),
       number(world.regionsTouched),
-      spanText(world.detect),
+      world.detect === null ? '–' : spanText(world.detect),
       spanText(world.stop),
-      spanText(world.restore),
+      world.restore === null ? 'nothing to do' : spanText(world.restore),
       figure(world.editsLost),
       world.rowsNotAsBefore === 0
         ? '<b class="good">exactly</b>'
@@ -84,10 +84,8 @@ function figure(count: number): string {
   return `<b class="${count === 0 ? 'good' : 'bad'}">${number(count)}</b>`;
 }
 
-function spanText(span: Span | null): string {
-  if (span === null) return 'nothing to do';
-  if (span.ms === 0) return 'at once';
-  return `${formatDurationMs(span.ms)}${span.clock === 'virtual' ? '&nbsp;*' : ''}`;
+function spanText({ ms, clock }: Span): string {
+  return ms === 0 ? 'at once' : `${formatDurationMs(ms)}${clock === 'virtual' ? '&nbsp;*' : ''}`;
 }
 
 const STYLE = `

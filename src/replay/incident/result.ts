@@ -28,24 +28,29 @@ export interface Reading {
   readonly wronglyClaimed: number;
 }
 
-/** What became of one world. */
-export interface WorldResult extends Harm {
-  readonly name: string;
+/** What became of a world. */
+export interface WorldOutcome extends Harm {
   /** In a sentence, what stands between the faulty version and the data. */
   readonly guarded: string;
   /** Who or what noticed, in its own words. */
   readonly noticedBy: string;
-  /** From the faulty version's first start until somebody or something noticed; null where nothing did. */
+  /** From the faulty version's first start until somebody or something noticed; null where there was nothing to notice. */
   readonly detect: Span | null;
   /** From there until nothing of it could be written any more. */
-  readonly stop: Span | null;
+  readonly stop: Span;
   /** What putting the data back took a computer; finding out what to put back is not in it. */
   readonly restore: Span | null;
+  /** The rows that this wrote. */
+  readonly rowsRestored: number;
   /** Edits by users, since the nightly snapshot, that are gone after all is over. */
   readonly editsLost: number;
   /** Rows of the job's tables that differ in any column from what they were, with users' edits on top. */
   readonly rowsNotAsBefore: number;
   readonly readings: readonly Reading[];
+}
+
+export interface WorldResult extends WorldOutcome {
+  readonly name: string;
 }
 
 export interface ReplayResult {

@@ -2,7 +2,7 @@ import { live, SLOT_MINUTES } from './life.js';
 import { restoreByHand } from './hand-restore.js';
 import { countEditsLost, countRowsNotAsBefore, countWrongClaims, measureHarm } from './measure.js';
 import { PlainFlag } from './plain-flag.js';
-import type { Reading, Span, WorldResult } from './result.js';
+import type { Reading, Span, WorldOutcome } from './result.js';
 import { runUngated } from './ungated-run.js';
 import { regionsOf } from './world.js';
 import type { OpenWorld, Say } from './world-port.js';
@@ -19,14 +19,13 @@ interface Switch {
 }
 
 /** The scheduled job runs everywhere; when people notice, it is taken off the schedule. */
-export async function ungatedWorld(world: OpenWorld, say: Say): Promise<WorldResult> {
+export async function ungatedWorld(world: OpenWorld, say: Say): Promise<WorldOutcome> {
   const everywhere: Switch = {
     regionsAt: () => regionsOf(world.size),
     turnOff: () => ({ ms: 0, clock: 'virtual' }),
     close: () => undefined,
   };
   return {
-    name: 'ungated',
     guarded: 'The scheduled job runs everywhere.',
     ...(await untilPeopleNotice(world, everywhere, say)),
   };
@@ -36,7 +35,7 @@ export async function ungatedWorld(world: OpenWorld, say: Say): Promise<WorldRes
 const REGION_EVERY_MINUTES = 30;
 
 /** A plain flag for each region, on from one region to the next by the clock; people notice, and turn all off. */
-export async function flagWorld(world: OpenWorld, say: Say): Promise<WorldResult> {
+export async function flagWorld(world: OpenWorld, say: Say): Promise<WorldOutcome> {
   const regions = regionsOf(world.size);
   const flag = await PlainFlag.start('domain-claim', regions, world.size.seed);
   // Somebody turns each region on a minute before its slot.
@@ -53,7 +52,6 @@ export async function flagWorld(world: OpenWorld, say: Say): Promise<WorldResult
     close: () => flag.close(),
   };
   return {
-    name: 'a flag',
     guarded: `A flag for each region, the next one on every ${REGION_EVERY_MINUTES} minutes.`,
     ...(await untilPeopleNotice(world, oneByOne, say)),
   };
@@ -63,7 +61,7 @@ async function untilPeopleNotice(
   world: OpenWorld,
   jobs: Switch,
   say: Say,
-): Promise<Omit<WorldResult, 'name' | 'guarded'>> {
+): Promise<Omit<WorldOutcome, 'guarded'>> {
   const { owner, size } = world;
   const shippedAt = new Date();
   const readings: Reading[] = [{ minute: 0, wronglyClaimed: 0 }];
@@ -82,7 +80,7 @@ async function untilPeopleNotice(
     readings.push({ minute: PEOPLE_NOTICE_MINUTES, wronglyClaimed: harm.wronglyClaimed });
     say('restoring by hand, from the nightly snapshot');
     const startedAt = performance.now();
-    await restoreByHand(owner, shippedAt);
+    const rowsRestored = await restoreByHand(owner, shippedAt);
     const restore: Span = { ms: performance.now() - startedAt, clock: 'real' };
     return {
       ...harm,
@@ -90,6 +88,7 @@ async function untilPeopleNotice(
       detect: { ms: PEOPLE_NOTICE_MINUTES * MINUTE_MS, clock: 'virtual' },
       stop,
       restore,
+      rowsRestored,
       editsLost: await countEditsLost(owner),
       rowsNotAsBefore: await countRowsNotAsBefore(owner),
       readings,

@@ -111,15 +111,23 @@ describe('what a replay tells programs', () => {
       stopMs: 10_000,
       restoreMs: 529,
       virtual: ['detectMs', 'stopMs'],
+      real: ['restoreMs'],
       restoredExactly: false,
+      rowsNotAsBefore: 654,
     });
     expect(json.worlds[1]).toMatchObject({
       detectMs: 740,
       stopMs: 0,
       restoreMs: null,
       virtual: [],
+      real: ['detectMs', 'stopMs'],
       restoredExactly: true,
     });
+    const [unnoticed] = replayJson({
+      ...RESULT,
+      worlds: RESULT.worlds.map((world) => ({ ...world, detect: null })),
+    }).worlds;
+    expect(unnoticed).toMatchObject({ detectMs: null, virtual: ['stopMs'] });
   });
 });
 

@@ -12,6 +12,7 @@ const UNTOUCHED: WorldResult = {
   detect: { ms: 740.4, clock: 'real' },
   stop: { ms: 0, clock: 'real' },
   restore: null,
+  rowsRestored: 0,
   editsLost: 0,
   rowsNotAsBefore: 0,
   readings: [{ minute: 0, wronglyClaimed: 0 }],
@@ -28,6 +29,7 @@ const UNGATED: WorldResult = {
   detect: { ms: 7_080_000, clock: 'virtual' },
   stop: { ms: 10_000, clock: 'virtual' },
   restore: { ms: 529.2, clock: 'real' },
+  rowsRestored: 9_310,
   editsLost: 220,
   rowsNotAsBefore: 654,
   readings: [

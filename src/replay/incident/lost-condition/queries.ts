@@ -8,7 +8,7 @@ left join directory.request r on r.id = d.request_id
 left join directory.admin m on m.organisation_id = d.organisation_id and m.account_id = r.requested_by
 where r.withdrawn_at is null and m.removed_at is null and o.suspended_at is null`;
 
-/** Every pending domain of a region whose name nobody else wants. Parameter: region. */
+/** Every pending domain of a region whose name nobody else wants, by id. Parameter: region. */
 export const PENDING_DOMAINS = `
 select d.id, d.name, d.organisation_id, d.home_region, d.request_id, d.state, d.verified_at, d.proof,
   d.proof_seen_at, d.check_started_at, d.checked_at, d.check_count, d.next_check_at, d.absent_at,
@@ -21,7 +21,8 @@ ${STILL_STANDS}
     select from directory.domain rival
     where rival.name = d.name and rival.organisation_id <> d.organisation_id
       and rival.state in ('PENDING', 'VERIFIED', 'AT_RISK', 'CONTESTED')
-  )`;
+  )
+order by d.id`;
 
 /** The region's accounts at verified domains whose organisation consented. Parameters: region, the oldest proof. */
 export const CLAIM_CANDIDATES = `
