@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { createHttpApp } from '../../src/http/app.js';
 import { listen } from '../../src/http/listen.js';
@@ -8,6 +7,7 @@ import { createMetrics, type Metrics } from '../../src/telemetry/metrics.js';
 import type { Phase, Stage } from '../../src/telemetry/metrics/runs.js';
 import { requireProgram } from '../support/debian-package.js';
 import { testDatabase } from '../support/database.js';
+import { runProgram, type Said } from '../support/program.js';
 
 const { owner } = await testDatabase();
 let promtool = '';
@@ -53,15 +53,8 @@ function recordEverything(metrics: Metrics): void {
 }
 
 /** What promtool says of an exposition: nothing, where it finds nothing to complain about. */
-function complaints(exposition: string): Promise<{ exit: number; said: string }> {
-  return new Promise((resolve, reject) => {
-    const child = execFile(promtool, ['check', 'metrics'], (error, stdout, stderr) => {
-      if (error && typeof error.code !== 'number') reject(new Error(error.message));
-      else resolve({ exit: typeof error?.code === 'number' ? error.code : 0, said: stdout + stderr });
-    });
-    child.stdin?.end(exposition);
-  });
-}
+const complaints = (exposition: string): Promise<Said> =>
+  runProgram(promtool, ['check', 'metrics'], { stdin: exposition });
 
 describe('promtool check metrics', () => {
   test('finds nothing to complain about in what /metrics answers', async () => {
@@ -90,7 +83,7 @@ describe('promtool check metrics', () => {
       const response = await fetch(`${listening.url}/metrics`);
       expect(response.headers.get('content-type')).toBe(metrics.contentType);
       const text = await response.text();
-      expect(await complaints(text)).toEqual({ exit: 0, said: '' });
+      expect(await complaints(text)).toEqual({ exit: 0, stdout: '', stderr: '' });
       const ours = [...text.matchAll(/^# TYPE (portcullis_\w+)/gm)].map(([, name]) => name ?? '');
       const unused = ours.filter((name) => !new RegExp(`^${name}(_count)?[{ ]`, 'm').test(text));
       expect(ours.length).toBeGreaterThan(10);
