@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
+import { BATCH_OF_CHANGE } from './batch-of.js';
 import type { Image } from './change.js';
 import { fittedImage, rowImage } from './journal-image.js';
 import type { Shape } from './shape.js';
@@ -38,13 +39,7 @@ export async function asOf(pool: pg.Pool, shape: Shape, key: string, at: Date): 
        from portcullis_region.change c
        join portcullis_region.run r on r.id = c.run
        join portcullis_region.lane l on l.run = c.run and l.lane = c.lane and c.seq <= l.applied_seq
-       cross join lateral (
-         -- The batch that the change fell into is the first that reaches it.
-         select applied_at from portcullis_region.batch b
-         where b.run = c.run and b.lane = c.lane and b.to_seq >= c.seq
-         order by b.to_seq
-         limit 1
-       ) batch
+       cross join lateral (${BATCH_OF_CHANGE}) batch
        where c.resource = $1 and c.key = $2
          and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq))
      ), earlier as (

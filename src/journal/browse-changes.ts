@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import { keyOfCursor, pageOf, type Page, type PageRequest } from '../store/page.js';
+import { BATCH_OF_CHANGE } from './batch-of.js';
 import type { Image } from './change.js';
 
 /**
@@ -70,13 +71,7 @@ export async function listChanges(
          else 'not-applied'
        end as state
      ) became
-     left join lateral (
-       -- The batch that the change fell into is the first that reaches it.
-       select applied_at from portcullis_region.batch b
-       where b.run = c.run and b.lane = c.lane and b.to_seq >= c.seq
-       order by b.to_seq
-       limit 1
-     ) batch on became.state = 'applied'
+     left join lateral (${BATCH_OF_CHANGE}) batch on became.state = 'applied'
      where c.run = $1
        and (c.lane, c.seq) > ($2::smallint, $3::integer)
        and ($4::text is null or c.kind = $4)

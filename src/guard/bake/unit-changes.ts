@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { BATCH_OF_CHANGE } from '../../journal/batch-of.js';
 import { KEPT_DAYS } from './outcome-report.js';
 
 /** From when on a unit had a version's change. */
@@ -28,11 +29,7 @@ export async function noteUnitChanges(client: pg.PoolClient, job: string, region
        select r.job, r.region, c.unit, r.id, case when r.restores is null then r.version end, min(b.applied_at)
        from portcullis_region.run r
        join portcullis_region.change c on c.run = r.id
-       join lateral (
-         -- The batch that the change fell into is the first that reaches it.
-         select applied_at from portcullis_region.batch b
-         where b.run = c.run and b.lane = c.lane and b.to_seq >= c.seq order by b.to_seq limit 1
-       ) b on true
+       join lateral (${BATCH_OF_CHANGE}) b on true
        where r.id = $1
          and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq))
        group by r.job, r.region, c.unit, r.id
