@@ -44,14 +44,8 @@ export interface Approval {
   readonly carriedOutAt: string | null;
 }
 
-interface ApprovalRow {
-  readonly id: string;
-  readonly action: string;
-  readonly subject: string;
-  readonly region: string | null;
-  readonly reason: string;
-  readonly request: Readonly<Record<string, unknown>>;
-  readonly state: ApprovalState;
+interface ApprovalRow extends Pick<Approval, 'id' | 'action' | 'subject' | 'region' | 'reason' | 'state'> {
+  readonly request: Approval['evidence'];
   readonly requested_by: string;
   readonly requested_at: Date;
   readonly expires_at: Date;

@@ -1,15 +1,7 @@
 import type { ChainedEntry } from './chain.js';
 
-export interface AuditRow {
-  readonly seq: number;
-  readonly at: string;
-  readonly principal: string;
-  readonly action: string;
-  readonly subject: string;
-  readonly evidence: Readonly<Record<string, unknown>>;
+export interface AuditRow extends Omit<ChainedEntry, 'flagRevision'> {
   readonly flag_revision: number | null;
-  readonly prev: string;
-  readonly hash: string;
 }
 
 /** The database's clock, in the form that is hashed: lossless, and the same whatever a session's settings. */

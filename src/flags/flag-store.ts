@@ -4,20 +4,12 @@ import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { inTransaction } from '../store/pool.js';
-import { type Variant, flagName } from './definition.js';
+import { type FlagDefinition, type Variant, flagName } from './definition.js';
 import { type FlagRow, definitionOfRow, versionShares } from './flag-row.js';
 import { loadPolicy } from './policy-store.js';
 
-/** A flag as the control database has it, or had it at a revision. */
-export interface FlagState {
-  /** `job.region`. */
-  readonly name: string;
-  readonly job: string;
-  readonly region: string;
-  readonly enabled: boolean;
-  /** Candidate first; empty where they are malformed. */
-  readonly variants: readonly Variant[];
-  readonly revision: number;
+/** A flag as the control database has it, or had it at a revision; without variants where it is malformed. */
+export interface FlagState extends Omit<FlagDefinition, 'bucketing'> {
   readonly reason: string;
   readonly changedBy: string;
   readonly changedAt: Date;

@@ -2,9 +2,8 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { PortcullisError } from '../base/errors.js';
 import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../store/page.js';
-import type { Cause, Incident, IncidentNote } from './incident.js';
+import type { Incident } from './incident.js';
 import type { IncidentState } from './incident-states.js';
-import type { Severity } from './severity.js';
 
 interface RegionRow {
   readonly region: string;
@@ -13,23 +12,17 @@ interface RegionRow {
   readonly contained_at: string | null;
 }
 
-interface IncidentRow {
-  readonly id: string;
-  readonly job: string;
-  readonly version: string | null;
-  readonly cause: Cause;
-  readonly state: IncidentState;
-  readonly severity: Severity | null;
-  readonly title: string;
+interface IncidentRow extends Pick<
+  Incident,
+  'id' | 'job' | 'version' | 'cause' | 'state' | 'severity' | 'title' | 'evidence' | 'conclusion'
+> {
   readonly regions: readonly RegionRow[];
-  readonly evidence: readonly IncidentNote[];
   readonly opened_by: string;
   readonly opened_at: Date;
   readonly contained_at: Date | null;
   readonly restored_at: Date | null;
   readonly closed_at: Date | null;
   readonly closed_by: string | null;
-  readonly conclusion: string | null;
   readonly false_alarm: boolean;
   /** opened_at to the microsecond, which a Date cannot hold and the walk must not lose. */
   readonly opened_key: string;

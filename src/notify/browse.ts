@@ -4,6 +4,7 @@ import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
 import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../store/page.js';
 import { inTransaction } from '../store/pool.js';
+import type { OutgoingNotice } from './message.js';
 
 export const DELIVERY_STATES = ['pending', 'delivered', 'dead'] as const;
 export type DeliveryState = (typeof DELIVERY_STATES)[number];
@@ -19,14 +20,7 @@ export interface Delivery {
   readonly endedAt: string | null;
 }
 
-export interface Notification {
-  readonly id: string;
-  readonly kind: string;
-  readonly job: string | null;
-  readonly region: string | null;
-  readonly title: string;
-  readonly lines: readonly string[];
-  readonly at: string;
+export interface Notification extends Omit<OutgoingNotice, 'details'> {
   /** Empty where nobody was there to receive it. */
   readonly deliveries: readonly Delivery[];
 }

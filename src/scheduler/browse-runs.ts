@@ -44,23 +44,16 @@ export interface RunFilter {
   readonly status?: RunStatus | undefined;
 }
 
-export interface RunRow {
+/** What a row of the table calls as the view does. */
+type SameInRow =
+  | ('job' | 'version' | 'region' | 'trigger' | 'restores' | 'status' | 'reason')
+  | ('planned' | 'applied' | 'conflicts' | 'attempt' | 'worker');
+
+export interface RunRow extends Pick<RunView, SameInRow> {
   readonly id: string;
-  readonly job: string;
-  readonly version: string;
-  readonly region: string;
   readonly slot: Date;
-  readonly trigger: Trigger;
-  readonly restores: string | null;
   readonly dry_run: boolean;
-  readonly status: RunStatus;
   readonly reason_code: string;
-  readonly reason: string;
-  readonly planned: KindCounts;
-  readonly applied: KindCounts;
-  readonly conflicts: number;
-  readonly attempt: number;
-  readonly worker: string;
   readonly admitted_units: number | null;
   readonly created_at: Date;
   readonly planned_at: Date | null;
