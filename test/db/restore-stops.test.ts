@@ -6,6 +6,7 @@ import { electRestore } from '../../src/scheduler/elect-restore.js';
 import { elect } from '../../src/scheduler/election.js';
 import { restoreRuns } from '../../src/jobs/restore-runs.js';
 import { executeRun } from '../../src/jobs/run-loop.js';
+import { atPoint } from '../support/at-point.js';
 import { claimEverything } from '../support/accounts.js';
 import { until } from '../support/until.js';
 import type { Change, JobDefinition } from '../../src/jobs/contract.js';
@@ -21,7 +22,6 @@ import {
   restoreOnly,
   checksum,
   sql,
-  atPoint,
 } from '../support/restoring.js';
 
 describe('what may stop a restore', () => {

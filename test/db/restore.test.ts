@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { onFaultPoint } from '../../src/base/fault-point.js';
+import { atPoint } from '../support/at-point.js';
 import {
   database,
   platform,
@@ -12,7 +13,6 @@ import {
   conflicts,
   checksum,
   sql,
-  atPoint,
 } from '../support/restoring.js';
 
 describe('a run is taken back', () => {

@@ -5,6 +5,7 @@ import { executeRun, type RunReport } from '../../src/jobs/run-loop.js';
 import type { LoadedJob } from '../../src/jobs/registry.js';
 import { elect } from '../../src/scheduler/election.js';
 import { claimEverything, seedAccounts } from './accounts.js';
+import { atPoint } from './at-point.js';
 import type { TestDatabase } from './database.js';
 import { loadTestJob, testPlatform, testPolicy, type TestPlatform } from './platform.js';
 
@@ -55,12 +56,7 @@ export async function claiming(database: TestDatabase): Promise<Claiming> {
         30_000,
       ),
     runUntil: async (point, nth, act) => {
-      let met = 0;
-      onFaultPoint(async (at) => {
-        if (at !== point) return;
-        met += 1;
-        if (met === nth) await act();
-      });
+      atPoint(point, nth, act);
       const policy = testPolicy('claims', [here.region], {
         apply: { lanes: 1, batch: 10, firstBatches: [] },
       });

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeEach } from '@jest/globals';
-import { onFaultPoint, type FaultPoint } from '../../src/base/fault-point.js';
+import { onFaultPoint } from '../../src/base/fault-point.js';
 import type { JobDefinition } from '../../src/jobs/contract.js';
 import { readRestored } from '../../src/jobs/restore-plan-phase.js';
 import { previewRestores, restoreRuns, type RestoreReport } from '../../src/jobs/restore-runs.js';
@@ -77,14 +77,4 @@ export async function checksum(): Promise<string> {
 
 export async function sql(text: string): Promise<void> {
   await database.owner.query(text.replaceAll('REGION', region));
-}
-
-/** Calls `act` the `nth` time that a fault point is met. */
-export function atPoint(point: FaultPoint, nth: number, act: () => Promise<void>): void {
-  let met = 0;
-  onFaultPoint(async (at) => {
-    if (at !== point) return;
-    met += 1;
-    if (met === nth) await act();
-  });
 }

@@ -14,7 +14,7 @@ import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { testDatabase } from '../../support/database.js';
 import { HandSetFlags, noRules, testPolicy } from '../../support/platform.js';
 import { until } from '../../support/until.js';
-import { PLACE, seedJournal } from './journal.js';
+import { PLACE, emptyJournal, seedJournal } from './journal.js';
 
 const { owner } = await testDatabase();
 const { job, region } = PLACE;
@@ -86,17 +86,7 @@ const notices = async (): Promise<string[]> =>
   );
 
 beforeEach(async () => {
-  for (const table of [
-    'outcome',
-    'outcome_state',
-    'unit_change',
-    'unit_change_run',
-    'batch',
-    'change',
-    'lane',
-    'run',
-  ])
-    await owner.query(`delete from portcullis_region.${table}`);
+  await emptyJournal(owner);
   await owner.query(
     'delete from portcullis_control.bake_verdict; delete from portcullis_control.notice; delete from portcullis_control.alert',
   );

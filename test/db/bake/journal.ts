@@ -17,6 +17,20 @@ export interface SeededRun {
   readonly applied?: number;
 }
 
+/** Takes back what the seeds and the bake have written about any run. */
+export async function emptyJournal(owner: pg.Pool): Promise<void> {
+  const tables = [
+    'outcome',
+    'outcome_state',
+    'unit_change',
+    'unit_change_run',
+    'conflict',
+    'batch',
+    'change',
+  ];
+  for (const table of [...tables, 'lane', 'run']) await owner.query(`delete from portcullis_region.${table}`);
+}
+
 /** A run's journal as the run loop would leave it, one change for each unit. */
 export async function seedJournal(pool: pg.Pool, run: SeededRun): Promise<string> {
   const id = randomUUID();

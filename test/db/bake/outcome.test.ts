@@ -3,7 +3,7 @@ import type { OutcomeRule } from '../../../src/flags/guard-policy.js';
 import { judgeOutcome, type OutcomeJudgement } from '../../../src/guard/bake/judge-outcome.js';
 import { forgetOutcomes, keepOutcomes } from '../../../src/guard/bake/outcome-report.js';
 import { testDatabase } from '../../support/database.js';
-import { PLACE, applyUpTo, seedJournal } from './journal.js';
+import { PLACE, applyUpTo, emptyJournal, seedJournal } from './journal.js';
 
 const { owner } = await testDatabase();
 
@@ -38,20 +38,7 @@ async function seedCanary(): Promise<void> {
   await seedJournal(owner, { version: OLD, units: units(20, 200), at: ago(30) });
 }
 
-beforeEach(async () => {
-  for (const table of [
-    'outcome',
-    'outcome_state',
-    'unit_change',
-    'unit_change_run',
-    'conflict',
-    'batch',
-    'change',
-    'lane',
-    'run',
-  ])
-    await owner.query(`delete from portcullis_region.${table}`);
-});
+beforeEach(() => emptyJournal(owner));
 
 describe('outcomes', () => {
   test('that befall the candidate more often than its share make it fail, and it stays failed', async () => {

@@ -17,8 +17,9 @@ import { timelineOf } from '../../../src/incidents/timeline.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { openPool } from '../../../src/store/pool.js';
 import { findRun, type RunView } from '../../../src/scheduler/browse-runs.js';
+import { atPoint } from '../../support/at-point.js';
 import { claimEverything } from '../../support/accounts.js';
-import { atPoint, checksum, database, region, restore, run, sql, VERSION } from '../../support/restoring.js';
+import { checksum, database, region, restore, run, sql, VERSION } from '../../support/restoring.js';
 
 const ann: Principal = { name: 'ann', role: 'operator', regions: null };
 const { owner } = database;
