@@ -75,8 +75,12 @@ const count = z
     kind: z.literal('count'),
     name: ruleName,
     change: changeKind,
+    of: z.enum(['changes', 'units']).default('changes').meta({
+      description:
+        'changes: how many a run plans; units: for how many units, such as organisations, it plans any.',
+    }),
     alpha: chance(0.00025),
-    floor: whole(1, 10_000_000, 'Fewer changes than this never fail.').default(10),
+    floor: whole(1, 10_000_000, 'A smaller count never fails.').default(10),
   })
   .meta({ description: "Whether a run's count is plausible beside the region's accepted runs." });
 

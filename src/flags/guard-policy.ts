@@ -20,14 +20,18 @@ export interface InvariantRule {
   readonly sql: string;
 }
 
+/** What is counted of a kind of change: the changes themselves, or the units that have any. */
+export type CountOf = 'changes' | 'units';
+
 /** A run's count of one kind of change against the region's accepted runs. */
 export interface CountRule {
   readonly kind: 'count';
   readonly name: string;
   readonly change: string;
+  readonly of: CountOf;
   /** The chance of a false alarm at each run. */
   readonly alpha: number;
-  /** Fewer changes than this never fail. */
+  /** A smaller count never fails. */
   readonly floor: number;
 }
 

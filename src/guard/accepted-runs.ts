@@ -1,14 +1,18 @@
 import type pg from 'pg';
-import type { RateOf } from '../flags/guard-policy.js';
+import type { CountOf, RateOf } from '../flags/guard-policy.js';
 import type { CountedRun } from './count-history.js';
 
-/** Whose history: one job's changes of one kind in one region. */
+/** Whose history: one job's changes of one kind in one region, or the units that had any. */
 export interface CountSubject {
   readonly job: string;
   readonly region: string;
   /** The kind of change: `claim`. */
   readonly change: string;
+  readonly of: CountOf;
 }
+
+/** Where a run keeps what it planned, by kind. */
+const COUNTED: Readonly<Record<CountOf, string>> = { changes: 'planned', units: 'planned_units' };
 
 /**
  * Runs `r` of job $1 in region $2 that teach what is usual: carried out to their end, neither tripped nor taken
@@ -26,17 +30,18 @@ const ACCEPTED = `r.job = $1 and r.region = $2 and not r.dry_run and r.restores 
 /**
  * The newest accepted runs, oldest first: those that planned and applied to their end, and those that a person
  * has accepted. Runs that were held, tripped or taken back, restores, dry runs and runs that admitted nobody
- * are not among them, nor runs from before the level of that kind was said to have shifted.
+ * are not among them, nor runs from before the level of that kind was said to have shifted, nor those of which
+ * nobody has counted the units where these are asked for.
  */
 export async function acceptedRuns(
   pool: pg.Pool | pg.PoolClient,
-  { job, region, change }: CountSubject,
+  { job, region, change, of }: CountSubject,
   most: number,
 ): Promise<CountedRun[]> {
   const { rows } = await pool.query<{ created_at: Date; count: number; units: number }>(
-    `select created_at, coalesce((planned ->> $3)::float8, 0) as count, admitted_units as units
+    `select created_at, coalesce((${COUNTED[of]} ->> $3)::float8, 0) as count, admitted_units as units
      from portcullis_region.run r
-     where ${ACCEPTED}
+     where ${ACCEPTED} and ${COUNTED[of]} is not null
        and r.created_at > coalesce(
          (select max(b.since) from portcullis_region.baseline b
           where b.job = $1 and b.region = $2 and b.kind in ('', $3)), '-infinity')

@@ -14,16 +14,17 @@ interface Scale {
   /** Pixels from the top. */
   readonly y: (count: number) => number;
   readonly ticks: readonly number[];
-  readonly name: string;
+  readonly isLogarithmic: boolean;
 }
 
 /** A backtest as a self-contained SVG: the counts, what was expected of them, and where the rule stopped a run. */
-export function plotBacktest({ rule, alpha, trips, holds, runs }: Backtest): string {
+export function plotBacktest({ rule, of, alpha, trips, holds, runs }: Backtest): string {
   const times = runs.map(({ at }) => Date.parse(at));
   const [first, last] = [Math.min(...times), Math.max(...times)];
   const x = (run: BacktestRun): number =>
     LEFT + (last === first ? 0.5 : (Date.parse(run.at) - first) / (last - first)) * (WIDTH - LEFT - RIGHT);
-  const { y, ticks, name } = scaleOf(runs);
+  const { y, ticks, isLogarithmic } = scaleOf(runs);
+  const counted = of === 'units' ? 'units with planned changes' : 'planned changes';
   const mark = (run: BacktestRun, kind: string, radius: number): string =>
     `<circle class="${kind}" cx="${px(x(run))}" cy="${px(y(run.count))}" r="${radius}"><title>${escaped(run.reason)}</title></circle>`;
   const failed = runs.filter(({ verdict }) => verdict === 'fail');
@@ -43,7 +44,7 @@ export function plotBacktest({ rule, alpha, trips, holds, runs }: Backtest): str
     ]),
     ...timeTicks(runs, x),
     `<text class="middle" x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 12}">time of the run, UTC</text>`,
-    `<text class="middle" transform="translate(16 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)">${name}</text>`,
+    `<text class="middle" transform="translate(16 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)">${counted}${isLogarithmic ? ', logarithmic' : ''}</text>`,
     ...bands(runs).map((band) => {
       const high = band.map((run) => `${px(x(run))},${px(y(run.high ?? 0))}`);
       const low = band.map((run) => `${px(x(run))},${px(y(run.low ?? 0))}`).reverse();
@@ -98,13 +99,13 @@ function scaleOf(runs: readonly BacktestRun[]): Scale {
     const step = roundStep(highest / 5);
     const top = Math.ceil(highest / step) * step;
     const ticks = Array.from({ length: Math.round(top / step) + 1 }, (_, at) => at * step);
-    return { y: (count) => TOP + depth * (1 - count / top), ticks, name: 'planned changes' };
+    return { y: (count) => TOP + depth * (1 - count / top), ticks, isLogarithmic: false };
   }
   const decades = Math.ceil(Math.log10(highest + 1));
   return {
     y: (count) => TOP + depth * (1 - Math.log10(count + 1) / Math.log10(10 ** decades + 1)),
     ticks: [0, ...Array.from({ length: decades + 1 }, (_, power) => 10 ** power)],
-    name: 'planned changes, logarithmic',
+    isLogarithmic: true,
   };
 }
 

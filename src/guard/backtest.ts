@@ -1,3 +1,4 @@
+import type { CountOf } from '../flags/guard-policy.js';
 import { countVerdict, judgeCount, type CountOptions } from './count.js';
 import type { CountedRun } from './count-history.js';
 import { falseTripsAYear } from './false-alarm-budget.js';
@@ -8,6 +9,7 @@ export interface BacktestRun {
   /** ISO 8601 in UTC. */
   readonly at: string;
   readonly count: number;
+  /** Admitted units. */
   readonly units: number;
   /** Null where there were too few runs to expect anything. */
   readonly expected: number | null;
@@ -31,6 +33,7 @@ export interface Stops {
 
 export interface Backtest extends Stops {
   readonly rule: string;
+  readonly of: CountOf;
   readonly floor: number;
   readonly runs: readonly BacktestRun[];
   /** The same at a tenth of alpha and at ten times alpha. */
@@ -55,6 +58,7 @@ export function backtestCount(history: readonly CountedRun[], options: CountOpti
   const runsAYear = paceOf(runs);
   return {
     rule: options.rule,
+    of: options.of ?? 'changes',
     floor: options.floor,
     ...stopsOf(judged, options.alpha),
     runs: runs.flatMap((run, at) => {

@@ -1,10 +1,11 @@
 /** What a count is held against: the accepted runs before it, brought to its size and its day. */
 
-/** An accepted run: how many changes of the kind it planned, for how many admitted units. */
+/** An accepted run: how many changes of the kind it planned, or for how many units any, of those admitted. */
 export interface CountedRun {
   /** When it was, as a date or in milliseconds since 1970. */
   readonly at: Date | number;
   readonly count: number;
+  /** Admitted units. */
   readonly units: number;
 }
 

@@ -7,18 +7,21 @@ import {
   unlikelyFrom,
   unlikelyUpTo,
 } from './count-prediction.js';
-import { chance, figure } from './in-words.js';
 import { countOf } from '../base/words.js';
+import type { CountOf } from '../flags/guard-policy.js';
+import { chance, figure } from './in-words.js';
 import type { Judged, Verdict } from './verdict.js';
 
 export interface CountOptions {
   /** The rule's name in the policy. */
   readonly rule: string;
+  /** What the counts are of, for the words; without it, changes. */
+  readonly of?: CountOf;
   /** How often a healthy run may be told to be none: a chance, above 0. */
   readonly alpha: number;
   /**
-   * A run that plans fewer is never too many, and where fewer are expected none is too few. The same at every
-   * share: one unit that comes in whole plans as many in a canary as anywhere.
+   * A smaller count is never too many, and where less is expected none is too few. The same at every share: one
+   * unit that comes in whole plans as many changes in a canary as anywhere.
    */
   readonly floor: number;
   /** Whether weekdays may differ; they are heeded only where they do. */
@@ -66,13 +69,14 @@ export function countVerdict(
  */
 export function judgeCount(history: readonly CountedRun[], now: CountNow, options: CountOptions): Judged {
   const { rule, alpha } = options;
+  const planned = plannedInWords(now, options);
   const comparable = comparableCounts(history, now, options);
   const samples = comparable.counts.length;
   if (comparesWithNothing(comparable, now)) {
     const reason =
       now.units <= 0
-        ? `${rule}: ${figure(now.count)} planned and no unit admitted, which compares with nothing`
-        : `${rule}: ${figure(now.count)} planned; ${countOf(samples, 'run')} before it ${samples === 1 ? 'is' : 'are'} too few to compare with`;
+        ? `${rule}: ${planned} and no unit admitted, which compares with nothing`
+        : `${rule}: ${planned}; ${countOf(samples, 'run')} before it ${samples === 1 ? 'is' : 'are'} too few to compare with`;
     return { verdict: 'too-few', rule, reason, figures: { observed: now.count, samples, limit: alpha } };
   }
   const prediction = predictCount(comparable);
@@ -82,7 +86,7 @@ export function judgeCount(history: readonly CountedRun[], now: CountNow, option
     ...said,
     rule,
     reason:
-      `${rule}: ${figure(now.count)} planned where ${figure(prediction.mean)} ` +
+      `${rule}: ${planned} where ${figure(prediction.mean)} ` +
       `(${figure(low)}–${figure(high)}) were expected from ${samples} runs; ` +
       `chance ${chance(lnP)}, limit ${chance(Math.log(alpha))}`,
     figures: {
@@ -95,6 +99,11 @@ export function judgeCount(history: readonly CountedRun[], now: CountNow, option
       limit: alpha,
     },
   };
+}
+
+/** `4,812 planned`; `planned for 20 units`. */
+function plannedInWords({ count }: CountNow, { of }: CountOptions): string {
+  return of === 'units' ? `planned for ${countOf(count, 'unit')}` : `${figure(count)} planned`;
 }
 
 function comparesWithNothing({ counts }: ComparableCounts, { units }: CountNow): boolean {

@@ -21,6 +21,8 @@ export interface WrittenPlan {
   };
   /** Number of changes by kind. */
   readonly counts: Readonly<Record<string, number>>;
+  /** Number of units that have changes, by kind. */
+  readonly unitCounts: Readonly<Record<string, number>>;
   /** How many units the run was admitted for. */
   readonly units: number;
   /** The resource of each kind of change. */
@@ -33,7 +35,7 @@ export interface WrittenPlan {
  */
 export async function judgePlan(
   client: pg.PoolClient,
-  { run, counts, units, kinds }: WrittenPlan,
+  { run, counts, unitCounts, units, kinds }: WrittenPlan,
   { caps, rules }: GuardPolicy,
 ): Promise<Judged[]> {
   const judged = judgeCaps(caps, await figuresFor(client, run, counts, caps, kinds));
@@ -41,10 +43,11 @@ export async function judgePlan(
   for (const rule of rulesOf(rules, 'invariant')) {
     judged.push(await judgeInvariant(client, run.id, planned, rule));
   }
-  for (const { name, change, alpha, floor } of rulesOf(rules, 'count')) {
-    const history = await acceptedRuns(client, { job: run.job, region: run.region, change }, MOST_RUNS);
-    const now = { count: counts[change] ?? 0, units, at: run.createdAt };
-    judged.push(judgeCount(history, now, { rule: name, alpha, floor }));
+  for (const { name, change, of, alpha, floor } of rulesOf(rules, 'count')) {
+    const { job, region, createdAt: at } = run;
+    const history = await acceptedRuns(client, { job, region, change, of }, MOST_RUNS);
+    const count = (of === 'units' ? unitCounts : counts)[change] ?? 0;
+    judged.push(judgeCount(history, { count, units, at }, { rule: name, of, alpha, floor }));
   }
   return judged;
 }

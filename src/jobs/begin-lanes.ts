@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { PlanWritten } from '../journal/plan-writer.js';
+import type { PlanWritten } from '../journal/plan-tally.js';
 import type { Run } from '../scheduler/election.js';
 
 /** Makes the cursors of a planned run's lanes, which this attempt of it may move, in the plan's transaction. */

@@ -8,7 +8,8 @@ import { failedRule, writeTrip } from '../guard/trip-row.js';
 import { writeVerdicts } from '../guard/verdict-rows.js';
 import type { Judged } from '../guard/verdict.js';
 import type { Operation } from '../journal/change.js';
-import { writePlan, type PlanWritten } from '../journal/plan-writer.js';
+import type { PlanWritten } from '../journal/plan-tally.js';
+import { writePlan } from '../journal/plan-writer.js';
 import type { Run } from '../scheduler/election.js';
 import type { Outcome } from '../scheduler/finish.js';
 import { attemptName } from '../scheduler/lease.js';
@@ -77,8 +78,8 @@ export async function planRun(
     if (db.wrote) throw db.wrote;
     await faultPoint('plan.copied');
     const plannedAt = performance.now();
-    const { counts } = written;
-    const plan = { run, counts, units: leave.units.size, kinds: job.kinds };
+    const { counts, unitCounts } = written;
+    const plan = { run, counts, unitCounts, units: leave.units.size, kinds: job.kinds };
     const judged = await judgePlan(client, plan, policy.guard);
     const { end, tripping } = judgedPlan(judged, run.dryRun, counts);
     const judgedAt = performance.now();
@@ -117,7 +118,7 @@ async function store(
      set status = case when $3 then 'applying' else status end,
          reason_code = $11, reason = $12,
          planned = $4, planned_at = clock_timestamp(), gate_epoch = $5, flag_revision = $6, admitted_units = $7,
-         resources = $8, steps = $9, lanes = $10
+         resources = $8, steps = $9, lanes = $10, planned_units = $13
      where id = $1 and attempt = $2 and status = 'planning'`,
     [
       run.id,
@@ -132,6 +133,7 @@ async function store(
       goesOn ? written.lanes.length : 0,
       end?.code ?? 'planned',
       end?.reason ?? 'the plan is judged',
+      JSON.stringify(written.unitCounts),
     ],
   );
   if (rowCount !== 1)

@@ -1,26 +1,15 @@
 import { once } from 'node:events';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { laneOf } from '../base/bucketing.js';
-import { operationOf, type Change } from './change.js';
+import type { Change } from './change.js';
+import { PlanTally, type PlanWritten } from './plan-tally.js';
 
 /** How much text is gathered before it is handed to the socket. */
 const CHUNK_CHARACTERS = 64 * 1024;
 
-/** What was written, for the run's row and its lanes. */
-export interface PlanWritten {
-  /** Number of changes by kind. */
-  readonly counts: Readonly<Record<string, number>>;
-  /** The operations that there are, as `account:update`, each with the resources that its changes require. */
-  readonly operations: ReadonlyMap<string, ReadonlySet<string>>;
-  /** The last sequence number of each lane that has changes. */
-  readonly lanes: readonly { readonly lane: number; readonly lastSeq: number }[];
-}
-
 /**
  * Streams a run's changes into the journal by COPY, in the caller's transaction. Memory stays flat however
- * many there are: the next change is asked for when the database has taken the last ones. All changes of a
- * unit go to one lane, in the order they were proposed.
+ * many there are: the next change is asked for when the database has taken the last ones.
  */
 export async function writePlan(
   client: pg.PoolClient,
@@ -28,9 +17,7 @@ export async function writePlan(
   laneCount: number,
   changes: AsyncIterable<Change>,
 ): Promise<PlanWritten> {
-  const counts: Record<string, number> = {};
-  const operations = new Map<string, Set<string>>();
-  const lastSeq = new Array<number>(laneCount).fill(0);
+  const tally = new PlanTally(laneCount);
   const copy = client.query(
     copyFrom(`copy portcullis_region.change
       (run, lane, seq, resource, key, kind, unit, before, after, requires, evidence) from stdin`),
@@ -43,11 +30,7 @@ export async function writePlan(
   try {
     let chunk = '';
     for await (const change of changes) {
-      const lane = laneOf(change.unit, laneCount);
-      const seq = (lastSeq[lane] ?? 0) + 1;
-      lastSeq[lane] = seq;
-      counts[change.kind] = (counts[change.kind] ?? 0) + 1;
-      note(operations, change);
+      const { lane, seq } = tally.take(change);
       chunk += copyLine(run, lane, seq, change);
       if (chunk.length >= CHUNK_CHARACTERS) {
         if (!copy.write(chunk)) await Promise.race([once(copy, 'drain'), failed]);
@@ -66,11 +49,7 @@ export async function writePlan(
     }
     throw error;
   }
-  return {
-    counts,
-    operations,
-    lanes: lastSeq.flatMap((seq, lane) => (seq === 0 ? [] : [{ lane, lastSeq: seq }])),
-  };
+  return tally.written();
 }
 
 function copyLine(run: string, lane: number, seq: number, change: Change): string {
@@ -80,13 +59,6 @@ function copyLine(run: string, lane: number, seq: number, change: Change): strin
     `\t${escapeJson(change.before)}\t${escapeJson(change.after)}` +
     `\t${escapeJson(requirements(change))}\t${escapeJson(change.evidence)}\n`
   );
-}
-
-function note(operations: Map<string, Set<string>>, change: Change): void {
-  const operation = `${change.resource}:${operationOf(change)}`;
-  let required = operations.get(operation);
-  if (!required) operations.set(operation, (required = new Set()));
-  for (const { resource } of change.requires ?? []) required.add(resource);
 }
 
 /** Required values are kept as text, since they are compared as text: any type has one. */

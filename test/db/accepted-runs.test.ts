@@ -4,7 +4,7 @@ import { acceptedRuns } from '../../src/guard/accepted-runs.js';
 import { testDatabase } from '../support/database.js';
 
 const { owner } = await testDatabase();
-const SUBJECT = { job: 'sweep', region: 'eu-west-1', change: 'claim' };
+const SUBJECT = { job: 'sweep', region: 'eu-west-1', change: 'claim', of: 'changes' } as const;
 
 async function insertRun(minute: number, facts: Readonly<Record<string, unknown>> = {}): Promise<void> {
   const at = new Date(Date.UTC(2026, 0, 1, 0, minute));

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { PortcullisError } from '../../base/errors.js';
 import { nearest } from '../../base/nearest.js';
 import { fileError } from '../../directory/file-error.js';
-import { rulesOf } from '../../flags/guard-policy.js';
+import { rulesOf, type CountOf } from '../../flags/guard-policy.js';
 import { acceptedRuns } from '../../guard/accepted-runs.js';
 import { backtestCount, type Backtest } from '../../guard/backtest.js';
 import { plotBacktest } from '../../guard/backtest-plot.js';
@@ -30,6 +30,7 @@ interface BacktestOptions {
   readonly job?: string;
   readonly region?: string;
   readonly csv?: string;
+  readonly of?: CountOf;
   readonly alpha?: number;
   readonly floor?: number;
   readonly svg?: string;
@@ -48,6 +49,7 @@ function addBacktest(parent: Command, context: Context): void {
     'Try a count rule on past runs: what it would have expected of each and said of it, knowing only those before. Thresholds are chosen by looking, not by guessing.',
     [
       'portcullis guard backtest --rule claims-per-run --job domain-claim --region eu-west-1',
+      'portcullis guard backtest --rule claims-per-run --job domain-claim --region eu-west-1 --of units --floor 10',
       'portcullis guard backtest --rule claims-per-run --csv runs.csv --alpha 0.001 --svg runs.svg',
     ],
   )
@@ -55,6 +57,12 @@ function addBacktest(parent: Command, context: Context): void {
     .option('-j, --job <job>', 'over the accepted runs of this job')
     .option('-r, --region <region>', 'in this region')
     .option('--csv <file>', 'over the runs of a file instead: at,count[,units]')
+    .addOption(
+      new Option(
+        '--of <what>',
+        'count changes, or the units that have any, instead of what the policy says',
+      ).choices(['changes', 'units']),
+    )
     .option('--alpha <chance>', 'instead of what the policy says', chanceOption)
     .option('--floor <count>', 'instead of what the policy says', floorOption)
     .option('--svg <file>', 'also draw the counts, what was expected and the trips')
@@ -74,13 +82,14 @@ interface Subject {
 }
 
 async function subjectOf(context: Context, options: BacktestOptions): Promise<Subject> {
-  const { csv, job, region, rule, alpha, floor } = options;
+  const { csv, job, region, rule, of, alpha, floor } = options;
   if (csv !== undefined && (job !== undefined || region !== undefined)) {
     throw usage('--csv is given together with --job or --region', 'take the runs from one or the other');
   }
   if (csv !== undefined) {
     const history = await readCountedRuns(csv);
-    return { history, rule: { rule, alpha: alpha ?? DEFAULT_COUNT_ALPHA, floor: floor ?? DEFAULT_FLOOR } };
+    const given = { of: of ?? 'changes', alpha: alpha ?? DEFAULT_COUNT_ALPHA, floor: floor ?? DEFAULT_FLOOR };
+    return { history, rule: { rule, ...given } };
   }
   if (job === undefined || region === undefined) {
     throw usage('there are no runs to judge', 'give --job and --region, or --csv');
@@ -94,10 +103,10 @@ async function subjectOf(context: Context, options: BacktestOptions): Promise<Su
       const names = rulesOf(policy.guard.rules, 'count').map(({ name }) => name);
       throw unknownRule(rule, job, names);
     }
-    const subject = { job, region, change: found.change };
+    const subject = { job, region, change: found.change, of: of ?? found.of };
     return {
       history: await acceptedRuns(installation.planes.of(region).worker, subject, MOST_RUNS),
-      rule: { rule, alpha: alpha ?? found.alpha, floor: floor ?? found.floor },
+      rule: { rule, of: subject.of, alpha: alpha ?? found.alpha, floor: floor ?? found.floor },
     };
   });
 }
@@ -149,8 +158,9 @@ const COLUMNS: readonly Column[] = [
 ];
 
 function backtestText(voice: Voice, backtest: Backtest): string {
-  const { runs, alpha, budget, alternatives, rule, floor } = backtest;
-  if (runs.length === 0) return 'there is no accepted run yet to judge\n';
+  const { runs, alpha, budget, alternatives, rule, of, floor } = backtest;
+  if (runs.length === 0)
+    return `there is no accepted run yet ${of === 'units' ? 'whose units were counted' : 'to judge'}\n`;
   const table = voice.table(
     COLUMNS,
     runs.map(({ at, count, expected, low, high, p, verdict, worth }) => [
@@ -169,7 +179,7 @@ function backtestText(voice: Voice, backtest: Backtest): string {
     ),
   );
   const facts = voice.facts([
-    ['rule', `${rule}: alpha ${chance(Math.log(alpha))}, floor ${number(floor)}`],
+    ['rule', `${rule}: alpha ${chance(Math.log(alpha))}, floor ${number(floor)} ${of}`],
     ['runs', runs.length],
     [
       'false alarms',

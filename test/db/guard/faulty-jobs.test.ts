@@ -35,7 +35,7 @@ const RULES: readonly Rule[] = [
     timeoutMs: 10_000,
     sql: 'select p.key from proposed p join account a on a.id = p.key where a.organisation_id is not null',
   },
-  { kind: 'count', name: 'claims-per-run', change: 'claim', alpha: 0.00025, floor: 10 },
+  { kind: 'count', name: 'claims-per-run', change: 'claim', of: 'changes', alpha: 0.00025, floor: 10 },
   { kind: 'rate', name: 'conflicts', of: 'conflicts', acceptableShare: 0.002, alpha: 0.001 },
   { kind: 'rate', name: 'refusals', of: 'refusals', acceptableShare: 0.001, alpha: 0.001 },
 ];

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from '@jest/globals';
+import type { CountOf } from '../../../src/flags/guard-policy.js';
 import { acceptedRuns } from '../../../src/guard/accepted-runs.js';
 import { acceptRun, rebaseline } from '../../../src/guard/teach.js';
 import { writeTrip } from '../../../src/guard/trip-row.js';
@@ -14,22 +15,28 @@ beforeEach(() => {
   region = `region-${regions}`;
 });
 
-/** A run that planned so many claims. */
-async function past(claims: number, status = 'succeeded', restores: string | null = null): Promise<string> {
+/** A run that planned so many claims, for half as many organisations; nobody counted those of an `old` run. */
+async function past(
+  claims: number,
+  status = 'succeeded',
+  restores: string | null = null,
+  age: 'new' | 'old' = 'new',
+): Promise<string> {
   const { rows } = await owner.query<{ id: string }>(
     `insert into portcullis_region.run
        (id, job, version, region, slot, trigger, status, reason_code, reason, worker, lease_until, admitted_units,
-        planned, planned_at, restores)
+        planned, planned_units, planned_at, restores)
      values (gen_random_uuid(), $1, 'v', $2, clock_timestamp(), 'manual', $3, 'x', 'x', 'w', now(), 10,
-       jsonb_build_object('claim', $4::int, 'verify', 1), now(), $5)
+       jsonb_build_object('claim', $4::int, 'verify', 1),
+       case $6 when 'new' then jsonb_build_object('claim', $4::int / 2, 'verify', 1) end, now(), $5)
      returning id`,
-    [job, region, status, claims, restores],
+    [job, region, status, claims, restores, age],
   );
   return rows[0]?.id ?? '';
 }
 
-const taught = async (change = 'claim') =>
-  (await acceptedRuns(owner, { job, region, change }, 100)).map(({ count }) => count);
+const taught = async (change = 'claim', of: CountOf = 'changes') =>
+  (await acceptedRuns(owner, { job, region, change, of }, 100)).map(({ count }) => count);
 
 test('what was held, tripped or taken back teaches only once it is accepted', async () => {
   await past(1);
@@ -57,6 +64,19 @@ test('what was held, tripped or taken back teaches only once it is accepted', as
     `select count(*) as n from portcullis_control.audit where action = 'accept-run' and principal = 'ada'`,
   );
   expect(rows).toEqual([{ n: 3 }]);
+});
+
+test('a run teaches how many organisations it was for only where they were counted', async () => {
+  for (const claims of [4, 6]) await past(claims, 'succeeded', null, 'old');
+  expect([await taught(), await taught('claim', 'units')]).toEqual([[4, 6], []]);
+  await past(8);
+  const held = await past(10, 'held');
+  expect([await taught(), await taught('claim', 'units')]).toEqual([[4, 6, 8], [4]]);
+  expect(await taught('lapse', 'units')).toEqual([0]);
+  await acceptRun(owner, owner, { runId: held, job, region }, { reason: 'a merger', by: 'ada' });
+  expect(await taught('claim', 'units')).toEqual([4, 5]);
+  await rebaseline(owner, owner, { job, region, kind: 'claim', reason: 'twice the customers', by: 'ada' });
+  expect([await taught('claim', 'units'), await taught('verify', 'units')]).toEqual([[], [1, 1]]);
 });
 
 test('a restore has nothing to teach', async () => {

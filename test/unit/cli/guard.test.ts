@@ -58,6 +58,15 @@ describe('guard backtest', () => {
     expect(out).toMatch(/2\.5e-5 +1 +0\n *2\.5e-4 +1 +0\n *0\.0025 +1 +0/);
   });
 
+  test('counts units where it is told to', async () => {
+    const { out } = await backtest('--rule', 'reach', '--csv', csv(RUNS), '--of', 'units', '--floor', '15');
+    expect(out).toMatch(/rule +reach: alpha 2\.5e-4, floor 15 units\n/);
+    const { out: json } = await backtest('--rule', 'reach', '--csv', csv(RUNS), '--of', 'units', '--json');
+    expect((JSON.parse(json) as { runs: { reason: string }[] }).runs.at(-1)?.reason).toMatch(
+      /^reach: planned for 4,812 units where 40 /,
+    );
+  });
+
   test('reads units as one where there is no such column, and takes alpha and floor', async () => {
     const file = csv(
       'count,at\n40,2026-01-01\n40,2026-01-02 10:00\n40,2026-01-03T10:00+02:00\n80,2026-01-04\n',
@@ -102,6 +111,7 @@ describe('guard backtest', () => {
     [['--rule', 'x', '--csv', 'a', '--job', 'b'], '--csv is given together with --job or --region'],
     [['--rule', 'x', '--csv', 'a', '--alpha', '2'], 'An alpha is a chance from 1e-9 to 0.1'],
     [['--rule', 'x', '--csv', 'a', '--floor', '-1'], 'A floor is a whole number'],
+    [['--rule', 'x', '--csv', 'a', '--of', 'unit'], 'Allowed choices are changes, units'],
     [['--csv', 'a'], "required option '--rule <name>' not specified"],
   ])('%j is refused', async (args, message) => {
     const { exit, err } = await backtest(...args);

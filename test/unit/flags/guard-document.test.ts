@@ -33,6 +33,7 @@ describe('a rule of each kind', () => {
   rules:
     - { kind: invariant, name: asked-for, timeout: 2s, sql: "select * from proposed; -- all; of them" }
     - { kind: count, name: claims-per-run, change: claim }
+    - { kind: count, name: reach, change: claim, of: units, alpha: 0.000001, floor: 25 }
     - { kind: rate, name: conflicts, of: conflicts, acceptable: 0.05% }
     - { kind: outcome, name: logins, event: login-failed, tolerance: 1.1 }
     - { kind: promql, name: slow, query: 'x{job="{{job}}",v="{{ version }}"}', above: 5, for: 5m }
@@ -52,7 +53,8 @@ describe('a rule of each kind', () => {
           timeoutMs: 2_000,
           sql: 'select * from proposed; -- all; of them',
         },
-        { kind: 'count', name: 'claims-per-run', change: 'claim', alpha: 0.00025, floor: 10 },
+        { kind: 'count', name: 'claims-per-run', change: 'claim', of: 'changes', alpha: 0.00025, floor: 10 },
+        { kind: 'count', name: 'reach', change: 'claim', of: 'units', alpha: 1e-6, floor: 25 },
         { kind: 'rate', name: 'conflicts', of: 'conflicts', acceptableShare: 0.0005, alpha: 0.001 },
         { kind: 'outcome', name: 'logins', event: 'login-failed', alpha: 0.01, tolerance: 1.1 },
         {
@@ -80,6 +82,12 @@ describe('a rule of each kind', () => {
     ],
     ['a bold alpha', '{ kind: count, name: a, change: claim, alpha: 0.5 }', 'alpha', 'must be at most 0.1'],
     ['a floor of none', '{ kind: count, name: a, change: claim, floor: 0 }', 'floor', 'must be at least 1'],
+    [
+      'a count of something else',
+      '{ kind: count, name: a, change: claim, of: unit }',
+      'of',
+      'did you mean units?',
+    ],
     [
       'a rate of something else',
       '{ kind: rate, name: a, of: conflict, acceptable: 1% }',

@@ -77,6 +77,12 @@ describe('the plot of a backtest', () => {
     expect(calm).toContain('>planned changes<');
   });
 
+  test('says that it counts units, where it does', () => {
+    const backtest = backtestCount(RUNS, { ...OPTIONS, of: 'units' });
+    expect(backtest.of).toBe('units');
+    expect(plotBacktest(backtest)).toContain('>units with planned changes, logarithmic<');
+  });
+
   test('needs nothing from elsewhere and has only numbers for places', () => {
     expect(plot).not.toMatch(/href|url\(|@import|<script/);
     expect(plot).not.toMatch(/NaN|Infinity|undefined/);

@@ -51,6 +51,26 @@ describe('a count', () => {
     expect(figures).toMatchObject({ observed: 4_812, low: 27, high: 54, samples: 27, limit: 2.5e-4 });
   });
 
+  test('of units is judged by the same figures, in words of its own', () => {
+    const runs = STEADY.map((run) => ({ ...run, count: 1 }));
+    const said = (count: number, of: 'changes' | 'units', history: readonly CountedRun[] = runs) =>
+      judgeCount(history, { count, units: 20, at: runs.length * DAY_MS }, { ...OPTIONS, rule: 'reach', of });
+    expect(said(20, 'units').reason).toMatch(
+      /^reach: planned for 20 units where 0\.02 \(0–1\) were expected from 27/,
+    );
+    expect(said(1, 'units').reason).toMatch(/^reach: planned for 1 unit where /);
+    expect(said(7, 'units', []).reason).toBe(
+      'reach: planned for 7 units; 0 runs before it are too few to compare with',
+    );
+    fc.assert(
+      fc.property(fc.nat(5_000), (count) => {
+        const { verdict, figures } = said(count, 'units');
+        expect(said(count, 'changes')).toMatchObject({ verdict, figures });
+      }),
+      { seed: 20261123, numRuns: 20 },
+    );
+  });
+
   test('agrees with the formula, written out for a history of three and one k', () => {
     // k = 1, p ~ Beta(½ + 3, ½ + 6): P(Y ≥ y) = B(3.5, 6.5 + y)/B(3.5, 6.5).
     const prediction = predictCount(alike([1, 2, 3]));
