@@ -1,5 +1,6 @@
 import type { GrafanaAnnotation, GrafanaDashboard, GrafanaPanel, GrafanaVariable } from './grafana.js';
 import { COLUMNS, DATA_SOURCE, HEIGHT, panelJson, type Panel } from './panel.js';
+import { JOB, tripsWithin } from './panels.js';
 
 export interface Dashboard {
   /** Its address, and the name of its file. */
@@ -108,21 +109,13 @@ function marks(name: string, colour: string, expr: string, title: string): Grafa
   };
 }
 
-const TRIPS = 'portcullis_guard_trips_total{job=~"$job",region=~"$region"}';
-
 /** What happened, across every panel. */
 export const ANNOTATIONS: readonly GrafanaAnnotation[] = [
-  marks(
-    'trips',
-    'red',
-    // A rule without a verdict before, as an alert's, has a series that begins with its trip: no rise.
-    `increase(${TRIPS}[1m]) > 0 or (${TRIPS} unless ${TRIPS} offset 1m) > 0`,
-    '{{rule}} tripped {{job}} in {{region}}',
-  ),
+  marks('trips', 'red', tripsWithin('1m'), '{{rule}} tripped {{job}} in {{region}}'),
   marks(
     'restores',
     'blue',
-    'delta(portcullis_incident_rows{job=~"$job",measure="restored"}[1m]) > 0',
+    `max by (job) (delta(portcullis_incident_rows{${JOB},measure="restored"}[1m])) > 0`,
     'rows of {{job}} were put back',
   ),
 ];

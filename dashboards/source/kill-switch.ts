@@ -1,20 +1,15 @@
 import type { Dashboard } from './dashboard.js';
 import type { Query } from './panel.js';
-import { HERE, gates } from './panels.js';
+import { HERE, evidence, gates, tripsWithin } from './panels.js';
 
-const TRIPS = `portcullis_guard_trips_total{${HERE}}`;
-
-/** The newest of a rule's figures that its verdict rests on, and what it is held against. */
-function evidence(measure: 'p' | 'lnE', shown: (figure: string) => string): Query[] {
-  const figure = (name: string): string => `portcullis_guard_evidence{${HERE},measure="${name}"}`;
-  return [
-    { expr: shown(figure(measure)), legend: '{{region}} {{rule}}' },
-    {
-      expr: `${figure('limit')} and on (job, region, rule) ${figure(measure)}`,
-      legend: '{{region}} {{rule}} limit',
-    },
-  ];
-}
+/** What a rule's verdict rests on, and what that is held against. */
+const judged = (measure: 'p' | 'lnE', shown = evidence(measure)): Query[] => [
+  { expr: shown, legend: '{{region}} {{rule}}' },
+  {
+    expr: `${evidence('limit')} and on (job, region, rule) ${evidence(measure)}`,
+    legend: '{{region}} {{rule}} limit',
+  },
+];
 
 export const killSwitch: Dashboard = {
   uid: 'portcullis-kill-switch',
@@ -27,13 +22,7 @@ export const killSwitch: Dashboard = {
       title: 'Trips',
       description: 'Rules that failed and dropped a gate.',
       unit: 'short',
-      queries: [
-        {
-          // A series that is new begins with its trip, in which increase() sees no rise.
-          expr: `sum by (region, rule) (increase(${TRIPS}[$__rate_interval]) > 0 or (${TRIPS} unless ${TRIPS} offset $__rate_interval) > 0)`,
-          legend: '{{region}} {{rule}}',
-        },
-      ],
+      queries: [{ expr: tripsWithin('$__rate_interval'), legend: '{{region}} {{rule}}' }],
       empty: 'no rule has tripped',
     },
     {
@@ -98,7 +87,7 @@ export const killSwitch: Dashboard = {
       unit: 'none',
       scale: 'signed',
       bounds: '/ limit$/',
-      queries: evidence('lnE', (figure) => figure),
+      queries: judged('lnE'),
       empty: 'no outcome rule has evidence',
     },
     {
@@ -109,7 +98,7 @@ export const killSwitch: Dashboard = {
       unit: 'none',
       scale: 'logarithmic',
       bounds: '/ limit$/',
-      queries: evidence('p', (figure) => `clamp_min(${figure}, 1e-12)`),
+      queries: judged('p', `clamp_min(${evidence('p')}, 1e-12)`),
       empty: 'no count rule was asked',
     },
     {

@@ -4,6 +4,16 @@ import type { Lines, States } from './panel.js';
 export const JOB = 'job=~"$job"';
 export const HERE = `${JOB},region=~"$region"`;
 
+const TRIPS = `portcullis_guard_trips_total{${HERE}}`;
+
+/** The trips of a window of time. A series that is new begins with its trip, in which increase() sees no rise. */
+export const tripsWithin = (window: string): string =>
+  `sum by (job, region, rule) (increase(${TRIPS}[${window}]) > 0 or (${TRIPS} unless ${TRIPS} offset ${window}) > 0)`;
+
+/** The newest figures of rules: `low|high`. */
+export const evidence = (measures: string): string =>
+  `portcullis_guard_evidence{${HERE},measure=~"${measures}"}`;
+
 const STATES = { 1: ['open', 'green'], 2: ['held', 'orange'], 3: ['killed', 'red'] } as const;
 
 /** Each gate's state as one number, so that it can be drawn over time. */

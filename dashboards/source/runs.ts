@@ -1,12 +1,9 @@
 import type { Dashboard } from './dashboard.js';
-import { HERE } from './panels.js';
+import { HERE, evidence } from './panels.js';
 
 /** Of the runs that ended; where none has, no number. */
 const quantile = (q: number): string =>
   `histogram_quantile(${q}, sum by (le, region) (rate(portcullis_run_duration_seconds_bucket{${HERE}}[$__rate_interval]))) >= 0`;
-
-/** A count rule's figures are those of a rule that has a p. */
-const evidence = `portcullis_guard_evidence{${HERE}`;
 
 export const runs: Dashboard = {
   uid: 'portcullis-runs',
@@ -26,7 +23,8 @@ export const runs: Dashboard = {
           legend: '{{region}} planned',
         },
         {
-          expr: `max by (job, region, rule, measure) (${evidence},measure=~"low|expected|high"} and on (job, region, rule) ${evidence},measure="p"})`,
+          // Of count rules, which alone have a p.
+          expr: `max by (job, region, rule, measure) (${evidence('low|expected|high')} and on (job, region, rule) ${evidence('p')})`,
           legend: '{{region}} {{rule}} {{measure}}',
         },
       ],
