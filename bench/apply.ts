@@ -1,14 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { applyRun } from '#dist/jobs/apply-phase.js';
 import { planRun } from '#dist/jobs/plan-phase.js';
-import { openPool } from '#dist/store/pool.js';
 import { reconcileGate } from '#dist/gate/permit.js';
 import { flagName } from '#dist/flags/definition.js';
 import { inTurns, secondsOf, type Bench } from './bench.js';
 import { claimFlag, claimJob, claimPolicy } from './claim-job.js';
 import { fillRegion } from './directory.js';
 import { batchesOf, makeJournal, readUnclaimed, writeBatches } from './hand-written.js';
-import { openWorker } from './worker.js';
+import { byHand, withWorker } from './on-copy.js';
 
 const CHANGES = 100_000;
 const REGION = 'r1';
@@ -29,10 +28,8 @@ export const apply: Bench = {
     });
     const policy = claimPolicy([REGION], []);
     const { signal } = new AbortController();
-    const ours = async (): Promise<number> => {
-      const database = await context.server.copyOf(template);
-      const worker = await openWorker(database, claimJob());
-      try {
+    const ours = (): Promise<number> =>
+      withWorker(context.server.copyOf(template), claimJob(), async (worker, database) => {
         const { platform, job } = worker;
         const answer = platform.flags.look(flagName(flag.job, REGION));
         if (!answer.open) throw new Error(answer.reason);
@@ -49,15 +46,9 @@ export const apply: Bench = {
         );
         if (written !== CHANGES) throw new Error(`${written} changes applied, not ${CHANGES}`);
         return seconds;
-      } finally {
-        await worker.close();
-        await database.drop();
-      }
-    };
-    const reference = async (): Promise<number> => {
-      const database = await context.server.copyOf(template);
-      const pool = openPool(database.ownerUrl, { name: 'bench by hand' });
-      try {
+      });
+    const reference = (): Promise<number> =>
+      byHand(context.server.copyOf(template), 'ownerUrl', async (pool, database) => {
         const rows = await readUnclaimed(pool, REGION);
         await database.settle();
         let written = 0;
@@ -66,11 +57,7 @@ export const apply: Bench = {
         });
         if (written !== CHANGES) throw new Error(`${written} changes written, not ${CHANGES}`);
         return seconds;
-      } finally {
-        await pool.end();
-        await database.drop();
-      }
-    };
+      });
     return inTurns(context, ours, reference);
   },
 };

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { impactOf } from '#dist/journal/impact.js';
-import { openPool } from '#dist/store/pool.js';
 import { inTurns, secondsOf, type Bench } from './bench.js';
+import { byHand } from './on-copy.js';
 
 const CHANGES = 1_000_000;
 const LANES = 4;
@@ -51,10 +51,8 @@ export const impact: Bench = {
         [run, LANES, CHANGES, EACH],
       );
     });
-    const database = await context.server.copyOf(template);
-    const pool = openPool(database.workerUrl, { name: 'bench impact' });
-    try {
-      return await inTurns(
+    return byHand(context.server.copyOf(template), 'workerUrl', (pool) =>
+      inTurns(
         context,
         async () => {
           const seconds = await secondsOf(async () => {
@@ -67,10 +65,7 @@ export const impact: Bench = {
         },
         () =>
           secondsOf(() => pool.query('select count(*) from portcullis_region.change where run = $1', [run])),
-      );
-    } finally {
-      await pool.end();
-      await database.drop();
-    }
+      ),
+    );
   },
 };

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Bench } from './bench.js';
+import { onCopy } from './on-copy.js';
 import { directoryOf, REGION, type Size } from './sizes.js';
 
 const CHILD = fileURLToPath(new URL('memory-child.js', import.meta.url));
@@ -16,19 +17,14 @@ export const memory: Bench = {
   reach: 1.3,
   runs: 3,
   async measure({ server, runs, progress }) {
-    const peakOf = async (size: Size): Promise<number> => {
-      const database = await directoryOf(server, size);
-      const { workerUrl, plannerUrl } = database;
-      try {
+    const peakOf = (size: Size): Promise<number> =>
+      onCopy(directoryOf(server, size), async ({ workerUrl, plannerUrl }) => {
         const task = JSON.stringify({ workerUrl, plannerUrl, region: REGION, changes: size });
         const { stdout } = await promisify(execFile)(process.execPath, [CHILD], {
           env: { ...process.env, BENCH_TASK: task },
         });
         return Number(stdout) * MIB_PER_KIB;
-      } finally {
-        await database.drop();
-      }
-    };
+      });
     const figures = { ours: [] as number[], reference: [] as number[] };
     // No warm-up: each run has a process of its own, from nothing.
     for (let turn = 1; turn <= runs; turn += 1) {

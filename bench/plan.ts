@@ -10,8 +10,7 @@ import { inTurns, secondsOf, type Bench } from './bench.js';
 import { claim, claimFlag, claimJob, claimPolicy } from './claim-job.js';
 import { fillRegion } from './directory.js';
 import { readUnclaimed } from './hand-written.js';
-import type { BenchDatabase } from './server.js';
-import { openWorker } from './worker.js';
+import { onCopy, withWorker } from './on-copy.js';
 
 const CHANGES = 100_000;
 const REGION = 'r1';
@@ -40,38 +39,25 @@ export const plan: Bench = {
       yield* changes;
       await Promise.resolve();
     });
-    const onCopy = async (work: (database: BenchDatabase) => Promise<number>): Promise<number> => {
-      const database = await context.server.copyOf(template);
-      try {
-        return await work(database);
-      } finally {
-        await database.drop();
-      }
-    };
     const ours = (): Promise<number> =>
-      onCopy(async (database) => {
-        const worker = await openWorker(database, job);
-        try {
-          if (changes.length === 0) {
-            const rows = await readUnclaimed(database.owner, REGION);
-            changes = rows.map((row) => claim(row, '2026-01-01T00:00:00.000Z'));
-          }
-          const units = new Set(changes.map(({ unit }) => unit));
-          const run = await worker.elect(REGION, policy);
-          const leave = { units, epoch: 1, flagRevision: 1 };
-          const { signal } = new AbortController();
-          await database.settle();
-          const seconds = await secondsOf(() =>
-            planRun(worker.platform, worker.job, policy, run, leave, signal),
-          );
-          if (chunks.length === 0) chunks = await journalText(database.owner);
-          return seconds;
-        } finally {
-          await worker.close();
+      withWorker(context.server.copyOf(template), job, async (worker, database) => {
+        if (changes.length === 0) {
+          const rows = await readUnclaimed(database.owner, REGION);
+          changes = rows.map((row) => claim(row, '2026-01-01T00:00:00.000Z'));
         }
+        const units = new Set(changes.map(({ unit }) => unit));
+        const run = await worker.elect(REGION, policy);
+        const leave = { units, epoch: 1, flagRevision: 1 };
+        const { signal } = new AbortController();
+        await database.settle();
+        const seconds = await secondsOf(() =>
+          planRun(worker.platform, worker.job, policy, run, leave, signal),
+        );
+        if (chunks.length === 0) chunks = await journalText(database.owner);
+        return seconds;
       });
     const reference = (): Promise<number> =>
-      onCopy(async (database) => {
+      onCopy(context.server.copyOf(template), async (database) => {
         await database.settle();
         return secondsOf(() =>
           inTransaction(database.owner, async (client) => {

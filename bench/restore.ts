@@ -1,9 +1,9 @@
 import { readRestored } from '#dist/jobs/restore-plan-phase.js';
 import { restoreRuns } from '#dist/jobs/restore-runs.js';
-import { openPool } from '#dist/store/pool.js';
 import { inTurns, secondsOf, type Bench } from './bench.js';
 import { BATCH, claimFlag, claimJob, claimPolicy } from './claim-job.js';
 import { fillRegion } from './directory.js';
+import { byHand, withWorker } from './on-copy.js';
 import { openWorker } from './worker.js';
 
 const CHANGES = 100_000;
@@ -41,10 +41,8 @@ export const restore: Bench = {
     await first.owner.query('vacuum (freeze, analyze)');
     const template = new URL(first.ownerUrl).pathname.slice(1);
     await first.owner.end();
-    const ours = async (): Promise<number> => {
-      const database = await context.server.copyOf(template);
-      const again = await openWorker(database, claimJob());
-      try {
+    const ours = (): Promise<number> =>
+      withWorker(context.server.copyOf(template), claimJob(), async (again, database) => {
         // Connections are open and the tables known, as in a worker that has been at it.
         await readRestored(again.platform.region, run);
         await database.settle();
@@ -58,15 +56,9 @@ export const restore: Bench = {
         });
         if (restored !== CHANGES) throw new Error(`${restored} rows restored, not ${CHANGES}`);
         return seconds;
-      } finally {
-        await again.close();
-        await database.drop();
-      }
-    };
-    const reference = async (): Promise<number> => {
-      const database = await context.server.copyOf(template);
-      const pool = openPool(database.workerUrl, { name: 'bench by hand' });
-      try {
+      });
+    const reference = (): Promise<number> =>
+      byHand(context.server.copyOf(template), 'workerUrl', async (pool, database) => {
         await database.settle();
         let restored = 0;
         const seconds = await secondsOf(async () => {
@@ -74,11 +66,7 @@ export const restore: Bench = {
         });
         if (restored !== CHANGES) throw new Error(`${restored} rows restored, not ${CHANGES}`);
         return seconds;
-      } finally {
-        await pool.end();
-        await database.drop();
-      }
-    };
+      });
     return inTurns(context, ours, reference);
   },
 };

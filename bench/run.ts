@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { openPool } from '#dist/store/pool.js';
 import { inTurns, secondsOf, type Bench } from './bench.js';
 import { claimFlag, claimJob, claimPolicy, FIRST_BATCHES } from './claim-job.js';
 import { fillRegion, WARM_UP } from './directory.js';
 import { handWrittenJob, makeJournal } from './hand-written.js';
-import { openWorker } from './worker.js';
+import { byHand, withWorker } from './on-copy.js';
 
 const CHANGES = 100_000;
 const REGION = 'r1';
@@ -25,22 +24,14 @@ export const run: Bench = {
       await makeJournal(owner);
     });
     const policy = claimPolicy([REGION, WARM_UP.region], FIRST_BATCHES);
-    const ours = async (): Promise<number> => {
-      const database = await context.server.copyOf(template);
-      const worker = await openWorker(database, claimJob());
-      try {
+    const ours = (): Promise<number> =>
+      withWorker(context.server.copyOf(template), claimJob(), async (worker, database) => {
         await worker.run(WARM_UP.region, policy, WARM_UP.accounts);
         await database.settle();
         return await secondsOf(() => worker.run(REGION, policy, CHANGES));
-      } finally {
-        await worker.close();
-        await database.drop();
-      }
-    };
-    const reference = async (): Promise<number> => {
-      const database = await context.server.copyOf(template);
-      const pool = openPool(database.ownerUrl, { name: 'bench by hand' });
-      try {
+      });
+    const reference = (): Promise<number> =>
+      byHand(context.server.copyOf(template), 'ownerUrl', async (pool, database) => {
         await handWrittenJob(pool, randomUUID(), WARM_UP.region);
         await database.settle();
         let written = 0;
@@ -49,11 +40,7 @@ export const run: Bench = {
         });
         if (written !== CHANGES) throw new Error(`${written} changes written, not ${CHANGES}`);
         return seconds;
-      } finally {
-        await pool.end();
-        await database.drop();
-      }
-    };
+      });
     return inTurns(context, ours, reference);
   },
 };

@@ -3,7 +3,7 @@ import { claimJob, claimPolicy, FIRST_BATCHES } from './claim-job.js';
 import { WARM_UP } from './directory.js';
 import type { BenchServer } from './server.js';
 import { directoryOf, REGION, SIZES, type Size } from './sizes.js';
-import { openWorker } from './worker.js';
+import { withWorker } from './on-copy.js';
 
 const MICROSECONDS = 1_000_000;
 
@@ -32,17 +32,12 @@ export const scale: Bench = {
 };
 
 /** Microseconds a change of one whole run. */
-async function costOf(server: BenchServer, size: Size): Promise<number> {
-  const database = await directoryOf(server, size);
-  const worker = await openWorker(database, claimJob());
-  try {
+function costOf(server: BenchServer, size: Size): Promise<number> {
+  return withWorker(directoryOf(server, size), claimJob(), async (worker, database) => {
     const policy = claimPolicy([REGION, WARM_UP.region], FIRST_BATCHES);
     await worker.run(WARM_UP.region, policy, WARM_UP.accounts);
     await database.settle();
     const seconds = await secondsOf(() => worker.run(REGION, policy, size));
     return (seconds / size) * MICROSECONDS;
-  } finally {
-    await worker.close();
-    await database.drop();
-  }
+  });
 }
