@@ -16,11 +16,6 @@ export function bucketsOf(flag: string): (unit: string) => number {
   return (unit) => (hash(unit) % WHOLE_PERMILLE) + 1;
 }
 
-/** The bucket, 1 to 1000, of one unit under a flag: see {@link bucketsOf}. */
-export function bucketOf(flag: string, unit: string): number {
-  return bucketsOf(flag)(unit);
-}
-
 /** A lane, 0 to lanes - 1, for a unit: all changes of one unit keep their order within one lane. */
 export function laneOf(unit: string, lanes: number): number {
   return murmur(unit, 0) % lanes;

@@ -13,7 +13,7 @@ import { countOf, time } from '../base/words.js';
 import { total } from './wording.js';
 
 /** A finished run as programs read it: the same object as `run --json`, and when it was reported. */
-export function reportObject({ run, ...report }: RunReport): Record<string, unknown> {
+function reportObject({ run, ...report }: RunReport): Record<string, unknown> {
   const { status, code, reason, planned, applied, conflicts, durationMs } = report;
   return {
     ...{ runId: run.id, job: run.job, version: run.version, region: run.region },

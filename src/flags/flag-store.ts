@@ -79,23 +79,6 @@ export async function readFlag(
   throw await unknownFlag(control, job, region);
 }
 
-/** What a flag was at each of its revisions, newest first. */
-export async function flagHistory(
-  control: pg.Pool,
-  job: string,
-  region: string,
-  { limit = 50, beforeRevision }: { limit?: number; beforeRevision?: number | undefined } = {},
-): Promise<FlagState[]> {
-  await readFlag(control, job, region);
-  const { rows } = await control.query<StateRow>(
-    `select ${COLUMNS} from portcullis_control.flag_change
-     where job = $1 and region = $2 and ($3::bigint is null or revision < $3)
-     order by revision desc limit $4`,
-    [job, region, beforeRevision ?? null, limit],
-  );
-  return rows.map(stateOf);
-}
-
 /**
  * Changes a flag and answers what it is now. Switching off always goes; anything that may open a region needs
  * it to be in the job's policy. The change and its line in the audit log commit together; given a client, in the

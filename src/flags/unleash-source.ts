@@ -147,7 +147,7 @@ function segmentsOf(client: Client, features: readonly Feature[]): Segment[] {
 }
 
 /** Unleash's ETag is `"query:revision"` or `"query:revision:variant"`; its revision grows with every change. */
-export function revisionOf(etag: string | undefined): number {
+function revisionOf(etag: string | undefined): number {
   const revision = /^(?:W\/)?"[^":]*:(\d{1,15})(?::[^"]*)?"$/.exec(etag ?? '')?.[1];
   return revision === undefined ? 0 : Number(revision);
 }

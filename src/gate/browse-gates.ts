@@ -1,8 +1,7 @@
-import type pg from 'pg';
 import { z } from 'zod';
 import type { Variant } from '../flags/definition.js';
 import { compareText } from '../base/compare-text.js';
-import { keyOfCursor, walk, type Page, type PageRequest, type Walk } from '../store/page.js';
+import { keyOfCursor, type Walk } from '../store/page.js';
 import type { GateState } from './decide.js';
 
 export const GATE_STATES = ['open', 'held', 'killed'] as const satisfies readonly GateState[];
@@ -53,15 +52,6 @@ export interface GateRow extends Omit<GateView, 'permitUntil' | 'changedAt' | 'k
 }
 
 const GateKey = z.tuple([z.string(), z.string()]);
-
-/** Gates by job and region. Throws REQUEST_INVALID for a cursor that is not of this list. */
-export async function listGates(
-  pool: pg.Pool,
-  filter: GateFilter,
-  page: PageRequest,
-): Promise<Page<GateView>> {
-  return walk(pool, gatesBy(filter), page);
-}
 
 /** Gates by job and region, in any number of databases. */
 export function gatesBy(filter: GateFilter): Walk<GateRow, GateView> {

@@ -19,7 +19,7 @@ export type Consequence = (typeof BY_WEIGHT)[number];
 /**
  * What each verdict leads to at each stage. Missing data is never success and never failure: it holds.
  */
-export const CONSEQUENCES: Readonly<Record<Stage, Readonly<Record<Verdict, Consequence>>>> = {
+const CONSEQUENCES: Readonly<Record<Stage, Readonly<Record<Verdict, Consequence>>>> = {
   plan: {
     pass: 'go-on',
     fail: 'trip',

@@ -56,13 +56,6 @@ export async function writeTrip(region: pg.Pool | pg.PoolClient, order: TripOrde
   return trip;
 }
 
-export async function readTrip(region: pg.Pool, id: string): Promise<Trip | undefined> {
-  const { rows } = await region.query<Trip>(`select ${COLUMNS} from portcullis_region.trip where id = $1`, [
-    id,
-  ]);
-  return rows[0];
-}
-
 /** The trip that a run has caused, if it has. */
 export async function tripOfRun(region: pg.Pool, run: string): Promise<Trip | undefined> {
   const { rows } = await region.query<Trip>(

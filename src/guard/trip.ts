@@ -7,7 +7,7 @@ import { electRestore } from '../scheduler/elect-restore.js';
 import { finishRun } from '../scheduler/finish.js';
 import { RUN_COLUMNS, type Run } from '../scheduler/election.js';
 import { recordTrip } from './record-trip.js';
-import { reasonOf, writeTrip, type Trip, type TripOrder } from './trip-row.js';
+import { reasonOf, type Trip } from './trip-row.js';
 
 /** The databases that a trip reaches: the owner's login everywhere, for a trip kills. */
 export interface TripPlanes {
@@ -22,17 +22,6 @@ export interface Tripped {
   readonly incident?: string;
   /** What could not be done yet, and why. It is tried again until it is; the region is closed meanwhile. */
   readonly left: readonly string[];
-}
-
-/**
- * Drops the gate for a rule that failed outside any run, as an alert does: writes it down, and does at once
- * all that can be done. Throws only where the region's own database cannot be reached.
- */
-export async function trip(planes: TripPlanes, order: TripOrder): Promise<Tripped> {
-  const owner = planes.ownerOf(order.region);
-  const tripped = await carryOutTrip(planes, await writeTrip(owner, order));
-  await concludeTrip(planes, tripped);
-  return tripped;
 }
 
 /**

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { GATE_STATES } from '../gate/browse-gates.js';
 import { count, durationMs, named, pageSchema, planesPageSchema, reason, time, word } from './schemas.js';
 
-export const Variant = named(
+const Variant = named(
   'Variant',
   z.strictObject({
     version: z.string().describe('semver+digest'),
@@ -11,7 +11,7 @@ export const Variant = named(
   }),
 );
 
-export const Job = named(
+const Job = named(
   'Job',
   z.strictObject({
     name: z.string(),
@@ -22,7 +22,7 @@ export const Job = named(
   }),
 );
 
-export const Gate = named(
+const Gate = named(
   'Gate',
   z.strictObject({
     job: z.string(),
@@ -64,7 +64,7 @@ export const Flag = named(
 );
 
 /** What this process would answer a gate now, which a stale source closes whatever the flag's state is. */
-export const FlagWithAnswer = named(
+const FlagWithAnswer = named(
   'FlagWithAnswer',
   z.strictObject({
     ...Flag.shape,

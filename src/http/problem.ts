@@ -75,6 +75,6 @@ export function problemOf(error: PortcullisError, requestId: string): Problem {
   };
 }
 
-export function problemType(code: ErrorCode): string {
+function problemType(code: ErrorCode): string {
   return `urn:portcullis:error:${code}`;
 }

@@ -4,7 +4,7 @@ import { Evidence, named, pageSchema, time, word } from './schemas.js';
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 
-export const AuditEntry = named(
+const AuditEntry = named(
   'AuditEntry',
   z.strictObject({
     seq: z.int().describe('1 for the first, and one more for each'),

@@ -5,10 +5,7 @@ import { count, durationMs, Image, named, pageSchema, planesPageSchema, time, wo
 
 export const runStatuses = Object.keys(RUN_STATES) as [RunStatus, ...RunStatus[]];
 
-export const KindCounts = named(
-  'KindCounts',
-  z.record(z.string(), count).describe('counts by kind of change'),
-);
+const KindCounts = named('KindCounts', z.record(z.string(), count).describe('counts by kind of change'));
 
 export const Run = named(
   'Run',
@@ -59,7 +56,7 @@ export const RunVerdicts = named(
   }),
 );
 
-export const Change = named(
+const Change = named(
   'Change',
   z.strictObject({
     lane: count,

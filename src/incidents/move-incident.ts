@@ -5,7 +5,6 @@ import { inTransaction } from '../store/pool.js';
 import { findIncident } from './browse-incidents.js';
 import type { Incident } from './incident.js';
 import { INCIDENT_STATES, mayFollow, type IncidentState } from './incident-states.js';
-import { settleState } from './open-incident.js';
 
 /** Why it moves, and who says so. */
 export interface IncidentMove {
@@ -37,28 +36,6 @@ export async function moveIncident(
       [incident.id, to],
     );
     await record(client, incident, `${to === 'restoring' ? 'restore' : 'move'}-incident`, to, move);
-  });
-}
-
-/** Notes that nothing of it can commit in these regions any more. With the last region it is contained. */
-export async function containIncident(
-  control: pg.Pool,
-  id: string,
-  regions: readonly string[],
-  move: IncidentMove,
-): Promise<Incident> {
-  return step(control, id, async (client, incident) => {
-    const { rowCount } = await client.query(
-      `update portcullis_control.incident_region set contained_at = clock_timestamp()
-       where incident = $1 and region = any($2) and contained_at is null`,
-      [incident.id, regions],
-    );
-    if (rowCount === 0 || incident.state === 'closed') return;
-    const state = await settleState(client, incident.id, false);
-    await record(client, incident, 'contain-incident', state, {
-      ...move,
-      evidence: { ...move.evidence, regions: [...regions] },
-    });
   });
 }
 

@@ -39,7 +39,7 @@ export const RESTORE_PACE: RestorePace = { leaseMs: 20_000, batch: 500 };
 export type RestoreRun = Run & { readonly restores: string };
 
 /** Changes in the first batch, which is read back before it commits, and before any other is written. */
-export const FIRST_BATCH = 10;
+const FIRST_BATCH = 10;
 
 /**
  * Carries a restore from where it stands to its end: plan, a first small batch that is verified, then all the

@@ -86,7 +86,7 @@ function unmet(requires: string, shapes: readonly Shape[], what = ''): string {
 }
 
 /** A row's declared columns, each as its text. */
-export function textImageOf(shape: Shape, row: string): string {
+function textImageOf(shape: Shape, row: string): string {
   return `jsonb_build_object(${shape.compared
     .map((column) => `${pg.escapeLiteral(column.name)}, ${row}.${column.quoted}::text`)
     .join(', ')})`;
@@ -131,7 +131,7 @@ export function sameAs(shape: Shape, image: string): string {
   return [key, ...columns].join('\n        and ');
 }
 
-export function valueOf(image: string, column: Shape['key']): string {
+function valueOf(image: string, column: Shape['key']): string {
   return `(${image}->>${pg.escapeLiteral(column.name)})::${column.cast}`;
 }
 

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 
-export const NOTICE_KINDS = ['trip', 'hold', 'incident', 'rollout', 'test'] as const;
-export type NoticeKind = (typeof NOTICE_KINDS)[number];
+export type NoticeKind = 'trip' | 'hold' | 'incident' | 'rollout' | 'test';
 
 /** Something that people are to be told. */
 export interface Notice {

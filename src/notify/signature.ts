@@ -1,9 +1,9 @@
 import { createHmac } from 'node:crypto';
 
 /** The headers of a notification; docs/configuration.md tells receivers how to check them. */
-export const ID_HEADER = 'portcullis-id';
-export const TIMESTAMP_HEADER = 'portcullis-timestamp';
-export const SIGNATURE_HEADER = 'portcullis-signature';
+const ID_HEADER = 'portcullis-id';
+const TIMESTAMP_HEADER = 'portcullis-timestamp';
+const SIGNATURE_HEADER = 'portcullis-signature';
 
 /**
  * The headers that prove where a body comes from: HMAC-SHA256 over `timestamp.body`, in hexadecimal, behind

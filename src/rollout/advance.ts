@@ -20,7 +20,7 @@ import { REASON_LETTERS, takeBack } from './take-back.js';
 import { askForWave, lapseRejected, weighApprovals } from './wave-approval.js';
 
 /** Who moves a rollout, on the record. */
-export const ROLLOUT_PRINCIPAL = 'system:rollout';
+const ROLLOUT_PRINCIPAL = 'system:rollout';
 
 /** What moving rollouts takes. */
 export interface AdvancePorts extends EvidenceSources {
@@ -40,7 +40,7 @@ export interface Looked extends AdvancePlan {
 }
 
 /** The longest that a look may be late before what happened meanwhile counts as unwatched. */
-export const UNWATCHED_MS = 60_000;
+const UNWATCHED_MS = 60_000;
 
 /**
  * Looks at a rollout and moves each of its regions by one step at most. Safe to call from any number of processes:

@@ -21,7 +21,7 @@ export interface AnnouncedVersion {
 
 /** How often a worker announces itself, and after how long a silence it counts as gone. */
 export const ANNOUNCE_MS = 5_000;
-export const SILENT_MS = 20_000;
+const SILENT_MS = 20_000;
 
 /** Workers that have been silent for so long are forgotten; the versions they had are not. */
 const FORGET = `interval '7 days'`;

@@ -243,7 +243,7 @@ function earliestOf(look: Look, { bake }: Wave, part: Part, seen: RegionEvidence
 }
 
 /** `2 of 3 runs, 41 of 50 changes, 37 of 60 min`. */
-export function progressText({ bake }: Wave, part: Part, seen: RegionEvidence, now: Date): string {
+function progressText({ bake }: Wave, part: Part, seen: RegionEvidence, now: Date): string {
   const elapsedMs = Math.max(0, now.getTime() - (part.since ?? now).getTime());
   return [
     `${seen.runs} of ${bake.runs} runs`,

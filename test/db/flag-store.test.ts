@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { type FlagChange, flagHistory, listFlags, readFlag, setFlag } from '../../src/flags/flag-store.js';
+import { type FlagChange, listFlags, readFlag, setFlag } from '../../src/flags/flag-store.js';
 import {
   applyPolicies,
   diffPolicies,
@@ -38,6 +38,15 @@ async function applied(regions = 'eu-west-1, us-east-1'): Promise<void> {
 
 const states = async (): Promise<[string, boolean, string][]> =>
   (await listFlags(control)).map(({ region, enabled, reason }) => [region, enabled, reason]);
+
+/** Why the flag became what it was at each of its revisions, newest first. */
+async function reasonsGiven(region: string): Promise<string[]> {
+  const { rows } = await control.query<{ reason: string }>(
+    `select reason from portcullis_control.flag_change where job = 'domain-claim' and region = $1 order by revision desc`,
+    [region],
+  );
+  return rows.map(({ reason }) => reason);
+}
 
 describe('applying policies', () => {
   test('creates missing flags switched off, with a reason', async () => {
@@ -105,8 +114,8 @@ describe('applying policies', () => {
 
   test('eight at once create each flag once, with one line of history each', async () => {
     await Promise.all(Array.from({ length: 8 }, () => applied()));
-    expect(await flagHistory(control, 'domain-claim', 'eu-west-1')).toHaveLength(1);
-    expect(await flagHistory(control, 'domain-claim', 'us-east-1')).toHaveLength(1);
+    expect(await reasonsGiven('eu-west-1')).toHaveLength(1);
+    expect(await reasonsGiven('us-east-1')).toHaveLength(1);
   });
 });
 
@@ -168,26 +177,19 @@ describe('setting a flag', () => {
     expect(cleared).toMatchObject({ enabled: false, variants: [] });
   });
 
-  test('keeps a history, newest first, that can be paged', async () => {
+  test('keeps a history of every revision', async () => {
     for (const permille of [10, 20, 30]) {
       await setFlag(
         control,
         change({ enabled: true, variants: [{ version: '1.0.0', permille }], reason: `to ${permille}` }),
       );
     }
-    const all = await flagHistory(control, 'domain-claim', 'eu-west-1');
-    expect(all.map(({ reason }) => reason)).toEqual([
+    expect(await reasonsGiven('eu-west-1')).toEqual([
       'to 30',
       'to 20',
       'to 10',
       'new in the policy: a flag begins switched off',
     ]);
-    const page = await flagHistory(control, 'domain-claim', 'eu-west-1', {
-      limit: 2,
-      beforeRevision: all[0]?.revision,
-    });
-    expect(page).toEqual(all.slice(1, 3));
-    expect(all[0]).toEqual(await readFlag(control, 'domain-claim', 'eu-west-1'));
   });
 
   test.each<[string, Partial<FlagChange>, RegExp]>([

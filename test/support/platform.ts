@@ -1,5 +1,5 @@
 import { flagName, type FlagAnswer, type FlagDefinition, type Variant } from '../../src/flags/definition.js';
-import { bucketOf } from '../../src/base/bucketing.js';
+import { bucketsOf } from '../../src/base/bucketing.js';
 import type { GuardPolicy } from '../../src/flags/guard-policy.js';
 import type { Policy } from '../../src/flags/policy.js';
 import { createTripwire } from '../../src/guard/tripwire.js';
@@ -48,8 +48,9 @@ export class HandSetFlags implements Flags {
 
   admit(definition: FlagDefinition, version: string, units: Iterable<string>): Set<string> {
     const admitted = new Set<string>();
+    const bucketOf = bucketsOf(definition.name);
     for (const unit of units) {
-      let bucket = bucketOf(definition.name, unit);
+      let bucket = bucketOf(unit);
       const variant = definition.variants.find((each) => (bucket -= each.permille) <= 0);
       if (variant?.version === version) admitted.add(unit);
     }

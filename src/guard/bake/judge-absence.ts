@@ -5,11 +5,6 @@ import type { Judged } from '../verdict.js';
 import type { Candidate } from './judge-outcome.js';
 import type { PrometheusAnswer } from './prometheus.js';
 
-/** Since when a rule has been looking out for it (ISO 8601): nothing is missing that had no time to come. */
-export interface AbsenceState {
-  readonly watchedSince: string;
-}
-
 const WHAT = { run: 'run of this version', scrape: 'scrape of Portcullis', outcome: 'outcome' } as const;
 
 /** Judges whether something has not come for too long. Absence is missing data: it holds, and never kills. */

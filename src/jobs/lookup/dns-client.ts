@@ -46,7 +46,7 @@ export function createDns(options: DnsOptions): Dns {
   };
 }
 
-export function classOf(answer: TxtAnswer): DnsAnswerClass {
+function classOf(answer: TxtAnswer): DnsAnswerClass {
   return answer.kind === 'records' ? 'records' : answer.code;
 }
 

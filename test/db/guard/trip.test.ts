@@ -4,12 +4,14 @@ import { onFaultPoint, type TripFaultPoint } from '../../../src/base/fault-point
 import { killGate } from '../../../src/gate/kill.js';
 import { readGate } from '../../../src/gate/permit.js';
 import { createTripwire } from '../../../src/guard/tripwire.js';
-import { carryOutTrip, concludeTrip, trip, type TripPlanes } from '../../../src/guard/trip.js';
-import { readTrip, writeTrip, type TripOrder } from '../../../src/guard/trip-row.js';
+import { carryOutTrip, concludeTrip, type TripPlanes } from '../../../src/guard/trip.js';
+import { unsettledTrip, writeTrip, type TripOrder } from '../../../src/guard/trip-row.js';
 import { elect, type Run } from '../../../src/scheduler/election.js';
+import { inTransaction } from '../../../src/store/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { testDatabase } from '../../support/database.js';
+import { trip } from '../../support/trip.js';
 
 const database = await testDatabase();
 const { owner } = database;
@@ -140,7 +142,9 @@ describe('a trip', () => {
       job,
       REGION,
     ]);
-    const again = await readTrip(owner, written.id);
+    const again = await inTransaction(owner, (client) =>
+      unsettledTrip(client, { job, region: REGION, version: VERSION }),
+    );
     if (!again) throw new Error('it is gone');
     await concludeTrip(planes, await carryOutTrip(planes, again));
     expect(await readGate(owner, job, REGION)).toMatchObject({ state: 'open' });

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { listAudit } from '../../../src/audit/browse-audit.js';
 import { verifyAudit } from '../../../src/audit/verify.js';
 import { findIncident, listIncidents } from '../../../src/incidents/browse-incidents.js';
-import { closeIncident, containIncident, moveIncident } from '../../../src/incidents/move-incident.js';
+import { closeIncident, moveIncident } from '../../../src/incidents/move-incident.js';
 import { openIncident, type IncidentOrder, type Opened } from '../../../src/incidents/open-incident.js';
 import { inTransaction } from '../../../src/store/pool.js';
 import { testDatabase } from '../../support/database.js';
@@ -172,11 +172,11 @@ describe('the states of an incident', () => {
     await expect(moveIncident(owner, id, 'contained', move)).rejects.toMatchObject({
       code: 'INCIDENT_STATE',
     });
-    const contained = await containIncident(owner, id, ['us'], move);
+    await open({ regions: [{ region: 'us', containedAt: STOPPED }], by: 'ann' });
+    const contained = await findIncident(owner, id);
     expect(contained).toMatchObject({ state: 'contained' });
     expect(contained.containedAt).not.toBeNull();
-    await containIncident(owner, id, ['us'], move);
-    expect(await onRecord(id)).toEqual(['system:guard open-incident', 'ann contain-incident']);
+    expect(await onRecord(id)).toEqual(['system:guard open-incident', 'ann join-incident']);
   });
 
   test('lead to its end, each on the record once', async () => {

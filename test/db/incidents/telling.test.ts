@@ -4,7 +4,6 @@ import { examineIncident } from '../../../src/incidents/assess-incident.js';
 import { postMortemOf } from '../../../src/incidents/post-mortem.js';
 import { timelineOf, type Moment } from '../../../src/incidents/timeline.js';
 import { readGate } from '../../../src/gate/permit.js';
-import { trip } from '../../../src/guard/trip.js';
 import { receiverOf } from '../../../src/notify/receiver.js';
 import { startSender } from '../../../src/notify/sender.js';
 import { notify } from '../../../src/notify/notice.js';
@@ -12,6 +11,7 @@ import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { testDatabase } from '../../support/database.js';
 import { until } from '../../support/until.js';
+import { trip } from '../../support/trip.js';
 import { receiving } from '../notify/receiving.js';
 
 const { owner } = await testDatabase();

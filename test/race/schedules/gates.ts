@@ -1,4 +1,4 @@
-import { bucketOf } from '../../../src/base/bucketing.js';
+import { bucketsOf } from '../../../src/base/bucketing.js';
 import { flagName, type Variant } from '../../../src/flags/definition.js';
 import type { Played } from './play.js';
 
@@ -28,7 +28,7 @@ export interface Breach {
 }
 
 /** The version that a flag's variants give a bucket to; reckoned here anew, and not by the product. */
-export function versionAt(variants: readonly Variant[], bucket: number): string | undefined {
+function versionAt(variants: readonly Variant[], bucket: number): string | undefined {
   let upTo = 0;
   for (const { version, permille } of variants) {
     upTo += permille;
@@ -42,7 +42,7 @@ export function inShare(
   variants: readonly Variant[],
   of: { readonly job: string; readonly region: string; readonly version: string; readonly unit: string },
 ): boolean {
-  return versionAt(variants, bucketOf(flagName(of.job, of.region), of.unit)) === of.version;
+  return versionAt(variants, bucketsOf(flagName(of.job, of.region))(of.unit)) === of.version;
 }
 
 /** Everything that one gate's moves must keep to. */

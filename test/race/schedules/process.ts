@@ -14,7 +14,7 @@ import type { Twist } from './world.js';
 class Crashed extends Error {}
 
 /** What a process has heard of the flags: anything from news to long ago. */
-export class HeardFlags implements Flags {
+class HeardFlags implements Flags {
   private readonly answers = new Map<string, FlagAnswer>();
   private readonly bucketing = new HandSetFlags();
 

@@ -6,7 +6,7 @@ import { openPlannerDatabase } from '../../../src/jobs/planner-database.js';
 import type { LoadedJob } from '../../../src/jobs/registry.js';
 import type { RunReport } from '../../../src/jobs/run-loop.js';
 
-export const REGIONS = ['eu-west-1', 'us-east-1'] as const;
+const REGIONS = ['eu-west-1', 'us-east-1'] as const;
 
 const JOB: LoadedJob = {
   definition: {

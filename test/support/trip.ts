@@ -1,0 +1,9 @@
+import { carryOutTrip, concludeTrip, type Tripped, type TripPlanes } from '../../src/guard/trip.js';
+import { writeTrip, type TripOrder } from '../../src/guard/trip-row.js';
+
+/** Drops the gate for a rule that failed, from the first word to the last. */
+export async function trip(planes: TripPlanes, order: TripOrder): Promise<Tripped> {
+  const tripped = await carryOutTrip(planes, await writeTrip(planes.ownerOf(order.region), order));
+  await concludeTrip(planes, tripped);
+  return tripped;
+}
