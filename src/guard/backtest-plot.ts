@@ -1,3 +1,4 @@
+import { escapeHtml } from '../base/escape-html.js';
 import type { Backtest, BacktestRun } from './backtest.js';
 
 const WIDTH = 960;
@@ -26,17 +27,17 @@ export function plotBacktest({ rule, of, alpha, trips, holds, runs }: Backtest):
   const { y, ticks, isLogarithmic } = scaleOf(runs);
   const counted = of === 'units' ? 'units with planned changes' : 'planned changes';
   const mark = (run: BacktestRun, kind: string, radius: number): string =>
-    `<circle class="${kind}" cx="${px(x(run))}" cy="${px(y(run.count))}" r="${radius}"><title>${escaped(run.reason)}</title></circle>`;
+    `<circle class="${kind}" cx="${px(x(run))}" cy="${px(y(run.count))}" r="${radius}"><title>${escapeHtml(run.reason)}</title></circle>`;
   const failed = runs.filter(({ verdict }) => verdict === 'fail');
   const summary = `runs ${runs.length}, α ${alpha}, trips ${trips}, holds ${holds}`;
   const radius = runs.length > 400 ? 1.5 : 2.5;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img" aria-labelledby="title">`,
-    `<title id="title">${escaped(`${rule}: ${summary}`)}</title>`,
+    `<title id="title">${escapeHtml(`${rule}: ${summary}`)}</title>`,
     STYLE,
     `<rect class="paper" width="${WIDTH}" height="${HEIGHT}"/>`,
-    `<text class="heading" x="${LEFT}" y="26">${escaped(rule)}</text>`,
-    `<text x="${LEFT}" y="44">${escaped(summary)}</text>`,
+    `<text class="heading" x="${LEFT}" y="26">${escapeHtml(rule)}</text>`,
+    `<text x="${LEFT}" y="44">${escapeHtml(summary)}</text>`,
     ...legend(),
     ...ticks.flatMap((tick) => [
       `<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${px(y(tick))}" y2="${px(y(tick))}"/>`,
@@ -134,10 +135,4 @@ function timeTicks(runs: readonly BacktestRun[], x: (run: BacktestRun) => number
 
 function px(value: number): string {
   return String(Math.round(value * 10) / 10);
-}
-
-const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"]/g, (letter) => ENTITIES[letter] ?? letter);
 }

@@ -20,10 +20,11 @@ import type { OpenWorld, Say } from './world-port.js';
 const MINUTE_MS = 60_000;
 
 const GUARDED: Readonly<Record<Layer, string>> = {
-  'as shipped': 'flags/domain-claim.yaml as it is.',
-  'without invariants': 'Its caps, counts and outcomes, as if nobody had written down what must hold.',
+  'as shipped': 'The policy as it ships: flags/domain-claim.yaml.',
+  'without invariants':
+    'The same, as if nobody had written down what must hold: caps, counts and outcomes are left.',
   'login failures only':
-    'Neither invariants, caps nor counts: only outcomes, that is, users who cannot log in.',
+    'The same, without caps and counts too: outcomes are left, that is, users who cannot log in.',
 };
 
 /** What noticed, when, and how fast it was stopped. */

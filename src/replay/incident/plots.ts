@@ -1,42 +1,66 @@
-import { escapeHtml as escape, number } from './html.js';
+import { escapeHtml as escape } from '../../base/escape-html.js';
+import { number } from '../../base/words.js';
 import type { Reading, WorldResult } from './result.js';
 
-const WIDTH = 960;
+/** Lines are told apart by more than their colours; a world keeps both in every plot. */
+const DASHES: readonly string[] = ['none', '9 4', '2 4', '12 3 2 3', '6 3'];
 
-const LINES = { height: 360, left: 64, right: 210, top: 16, bottom: 44 };
-/** The least distance between two lines' names. */
-const NAME_APART = 18;
+/** Grid lines are this many parts of the height apart. */
+const PARTS = 4;
+/** The least distance, in minutes, of the last tick from the one before. */
+const TICK_APART = 15;
+const TICK_EVERY = 30;
 
-/** A step for each world: claims come when a slot comes, and stay until somebody takes them back. */
+/**
+ * A step for each world: claims come when a slot comes, and stay until somebody takes them back. The lines are
+ * drawn to a square that the page stretches, and texts are set beside it, so that they can be read at any width.
+ */
 export function claimsOverTime(worlds: readonly WorldResult[]): string {
-  const { height, left, right, top, bottom } = LINES;
   const lastMinute = Math.max(...worlds.flatMap(({ readings }) => readings.map(({ minute }) => minute)), 1);
   const most = roundUp(Math.max(...worlds.map(({ wronglyClaimed }) => wronglyClaimed)));
-  const x = (minute: number): number => left + ((WIDTH - left - right) * minute) / lastMinute;
-  const y = (claims: number): number => height - bottom - ((height - top - bottom) * claims) / most;
-  const grid = [0, 0.25, 0.5, 0.75, 1].map((share) => {
-    const at = y(most * share);
-    return `<line class="rule" x1="${left}" x2="${WIDTH - right}" y1="${at}" y2="${at}"/>
-<text class="quiet" x="${left - 8}" y="${at + 4}" text-anchor="end">${number(most * share)}</text>`;
-  });
-  const minutes = ticks(lastMinute).map(
-    (minute) =>
-      `<text class="quiet" x="${x(minute)}" y="${height - bottom + 20}" text-anchor="middle">${minute}</text>`,
+  const x = (minute: number): number => rounded((100 * minute) / lastMinute);
+  const y = (claims: number): number => rounded(100 - (100 * claims) / most);
+  const grid = Array.from({ length: PARTS + 1 }, (_, at) => (most * at) / PARTS);
+  const lines = worlds.map(
+    ({ readings }, at) =>
+      `<path d="${steps(readings, x, y)}" stroke="var(--world-${at})" stroke-dasharray="${DASHES[at] ?? 'none'}"/>`,
   );
-  const named = spread(worlds.map((world) => y(world.readings.at(-1)?.wronglyClaimed ?? 0)));
-  const lines = worlds.map((world, at) => {
-    const colour = `var(--world-${at})`;
-    const last = world.readings.at(-1) ?? { minute: 0, wronglyClaimed: 0 };
-    return `<path d="${steps(world.readings, x, y)}" fill="none" stroke="${colour}" stroke-width="2.5"/>
-<circle cx="${x(last.minute)}" cy="${y(last.wronglyClaimed)}" r="4" fill="${colour}"/>
-<text x="${WIDTH - right + 12}" y="${(named[at] ?? 0) + 4}" style="fill: ${colour}">${escape(shortName(world.name))}</text>`;
+  const ends = worlds.map(({ readings }, at) => {
+    const { minute, wronglyClaimed } = lastOf(readings);
+    return `<i class="end" style="left: ${x(minute)}%; top: ${y(wronglyClaimed)}%; background: var(--world-${at})"></i>`;
   });
-  return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Accounts wrongly claimed by minute, for each world">
-${grid.join('\n')}
-${minutes.join('\n')}
-<text class="quiet" x="${(left + WIDTH - right) / 2}" y="${height - 4}" text-anchor="middle">minutes after the faulty version was first due</text>
+  return `<figure>
+<ul class="legend">
+${worlds.map((world, at) => `<li>${swatch(at)} <span>${escape(world.name)}: ${lineInWords(world)}</span></li>`).join('\n')}
+</ul>
+<p class="axis">accounts wrongly claimed</p>
+<div class="plot" role="img" aria-label="Lines of the accounts wrongly claimed by minute, one for each world; the list before says where each ends.">
+<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">
+${grid.map((claims) => `<line x1="0" x2="100" y1="${y(claims)}" y2="${y(claims)}"/>`).join('\n')}
 ${lines.join('\n')}
-</svg>`;
+</svg>
+${grid.map((claims) => `<span class="claims" style="top: ${y(claims)}%">${number(claims)}</span>`).join('\n')}
+${ticks(lastMinute)
+  .map((minute) => `<span class="minute" style="left: ${x(minute)}%">${minute}</span>`)
+  .join('\n')}
+${ends.join('\n')}
+</div>
+<p class="axis below">minutes by the world’s clock, from when the faulty version was first due</p>
+</figure>`;
+}
+
+function lineInWords({ readings }: WorldResult): string {
+  const { minute, wronglyClaimed } = lastOf(readings);
+  const claims = wronglyClaimed === 0 ? 'none' : number(wronglyClaimed);
+  return minute === 0 ? `${claims}, stopped in its first run` : `${claims} by minute ${minute}`;
+}
+
+function swatch(world: number): string {
+  return `<svg class="swatch" viewBox="0 0 28 4" aria-hidden="true"><path d="M0 2H28" stroke="var(--world-${world})" stroke-dasharray="${DASHES[world] ?? 'none'}"/></svg>`;
+}
+
+function lastOf(readings: readonly Reading[]): Reading {
+  return readings.at(-1) ?? { minute: 0, wronglyClaimed: 0 };
 }
 
 function steps(
@@ -46,69 +70,58 @@ function steps(
 ): string {
   return readings
     .map(({ minute, wronglyClaimed }, at) =>
-      at === 0
-        ? `M${x(minute).toFixed(1)} ${y(wronglyClaimed).toFixed(1)}`
-        : `H${x(minute).toFixed(1)}V${y(wronglyClaimed).toFixed(1)}`,
+      at === 0 ? `M${x(minute)} ${y(wronglyClaimed)}` : `H${x(minute)}V${y(wronglyClaimed)}`,
     )
     .join('');
 }
 
-const MEASURES: readonly (readonly [string, (world: WorldResult) => number])[] = [
-  ['accounts wrongly claimed', ({ wronglyClaimed }) => wronglyClaimed],
-  ['logins locked out', ({ lockedOut }) => Object.values(lockedOut).reduce((sum, n) => sum + n, 0)],
-  ['organisations touched', ({ organisationsTouched }) => organisationsTouched],
-  ['regions touched', ({ regionsTouched }) => regionsTouched],
-];
-
-const BARS = { left: 210, figure: 80, row: 24, title: 30, gap: 18 };
-
-/** Bars, side by side in one scale for each measure. */
-export function blastRadius(worlds: readonly WorldResult[]): string {
-  const { left, figure, row, title, gap } = BARS;
-  const block = title + row * worlds.length + gap;
-  const parts = MEASURES.map(([name, of], at) => {
-    const top = at * block;
-    const most = Math.max(...worlds.map(of), 1);
-    const bars = worlds.map((world, index) => {
-      const value = of(world);
-      const width = ((WIDTH - left - figure) * value) / most;
-      const y = top + title + index * row;
-      return `<text x="${left - 10}" y="${y + 15}" text-anchor="end">${escape(shortName(world.name))}</text>
-<rect x="${left}" y="${y + 3}" width="${Math.max(value === 0 ? 0 : 2, width).toFixed(1)}" height="${row - 8}" rx="2" fill="var(--world-${index})"/>
-<text x="${(left + width + 8).toFixed(1)}" y="${y + 15}">${number(value)}</text>`;
-    });
-    return `<text class="quiet" x="${left}" y="${top + 18}">${name}</text>\n${bars.join('\n')}`;
-  });
-  return `<svg viewBox="0 0 ${WIDTH} ${block * MEASURES.length}" role="img" aria-label="What each world suffered">
-${parts.join('\n')}
-</svg>`;
+interface Measure {
+  readonly title: string;
+  readonly of: (world: WorldResult) => number;
 }
 
-/** The same worlds' names, as they fit beside a plot. */
-function shortName(name: string): string {
-  return name.replace(/^Portcullis, /, '… ');
+const MEASURES: readonly Measure[] = [
+  { title: 'Accounts wrongly claimed', of: ({ wronglyClaimed }) => wronglyClaimed },
+  {
+    title: 'Logins lost, one for each user and product',
+    of: ({ lockedOut }) => Object.values(lockedOut).reduce((sum, logins) => sum + logins, 0),
+  },
+  { title: 'Organisations touched', of: ({ organisationsTouched }) => organisationsTouched },
+  { title: 'Regions touched', of: ({ regionsTouched }) => regionsTouched },
+];
+
+/** For each measure the worlds' bars, the longest of which is the largest figure. */
+export function blastRadius(worlds: readonly WorldResult[]): string {
+  const figures = MEASURES.map(({ title, of }) => {
+    const most = Math.max(...worlds.map(of), 1);
+    const bars = worlds.map((world, at) => {
+      const value = of(world);
+      const bar =
+        value === 0
+          ? ''
+          : `<i style="width: ${rounded((100 * value) / most)}%; background: var(--world-${at})"></i>`;
+      return `<dt>${escape(world.name)}</dt><dd><span class="bar" aria-hidden="true">${bar}</span> <span>${number(value)}</span></dd>`;
+    });
+    return `<figure><figcaption>${title}</figcaption>\n<dl class="bars">\n${bars.join('\n')}\n</dl></figure>`;
+  });
+  return `<div class="measures">\n${figures.join('\n')}\n</div>`;
 }
 
 /** Four even steps that reach at least `value`. */
 function roundUp(value: number): number {
-  const quarter = Math.max(1, value / 4);
+  const quarter = Math.max(1, value / PARTS);
   const power = 10 ** Math.floor(Math.log10(quarter));
   const step = [1, 1.25, 1.5, 2, 2.5, 4, 5, 10].find((each) => each * power >= quarter) ?? 10;
-  return 4 * Math.ceil(step * power);
+  return PARTS * Math.ceil(step * power);
 }
 
+/** Every half hour, and the last minute. */
 function ticks(lastMinute: number): number[] {
-  return Array.from({ length: Math.floor(lastMinute / 15) + 1 }, (_, at) => at * 15);
+  const halfHours = Array.from({ length: Math.ceil(lastMinute / TICK_EVERY) }, (_, at) => at * TICK_EVERY);
+  return [...halfHours.filter((minute) => lastMinute - minute >= TICK_APART), lastMinute];
 }
 
-/** Heights moved apart, so that no two names overlap, in the order in which they are. */
-export function spread(heights: readonly number[]): number[] {
-  const order = heights.map((height, at) => ({ height, at })).sort((a, b) => b.height - a.height);
-  const moved = [...heights];
-  let above = Infinity;
-  for (const { height, at } of order) {
-    above = Math.min(height, above - NAME_APART);
-    moved[at] = above;
-  }
-  return moved;
+/** To a hundredth, as plots are drawn. */
+function rounded(value: number): number {
+  return Math.round(value * 100) / 100;
 }

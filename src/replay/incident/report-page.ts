@@ -1,107 +1,137 @@
 import { formatDurationMs } from '../../base/duration.js';
-import { escapeHtml as escape, number } from './html.js';
+import { escapeHtml as escape } from '../../base/escape-html.js';
+import { countOf, number } from '../../base/words.js';
+import { asBeforeInWords, spansInWords } from './in-words.js';
 import { blastRadius, claimsOverTime } from './plots.js';
-import type { ReplayResult, Span, WorldResult } from './result.js';
+import { REPORT_STYLE } from './report-style.js';
+import type { ReplayResult, WorldResult } from './result.js';
 import { PRODUCTS } from './world.js';
 
 /** One page with all that a replay found, that loads nothing from anywhere: to be kept, mailed, printed. */
 export function reportPage(result: ReplayResult): string {
-  const { accounts, organisations, regions, seed, worlds } = result;
-  const faulty = escape(result.faultyVersion);
+  const { worlds } = result;
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>The incident of February 2021, replayed</title>
-<style>${STYLE}</style>
+<style>${REPORT_STYLE}</style>
 </head>
 <body>
 <main>
-<h1>The incident of February 2021, replayed</h1>
-<p class="lead">A new version of a scheduled job has lost one condition: it verifies domains and claims accounts that
-nobody asked for. The same version on the same data, with something else in its way each time.</p>
-<p>${number(accounts)} accounts of ${number(organisations)} organisations in ${regions.length === 1 ? 'one region' : `${regions.length} regions`}; seed ${seed}.
-<code>domain-claim ${faulty}</code> ships after ${number(result.healthyRuns)} healthy runs of <code>${escape(result.stableVersion)}</code>.</p>
+${opening(result)}
+<h2>What became of each world</h2>
 ${outcomeTable(worlds)}
-<p class="note">* by the world's own clock, on which people notice after 118 minutes as they did in 2021; every other
-duration is what a computer took. Finding out what to restore is not in it: in 2021 that took most of 21 hours.</p>
+<p class="note">* by the world’s own clock; every other duration is what a computer took, and differs from one replay to
+the next. Where nothing else notices, people do after 118 minutes, as in 2021. Finding out what to restore is in no
+figure: in 2021 that took most of 21 hours. “Data as before” compares every column of every row of the job’s tables with
+what they would be had the job not run, users’ own edits included.</p>
 <h2>Accounts wrongly claimed, over time</h2>
-<div class="wide">${claimsOverTime(worlds)}</div>
+<p>Each line ends when the faulty version was stopped, before anything was put back.</p>
+${claimsOverTime(worlds)}
 <h2>Blast radius, by what stood in the way</h2>
-<div class="wide">${blastRadius(worlds)}</div>
+<p>How far the fault had come when it was stopped. The bars of one measure share a scale.</p>
+${blastRadius(worlds)}
 <h2>Users locked out, by product</h2>
+<p>Users who could not log in, because an organisation that does not know them had come to manage their account and lets
+people in through its own single sign-on only. Many use several products.</p>
 ${productTable(worlds)}
 <h2>What noticed it</h2>
-<dl>
-${worlds.map((world) => `<dt>${escape(world.name)}</dt><dd>${escape(world.guarded)} Noticed by: ${escape(world.noticedBy)}</dd>`).join('\n')}
+<dl class="told">
+${worlds.map(({ name, noticedBy }) => `<dt>${escape(name)}</dt><dd>${escape(noticedBy)}</dd>`).join('\n')}
 </dl>
-<p class="note">Made by <code>portcullis replay</code> in ${formatDurationMs(result.tookMs)}; the same seed makes the same world.</p>
+${closing(result)}
 </main>
 </body>
 </html>
 `;
 }
 
+function opening({
+  accounts,
+  organisations,
+  regions,
+  worlds,
+  healthyRuns,
+  ...versions
+}: ReplayResult): string {
+  return `<h1>The incident of February 2021, replayed</h1>
+<p class="lead">A new version of a scheduled job has lost one condition: it verifies domains that nobody asked to have
+verified, and claims the accounts there for organisations that never asked. Users of claimed accounts can no longer log
+in. The same faulty version is let loose on ${worlds.length} copies of one world, with something else in its way each
+time.</p>
+<p>The world: ${countOf(accounts, 'account')} of ${countOf(organisations, 'organisation')} in ${countOf(regions.length, 'region')}.
+<code>domain-claim ${escape(versions.faultyVersion)}</code> ships after ${countOf(healthyRuns, 'healthy run')} of
+<code>${escape(versions.stableVersion)}</code>, and is due every 15 minutes.</p>`;
+}
+
+function closing({ accounts, regions, seed, tookMs }: ReplayResult): string {
+  const command = `portcullis replay --accounts ${accounts} --regions ${regions.length} --seed ${seed}`;
+  return `<p class="note">Made by <code>${command}</code> in ${formatDurationMs(tookMs)}. The same command and version
+give the same figures, but for what a computer took.</p>`;
+}
+
+/** A cell is HTML; a world's name is told with what stood in the way there. */
+type Row = readonly [WorldResult, ...string[]];
+
+const OUTCOMES: readonly string[] = [
+  ...['Accounts wrongly claimed', 'Organisations touched', 'Regions touched'],
+  ...['To detect', 'To stop', 'To restore', 'Users’ edits lost', 'Data as before'],
+];
+
 function outcomeTable(worlds: readonly WorldResult[]): string {
-  const heads = ['Wrongly claimed', 'Organisations', 'Regions', 'To detect', 'To stop', 'To restore'];
   return table(
-    [...heads, 'Edits lost', 'Data as before'],
-    worlds.map((world) => [
-      world.name,
-      figure(world.wronglyClaimed),
-      number(world.organisationsTouched),
-      number(world.regionsTouched),
-      world.detect === null ? '–' : spanText(world.detect),
-      spanText(world.stop),
-      world.restore === null ? 'nothing to do' : spanText(world.restore),
-      figure(world.editsLost),
-      world.rowsNotAsBefore === 0
-        ? '<b class="good">exactly</b>'
-        : `<b class="bad">but ${number(world.rowsNotAsBefore)} ${world.rowsNotAsBefore === 1 ? 'row' : 'rows'}</b>`,
-    ]),
+    'What became of each world',
+    OUTCOMES,
+    worlds.map((world): Row => {
+      const [detect, stop, restore] = spansInWords(world).map((text) => text.replace(' *', '&nbsp;*'));
+      const rows = world.restore === null ? '' : `<small>${countOf(world.rowsRestored, 'row')}</small>`;
+      return [
+        world,
+        figure(world.wronglyClaimed),
+        number(world.organisationsTouched),
+        number(world.regionsTouched),
+        ...[detect ?? '', stop ?? '', `<span>${restore ?? ''}${rows}</span>`],
+        figure(world.editsLost),
+        `<b class="${tone(world.rowsNotAsBefore)}">${asBeforeInWords(world)}</b>`,
+      ];
+    }),
+    ({ guarded }) => `<small>${escape(guarded)}</small>`,
   );
 }
 
 function productTable(worlds: readonly WorldResult[]): string {
   return table(
+    'Users locked out, by product',
     PRODUCTS,
-    worlds.map((world) => [world.name, ...PRODUCTS.map((product) => figure(world.lockedOut[product]))]),
+    worlds.map((world): Row => [world, ...PRODUCTS.map((product) => figure(world.lockedOut[product]))]),
   );
 }
 
-/** Cells are HTML, but for the first of each row. */
-function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  const head = ['', ...heads].map((text) => `<th scope="col">${escape(text)}</th>`).join('');
-  const body = rows.map(([name = '', ...cells]) => {
-    return `<tr><th scope="row">${escape(name)}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+/** Roles are said, since a narrow page shows rows as cards, which browsers then take for no table. */
+function table(
+  label: string,
+  titles: readonly string[],
+  rows: readonly Row[],
+  below: (world: WorldResult) => string = () => '',
+): string {
+  const head = ['World', ...titles].map((text) => `<th scope="col" role="columnheader">${text}</th>`);
+  const body = rows.map(([world, ...cells]) => {
+    const name = `<th scope="row" role="rowheader">${escape(world.name)}${below(world)}</th>`;
+    const figures = cells.map((cell, at) => `<td role="cell" data-title="${titles[at] ?? ''}">${cell}</td>`);
+    return `<tr role="row">${name}${figures.join('')}</tr>`;
   });
-  return `<div class="wide"><table><thead><tr>${head}</tr></thead><tbody>\n${body.join('\n')}\n</tbody></table></div>`;
+  return `<table role="table" aria-label="${label}">
+<thead role="rowgroup"><tr role="row">${head.join('')}</tr></thead>
+<tbody role="rowgroup">\n${body.join('\n')}\n</tbody></table>`;
 }
 
 /** A number that should be none. */
 function figure(count: number): string {
-  return `<b class="${count === 0 ? 'good' : 'bad'}">${number(count)}</b>`;
+  return `<b class="${tone(count)}">${number(count)}</b>`;
 }
 
-function spanText({ ms, clock }: Span): string {
-  return ms === 0 ? 'at once' : `${formatDurationMs(ms)}${clock === 'virtual' ? '&nbsp;*' : ''}`;
+function tone(count: number): 'good' | 'bad' {
+  return count === 0 ? 'good' : 'bad';
 }
-
-const STYLE = `
-:root { color-scheme: light dark; --ink: #1c2127; --quiet: #5c6773; --paper: #fff; --line: #d8dee4; --good: #1a7f37; --bad: #c0342b;
-  --world-0: #c0342b; --world-1: #c47a00; --world-2: #0b7285; --world-3: #5f3dc4; --world-4: #2b6cb0; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --quiet: #9aa5b1; --paper: #15191e; --line: #333b44; --good: #56d364; --bad: #ff8078;
-  --world-0: #ff8078; --world-1: #f0b23e; --world-2: #4cc9d9; --world-3: #b197fc; --world-4: #74b0f4; } }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 70rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
-h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .5rem; } h2 { font-size: 1.15rem; margin: 2.5rem 0 .75rem; }
-.lead { font-size: 1.1rem; max-width: 46rem; margin: 0 0 1rem; } .note { color: var(--quiet); font-size: .875rem; max-width: 46rem; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .4rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th { font-weight: 600; } thead th { color: var(--quiet); font-size: .8125rem; font-weight: 500; vertical-align: bottom; white-space: normal; }
-tr > :first-child { text-align: left; padding-left: 0; } .good { color: var(--good); } .bad { color: var(--bad); }
-code { font-size: .9em; } dt { font-weight: 600; margin-top: .75rem; } dd { margin: 0; overflow-wrap: anywhere; }
-svg { display: block; width: 100%; min-width: 36rem; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: var(--ink); }
-svg .quiet { fill: var(--quiet); } svg .rule { stroke: var(--line); } @media print { h2 { break-after: avoid; } svg { break-inside: avoid; } }
-`;

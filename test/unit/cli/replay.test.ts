@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
@@ -39,6 +39,7 @@ describe('portcullis replay', () => {
     );
     expect(io.stdout.text).toMatch(/^Portcullis +0 +0 +0 +740 ms +at once +nothing to do +0 +exactly$/m);
     expect(io.stdout.text).toMatch(/^ungated +1,442 +1,658 +1,419 +1,411 +1,438$/m);
+    expect(io.stdout.text).toMatch(/^ungated +9,310 rows in 529 ms, 17,593 a second$/m);
     expect(io.stdout.text).toContain('domain-claim 1.1.0+19d8a776 after 40 runs of 1.0.0+0115b575');
   });
 
@@ -76,6 +77,7 @@ describe('portcullis replay', () => {
     ['--accounts', '10'],
     ['--accounts', '2e5'],
     ['--regions', '0'],
+    ['--accounts', '0'],
     ['--regions', '7'],
     ['--seed', '-1'],
   ])('refuses %s %s', async (option, value) => {
@@ -90,9 +92,24 @@ describe('portcullis replay', () => {
         signal.addEventListener('abort', () => reject(new Error('cut short')), { once: true });
         io.interrupt();
       });
-    await createProgram(app, io).parseAsync(['node', 'portcullis', 'replay']);
+    const [fresh, old] = [join(folder, 'fresh.html'), join(folder, 'old.html')];
+    await writeFile(old, 'of last week');
+    for (const report of [fresh, old]) {
+      await createProgram(app, io).parseAsync(['node', 'portcullis', 'replay', '--report', report]);
+    }
     expect(io.stdout.text).toBe('');
     expect(io.stderr.text).toContain('everything that the replay made is dropped');
     expect(io.exitCode).toBe(1);
+    await expect(access(fresh)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await readFile(old, 'utf8')).toBe('of last week');
+  });
+
+  test('shows no detection where there was nothing to notice', async () => {
+    const io = new FakeTerminal();
+    const app = new FakeApp();
+    const worlds = RESULT.worlds.slice(1).map((world) => ({ ...world, detect: null }));
+    app.replay = () => Promise.resolve({ ...RESULT, worlds });
+    await createProgram(app, io).parseAsync(['node', 'portcullis', 'replay']);
+    expect(io.stdout.text).toMatch(/^Portcullis +0 +0 +0 +– +at once +nothing to do +0 +exactly$/m);
   });
 });

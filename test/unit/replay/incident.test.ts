@@ -4,7 +4,7 @@ import type { JobDefinition } from '../../../src/jobs/contract.js';
 import { domainClaim } from '../../../src/jobs/domain-claim/job.js';
 import { lostCondition } from '../../../src/replay/incident/lost-condition/job.js';
 import { PlainFlag, REFRESH_SECONDS } from '../../../src/replay/incident/plain-flag.js';
-import { spread } from '../../../src/replay/incident/plots.js';
+import { claimsOverTime } from '../../../src/replay/incident/plots.js';
 import { policyWith } from '../../../src/replay/incident/policies.js';
 import { reportPage } from '../../../src/replay/incident/report-page.js';
 import { replayJson } from '../../../src/replay/incident/result-json.js';
@@ -140,9 +140,9 @@ describe('the report', () => {
   });
 
   test('has every world, its figures and its line, with what came from elsewhere escaped', () => {
-    for (const { name } of RESULT.worlds) expect(page).toContain(`<th scope="row">${name}</th>`);
+    for (const { name } of RESULT.worlds) expect(page).toContain(`role="rowheader">${name}<`);
     expect(page).toContain('4,722');
-    expect(page.match(/<path d="M/g)).toHaveLength(RESULT.worlds.length);
+    expect(page.match(/<path d="M[^>]*stroke=/g)).toHaveLength(2 * RESULT.worlds.length);
     expect(page).toContain('rest on &lt;no request&gt;');
     expect(page).not.toContain('<no request>');
     expect(page).not.toMatch(/NaN|undefined|Infinity/);
@@ -153,17 +153,35 @@ describe('the report', () => {
     expect(reportPage({ ...RESULT, worlds: untouched })).not.toMatch(/NaN|undefined|Infinity/);
   });
 
-  test('keeps the names of lines apart, in their order', () => {
+  test('names what every column says where rows are shown as cards', () => {
+    const titles = [...page.matchAll(/<th scope="col"[^>]*>([^<]+)<\/th>/g)].map(([, title]) => title);
+    const cells = [...page.matchAll(/data-title="([^"]*)"/g)].map(([, title]) => title);
+    expect(cells.every((title) => titles.includes(title))).toBe(true);
+    expect(cells).toHaveLength(RESULT.worlds.length * (8 + 5));
+  });
+
+  test('draws no line and no mark outside its plot', () => {
+    const reading = fc.record({ minute: fc.nat(118), wronglyClaimed: fc.nat(2_000_000) });
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 0, max: 400 }), { maxLength: 6 }), (heights) => {
-        const moved = spread(heights);
-        const sorted = moved.toSorted((a, b) => a - b);
-        sorted.slice(1).forEach((at, index) => expect(at - (sorted[index] ?? 0)).toBeGreaterThanOrEqual(18));
-        heights.forEach((height, one) =>
-          heights.forEach((other, two) => {
-            if (height < other) expect(moved[one]).toBeLessThan(moved[two] ?? 0);
-          }),
+      fc.property(fc.array(fc.array(reading, { minLength: 1 }), { minLength: 1, maxLength: 5 }), (all) => {
+        const plot = claimsOverTime(
+          all.flatMap((readings) =>
+            RESULT.worlds.slice(0, 1).map((world) => ({
+              ...world,
+              readings,
+              wronglyClaimed: Math.max(...readings.map(({ wronglyClaimed }) => wronglyClaimed)),
+            })),
+          ),
         );
+        const drawn = [...plot.matchAll(/ d="([MHV0-9. ]+)"|(?:left|top): ([^%]+)%/g)]
+          .filter(([, path]) => path !== 'M0 2H28')
+          .flatMap(([, path = '', place = '']) => `${path} ${place}`.match(/-?[\d.]+/g) ?? [])
+          .map(Number);
+        expect(drawn.length).toBeGreaterThan(0);
+        for (const each of drawn) {
+          expect(each).toBeGreaterThanOrEqual(0);
+          expect(each).toBeLessThanOrEqual(100);
+        }
       }),
     );
   });

@@ -4,8 +4,3 @@ const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', 
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"]/g, (letter) => ENTITIES[letter] ?? letter);
 }
-
-/** `12,345`. */
-export function number(value: number): string {
-  return value.toLocaleString('en-GB');
-}

@@ -1,0 +1,68 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, test } from '@jest/globals';
+import { createProgram } from '../../../src/cli/program.js';
+import { WORLD_NAMES } from '../../../src/replay/incident/replay.js';
+import type { ReplayResult } from '../../../src/replay/incident/result.js';
+import { RESULT } from '../replay/replay-result.js';
+import { FakeApp } from './fake-app.js';
+import { FakeTerminal } from './fake-terminal.js';
+
+/** The README opens with what a replay printed: its figures are of then, its shape must be of now. */
+
+const readme = await readFile(new URL('../../../README.md', import.meta.url), 'utf8');
+const shown = /npx portcullis replay`[^\n]*\n\n```\n(.*?)\n```/s.exec(readme)?.[1]?.split('\n') ?? [];
+const printed = await print({
+  ...RESULT,
+  worlds: WORLD_NAMES.flatMap((name) => RESULT.worlds.slice(0, 1).map((world) => ({ ...world, name }))),
+});
+
+async function print(result: ReplayResult): Promise<string[]> {
+  const app = new FakeApp();
+  const io = new FakeTerminal();
+  app.replay = () => Promise.resolve(result);
+  await createProgram(app, io).parseAsync(['node', 'portcullis', 'replay']);
+  return io.stdout.text.split('\n');
+}
+
+/** From the line that begins with a title up to the next empty one. */
+function tableOf(lines: readonly string[], title: string): string[] {
+  const from = lines.findIndex((line) => line.startsWith(`${title} `));
+  return from === -1 ? [] : lines.slice(from, lines.indexOf('', from));
+}
+
+/** Cells stand two blanks or more apart, and end where their column's title ends; a row begins with its name. */
+function cellsOf(line: string): { text: string; end: number }[] {
+  return [...line.matchAll(/\S+(?: \S+)*/g)].map(({ 0: text, index }) => ({
+    text,
+    end: index + text.length,
+  }));
+}
+
+describe.each(['world', 'users locked out'])("the README's table of each %s", (title) => {
+  const [head = '', ...rows] = tableOf(shown, title);
+  const [headNow = '', ...rowsNow] = tableOf(printed, title);
+  const texts = (line: string) => cellsOf(line).map(({ text }) => text);
+  const ends = (line: string) =>
+    cellsOf(line)
+      .slice(1)
+      .map(({ end }) => end);
+
+  test('has the columns that are printed now', () => {
+    expect(headNow).not.toBe('');
+    expect(texts(head)).toEqual(texts(headNow));
+  });
+
+  test('has a row for each world that is replayed now, in that order', () => {
+    expect(rows.map((row) => texts(row)[0])).toEqual(rowsNow.map((row) => texts(row)[0]));
+    expect(rows).toHaveLength(WORLD_NAMES.length);
+  });
+
+  test('has every cell under its title', () => {
+    for (const row of rows) expect({ row, ends: ends(row) }).toEqual({ row, ends: ends(head) });
+  });
+});
+
+test("the README says what the star means in the program's own words", () => {
+  const star = (lines: readonly string[]) => lines.filter((line) => line.startsWith('* '));
+  expect(star(shown)).toEqual(star(printed));
+});
