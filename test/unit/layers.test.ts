@@ -1,0 +1,88 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from '@jest/globals';
+import { ESLint, type Linter } from 'eslint';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const RULE = 'import-x/no-restricted-paths';
+
+/** The picture in ADR 1, turned over: the lowest line first. */
+const drawn = /```\n([\s\S]*?)```/
+  .exec(readFileSync(join(ROOT, 'docs/adr/0001-layers.md'), 'utf8'))?.[1]
+  ?.trim()
+  .split('\n')
+  .reverse()
+  .map((line) => line.split(/[\s,]+/));
+if (!drawn) throw new Error('ADR 1 has no picture of the layers');
+const lines = drawn;
+const rooms = readdirSync(join(ROOT, 'src'), { withFileTypes: true }).map(({ name }) =>
+  name.replace(/\.ts$/, ''),
+);
+
+/** Some file of a room, as seen from a file that stands in another. */
+function importOf(room: string): string {
+  const inside = join(ROOT, 'src', room);
+  const file = readdirSync(join(ROOT, 'src')).includes(room)
+    ? join(room, readdirSync(inside, { recursive: true, encoding: 'utf8' }).find(isCode) ?? '')
+    : `${room}.ts`;
+  return `import '../${file.replace(/\.ts$/, '.js')}';`;
+}
+
+function isCode(path: string): boolean {
+  return path.endsWith('.ts');
+}
+
+/** The project's own rule about imports, and nothing that needs types. */
+async function ruleAlone(): Promise<ESLint> {
+  const { href } = new URL('../../eslint.config.js', import.meta.url);
+  const { default: config } = (await import(href)) as { default: Linter.Config[] };
+  const parser = config.find(({ languageOptions }) => languageOptions?.['parser'])?.languageOptions?.[
+    'parser'
+  ];
+  const ours = config.find(({ rules }) => rules?.[RULE]);
+  if (!parser || !ours) throw new Error(`eslint.config.js has no ${RULE}`);
+  const { plugins = {}, settings = {}, rules = {} } = ours;
+  return new ESLint({
+    cwd: ROOT,
+    overrideConfigFile: true,
+    overrideConfig: {
+      files: ['**/*.ts'],
+      languageOptions: { parser },
+      plugins,
+      settings,
+      rules: { [RULE]: rules[RULE] ?? 'off' },
+    },
+  });
+}
+
+describe('the layers', () => {
+  test('are the rooms that there are', () => {
+    expect(lines.flat().sort()).toEqual(rooms.sort());
+  });
+
+  test('stand in the README in the same order', () => {
+    const said = /^`src\/` is in layers, lowest first: (.*?)\. A/m.exec(
+      readFileSync(join(ROOT, 'README.md'), 'utf8'),
+    )?.[1];
+    const order = said?.split(', ').map((line) => line.replaceAll('`', '').split(' ').sort());
+    expect(order).toEqual([...lines.slice(0, -1).map((line) => [...line].sort()), ['app']]);
+  });
+
+  test('refuse an import that runs up or sideways, from every room, and no import that runs down', async () => {
+    const eslint = await ruleAlone();
+    for (const [height, line] of lines.slice(0, -1).entries()) {
+      for (const room of line) {
+        const others = rooms.filter((other) => other !== room);
+        const below = new Set(lines.slice(0, height).flat());
+        // A job can't promote itself, though rollouts are below it.
+        if (room === 'jobs') below.delete('rollout');
+        const [report] = await eslint.lintText(others.map(importOf).join('\n'), {
+          filePath: join(ROOT, 'src', room, 'planted.ts'),
+        });
+        const refused = report?.messages.map(({ line: at }) => others[at - 1]);
+        expect({ room, refused }).toEqual({ room, refused: others.filter((other) => !below.has(other)) });
+      }
+    }
+  });
+});
