@@ -1,3 +1,4 @@
+import { startBeat } from '../base/beat.js';
 import { messageOf } from '../base/errors.js';
 import { flagName } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
@@ -57,14 +58,13 @@ export async function startWorker(
     work.then(forget, forget);
     return work;
   };
+  const failed =
+    (what: string) =>
+    (error: unknown): void =>
+      platform.log.error({ code: 'worker-error', err: error }, `${what}: ${messageOf(error)}`);
   /** Work that nobody waits for: its failure is logged, and the next beat tries again. */
   const background = (what: string, work: () => Promise<unknown>): void => {
-    if (shutdown.signal.aborted) return;
-    void track(
-      work().catch((error: unknown) => {
-        platform.log.error({ code: 'worker-error', err: error }, `${what}: ${messageOf(error)}`);
-      }),
-    );
+    if (!shutdown.signal.aborted) void track(work().catch(failed(what)));
   };
 
   const execute = async (one: ServedJob, run: Run, status: 'planning' | 'applying'): Promise<void> => {
@@ -142,21 +142,14 @@ export async function startWorker(
     await takeOverAll(one);
   };
 
-  let sweeping = false;
   const sweep = async (): Promise<void> => {
-    if (sweeping) return;
-    sweeping = true;
-    try {
-      await platform.trips.finishForsaken(platform.region);
-      for (const one of served) {
-        if (turns.spare) background('takeover', () => turns.take(() => takeOverAll(one)));
-        for (const region of one.regions) {
-          const slot = turns.spare ? await missedSlot(one, region) : undefined;
-          if (slot) background('catch-up', () => catchUp(one, region, slot));
-        }
+    await platform.trips.finishForsaken(platform.region);
+    for (const one of served) {
+      if (turns.spare) background('takeover', () => turns.take(() => takeOverAll(one)));
+      for (const region of one.regions) {
+        const slot = turns.spare ? await missedSlot(one, region) : undefined;
+        if (slot) background('catch-up', () => catchUp(one, region, slot));
       }
-    } finally {
-      sweeping = false;
     }
   };
 
@@ -165,19 +158,22 @@ export async function startWorker(
     Promise.all(pairs.map(({ one, region }) => reconcile(one, region)));
 
   // Sweeps come first: a gate's news may have to wait for a batch whose worker stands still, and a takeover ends that.
-  const sweeps = setInterval(() => background('sweep', sweep), options.sweepMs ?? 2_000);
+  const sweeps = startBeat(options.sweepMs ?? 2_000, sweep, failed('sweep'), { restFirst: true });
+  const quiet = async (): Promise<void> => {
+    shutdown.abort();
+    await sweeps.stop();
+    await Promise.allSettled(running);
+  };
   try {
     await reconcileAll();
   } catch (error) {
-    clearInterval(sweeps);
+    await quiet();
     throw error;
   }
-  const timers = [
-    sweeps,
-    ...served.map(({ policy }) =>
-      setInterval(() => background('permits', reconcileAll), policy.permitMs / RENEWALS_PER_PERMIT),
-    ),
-  ];
+  // No beat: one renewal that hangs must not hold up the next.
+  const renewals = served.map(({ policy }) =>
+    setInterval(() => background('permits', reconcileAll), policy.permitMs / RENEWALS_PER_PERMIT),
+  );
   const stopTicks = served.flatMap((one) =>
     one.regions.map((region) =>
       scheduleTicks(one.policy.schedule, flagName(one.policy.job, region), (slot) =>
@@ -194,9 +190,9 @@ export async function startWorker(
     flagsChanged: () => background('permits', reconcileAll),
     stop: async () => {
       shutdown.abort();
-      for (const timer of timers) clearInterval(timer);
+      for (const timer of renewals) clearInterval(timer);
       await Promise.all(stopTicks.map((stopTick) => stopTick()));
-      await Promise.allSettled(running);
+      await quiet();
     },
   };
 }
