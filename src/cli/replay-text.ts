@@ -2,7 +2,7 @@ import { formatDurationMs } from '../base/duration.js';
 import { countOf, number } from '../base/words.js';
 import { asBeforeInWords, rowsPutBack, spansInWords } from '../replay/incident/in-words.js';
 import type { ReplayResult } from '../replay/incident/result.js';
-import { PRODUCTS } from '../replay/incident/world.js';
+import { PRODUCTS } from '../replay/products.js';
 import type { Voice } from './context.js';
 import type { Cell } from './table.js';
 

@@ -1,8 +1,7 @@
+import { entriesOf, unescaped } from './entries.js';
 import { shown } from './shown.js';
 import { type Reader, timestamp } from './values.js';
 
-/** The separators within `admin_of`, and the backslash that makes one an ordinary letter. */
-const ENTRY = /(?:\\.|[^;\\])+/gs;
 const PARTS = /^((?:\\.|[^@\\])+)@([^/]+)(?:\/(.+))?$/s;
 
 const FORM = 'organisation@since or organisation@since/removed, separated by semicolons';
@@ -13,8 +12,8 @@ const FORM = 'organisation@since or organisation@since/removed, separated by sem
  * The value is JSON: `[{"organisation_id", "since", "removed_at"}]`.
  */
 export const adminOf: Reader = (text) => {
-  const entries = text.match(ENTRY) ?? [];
-  if (entries.length === 0 || entries.join(';') !== text) return { fault: `${shown(text)} is not ${FORM}` };
+  const entries = entriesOf(text);
+  if (entries === undefined) return { fault: `${shown(text)} is not ${FORM}` };
   const admins: { organisation_id: string; since: string; removed_at: string | null }[] = [];
   for (const entry of entries) {
     const [, id, since, removed] = PARTS.exec(entry) ?? [];
@@ -23,7 +22,7 @@ export const adminOf: Reader = (text) => {
       const reading = timestamp(time);
       if ('fault' in reading) return { fault: `${shown(entry)}: ${reading.fault}` };
     }
-    admins.push({ organisation_id: id.replaceAll(/\\(.)/gs, '$1'), since, removed_at: removed ?? null });
+    admins.push({ organisation_id: unescaped(id), since, removed_at: removed ?? null });
   }
   return { value: JSON.stringify(admins) };
 };

@@ -1,4 +1,5 @@
 import { adminOf } from './admin-of.js';
+import { products } from './products.js';
 import { type Reader, anyText, boolean, indexedText, integer, oneOf, timestamp } from './values.js';
 
 /** A column of one of the three files. */
@@ -75,6 +76,7 @@ const ACCOUNTS: FileShape = {
     time('deactivated_at'),
     time('deleted_at'),
     { name: 'admin_of', read: adminOf, type: 'jsonb', needs: 'nothing', otherwise: '[]' },
+    { name: 'products', read: products, type: 'jsonb', needs: 'nothing', otherwise: '[]' },
   ],
   lineFaults: () => [],
 };

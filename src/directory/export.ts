@@ -115,7 +115,7 @@ const QUERIES: Readonly<Record<FileName, string>> = {
     select a.id, email, case when email_verified then 'true' else 'false' end as email_verified, kind,
            home_region, state, organisation_id, claimed_domain_id, ${time('claimed_at')} as claimed_at,
            selected_by, ${time('deactivated_at')} as deactivated_at, ${time('deleted_at')} as deleted_at,
-           m.admin_of
+           m.admin_of, u.products
       from directory.account a join export_account using (id)
       left join (
         select account_id,
@@ -124,6 +124,12 @@ const QUERIES: Readonly<Record<FileName, string>> = {
                           ';' order by organisation_id collate "C") as admin_of
           from directory.admin group by account_id
       ) m on m.account_id = a.id
+      left join (
+        select account_id,
+               string_agg(regexp_replace(product, '([\\\\;])', '\\\\\\1', 'g'), ';' order by product collate "C")
+                 as products
+          from directory.product_use group by account_id
+      ) u on u.account_id = a.id
      order by a.id collate "C"`,
   domains: `
     select d.id, d.name, d.organisation_id, d.home_region, d.state, d.request_id, r.requested_by,

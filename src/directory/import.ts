@@ -30,6 +30,8 @@ export interface ImportReport {
   readonly organisations: number;
   readonly accounts: number;
   readonly admins: number;
+  /** Products that accounts are used in, each account's by itself. */
+  readonly productUses: number;
   readonly requests: number;
   readonly domains: number;
 }
@@ -40,7 +42,7 @@ const IMPORT_LOCK = 7_020_214;
 const DEFAULT_WAIT_MS = 10_000;
 
 const EMPTY =
-  'truncate directory.organisation, directory.account, directory.admin, directory.request, directory.domain';
+  'truncate directory.organisation, directory.account, directory.admin, directory.product_use, directory.request, directory.domain';
 
 /** In this order every row finds those that it refers to. */
 const WRITES: Readonly<Record<keyof ImportReport, string>> = {
@@ -54,6 +56,9 @@ const WRITES: Readonly<Record<keyof ImportReport, string>> = {
       from import_account`,
   admins: `insert into directory.admin (organisation_id, account_id, since, removed_at)
     select organisation_id, account_id, since, removed_at from (${ADMINS}) a`,
+  productUses: `insert into directory.product_use (account_id, product)
+    select id, product from import_account, jsonb_array_elements_text(products) product
+     where products <> '[]'`,
   requests: `insert into directory.request
       (id, organisation_id, domain_name, requested_by, requested_at, withdrawn_at, token, token_issued_at)
     select distinct on (request_id)
@@ -69,7 +74,9 @@ const WRITES: Readonly<Record<keyof ImportReport, string>> = {
       from import_domain d join directory.organisation o on o.id = d.organisation_id`,
 };
 
-const TABLES = ['organisation', 'account', 'admin', 'request', 'domain'].map((table) => `directory.${table}`);
+const TABLES = ['organisation', 'account', 'admin', 'product_use', 'request', 'domain'].map(
+  (table) => `directory.${table}`,
+);
 
 /**
  * Imports a company's own directory from CSV files (RFC 4180, UTF-8), all or nothing, in one transaction and
@@ -140,7 +147,7 @@ function refuseNonsense(files: number, options: ImportOptions): void {
 }
 
 async function write(client: pg.PoolClient): Promise<ImportReport> {
-  const report = { organisations: 0, accounts: 0, admins: 0, requests: 0, domains: 0 };
+  const report = { organisations: 0, accounts: 0, admins: 0, productUses: 0, requests: 0, domains: 0 };
   for (const table of Object.keys(report) as (keyof ImportReport)[]) {
     const { rowCount } = await busyUnless(() => client.query(WRITES[table]));
     report[table] = rowCount ?? 0;

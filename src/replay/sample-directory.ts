@@ -3,6 +3,7 @@ import { AccountMaker, type Place } from './sample-accounts.js';
 import { DOMAIN_SCENES } from './sample-domain-scenes.js';
 import { organisationName } from './sample-names.js';
 import { type Organisation, plotsOf } from './sample-plots.js';
+import { sampleProducts } from './sample-products.js';
 import {
   type AdminRow,
   Ago,
@@ -66,6 +67,7 @@ export function sampleDirectory({ seed, now }: SampleSeed): SampleDirectory {
     organisation: organisations.map(({ row }) => row),
     account: accounts.rows,
     admin: admins,
+    product_use: sampleProducts(seed, accounts.rows),
     request: requests,
     domain: domains,
   };

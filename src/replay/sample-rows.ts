@@ -32,6 +32,11 @@ export interface AdminRow {
   readonly removed_at: Time;
 }
 
+export interface ProductUseRow {
+  readonly account_id: string;
+  readonly product: string;
+}
+
 export interface RequestRow {
   readonly id: string;
   readonly organisation_id: string;
@@ -67,6 +72,7 @@ export interface SampleDirectory {
   readonly organisation: readonly OrganisationRow[];
   readonly account: readonly AccountRow[];
   readonly admin: readonly AdminRow[];
+  readonly product_use: readonly ProductUseRow[];
   readonly request: readonly RequestRow[];
   readonly domain: readonly DomainRow[];
 }

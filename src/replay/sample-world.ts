@@ -26,6 +26,7 @@ export async function seedSampleWorld(pool: pg.Pool, seed: SampleSeed): Promise<
       organisation: await insert(client, 'organisation', world.organisation),
       account: await insert(client, 'account', world.account),
       admin: await insert(client, 'admin', world.admin),
+      product_use: await insert(client, 'product_use', world.product_use),
       request: await insert(client, 'request', world.request),
       domain: await insert(client, 'domain', world.domain),
     };

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { recordAudit } from '../../audit/record.js';
+import { FILES, type FileName } from '../../directory/columns.js';
 import { exportDirectory } from '../../directory/export.js';
 import { importDirectory, type ImportFiles } from '../../directory/import.js';
 import { nearest } from '../../base/nearest.js';
@@ -24,15 +25,15 @@ function addImport(parent: Command, context: Context): void {
   const command = leaf(
     parent,
     'import',
-    'Import a directory from CSV files (RFC 4180, UTF-8), all or nothing. A line with a fault is named with its number and reason.',
+    'Import a directory from CSV files (RFC 4180, UTF-8), all or nothing. A line with a fault is named with its number and reason. Of the columns below, those behind “also” may be left out; `admin_of` holds organisation@since or organisation@since/removed, `products` those that the account is used in, each with semicolons between them.',
     [
       'portcullis directory import --organisations o.csv --domains d.csv --accounts a.csv',
       'portcullis directory import --organisations o.csv --domains d.csv --accounts a.csv --replace --json',
     ],
   )
-    .option('--organisations <file>', 'id, name, home_region, …')
-    .option('--domains <file>', 'id, name, organisation_id, …')
-    .option('--accounts <file>', 'id, email, email_verified, home_region, …')
+    .option('--organisations <file>', columnsOf('organisations'))
+    .option('--domains <file>', columnsOf('domains'))
+    .option('--accounts <file>', columnsOf('accounts'))
     .option('--replace', 'empty the directory first, in the same transaction; needs all three files')
     .action(async ({ replace = false, ...files }: ImportFiles & { replace?: boolean }) => {
       const voice = voiceOf(context, command);
@@ -61,6 +62,13 @@ function addImport(parent: Command, context: Context): void {
         ),
       );
     });
+}
+
+function columnsOf(file: FileName): string {
+  const columns = FILES.find(({ name }) => name === file)?.columns ?? [];
+  const names = (of: (needs: string) => boolean): string =>
+    columns.flatMap(({ name, needs }) => (of(needs) ? [name] : [])).join(', ');
+  return `${names((needs) => needs !== 'nothing')}; also ${names((needs) => needs === 'nothing')}`;
 }
 
 function addExport(parent: Command, context: Context): void {

@@ -57,9 +57,12 @@ with joined as (
   join replay.organisation o on o.number = replay.member($1, turn, $2, cardinality($3::text[]))
   join replay.place p on p.organisation = o.number and p.at = 0
   returning *
+), used as (
+  insert into directory.product_use (account_id, product)
+  select id, unnest(replay.products($1, id)) from joined
 ), known as (
-  insert into replay.person (account_id, products, identity_of)
-  select j.id, replay.products($1, j.id), o.id
+  insert into replay.person (account_id, identity_of)
+  select j.id, o.id
   from joined j
   join replay.place p on p.name = j.email_domain
   left join replay.organisation o on o.number = p.organisation and p.at = 0 and o.kind <> 'bystander'

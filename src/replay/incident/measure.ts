@@ -1,6 +1,6 @@
 import type pg from 'pg';
+import { PRODUCTS, type Product } from '../products.js';
 import type { Harm } from './result.js';
-import { PRODUCTS, type Product } from './world.js';
 
 /** What stands wrongly in the directory now, and what that means at the products' doors. */
 export async function measureHarm(owner: pg.Pool): Promise<Harm> {
@@ -16,7 +16,7 @@ export async function measureHarm(owner: pg.Pool): Promise<Harm> {
       count(distinct organisation_id) as "organisationsTouched"
     from touched`);
   const locked = await owner.query<{ product: Product; n: number }>(
-    'select product, count(*) as n from replay.locked_out, unnest(products) as product group by product',
+    'select product, count(*) as n from replay.locked_out join directory.product_use using (account_id) group by product',
   );
   const counts = new Map(locked.rows.map(({ product, n }) => [product, n]));
   const lockedOut = Object.fromEntries(PRODUCTS.map((product) => [product, counts.get(product) ?? 0]));

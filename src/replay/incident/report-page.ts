@@ -1,11 +1,11 @@
 import { formatDurationMs } from '../../base/duration.js';
 import { escapeHtml as escape } from '../../base/escape-html.js';
 import { countOf, number } from '../../base/words.js';
+import { PRODUCTS } from '../products.js';
 import { asBeforeInWords, spansInWords } from './in-words.js';
 import { blastRadius, claimsOverTime } from './plots.js';
 import { REPORT_STYLE } from './report-style.js';
 import type { ReplayResult, WorldResult } from './result.js';
-import { PRODUCTS } from './world.js';
 
 /** One page with all that a replay found, that loads nothing from anywhere: to be kept, mailed, printed. */
 export function reportPage(result: ReplayResult): string {

@@ -1,4 +1,4 @@
-import type { Product } from './world.js';
+import type { Product } from '../products.js';
 
 /**
  * A stretch of time, and by which clock: `real` is what a computer took here, `virtual` is what the world's own

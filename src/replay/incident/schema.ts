@@ -1,6 +1,13 @@
+import { PRODUCTS } from '../products.js';
+
+/** Of each product, whether an account uses it: by a byte of its own of the account's hash. */
+const DRAWN = PRODUCTS.map(
+  (product, at) => `case when hashtextextended(account, seed) >> ${8 * at} & 255 < 102 then '${product}' end`,
+);
+
 /**
  * The world around the directory, in a schema of its own that the job cannot see: who is behind the rows, and
- * what products make of them.
+ * who of them is locked out.
  */
 export const SCHEMA = `
 create schema replay;
@@ -24,11 +31,7 @@ create function replay.token(seed bigint, name text) returns text
 create function replay.products(seed bigint, account text) returns text[]
   language sql immutable parallel safe
   return coalesce(nullif(array_remove(array[
-    case when hashtextextended(account, seed) & 255 < 102 then 'Trello' end,
-    case when hashtextextended(account, seed) >> 8 & 255 < 102 then 'Jira' end,
-    case when hashtextextended(account, seed) >> 16 & 255 < 102 then 'Confluence' end,
-    case when hashtextextended(account, seed) >> 24 & 255 < 102 then 'Opsgenie' end,
-    case when hashtextextended(account, seed) >> 32 & 255 < 102 then 'Access' end
+    ${DRAWN.join(`,\n    `)}
   ], null), '{}'), '{Jira}');
 
 create table replay.organisation (
@@ -52,7 +55,6 @@ create table replay.place (
 
 create table replay.person (
   account_id  text primary key,
-  products    text[] not null,
   -- The organisation whose identity provider knows this person.
   identity_of text
 );
@@ -83,7 +85,7 @@ where d.state in ('VERIFIED', 'AT_RISK');
 
 -- Who cannot log in: managed by an organisation that enforces single sign-on and does not know them.
 create view replay.locked_out as
-select a.id as account_id, a.home_region as region, a.organisation_id, p.products
+select a.id as account_id, a.home_region as region, a.organisation_id
 from directory.account a
 join replay.organisation o on o.id = a.organisation_id and o.sso_enforced
 join replay.person p on p.account_id = a.id and p.identity_of is distinct from o.id

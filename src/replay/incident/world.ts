@@ -3,10 +3,6 @@ import { inTransaction } from '../../store/pool.js';
 import { SAMPLE_REGIONS } from '../sample-rows.js';
 import { SCHEMA } from './schema.js';
 
-/** The products whose login looks at an account's managing organisation and its single-sign-on policy. */
-export const PRODUCTS = ['Trello', 'Jira', 'Confluence', 'Opsgenie', 'Access'] as const;
-export type Product = (typeof PRODUCTS)[number];
-
 export interface WorldSize {
   readonly accounts: number;
   /** How many regions, 1 to {@link MOST_REGIONS}. */
@@ -47,7 +43,8 @@ export async function buildWorld(owner: pg.Pool, size: WorldSize): Promise<void>
     await client.query(ADMIN_ACCOUNTS);
     await client.query(ADMINS);
     await client.query(ACCOUNTS, [...all, size.accounts - organisationsOf(size)]);
-    await client.query(PEOPLE, [size.seed]);
+    await client.query(PEOPLE);
+    await client.query(PRODUCT_USE, [size.seed]);
     await client.query(REQUESTS, [size.seed]);
     await client.query(DOMAINS, [size.seed]);
   });
@@ -168,13 +165,17 @@ cross join lateral (select coalesce(
   p.asked and f.email_verified and f.kind = 'person' and not f.fresh and not f.deactivated
   and (d.consent = 'all' or d.consent = 'selected' and f.selected), false) as managed) m`;
 
-/** What each one uses; and where an organisation asked for a domain, its identity provider knows who is there. */
+/** Where an organisation asked for a domain, its identity provider knows who is there. */
 const PEOPLE = `
-insert into replay.person (account_id, products, identity_of)
-select a.id, replay.products($1, a.id), o.id
+insert into replay.person (account_id, identity_of)
+select a.id, o.id
 from directory.account a
 left join replay.place p on p.name = a.email_domain
 left join replay.organisation o on o.number = p.organisation and p.at = 0 and o.kind <> 'bystander'`;
+
+const PRODUCT_USE = `
+insert into directory.product_use (account_id, product)
+select id, unnest(replay.products($1, id)) from directory.account`;
 
 const REQUESTS = `
 insert into directory.request

@@ -12,7 +12,7 @@ const pool = database.owner;
 const folder = await csvFolder();
 afterAll(() => folder.remove());
 
-const TABLES = ['organisation', 'account', 'admin', 'request', 'domain'];
+const TABLES = ['organisation', 'account', 'admin', 'product_use', 'request', 'domain'];
 beforeEach(() => empty());
 
 const empty = () => pool.query(`truncate ${TABLES.map((table) => `directory.${table}`).join(', ')}`);
@@ -35,7 +35,7 @@ async function tables(): Promise<Record<string, string[]>> {
   return dumped;
 }
 
-/** Text of the kind that CSV, COPY and `admin_of` could each trip over. PostgreSQL keeps no NUL and no half surrogate. */
+/** Text of the kind that CSV, COPY, `admin_of` and `products` could each trip over. PostgreSQL keeps no NUL and no half surrogate. */
 const text = fc
   .oneof(
     { weight: 2, arbitrary: fc.string({ unit: 'binary', maxLength: 12 }) },
@@ -117,6 +117,10 @@ const rowsOf = ({ organisations, accounts }: Ids) => {
       maxLength: 4,
       selector: ([org, who]) => JSON.stringify([org, who]),
     }),
+    productUses: fc.uniqueArray(fc.tuple(account, id), {
+      maxLength: 6,
+      selector: (use) => JSON.stringify(use),
+    }),
     requests: fc.uniqueArray(fc.tuple(id, organisation, id, maybe(account), time, maybe(time), id, time), {
       maxLength: 3,
       selector: ([request]) => request,
@@ -177,6 +181,7 @@ async function insert(rows: typeof directory extends fc.Arbitrary<infer T> ? T :
     rows.accounts,
   );
   await into('admin', 'organisation_id, account_id, since, removed_at', rows.admins);
+  await into('product_use', 'account_id, product', rows.productUses);
   await into(
     'request',
     'id, organisation_id, domain_name, requested_by, requested_at, withdrawn_at, token, token_issued_at',

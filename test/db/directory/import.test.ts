@@ -11,7 +11,7 @@ const folder = await csvFolder();
 afterAll(() => folder.remove());
 
 const EMPTY =
-  'truncate directory.organisation, directory.account, directory.admin, directory.request, directory.domain';
+  'truncate directory.organisation, directory.account, directory.admin, directory.product_use, directory.request, directory.domain';
 beforeEach(async () => {
   await pool.query(EMPTY);
 });
@@ -39,6 +39,7 @@ async function counts(): Promise<unknown> {
     select (select count(*) from directory.organisation) as organisations,
            (select count(*) from directory.account) as accounts,
            (select count(*) from directory.admin) as admins,
+           (select count(*) from directory.product_use) as uses,
            (select count(*) from directory.request) as requests,
            (select count(*) from directory.domain) as domains`);
   return rows[0];
@@ -58,7 +59,14 @@ describe('a file that is right', () => {
       accounts: ACCOUNTS,
       domains: DOMAINS,
     });
-    expect(report).toEqual({ organisations: 1, accounts: 1, admins: 0, requests: 0, domains: 1 });
+    expect(report).toEqual({
+      organisations: 1,
+      accounts: 1,
+      admins: 0,
+      productUses: 0,
+      requests: 0,
+      domains: 1,
+    });
     const { rows } = await pool.query(
       `select o.consent, d.state, d.home_region, d.request_id, d.check_count, a.state as account, a.kind
          from directory.organisation o, directory.domain d, directory.account a`,
@@ -92,7 +100,14 @@ describe('a file that is right', () => {
         'a1,ann@acme.example,TRUE,eu-west-1,o1@2025-01-01;o2@2024-01-01T00:00:00+02:00/2025-06-30T12:00:00Z\n',
       domains: REQUESTED,
     });
-    expect(report).toEqual({ organisations: 2, accounts: 1, admins: 2, requests: 1, domains: 1 });
+    expect(report).toEqual({
+      organisations: 2,
+      accounts: 1,
+      admins: 2,
+      productUses: 0,
+      requests: 1,
+      domains: 1,
+    });
     const { rows } = await pool.query(
       'select organisation_id, since, removed_at from directory.admin order by organisation_id',
     );
@@ -109,6 +124,22 @@ describe('a file that is right', () => {
     );
     expect(requests.rows).toEqual([
       { organisation_id: 'o1', domain_name: 'acme.example', requested_by: 'a1', token: '0123' },
+    ]);
+  });
+
+  test('carries the products that accounts are used in', async () => {
+    const report = await doImport({
+      accounts:
+        'id,products,email,email_verified,home_region\n' +
+        'a1,Jira;Trello,x,true,r\na2,,y,true,r\na3,"A;\\;b\\\\",z,true,r\n',
+    });
+    expect(report).toMatchObject({ accounts: 3, productUses: 4 });
+    const { rows } = await pool.query('select * from directory.product_use order by account_id, product');
+    expect(rows.map(Object.values)).toEqual([
+      ['a1', 'Jira'],
+      ['a1', 'Trello'],
+      ['a3', ';b\\'],
+      ['a3', 'A'],
     ]);
   });
 
@@ -196,8 +227,8 @@ describe('a file with faults is refused whole, each fault with its line and reas
           'id,name,home_region,consent,suspended_at\n' +
           ',Acme,eu-west-1,al,\no1,Acme,,ALL,2026-02-29\no2,Globex,r,all,yesterday\n',
         accounts:
-          'id,email,email_verified,home_region,kind,admin_of\n' +
-          'a1,x,maybe,r,Person,o2\na2,y,,r,person,o2@2026-13-01\n',
+          'id,email,email_verified,home_region,kind,admin_of,products\n' +
+          'a1,x,maybe,r,Person,o2,Jira;;Trello\na2,y,,r,person,o2@2026-13-01,Jira;Jira\n',
         domains:
           'id,name,organisation_id,check_count,request_id,token,proof\n' +
           'd1,x.example,o2,many,,abc,\nd2,y.example,o2,1,r2,abc,http\n',
@@ -212,8 +243,10 @@ describe('a file with faults is refused whole, each fault with its line and reas
       'accounts.csv:2: email_verified: "maybe" is neither true nor false',
       'accounts.csv:2: kind: "Person" is none of person, bot, service; did you mean person?',
       'accounts.csv:2: admin_of: "o2" is not organisation@since or organisation@since/removed, separated by semicolons',
+      'accounts.csv:2: products: "Jira;;Trello" is not a list of products separated by semicolons',
       'accounts.csv:3: email_verified is empty',
       'accounts.csv:3: admin_of: "o2@2026-13-01": there is no such time as "2026-13-01"',
+      'accounts.csv:3: products: "Jira;Jira" names "Jira" twice',
       'domains.csv:2: check_count: "many" is not a whole number below 2,147,483,648',
       'domains.csv:2: token is given, though there is no request_id',
       'domains.csv:3: proof: "http" is none of dns, https; did you mean https?',

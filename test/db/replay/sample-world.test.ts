@@ -24,7 +24,7 @@ const MINUTE_MS = 60_000;
 const now = new Date('2026-03-01T12:00:00Z');
 const seed = { seed: 'portcullis', now };
 
-const TABLES = ['organisation', 'account', 'admin', 'request', 'domain'] as const;
+const TABLES = ['organisation', 'account', 'admin', 'product_use', 'request', 'domain'] as const;
 const empty = () => pool.query(`truncate ${TABLES.map((table) => `directory.${table}`).join(', ')}`);
 
 async function digest(): Promise<unknown> {
@@ -32,7 +32,7 @@ async function digest(): Promise<unknown> {
     TABLES.map(
       (table) =>
         `select '${table}' as name, md5(string_agg(t::text, E'\\n' order by t.ctid)) from directory.${table} t`,
-    ).join(' union all '),
+    ).join(' union all ') + ' order by name',
   );
   return rows;
 }

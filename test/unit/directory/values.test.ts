@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { adminOf } from '../../../src/directory/admin-of.js';
+import { products } from '../../../src/directory/products.js';
 import { boolean, indexedText, integer, oneOf, timestamp } from '../../../src/directory/values.js';
 
 describe('a time', () => {
@@ -83,6 +84,32 @@ describe('the other values', () => {
     expect(indexedText('a'.repeat(1_000))).toHaveProperty('value');
     expect(indexedText('é'.repeat(501))).toEqual({ fault: 'is longer than 1000 bytes' });
   });
+});
+
+describe('products', () => {
+  test('are names with semicolons between them', () => {
+    expect(products('Jira')).toEqual({ value: '["Jira"]' });
+    expect(products('Jira;a\\;b\\\\; Trello')).toEqual({ value: '["Jira","a;b\\\\"," Trello"]' });
+  });
+
+  test('are read back, whatever their names', () => {
+    const names = fc.uniqueArray(fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }), {
+      minLength: 1,
+    });
+    fc.assert(
+      fc.property(names, (list) => {
+        const text = list.map((name) => name.replaceAll(/[;\\]/g, '\\$&')).join(';');
+        expect(products(text)).toEqual({ value: JSON.stringify(list) });
+      }),
+    );
+  });
+
+  test.each(['Jira;', ';Jira', ';', 'Jira\\', 'Jira;Jira', `${'x'.repeat(1_001)};Jira`])(
+    'are not %s',
+    (text) => {
+      expect(products(text)).toHaveProperty('fault');
+    },
+  );
 });
 
 describe('admin_of', () => {
