@@ -66,6 +66,14 @@ export async function recordTrip(control: pg.Pool, trip: Fenced, by: string): Pr
       subject: `${job}.${region}`,
       evidence: facts,
     });
+    if (version !== null) {
+      await recordAudit(client, {
+        principal: by,
+        action: 'quarantine',
+        subject: `${job} ${version}`,
+        evidence: { trip: trip.id, reason: cut(reasonOf(trip), 300), regions: [...trip.quarantined].sort() },
+      });
+    }
     return incident;
   });
 }

@@ -39,9 +39,9 @@ export async function carryOutTrip(planes: TripPlanes, trip: Trip): Promise<Trip
   await faultPoint('trip.written');
   const { fenceMs, fencedAt } = await closeRegion(planes, trip);
   await faultPoint('trip.fenced');
-  const left = await quarantineEverywhere(planes, trip);
+  const { quarantined, left } = await quarantineEverywhere(planes, trip);
   await faultPoint('trip.quarantined');
-  const fenced = { ...trip, fencedAt };
+  const fenced = { ...trip, fencedAt, quarantined };
   const incident = await recordTrip(planes.control, fenced, byOf(trip)).catch((error: unknown) => {
     left.push(`flags, incident and record: ${messageOf(error)}`);
     return undefined;
@@ -91,14 +91,18 @@ async function closeRegion(
   return { fenceMs: tookMs, fencedAt: rows[0]?.at ?? new Date() };
 }
 
-/** Its own region first, which asks nobody. Answers where it could not be done. */
-async function quarantineEverywhere(planes: TripPlanes, trip: Trip): Promise<string[]> {
+/** Its own region first, which asks nobody. Answers where it is done, and what could not be. */
+async function quarantineEverywhere(
+  planes: TripPlanes,
+  trip: Trip,
+): Promise<{ readonly quarantined: string[]; readonly left: string[] }> {
   const { job, version } = trip;
-  if (version === null) return [];
-  const owner = planes.ownerOf(trip.region);
+  const quarantined = [...trip.quarantined];
   const left: string[] = [];
+  if (version === null) return { quarantined, left };
+  const owner = planes.ownerOf(trip.region);
   const quarantine = async (region: string): Promise<void> => {
-    if (trip.quarantined.includes(region)) return;
+    if (quarantined.includes(region)) return;
     try {
       const order = { job, region, version, reason: reasonOf(trip), by: byOf(trip) };
       await killGate(planes.ownerOf(region), order);
@@ -106,6 +110,7 @@ async function quarantineEverywhere(planes: TripPlanes, trip: Trip): Promise<str
         'update portcullis_region.trip set quarantined = array_append(quarantined, $2) where id = $1',
         [trip.id, region],
       );
+      quarantined.push(region);
     } catch (error) {
       left.push(`quarantine in ${region}: ${messageOf(error)}`);
     }
@@ -117,7 +122,7 @@ async function quarantineEverywhere(planes: TripPlanes, trip: Trip): Promise<str
   } catch (error) {
     left.push(`quarantine elsewhere: ${messageOf(error)}`);
   }
-  return left;
+  return { quarantined, left };
 }
 
 /** Ends the run of a trip whose worker is gone. Does nothing where the worker has ended it. */

@@ -9,18 +9,20 @@ import {
   type KillRequest,
 } from '../gate/kill-switch.js';
 import { claimWishes, concludeWish, type KillWish } from '../gate/kill-wish.js';
+import { notify } from '../notify/notice.js';
 import { inTransaction } from '../store/pool.js';
 import type { PoolOf } from './incident-runs.js';
+import { killNotice } from './kill-notice.js';
 import { openIncident, type RegionHit } from './open-incident.js';
 
-/** A kill, and the incident that it opened or joined; null where that could not be put on record. */
+/** A kill, and the incident that it opened or joined; null where that could not be put on record, or told. */
 export interface KillWithIncident extends KillReport {
   readonly incident: string | null;
 }
 
 /**
  * Pulls the switch as `killJob` does, and opens an incident for it, or joins the one that is not closed yet.
- * The kill comes first: nothing about the incident delays or undoes it.
+ * People are told. The kill comes first: nothing about the incident delays or undoes it.
  */
 export async function killWithIncident(
   control: pg.Pool,
@@ -48,7 +50,8 @@ export async function stopWithIncidents(
 ): Promise<readonly KillWithIncident[]> {
   const reports = [];
   for (const report of await stopEverything(control, ownerOf, reason, principal, reach)) {
-    reports.push(await withIncident(control, ownerOf, report, { reason }, principal));
+    const request = { reason, restoresToo: true };
+    reports.push(await withIncident(control, ownerOf, report, request, principal));
   }
   return reports;
 }
@@ -92,16 +95,17 @@ async function withIncident(
   control: pg.Pool,
   ownerOf: PoolOf,
   report: KillReport,
-  { version, reason }: Pick<KillRequest, 'version' | 'reason'>,
+  request: Pick<KillRequest, 'version' | 'reason' | 'restoresToo'>,
   { name: by }: Principal,
 ): Promise<KillWithIncident> {
   const { job, killed, failed } = report;
+  const { version, reason } = request;
   if (killed.length + failed.length === 0) return { ...report, incident: null };
   try {
     const hits = await Promise.all(killed.map(({ region }) => hitIn(ownerOf(region), job, version, region)));
     const alive = failed.map(({ region }) => ({ region, containedAt: null }));
-    const { id } = await inTransaction(control, (client) =>
-      openIncident(client, {
+    const incident = await inTransaction(control, async (client) => {
+      const { id } = await openIncident(client, {
         job,
         version,
         regions: [...hits, ...alive],
@@ -109,9 +113,11 @@ async function withIncident(
         title: `${by} killed ${version === undefined ? job : `${job} ${version}`}: ${reason}`,
         evidence: { reason, runsEnded: killed.flatMap(({ runsEnded }) => runsEnded), failed },
         by,
-      }),
-    );
-    return { ...report, incident: id };
+      });
+      await notify(client, killNotice(report, request, by, id));
+      return id;
+    });
+    return { ...report, incident };
   } catch (error) {
     const unrecorded = [report.unrecorded, `no incident could be opened: ${messageOf(error)}`];
     return {

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { countOf } from '../base/words.js';
-import { notificationsOf } from '../notify/browse.js';
+import { notificationsOf, type Notification } from '../notify/browse.js';
 import type { Assessment } from './assess-incident.js';
 import type { Incident } from './incident.js';
 import type { IncidentRun } from './incident-runs.js';
@@ -27,9 +27,10 @@ export async function timelineOf(
   control: pg.Pool,
   { incident, runs }: Pick<Assessment, 'incident' | 'runs'>,
 ): Promise<Moment[]> {
-  const decided = await decisions(control, incident, runs);
   const told = await notificationsOf(control, incident.id);
-  return [...decided, ...told.flatMap(tellingOf), ...runs.flatMap(momentsOf)].sort(
+  const decided = await decisions(control, incident, runs, told);
+  const tripped = await tripsOf(control, incident);
+  return [...tripped, ...decided, ...told.flatMap(tellingOf), ...runs.flatMap(momentsOf)].sort(
     (a, b) => Date.parse(a.at) - Date.parse(b.at) || (a.who === null ? -1 : 1),
   );
 }
@@ -57,6 +58,33 @@ function momentsOf(run: IncidentRun): Moment[] {
   return moments.flatMap(({ at, ...rest }) => (at === null ? [] : [{ at, who: null, ...rest }]));
 }
 
+interface TripRow {
+  readonly at: Date;
+  readonly fenced_at: Date;
+  readonly region: string;
+  readonly failed: readonly { readonly rule: string; readonly reason: string }[];
+}
+
+/** When rules failed and when their gates were closed, by the region's clock: the record comes later than both. */
+async function tripsOf(control: pg.Pool, { id, job }: Incident): Promise<Moment[]> {
+  const { rows } = await control.query<TripRow>(
+    `select at, fenced_at, region, failed from portcullis_control.trip
+     where incident = $1 order by at limit ${MOST}`,
+    [id],
+  );
+  return rows.flatMap(({ at, fenced_at, region, failed }) => {
+    const who = `guard:${failed[0]?.rule ?? ''}`;
+    const reasons = failed.map(({ reason }) => reason).join('; ');
+    return [
+      { at: at.toISOString(), who, kind: 'rule-failed', what: `failed in ${region}: ${reasons}` },
+      {
+        ...{ at: fenced_at.toISOString(), who, kind: 'fenced' },
+        what: `closed the gate ${job}.${region}: no change commits there any more`,
+      },
+    ];
+  });
+}
+
 /** How long before the first bad run a flag's change is still part of the story: what let it begin. */
 const BEFORE = '1 day';
 /** A kill is on the record right before the incident that it opens. */
@@ -72,11 +100,12 @@ interface DecisionRow {
   readonly evidence: Readonly<Record<string, unknown>>;
 }
 
-/** What the record has about the incident, its gates, flags and version, its runs, and requests about these. */
+/** What the record has about the incident, its gates, flags and version, its runs, who was told, and requests. */
 async function decisions(
   control: pg.Pool,
   incident: Incident,
   runs: readonly IncidentRun[],
+  told: readonly Notification[],
 ): Promise<Moment[]> {
   const { id, job, version, regions, openedAt, closedAt } = incident;
   const subjects = [
@@ -85,7 +114,9 @@ async function decisions(
       ? []
       : [`${job} ${version}`, ...regions.map(({ region }) => `${job} ${version} in ${region}`)]),
     ...runs.map((run) => run.id),
+    ...told.map((notice) => notice.id),
   ];
+  const titles = new Map(told.map(({ id: notice, title }) => [notice, title]));
   const since = [openedAt, ...regions.map((region) => region.since)].sort(
     (a, b) => Date.parse(a) - Date.parse(b),
   )[0];
@@ -102,7 +133,7 @@ async function decisions(
     at: at.toISOString(),
     who: principal,
     kind: action,
-    what: wordsOf(action, subject === id ? undefined : shortened(subject), evidence),
+    what: wordsOf(action, subject === id ? undefined : (titles.get(subject) ?? shortened(subject)), evidence),
   }));
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 
-export type NoticeKind = 'trip' | 'hold' | 'incident' | 'rollout' | 'test';
+export type NoticeKind = 'trip' | 'kill' | 'hold' | 'incident' | 'rollout' | 'test';
 
 /** Something that people are to be told. */
 export interface Notice {

@@ -92,6 +92,7 @@ describe('a kill by a person', () => {
       'run-killed',
       'kill',
       'open-incident',
+      'notification-unaddressed',
       'assess-incident',
       'restore-began',
       'restore-succeeded',

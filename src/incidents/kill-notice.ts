@@ -1,0 +1,36 @@
+import { unreachedText, type KillReport, type KillRequest } from '../gate/kill-switch.js';
+import type { Notice } from '../notify/notice.js';
+
+/** What people are told of a kill, complete or not. */
+export function killNotice(
+  { job, killed, failed }: Pick<KillReport, 'job' | 'killed' | 'failed'>,
+  { version, reason, restoresToo = false }: Pick<KillRequest, 'version' | 'reason' | 'restoresToo'>,
+  by: string,
+  incident: string,
+): Notice {
+  const what = version === undefined ? job : `${job} ${version}`;
+  const regions = [...killed, ...failed].map(({ region }) => region).sort();
+  const stopped = killed.map(({ region }) => region).sort();
+  const [only] = regions;
+  return {
+    kind: 'kill',
+    job,
+    ...(only !== undefined && regions.length === 1 && { region: only }),
+    title:
+      stopped.length === 0
+        ? `${by} wants ${what} killed in ${regions.join(', ')}`
+        : `${by} killed ${what} in ${stopped.join(', ')}`,
+    lines: [
+      reason,
+      ...(stopped.length === 0
+        ? []
+        : [`No change of it commits there any more${restoresToo ? ', and no restore' : ''}.`]),
+      ...failed.map((each) => `${unreachedText(what, each)}.`),
+      `More: portcullis incident show ${incident}`,
+    ],
+    details: {
+      ...{ incident, version: version ?? null, reason, by, restoresToo, killed: stopped },
+      failed: failed.map(({ region, reason: why, lapsesBy }) => ({ region, reason: why, lapsesBy })),
+    },
+  };
+}
