@@ -10,6 +10,13 @@ export function time(at: Date | string): string {
   return new Date(at).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }
 
+const LISTS = new Intl.ListFormat('en-GB', { type: 'conjunction' });
+
+/** `Jira`, `Jira and Trello`, `Jira, Opsgenie and Trello`. */
+export function listOf(names: readonly string[]): string {
+  return LISTS.format(names);
+}
+
 /** `1 run`, `2 runs`. */
 export function countOf(count: number, one: string, many = `${one}s`): string {
   return `${number(count)} ${count === 1 ? one : many}`;

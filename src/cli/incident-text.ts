@@ -4,6 +4,7 @@ import type { Incident } from '../incidents/incident.js';
 import { measuresOf } from '../incidents/measures.js';
 import type { Step } from '../incidents/runbook.js';
 import type { Moment } from '../incidents/timeline.js';
+import type { Impact } from '../journal/impact.js';
 import type { Voice } from './context.js';
 import { toneOf, type Tone } from './tone.js';
 import { countOf, number, time } from '../base/words.js';
@@ -38,6 +39,7 @@ export function incidentText(voice: Voice, looked: Assessment, moments: readonly
   return [
     `${looked.incident.title}\n\n${factsText(voice, looked)}`,
     regionsText(voice, looked),
+    ...productsText(voice, looked.impact),
     runsText(voice, looked),
     `timeline (UTC)\n${voice.table(
       [{ title: 'when' }, { title: 'what' }, { title: 'who' }],
@@ -89,6 +91,17 @@ function regionsText(voice: Voice, { incident, impact }: Assessment): string {
       ];
     }),
   );
+}
+
+/** Which products the changed rows are used in; nothing where that is not known, or in none. */
+export function productsText(voice: Voice, { byProduct }: Pick<Impact, 'byProduct'>): string[] {
+  if (byProduct === null || byProduct.length === 0) return [];
+  return [
+    voice.table(
+      [{ title: 'product' }, { title: 'rows used in it' }, { title: 'organisations' }],
+      byProduct.map(({ product, rows, units }) => [product, rows, units]),
+    ),
+  ];
 }
 
 function runsText(voice: Voice, { runs }: Assessment): string {

@@ -8,6 +8,17 @@ export const Impact = named(
     units: count.describe('organisations on whose behalf at least one row was changed'),
     rows: count,
     byKind: z.array(z.strictObject({ resource: z.string(), kind: z.string(), rows: count })).readonly(),
+    byProduct: z
+      .array(
+        z.strictObject({
+          product: z.string(),
+          rows: count.describe('rows used in it, each once'),
+          units: count.describe('organisations on whose behalf these were changed'),
+        }),
+      )
+      .readonly()
+      .nullable()
+      .describe('by the products that rows are used in, as known now; null where that is not known'),
     conflicts: count.describe('changes left out because their rows were not as planned'),
     firstAppliedAt: time.nullable(),
     lastAppliedAt: time.nullable(),

@@ -1,4 +1,6 @@
+import { compareText } from '../base/compare-text.js';
 import { impactOf, type Impact } from '../journal/impact.js';
+import type { ProductImpact } from '../journal/product-impact.js';
 import type { Incident } from './incident.js';
 import { writers, type IncidentRun, type PoolOf } from './incident-runs.js';
 
@@ -62,6 +64,7 @@ export async function impactOfIncident(
   return {
     regions,
     byKind: sumByKind(regions),
+    byProduct: sumByProduct(regions),
     firstAppliedAt: times(({ firstAppliedAt }) => firstAppliedAt).at(0) ?? null,
     lastAppliedAt: times(({ lastAppliedAt }) => lastAppliedAt).at(-1) ?? null,
     ...sum(regions),
@@ -85,6 +88,17 @@ function sum(regions: readonly RegionImpact[]): Pick<RegionImpact, (typeof SUMME
   const all = { runs: 0, units: 0, rows: 0, conflicts: 0, restored: 0, restoreConflicts: 0 };
   for (const region of regions) for (const figure of SUMMED) all[figure] += region[figure];
   return all;
+}
+
+/** Of the regions that know; null where something was changed and none does. */
+function sumByProduct(regions: readonly RegionImpact[]): IncidentImpact['byProduct'] {
+  if (regions.length > 0 && regions.every(({ byProduct }) => byProduct === null)) return null;
+  const sums = new Map<string, ProductImpact>();
+  for (const { product, rows, units } of regions.flatMap(({ byProduct }) => byProduct ?? [])) {
+    const sum = sums.get(product) ?? { product, rows: 0, units: 0 };
+    sums.set(product, { product, rows: sum.rows + rows, units: sum.units + units });
+  }
+  return [...sums.values()].sort((a, b) => b.rows - a.rows || compareText(a.product, b.product));
 }
 
 function sumByKind(regions: readonly RegionImpact[]): IncidentImpact['byKind'] {

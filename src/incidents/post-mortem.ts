@@ -97,10 +97,21 @@ function impactTable({ impact }: Assessment): string {
     number(each.restored),
     number(each.restoreConflicts),
   ];
-  return table(
+  const byRegion = table(
     ['region', 'runs', 'organisations', 'rows', 'by kind', 'put back', 'left alone'],
     [...impact.regions.map((each) => line(each.region, each)), line('**all**', impact)],
   );
+  return `${byRegion}${productTable(impact)}`;
+}
+
+/** A row that is used in two products stands in both lines, so they don't add up. */
+function productTable({ byProduct }: Assessment['impact']): string {
+  if (byProduct === null) return '\n\nWhich products these are used in is not known.';
+  if (byProduct.length === 0) return '\n\nThese are used in no product.';
+  return `\n\n${table(
+    ['product', 'rows used in it', 'organisations'],
+    byProduct.map(({ product, rows, units }) => [product, number(rows), number(units)]),
+  )}`;
 }
 
 function detection({ evidence }: Incident): string {

@@ -1,4 +1,4 @@
-import { countOf, time } from '../base/words.js';
+import { countOf, listOf, time } from '../base/words.js';
 import type { Assessment } from './assess-incident.js';
 import { stoppedAt } from './measures.js';
 
@@ -31,7 +31,7 @@ export function statusUpdatesOf({ incident, impact, silent }: Assessment): Statu
       text: `We have stopped the job at ${time(stopped)}: it makes no further changes. ${
         impact.units === 0 && silent.length === 0
           ? 'It was stopped before it changed anything.'
-          : `${countOf(impact.units, 'organisation')}${silent.length === 0 ? '' : ', and possibly more,'} ${impact.units === 1 ? 'was' : 'were'} affected. We are restoring what was changed.`
+          : `${countOf(impact.units, 'organisation')}${silent.length === 0 ? '' : ', and possibly more,'} ${impact.units === 1 ? 'was' : 'were'} affected${withUsers(impact)}. We are restoring what was changed.`
       }`,
     });
   }
@@ -43,6 +43,12 @@ export function statusUpdatesOf({ incident, impact, silent }: Assessment): Statu
     text: resolution(falseAlarm, restoredAt !== null, impact),
   });
   return updates;
+}
+
+/** Only what is known: which products the changed rows are used in, not what their users could not do. */
+function withUsers({ byProduct }: Assessment['impact']): string {
+  if (byProduct === null || byProduct.length === 0) return '';
+  return `, with users of ${listOf(byProduct.map(({ product }) => product))}`;
 }
 
 function resolution(

@@ -6,7 +6,7 @@ import type { Change, Image, Resource } from '../journal/change.js';
 import type { Dns } from './lookup/dns.js';
 import type { Https } from './lookup/https.js';
 
-export type { Change, Image, Requirement, Resource, Value } from '../journal/change.js';
+export type { Change, Image, ProductUse, Requirement, Resource, Value } from '../journal/change.js';
 
 /** What percentages are bucketed on, and where the platform finds all of a region's units. */
 export interface UnitSource {

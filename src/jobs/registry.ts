@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
+import { faultsOfUse } from '../journal/product-use.js';
 import { readShape, type Shape } from '../journal/shape.js';
 import type { JobDefinition } from './contract.js';
 import { digestOf } from './job-digest.js';
@@ -36,6 +37,12 @@ export async function loadJob(pool: pg.Pool, job: InstalledJob): Promise<LoadedJ
   const shapes = new Map<string, Shape>();
   for (const [name, resource] of Object.entries(definition.resources)) {
     shapes.set(name, await readShape(pool, name, resource));
+    const faults = resource.usedIn === undefined ? [] : await faultsOfUse(pool, resource.usedIn);
+    if (faults.length > 0) {
+      throw new PortcullisError('JOB_INVALID', `${definition.name}: resource ${name}: ${faults.join('; ')}`, {
+        mend: 'correct the job’s declaration, or migrate the database',
+      });
+    }
   }
   const kinds = new Map<string, Shape>();
   for (const [kind, resource] of Object.entries(definition.kinds)) {

@@ -8,6 +8,16 @@
 export type Value = string | number | boolean | null;
 export type Image = Readonly<Record<string, Value>>;
 
+/** Where it stands which products rows are used in: a row, unique, for each of a row's products. */
+export interface ProductUse {
+  /** Schema-qualified: `directory.product_use`. */
+  readonly table: string;
+  /** The column with the key of a row of the resource. */
+  readonly key: string;
+  /** The column with the product's name. */
+  readonly product: string;
+}
+
 /** A table that a job may change, and how. */
 export interface Resource {
   /** Schema-qualified: `directory.account`. */
@@ -20,6 +30,8 @@ export interface Resource {
   readonly compares?: readonly string[];
   /** The column with the row's home region. A cap on a share of the region lets nothing through without it. */
   readonly region?: string;
+  /** By what an impact is told by product. Its rows count for no product without it. */
+  readonly usedIn?: ProductUse;
 }
 
 /** Another row that a change rests on: the columns named must still have these values when it is applied. */

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { impactByProduct, type ProductImpact } from './product-impact.js';
 import { streamRows } from './stream-rows.js';
 
 /** Rows that a run changed, of one resource and kind. */
@@ -14,6 +15,8 @@ export interface Impact {
   readonly units: number;
   readonly rows: number;
   readonly byKind: readonly ImpactOfKind[];
+  /** Null where nothing says which products the rows are used in. */
+  readonly byProduct: readonly ProductImpact[] | null;
   /** Changes that were left out because their rows were not as planned. */
   readonly conflicts: number;
   /** When the first and the last change committed: ISO 8601 in UTC; null where none did. */
@@ -56,7 +59,7 @@ function grouped(columns: string): string {
 
 /** The impact of one run, or of several together. One that is not there, or applied nothing, has none. */
 export async function impactOf(pool: pg.Pool, ...runs: readonly string[]): Promise<Impact> {
-  const [sums, times] = await Promise.all([
+  const [sums, times, byProduct] = await Promise.all([
     pool.query<{ units: number; by_kind: ImpactOfKind[] | null }>(
       // Grouped once, by unit too: counting distinct units apart would sort every row.
       `with ${grouped('c.unit, c.resource, c.kind')},
@@ -71,6 +74,7 @@ export async function impactOf(pool: pg.Pool, ...runs: readonly string[]): Promi
        from portcullis_region.batch where run = any($1)`,
       [runs],
     ),
+    impactByProduct(pool, runs),
   ]);
   const byKind = sums.rows[0]?.by_kind ?? [];
   const { first, last, conflicts } = times.rows[0] ?? { first: null, last: null, conflicts: 0 };
@@ -78,6 +82,7 @@ export async function impactOf(pool: pg.Pool, ...runs: readonly string[]): Promi
     units: sums.rows[0]?.units ?? 0,
     rows: byKind.reduce((sum, { rows }) => sum + rows, 0),
     byKind,
+    byProduct,
     conflicts,
     firstAppliedAt: first?.toISOString() ?? null,
     lastAppliedAt: last?.toISOString() ?? null,

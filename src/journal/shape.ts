@@ -117,7 +117,8 @@ function faultsOf(resource: Resource, columns: ReadonlyMap<string, ColumnRow>): 
   return faults;
 }
 
-function quoteTable(table: string): string {
+/** A schema-qualified table's name, ready for SQL. */
+export function quoteTable(table: string): string {
   return table
     .split('.')
     .map((part) => pg.escapeIdentifier(part))

@@ -30,11 +30,12 @@ beforeEach(async () => {
 export async function run(
   definition: JobDefinition = claimEverything('claims'),
   signal = new AbortController().signal,
+  where = region,
 ): Promise<RunReport> {
   const job = await loadTestJob(platform, definition);
-  const policy = testPolicy('claims', [region]);
+  const policy = testPolicy('claims', [where]);
   const election = await elect(platform.region, {
-    ...{ job: 'claims', version: job.version, region, trigger: 'manual' },
+    ...{ job: 'claims', version: job.version, region: where, trigger: 'manual' },
     ...{ worker: platform.worker, leaseMs: policy.leaseMs },
   });
   if (!election.elected) throw new Error(election.why);

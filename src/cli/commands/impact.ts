@@ -11,6 +11,7 @@ import { voiceOf, withInstallation, type Context, type Voice } from '../context.
 import { csvLine } from '../csv.js';
 import { leaf } from '../leaf.js';
 import { listFirst } from '../../base/list-first.js';
+import { productsText } from '../incident-text.js';
 import { number, time } from '../../base/words.js';
 
 /** How many organisations are shown where not all are asked for. */
@@ -20,7 +21,7 @@ export function addImpact(program: Command, context: Context): void {
   const command = leaf(
     program,
     'impact <run-or-incident>',
-    'Count what a run, or all runs of an incident, have changed: organisations, and rows by resource and kind. With --csv or --json, every organisation.',
+    'Count what a run, or all runs of an incident, have changed: organisations, rows by resource and kind, and the products that these are used in. With --csv or --json, every organisation.',
     [
       'portcullis impact 3f2a9c1e',
       'portcullis impact k3v7qa2m',
@@ -131,5 +132,5 @@ function impactText(
     units > shown.length
       ? `the ${shown.length} of ${number(units)} with the most rows (--csv has all)\n`
       : '';
-  return `${facts}\n${kinds}\n${heading}${most}`;
+  return [facts, kinds, ...productsText(voice, impact), `${heading}${most}`].join('\n');
 }

@@ -37,6 +37,7 @@ export const domainClaim: JobDefinition = defineJob({
       changes: ACCOUNT_CHANGES,
       compares: ACCOUNT_COMPARES,
       region: 'home_region',
+      usedIn: { table: 'directory.product_use', key: 'account_id', product: 'product' },
     },
     // Never changed: claims rest on them.
     request: {

@@ -2,7 +2,6 @@ import { afterAll, expect, test } from '@jest/globals';
 import { recordAudit } from '../../../src/audit/record.js';
 import type { Beat } from '../../../src/base/beat.js';
 import { readGate } from '../../../src/gate/permit.js';
-import { trip } from '../../../src/guard/trip.js';
 import { assessIncident } from '../../../src/incidents/assess-incident.js';
 import { closeIncident } from '../../../src/incidents/move-incident.js';
 import { timelineOf, type Moment } from '../../../src/incidents/timeline.js';
@@ -13,6 +12,7 @@ import { inTransaction } from '../../../src/store/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { database, region, restore, run, VERSION } from '../../support/restoring.js';
+import { trip } from '../../support/trip.js';
 import { until } from '../../support/until.js';
 import { receiving } from '../notify/receiving.js';
 

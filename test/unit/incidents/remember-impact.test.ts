@@ -19,6 +19,7 @@ function counting(): { asked: string[]; ask: ImpactIn } {
         units: 1,
         conflicts: 0,
         byKind: [],
+        byProduct: null,
         firstAppliedAt: null,
         lastAppliedAt: null,
       },
