@@ -9,7 +9,7 @@ import { kill, type KillResult } from './kill.js';
 import { memory } from './memory.js';
 import { plan } from './plan.js';
 import { renderGuard, renderKill, renderResults } from './report.js';
-import { restore } from './restore.js';
+import { restore, restore200k } from './restore.js';
 import { run } from './run.js';
 import { scale } from './scale.js';
 import { startServer } from './server.js';
@@ -25,6 +25,7 @@ const BENCHES: readonly AnyBench[] = [
   memory,
   scale,
   restore,
+  restore200k,
   impact,
   start,
   kill,

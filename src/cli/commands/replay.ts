@@ -22,11 +22,11 @@ export function addReplay(program: Command, context: Context): void {
   const command = leaf(
     program,
     'replay',
-    'Replay the incident of February 2021 with and without Portcullis. The same faulty version of domain-claim is\n' +
-      'let loose in one world after the other, each on the same data, with something else in its way each time.\n' +
-      'It works on the embedded PostgreSQL, in databases of its own that are dropped at the end, also on Ctrl-C.\n' +
-      'The same accounts, regions, seed and version give the same figures, but for durations without a star,\n' +
-      'which are what this machine took.',
+    'Replay the incident of February 2021 with and without Portcullis. The same faulty version of domain-claim is let ' +
+      'loose in one world after the other, each on the same data, with something else in its way each time. It works ' +
+      'on the embedded PostgreSQL, in databases of its own that are dropped at the end, also on Ctrl-C. The same ' +
+      'accounts, regions, seed and version give the same figures, but for durations without a star, which are what ' +
+      'this machine took.',
     [
       'portcullis replay',
       'portcullis replay --accounts 20000 --json',
@@ -74,9 +74,14 @@ export function addReplay(program: Command, context: Context): void {
 
 function unlessInterrupted({ app, io }: Context, size: WorldSize): Promise<ReplayResult | undefined> {
   return interruptible(io, (signal) =>
-    withProgress(io.stderr, 'opening the database', (progress) =>
-      app.replay(size, { signal, say: (text) => progress.say(text) }),
-    ).catch((error: unknown) => {
+    withProgress(io.stderr, 'opening the database', (progress) => {
+      const dropping = (): void => progress.say('interrupted: dropping what was made');
+      signal.addEventListener('abort', dropping, { once: true });
+      const say = (text: string): void => {
+        if (!signal.aborted) progress.say(text);
+      };
+      return app.replay(size, { signal, say });
+    }).catch((error: unknown) => {
       if (!signal.aborted) throw error;
       return undefined;
     }),
