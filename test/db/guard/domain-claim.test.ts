@@ -89,7 +89,7 @@ describe('each invariant', () => {
   };
   beforeAll(async () => {
     // A world that has not been worked on: the claims are still to be made.
-    for (const table of ['domain', 'request', 'admin', 'account', 'organisation']) {
+    for (const table of ['domain', 'request', 'admin', 'product_use', 'account', 'organisation']) {
       await owner.query(`delete from directory.${table}`);
     }
     await seedSampleWorld(owner, { seed: 'portcullis', now: new Date() });
