@@ -24,12 +24,17 @@ export interface ComparableCounts {
    * run's weekday. The others say how much counts vary, and little of how many there are today.
    */
   readonly levelRuns: number;
+  /** How many runs' work has gathered for this run: 1, or more where runs failed to come; the counts are of one. */
+  readonly gathered: number;
 }
 
 /** How far back runs teach: a level of last quarter is no measure of today. */
 const TAUGHT_DAYS = 28;
 /** Where these days hold fewer runs, so many teach. */
 const TAUGHT_RUNS = 100;
+
+/** Of ten waits for a run nine are usual: a job of every working day waits three days for one run of five. */
+const USUAL_SHARE = 0.9;
 
 const WEIGHED_FROM = 12;
 const WEEKDAYS_FROM = 28;
@@ -48,7 +53,24 @@ function teaching(history: readonly CountedRun[], now: { readonly at: Date | num
 }
 
 /**
- * The counts that a run of so many units at such a time is held against. From twelve runs on each weighs what
+ * How many runs' work had gathered for each run of `times`, the oldest first: what it waited for over what runs
+ * usually wait for. A job finds what there is to do, so that the first run after an outage finds what all those
+ * that were missed would have found. Two runs of one slot, of two versions, have waited for the same.
+ */
+function gatheredFor(times: readonly number[]): number[] {
+  const between = times.slice(1).map((at, index) => at - (times[index] ?? at));
+  // All but the last: whether that one waited is the question. Seldom longer: a job of working days waits often.
+  const usual = quantile(between.slice(0, -1), USUAL_SHARE);
+  let slotBefore = 0;
+  return times.map((at, index) => {
+    while (slotBefore + 1 < index && (times[slotBefore + 1] ?? at) <= at - usual / 2) slotBefore += 1;
+    const waited = at - (times[slotBefore] ?? at);
+    return index === 0 || !(usual > 0) ? 1 : Math.max(1, Math.round(waited / usual));
+  });
+}
+
+/**
+ * The counts that a run of so many units at such a time is held against: per admitted unit, and per run's work. From twelve runs on each weighs what
  * it has in common with the others, and from 28 on weekdays that differ are brought to this run's weekday.
  */
 export function comparableCounts(
@@ -57,11 +79,15 @@ export function comparableCounts(
   { weekdays = true }: { readonly weekdays?: boolean } = {},
 ): ComparableCounts {
   const runs = teaching(history, now);
-  const scaled = runs.map(({ count, units }) => (count * now.units) / units);
+  const gatherings = gatheredFor([...runs, now].map(({ at }) => Number(at)));
+  const gathered = gatherings.at(-1) ?? 1;
+  const scaled = runs.map(
+    ({ count, units }, index) => (count * now.units) / (units * (gatherings[index] ?? 1)),
+  );
   const days = runs.map(({ at }) => new Date(at).getUTCDay());
   if (!weekdays || runs.length < WEEKDAYS_FROM || !weekdaysDiffer(scaled, days)) {
     const counts = weighted(scaled);
-    return { counts, levelRuns: total(counts.map(({ weight }) => weight)) };
+    return { counts, levelRuns: total(counts.map(({ weight }) => weight)), gathered };
   }
   const today = new Date(now.at).getUTCDay();
   // Weighed before they are brought to a day: a spike must not teach what its weekday is like.
@@ -72,7 +98,7 @@ export function comparableCounts(
   }));
   const todays = weights.filter((_, index) => days[index] === today);
   // The one run of the mean that draws a weekday's factor towards 1 is one more.
-  return { counts, levelRuns: Math.min(total(weights), total(todays) + 1) };
+  return { counts, levelRuns: Math.min(total(weights), total(todays) + 1), gathered };
 }
 
 /**
@@ -159,6 +185,12 @@ function weekdaysDiffer(counts: readonly number[], days: readonly number[]): boo
   const squares = rankSums.reduce((sum, rankSum, day) => sum + rankSum ** 2 / Math.max(1, runs[day] ?? 0), 0);
   const h = (12 / (n * (n + 1))) * squares - 3 * (n + 1);
   return h / (1 - ties / (n ** 3 - n)) > limit;
+}
+
+/** The value that this share of them is at or below; NaN of none. */
+function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
 }
 
 function median(values: readonly number[]): number {

@@ -58,19 +58,20 @@ export function countVerdict(
 ): CountVerdict {
   const comparable = comparableCounts(history, now, options);
   if (comparesWithNothing(comparable, now)) return { verdict: 'too-few' };
-  return verdictOf(predictCount(comparable), now, options);
+  return verdictOf(expectedAfter(comparable), now, options);
 }
 
 /**
  * Judges whether a run's planned count is plausible after the accepted runs before it: the predictive tail of
  * a negative binomial count whose p and k are unknown (GUARD.md section 1). Too many fails; far too few fails
  * with the worth of a hold. Pure; no state: the history is the state. Figures: observed, expected, low and
- * high (19 of 20 healthy runs are between them), samples, p, limit.
+ * high (19 of 20 healthy runs are between them), samples, p, limit; gathered, where the work of several runs had.
  */
 export function judgeCount(history: readonly CountedRun[], now: CountNow, options: CountOptions): Judged {
   const { rule, alpha } = options;
   const planned = plannedInWords(now, options);
   const comparable = comparableCounts(history, now, options);
+  const { gathered } = comparable;
   const samples = comparable.counts.length;
   if (comparesWithNothing(comparable, now)) {
     const reason =
@@ -79,21 +80,23 @@ export function judgeCount(history: readonly CountedRun[], now: CountNow, option
         : `${rule}: ${planned}; ${countOf(samples, 'run')} before it ${samples === 1 ? 'is' : 'are'} too few to compare with`;
     return { verdict: 'too-few', rule, reason, figures: { observed: now.count, samples, limit: alpha } };
   }
-  const prediction = predictCount(comparable);
-  const { lnP, ...said } = verdictOf(prediction, now, options);
-  const { low, high } = shownInterval(prediction);
+  const expected = expectedAfter(comparable);
+  const { lnP, ...said } = verdictOf(expected, now, options);
+  const { low, high } = shownInterval(expected.most);
   return {
     ...said,
     rule,
     reason:
-      `${rule}: ${planned} where ${figure(prediction.mean)} ` +
-      `(${figure(low)}–${figure(high)}) were expected from ${samples} runs; ` +
+      `${rule}: ${planned} where ${figure(expected.most.mean)} ` +
+      `(${figure(low)}–${figure(high)}) were expected from ${samples} runs` +
+      `${gathered > 1 ? `, with the work of ${figure(gathered)} gathered` : ''}; ` +
       `chance ${chance(lnP)}, limit ${chance(Math.log(alpha))}`,
     figures: {
       observed: now.count,
-      expected: prediction.mean,
+      expected: expected.most.mean,
       low,
       high,
+      ...(gathered > 1 && { gathered }),
       samples,
       p: Math.exp(lnP),
       limit: alpha,
@@ -110,16 +113,32 @@ function comparesWithNothing({ counts }: ComparableCounts, { units }: CountNow):
   return counts.length < FEWEST_RUNS || units <= 0;
 }
 
+/** What a count is held against on either side; the same where no run before has failed to come. */
+interface Expected {
+  /** Of all the work that has gathered: more is too many. */
+  readonly most: CountPrediction;
+  /** Of one run's work: fewer is too few. A run that is held for that gathers the next one's, and excuses nothing. */
+  readonly least: CountPrediction;
+}
+
+function expectedAfter(comparable: ComparableCounts): Expected {
+  const { counts, gathered } = comparable;
+  const least = predictCount(comparable);
+  if (gathered === 1) return { most: least, least };
+  const all = counts.map(({ count, weight }) => ({ count: count * gathered, weight }));
+  return { most: predictCount({ ...comparable, counts: all }), least };
+}
+
 /** With the logarithm of the chance of a count as far out, on its side. */
 function verdictOf(
-  prediction: CountPrediction,
+  { most, least }: Expected,
   { count }: CountNow,
   { alpha, floor }: CountOptions,
 ): CountVerdict & { readonly lnP: number } {
-  const lnMore = lnAtLeast(prediction, count);
-  const lnFewer = lnAtMost(prediction, count);
+  const lnMore = lnAtLeast(most, count);
+  const lnFewer = lnAtMost(least, count);
   const tooMany = count >= floor && lnMore <= Math.log(alpha);
-  const tooFew = prediction.mean >= floor && lnFewer <= Math.log(alpha);
+  const tooFew = least.mean >= floor && lnFewer <= Math.log(alpha);
   return {
     verdict: tooMany || tooFew ? 'fail' : 'pass',
     ...(tooFew && { worth: 'hold' }),

@@ -1,7 +1,7 @@
 /** The gamma and beta functions, as logarithms: counts reach millions, and their gammas no number holds. */
 
 // Looked up once: these are the innermost loops.
-const { log, log1p } = Math;
+const { log, log1p, max, min } = Math;
 
 const HALF_LN_TWO_PI = 0.918_938_533_204_672_8;
 
@@ -37,8 +37,8 @@ export function lnGamma(x: number): number {
  * Stirling's formula are cancelled by hand: the difference of two gammas near 1e10 would keep six digits.
  */
 export function lnBeta(a: number, b: number): number {
-  const small = Math.min(a, b);
-  const large = Math.max(a, b);
+  const small = min(a, b);
+  const large = max(a, b);
   const sum = small + large;
   if (large < STIRLING_FROM) return lnGamma(small) + lnGamma(large) - lnGamma(sum);
   const restOfLarge = stirlingRest(large) - stirlingRest(sum);

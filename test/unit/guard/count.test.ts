@@ -21,7 +21,7 @@ function judged(history: readonly CountedRun[], count: number, units = 1_000): R
 
 /** Counts of which each says as much as the next. */
 function alike(counts: readonly number[]): ComparableCounts {
-  return { counts: counts.map((count) => ({ count, weight: 1 })), levelRuns: counts.length };
+  return { counts: counts.map((count) => ({ count, weight: 1 })), levelRuns: counts.length, gathered: 1 };
 }
 
 /** 27 runs around 40, between 34 and 46. */
@@ -208,7 +208,7 @@ describe('the history of a count', () => {
 
   // 1970-01-01, day 0, was a Thursday: days 2 and 3 of each week are its weekend.
   const isWeekend = (day: number): boolean => day % 7 === 2 || day % 7 === 3;
-  const weekly = Array.from({ length: 56 }, (_, day) => (isWeekend(day) ? 20 : 200) + ((day * 5) % 11));
+  const weekly = Array.from({ length: 58 }, (_, day) => (isWeekend(day) ? 20 : 200) + ((day * 5) % 11));
 
   test('expects of a weekday what that weekday is like, where weekdays differ', () => {
     const onDay = (day: number, count: number): string =>
@@ -234,11 +234,85 @@ describe('the history of a count', () => {
 
   test('knows no weekdays where they do not differ, nor for a job of one weekday', () => {
     const even = Array.from({ length: 56 }, (_, day) => 40 + ((day * 5) % 11));
-    const now = { at: 58 * DAY_MS, units: 1_000 };
+    const now = { at: 56 * DAY_MS, units: 1_000 };
     expect(comparableCounts(daily(even), now).counts.map(({ count }) => count)).toEqual(even);
     const mondays = even.map((count, week) => ({ at: (week * 7 + 4) * DAY_MS, count, units: 1_000 }));
-    const later = { at: 60 * 7 * DAY_MS, units: 1_000 };
+    const later = { at: (56 * 7 + 4) * DAY_MS, units: 1_000 };
     expect(comparableCounts(mondays, later).counts.map(({ count }) => count)).toEqual(even);
+  });
+
+  describe('after a pause', () => {
+    const expected = (history: readonly CountedRun[], at: number): unknown =>
+      judgeCount(history, { count: 40, units: 1_000, at }, OPTIONS).figures['expected'];
+
+    test('expects what the runs that failed to come would have found, and says so', () => {
+      const [usual, after] = [27, 31].map((day) => Number(expected(STEADY, day * DAY_MS)));
+      expect(after).toBeCloseTo(5 * (usual ?? NaN), 6);
+      const now = { count: 190, units: 1_000, at: 31 * DAY_MS };
+      expect(judged(STEADY, 190).verdict).toBe('fail');
+      expect(judgeCount(STEADY, now, OPTIONS)).toMatchObject({
+        verdict: 'pass',
+        figures: { gathered: 5 },
+        reason: expect.stringContaining('from 27 runs, with the work of 5 gathered; chance ') as unknown,
+      });
+      expect(judgeCount(STEADY, { ...now, count: 4_812 }, OPTIONS).verdict).toBe('fail');
+    });
+
+    test('holds far too few as ever: what was held for that makes the next run no better', () => {
+      for (const day of [27, 28, 31]) {
+        const held = judgeCount(STEADY, { count: 2, units: 1_000, at: day * DAY_MS }, OPTIONS);
+        expect(held).toMatchObject({ verdict: 'fail', worth: 'hold' });
+        const enough = judgeCount(STEADY, { count: 40, units: 1_000, at: day * DAY_MS }, OPTIONS);
+        expect(enough.verdict).toBe('pass');
+      }
+    });
+
+    test('learns of a run that came after one what each of them would have found', () => {
+      const late = STEADY.map((run, at) =>
+        at < 20 ? run : { ...run, at: Number(run.at) + 9 * DAY_MS, ...(at === 20 && { count: 400 }) },
+      );
+      const { counts, gathered } = comparableCounts(late, { at: 36 * DAY_MS, units: 1_000 });
+      expect(gathered).toBe(1);
+      expect(counts[20]).toEqual({ count: 40, weight: 1 });
+    });
+
+    test('knows none where a job keeps to working days, nor where two versions share a slot', () => {
+      // 1970-01-05 was a Monday.
+      const working = Array.from({ length: 40 }, (_, run) => Math.floor(run / 5) * 7 + 4 + (run % 5));
+      const onDays = working.map((day) => ({ at: day * DAY_MS, count: 40, units: 1_000 }));
+      expect(comparableCounts(onDays, { at: (8 * 7 + 4) * DAY_MS, units: 1_000 })).toMatchObject({
+        gathered: 1,
+        counts: onDays.map(() => ({ count: 40 })),
+      });
+      const both = STEADY.flatMap((run) => [run, { ...run, at: Number(run.at) + 5 }]);
+      for (const [at, gathered] of [
+        [27 * DAY_MS, 1],
+        [27 * DAY_MS + 5, 1],
+        [30 * DAY_MS, 4],
+      ] as const) {
+        const after = at % DAY_MS === 0 ? both : [...both, { at: 27 * DAY_MS, count: 40, units: 1_000 }];
+        expect(comparableCounts(after, { at, units: 1_000 }).gathered).toBe(gathered);
+      }
+      const paused = [...both, { at: 30 * DAY_MS, count: 160, units: 1_000 }];
+      expect(comparableCounts(paused, { at: 30 * DAY_MS + 5, units: 1_000 }).gathered).toBe(4);
+    });
+
+    test('takes uneven starts for what they are, whatever the jitter of a third', () => {
+      const jitter = fc.array(fc.integer({ min: -15, max: 15 }), { minLength: 12, maxLength: 40 });
+      fc.assert(
+        fc.property(jitter, (shifts) => {
+          const history = shifts.map((shift, run) => ({
+            at: (run * 100 + shift) * 1_000,
+            count: 9,
+            units: 7,
+          }));
+          const { counts, gathered } = comparableCounts(history, { at: shifts.length * 100_000, units: 7 });
+          expect(gathered).toBe(1);
+          expect(counts.every(({ count }) => count === 9)).toBe(true);
+        }),
+        { seed: 20261123, numRuns: 60 },
+      );
+    });
   });
 
   test('are sure of a weekday’s level by no more than the runs of that weekday', () => {
