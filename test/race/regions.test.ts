@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { portcullis, type Finished, type Running } from '../support/portcullis.js';
+import { portcullis, temporaryFolder, type Finished, type Running } from '../support/portcullis.js';
 import { until } from '../support/until.js';
 import { regionalWorld, type Reached } from './regional.js';
 
@@ -217,5 +218,33 @@ describe('with two regions and the control plane on servers of their own', () =>
     expect(all.stderr).toContain('CONFIG_INVALID');
     expect(all.stderr).toContain('PORTCULLIS_DATABASE_URL_A is not set');
     expect(all.stderr).toContain('PORTCULLIS_DATABASE_URL_B is not set');
+  }, 60_000);
+
+  test("a region's directory goes out of its own database and comes back into it", async () => {
+    const folder = await temporaryFolder();
+    const exported = await ask('directory', 'export', folder, '--region', a.region);
+    const file = (name: string): string[] => [`--${name}`, join(folder, `${name}.csv`)];
+    const files = ['organisations', 'accounts', 'domains'].flatMap(file);
+    const imported = await ask('directory', 'import', ...files, '--replace', '--region', a.region);
+    expect(imported).toMatchObject({ code: 0, answer: (exported.answer as { rows: object }).rows });
+
+    // Of other regions there is nothing in this database any more; the others have what they had.
+    const accounts = async (where: Reached) => {
+      const { rows } = await where.owner.query<{ regions: number }>(
+        'select count(distinct home_region) as regions from directory.account',
+      );
+      return rows[0]?.regions;
+    };
+    expect(await Promise.all([a, b, control].map(accounts))).toEqual([1, 6, 6]);
+    const { rows } = await control.owner.query(
+      `select evidence ->> 'region' as region from portcullis_control.audit where action = 'import-directory'`,
+    );
+    expect(rows).toEqual([{ region: a.region }]);
+
+    const misspelt = await ask('directory', 'import', ...files, '--region', `${a.region}x`);
+    expect([misspelt.code, problemOf(misspelt.stderr).code]).toEqual([2, 'REGION_UNKNOWN']);
+    await a.way.cut();
+    const away = await ask('directory', 'import', ...files, '--replace', '--region', a.region);
+    expect(problemOf(away.stderr).code).toBe('DATABASE_UNREACHABLE');
   }, 60_000);
 });

@@ -1,13 +1,16 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import type pg from 'pg';
 import { recordAudit } from '../../audit/record.js';
 import { FILES, type FileName } from '../../directory/columns.js';
 import { exportDirectory } from '../../directory/export.js';
 import { importDirectory, type ImportFiles } from '../../directory/import.js';
 import { nearest } from '../../base/nearest.js';
 import { requireActing } from '../acting.js';
+import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { group, leaf } from '../leaf.js';
+import { requireRegion } from '../names.js';
 import { withProgress } from '../progress.js';
 import { countOf } from '../../base/words.js';
 
@@ -29,27 +32,33 @@ function addImport(parent: Command, context: Context): void {
     [
       'portcullis directory import --organisations o.csv --domains d.csv --accounts a.csv',
       'portcullis directory import --organisations o.csv --domains d.csv --accounts a.csv --replace --json',
+      'portcullis directory import --organisations o.csv --domains d.csv --accounts a.csv --region eu-central-1',
     ],
   )
     .option('--organisations <file>', columnsOf('organisations'))
     .option('--domains <file>', columnsOf('domains'))
     .option('--accounts <file>', columnsOf('accounts'))
     .option('--replace', 'empty the directory first, in the same transaction; needs all three files')
-    .action(async ({ replace = false, ...files }: ImportFiles & { replace?: boolean }) => {
+    .option('-r, --region <region>', 'into the database of this region, where it has one of its own')
+    .action(async ({ replace = false, region, ...files }: ImportCommand) => {
       const voice = voiceOf(context, command);
       const report = await withInstallation(context, async (installation) => {
         const { name: principal } = await requireActing(context, installation, 'import-directory');
+        const { control } = installation;
+        // A misspelt one would be taken to stand beside the control plane.
+        if (region !== undefined) requireRegion(region, await knownRegions(context, installation));
+        const database = databaseOf(installation, region);
         return withProgress(context.io.stderr, 'importing', (progress) =>
-          importDirectory(installation.control, files, {
+          importDirectory(database, files, {
             replace,
             onProgress: ({ step, rows }) => progress.say(`${step}, ${countOf(rows, 'row')}`),
             record: async (client, rows) => {
-              const evidence = { files, replace, rows };
-              await recordAudit(client, {
+              // The record is in the control plane's database: elsewhere it comes just before the rows.
+              await recordAudit(database === control ? client : control, {
                 principal,
                 action: 'import-directory',
                 subject: 'directory',
-                evidence,
+                evidence: { files, replace, rows, ...(region !== undefined && { region }) },
               });
             },
           }),
@@ -62,6 +71,17 @@ function addImport(parent: Command, context: Context): void {
         ),
       );
     });
+}
+
+type ImportCommand = ImportFiles & { readonly replace?: boolean; readonly region?: string };
+
+/** The database that holds the directory of a region. */
+function databaseOf({ control, planes }: Installation, region: string | undefined): pg.Pool {
+  return region === undefined ? control : planes.of(region).owner;
+}
+
+async function knownRegions({ app }: Context, installation: Installation): Promise<string[]> {
+  return [...new Set((await app.policies(installation)).flatMap((policy) => policy.regions))];
 }
 
 function columnsOf(file: FileName): string {
@@ -78,12 +98,19 @@ function addExport(parent: Command, context: Context): void {
     'Write the directory as three CSV files that `directory import` takes. Only their owner may read them.',
     ['portcullis directory export ./backup', 'portcullis directory export ./eu --region eu-west-1'],
   )
-    .option('-r, --region <region>', 'only accounts and domains whose home this is, and what they refer to')
+    .option(
+      '-r, --region <region>',
+      'only accounts and domains whose home this is, and what they refer to, out of this region’s database',
+    )
     .action(async (folder: string, { region }: { region?: string }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
         const report = await withProgress(context.io.stderr, 'exporting the directory', () =>
-          exportDirectory(installation.control, resolve(folder), region === undefined ? {} : { region }),
+          exportDirectory(
+            databaseOf(installation, region),
+            resolve(folder),
+            region === undefined ? {} : { region },
+          ),
         );
         voice.result(report, () =>
           voice.table(
@@ -96,7 +123,7 @@ function addExport(parent: Command, context: Context): void {
           ),
         );
         if (region === undefined || report.rows.accounts + report.rows.domains > 0) return;
-        const regions = (await context.app.policies(installation)).flatMap((policy) => policy.regions);
+        const regions = await knownRegions(context, installation);
         const meant = regions.includes(region) ? undefined : nearest(region, regions);
         voice.note(
           `no account or domain has its home in ${region}` +
