@@ -143,11 +143,15 @@ test('none of the replays has left anything behind', async () => {
 describe('a replay that is cut short', () => {
   const small = ['replay', '--accounts', '2000', '--regions', '1', '--json'];
 
-  test(
-    'by Ctrl-C drops what it has made',
-    async () => {
+  test.each([
+    ['while it makes the world', /_before$/],
+    ['in the middle of a world', /_world$/],
+  ])(
+    'by Ctrl-C %s drops what it has made',
+    async (_, database) => {
       const { child, finished } = portcullis(small, { env });
-      await until('the replay has a database', async () => (await leftOnServer()).length > 0, REPLAY_MS);
+      const there = async (): Promise<boolean> => (await leftOnServer()).some((name) => database.test(name));
+      await until('the replay has come that far', there, REPLAY_MS);
       child.kill('SIGINT');
       const { code, stdout } = await finished;
       expect({ code, stdout }).toEqual({ code: 1, stdout: '' });

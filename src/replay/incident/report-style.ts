@@ -29,14 +29,14 @@ figure { margin: 0; }
 .legend li { display: flex; align-items: center; gap: .5rem; }
 .swatch { width: 28px; height: 4px; flex: none; }
 .swatch path, .plot path { fill: none; stroke-width: 2.5; vector-effect: non-scaling-stroke; }
-.plot { position: relative; height: 20rem; margin: .5rem 1rem 0 4rem; }
+.plot { position: relative; height: 20rem; margin: .5rem 1rem 0 4.75rem; }
 .plot svg { position: absolute; width: 100%; height: 100%; overflow: visible; }
 .plot line { stroke: var(--line); vector-effect: non-scaling-stroke; }
 .plot span { position: absolute; font-size: .8125rem; color: var(--quiet); font-variant-numeric: tabular-nums; }
 .plot .claims { right: calc(100% + .6rem); transform: translateY(-50%); }
 .plot .minute { top: calc(100% + .4rem); transform: translateX(-50%); }
 .plot .end { position: absolute; width: 10px; height: 10px; margin: -5px; border-radius: 50%; box-shadow: 0 0 0 2px var(--paper); }
-.axis { margin: 0; } .below { margin: 2rem 0 0 4rem; text-align: center; max-width: none; }
+.axis { margin: 0; } .below { margin: 2rem 0 0 4.75rem; text-align: center; max-width: none; }
 
 .measures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1.75rem 3rem; margin-top: 1rem; }
 figcaption { margin-bottom: .25rem; color: var(--ink); font-weight: 600; }
@@ -47,7 +47,7 @@ figcaption { margin-bottom: .25rem; color: var(--ink); font-weight: 600; }
 .bars i, .plot .end { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 .told dt { font-weight: 600; margin-top: .75rem; } .told dd { margin: 0; overflow-wrap: anywhere; }
 
-@media screen and (max-width: 52rem) {
+@media screen and (max-width: 72rem) {
   table, tbody { display: block; } thead { position: absolute; clip-path: inset(50%); }
   tr { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); gap: .1rem 2rem; padding: .75rem 0; border-bottom: 1px solid var(--line); }
   th, td { border: 0; padding: 0; }
@@ -55,13 +55,15 @@ figcaption { margin-bottom: .25rem; color: var(--ink); font-weight: 600; }
   td { display: flex; justify-content: space-between; gap: .5rem; white-space: normal; }
   td::before { content: attr(data-title); color: var(--quiet); font-size: .875rem; text-align: left; }
   td > span { text-align: right; }
-  .plot { height: 15rem; margin-left: 3.25rem; } .below { margin-left: 0; }
+}
+@media screen and (max-width: 40rem) {
+  .plot { height: 15rem; } .below { margin-left: 0; }
   .bars { grid-template-columns: 1fr; gap: 0; } .bars dt { margin-top: .35rem; } .bars .bar:empty { display: none; }
 }
 @media print {
   body { font-size: 10pt; } main { padding: 0; max-width: none; } h2 { break-after: avoid; }
   tr, figure, .told dd { break-inside: avoid; } .told dt { break-after: avoid; }
-  table { font-size: 8.5pt; } th, td { padding: .3rem; } tbody th { min-width: 8rem; }
+  table { font-size: 8.5pt; } th, td { padding: .3rem .2rem; } tbody th { min-width: 7rem; }
   thead th, small, .note, .axis, .plot span, .bars { font-size: 8pt; } .bars { gap: .1rem .5rem; } .plot { height: 14rem; }
   .measures { grid-template-columns: 1fr 1fr; gap: 1rem 1.5rem; }
 }
