@@ -28,8 +28,9 @@ export async function examineIncident(
   impactIn: ImpactIn = askImpact(poolOf),
 ): Promise<Assessment> {
   const incident = await findIncident(control, id);
-  const found = await runsOfIncident(poolOf, incident);
-  return { incident, ...found, impact: await impactOfIncident(impactIn, incident, found.runs) };
+  const { runs, silent } = await runsOfIncident(poolOf, incident);
+  const found = await impactOfIncident(impactIn, incident, runs);
+  return { incident, runs, impact: found.impact, silent: [...silent, ...found.silent] };
 }
 
 /**

@@ -1,8 +1,9 @@
 import { compareText } from '../base/compare-text.js';
+import { messageOf } from '../base/errors.js';
 import { impactOf, type Impact } from '../journal/impact.js';
 import type { ProductImpact } from '../journal/product-impact.js';
 import type { Incident } from './incident.js';
-import { writers, type IncidentRun, type PoolOf } from './incident-runs.js';
+import { writers, type IncidentRun, type PoolOf, type SilentRegion } from './incident-runs.js';
 
 /** What an incident changed in one region. */
 export interface RegionImpact extends Impact {
@@ -48,17 +49,33 @@ export function rememberImpact(ask: ImpactIn, most = 200): ImpactIn {
   };
 }
 
-/** Sums up what an incident's runs have changed. Regions whose database was silent are not in it. */
+/** What an incident's runs have changed, and the regions that could not be asked, which are not in it. */
+export interface ImpactFound {
+  readonly impact: IncidentImpact;
+  readonly silent: readonly SilentRegion[];
+}
+
+/** Sums up what an incident's runs have changed. A region that cannot be asked keeps nothing else back. */
 export async function impactOfIncident(
   impactIn: ImpactIn,
   incident: Incident,
   runs: readonly IncidentRun[],
-): Promise<IncidentImpact> {
+): Promise<ImpactFound> {
   const regions: RegionImpact[] = [];
+  const silent: SilentRegion[] = [];
   for (const { region } of incident.regions) {
     const wrote = writers(runs).filter((run) => run.region === region);
-    if (wrote.length > 0) regions.push(regionImpact(region, await impactIn(region, wrote), wrote));
+    if (wrote.length === 0) continue;
+    try {
+      regions.push(regionImpact(region, await impactIn(region, wrote), wrote));
+    } catch (error) {
+      silent.push({ region, reason: messageOf(error) });
+    }
   }
+  return { impact: sumUp(regions), silent };
+}
+
+function sumUp(regions: readonly RegionImpact[]): IncidentImpact {
   const times = (pick: (each: Impact) => string | null): string[] =>
     regions.flatMap((each) => pick(each) ?? []).sort();
   return {

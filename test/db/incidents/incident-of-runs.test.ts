@@ -78,6 +78,13 @@ describe('a kill by a person', () => {
 
     await restore(...writers(bad.runs).map((each) => each.id));
     expect(await checksum()).toBe(before);
+    // A database that goes away between two questions is silent, and what is not known is not called restored.
+    const gone = () => Promise.reject(new Error('the server went away'));
+    expect(await assessIncident(owner, poolOf, id ?? '', 'system:test', gone)).toMatchObject({
+      silent: [{ region, reason: 'the server went away' }],
+      impact: { rows: 0, regions: [] },
+      incident: { state: 'contained' },
+    });
     const cured = await assess(id);
     expect(cured.incident).toMatchObject({ state: 'restored', severity: bad.incident.severity });
     expect(cured.impact).toMatchObject({ restored: impact.rows, restoreConflicts: 0 });
