@@ -1,5 +1,7 @@
 import type pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
+import { listOf } from '../base/words.js';
+import { notify } from '../notify/notice.js';
 import type { RunView } from '../scheduler/browse-runs.js';
 import { inTransaction } from '../store/pool.js';
 import type { PoolOf } from './incident-runs.js';
@@ -16,8 +18,9 @@ export interface Report {
 }
 
 /**
- * Opens an incident for what a person has noticed, or joins the one that is not closed yet. Stops nothing: a
- * region counts as contained only where the gate is killed already, or the version quarantined. Throws REQUEST_INVALID for another job's run.
+ * Opens an incident for what a person has noticed, or joins the one that is not closed yet, and tells people.
+ * Stops nothing: a region counts as contained only where the gate is killed already, or the version quarantined.
+ * Throws REQUEST_INVALID for another job's run.
  */
 export async function openByHand(
   control: pg.Pool,
@@ -43,12 +46,22 @@ export async function openByHand(
       return { region, firstRun: first?.runId, since: first?.createdAt, containedAt };
     }),
   );
-  return inTransaction(control, (client) =>
-    openIncident(client, {
+  return inTransaction(control, async (client) => {
+    const opened = await openIncident(client, {
       ...{ job, version: blamed, regions: hits, cause: 'manual', title, by },
       evidence: run === undefined ? {} : { firstRun: run.runId },
-    }),
-  );
+    });
+    const alive = hits.flatMap(({ region, containedAt }) => (containedAt === null ? [region] : []));
+    await notify(client, {
+      ...{ kind: 'incident', job, title: `${by} reports ${job}: ${title}` },
+      lines: [
+        ...(alive.length === 0 ? [] : [`Nothing was stopped: it may still write in ${listOf(alive)}.`]),
+        `What to do now: portcullis incident runbook ${opened.id}`,
+      ],
+      details: { incident: opened.id, version: blamed ?? null, regions, by },
+    });
+    return opened;
+  });
 }
 
 async function stoppedSince(

@@ -10,19 +10,15 @@ import { loadJob } from '../../src/jobs/registry.js';
 import type { JobDefinition, ProductUse } from '../../src/jobs/contract.js';
 import { impactOf } from '../../src/journal/impact.js';
 import { impactByProduct } from '../../src/journal/product-impact.js';
-import { claimEverything, seedAccounts } from '../support/accounts.js';
+import { accountsUsedIn, claimEverything, HERE, seedAccounts } from '../support/accounts.js';
 import { database, platform, region, restore, run, sql, VERSION } from '../support/restoring.js';
 
 const { owner } = database;
-const HERE: ProductUse = { table: 'directory.product_use', key: 'account_id', product: 'product' };
 const ann = { name: 'ann', role: 'operator', regions: null } as const;
 
 /** The claims, with where it stands which products the accounts are used in. */
 function usedIn(use: ProductUse = HERE, plan?: Parameters<typeof claimEverything>[1]): JobDefinition {
-  const job = claimEverything('claims', plan);
-  const { account } = job.resources;
-  if (!account) throw new Error('the test job has no accounts');
-  return { ...job, resources: { account: { ...account, usedIn: use } } };
+  return accountsUsedIn(claimEverything('claims', plan), use);
 }
 
 /** Claims for the organisations 0 and 1 alone, so that a second run finds more. */

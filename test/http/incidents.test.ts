@@ -30,7 +30,14 @@ describe('an incident over HTTP', () => {
     expect(await get(id)).toMatchObject({
       ...{ id, state: 'contained', silent: [], measures: { restoreMs: null } },
       runs: [{ id: run?.run.id, restore: null }],
-      impact: { rows: 200, units: 10, runs: 1, restored: 0, regions: [{ region: here.region, rows: 200 }] },
+      impact: {
+        rows: 200,
+        units: 10,
+        byProduct: null,
+        runs: 1,
+        restored: 0,
+        regions: [{ region: here.region, rows: 200 }],
+      },
     });
     expect(((await get(`${id}/runbook`))['steps'] as { title: string }[])[0]).toMatchObject({
       title: 'Stop it',

@@ -3,7 +3,7 @@ import { killGate } from '../../src/gate/kill.js';
 import { executeRun } from '../../src/jobs/run-loop.js';
 import { startWorker } from '../../src/jobs/worker.js';
 import { elect } from '../../src/scheduler/election.js';
-import { claimEverything, seedAccounts } from '../support/accounts.js';
+import { accountsUsedIn, claimEverything, seedAccounts } from '../support/accounts.js';
 import { testDatabase } from '../support/database.js';
 import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';
 import { until } from '../support/until.js';
@@ -11,9 +11,12 @@ import { serving } from './serving.js';
 
 const database = await testDatabase();
 const platform = testPlatform(database);
-const job = await loadTestJob(platform, claimEverything('claims'));
+const job = await loadTestJob(platform, accountsUsedIn(claimEverything('claims')));
 const policy = testPolicy('claims', ['r1']);
 await seedAccounts(database.owner, 'r1', 5, 4);
+await database.owner.query(
+  `insert into directory.product_use select id, 'Jira' from directory.account where id like '%-0'`,
+);
 platform.flags.open('claims', 'r1', { version: job.version, permille: 1000 });
 const election = await elect(platform.region, {
   ...{ job: 'claims', version: job.version, region: 'r1', trigger: 'manual', worker: 'w', leaseMs: 20_000 },
@@ -32,6 +35,7 @@ describe('over HTTP', () => {
       body: {
         ...{ runId: run, units: 5, rows: 20, conflicts: 0 },
         byKind: [{ resource: 'account', kind: 'claim', rows: 20 }],
+        byProduct: [{ product: 'Jira', rows: 5, units: 5 }],
       },
     });
   });

@@ -247,6 +247,30 @@ describe('beside a serving process', () => {
     expect(changes.stdout.trimEnd().split('\n')).toHaveLength(sum(object.planned));
     const listed = await answer('runs', '--region', heldRegion, '-n', '1');
     expect(listed.object).toMatchObject({ runs: [{ runId: object.runId }] });
+
+    const { object: touched } = await answer('impact', short);
+    const { rows, byProduct } = touched as {
+      rows: number;
+      byProduct: readonly { product: string; rows: number; units: number }[];
+    };
+    expect(rows).toBe(sum(object.applied));
+    // The sample world's accounts use one product or several, of five.
+    expect(byProduct.map(({ product }) => product).sort()).toEqual([
+      'Access',
+      'Confluence',
+      'Jira',
+      'Opsgenie',
+      'Trello',
+    ]);
+    for (const each of byProduct) {
+      expect(Object.keys(each).sort()).toEqual(['product', 'rows', 'units']);
+      expect(each.units).toBeLessThanOrEqual(each.rows);
+      expect(each.rows).toBeLessThanOrEqual(object.applied['claim'] ?? 0);
+    }
+    const { stdout } = await command('impact', short);
+    for (const { product, rows: used, units } of byProduct) {
+      expect(stdout).toMatch(new RegExp(`^${product} +${used} +${units}$`, 'm'));
+    }
   });
 
   test('the doctor finds nothing to mend', async () => {

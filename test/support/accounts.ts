@@ -1,5 +1,11 @@
 import type pg from 'pg';
-import { defineJob, type Change, type JobDefinition, type PlanContext } from '../../src/jobs/contract.js';
+import {
+  defineJob,
+  type Change,
+  type JobDefinition,
+  type PlanContext,
+  type ProductUse,
+} from '../../src/jobs/contract.js';
 
 /** Makes organisations `org-0…` and, for each, accounts `acc-0…` of one region. */
 export async function seedAccounts(
@@ -46,6 +52,16 @@ export function claimEverything(
     kinds: { claim: 'account' },
     plan: (context) => plan(context, claims(context)),
   });
+}
+
+/** Where the directory has the products that accounts are used in. */
+export const HERE: ProductUse = { table: 'directory.product_use', key: 'account_id', product: 'product' };
+
+/** A job as `claimEverything` makes it, which also says where it stands which products the accounts are used in. */
+export function accountsUsedIn(job: JobDefinition, use: ProductUse = HERE): JobDefinition {
+  const { account } = job.resources;
+  if (!account) throw new Error('the job has no accounts');
+  return { ...job, resources: { account: { ...account, usedIn: use } } };
 }
 
 async function* claims({ db, region, units, clock }: PlanContext): AsyncGenerator<Change> {

@@ -4,6 +4,7 @@ import type { Principal } from '../../../src/access/roles.js';
 import type { Beat } from '../../../src/base/beat.js';
 import { readGate } from '../../../src/gate/permit.js';
 import { carryOutWishes, killWithIncident, stopWithIncidents } from '../../../src/incidents/kill-incident.js';
+import { openByHand } from '../../../src/incidents/open-by-hand.js';
 import { notificationsOf, type Notification } from '../../../src/notify/browse.js';
 import { receiverOf } from '../../../src/notify/receiver.js';
 import { startSender } from '../../../src/notify/sender.js';
@@ -62,6 +63,20 @@ test('a gate that could not be reached is told of as such, and once more when so
     'ann killed late in eu',
     'ann killed late in us',
   ]);
+});
+
+test('what a person reports is told, and where it goes on', async () => {
+  await readGate(owner, 'seen', 'eu');
+  await kill('seen', ['us']);
+  const report = { job: 'seen', regions: ['eu', 'us'], title: 'customers call' };
+  const { id } = await openByHand(owner, () => owner, report, 'bob');
+  expect((await notificationsOf(owner, id)).at(-1)).toMatchObject({
+    ...{ kind: 'incident', job: 'seen', title: 'bob reports seen: customers call' },
+    lines: [
+      'Nothing was stopped: it may still write in eu.',
+      `What to do now: portcullis incident runbook ${id}`,
+    ],
+  });
 });
 
 test('to stop everything tells of each job, and that restores are stopped too', async () => {
