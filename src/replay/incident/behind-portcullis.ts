@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import { flagName } from '../../flags/definition.js';
 import type { Policy } from '../../flags/policy.js';
 import { applyPolicies } from '../../flags/policy-store.js';
@@ -56,6 +57,7 @@ export async function portcullisWorld(
   await applyPolicies(owner, [file], PEOPLE.name);
   const { policy } = file;
   const startedAt = new Date();
+  await dateHistory(owner, { shippedAt, startedAt });
   const rollout = await startRollout(
     owner,
     { job: policy.job, version: faulty.version, reason: 'verify sooner', now: startedAt },
@@ -84,6 +86,17 @@ export async function portcullisWorld(
     rowsNotAsBefore: await countRowsNotAsBefore(owner),
     readings,
   };
+}
+
+/**
+ * The healthy runs began with their slots, by the world's clock, on which it is the first minute now: what this
+ * machine has taken since is no measure of a pause.
+ */
+async function dateHistory(owner: pg.Pool, { shippedAt, startedAt }: Beginning): Promise<void> {
+  await owner.query(
+    'update portcullis_region.run set created_at = slot + ($2::timestamptz - $1::timestamptz)',
+    [shippedAt, startedAt],
+  );
 }
 
 async function untilNoticed(
