@@ -55,9 +55,8 @@ export async function impactByProduct(
 
 /** How often rows are counted too much by product, because several runs changed them; one run changes a row once. */
 const AGAIN = `
-       select product, count(*) - count(distinct (resource, key)) as rows
-       from used
-       join (select resource, key from applied group by resource, key having count(*) > 1) twice using (resource, key)
+       select product, sum(times - 1) as rows
+       from (select product, count(*) as times from used group by product, resource, key having count(*) > 1) row
        group by product`;
 const NEVER_AGAIN = `select null as product, 0 as rows where false`;
 
