@@ -17,6 +17,7 @@ import { databaseTime, endRollout, lockRollout, recordEvent, type Rollout } from
 import { sharesWith } from './shares.js';
 import type { Fault } from './stop-version.js';
 import { REASON_LETTERS, takeBack } from './take-back.js';
+import { tellOfEnd } from './tell-rollout.js';
 import { askForWave, lapseRejected, weighApprovals } from './wave-approval.js';
 
 /** Who moves a rollout, on the record. */
@@ -177,7 +178,11 @@ async function carryOut(
   const complete = decision.moves.length === 0;
   const { reason } = decision;
   const by = ROLLOUT_PRINCIPAL;
-  if (complete) await endRollout(client, rollout.id, { status: 'completed', at: now, by, reason });
+  if (complete) {
+    const end = { status: 'completed', at: now, by, reason } as const;
+    await endRollout(client, rollout.id, end);
+    await tellOfEnd(client, rollout, end);
+  }
   const shown = waveEvidence(rollout, '', evidence).regions;
   await recordEvent(client, rollout, {
     at: now,

@@ -6,6 +6,7 @@ import { loadPolicy } from '../flags/policy-store.js';
 import { sharesOf } from './read-evidence.js';
 import { endRollout, recordEvent, type Rollout } from './rollout-store.js';
 import { sameShares, sharesWithout } from './shares.js';
+import { tellOfEnd } from './tell-rollout.js';
 
 export interface TakeBack {
   readonly at: Date;
@@ -39,6 +40,7 @@ export async function takeBack(client: pg.PoolClient, rollout: Rollout, order: T
     await faultPoint('rollout.flag-set');
   }
   await endRollout(client, rollout.id, { status: 'aborted', ...order });
+  await tellOfEnd(client, rollout, { status: 'aborted', ...order });
   await recordEvent(client, rollout, {
     action: 'abort',
     ...order,

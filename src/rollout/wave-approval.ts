@@ -12,6 +12,7 @@ import type { Principal } from '../access/roles.js';
 import { PortcullisError } from '../base/errors.js';
 import { type WaveEvidence, hashOfEvidence, worsened } from './evidence.js';
 import type { Rollout } from './rollout-store.js';
+import { tellOfWave } from './tell-rollout.js';
 
 /** What a request for a wave's approval asks for. */
 export const BEGIN_WAVE = 'begin-wave';
@@ -129,6 +130,7 @@ export async function askForWave(
      values ($1, $2, $3, $4, $5)`,
     [rollout.id, evidence.wave, asked.id, JSON.stringify(evidence), evidenceHash],
   );
+  await tellOfWave(client, rollout, { name: evidence.wave, regions }, asked);
   return asked;
 }
 

@@ -4,11 +4,12 @@ import { verifyAudit } from '../../src/audit/verify.js';
 import { onFaultPoint } from '../../src/base/fault-point.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
+import { listNotifications } from '../../src/notify/browse.js';
 import { advanceRollout } from '../../src/rollout/advance.js';
 import { rolloutEvents } from '../../src/rollout/rollout-store.js';
 import { abortRollout, pauseRollout, promoteRollout, resumeRollout } from '../../src/rollout/steer.js';
 import { versionStanding } from '../../src/rollout/version-standing.js';
-import { decideWave } from '../../src/rollout/wave-approval.js';
+import { decideWave, waveApprovals } from '../../src/rollout/wave-approval.js';
 import { testDatabase } from '../support/database.js';
 import {
   ann,
@@ -29,6 +30,11 @@ afterEach(() => onFaultPoint(undefined));
 
 const begun = () => begunOn(database);
 const approve = (roll: Rolling) => approveWave(owner, roll);
+/** What people were told of a rollout, newest first. */
+const told = async (roll: Rolling) =>
+  (await listNotifications(owner, {}, { limit: 50 })).items.filter(
+    ({ kind, job }) => kind === 'rollout' && job === roll.job,
+  );
 
 describe('a rollout', () => {
   test('goes through its waves on evidence, and no organisation ever gets both versions in a slot', async () => {
@@ -47,6 +53,14 @@ describe('a rollout', () => {
     expect((await roll.look()).decision).toMatchObject({ action: 'advance', moves: [] });
     expect(await shares(roll)).toEqual({ a: '1.1.0 1000', b: '1.1.0 1000', c: '1.1.0 1000' });
     expect(await roll.rollout()).toMatchObject({ status: 'completed', endedBy: 'system:rollout' });
+    const [over, waits, ...more] = await told(roll);
+    expect(more).toEqual([]);
+    expect(over?.title).toBe(
+      `the rollout of ${roll.job} ${(await roll.rollout()).version} is complete: it has every region`,
+    );
+    expect(waits?.title).toMatch(/waits for a second person before wave rest$/);
+    const [request] = (await waveApprovals(owner, (await roll.rollout()).id)).map((each) => each.request);
+    expect(waits?.lines).toContain(`To agree: portcullis approve ${request ?? ''}`);
     await roll.slot();
     const { runs, units } = await roll.checkJournal();
     expect(runs).toBeGreaterThan(20);
@@ -154,6 +168,12 @@ describe('a candidate at fault', () => {
       status: 'aborted',
       endReason: `${a}: logins: 9 of 10 fail`,
     });
+    expect(await told(roll)).toMatchObject([
+      {
+        title: `the rollout of ${roll.job} ${(await roll.rollout()).version} was aborted by system:rollout, and the version taken back everywhere`,
+        lines: [`${a}: logins: 9 of 10 fail`],
+      },
+    ]);
     const reports = await roll.slot();
     const ended = (region: string, { version }: { version: string }) =>
       reports.find(({ run }) => run.region === region && run.version === version);
