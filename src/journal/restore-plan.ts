@@ -58,7 +58,8 @@ export function reversedSteps(
 }
 
 /**
- * The changes of run $1 that were applied and are not taken back, as rows `c` of `portcullis_region.change`.
+ * The changes of run $1 that were applied and are not taken back, as rows `c` of `portcullis_region.change`
+ * with their place from their lane's end, from 1.
  * To be put behind `with recursive`.
  *
  * A run that takes a change back leaves one of its own for the same row, and taking that back leaves another:
@@ -80,11 +81,16 @@ export const CANDIDATES = `
   ), candidate as (
     select c.*
     from portcullis_region.lane l
-    join portcullis_region.change c on c.run = l.run and c.lane = l.lane and c.seq <= l.applied_seq
+    -- Lane by lane, so that the order is the key's own, and no row need be sorted.
+    cross join lateral (
+      select c.*, row_number() over (order by c.seq desc) as from_end
+      from portcullis_region.change c
+      where c.run = l.run and c.lane = l.lane and c.seq <= l.applied_seq
+        and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq))
+        -- Hashed, where "not exists" becomes a nested loop over what is thought to be few rows.
+        and (c.resource, c.key) not in (select resource, key from taken_back)
+    ) c
     where l.run = $1
-      and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq))
-      -- Hashed, where "not exists" becomes a nested loop over what is thought to be few rows.
-      and (c.resource, c.key) not in (select resource, key from taken_back)
   )`;
 
 /**
@@ -134,7 +140,7 @@ export async function planRestore(
   const { rows } = await client.query<{ lane: number; kind: string; n: number; last: number }>(
     `with recursive ${CANDIDATES}, planned as (
        insert into portcullis_region.change (run, lane, seq, resource, key, kind, unit, before, after, evidence)
-       select $2, c.lane, row_number() over (partition by c.lane order by c.seq desc), c.resource, c.key, c.kind, c.unit,
+       select $2, c.lane, c.from_end, c.resource, c.key, c.kind, c.unit,
          ${byResource(imageLeft)}, ${byResource(imageRestored)},
          jsonb_build_object('restores', c.run, 'lane', c.lane, 'seq', c.seq)
        from candidate c
