@@ -12,7 +12,7 @@ describe('hashing', () => {
       fc.property(anyText, fc.nat(), (text, seed) => {
         expect(murmur(text, seed)).toBe(murmur3.x86.hash32(text, seed));
       }),
-      { numRuns: 2_000 },
+      { numRuns: 1_000 },
     );
   });
 
@@ -21,7 +21,7 @@ describe('hashing', () => {
       fc.property(anyText, anyText, fc.nat(), (prefix, text, seed) => {
         expect(murmurWithPrefix(prefix, seed)(text)).toBe(murmur3.x86.hash32(prefix + text, seed));
       }),
-      { numRuns: 2_000 },
+      { numRuns: 1_000 },
     );
   });
 

@@ -35,7 +35,7 @@ describe('narrowing', () => {
         const taken = then.some((version, at) => version !== undefined && now[at] !== version);
         expect(narrows(before, after)).toBe(taken);
       }),
-      { numRuns: 2_000 },
+      { numRuns: 1_000 },
     );
   });
 

@@ -65,14 +65,16 @@ describe('the sample directory', () => {
   });
 
   test('depends on nothing but the seed, and on the time by shifting it', () => {
-    expect(sampleDirectory({ seed: 'portcullis', now })).toEqual(world);
-    expect(sampleDirectory({ seed: 'other', now })).not.toEqual(world);
-    const later = sampleDirectory({ seed: 'portcullis', now: new Date(now.getTime() + 1_234) });
-    const shifted = (text: string): string =>
-      text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (time) =>
-        new Date(Date.parse(time) + 1_234).toISOString(),
-      );
-    expect(JSON.stringify(later)).toBe(shifted(JSON.stringify(world)));
+    // As text: to compare so many rows value by value takes seconds.
+    const text = (seed: string, at: Date): string => JSON.stringify(sampleDirectory({ seed, now: at }));
+    const same = JSON.stringify(world);
+    expect(text('portcullis', now) === same).toBe(true);
+    expect(text('other', now) === same).toBe(false);
+    const later = text('portcullis', new Date(now.getTime() + 1_234));
+    const shifted = same.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (time) =>
+      new Date(Date.parse(time) + 1_234).toISOString(),
+    );
+    expect(later === shifted).toBe(true);
   });
 
   test('has every state, kind and consent', () => {
