@@ -4,6 +4,7 @@ import { type FlagState, listFlags, lockFlags, setFlag } from '../flags/flag-sto
 import { loadPolicy } from '../flags/policy-store.js';
 import { nthSlot } from '../scheduler/slots.js';
 import { inTransaction } from '../store/pool.js';
+import { endRollout } from './end-rollout.js';
 import type { RegionEvidence } from './evidence.js';
 import { type AdvancePlan, type Decision, planAdvance } from './plan-advance.js';
 import {
@@ -13,11 +14,10 @@ import {
   readEvidence,
   waveEvidence,
 } from './read-evidence.js';
-import { databaseTime, endRollout, lockRollout, recordEvent, type Rollout } from './rollout-store.js';
+import { databaseTime, lockRollout, recordEvent, type Rollout } from './rollout-store.js';
 import { sharesWith } from './shares.js';
 import type { Fault } from './stop-version.js';
 import { REASON_LETTERS, takeBack } from './take-back.js';
-import { tellOfEnd } from './tell-rollout.js';
 import { askForWave, lapseRejected, weighApprovals } from './wave-approval.js';
 
 /** Who moves a rollout, on the record. */
@@ -178,11 +178,7 @@ async function carryOut(
   const complete = decision.moves.length === 0;
   const { reason } = decision;
   const by = ROLLOUT_PRINCIPAL;
-  if (complete) {
-    const end = { status: 'completed', at: now, by, reason } as const;
-    await endRollout(client, rollout.id, end);
-    await tellOfEnd(client, rollout, end);
-  }
+  if (complete) await endRollout(client, rollout, { status: 'completed', at: now, by, reason });
   const shown = waveEvidence(rollout, '', evidence).regions;
   await recordEvent(client, rollout, {
     at: now,

@@ -167,18 +167,6 @@ export async function recordEvent(
   });
 }
 
-/** Ends a rollout. The caller has its lock. */
-export async function endRollout(
-  client: pg.PoolClient,
-  id: string,
-  end: { status: 'completed' | 'aborted'; at: Date; by: string; reason: string },
-): Promise<void> {
-  await client.query(
-    `update portcullis_control.rollout set status = $2, ended_at = $3, ended_by = $4, end_reason = $5 where id = $1`,
-    [id, end.status, end.at, end.by, end.reason],
-  );
-}
-
 /** The database's clock. */
 export async function databaseTime(control: pg.Pool | pg.PoolClient): Promise<Date> {
   const { rows } = await control.query<{ now: Date }>('select clock_timestamp() as now');

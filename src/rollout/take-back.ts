@@ -3,10 +3,10 @@ import { faultPoint } from '../base/fault-point.js';
 import type { Variant } from '../flags/definition.js';
 import { type FlagState, lockFlags, setFlag } from '../flags/flag-store.js';
 import { loadPolicy } from '../flags/policy-store.js';
+import { endRollout } from './end-rollout.js';
 import { sharesOf } from './read-evidence.js';
-import { endRollout, recordEvent, type Rollout } from './rollout-store.js';
+import { recordEvent, type Rollout } from './rollout-store.js';
 import { sameShares, sharesWithout } from './shares.js';
-import { tellOfEnd } from './tell-rollout.js';
 
 export interface TakeBack {
   readonly at: Date;
@@ -39,8 +39,7 @@ export async function takeBack(client: pg.PoolClient, rollout: Rollout, order: T
     revisions[flag.region] = set.revision;
     await faultPoint('rollout.flag-set');
   }
-  await endRollout(client, rollout.id, { status: 'aborted', ...order });
-  await tellOfEnd(client, rollout, { status: 'aborted', ...order });
+  await endRollout(client, rollout, { status: 'aborted', ...order });
   await recordEvent(client, rollout, {
     action: 'abort',
     ...order,
