@@ -6,6 +6,11 @@ import type { App, Installation } from './app-port.js';
 
 export { requireRegion, unknownName } from '../base/unknown-name.js';
 
+/** The regions of these policies, each once. */
+export function regionsIn(policies: readonly Pick<Policy, 'regions'>[]): string[] {
+  return [...new Set(policies.flatMap(({ regions }) => regions))];
+}
+
 /** A job that is installed and has a policy. */
 export interface KnownJob {
   readonly job: LoadedJob;

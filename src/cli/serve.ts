@@ -2,7 +2,7 @@ import { nextSlot } from '../scheduler/slots.js';
 import type { Installation, Service } from './app-port.js';
 import type { Context, Voice } from './context.js';
 import { aborted, interruptible } from './interrupt.js';
-import { requireRegion } from './names.js';
+import { regionsIn, requireRegion } from './names.js';
 import { ProgressLine } from './progress.js';
 import { RunLog } from './run-log.js';
 import { tryNextText, whereObject, whereText } from './where-text.js';
@@ -76,8 +76,8 @@ async function requireRegions(
   installation: Installation,
   regions: readonly string[],
 ): Promise<void> {
-  const known = new Set((await app.policies(installation)).flatMap((policy) => policy.regions));
-  for (const region of regions) requireRegion(region, [...known]);
+  const known = regionsIn(await app.policies(installation));
+  for (const region of regions) requireRegion(region, known);
 }
 
 function tellWaiting({ io }: Context, voice: Voice, service: Service): void {

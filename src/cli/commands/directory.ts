@@ -10,7 +10,7 @@ import { requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { group, leaf } from '../leaf.js';
-import { requireRegion } from '../names.js';
+import { regionsIn, requireRegion } from '../names.js';
 import { withProgress } from '../progress.js';
 import { countOf } from '../../base/words.js';
 
@@ -46,7 +46,7 @@ function addImport(parent: Command, context: Context): void {
         const { name: principal } = await requireActing(context, installation, 'import-directory');
         const { control } = installation;
         // A misspelt one would be taken to stand beside the control plane.
-        if (region !== undefined) requireRegion(region, await knownRegions(context, installation));
+        if (region !== undefined) requireRegion(region, regionsIn(await context.app.policies(installation)));
         const database = databaseOf(installation, region);
         return withProgress(context.io.stderr, 'importing', (progress) =>
           importDirectory(database, files, {
@@ -78,10 +78,6 @@ type ImportCommand = ImportFiles & { readonly replace?: boolean; readonly region
 /** The database that holds the directory of a region. */
 function databaseOf({ control, planes }: Installation, region: string | undefined): pg.Pool {
   return region === undefined ? control : planes.of(region).owner;
-}
-
-async function knownRegions({ app }: Context, installation: Installation): Promise<string[]> {
-  return [...new Set((await app.policies(installation)).flatMap((policy) => policy.regions))];
 }
 
 function columnsOf(file: FileName): string {
@@ -123,7 +119,7 @@ function addExport(parent: Command, context: Context): void {
           ),
         );
         if (region === undefined || report.rows.accounts + report.rows.domains > 0) return;
-        const regions = await knownRegions(context, installation);
+        const regions = regionsIn(await context.app.policies(installation));
         const meant = regions.includes(region) ? undefined : nearest(region, regions);
         voice.note(
           `no account or domain has its home in ${region}` +

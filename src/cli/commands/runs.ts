@@ -7,7 +7,7 @@ import { RUN_STATES, type RunStatus } from '../../scheduler/run-states.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
-import { unknownName } from '../names.js';
+import { regionsIn, requireRegion, unknownName } from '../names.js';
 import { noteUnreachable } from '../unreachable.js';
 import { toneOf } from '../tone.js';
 import { limitUpTo, listUpTo } from '../up-to.js';
@@ -64,11 +64,8 @@ async function refuseUnknownNames(
     ...installation.jobs.map(({ definition }) => definition.name),
     ...policies.map((policy) => policy.job),
   ]);
-  const regions = new Set(policies.flatMap((policy) => policy.regions));
   if (job !== undefined && !jobs.has(job)) throw unknownName('JOB_UNKNOWN', 'job', job, [...jobs]);
-  if (region !== undefined && !regions.has(region)) {
-    throw unknownName('REGION_UNKNOWN', 'region', region, [...regions]);
-  }
+  if (region !== undefined) requireRegion(region, regionsIn(policies));
 }
 
 const COLUMNS = [
