@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
+import { within } from '../base/within.js';
 import { gatesOf } from './gates-of.js';
 import { wishKill } from './kill-wish.js';
 import { endKilledRuns, killGate, type Killed, type KillOrder } from './kill.js';
@@ -85,18 +86,11 @@ async function killWithin(
   order: KillOrder,
   answerMs = ANSWER_MS,
 ): Promise<Killed> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, fail) => {
-    timer = setTimeout(
-      () => fail(new Error(`its database did not answer within ${answerMs / 1_000} s`)),
-      answerMs,
-    );
-  });
-  try {
-    return await Promise.race([killGate(ownerOf(order.region), order), late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return within(
+    answerMs,
+    () => killGate(ownerOf(order.region), order),
+    () => new Error(`its database did not answer within ${answerMs / 1_000} s`),
+  );
 }
 
 async function leave(

@@ -1,4 +1,5 @@
 import { formatDurationMs } from '../base/duration.js';
+import { within } from '../base/within.js';
 
 export interface ReadinessOptions {
   /** Asks each database something, by the name to show: `control`, `region`. */
@@ -34,20 +35,12 @@ async function reasonsNow(options: ReadinessOptions): Promise<readonly string[]>
   return [...away.flat(), ...flagReasons(options.flagsHeardAgeMs(), options.flagsMaxAgeMs)];
 }
 
-async function answersWithin(ask: () => Promise<unknown>, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, false);
-  });
-  const answered = ask().then(
+function answersWithin(ask: () => Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  const late = (): Error => new Error('no answer in time');
+  return within(timeoutMs, ask, late).then(
     () => true,
     () => false,
   );
-  try {
-    return await Promise.race([answered, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 function flagReasons(ageMs: number, maxAgeMs: number): string[] {

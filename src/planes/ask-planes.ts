@@ -1,4 +1,5 @@
 import { PortcullisError, messageOf } from '../base/errors.js';
+import { within } from '../base/within.js';
 import { isUnreachable } from '../store/pool.js';
 import type { RegionPlane, RegionPlanes } from './region-plane.js';
 
@@ -29,7 +30,14 @@ export async function askPlanes<T>(
 ): Promise<PlaneAnswers<T>> {
   const all = planes.all();
   const asked = await Promise.allSettled(
-    all.map(async (plane) => ({ plane, answer: await within(answerMs, plane, () => ask(plane)) })),
+    all.map(async (plane) => ({
+      plane,
+      answer: await within(
+        answerMs,
+        () => ask(plane),
+        () => silence(plane, answerMs),
+      ),
+    })),
   );
   const answers = [];
   const unreachable = [];
@@ -42,18 +50,6 @@ export async function askPlanes<T>(
   const silent = asked.find((outcome) => outcome.status === 'rejected');
   if (answers.length === 0 && silent) throw silent.reason;
   return { answers, unreachable };
-}
-
-async function within<T>(ms: number, plane: RegionPlane, ask: () => Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, fail) => {
-    timer = setTimeout(() => fail(silence(plane, ms)), ms);
-  });
-  try {
-    return await Promise.race([ask(), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 function silence({ name }: RegionPlane, ms: number): PortcullisError {
