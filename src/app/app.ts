@@ -2,13 +2,11 @@ import type { App } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { loadPolicies } from '../flags/policy-store.js';
 import { openInstallation } from './installation.js';
-import { openPlatform } from './platform.js';
-import { replay } from './replay.js';
-import { serve } from './serve.js';
 
 /**
  * Wires everything; this folder is the only place that does. Nothing is opened, and the configuration is not
- * even read, before a command asks for it: `--help` works whatever the environment says.
+ * even read, before a command asks for it: `--help` works whatever the environment says. What only some commands
+ * need (HTTP, the flag source, the replay) is loaded when they do: `kill` is not to wait for a web server's code.
  */
 export function createApp(read: () => Config): App {
   let known: Config | undefined;
@@ -18,9 +16,18 @@ export function createApp(read: () => Config): App {
       return config();
     },
     open: async (options) => openInstallation(config(), options),
-    platform: async (installation, quiet) => openPlatform(config(), installation, quiet),
-    serve: async (installation, options) => serve(config(), installation, options),
-    replay: async (size, options) => replay(config(), size, options),
+    platform: async (installation, quiet) => {
+      const { openPlatform } = await import('./platform.js');
+      return openPlatform(config(), installation, quiet);
+    },
+    serve: async (installation, options) => {
+      const { serve } = await import('./serve.js');
+      return serve(config(), installation, options);
+    },
+    replay: async (size, options) => {
+      const { replay } = await import('./replay.js');
+      return replay(config(), size, options);
+    },
     policies: async (installation) => {
       const loaded = await loadPolicies(installation.control);
       return loaded.flatMap((each) => (each.ok ? [each.policy] : []));

@@ -231,7 +231,11 @@ async function createDatabase(adminUrl: () => string): Promise<void> {
   }
 }
 
-/** A connection of ours that was closed a moment ago may still be listed: that long one must stay to count. */
+/**
+ * A connection that was closed a moment ago, by this process or by a command beside it, may still be listed: that
+ * long one must stay to count. One that began before this process did is another's, and counts at once: a command
+ * beside a serving process does not wait.
+ */
 const LINGERING_MS = 1_000;
 
 async function othersConnected(url: string): Promise<boolean> {
@@ -240,11 +244,15 @@ async function othersConnected(url: string): Promise<boolean> {
   try {
     await client.connect();
     for (;;) {
-      const { rowCount } = await client.query(
-        `select from pg_stat_activity where application_name like 'portcullis %' and pid <> pg_backend_pid() limit 1`,
+      const { rows } = await client.query<{ elder: boolean }>(
+        `select backend_start < clock_timestamp() - make_interval(secs => $1) as elder
+         from pg_stat_activity where application_name like 'portcullis %' and pid <> pg_backend_pid()
+         order by backend_start limit 1`,
+        [process.uptime()],
       );
-      if (rowCount === 0) return false;
-      if (performance.now() > until) return true;
+      const [oldest] = rows;
+      if (!oldest) return false;
+      if (oldest.elder || performance.now() > until) return true;
       await wait(20);
     }
   } catch {
