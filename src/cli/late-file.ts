@@ -1,5 +1,5 @@
 import { open, rm, writeFile } from 'node:fs/promises';
-import { messageOf, PortcullisError } from '../base/errors.js';
+import { fileError } from '../directory/file-error.js';
 
 /** A file that long work ends with, made sure of before the work begins. */
 export interface LateFile {
@@ -41,9 +41,10 @@ async function unlessUnwritable<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw new PortcullisError('FILE_UNWRITABLE', messageOf(error), {
-      mend: 'name a file in a folder that is there and that you may write to',
-      cause: error,
-    });
+    throw fileError(
+      'FILE_UNWRITABLE',
+      error,
+      'name a file in a folder that is there and that you may write to',
+    );
   }
 }

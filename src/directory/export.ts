@@ -25,7 +25,7 @@ export interface ExportReport {
  * Writes the directory as three CSV files that `importDirectory` takes: into a folder, which is made, as
  * `organisations.csv`, `accounts.csv` and `domains.csv`, or to three paths. One moment of the directory,
  * ordered by id, times in UTC. Files appear whole or not at all, replace older ones, and only their owner may
- * read them. A request that no domain refers to any more is left out. Throws FILE_UNREADABLE.
+ * read them. A request that no domain refers to any more is left out. Throws FILE_UNWRITABLE.
  * The pool's login must be able to make temporary tables: the owner's.
  */
 export async function exportDirectory(
@@ -50,7 +50,7 @@ export async function exportDirectory(
     return { files, rows };
   } catch (error) {
     await Promise.all(FILES.map(({ name }) => rm(partial(name), { force: true }).catch(() => undefined)));
-    throw fileError(error, 'check that the folder may be written and the disk has room');
+    throw fileError('FILE_UNWRITABLE', error, 'check that the folder may be written and the disk has room');
   }
 }
 

@@ -65,7 +65,7 @@ export async function* readRows(path: string, shape: RowShape, faults: Faults): 
   } catch (error) {
     if (error instanceof HeaderRefused) return false;
     if (!(error instanceof CsvError))
-      throw fileError(error, `check that ${path} is a file, is there and may be read`);
+      throw fileError('FILE_UNREADABLE', error, `check that ${path} is a file, is there and may be read`);
     faults.add(
       path,
       line,

@@ -144,7 +144,7 @@ async function writePlot(file: string, backtest: Backtest): Promise<void> {
   try {
     await writeFile(file, plotBacktest(backtest));
   } catch (error) {
-    throw fileError(error, `check that ${file} may be written`);
+    throw fileError('FILE_UNWRITABLE', error, `check that ${file} may be written`);
   }
 }
 

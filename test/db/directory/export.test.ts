@@ -254,7 +254,7 @@ describe('an export', () => {
   test('says where it cannot write, and leaves nothing half-written', async () => {
     await writeFile(join(folder.path, 'a-file'), '');
     await expect(exportDirectory(pool, join(folder.path, 'a-file', 'folder'))).rejects.toMatchObject({
-      code: 'FILE_UNREADABLE',
+      code: 'FILE_UNWRITABLE',
     });
     const target = join(folder.path, 'half');
     await expect(
@@ -263,7 +263,7 @@ describe('an export', () => {
         accounts: join(target, 'a.csv'),
         domains: join(folder.path, 'a-file', 'd.csv'),
       }),
-    ).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
+    ).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
     expect(await readdir(target)).toEqual([]);
   });
 });

@@ -125,4 +125,11 @@ describe('guard backtest', () => {
     expect(exit).toBe(2);
     expect(err).toMatch(/^error FILE_UNREADABLE: /);
   });
+
+  test('a plot that cannot be written is said to be none', async () => {
+    const svg = join(folder, 'none', 'runs.svg');
+    const { exit, err } = await backtest('--rule', 'x', '--csv', csv(RUNS), '--svg', svg);
+    expect(exit).toBe(2);
+    expect(err).toMatch(/^error FILE_UNWRITABLE: /);
+  });
 });
