@@ -153,9 +153,9 @@ export async function startWorker(
     }
   };
 
-  const pairs = served.flatMap((one) => one.regions.map((region) => ({ one, region })));
-  const reconcileAll = (): Promise<unknown> =>
-    Promise.all(pairs.map(({ one, region }) => reconcile(one, region)));
+  const reconcileJob = (one: ServedJob): Promise<unknown> =>
+    Promise.all(one.regions.map((region) => reconcile(one, region)));
+  const reconcileAll = (): Promise<unknown> => Promise.all(served.map(reconcileJob));
 
   // Sweeps come first: a gate's news may have to wait for a batch whose worker stands still, and a takeover ends that.
   const sweeps = startBeat(options.sweepMs ?? 2_000, sweep, failed('sweep'), { restFirst: true });
@@ -171,8 +171,11 @@ export async function startWorker(
     throw error;
   }
   // No beat: one renewal that hangs must not hold up the next.
-  const renewals = served.map(({ policy }) =>
-    setInterval(() => background('permits', reconcileAll), policy.permitMs / RENEWALS_PER_PERMIT),
+  const renewals = served.map((one) =>
+    setInterval(
+      () => background('permits', () => reconcileJob(one)),
+      one.policy.permitMs / RENEWALS_PER_PERMIT,
+    ),
   );
   const stopTicks = served.flatMap((one) =>
     one.regions.map((region) =>
@@ -184,8 +187,8 @@ export async function startWorker(
 
   return {
     runNow: async (job) => {
-      const now = pairs.filter(({ one }) => one.policy.job === job);
-      await Promise.all(now.map(({ one, region }) => track(runSlot(one, region))));
+      const now = served.filter(({ policy }) => policy.job === job);
+      await Promise.all(now.flatMap((one) => one.regions.map((region) => track(runSlot(one, region)))));
     },
     flagsChanged: () => background('permits', reconcileAll),
     stop: async () => {
