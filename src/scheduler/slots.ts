@@ -20,7 +20,16 @@ export function newestSlot(schedule: string, after: Date, until: Date): Date | u
 /** Two days of minutes. */
 const LOOK_BACK_STEPS = 2_880;
 
-/** Calls `tick` with each slot of a UTC cron schedule as it comes due. Answers the way to stop. */
+/**
+ * How late a slot may be noticed and still be run: a process that stands still for some seconds, on a machine that
+ * is busy or was suspended, leaves none out. What is noticed later has been missed.
+ */
+const LATE_MS = 60_000;
+
+/**
+ * Calls `tick` with each slot of a UTC cron schedule as it comes due. Where several have come due since the process
+ * last looked, with the newest alone. Answers the way to stop.
+ */
 export function scheduleTicks(
   schedule: string,
   name: string,
@@ -30,6 +39,7 @@ export function scheduleTicks(
   const task = cron.schedule(schedule, ({ date }) => tick(date), {
     timezone: 'UTC',
     name,
+    missedExecutionTolerance: LATE_MS,
     suppressMissedWarning: true,
   });
   return async () => {
