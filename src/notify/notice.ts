@@ -19,14 +19,24 @@ export interface Notice {
 /**
  * Puts a notice into the outbox. Given a client, it does so in the transaction that the client is in, so that
  * what happened and the telling of it commit together. It is sent by whichever control plane comes first.
- * Of several notices with one `key`, only the first is made. Answers the notice's id.
+ * Of several notices with one `key`, only the first is made, and another once that is older than `againAfterMs`,
+ * if given. Answers the notice's id.
  */
 export async function notify(
   control: pg.Pool | pg.PoolClient,
   notice: Notice,
   key?: string,
+  againAfterMs?: number,
 ): Promise<string> {
   const { kind, job, region, title, lines = [], details = {} } = notice;
+  if (key !== undefined && againAfterMs !== undefined) {
+    // The one before gives its key up.
+    await control.query(
+      `update portcullis_control.notice set key = null
+       where key = $1 and at < clock_timestamp() - make_interval(secs => $2::float8 / 1000)`,
+      [key, againAfterMs],
+    );
+  }
   const id = randomUUID();
   const { rows } = await control.query<{ id: string }>(
     `with made as (

@@ -169,6 +169,9 @@ async function follow(
   for (const each of fresh) await tell(platform, candidate, each);
 }
 
+/** A rule that comes and goes is told of at most so often. */
+const TOLD_AGAIN_MS = 3_600_000;
+
 /** Tells people of a rule that cannot be asked; and of something that does not come any more, with an incident. */
 async function tell(
   { control, log }: BakePlatform,
@@ -179,7 +182,6 @@ async function tell(
   const absent = kind === 'absence' && judged.verdict === 'no-data';
   if (consequenceOf('bake', judged) !== 'hold-and-alert' && !absent) return;
   const { verdict, rule, reason, figures } = judged;
-  const hour = new Date().toISOString().slice(0, 13);
   const by = `guard:${rule}`;
   await inTransaction(control, async (client) => {
     const evidence = { version, rule, verdict, reason, figures };
@@ -202,8 +204,8 @@ async function tell(
         ],
         details: { ...(incident && { incident: incident.id }), version, rule, verdict, figures },
       },
-      // A rule that comes and goes is told of once an hour.
-      `hold:${job}.${region}:${version}:${rule}:${verdict}:${hour}`,
+      `hold:${job}.${region}:${version}:${rule}:${verdict}`,
+      TOLD_AGAIN_MS,
     );
   });
 }

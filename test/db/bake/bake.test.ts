@@ -154,13 +154,24 @@ describe('a Prometheus query', () => {
   });
 
   test('that cannot be asked holds and tells people, once an hour at most', async () => {
-    say = (response) => response.destroy();
-    await bake(QUERY);
-    say = vector('1');
-    await bake(QUERY);
-    say = (response) => response.destroy();
-    await bake(QUERY);
-    expect(await notices()).toEqual([`${job} is held in ${region}: errors is unreachable`]);
+    const goesAndComes = async (): Promise<void> => {
+      say = (response) => response.destroy();
+      await bake(QUERY);
+      say = vector('1');
+      await bake(QUERY);
+    };
+    const age = (minutes: number) =>
+      owner.query(`update portcullis_control.notice set at = at - make_interval(mins => $1)`, [minutes]);
+    const told = `${job} is held in ${region}: errors is unreachable`;
+    await goesAndComes();
+    await goesAndComes();
+    await age(55);
+    await goesAndComes();
+    expect(await notices()).toEqual([told]);
+    await age(6);
+    await goesAndComes();
+    await goesAndComes();
+    expect(await notices()).toEqual([told, told]);
     expect(dropped).toEqual([]);
   });
 });
