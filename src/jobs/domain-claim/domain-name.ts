@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { domainToASCII } from 'node:url';
+import { domainToASCII, domainToUnicode } from 'node:url';
 import { parse } from 'tldts';
 import { HOSTING_PROVIDERS, MAIL_PROVIDERS } from './provider-domains.js';
 import { remembered } from './remembered.js';
@@ -60,9 +60,20 @@ export const parseDomainName = remembered((text): DomainName => {
   const labels = ascii.split('.');
   if (labels.some((label) => label.length > LONGEST_LABEL)) return refused('label-too-long');
   if (ascii.length > LONGEST_NAME) return refused('name-too-long');
-  if (!labels.every((label) => LABEL.test(label))) return refused('bad-label');
+  if (!labels.every(isLabel)) return refused('bad-label');
   return judge(ascii, labels);
 });
+
+/**
+ * Whether it is a label in its canonical form. One that says it is punycode must be: it decodes to more than ASCII,
+ * which encodes to it again. `domainToASCII` sees to that in some versions of Node.js (20, 22) and not in others (24).
+ */
+function isLabel(label: string): boolean {
+  if (!LABEL.test(label)) return false;
+  if (!label.startsWith('xn--')) return true;
+  const decoded = domainToUnicode(label);
+  return decoded !== label && domainToASCII(decoded) === label;
+}
 
 /** Whether a well-formed ASCII name can belong to an organisation. */
 function judge(name: string, labels: readonly string[]): DomainName {

@@ -80,6 +80,8 @@ describe('a domain name is refused with its reason', () => {
     ['half a surrogate pair', 'ex\ud800ample.com', 'bad-character'],
     ['punycode that decodes to nothing', 'xn--zzzzzz.com', 'bad-label'],
     ['punycode of plain ASCII', 'xn--a.com', 'bad-label'],
+    ['punycode that is cut short', 'xn--bcher-kv.de', 'bad-label'],
+    ['punycode of capitals', 'xn--BCHER-ufa.de', 'bad-label'],
     ['a hyphen at the start of a label', '-a.example.com', 'bad-label'],
     ['a hyphen at the end of a label', 'a-.example.com', 'bad-label'],
     ['a reverse-lookup name', '2.0.192.in-addr.arpa', 'reserved'],
