@@ -15,7 +15,7 @@ import { dropGateBy, type DropGate } from '../guard/bake/drop-gate.js';
 import { startSender } from '../notify/sender.js';
 import { createReadiness } from '../http/readiness.js';
 import { kindsOfJobs } from '../jobs/registry.js';
-import { askImpact, rememberImpact } from '../incidents/incident-impact.js';
+import { askExtent, askReached, rememberExtent } from '../incidents/incident-extent.js';
 import { carryOutWishes } from '../incidents/kill-incident.js';
 import { tendIncidents } from '../incidents/tend-incidents.js';
 import { setSampleFlags } from '../replay/sample-flags.js';
@@ -130,10 +130,10 @@ function tendAll({ control, planes, jobs }: Installation, { surroundings }: Wire
   const { log, metrics } = surroundings;
   const names = jobs.map(({ definition }) => definition.name);
   const poolOf = (region: string): pg.Pool => planes.of(region).worker;
-  const impactIn = rememberImpact(askImpact(poolOf));
+  const extentIn = rememberExtent(askExtent(poolOf), askReached(poolOf));
   return startBeat(
     INCIDENT_BEAT_MS,
-    () => tendIncidents(control, poolOf, names, metrics, impactIn),
+    () => tendIncidents(control, poolOf, names, metrics, extentIn),
     (error) => log.error({ code: 'incidents-untended', err: error }, `incidents: ${messageOf(error)}`),
   );
 }

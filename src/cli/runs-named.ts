@@ -1,4 +1,4 @@
-import { examineIncident } from '../incidents/assess-incident.js';
+import { seeIncident } from '../incidents/assess-incident.js';
 import { looksLikeIncident } from '../incidents/browse-incidents.js';
 import type { Incident } from '../incidents/incident.js';
 import { writers, type SilentRegion } from '../incidents/incident-runs.js';
@@ -25,7 +25,7 @@ export async function runsNamed(
   for (const id of ids) {
     const wanted = [id];
     if (looksLikeIncident(id)) {
-      const looked = await examineIncident(control, (region) => planes.of(region).worker, id);
+      const looked = await seeIncident(control, (region) => planes.of(region).worker, id);
       incidents.push(looked.incident);
       silent.push(...looked.silent);
       wanted.splice(0, 1, ...writers(looked.runs).map((run) => run.id));

@@ -3,7 +3,8 @@ import { lockAudit, recordAudit } from '../audit/record.js';
 import { inTransaction } from '../store/pool.js';
 import { findIncident } from './browse-incidents.js';
 import type { Incident } from './incident.js';
-import { askImpact, impactOfIncident, type ImpactIn, type IncidentImpact } from './incident-impact.js';
+import { askExtent, extentOfIncident, type ExtentIn, type IncidentExtent } from './incident-extent.js';
+import { impactOfIncident, type IncidentImpact } from './incident-impact.js';
 import {
   runsOfIncident,
   writers,
@@ -14,23 +15,43 @@ import {
 import { mayFollow } from './incident-states.js';
 import { SEVERITIES, severityOf, type Severity } from './severity.js';
 
-/** An incident with its runs and what they changed, as they are now. */
-export interface Assessment extends IncidentRuns {
+/** An incident with its runs, as they are now. */
+export interface IncidentSeen extends IncidentRuns {
   readonly incident: Incident;
+}
+
+/** … and what they changed. */
+export interface Assessment extends IncidentSeen {
   readonly impact: IncidentImpact;
 }
 
+/** … and how much that is. */
+export interface Tended extends IncidentSeen {
+  readonly extent: IncidentExtent;
+}
+
+/** Looks at an incident's runs. Writes nothing. Throws INCIDENT_UNKNOWN. */
+export async function seeIncident(control: pg.Pool, poolOf: PoolOf, id: string): Promise<IncidentSeen> {
+  const incident = await findIncident(control, id);
+  return { incident, ...(await runsOfIncident(poolOf, incident)) };
+}
+
 /** Looks at an incident's runs and impact. Writes nothing. Throws INCIDENT_UNKNOWN. */
-export async function examineIncident(
+export async function examineIncident(control: pg.Pool, poolOf: PoolOf, id: string): Promise<Assessment> {
+  const { incident, runs, silent } = await seeIncident(control, poolOf, id);
+  const found = await impactOfIncident(poolOf, incident, runs);
+  return { incident, runs, impact: found.impact, silent: [...silent, ...found.silent] };
+}
+
+/** Looks at an incident's runs and impact, and keeps what that shows, as {@link tendIncident} does. */
+export async function assessIncident(
   control: pg.Pool,
   poolOf: PoolOf,
   id: string,
-  impactIn: ImpactIn = askImpact(poolOf),
+  by: string,
 ): Promise<Assessment> {
-  const incident = await findIncident(control, id);
-  const { runs, silent } = await runsOfIncident(poolOf, incident);
-  const found = await impactOfIncident(impactIn, incident, runs);
-  return { incident, runs, impact: found.impact, silent: [...silent, ...found.silent] };
+  const looked = await examineIncident(control, poolOf, id);
+  return { ...looked, incident: await follow(control, { ...looked, extent: looked.impact }, by) };
 }
 
 /**
@@ -38,19 +59,26 @@ export async function examineIncident(
  * restored, once a restore of one of its runs is under way; and that it is restored, once every run of it that
  * wrote anything is put back. A region that is silent can be as bad as any, so then it is not called restored.
  */
-export async function assessIncident(
+export async function tendIncident(
   control: pg.Pool,
   poolOf: PoolOf,
   id: string,
   by: string,
-  impactIn?: ImpactIn,
-): Promise<Assessment> {
-  const looked = await examineIncident(control, poolOf, id, impactIn);
+  extentIn: ExtentIn = askExtent(poolOf),
+): Promise<Tended> {
+  const { incident, runs, silent } = await seeIncident(control, poolOf, id);
+  const found = await extentOfIncident(extentIn, incident, runs);
+  const looked = { incident, runs, extent: found.extent, silent: [...silent, ...found.silent] };
+  return { ...looked, incident: await follow(control, looked, by) };
+}
+
+/** Keeps what has changed by looking. Answers the incident as it is then. */
+async function follow(control: pg.Pool, looked: Tended, by: string): Promise<Incident> {
   const news = newsOf(looked);
-  if (news === undefined) return looked;
-  const incident = await inTransaction(control, async (client) => {
+  if (news === undefined) return looked.incident;
+  return inTransaction(control, async (client) => {
     await lockAudit(client);
-    const now = await findIncident(client, id);
+    const now = await findIncident(client, looked.incident.id);
     // Somebody has moved it while we looked: the next look tells.
     if (now.state !== looked.incident.state || now.severity !== looked.incident.severity) return now;
     await client.query(
@@ -59,7 +87,7 @@ export async function assessIncident(
        where id = $1`,
       [now.id, news.severity, news.state],
     );
-    const { units: organisations, rows, restored, restoreConflicts } = looked.impact;
+    const { units: organisations, rows, restored, restoreConflicts } = looked.extent;
     await recordAudit(client, {
       principal: by,
       action: news.state === now.state ? 'assess-incident' : 'move-incident',
@@ -69,20 +97,19 @@ export async function assessIncident(
         ...{ organisations, rows, restored, restoreConflicts },
       },
     });
-    return findIncident(client, id);
+    return findIncident(client, now.id);
   });
-  return { ...looked, incident };
 }
 
 /** What has changed by looking; undefined for nothing. */
 function newsOf({
   incident,
-  impact,
+  extent,
   runs,
   silent,
-}: Assessment): Pick<Incident, 'severity' | 'state'> | undefined {
+}: Tended): Pick<Incident, 'severity' | 'state'> | undefined {
   if (incident.state === 'closed') return undefined;
-  const severity = worse(incident.severity, severityOf({ organisations: impact.units, rows: impact.rows }));
+  const severity = worse(incident.severity, severityOf({ organisations: extent.units, rows: extent.rows }));
   const reached = restoreStateOf(runs);
   const credible = reached !== 'restored' || silent.length === 0;
   const state =

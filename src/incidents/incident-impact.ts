@@ -1,52 +1,27 @@
 import { compareText } from '../base/compare-text.js';
-import { messageOf } from '../base/errors.js';
 import { impactOf, type Impact } from '../journal/impact.js';
 import type { ProductImpact } from '../journal/product-impact.js';
 import type { Incident } from './incident.js';
-import { writers, type IncidentRun, type PoolOf, type SilentRegion } from './incident-runs.js';
+import {
+  inEachRegion,
+  restoredOf,
+  type IncidentRun,
+  type PoolOf,
+  type Restored,
+  type SilentRegion,
+} from './incident-runs.js';
 
 /** What an incident changed in one region. */
-export interface RegionImpact extends Impact {
+export interface RegionImpact extends Impact, Restored {
   readonly region: string;
   /** The runs that wrote there. */
   readonly runs: number;
-  /** Rows put back so far, and rows that restores left alone because others had touched them. */
-  readonly restored: number;
-  readonly restoreConflicts: number;
 }
 
 /** What an incident changed, in numbers. An organisation belongs to one region, so the regions add up. */
 export interface IncidentImpact extends Omit<RegionImpact, 'region'> {
   /** Only those where something was changed. */
   readonly regions: readonly RegionImpact[];
-}
-
-/** What some runs of a region have changed together. */
-export type ImpactIn = (region: string, wrote: readonly IncidentRun[]) => Promise<Impact>;
-
-/** Asks the region's database each time. */
-export function askImpact(poolOf: PoolOf): ImpactIn {
-  return (region, wrote) => impactOf(poolOf(region), ...wrote.map(({ id }) => id));
-}
-
-/**
- * As {@link askImpact}, for whoever looks again and again: what runs that are over have changed is asked for
- * once, since it changes no more, and it may be a million rows. Keeps the latest `most` answers.
- */
-export function rememberImpact(ask: ImpactIn, most = 200): ImpactIn {
-  const known = new Map<string, Impact>();
-  return async (region, wrote) => {
-    if (wrote.some(({ finishedAt }) => finishedAt === null)) return ask(region, wrote);
-    const key = wrote.map(({ id }) => id).join();
-    const impact = known.get(key) ?? (await ask(region, wrote));
-    known.delete(key);
-    known.set(key, impact);
-    for (const oldest of known.keys()) {
-      if (known.size <= most) break;
-      known.delete(oldest);
-    }
-    return impact;
-  };
 }
 
 /** What an incident's runs have changed, and the regions that could not be asked, which are not in it. */
@@ -57,22 +32,17 @@ export interface ImpactFound {
 
 /** Sums up what an incident's runs have changed. A region that cannot be asked keeps nothing else back. */
 export async function impactOfIncident(
-  impactIn: ImpactIn,
+  poolOf: PoolOf,
   incident: Incident,
   runs: readonly IncidentRun[],
 ): Promise<ImpactFound> {
-  const regions: RegionImpact[] = [];
-  const silent: SilentRegion[] = [];
-  for (const { region } of incident.regions) {
-    const wrote = writers(runs).filter((run) => run.region === region);
-    if (wrote.length === 0) continue;
-    try {
-      regions.push(regionImpact(region, await impactIn(region, wrote), wrote));
-    } catch (error) {
-      silent.push({ region, reason: messageOf(error) });
-    }
-  }
-  return { impact: sumUp(regions), silent };
+  const { found, silent } = await inEachRegion(incident, runs, async (region, wrote) => ({
+    ...(await impactOf(poolOf(region), ...wrote.map(({ id }) => id))),
+    ...restoredOf(wrote),
+    region,
+    runs: wrote.length,
+  }));
+  return { impact: sumUp(found), silent };
 }
 
 function sumUp(regions: readonly RegionImpact[]): IncidentImpact {
@@ -85,17 +55,6 @@ function sumUp(regions: readonly RegionImpact[]): IncidentImpact {
     firstAppliedAt: times(({ firstAppliedAt }) => firstAppliedAt).at(0) ?? null,
     lastAppliedAt: times(({ lastAppliedAt }) => lastAppliedAt).at(-1) ?? null,
     ...sum(regions),
-  };
-}
-
-function regionImpact(region: string, impact: Impact, wrote: readonly IncidentRun[]): RegionImpact {
-  const restores = wrote.flatMap(({ restore }) => restore ?? []);
-  return {
-    ...impact,
-    region,
-    runs: wrote.length,
-    restored: restores.reduce((all, { restored }) => all + restored, 0),
-    restoreConflicts: restores.reduce((all, { conflicts }) => all + conflicts, 0),
   };
 }
 

@@ -71,6 +71,41 @@ export function writers(runs: readonly IncidentRun[]): IncidentRun[] {
   return runs.filter(({ firstAppliedAt }) => firstAppliedAt !== null);
 }
 
+/** What restores of runs have come to. */
+export interface Restored {
+  /** Rows put back so far, and rows that restores left alone because others had touched them. */
+  readonly restored: number;
+  readonly restoreConflicts: number;
+}
+
+export function restoredOf(runs: readonly IncidentRun[]): Restored {
+  const restores = runs.flatMap(({ restore }) => restore ?? []);
+  return {
+    restored: restores.reduce((all, { restored }) => all + restored, 0),
+    restoreConflicts: restores.reduce((all, { conflicts }) => all + conflicts, 0),
+  };
+}
+
+/** Asks about what an incident's runs wrote, region by region where they did; those that could not be asked are named. */
+export async function inEachRegion<Answer>(
+  incident: Incident,
+  runs: readonly IncidentRun[],
+  ask: (region: string, wrote: readonly IncidentRun[]) => Promise<Answer>,
+): Promise<{ readonly found: readonly Answer[]; readonly silent: readonly SilentRegion[] }> {
+  const found: Answer[] = [];
+  const silent: SilentRegion[] = [];
+  for (const { region } of incident.regions) {
+    const wrote = writers(runs).filter((run) => run.region === region);
+    if (wrote.length === 0) continue;
+    try {
+      found.push(await ask(region, wrote));
+    } catch (error) {
+      silent.push({ region, reason: messageOf(error) });
+    }
+  }
+  return { found, silent };
+}
+
 interface RunRow extends Omit<
   IncidentRun,
   'createdAt' | 'finishedAt' | 'firstAppliedAt' | 'lastAppliedAt' | 'restore'

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { IncidentFigures } from '../telemetry/metrics/incidents.js';
-import { assessIncident, type Assessment } from './assess-incident.js';
+import { tendIncident, type Tended } from './assess-incident.js';
 import { listIncidents } from './browse-incidents.js';
-import { askImpact, type ImpactIn } from './incident-impact.js';
+import { askExtent, type ExtentIn } from './incident-extent.js';
 import type { PoolOf } from './incident-runs.js';
 import { INCIDENT_STATES, type IncidentState } from './incident-states.js';
 
@@ -13,19 +13,19 @@ const MOST = 200;
 /**
  * Looks at every incident that is not closed: severity and state follow what their runs and restores have come
  * to, and the metrics follow them. To be done again and again by a control plane. `jobs` are those that this
- * installation has: without an incident, they show zeros. `impactIn` is best one that remembers.
+ * installation has: without an incident, they show zeros. `extentIn` is best one that remembers.
  */
 export async function tendIncidents(
   control: pg.Pool,
   poolOf: PoolOf,
   jobs: readonly string[],
   metrics: Pick<Metrics, 'incidents'>,
-  impactIn: ImpactIn = askImpact(poolOf),
+  extentIn: ExtentIn = askExtent(poolOf),
 ): Promise<void> {
   const { items } = await listIncidents(control, { unclosed: true }, { limit: MOST });
-  const looked: Assessment[] = [];
+  const looked: Tended[] = [];
   for (const { id } of items)
-    looked.push(await assessIncident(control, poolOf, id, 'system:incidents', impactIn));
+    looked.push(await tendIncident(control, poolOf, id, 'system:incidents', extentIn));
   const affected = new Set([...jobs, ...looked.map(({ incident }) => incident.job)]);
   metrics.incidents(
     [...affected].map((job) =>
@@ -37,10 +37,10 @@ export async function tendIncidents(
   );
 }
 
-function figuresOf(job: string, looked: readonly Assessment[]): IncidentFigures {
+function figuresOf(job: string, looked: readonly Tended[]): IncidentFigures {
   const states = Object.keys(INCIDENT_STATES) as IncidentState[];
   const unclosed = states.filter((state) => state !== 'closed');
-  const sum = (of: (each: Assessment) => number): number => looked.reduce((all, each) => all + of(each), 0);
+  const sum = (of: (each: Tended) => number): number => looked.reduce((all, each) => all + of(each), 0);
   const hurting = looked.filter(({ incident: { state } }) => state !== 'restored');
   return {
     job,
@@ -48,11 +48,11 @@ function figuresOf(job: string, looked: readonly Assessment[]): IncidentFigures 
       unclosed.map((state) => [state, looked.filter(({ incident }) => incident.state === state).length]),
     ),
     oldestAt: hurting.map(({ incident }) => Date.parse(incident.openedAt)).sort((a, b) => a - b)[0] ?? null,
-    organisations: sum(({ impact }) => impact.units),
+    organisations: sum(({ extent }) => extent.units),
     rows: {
-      changed: sum(({ impact }) => impact.rows),
-      restored: sum(({ impact }) => impact.restored),
-      conflicting: sum(({ impact }) => impact.restoreConflicts),
+      changed: sum(({ extent }) => extent.rows),
+      restored: sum(({ extent }) => extent.restored),
+      conflicting: sum(({ extent }) => extent.restoreConflicts),
     },
   };
 }

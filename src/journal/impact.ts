@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { grouped, type Extent } from './extent.js';
 import { impactByProduct, type ProductImpact } from './product-impact.js';
 import { streamRows } from './stream-rows.js';
 
@@ -10,10 +11,7 @@ export interface ImpactOfKind {
 }
 
 /** What runs have changed, in numbers. Conflicts, and what the runs did not get to, are not among the rows. */
-export interface Impact {
-  /** Organisations on whose behalf at least one row was changed, each once. */
-  readonly units: number;
-  readonly rows: number;
+export interface Impact extends Extent {
   readonly byKind: readonly ImpactOfKind[];
   /** Null where nothing says which products the rows are used in. */
   readonly byProduct: readonly ProductImpact[] | null;
@@ -30,31 +28,6 @@ export interface UnitImpact {
   readonly rows: number;
   /** Rows by resource: `{"account": 12, "domain": 1}`. */
   readonly byResource: Readonly<Record<string, number>>;
-}
-
-/**
- * Rows that the runs $1 changed, grouped by `columns` of the change `c`, as rows of `grouped`. What was applied is
- * counted, and conflicts are taken off: to look for a conflict of each row would take longer than the rest.
- */
-function grouped(columns: string): string {
-  const names = columns.replaceAll('c.', '');
-  return `grouped as (
-    select ${names}, sum(n)::bigint as n
-    from (
-      select ${columns}, count(*) as n
-      from portcullis_region.lane l
-      join portcullis_region.change c on c.run = l.run and c.lane = l.lane and c.seq <= l.applied_seq
-      where l.run = any($1) and c.run = any($1)
-      group by ${columns}
-      union all
-      select ${columns}, -count(*)
-      from portcullis_region.conflict x
-      join portcullis_region.change c using (run, lane, seq)
-      where x.run = any($1)
-      group by ${columns}
-    ) counted
-    group by ${names}
-    having sum(n) > 0)`;
 }
 
 /** The impact of one run, or of several together. One that is not there, or applied nothing, has none. */

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { Option, type Command } from 'commander';
 import { recordAudit } from '../../audit/record.js';
 import { formatDurationMs } from '../../base/duration.js';
-import { assessIncident } from '../../incidents/assess-incident.js';
+import { tendIncident } from '../../incidents/assess-incident.js';
 import { moveIncident } from '../../incidents/move-incident.js';
 import { readRestored } from '../../jobs/restore-plan-phase.js';
 import { RESTORE_PACE, type RestorePace, type RestoreSite } from '../../jobs/restore-run.js';
@@ -114,7 +114,7 @@ async function restoreNamed(
     return await restore(context, installation, runs);
   } finally {
     for (const { id } of unfinished) {
-      await assessIncident(control, (region) => planes.of(region).worker, id, by);
+      await tendIncident(control, (region) => planes.of(region).worker, id, by);
     }
   }
 }

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { requireMay, type Principal } from '../../access/roles.js';
 import { regionsOf } from '../../gate/gates-of.js';
-import { assessIncident, examineIncident } from '../../incidents/assess-incident.js';
+import { examineIncident, seeIncident, tendIncident } from '../../incidents/assess-incident.js';
 import { findIncident, listIncidents } from '../../incidents/browse-incidents.js';
 import { includeRun } from '../../incidents/include-run.js';
 import { writers } from '../../incidents/incident-runs.js';
@@ -84,7 +84,7 @@ function readingRoutes({ control, planes }: HttpDeps): Route[] {
       summary: 'What happened, in order',
       result: Timeline,
       handle: async ({ params: { id } }) => {
-        const looked = await examineIncident(control, poolOf, id);
+        const looked = await seeIncident(control, poolOf, id);
         return { id: looked.incident.id, moments: await timelineOf(control, looked) };
       },
     }),
@@ -199,7 +199,7 @@ function actingRoutes({ jobs, control, planes }: HttpDeps): Route[] {
       errors: [...errors, 'INCIDENT_STATE', 'RUN_ACTIVE', 'RUN_UNKNOWN'],
       handle: async ({ params: { id }, caller }) => {
         const principal = callerOf(caller);
-        const { incident, runs } = await examineIncident(control, poolOf, id);
+        const { incident, runs } = await seeIncident(control, poolOf, id);
         for (const { region } of incident.regions) requireMay(principal, 'restore', region);
         const due = writers(runs).filter(({ restore }) => restore?.status !== 'succeeded');
         const next = due.filter((run) => due.find(({ region }) => region === run.region) === run);
@@ -209,7 +209,7 @@ function actingRoutes({ jobs, control, planes }: HttpDeps): Route[] {
         for (const run of next) {
           restores.push(await beginRestore(control, await findRunOf(planes, run.id), principal));
         }
-        const now = await assessIncident(control, poolOf, id, principal.name);
+        const now = await tendIncident(control, poolOf, id, principal.name);
         return {
           id: incident.id,
           state: now.incident.state,

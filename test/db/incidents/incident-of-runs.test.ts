@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
 import type { Principal } from '../../../src/access/roles.js';
-import { assessIncident, examineIncident } from '../../../src/incidents/assess-incident.js';
+import { assessIncident, examineIncident, tendIncident } from '../../../src/incidents/assess-incident.js';
 import { findIncident, listIncidents } from '../../../src/incidents/browse-incidents.js';
 import { includeRun } from '../../../src/incidents/include-run.js';
 import { writers } from '../../../src/incidents/incident-runs.js';
@@ -80,9 +80,9 @@ describe('a kill by a person', () => {
     expect(await checksum()).toBe(before);
     // A database that goes away between two questions is silent, and what is not known is not called restored.
     const gone = () => Promise.reject(new Error('the server went away'));
-    expect(await assessIncident(owner, poolOf, id ?? '', 'system:test', gone)).toMatchObject({
+    expect(await tendIncident(owner, poolOf, id ?? '', 'system:test', gone)).toMatchObject({
       silent: [{ region, reason: 'the server went away' }],
-      impact: { rows: 0, regions: [] },
+      extent: { rows: 0, restored: 0 },
       incident: { state: 'contained' },
     });
     const cured = await assess(id);
@@ -232,6 +232,9 @@ test('what a person has noticed is open until the job is stopped there, and conf
   const { impact, incident } = await assess(id);
   expect(incident.state).toBe('restored');
   expect(impact).toMatchObject({ rows: 20, restored: 19, restoreConflicts: 1 });
+  expect((await tendIncident(owner, poolOf, id, 'system:test')).extent).toEqual({
+    ...{ units: impact.units, rows: 20, restored: 19, restoreConflicts: 1 },
+  });
   await close(id);
 });
 
