@@ -6,6 +6,7 @@ import { gatesOf } from '../gate/gates-of.js';
 import type { FailedKill, KillReach, KillRequest } from '../gate/kill-switch.js';
 import { heldWishes } from '../gate/kill-wish.js';
 import { carryOutWishes, killWithIncident, type KillWithIncident } from '../incidents/kill-incident.js';
+import { announcedVersions, versionToKill } from '../rollout/announce.js';
 import { isUnreachable } from '../store/pool.js';
 import { actingPrincipal, localPrincipal } from './acting.js';
 import type { Installation } from './app-port.js';
@@ -53,6 +54,26 @@ export async function regionsToKill(
   if (region === undefined) return regions;
   requireRegion(region, regions);
   return [region];
+}
+
+/**
+ * The version that a kill is meant for: `current` for the one that is installed, or what was announced, as
+ * `versionToKill` finds it. Without the control database, of those that are installed. Throws VERSION_UNKNOWN.
+ */
+export async function versionMeant(
+  { control, jobs }: Pick<Installation, 'control' | 'jobs'>,
+  job: string,
+  meant: string,
+): Promise<string> {
+  const installed = jobs.filter(({ definition }) => definition.name === job).map(({ version }) => version);
+  const [current] = installed;
+  if (meant === 'current' && current !== undefined) return current;
+  const announced = await announcedVersions(control, job).catch((error: unknown) => {
+    if (!isUnreachable(error)) throw error;
+    return [];
+  });
+  const known = new Set([...announced.map(({ version }) => version), ...installed]);
+  return versionToKill(job, meant, [...known]);
 }
 
 const TRY_AGAIN_MS = 1_000;

@@ -9,7 +9,9 @@ export const KillOrder = named(
     region: word.optional().describe('only in this region; absent: in all'),
     version: word
       .optional()
-      .describe('only this version: it is quarantined, and the gate stays open for others'),
+      .describe(
+        'only this version, the whole or the beginning of exactly one: it is quarantined, and the gate stays open for others',
+      ),
     reason: reason.describe('for the record, and for whoever re-arms it'),
   }),
 );

@@ -99,14 +99,44 @@ export async function announcedVersions(
  */
 export async function requireVersion(control: pg.Pool, job: string, meant: string): Promise<string> {
   const known = (await announcedVersions(control, job)).map(({ version }) => version);
-  const found = known.includes(meant) ? [meant] : known.filter((version) => version.startsWith(meant));
+  const found = versionsMeant(meant, known);
   const [only, ...others] = found;
   if (only !== undefined && others.length === 0) return only;
+  throw versionUnknown(job, meant, known, found);
+}
+
+/** A version as nobody has shortened it. */
+const WHOLE = /^\d+\.\d+\.\d+(-[\w.-]+)?\+[0-9a-f]+$/;
+
+/**
+ * The version that a kill is meant for, of those that are known: as `requireVersion` finds it, or one that nobody
+ * knows yet but that is given whole, so that a faulty build is kept out before it comes. Any other would be killed
+ * in name only, while what was meant goes on. Throws VERSION_UNKNOWN with those there are.
+ */
+export function versionToKill(job: string, meant: string, known: readonly string[]): string {
+  const found = versionsMeant(meant, known);
+  const [only, ...others] = found;
+  if (only === undefined && WHOLE.test(meant)) return meant;
+  if (only !== undefined && others.length === 0) return only;
+  throw versionUnknown(job, meant, known, found);
+}
+
+function versionsMeant(meant: string, known: readonly string[]): readonly string[] {
+  if (meant === '') return [];
+  return known.includes(meant) ? [meant] : known.filter((version) => version.startsWith(meant));
+}
+
+function versionUnknown(
+  job: string,
+  meant: string,
+  known: readonly string[],
+  found: readonly string[],
+): PortcullisError {
   const message =
-    only === undefined
+    found.length === 0
       ? `no version of ${job} begins with ${meant}`
       : `several versions of ${job} begin with ${meant}: ${found.join(', ')}`;
-  throw new PortcullisError('VERSION_UNKNOWN', message, {
+  return new PortcullisError('VERSION_UNKNOWN', message, {
     mend:
       known.length === 0
         ? 'workers announce the versions that they can run: start one that has it'

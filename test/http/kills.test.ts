@@ -3,6 +3,7 @@ import { verifyAudit } from '../../src/audit/verify.js';
 import { listFlags } from '../../src/flags/flag-store.js';
 import { openWishes } from '../../src/gate/kill-wish.js';
 import { carryOutWishes } from '../../src/incidents/kill-incident.js';
+import { announceVersions } from '../../src/rollout/announce.js';
 import { testDatabase } from '../support/database.js';
 import { hearFlags, poster, serving } from './serving.js';
 
@@ -70,6 +71,32 @@ describe('a kill over HTTP', () => {
       killedBy: null,
       quarantined: [{ version: '1.0.0+a', reason: 'faulty', by: 'ann', at: expect.stringMatching(/^2.*Z$/) }],
     });
+  });
+
+  test('of a version kills the one that is meant, and never a name that nothing bears', async () => {
+    const versions = ['1.1.0+0000000a', '1.1.0+0000000b', '1.2.0+0000000c'];
+    await announceVersions(
+      owner,
+      'w1',
+      versions.map((version) => ({ job: 'domain-claim', version, regions: REGIONS })),
+    );
+    const quarantined = async (): Promise<unknown[]> => {
+      const { rows } = await owner.query<{ version: string }>(
+        'select distinct version from portcullis_region.quarantine order by version',
+      );
+      return rows.map(({ version }) => version);
+    };
+    for (const version of ['1.1.0', '1.3.0', 'current', '1.1.O+0000000a', ' ']) {
+      const refused = await ann('jobs/domain-claim/kill', { version, reason: 'faulty' });
+      expect([refused.status, refused.body['code']]).toEqual([404, 'VERSION_UNKNOWN']);
+    }
+    expect(await quarantined()).toEqual([]);
+    expect((await ann('jobs/domain-claim/kill', { version: '1.2.0', reason: 'faulty' })).status).toBe(200);
+    expect(await quarantined()).toEqual(['1.2.0+0000000c']);
+    // Not seen anywhere yet: kept out before it comes.
+    const early = { version: '1.3.0+0000000d', reason: 'faulty build' };
+    expect((await ann('jobs/domain-claim/kill', early)).status).toBe(200);
+    expect(await quarantined()).toEqual(['1.2.0+0000000c', '1.3.0+0000000d']);
   });
 
   test('names the job or region that there is not', async () => {

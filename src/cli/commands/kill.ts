@@ -9,6 +9,7 @@ import {
   killingPrincipal,
   killUntilHeld,
   regionsToKill,
+  versionMeant,
   type KillInTheEnd,
   type Killing,
 } from '../killing.js';
@@ -39,14 +40,20 @@ export function addKill(program: Command, context: Context): void {
     ],
   )
     .option('-r, --region <region>', 'only in this region')
-    .option('-v, --version <version>', 'only this version: it may act nowhere until the quarantine is lifted')
+    .option(
+      '-v, --version <version>',
+      'only this version (the whole, the beginning of exactly one, or current): it may act nowhere until the quarantine is lifted',
+    )
     .requiredOption('--reason <reason>', 'why, for the record and for whoever re-arms it')
     .addOption(waitOption())
     .addOption(noWaitOption())
-    .action(async (job: string, { region, version, reason, wait }: KillOptions) => {
+    .action(async (job: string, { region, version: meant, reason, wait }: KillOptions) => {
       const voice = voiceOf(context, command);
       await withKilling(context, async (installation, principal, reach) => {
-        const regions = await regionsToKill(installation, job, region);
+        const [regions, version] = await Promise.all([
+          regionsToKill(installation, job, region),
+          meant === undefined ? undefined : versionMeant(installation, job, meant),
+        ]);
         const request = { job, regions, reason, ...(version !== undefined && { version }) };
         const ownerOf = (at: string) => installation.planes.of(at).owner;
         const report = await killWithIncident(installation.control, ownerOf, request, principal, reach);

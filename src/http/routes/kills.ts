@@ -5,6 +5,7 @@ import { regionsOf } from '../../gate/gates-of.js';
 import { requireComplete } from '../../gate/kill-switch.js';
 import { askLift, askRearm } from '../../gate/rearm-approval.js';
 import { killWithIncident, stopWithIncidents } from '../../incidents/kill-incident.js';
+import { announcedVersions, versionToKill } from '../../rollout/announce.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';
 import { Killed, KillOrder, RearmOrder, StopOrder, Stopped } from '../kill-schemas.js';
@@ -22,6 +23,14 @@ export function killRoutes({ jobs, control, planes, foreignFlags = false }: Http
       job,
       region,
     );
+  const versionMeant = async (job: string, meant: string): Promise<string> => {
+    const announced = await announcedVersions(control, job);
+    return versionToKill(
+      job,
+      meant,
+      announced.map(({ version }) => version),
+    );
+  };
   return [
     route({
       method: 'post',
@@ -33,9 +42,11 @@ export function killRoutes({ jobs, control, planes, foreignFlags = false }: Http
       body: KillOrder,
       regionOf: ({ body }) => body.region,
       result: Killed,
-      errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'KILL_INCOMPLETE'],
-      handle: async ({ params: { job }, body: { region, version, reason }, caller }) => {
-        const scope = { job, regions: await regions(job, region), ...(version !== undefined && { version }) };
+      errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'VERSION_UNKNOWN', 'KILL_INCOMPLETE'],
+      handle: async ({ params: { job }, body: { region, version: meant, reason }, caller }) => {
+        const where = await regions(job, region);
+        const version = meant === undefined ? undefined : await versionMeant(job, meant);
+        const scope = { job, regions: where, ...(version !== undefined && { version }) };
         const report = await killWithIncident(
           control,
           ownerOf,
