@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { recordRefusal } from '../access/refusals.js';
 import type { App, Installation, OpenPlatform } from './app-port.js';
+import { printableLines } from './display-width.js';
 import { withProgress } from './progress.js';
 import { type Column, renderFacts, renderTable, type Cell, type Row, type TableOptions } from './table.js';
 import type { Terminal } from './terminal.js';
@@ -26,12 +27,17 @@ export class Voice {
 
   /** A result: one JSON object on one line, or what `text` makes of it. */
   result(value: unknown, text: () => string): void {
-    this.#io.stdout.write(this.json ? `${JSON.stringify(value)}\n` : text());
+    this.#io.stdout.write(this.json ? `${JSON.stringify(value)}\n` : this.printable(text()));
+  }
+
+  /** Text for a person, in which what others wrote moves no cursor and changes no colour. */
+  printable(text: string): string {
+    return printableLines(text, this.#io.colour);
   }
 
   /** A word to a person beside the result, on standard error; nothing with `--json`. */
   note(text: string): void {
-    if (!this.json) this.#io.stderr.write(`${text}\n`);
+    if (!this.json) this.#io.stderr.write(`${this.printable(text)}\n`);
   }
 
   table(columns: readonly Column[], rows: readonly Row[]): string {

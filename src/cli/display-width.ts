@@ -1,5 +1,7 @@
 /** How many columns text takes on a terminal, and text cut or filled to a number of them. */
 
+import { PAINT } from './tone.js';
+
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
 /** East Asian wide and full-width letters, and pictures: two columns each. */
@@ -11,10 +13,25 @@ const OBEYED = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u206
 
 /** Text in which nothing moves the cursor or changes colours, whoever wrote it: such characters as `\x1b`. */
 export function printable(text: string): string {
-  return text.replace(OBEYED, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    return code <= 0xff ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`;
+  return text.replace(OBEYED, escaped);
+}
+
+const OBEYED_OR_PAINT = new RegExp(`${PAINT.source}|${OBEYED.source}`, 'gu');
+
+/**
+ * A whole answer made printable, but for its lines, its tabs and, where it is painted, its own colours: what others
+ * wrote (reasons, versions, names) stands in it, and is shown and not obeyed.
+ */
+export function printableLines(text: string, painted: boolean): string {
+  return text.replace(OBEYED_OR_PAINT, (found) => {
+    if (found === '\n' || found === '\t' || (painted && found.length > 1)) return found;
+    return escaped(found.charAt(0)) + found.slice(1);
   });
+}
+
+function escaped(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  return code <= 0xff ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`;
 }
 
 /** The columns that printable text takes. */

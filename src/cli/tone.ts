@@ -11,6 +11,9 @@ const CODES: Readonly<Record<Tone, number | undefined>> = {
   plain: undefined,
 };
 
+/** What `painter` writes around text: one of those codes, or the end of it. */
+export const PAINT = /\u001b\[(?:[012]|3[123])m/u;
+
 export type Paint = (text: string, tone: Tone) => string;
 
 /** Paints text where `colour` is allowed, and leaves it as it is where not. */

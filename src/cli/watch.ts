@@ -34,10 +34,10 @@ export async function watch<T>(
         try {
           const value = await read();
           if (voice.json) voice.result(value, () => '');
-          else draw(`${time(new Date())}\n\n${text(value)}`);
+          else draw(`${time(new Date())}\n\n${voice.printable(text(value))}`);
         } catch (error) {
           if (voice.json) throw error;
-          draw(`${time(new Date())}\n\n${voice.paint(messageOf(error), 'bad')}\n`);
+          draw(`${time(new Date())}\n\n${voice.paint(voice.printable(messageOf(error)), 'bad')}\n`);
         }
         await setTimeout(REDRAW_MS, undefined, { signal }).catch(() => undefined);
       }

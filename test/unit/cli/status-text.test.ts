@@ -40,3 +40,15 @@ test.each([
     `${VERSION} is quarantined by ${by} since 2026-11-23T09:00:00Z: ${shown.slice(by.length + 2)}\n`,
   );
 });
+
+test('what others wrote cannot reach the terminal of whoever asks', () => {
+  const terminal = new FakeTerminal({ isTTY: true, colour: true });
+  const voice = new Voice(terminal, false);
+  const job = { job: 'claims', version: VERSION, schedule: null, nextSlot: null };
+  const regions = [killed('ann', 'calm\u001b[2J\u001b]0;title\u0007')];
+  voice.result({}, () => statusText(voice, [{ ...job, regions }]));
+  expect(terminal.stdout.text).toContain('calm\\x1b[2J\\x1b]0;title\\x07\n');
+  expect(terminal.stdout.text).toContain('\u001b[31m1.1.0+00000001 is quarantined\u001b[0m');
+  voice.note('calm\u001b[2J');
+  expect(terminal.stderr.text).toBe('calm\\x1b[2J\n');
+});

@@ -1,6 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { cutTo, displayWidth, padTo, printable, wrapTo } from '../../../src/cli/display-width.js';
+import {
+  cutTo,
+  displayWidth,
+  padTo,
+  printable,
+  printableLines,
+  wrapTo,
+} from '../../../src/cli/display-width.js';
 import { renderFacts, renderTable, Table } from '../../../src/cli/table.js';
 import { painter } from '../../../src/cli/tone.js';
 
@@ -57,6 +64,13 @@ describe('the width of text', () => {
         expect(printable(text)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/);
       }),
     );
+  });
+
+  test('a whole answer keeps its lines, and its own colours where it has any', () => {
+    const text = 'a\tb\n\u001b[31mred\u001b[0m \u001b[8mhidden\u001b[2J\r';
+    const foreign = '\\x1b[8mhidden\\x1b[2J\\x0d';
+    expect(printableLines(text, true)).toBe(`a\tb\n\u001b[31mred\u001b[0m ${foreign}`);
+    expect(printableLines(text, false)).toBe(`a\tb\n\\x1b[31mred\\x1b[0m ${foreign}`);
   });
 });
 
