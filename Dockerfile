@@ -5,7 +5,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
-RUN npm run build && npm prune --omit=dev --omit=optional --ignore-scripts
+RUN npm run build && chmod +x dist/main.js && npm prune --omit=dev --omit=optional --ignore-scripts
 
 FROM node:24-slim
 ENV NODE_ENV=production PORTCULLIS_HTTP=0.0.0.0:7020 PORTCULLIS_HOME=/var/lib/portcullis
@@ -15,12 +15,13 @@ COPY --from=build /app/dist ./dist
 COPY --from=build /app/src/store/migrations ./src/store/migrations
 COPY package.json LICENSE ./
 COPY flags ./flags
-RUN install -d -o node -g node -m 0700 /var/lib/portcullis
+RUN ln -s /app/dist/main.js /usr/local/bin/portcullis && install -d -o node -g node -m 0700 /var/lib/portcullis
 USER node
 VOLUME /var/lib/portcullis
 EXPOSE 7020
 STOPSIGNAL SIGTERM
+# A worker without --http has nothing that could be asked: docker run --no-healthcheck
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:7020/readyz').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "dist/main.js"]
+  CMD ["node", "-e", "fetch('http://' + process.env.PORTCULLIS_HTTP + '/readyz').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["portcullis"]
 CMD ["start"]

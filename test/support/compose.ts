@@ -26,9 +26,13 @@ const Config = z.object({
     z.string(),
     z.object({
       image: z.string().optional(),
+      command: z.array(z.string()).default([]),
       environment: z.record(z.string(), z.string()).default({}),
       ports: z.array(Port.transform((port) => port.replace(/\/tcp$/, ''))).default([]),
       volumes: z.array(Mount).default([]),
+      read_only: z.boolean().default(false),
+      cap_drop: z.array(z.string()).default([]),
+      security_opt: z.array(z.string()).default([]),
       healthcheck: z.object({ test: z.array(z.string()) }).optional(),
       depends_on: z.record(z.string(), z.object({ condition: z.string() })).default({}),
     }),

@@ -29,6 +29,7 @@ export function runProgram(
         else resolve({ exit: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
       },
     );
-    child.stdin?.end(stdin);
+    // It may end without reading what it is told.
+    child.stdin?.on('error', () => undefined).end(stdin);
   });
 }
