@@ -92,6 +92,10 @@ export const IncidentDetails = named(
           firstAppliedAt: time.nullable(),
           lastAppliedAt: time.nullable(),
           restore: RestoreOfRun.nullable().describe('the last restore of it'),
+          restores: z
+            .array(RestoreOfRun)
+            .readonly()
+            .describe('every restore of it, the first first: each puts back what those before it have left'),
         }),
       )
       .readonly()

@@ -21,6 +21,8 @@ export interface IncidentRun {
   readonly lastAppliedAt: string | null;
   /** The last restore of it. */
   readonly restore: RunRestore | null;
+  /** Every restore of it, the first first: each puts back what those before it have left. */
+  readonly restores: readonly RunRestore[];
 }
 
 export interface RunRestore {
@@ -79,10 +81,10 @@ export interface Restored {
 }
 
 export function restoredOf(runs: readonly IncidentRun[]): Restored {
-  const restores = runs.flatMap(({ restore }) => restore ?? []);
   return {
-    restored: restores.reduce((all, { restored }) => all + restored, 0),
-    restoreConflicts: restores.reduce((all, { conflicts }) => all + conflicts, 0),
+    restored: runs.flatMap(({ restores }) => restores).reduce((all, { restored }) => all + restored, 0),
+    // What the last one met: those before it met the same rows.
+    restoreConflicts: runs.reduce((all, { restore }) => all + (restore?.conflicts ?? 0), 0),
   };
 }
 
@@ -108,18 +110,14 @@ export async function inEachRegion<Answer>(
 
 interface RunRow extends Omit<
   IncidentRun,
-  'createdAt' | 'finishedAt' | 'firstAppliedAt' | 'lastAppliedAt' | 'restore'
+  'createdAt' | 'finishedAt' | 'firstAppliedAt' | 'lastAppliedAt' | 'restore' | 'restores'
 > {
   readonly created_at: Date;
   readonly finished_at: Date | null;
   readonly first_applied_at: Date | null;
   readonly last_applied_at: Date | null;
-  readonly restore: string | null;
-  readonly restore_status: RunStatus;
-  readonly restore_created_at: Date;
-  readonly restore_finished_at: Date | null;
-  readonly restored: number;
-  readonly restore_conflicts: number;
+  /** Times as JSON has them. */
+  readonly restores: readonly RunRestore[];
 }
 
 async function runsIn(
@@ -130,44 +128,42 @@ async function runsIn(
 ): Promise<IncidentRun[]> {
   const { rows } = await pool.query<RunRow>(
     `select r.id, r.version, r.region, r.trigger, r.status, r.reason, r.created_at, r.finished_at,
-            b.first_applied_at, b.last_applied_at,
-            x.id as restore, x.status as restore_status, x.created_at as restore_created_at,
-            x.finished_at as restore_finished_at, x.conflicts as restore_conflicts,
-            (select coalesce(sum(n::bigint), 0)::bigint from jsonb_each_text(x.applied) a (kind, n)) as restored
+            b.first_applied_at, b.last_applied_at, x.restores
      from portcullis_region.run r
      left join lateral (
        select min(applied_at) as first_applied_at, max(applied_at) as last_applied_at
        from portcullis_region.batch where run = r.id
      ) b on true
-     left join lateral (
-       select * from portcullis_region.run x
+     cross join lateral (
+       select coalesce(jsonb_agg(jsonb_build_object(
+                'id', x.id, 'status', x.status, 'createdAt', x.created_at, 'finishedAt', x.finished_at,
+                'conflicts', x.conflicts,
+                'restored', (select coalesce(sum(n::bigint), 0) from jsonb_each_text(x.applied) a (kind, n))
+              ) order by x.created_at, x.id), '[]') as restores
+       from portcullis_region.run x
        where x.restores = r.id and not x.dry_run
-       order by x.created_at desc limit 1
-     ) x on true
+     ) x
      where r.job = $1 and r.region = $2 and ($3::text is null or r.version = $3)
        and r.created_at >= $4 and r.created_at <= coalesce($5, 'infinity'::timestamptz)
        and not r.dry_run and r.restores is null and r.status not in ('held', 'skipped')`,
     [job, region, version, since, containedAt],
   );
-  return rows.map((row) => ({
-    ...{ id: row.id, version: row.version, region: row.region, trigger: row.trigger },
-    ...{ status: row.status, reason: row.reason, createdAt: row.created_at.toISOString() },
-    finishedAt: iso(row.finished_at),
-    firstAppliedAt: iso(row.first_applied_at),
-    lastAppliedAt: iso(row.last_applied_at),
-    restore: row.restore === null ? null : restoreOf(row.restore, row),
-  }));
-}
-
-function restoreOf(id: string, row: RunRow): RunRestore {
-  return {
-    id,
-    status: row.restore_status,
-    createdAt: row.restore_created_at.toISOString(),
-    finishedAt: iso(row.restore_finished_at),
-    restored: row.restored,
-    conflicts: row.restore_conflicts,
-  };
+  return rows.map((row) => {
+    const restores = row.restores.map((each) => ({
+      ...each,
+      createdAt: new Date(each.createdAt).toISOString(),
+      finishedAt: each.finishedAt && new Date(each.finishedAt).toISOString(),
+    }));
+    return {
+      ...{ id: row.id, version: row.version, region: row.region, trigger: row.trigger },
+      ...{ status: row.status, reason: row.reason, createdAt: row.created_at.toISOString() },
+      finishedAt: iso(row.finished_at),
+      firstAppliedAt: iso(row.first_applied_at),
+      lastAppliedAt: iso(row.last_applied_at),
+      restore: restores.at(-1) ?? null,
+      restores,
+    };
+  });
 }
 
 function iso(at: Date | null): string | null {

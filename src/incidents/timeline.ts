@@ -42,8 +42,7 @@ function momentsOf(run: IncidentRun): Moment[] {
     { at: run.firstAppliedAt, kind: 'first-change', what: `${name}: its first changes committed` },
     { at: run.finishedAt, kind: `run-${run.status}`, what: `${name} ended as ${run.status}: ${run.reason}` },
   ];
-  const { restore } = run;
-  if (restore) {
+  for (const restore of run.restores) {
     const rows = `${countOf(restore.restored, 'row')} put back`;
     const kept = restore.conflicts === 0 ? '' : `, ${countOf(restore.conflicts, 'conflict')} left alone`;
     moments.push(

@@ -89,6 +89,9 @@ describe('a kill by a person', () => {
     expect(cured.incident).toMatchObject({ state: 'restored', severity: bad.incident.severity });
     expect(cured.impact).toMatchObject({ restored: impact.rows, restoreConflicts: 0 });
     expect(measuresOf(cured.incident, impact.firstAppliedAt).restoreMs).toBeGreaterThan(0);
+    // Given again, a restore has nothing left to put back; what the one before it has put back stays counted.
+    await restore(...writers(bad.runs).map((each) => each.id));
+    expect((await assess(id)).impact).toMatchObject({ restored: impact.rows, restoreConflicts: 0 });
     await close(id);
 
     const over = await examineIncident(owner, poolOf, id ?? '');
@@ -104,6 +107,8 @@ describe('a kill by a person', () => {
       'restore-began',
       'restore-succeeded',
       'move-incident',
+      'restore-began',
+      'restore-succeeded',
       'close-incident',
     ]);
     const text = postMortemOf(over, moments);

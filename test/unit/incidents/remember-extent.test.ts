@@ -5,7 +5,7 @@ import type { IncidentRun } from '../../../src/incidents/incident-runs.js';
 const run = (id: string, finishedAt: string | null = '2026-03-01T10:00:00.000Z'): IncidentRun => ({
   ...{ id, version: '1.0.0+a', region: 'eu', trigger: 'schedule', status: 'succeeded', reason: 'applied' },
   ...{ createdAt: '2026-03-01T09:59:00.000Z', finishedAt, firstAppliedAt: finishedAt },
-  ...{ lastAppliedAt: finishedAt, restore: null },
+  ...{ lastAppliedAt: finishedAt, restore: null, restores: [] },
 });
 
 /** Counts what is asked. The runs have come as far as `reached` says. */
