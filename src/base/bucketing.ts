@@ -16,6 +16,15 @@ export function bucketsOf(flag: string): (unit: string) => number {
   return (unit) => (hash(unit) % WHOLE_PERMILLE) + 1;
 }
 
+/** Buckets of a flag, as spans: above the first number, up to and including the second. */
+export type Buckets = readonly (readonly [after: number, upTo: number])[];
+
+export const EVERY_BUCKET: Buckets = [[0, WHOLE_PERMILLE]];
+
+export function hasBucket(buckets: Buckets, bucket: number): boolean {
+  return buckets.some(([after, upTo]) => bucket > after && bucket <= upTo);
+}
+
 /** A lane, 0 to lanes - 1, for a unit: all changes of one unit keep their order within one lane. */
 export function laneOf(unit: string, lanes: number): number {
   return murmur(unit, 0) % lanes;

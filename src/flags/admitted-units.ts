@@ -1,4 +1,4 @@
-import { bucketsOf } from '../base/bucketing.js';
+import { bucketsOf, hasBucket, type Buckets } from '../base/bucketing.js';
 import { type FlagDefinition, spansOf } from './definition.js';
 
 /** The units that a flag gives to a version, as jobs see them. */
@@ -18,14 +18,27 @@ export function unitsByBucket(
   units: Iterable<string>,
 ): Set<string> {
   const admitted = new Set<string>();
-  const spans = spansOf(definition.variants).filter((span) => span.version === version);
-  if (!definition.enabled || spans.length === 0) return admitted;
+  const given = spansGiven(definition, version);
+  if (!definition.enabled || given.length === 0) return admitted;
   const group = typeof definition.bucketing === 'object' ? definition.bucketing.group : definition.name;
   const bucket = bucketsOf(group);
   for (const unit of units) {
     if (unit === '') continue;
-    const at = bucket(unit);
-    if (spans.some(({ after, upTo }) => at > after && at <= upTo)) admitted.add(unit);
+    if (hasBucket(given, bucket(unit))) admitted.add(unit);
   }
   return admitted;
+}
+
+/**
+ * The buckets, under the flag's own name, of the units that a definition gives to a version; undefined where
+ * something else decides.
+ */
+export function bucketsGiven(definition: FlagDefinition, version: string): Buckets | undefined {
+  return definition.bucketing === undefined ? spansGiven(definition, version) : undefined;
+}
+
+function spansGiven({ variants }: FlagDefinition, version: string): Buckets {
+  return spansOf(variants)
+    .filter((span) => span.version === version)
+    .map(({ after, upTo }) => [after, upTo]);
 }

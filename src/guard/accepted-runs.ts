@@ -1,18 +1,40 @@
 import type pg from 'pg';
 import type { CountOf, RateOf } from '../flags/guard-policy.js';
+import type { Buckets } from '../base/bucketing.js';
 import type { CountedRun } from './count-history.js';
+import type { Covering } from './coverage.js';
+import type { NewcomersKept } from './newcomers.js';
 
-/** Whose history: one job's changes of one kind in one region, or the units that had any. */
-export interface CountSubject {
-  readonly job: string;
-  readonly region: string;
+/** What a count is of: one kind of change, or the units that have any. */
+export interface Counted {
   /** The kind of change: `claim`. */
   readonly change: string;
   readonly of: CountOf;
 }
 
-/** Where a run keeps what it planned, by kind. */
-const COUNTED: Readonly<Record<CountOf, string>> = { changes: 'planned', units: 'planned_units' };
+/** Whose history. */
+export interface CountSubject extends Counted {
+  readonly job: string;
+  readonly region: string;
+}
+
+/** What the accepted runs of a job in a region planned. */
+export interface AcceptedHistory {
+  /** Oldest first. */
+  readonly runs: readonly AcceptedRun[];
+  /** Since when levels hold, by kind, and under '' for all of them. */
+  readonly baselines: ReadonlyMap<string, Date>;
+}
+
+interface AcceptedRun extends Covering {
+  readonly at: Date;
+  readonly admitted: number;
+  readonly planned: Readonly<Record<CountOf, Readonly<Record<string, number>> | null>>;
+  readonly apart: NewcomersKept | null;
+}
+
+/** As many runs as a slot every quarter of an hour makes in the four weeks that teach. */
+const MOST_RUNS = 3_000;
 
 /**
  * Runs `r` of job $1 in region $2 that teach what is usual: carried out to their end, neither tripped nor taken
@@ -28,27 +50,73 @@ const ACCEPTED = `r.job = $1 and r.region = $2 and not r.dry_run and r.restores 
              and cure.status in ('planning', 'applying', 'succeeded'))))`;
 
 /**
- * The newest accepted runs, oldest first: those that planned and applied to their end, and those that a person
- * has accepted. Runs that were held, tripped or taken back, restores, dry runs and runs that admitted nobody
- * are not among them, nor runs from before the level of that kind was said to have shifted, nor those of which
- * nobody has counted the units where these are asked for.
+ * The newest accepted runs: those that planned and applied to their end, and those that a person has accepted.
+ * Runs that were held, tripped or taken back, restores, dry runs and runs that admitted nobody are not among them.
  */
+export async function acceptedHistory(
+  client: pg.Pool | pg.PoolClient,
+  { job, region }: { readonly job: string; readonly region: string },
+  most = MOST_RUNS,
+): Promise<AcceptedHistory> {
+  const { rows: baselines } = await client.query<{ kind: string; since: Date }>(
+    'select kind, since from portcullis_region.baseline where job = $1 and region = $2',
+    [job, region],
+  );
+  const { rows } = await client.query<AcceptedRow>(
+    `select created_at, admitted_units, planned, planned_units, covered, newcomers
+     from portcullis_region.run r
+     where ${ACCEPTED}
+     order by created_at desc limit $3`,
+    [job, region, most],
+  );
+  return {
+    runs: rows.map(acceptedRun).reverse(),
+    baselines: new Map(baselines.map(({ kind, since }) => [kind, since])),
+  };
+}
+
+interface AcceptedRow {
+  readonly created_at: Date;
+  readonly admitted_units: number;
+  readonly planned: Readonly<Record<string, number>>;
+  readonly planned_units: Readonly<Record<string, number>> | null;
+  readonly covered: Buckets | null;
+  readonly newcomers: NewcomersKept | null;
+}
+
+function acceptedRun(row: AcceptedRow): AcceptedRun {
+  return {
+    at: row.created_at,
+    admitted: row.admitted_units,
+    planned: { changes: row.planned, units: row.planned_units },
+    covered: row.covered ?? undefined,
+    newcomers: row.newcomers?.buckets,
+    apart: row.newcomers,
+  };
+}
+
+/**
+ * What the runs of a history planned of a kind for the units that were known then; but for runs from before the
+ * level of that kind was said to have shifted, and those of which nobody has counted the units where these are
+ * asked for.
+ */
+export function countedRuns({ runs, baselines }: AcceptedHistory, { change, of }: Counted): CountedRun[] {
+  const since = Math.max(...['', change].map((kind) => Number(baselines.get(kind) ?? -Infinity)));
+  return runs.flatMap(({ at, admitted, planned, covered, newcomers, apart }) => {
+    const counts = planned[of];
+    if (counts === null || Number(at) <= since) return [];
+    const count = (counts[change] ?? 0) - (apart?.[of][change] ?? 0);
+    return [{ at, count, units: admitted - (apart?.admitted ?? 0), covered, newcomers }];
+  });
+}
+
+/** The same of the newest runs in the database, so many at the most. Oldest first. */
 export async function acceptedRuns(
   pool: pg.Pool | pg.PoolClient,
-  { job, region, change, of }: CountSubject,
+  subject: CountSubject,
   most: number,
 ): Promise<CountedRun[]> {
-  const { rows } = await pool.query<{ created_at: Date; count: number; units: number }>(
-    `select created_at, coalesce((${COUNTED[of]} ->> $3)::float8, 0) as count, admitted_units as units
-     from portcullis_region.run r
-     where ${ACCEPTED} and ${COUNTED[of]} is not null
-       and r.created_at > coalesce(
-         (select max(b.since) from portcullis_region.baseline b
-          where b.job = $1 and b.region = $2 and b.kind in ('', $3)), '-infinity')
-     order by created_at desc limit $4`,
-    [job, region, change, most],
-  );
-  return rows.map(({ created_at: at, count, units }) => ({ at, count, units })).reverse();
+  return countedRuns(await acceptedHistory(pool, subject, most), subject);
 }
 
 /** Rates learn from so many of the newest accepted runs. */

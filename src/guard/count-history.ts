@@ -1,11 +1,13 @@
 /** What a count is held against: the accepted runs before it, brought to its size and its day. */
+import { gatheredFor, teaching, type Covering } from './coverage.js';
 
-/** An accepted run: how many changes of the kind it planned, or for how many units any, of those admitted. */
-export interface CountedRun {
-  /** When it was, as a date or in milliseconds since 1970. */
-  readonly at: Date | number;
+/**
+ * An accepted run: how many changes of the kind it planned, or for how many units any, of those admitted that
+ * history knew then.
+ */
+export interface CountedRun extends Covering {
   readonly count: number;
-  /** Admitted units. */
+  /** Admitted units, but for newcomers. */
   readonly units: number;
 }
 
@@ -24,74 +26,44 @@ export interface ComparableCounts {
    * run's weekday. The others say how much counts vary, and little of how many there are today.
    */
   readonly levelRuns: number;
-  /** How many runs' work has gathered for this run: 1, or more where runs failed to come; the counts are of one. */
+  /** How many runs' work has gathered for this run's units: 1, or more where runs failed to come; the counts are of one. */
   readonly gathered: number;
 }
 
-/** How far back runs teach: a level of last quarter is no measure of today. */
-const TAUGHT_DAYS = 28;
-/** Where these days hold fewer runs, so many teach. */
-const TAUGHT_RUNS = 100;
-
-/** Of ten waits for a run nine are usual: a job of every working day waits three days for one run of five. */
-const USUAL_SHARE = 0.9;
-
 const WEIGHED_FROM = 12;
 const WEEKDAYS_FROM = 28;
-const DAY_MS = 86_400_000;
 
 /**
- * The runs of `history` that teach about a run at `now`: those of the four weeks before it, or the latest
- * hundred where these are more. Runs that admitted no unit teach nothing. Oldest first.
- */
-function teaching(history: readonly CountedRun[], now: { readonly at: Date | number }): CountedRun[] {
-  const before = history
-    .filter(({ at, units }) => units > 0 && Number(at) < Number(now.at))
-    .sort((a, b) => Number(a.at) - Number(b.at));
-  const since = Number(now.at) - TAUGHT_DAYS * DAY_MS;
-  return before.filter(({ at }, index) => Number(at) >= since || index >= before.length - TAUGHT_RUNS);
-}
-
-/**
- * How many runs' work had gathered for each run of `times`, the oldest first: what it waited for over what runs
- * usually wait for. A job finds what there is to do, so that the first run after an outage finds what all those
- * that were missed would have found. Two runs of one slot, of two versions, have waited for the same.
- */
-function gatheredFor(times: readonly number[]): number[] {
-  const between = times.slice(1).map((at, index) => at - (times[index] ?? at));
-  // All but the last: whether that one waited is the question. Seldom longer: a job of working days waits often.
-  const usual = quantile(between.slice(0, -1), USUAL_SHARE);
-  let slotBefore = 0;
-  return times.map((at, index) => {
-    while (slotBefore + 1 < index && (times[slotBefore + 1] ?? at) <= at - usual / 2) slotBefore += 1;
-    const waited = at - (times[slotBefore] ?? at);
-    return index === 0 || !(usual > 0) ? 1 : Math.max(1, Math.round(waited / usual));
-  });
-}
-
-/**
- * The counts that a run of so many units at such a time is held against: per admitted unit, and per run's work. From twelve runs on each weighs what
- * it has in common with the others, and from 28 on weekdays that differ are brought to this run's weekday.
+ * The counts that a run of so many units at such a time is held against: per admitted unit, and per run's work.
+ * A run of fewer units weighs as much less: that one unit had nothing to do says little of a hundred. From twelve
+ * runs on each weighs what it has in common with the others, and from 28 on weekdays that differ are brought to
+ * this run's weekday. Runs for newcomers alone teach nothing.
  */
 export function comparableCounts(
   history: readonly CountedRun[],
-  now: { readonly at: Date | number; readonly units: number },
+  now: Covering & { readonly units: number },
   { weekdays = true }: { readonly weekdays?: boolean } = {},
 ): ComparableCounts {
-  const runs = teaching(history, now);
-  const gatherings = gatheredFor([...runs, now].map(({ at }) => Number(at)));
-  const gathered = gatherings.at(-1) ?? 1;
-  const scaled = runs.map(
-    ({ count, units }, index) => (count * now.units) / (units * (gatherings[index] ?? 1)),
+  const served = teaching(
+    history.filter(({ units, newcomers }) => units > 0 || newcomers !== undefined),
+    now,
   );
+  const gatherings = gatheredFor([...served, now]);
+  const gathered = gatherings.at(-1) ?? 1;
+  const runs = served
+    .map(({ at, count, units }, index) => ({ at, count, work: units * (gatherings[index] ?? 1) }))
+    .filter(({ work }) => work > 0);
+  const scaled = runs.map(({ count, work }) => (count * now.units) / work);
+  const sizes = runs.map(({ work }) => Math.min(1, work / now.units));
   const days = runs.map(({ at }) => new Date(at).getUTCDay());
   if (!weekdays || runs.length < WEEKDAYS_FROM || !weekdaysDiffer(scaled, days)) {
-    const counts = weighted(scaled);
-    return { counts, levelRuns: total(counts.map(({ weight }) => weight)), gathered };
+    const weights = weightsOf(scaled, sizes);
+    const counts = scaled.map((count, index) => ({ count, weight: weights[index] ?? 0 }));
+    return { counts, levelRuns: total(weights), gathered };
   }
   const today = new Date(now.at).getUTCDay();
   // Weighed before they are brought to a day: a spike must not teach what its weekday is like.
-  const weights = weighted(broughtToNoDay(scaled, days)).map(({ weight }) => weight);
+  const weights = weightsOf(broughtToNoDay(scaled, days), sizes);
   const counts = broughtToDay(today, scaled, days, weights).map((count, index) => ({
     count,
     weight: weights[index] ?? 0,
@@ -105,15 +77,15 @@ export function comparableCounts(
  * Weights by the distance from the median in cube roots, where a count's spread hardly depends on its size: 1
  * up to three spreads, falling to nothing at four and a half. The least spread is a Poisson count's.
  */
-function weighted(counts: readonly number[]): WeightedCount[] {
-  if (counts.length < WEIGHED_FROM) return counts.map((count) => ({ count, weight: 1 }));
+function weightsOf(counts: readonly number[], sizes: readonly number[]): number[] {
+  if (counts.length < WEIGHED_FROM) return [...sizes];
   const roots = counts.map((count) => Math.cbrt(count + 0.375));
   const middle = median(roots);
   const deviation = 1.4826 * median(roots.map((root) => Math.abs(root - middle)));
   const spread = Math.max(deviation, Math.max(1, middle ** 3) ** (-1 / 6) / 3);
-  return counts.map((count, index) => {
-    const z = Math.abs((roots[index] ?? middle) - middle) / spread;
-    return { count, weight: z <= 3 ? 1 : z <= 4.5 ? (3 / z) ** 2 : 0 };
+  return roots.map((root, index) => {
+    const z = Math.abs(root - middle) / spread;
+    return (sizes[index] ?? 0) * (z <= 3 ? 1 : z <= 4.5 ? (3 / z) ** 2 : 0);
   });
 }
 
@@ -185,12 +157,6 @@ function weekdaysDiffer(counts: readonly number[], days: readonly number[]): boo
   const squares = rankSums.reduce((sum, rankSum, day) => sum + rankSum ** 2 / Math.max(1, runs[day] ?? 0), 0);
   const h = (12 / (n * (n + 1))) * squares - 3 * (n + 1);
   return h / (1 - ties / (n ** 3 - n)) > limit;
-}
-
-/** The value that this share of them is at or below; NaN of none. */
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
 }
 
 function median(values: readonly number[]): number {

@@ -9,8 +9,9 @@ import {
 } from './count-prediction.js';
 import { countOf } from '../base/words.js';
 import type { CountOf } from '../flags/guard-policy.js';
+import type { Covering } from './coverage.js';
 import { chance, figure } from './in-words.js';
-import type { Judged, Verdict } from './verdict.js';
+import type { Figures, Judged, Verdict } from './verdict.js';
 
 export interface CountOptions {
   /** The rule's name in the policy. */
@@ -31,11 +32,12 @@ export interface CountOptions {
 /** One healthy run in four thousand. */
 export const DEFAULT_COUNT_ALPHA = 2.5e-4;
 
-export interface CountNow {
+export interface CountNow extends Covering {
   readonly count: number;
-  /** How many units the run was admitted for. */
+  /** How many units the run was admitted for, of those that history knows. */
   readonly units: number;
-  readonly at: Date | number;
+  /** Newcomers among the run's units and what is planned for them: no history tells whether that is plausible. */
+  readonly apart?: { readonly units: number; readonly count: number };
 }
 
 /** With fewer runs behind it nothing is said of a count. */
@@ -65,7 +67,8 @@ export function countVerdict(
  * Judges whether a run's planned count is plausible after the accepted runs before it: the predictive tail of
  * a negative binomial count whose p and k are unknown (GUARD.md section 1). Too many fails; far too few fails
  * with the worth of a hold. Pure; no state: the history is the state. Figures: observed, expected, low and
- * high (19 of 20 healthy runs are between them), samples, p, limit; gathered, where the work of several runs had.
+ * high (19 of 20 healthy runs are between them), samples, p, limit; gathered, where the work of several runs had;
+ * newcomers and plannedForNewcomers, where there are any.
  */
 export function judgeCount(history: readonly CountedRun[], now: CountNow, options: CountOptions): Judged {
   const { rule, alpha } = options;
@@ -73,12 +76,14 @@ export function judgeCount(history: readonly CountedRun[], now: CountNow, option
   const comparable = comparableCounts(history, now, options);
   const { gathered } = comparable;
   const samples = comparable.counts.length;
+  const beside = besideInWords(now, options);
   if (comparesWithNothing(comparable, now)) {
     const reason =
       now.units <= 0
-        ? `${rule}: ${planned} and no unit admitted, which compares with nothing`
+        ? `${rule}: ${planned} and no unit ${beside === '' ? 'admitted' : 'that history knows'}, which compares with nothing`
         : `${rule}: ${planned}; ${countOf(samples, 'run')} before it ${samples === 1 ? 'is' : 'are'} too few to compare with`;
-    return { verdict: 'too-few', rule, reason, figures: { observed: now.count, samples, limit: alpha } };
+    const figures = { observed: now.count, samples, limit: alpha, ...apartFigures(now) };
+    return { verdict: 'too-few', rule, reason: `${reason}${beside}`, figures };
   }
   const expected = expectedAfter(comparable);
   const { lnP, ...said } = verdictOf(expected, now, options);
@@ -90,7 +95,7 @@ export function judgeCount(history: readonly CountedRun[], now: CountNow, option
       `${rule}: ${planned} where ${figure(expected.most.mean)} ` +
       `(${figure(low)}–${figure(high)}) were expected from ${samples} runs` +
       `${gathered > 1 ? `, with the work of ${figure(gathered)} gathered` : ''}; ` +
-      `chance ${chance(lnP)}, limit ${chance(Math.log(alpha))}`,
+      `chance ${chance(lnP)}, limit ${chance(Math.log(alpha))}${beside}`,
     figures: {
       observed: now.count,
       expected: expected.most.mean,
@@ -100,13 +105,25 @@ export function judgeCount(history: readonly CountedRun[], now: CountNow, option
       samples,
       p: Math.exp(lnP),
       limit: alpha,
+      ...apartFigures(now),
     },
   };
 }
 
 /** `4,812 planned`; `planned for 20 units`. */
-function plannedInWords({ count }: CountNow, { of }: CountOptions): string {
+function plannedInWords({ count }: { readonly count: number }, { of }: CountOptions): string {
   return of === 'units' ? `planned for ${countOf(count, 'unit')}` : `${figure(count)} planned`;
+}
+
+/** `; 40 newcomers (312 planned) are not judged by counts`; empty where there are none. */
+function besideInWords({ apart }: CountNow, options: CountOptions): string {
+  if (!apart || apart.units === 0) return '';
+  const are = apart.units === 1 ? 'is' : 'are';
+  return `; ${countOf(apart.units, 'newcomer')} (${plannedInWords(apart, options)}) ${are} not judged by counts`;
+}
+
+function apartFigures({ apart }: CountNow): Figures {
+  return apart && apart.units > 0 ? { newcomers: apart.units, plannedForNewcomers: apart.count } : {};
 }
 
 function comparesWithNothing({ counts }: ComparableCounts, { units }: CountNow): boolean {

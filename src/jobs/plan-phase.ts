@@ -1,9 +1,12 @@
 import type pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
+import type { Buckets } from '../base/bucketing.js';
 import { faultPoint } from '../base/fault-point.js';
 import type { Policy } from '../flags/policy.js';
+import { acceptedHistory } from '../guard/accepted-runs.js';
 import { batchesOf, startRates } from '../guard/judge-batch.js';
 import { judgePlan } from '../guard/judge-plan.js';
+import { keptOf, newcomersOf, type NewcomersKept } from '../guard/newcomers.js';
 import { failedRule, writeTrip } from '../guard/trip-row.js';
 import { writeVerdicts } from '../guard/verdict-rows.js';
 import type { Judged } from '../guard/verdict.js';
@@ -25,6 +28,8 @@ import type { LoadedJob } from './registry.js';
 /** What a run was admitted with. A dry run behind a closed gate has no epoch: it may plan but never apply. */
 export interface PlanLeave {
   readonly units: AdmittedUnits;
+  /** The buckets of its units, where these alone decide. */
+  readonly covered?: Buckets | undefined;
   readonly epoch: number | null;
   readonly flagRevision: number | null;
 }
@@ -67,20 +72,24 @@ export async function planRun(
       clock,
       signal,
     });
+    const history = await acceptedHistory(client, run);
+    const newcomers = newcomersOf(history.runs, run, leave.covered, leave.units);
     const written = await writePlan(
       client,
       run.id,
       policy.apply.lanes,
       untilAborted(checkedChanges(job, leave.units, changes), signal),
+      newcomers.units,
     ).catch((error: unknown) => {
       throw planError(job, error);
     });
     if (db.wrote) throw db.wrote;
     await faultPoint('plan.copied');
     const plannedAt = performance.now();
-    const { counts, unitCounts } = written;
-    const plan = { run, counts, unitCounts, units: leave.units.size, kinds: job.kinds };
-    const judged = await judgePlan(client, plan, policy.guard);
+    const { counts, apart } = written;
+    const { units, covered } = leave;
+    const plan = { run, counts: written, apart, units: units.size, covered, newcomers, kinds: job.kinds };
+    const judged = await judgePlan(client, plan, history, policy.guard);
     const { end, tripping } = judgedPlan(judged, run.dryRun, counts);
     const judgedAt = performance.now();
     await writeVerdicts(client, run.id, 'plan', judged);
@@ -97,7 +106,7 @@ export async function planRun(
       } as const;
       await writeTrip(client, { ...trip, restore: policy.guard.onTrip.restore });
     }
-    await store(client, job, run, leave, written, end);
+    await store(client, job, run, leave, written, keptOf(newcomers, apart), end);
     if (!end) await startRates(client, run, policy.guard, batchesOf(written.lanes, policy.apply));
     await faultPoint('plan.before-commit');
     return { counts, judged, end, planMs: plannedAt - startedAt, judgeMs: judgedAt - plannedAt };
@@ -110,6 +119,7 @@ async function store(
   run: Run,
   leave: PlanLeave,
   written: PlanWritten,
+  newcomers: NewcomersKept | undefined,
   end: Outcome | undefined,
 ): Promise<void> {
   const goesOn = end === undefined;
@@ -118,7 +128,7 @@ async function store(
      set status = case when $3 then 'applying' else status end,
          reason_code = $11, reason = $12,
          planned = $4, planned_at = clock_timestamp(), gate_epoch = $5, flag_revision = $6, admitted_units = $7,
-         resources = $8, steps = $9, lanes = $10, planned_units = $13
+         resources = $8, steps = $9, lanes = $10, planned_units = $13, covered = $14, newcomers = $15
      where id = $1 and attempt = $2 and status = 'planning'`,
     [
       run.id,
@@ -134,6 +144,8 @@ async function store(
       end?.code ?? 'planned',
       end?.reason ?? 'the plan is judged',
       JSON.stringify(written.unitCounts),
+      leave.covered ? JSON.stringify(leave.covered) : null,
+      newcomers ? JSON.stringify(newcomers) : null,
     ],
   );
   if (rowCount !== 1)

@@ -1,6 +1,8 @@
+import { EVERY_BUCKET } from '../base/bucketing.js';
 import { messageOf } from '../base/errors.js';
 import { faultPoint } from '../base/fault-point.js';
 import { measureVerdicts } from '../guard/measure-verdicts.js';
+import { bucketsGiven } from '../flags/admitted-units.js';
 import { flagName } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
 import { decideAdmission } from '../gate/decide.js';
@@ -179,13 +181,19 @@ async function seekLeave({ platform, job, policy, run }: Attempt): Promise<PlanL
     const beside = run.dryRun ? NOBODY : await unitsBeside(platform.region, run);
     return {
       units: beside.size === 0 ? units : new Set([...units].filter((unit) => !beside.has(unit))),
+      covered: bucketsGiven(answer.definition, job.version),
       epoch: admission.epoch,
       flagRevision: admission.flagRevision,
     };
   }
   if (run.dryRun) {
     // Nothing is written behind a closed gate, but a person may see what would be: for every unit.
-    return { units: everyUnit(await unitsOf(platform, job, run.region)), epoch: null, flagRevision: null };
+    return {
+      units: everyUnit(await unitsOf(platform, job, run.region)),
+      covered: EVERY_BUCKET,
+      epoch: null,
+      flagRevision: null,
+    };
   }
   if (admission.admitted) return { status: 'held', code: 'flag-held', reason: 'the flag gives no version' };
   const { code, reason } = admission;

@@ -9,15 +9,17 @@ const CHUNK_CHARACTERS = 64 * 1024;
 
 /**
  * Streams a run's changes into the journal by COPY, in the caller's transaction. Memory stays flat however
- * many there are: the next change is asked for when the database has taken the last ones.
+ * many there are: the next change is asked for when the database has taken the last ones. What is for
+ * `unitsApart` is also counted by itself.
  */
 export async function writePlan(
   client: pg.PoolClient,
   run: string,
   laneCount: number,
   changes: AsyncIterable<Change>,
+  unitsApart: ReadonlySet<string>,
 ): Promise<PlanWritten> {
-  const tally = new PlanTally(laneCount);
+  const tally = new PlanTally(laneCount, unitsApart);
   const copy = client.query(
     copyFrom(`copy portcullis_region.change
       (run, lane, seq, resource, key, kind, unit, before, after, requires, evidence) from stdin`),

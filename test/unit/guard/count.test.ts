@@ -71,6 +71,42 @@ describe('a count', () => {
     );
   });
 
+  test('says beside how many newcomers there are, and what is planned for them', () => {
+    const at = STEADY.length * DAY_MS;
+    const apart = { units: 40, count: 312 };
+    const beside = judgeCount(STEADY, { count: 41, units: 1_000, at, apart }, OPTIONS);
+    expect(beside.reason).toBe(
+      `${judged(STEADY, 41).reason}; 40 newcomers (312 planned) are not judged by counts`,
+    );
+    expect(beside.figures).toEqual({
+      ...judged(STEADY, 41).figures,
+      ...{ newcomers: 40, plannedForNewcomers: 312 },
+    });
+    const alone = { count: 0, units: 0, at, apart: { units: 1, count: 1 } };
+    expect(judgeCount(STEADY, alone, { ...OPTIONS, of: 'units' })).toMatchObject({
+      verdict: 'too-few',
+      reason:
+        'claims-per-run: planned for 0 units and no unit that history knows, which compares with nothing; ' +
+        '1 newcomer (planned for 1 unit) is not judged by counts',
+    });
+  });
+
+  test('of many units is told less by runs of few, and of few no less by runs of many', () => {
+    const few = daily(
+      Array.from({ length: 20 }, () => 0),
+      1,
+    );
+    const many = daily(
+      Array.from({ length: 20 }, () => 0),
+      1_000,
+    );
+    const after = (history: readonly CountedRun[], units: number): number =>
+      judged(history, 25, units).figures['p'] as number;
+    expect(after(few, 100)).toBeGreaterThan(0.01);
+    expect(after(few, 1)).toBeLessThan(1e-6);
+    expect(after(many, 100)).toBe(after(many, 1_000));
+  });
+
   test('agrees with the formula, written out for a history of three and one k', () => {
     // k = 1, p ~ Beta(½ + 3, ½ + 6): P(Y ≥ y) = B(3.5, 6.5 + y)/B(3.5, 6.5).
     const prediction = predictCount(alike([1, 2, 3]));

@@ -32,7 +32,18 @@ describe('what is counted of a plan', () => {
       counts: { claim: 91, verify: 1 },
       unitCounts: { claim: 2, verify: 1 },
     });
-    expect(written([])).toEqual({ counts: {}, unitCounts: {}, operations: new Map(), lanes: [] });
+    const none = { counts: {}, unitCounts: {} };
+    expect(written([])).toEqual({ ...none, apart: none, operations: new Map(), lanes: [] });
+  });
+
+  test('has those of some units apart, and among all', () => {
+    const tally = new PlanTally(4, new Set(['org-2', 'org-3']));
+    const changes = [...claimsOf({ 'org-1': 90, 'org-2': 2, 'org-3': 1 }), changeOf('verify', 'org-1')];
+    for (const change of changes) tally.take(change);
+    expect(tally.written()).toMatchObject({
+      ...{ counts: { claim: 93, verify: 1 }, unitCounts: { claim: 3, verify: 1 } },
+      apart: { counts: { claim: 3 }, unitCounts: { claim: 2 } },
+    });
   });
 
   test('has of units as many as have a change, however many changes each has and in whatever order', () => {
