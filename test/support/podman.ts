@@ -51,7 +51,7 @@ export async function startPodman(): Promise<Podman> {
     return stdout;
   };
   afterAll(async () => {
-    await podman('rm', '--all', '--force', '--time', '0');
+    await podman('rm', '--all', '--force', '--volumes', '--time', '0');
     await podman('rmi', '--all', '--force');
     await rm(own, { recursive: true, force: true });
   }, 60_000);
