@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { shippedPolicy } from '../support/far-slot.js';
 import { portcullis, temporaryFolder, type Finished, type Running } from '../support/portcullis.js';
 import { until } from '../support/until.js';
 
@@ -12,13 +13,10 @@ import { until } from '../support/until.js';
  */
 
 const JOB = 'domain-claim';
-const STARTING_MS = 60_000;
+const STARTING_MS = 150_000;
 
-// The shipped policy, but with no slot due while the tests go on: runs are those that they ask for.
-const shipped = await readFile(join('flags', 'domain-claim.yaml'), 'utf8');
-const root = await temporaryFolder({
-  'domain-claim.yaml': shipped.replace(/^schedule: .*$/m, `schedule: '0 0 1 1 *'`),
-});
+// No slot is due while the tests go on: runs are those that they ask for.
+const root = await temporaryFolder({ 'domain-claim.yaml': await shippedPolicy() });
 const home = join(root, 'home');
 const env = { PORTCULLIS_HOME: home, PORTCULLIS_FLAGS: root, PORTCULLIS_HTTP: '127.0.0.1:0' };
 
@@ -372,7 +370,12 @@ describe('a run that is interrupted', () => {
       await answer('flags', 'set', JOB, '--region', otherHeldRegion, ...on);
       const args = ['run', JOB, '--region', otherHeldRegion, '--json'];
       const running = portcullis(args, {
-        env: { ...env, PORTCULLIS_RESOLVERS: `127.0.0.1:${silent.address().port}` },
+        env: {
+          ...env,
+          PORTCULLIS_RESOLVERS: `127.0.0.1:${silent.address().port}`,
+          // All questions are given up after two such whiles, and the plan is made without them.
+          PORTCULLIS_DNS_TIMEOUT: '60s',
+        },
       });
       await until(
         'the run is planning',

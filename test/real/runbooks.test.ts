@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { testDatabase } from '../support/database.js';
 import { requireProgram } from '../support/debian-package.js';
+import { shippedPolicy } from '../support/far-slot.js';
 import { temporaryFolder } from '../support/portcullis.js';
 import { freePort } from '../support/prometheus.js';
 import { until } from '../support/until.js';
@@ -22,7 +23,8 @@ const RUNBOOKS = join(ROOT, 'docs/runbooks');
 const PATIENCE_MS = 300_000;
 
 const database = await testDatabase();
-const folder = await temporaryFolder();
+// A slot that came due midway would be the newest run, which is not the one that a runbook is about.
+const folder = await temporaryFolder({ 'domain-claim.yaml': await shippedPolicy() });
 const home = join(folder, 'home');
 const port = await freePort();
 const prometheusPort = await freePort();
@@ -30,6 +32,7 @@ const env: Record<string, string> = {
   PATH: [folder, process.env['PATH'] ?? ''].join(delimiter),
   PORTCULLIS_DATABASE_URL: database.url,
   PORTCULLIS_HOME: home,
+  PORTCULLIS_FLAGS: folder,
   PORTCULLIS_HTTP: `127.0.0.1:${port}`,
   SERVED_AT: `http://127.0.0.1:${port}`,
   PROMETHEUS_URL: `http://127.0.0.1:${prometheusPort}`,

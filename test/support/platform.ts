@@ -11,6 +11,7 @@ import { readShape, type Shape } from '../../src/journal/shape.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
 import type { TestDatabase } from './database.js';
+import { FAR_SLOT } from './far-slot.js';
 
 /** Flags that a test sets by hand. Their provider has its own tests. */
 export class HandSetFlags implements Flags {
@@ -91,7 +92,7 @@ export const noRules: GuardPolicy = {
 export function testPolicy(job: string, regions: readonly string[], changes: Partial<Policy> = {}): Policy {
   return {
     job,
-    schedule: '0 0 1 1 *',
+    schedule: FAR_SLOT,
     missedSlots: 'skip',
     onRearm: 'skip',
     regions,
