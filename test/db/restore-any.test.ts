@@ -141,7 +141,7 @@ test('whatever a run did, its restore brings back every row to the last byte, an
     }),
     { numRuns: 25 },
   );
-}, 120_000);
+});
 
 test('no user’s edit is ever lost, whoever edits what between two runs and after them', async () => {
   await fc.assert(
@@ -174,4 +174,4 @@ test('no user’s edit is ever lost, whoever edits what between two runs and aft
     }),
     { numRuns: 25 },
   );
-}, 120_000);
+});

@@ -102,6 +102,6 @@ describe('closing', () => {
     await (await served.call('/healthz')).text();
     const startedMs = performance.now();
     await Promise.all([served.close(), served.close()]);
-    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    expect(performance.now() - startedMs).toBeLessThan(30_000);
   });
 });

@@ -4,8 +4,7 @@ import { issueToken } from '../../src/access/tokens.js';
 import { killJob } from '../../src/gate/kill-switch.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
 import { testDatabase } from '../support/database.js';
-import { portcullis, type Finished, type Running } from '../support/portcullis.js';
-import { until } from '../support/until.js';
+import { portcullis, untilWith, type Finished, type Running } from '../support/portcullis.js';
 import { commitOrder, watchCommitOrder } from './commit-order.js';
 import { batchesIn, changedRows, runIn, type Killed } from './killed-run.js';
 import { sampleWorld, type SampleWorld } from './sample.js';
@@ -27,7 +26,7 @@ beforeAll(async () => {
     expect(code).toBe(0);
     runs.set(region, (JSON.parse(stdout) as { runId: string }).runId);
   }
-}, 120_000);
+});
 
 const command = async (
   args: readonly string[],
@@ -44,7 +43,7 @@ const answered = ({ stdout }: Finished): Answer['runs'] => (JSON.parse(stdout) a
 describe('a restore', () => {
   test('goes on through an ordinary kill, and through another, to the last row', async () => {
     const cure = portcullis(restore(killed), { env: world.env });
-    await until('it writes', async () => (await batchesIn(world, killed, 'restore')) > 3);
+    await untilWith(cure, 'it writes', async () => (await batchesIn(world, killed, 'restore')) > 3);
     for (const reason of ['the job is faulty', 'really']) {
       const kill = { job: 'domain-claim', regions: [killed], reason };
       expect(await killJob(owner, () => owner, kill, ANN)).toMatchObject({
@@ -59,7 +58,7 @@ describe('a restore', () => {
     expect((await commitOrder(owner, row.id)).late).toBeGreaterThan(0);
     expect(row).toMatchObject({ status: 'succeeded', attempt: 1 });
     expect(await changedRows(world, killed)).toBe(0);
-  }, 60_000);
+  });
 
   test('is stopped by a stop of everything, wherever it is; not one of its batches commits after', async () => {
     // One is planning, one in the middle of a batch's transaction, one stands between two, and none can hear.
@@ -87,7 +86,7 @@ describe('a restore', () => {
       expect(await commitOrder(owner, row.id)).toMatchObject({ late: 0 });
     }
     expect(before.get(inBatch)).toBeGreaterThan(0);
-  }, 60_000);
+  });
 
   test('does not begin while everything is stopped, and takes up all the rest once two have agreed to re-arm', async () => {
     const refused = await command(restore(inBatch));
@@ -102,5 +101,5 @@ describe('a restore', () => {
     const done = await command(restore(inBatch));
     expect([done.code, answered(done)]).toMatchObject([0, [{ status: 'succeeded' }]]);
     expect(await changedRows(world, inBatch)).toBe(0);
-  }, 60_000);
+  });
 });

@@ -89,7 +89,7 @@ describe('a kill at a random moment', () => {
       expect(found.cutShort).toBeGreaterThan(rounds / 2);
       expect(found.inFlight).toBeGreaterThan(0);
     },
-    60_000,
+    180_000,
   );
 
   test('is judged by a judge who sees a batch that commits after it', async () => {

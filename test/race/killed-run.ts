@@ -43,6 +43,13 @@ export async function batchesIn(
   return rows[0]?.n ?? 0;
 }
 
+/** Has every lease of whoever is dead or stands still end now, and not when its time is over. */
+export async function endLeases({ database }: SampleWorld): Promise<void> {
+  await database.owner.query(
+    `update portcullis_region.run set lease_until = '-infinity' where status in ('planning', 'applying')`,
+  );
+}
+
 export interface Killed {
   readonly job: string;
   readonly region: string;

@@ -3,7 +3,7 @@ import type { FaultPoint } from '../../src/base/fault-point.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis } from '../support/portcullis.js';
-import { changedRows } from './killed-run.js';
+import { changedRows, endLeases } from './killed-run.js';
 import { sampleWorld, type SampleWorld } from './sample.js';
 
 /** Where a restore's process dies, and how often it has met the place by then. */
@@ -27,7 +27,7 @@ describe('a restore of a domain-claim run, with no undo code of the job’s own'
   let world: SampleWorld;
   beforeAll(async () => {
     world = await sampleWorld(database, 'apply: { lanes: 2, batch: 20, firstBatches: [] }');
-  }, 60_000);
+  });
 
   const command = async (args: readonly string[], killAt?: string) =>
     portcullis(args, { env: world.env, ...(killAt !== undefined && { killAt }) }).finished;
@@ -48,6 +48,7 @@ describe('a restore of a domain-claim run, with no undo code of the job’s own'
       expect(await command(['restore', run, '--json'], `${point}:${nth}`)).toMatchObject({
         signal: 'SIGKILL',
       });
+      await endLeases(world);
       const { code, stdout, stderr } = await command(['restore', run, '--json']);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       const { runs } = JSON.parse(stdout) as Answer;
@@ -62,7 +63,7 @@ describe('a restore of a domain-claim run, with no undo code of the job’s own'
       );
       expect(rows).toEqual([{ status: 'succeeded', attempt: 2, conflicts: 0 }]);
     },
-    60_000,
+    180_000,
   );
 
   test('tells beforehand what it then does, spares a user’s edit, and is on the record', async () => {
@@ -91,5 +92,5 @@ describe('a restore of a domain-claim run, with no undo code of the job’s own'
       { action: 'restore', restored: null },
       { action: 'restore-ended', restored: String(dry.runs[0]?.left.restorable) },
     ]);
-  }, 60_000);
+  });
 });

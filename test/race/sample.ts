@@ -4,6 +4,7 @@ import { applyPolicies } from '../../src/flags/policy-store.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
 import { seedSampleWorld } from '../../src/replay/sample-world.js';
 import type { TestDatabase } from '../support/database.js';
+import { FAR_SLOT } from '../support/far-slot.js';
 import { portcullis, temporaryFolder } from '../support/portcullis.js';
 
 export interface SampleWorld {
@@ -12,9 +13,13 @@ export interface SampleWorld {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** Long enough for a process on a machine that is busy with a lot else to renew it in time. */
+const LEASE_S = 15;
+
 /**
- * A sample world with every region's flag on for the version that the program has, short leases, the policy lines
- * given, and no caps or rules unless told which. `directory.account_before` and `domain_before` keep what it was.
+ * A sample world with every region's flag on for the version that the program has, leases and permits of
+ * {@link LEASE_S}, the policy lines given, and no caps or rules unless told which. `directory.account_before` and
+ * `domain_before` keep what it was.
  */
 export async function sampleWorld(
   database: TestDatabase,
@@ -28,10 +33,10 @@ export async function sampleWorld(
     create table directory.domain_before as select * from directory.domain`);
   const text = `
 job: domain-claim
-schedule: '0 0 1 1 *'
+schedule: '${FAR_SLOT}'
 regions: [${SAMPLE_REGIONS.join(', ')}]
-lease: 2s
-permit: 5s
+lease: ${LEASE_S}s
+permit: ${LEASE_S}s
 guard: ${guard}
 ${policy}
 `;

@@ -35,7 +35,7 @@ describe('slots', () => {
         );
         return (rows[0]?.workers ?? 0) > 1 && (rows[0]?.slots ?? 0) >= 8 ? true : undefined;
       },
-      60_000,
+      120_000,
     );
     for (const { child } of workers) child.kill('SIGTERM');
     const ends = await Promise.all(workers.map(({ finished }) => finished));
@@ -57,5 +57,5 @@ describe('slots', () => {
       expect(runs).toBe(slots);
       expect(slots).toBe(span);
     }
-  }, 90_000);
+  });
 });

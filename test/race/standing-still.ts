@@ -1,8 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { FaultPoint } from '../../src/base/fault-point.js';
-import { portcullis, type Finished, type Running } from '../support/portcullis.js';
-import { until } from '../support/until.js';
+import { portcullis, untilWith, type Finished, type Running } from '../support/portcullis.js';
 import type { SampleWorld } from './sample.js';
 
 const ask = promisify(execFile);
@@ -15,13 +14,14 @@ export async function stopped(
   nth: number,
 ): Promise<Running> {
   const running = portcullis(args, { env, stopAt: `${point}:${nth}` });
-  await until(`${args.join(' ')} stands still at ${point}`, () => isStopped(running));
+  await untilWith(running, `${args.join(' ')} stands still at ${point}`, () => isStopped(running));
   return running;
 }
 
 /** By the state of a process that SIGSTOP has stopped, as Linux and every other Unix names it. */
 async function isStopped({ child }: Running): Promise<boolean> {
-  const { stdout } = await ask('ps', ['-o', 'stat=', '-p', String(child.pid)]);
+  // A process that there is no more has no state, and `ps` fails.
+  const { stdout } = await ask('ps', ['-o', 'stat=', '-p', String(child.pid)]).catch(() => ({ stdout: '' }));
   return stdout.startsWith('T');
 }
 

@@ -6,7 +6,7 @@ import { testDatabase } from '../support/database.js';
 import { portcullis } from '../support/portcullis.js';
 import { until } from '../support/until.js';
 import { commitOrder, watchCommitOrder } from './commit-order.js';
-import { changedRows, runIn } from './killed-run.js';
+import { changedRows, endLeases, runIn } from './killed-run.js';
 import { sampleWorld, type SampleWorld } from './sample.js';
 
 /** One conflict is one too many, and trips the run while its two lanes write. */
@@ -97,6 +97,7 @@ describe('a trip whose process is killed', () => {
       });
       expect(await dies.finished).toMatchObject({ signal: 'SIGKILL' });
       batchesAtDeath.push((await runIn(world, REGION)).batches);
+      await endLeases(world);
       portcullis(['worker'], { env: { ...world.env, PORTCULLIS_LOG_LEVEL: 'warn' } });
     }
   }, 400_000);
@@ -116,7 +117,7 @@ describe('a trip whose process is killed', () => {
           );
           return rows.length === 1;
         },
-        40_000,
+        120_000,
       );
       expect(await leftBehind(world)).toEqual(AFTER);
       expect(await verifyAudit(owner)).toMatchObject({ ok: true });
@@ -142,6 +143,6 @@ describe('a trip whose process is killed', () => {
       expect(rows[0]?.conflicts).toBe(1);
       expect(await changedRows(world, REGION)).toBe(order.changes - 1 + (rows[0]?.meddled ?? NaN));
     },
-    60_000,
+    180_000,
   );
 });

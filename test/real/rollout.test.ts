@@ -12,7 +12,6 @@ import { buildWith, type Edit } from '../support/build.js';
 import { checkShares } from '../support/check-shares.js';
 import { testDatabase, type TestDatabase } from '../support/database.js';
 import { portcullis, temporaryFolder, type Running } from '../support/portcullis.js';
-import { freePort } from '../support/prometheus.js';
 import { until } from '../support/until.js';
 
 const databases = { healthy: await testDatabase(), faulty: await testDatabase() };
@@ -35,7 +34,8 @@ const FAULT: readonly Edit[] = [
   },
 ];
 
-const LIMIT_MS = 60_000;
+/** For a rollout from its first step to its end: seconds on a machine of its own. */
+const LIMIT_MS = 170_000;
 
 /** The policy as it is shipped, but that a slot comes every two seconds and bakes take as long. */
 async function policy(): Promise<string> {
@@ -84,7 +84,7 @@ async function world({ owner, url }: TestDatabase, edits: readonly Edit[]): Prom
       ...env,
       PORTCULLIS_WORKER: 'control',
       PORTCULLIS_REGIONS: 'nowhere',
-      PORTCULLIS_HTTP: `127.0.0.1:${await freePort()}`,
+      PORTCULLIS_HTTP: '127.0.0.1:0',
     },
   });
   const ended: string[] = [];
@@ -163,7 +163,7 @@ describe('two builds of the job, as two worker processes beside a control plane'
   let it: World;
   beforeAll(async () => {
     it = await world(databases.healthy, []);
-  }, 2 * LIMIT_MS);
+  });
 
   test(
     'go through all waves, and no organisation gets both in a slot, or one outside its share',
@@ -200,7 +200,7 @@ describe('a build that breaks an invariant', () => {
   let it: World;
   beforeAll(async () => {
     it = await world(databases.faulty, FAULT);
-  }, 2 * LIMIT_MS);
+  });
 
   test(
     'is stopped by the guard at the canary’s first step; the others’ journals hold nothing of it, and the stable version goes on',

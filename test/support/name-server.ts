@@ -23,7 +23,7 @@ export interface NameServer {
 }
 
 const HOST = '127.0.0.1';
-const READY_WITHIN_MS = 15_000;
+const READY_WITHIN_MS = 60_000;
 const run = promisify(execFile);
 
 /**

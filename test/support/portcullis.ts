@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from '@jest/globals';
+import { until } from './until.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const KILL_AT = fileURLToPath(new URL('./kill-at.mjs', import.meta.url));
@@ -57,6 +58,23 @@ export function portcullis(args: readonly string[], setting: ProcessSetting = {}
     return { code: code as number | null, signal: signal as NodeJS.Signals | null, stdout, stderr };
   });
   return { child, finished };
+}
+
+/** Waits for a condition as `until` does, and no longer than the process runs: throws what it said at its end. */
+export async function untilWith<T>(
+  { finished }: Running,
+  what: string,
+  condition: () => T | false | undefined | Promise<T | false | undefined>,
+): Promise<T> {
+  let over: Finished | undefined;
+  void finished.then((end) => (over = end));
+  return until(what, async () => {
+    const answer = await condition();
+    if ((answer === false || answer === undefined) && over) {
+      throw new Error(`the process ended before this: ${what}\n${over.stdout}\n${over.stderr}`);
+    }
+    return answer;
+  });
 }
 
 /** A folder of this file's own, with the files given; removed when its tests are over. */

@@ -2,12 +2,12 @@ import { setTimeout } from 'node:timers/promises';
 
 /**
  * Waits for a condition that nothing announces, asking every few milliseconds, and answers what it answered.
- * Throws, naming what it waited for, after `limitMs`.
+ * Throws, naming what it waited for, after `limitMs`: a bound for what never comes, and no measure of speed.
  */
 export async function until<T>(
   what: string,
   condition: () => T | false | undefined | Promise<T | false | undefined>,
-  limitMs = 15_000,
+  limitMs = 60_000,
 ): Promise<T> {
   const startedAt = performance.now();
   for (;;) {

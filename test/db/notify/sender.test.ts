@@ -175,7 +175,7 @@ describe('a sender that stops', () => {
     await until('the first attempt', () => slow.received.length === 1);
     const startedAt = performance.now();
     await first.stop();
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(performance.now() - startedAt).toBeLessThan(30_000);
     send([slow.url]);
     await ended('delivered');
     expect(slow.received).toHaveLength(2);

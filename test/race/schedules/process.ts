@@ -63,7 +63,7 @@ export function watchFaultPoints(): void {
 }
 
 /** How long a process may take to end when nothing holds it any more. */
-const END_MS = 10_000;
+const END_MS = 60_000;
 
 /** A worker's process, that runs one run at a time and pauses at the fault points where it is told to. */
 export class Process {

@@ -33,7 +33,7 @@ export interface Twist {
 const OF_STAGE = '(application_name like $1 or pid = any($2)) and datname = current_database()';
 
 /** How long a stage's pools may take to end. */
-const CLOSE_MS = 15_000;
+const CLOSE_MS = 60_000;
 
 /** Where schedules are played one after the other: pools that are kept, and workers that are replaced when they crash. */
 export class Stage {
