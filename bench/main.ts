@@ -4,7 +4,7 @@ import { resultOf, type Bench, type BenchContext, type Result } from './bench.js
 import { end } from './endings.js';
 import { gate } from './gate.js';
 import { guard, type GuardResult } from './guard.js';
-import { impact } from './impact.js';
+import { impact, impactByProduct } from './impact.js';
 import { kill, type KillResult } from './kill.js';
 import { memory } from './memory.js';
 import { plan } from './plan.js';
@@ -27,6 +27,7 @@ const BENCHES: readonly AnyBench[] = [
   restore,
   restore200k,
   impact,
+  impactByProduct,
   start,
   kill,
   guard,

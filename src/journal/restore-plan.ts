@@ -142,12 +142,13 @@ export async function planRestore(
        insert into portcullis_region.change (run, lane, seq, resource, key, kind, unit, before, after, evidence)
        select $2, c.lane, c.from_end, c.resource, c.key, c.kind, c.unit,
          ${byResource(imageLeft)}, ${byResource(imageRestored)},
-         jsonb_build_object('restores', c.run, 'lane', c.lane, 'seq', c.seq)
+         -- The same of each: which change it is stands in that run under the row's own key, once.
+         $3
        from candidate c
        returning lane, kind, seq
      )
      select lane, kind, count(*) as n, max(seq) as last from planned group by lane, kind`,
-    [of, restore],
+    [of, restore, JSON.stringify({ restores: of })],
   );
   const counts: Record<string, number> = {};
   const lanes = new Map<number, number>();

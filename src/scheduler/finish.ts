@@ -34,7 +34,8 @@ export async function finishRun(pool: pg.Pool, run: Run, outcome: Outcome): Prom
        select c.kind, count(*) as n
        from portcullis_region.lane l
        join portcullis_region.change c on c.run = l.run and c.lane = l.lane and c.seq > l.applied_seq
-       where l.run = $1
+       -- Without lanes that are not at their end, the changes are not even looked for.
+       where l.run = $1 and l.applied_seq < l.last_seq
        group by c.kind
        union all
        select * from conflicted
