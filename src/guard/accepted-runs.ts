@@ -105,8 +105,10 @@ export function countedRuns({ runs, baselines }: AcceptedHistory, { change, of }
   return runs.flatMap(({ at, admitted, planned, covered, newcomers, apart }) => {
     const counts = planned[of];
     if (counts === null || Number(at) <= since) return [];
-    const count = (counts[change] ?? 0) - (apart?.[of][change] ?? 0);
-    return [{ at, count, units: admitted - (apart?.admitted ?? 0), covered, newcomers }];
+    const beside = { units: apart?.admitted ?? 0, count: apart?.[of][change] ?? 0 };
+    const count = (counts[change] ?? 0) - beside.count;
+    const units = admitted - beside.units;
+    return [{ at, count, units, covered, newcomers, apart: apart ? beside : undefined }];
   });
 }
 

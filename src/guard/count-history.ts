@@ -1,14 +1,13 @@
 /** What a count is held against: the accepted runs before it, brought to its size and its day. */
 import { gatheredFor, teaching, type Covering } from './coverage.js';
 
-/**
- * An accepted run: how many changes of the kind it planned, or for how many units any, of those admitted that
- * history knew then.
- */
+/** How many changes of the kind a run planned, or for how many units any, of those admitted that history knew. */
 export interface CountedRun extends Covering {
   readonly count: number;
   /** Admitted units, but for newcomers. */
   readonly units: number;
+  /** Newcomers among the admitted, and what was planned for them: no history tells whether that is plausible. */
+  readonly apart?: { readonly units: number; readonly count: number } | undefined;
 }
 
 /** A past count, as it would have been for this run's units on this run's weekday, and what it weighs. */

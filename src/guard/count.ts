@@ -9,7 +9,6 @@ import {
 } from './count-prediction.js';
 import { countOf } from '../base/words.js';
 import type { CountOf } from '../flags/guard-policy.js';
-import type { Covering } from './coverage.js';
 import { chance, figure } from './in-words.js';
 import type { Figures, Judged, Verdict } from './verdict.js';
 
@@ -32,14 +31,6 @@ export interface CountOptions {
 /** One healthy run in four thousand. */
 export const DEFAULT_COUNT_ALPHA = 2.5e-4;
 
-export interface CountNow extends Covering {
-  readonly count: number;
-  /** How many units the run was admitted for, of those that history knows. */
-  readonly units: number;
-  /** Newcomers among the run's units and what is planned for them: no history tells whether that is plausible. */
-  readonly apart?: { readonly units: number; readonly count: number };
-}
-
 /** With fewer runs behind it nothing is said of a count. */
 export const FEWEST_RUNS = 3;
 
@@ -55,7 +46,7 @@ export interface CountVerdict {
 /** What judgeCount says, without its words and figures, which cost more than the verdict. */
 export function countVerdict(
   history: readonly CountedRun[],
-  now: CountNow,
+  now: CountedRun,
   options: CountOptions,
 ): CountVerdict {
   const comparable = comparableCounts(history, now, options);
@@ -70,7 +61,7 @@ export function countVerdict(
  * high (19 of 20 healthy runs are between them), samples, p, limit; gathered, where the work of several runs had;
  * newcomers and plannedForNewcomers, where there are any.
  */
-export function judgeCount(history: readonly CountedRun[], now: CountNow, options: CountOptions): Judged {
+export function judgeCount(history: readonly CountedRun[], now: CountedRun, options: CountOptions): Judged {
   const { rule, alpha } = options;
   const planned = plannedInWords(now, options);
   const comparable = comparableCounts(history, now, options);
@@ -78,12 +69,14 @@ export function judgeCount(history: readonly CountedRun[], now: CountNow, option
   const samples = comparable.counts.length;
   const beside = besideInWords(now, options);
   if (comparesWithNothing(comparable, now)) {
-    const reason =
-      now.units <= 0
-        ? `${rule}: ${planned} and no unit ${beside === '' ? 'admitted' : 'that history knows'}, which compares with nothing`
-        : `${rule}: ${planned}; ${countOf(samples, 'run')} before it ${samples === 1 ? 'is' : 'are'} too few to compare with`;
+    const why =
+      now.units > 0
+        ? `${planned}; ${countOf(samples, 'run')} before it ${samples === 1 ? 'is' : 'are'} too few to compare with`
+        : beside === ''
+          ? `${planned} and no unit admitted, which compares with nothing`
+          : 'history knows no unit of the run';
     const figures = { observed: now.count, samples, limit: alpha, ...apartFigures(now) };
-    return { verdict: 'too-few', rule, reason: `${reason}${beside}`, figures };
+    return { verdict: 'too-few', rule, reason: `${rule}: ${why}${beside}`, figures };
   }
   const expected = expectedAfter(comparable);
   const { lnP, ...said } = verdictOf(expected, now, options);
@@ -116,17 +109,17 @@ function plannedInWords({ count }: { readonly count: number }, { of }: CountOpti
 }
 
 /** `; 40 newcomers (312 planned) are not judged by counts`; empty where there are none. */
-function besideInWords({ apart }: CountNow, options: CountOptions): string {
+function besideInWords({ apart }: CountedRun, options: CountOptions): string {
   if (!apart || apart.units === 0) return '';
   const are = apart.units === 1 ? 'is' : 'are';
   return `; ${countOf(apart.units, 'newcomer')} (${plannedInWords(apart, options)}) ${are} not judged by counts`;
 }
 
-function apartFigures({ apart }: CountNow): Figures {
+function apartFigures({ apart }: CountedRun): Figures {
   return apart && apart.units > 0 ? { newcomers: apart.units, plannedForNewcomers: apart.count } : {};
 }
 
-function comparesWithNothing({ counts }: ComparableCounts, { units }: CountNow): boolean {
+function comparesWithNothing({ counts }: ComparableCounts, { units }: CountedRun): boolean {
   return counts.length < FEWEST_RUNS || units <= 0;
 }
 
@@ -149,7 +142,7 @@ function expectedAfter(comparable: ComparableCounts): Expected {
 /** With the logarithm of the chance of a count as far out, on its side. */
 function verdictOf(
   { most, least }: Expected,
-  { count }: CountNow,
+  { count }: CountedRun,
   { alpha, floor }: CountOptions,
 ): CountVerdict & { readonly lnP: number } {
   const lnMore = lnAtLeast(most, count);

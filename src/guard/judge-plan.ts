@@ -5,7 +5,8 @@ import type { Shape } from '../journal/shape.js';
 import type { PlanCounts } from '../journal/plan-tally.js';
 import { countedRuns, type AcceptedHistory, type Counted } from './accepted-runs.js';
 import { judgeCaps } from './caps.js';
-import { judgeCount, type CountNow } from './count.js';
+import { judgeCount } from './count.js';
+import type { CountedRun } from './count-history.js';
 import { judgeInvariant } from './invariant.js';
 import type { Newcomers } from './newcomers.js';
 import { figuresFor } from './plan-figures.js';
@@ -55,7 +56,7 @@ export async function judgePlan(
   return judged;
 }
 
-function countNow(plan: WrittenPlan, { change, of }: Counted): CountNow {
+function countNow(plan: WrittenPlan, { change, of }: Counted): CountedRun {
   const countIn = ({ counts, unitCounts }: PlanCounts): number =>
     (of === 'units' ? unitCounts : counts)[change] ?? 0;
   const { run, units, covered, newcomers } = plan;

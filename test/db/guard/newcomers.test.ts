@@ -1,6 +1,7 @@
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { GuardPolicy } from '../../../src/flags/guard-policy.js';
 import { acceptedRuns } from '../../../src/guard/accepted-runs.js';
+import { backtestCount } from '../../../src/guard/backtest.js';
 import { verdictsOf } from '../../../src/guard/verdict-rows.js';
 import type { Change, PlanContext } from '../../../src/jobs/contract.js';
 import { executeRun, type RunReport } from '../../../src/jobs/run-loop.js';
@@ -121,6 +122,11 @@ describe('organisations that nobody has served before', () => {
       newcomers: undefined,
     });
     expect(history[21]).toMatchObject({ newcomers: [[500, 1000]] });
+    const again = backtestCount(history, { rule: 'organisations', of: 'units', alpha: 1e-3, floor: 5 });
+    expect(again).toMatchObject({ trips: 0, holds: 0 });
+    expect(again.runs[0]?.reason).toMatch(
+      /^organisations: history knows no unit of the run; \d+ newcomers \(planned for \d+ units\) are not/,
+    );
   });
 
   test('would have tripped them, were everybody taken for known', async () => {

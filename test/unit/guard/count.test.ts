@@ -86,8 +86,7 @@ describe('a count', () => {
     expect(judgeCount(STEADY, alone, { ...OPTIONS, of: 'units' })).toMatchObject({
       verdict: 'too-few',
       reason:
-        'claims-per-run: planned for 0 units and no unit that history knows, which compares with nothing; ' +
-        '1 newcomer (planned for 1 unit) is not judged by counts',
+        'claims-per-run: history knows no unit of the run; 1 newcomer (planned for 1 unit) is not judged by counts',
     });
   });
 
