@@ -39,14 +39,40 @@ export interface EmbeddedOptions {
 
 const DATABASE = 'portcullis';
 const START_TIMEOUT_S = 60;
+/** A server that stands still takes a connection, and then says nothing: nobody, and no kill, waits for it longer. */
+const CONNECT_MS = 10_000;
+const QUERY_MS = 30_000;
 
 /**
  * Starts the PostgreSQL that npm installed, or adopts it where it already runs (after a `kill -9` of the
  * process that started it, or beside another process). The first start makes the cluster: about a second.
- * It listens on loopback only, with a password.
+ * It listens on loopback only, with a password. Throws EMBEDDED_POSTGRES_FAILED, and FILE_UNWRITABLE where the
+ * folder is not this user's to write, or full.
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedServer> {
   const folder = resolve(options.folder);
+  try {
+    return await startIn(folder, options.settings ?? []);
+  } catch (error) {
+    throw isOfFiles(error)
+      ? new PortcullisError('FILE_UNWRITABLE', `Portcullis' own folder ${folder}: ${messageOf(error)}`, {
+          mend: 'give this user the right to write there, make room, or name another folder with PORTCULLIS_HOME',
+          details: { folder },
+          cause: error,
+        })
+      : error;
+  }
+}
+
+/** Whether an error is the file system's, and not that of a program or a connection. */
+function isOfFiles(error: unknown): boolean {
+  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
+  return (
+    typeof code === 'string' && typeof syscall === 'string' && !/^(spawn|connect|listen|bind)/.test(syscall)
+  );
+}
+
+async function startIn(folder: string, settings: readonly string[]): Promise<EmbeddedServer> {
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   const user = serverUser();
   const native = embeddedBinaries(user, folder);
@@ -55,8 +81,8 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   await cluster.setAsideIfAbandoned();
   if (!existsSync(join(data, 'PG_VERSION'))) await cluster.initialise();
   const adopted = await cluster.isRunning();
-  if (!adopted) await cluster.start(options.settings ?? []);
-  await createDatabase(() => cluster.url('postgres'));
+  if (!adopted) await cluster.start(settings);
+  await createDatabase(data, () => cluster.url('postgres'));
   const url = cluster.url(DATABASE);
   return { url, data, adopted, stop: () => cluster.stopUnlessUsed(url) };
 }
@@ -209,10 +235,10 @@ const THERE = new Set(['42P04', '23505']);
 /** A server that another process has just started takes a moment before it lets anyone in. */
 const NOT_YET = new Set(['57P03', 'ECONNREFUSED']);
 
-async function createDatabase(adminUrl: () => string): Promise<void> {
+async function createDatabase(data: string, adminUrl: () => string): Promise<void> {
   const giveUpAt = performance.now() + START_TIMEOUT_S * 1_000;
   for (;;) {
-    const client = new pg.Client({ connectionString: adminUrl() });
+    const client = clientOf(adminUrl());
     try {
       await client.connect();
       const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE]);
@@ -222,7 +248,14 @@ async function createDatabase(adminUrl: () => string): Promise<void> {
       const code = String((error as { code?: unknown }).code);
       if (THERE.has(code)) return;
       if (!NOT_YET.has(code) || performance.now() > giveUpAt) {
-        throw new PortcullisError('EMBEDDED_POSTGRES_FAILED', messageOf(error), { cause: error });
+        throw new PortcullisError(
+          'EMBEDDED_POSTGRES_FAILED',
+          `the server in ${data} does not answer: ${messageOf(error)}`,
+          {
+            mend: `see what its process does (its id is the first line of ${join(data, 'postmaster.pid')}), and read ${join(data, 'server.log')}`,
+            cause: error,
+          },
+        );
       }
       await wait(50);
     } finally {
@@ -239,7 +272,7 @@ async function createDatabase(adminUrl: () => string): Promise<void> {
 const LINGERING_MS = 1_000;
 
 async function othersConnected(url: string): Promise<boolean> {
-  const client = new pg.Client({ connectionString: url });
+  const client = clientOf(url);
   const until = performance.now() + LINGERING_MS;
   try {
     await client.connect();
@@ -255,11 +288,20 @@ async function othersConnected(url: string): Promise<boolean> {
       if (oldest.elder || performance.now() > until) return true;
       await wait(20);
     }
-  } catch {
-    return false;
+  } catch (error) {
+    // Whoever stands still, or takes no more connections, may well be in use: only one that is gone is not.
+    return (error as { code?: unknown }).code !== 'ECONNREFUSED';
   } finally {
     await client.end().catch(() => undefined);
   }
+}
+
+function clientOf(connectionString: string): pg.Client {
+  const limits = { connectionTimeoutMillis: CONNECT_MS, query_timeout: QUERY_MS };
+  const client = new pg.Client({ connectionString, ...limits });
+  // Lost while nobody asks it anything: the next question says so.
+  client.on('error', () => undefined);
+  return client;
 }
 
 function freePort(): Promise<number> {

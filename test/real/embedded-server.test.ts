@@ -1,4 +1,12 @@
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -88,5 +96,31 @@ describe('the embedded PostgreSQL', () => {
     if (!root) await before.stop().catch(() => undefined);
     const after = await start();
     await expect(ask(after.url, 'select answer from kept')).rejects.toMatchObject({ code: '42P01' });
+  });
+
+  test('that stands still is said to, and not waited for without end', async () => {
+    const { data } = await start();
+    const pid = Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0]);
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await expect(startEmbedded({ folder })).rejects.toMatchObject({
+        code: 'EMBEDDED_POSTGRES_FAILED',
+        message: expect.stringMatching(/does not answer: /) as unknown,
+      });
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+  }, 30_000);
+
+  test('says so where its folder cannot be written', async () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    for (const impossible of [file, join(file, 'below')]) {
+      await expect(startEmbedded({ folder: impossible })).rejects.toMatchObject({
+        code: 'FILE_UNWRITABLE',
+        message: expect.stringContaining(impossible) as unknown,
+        mend: expect.stringContaining('PORTCULLIS_HOME') as unknown,
+      });
+    }
   });
 });
