@@ -37,7 +37,11 @@ export async function underLease(
   try {
     const end = await carryOut(keeper);
     if (end === 'not-ours') {
-      log.warn({ code: 'lease-lost' }, `another worker has this ${what}`);
+      // Another has it, or nobody yet: it could not be renewed in time, and from then on anybody may.
+      log.warn(
+        { code: 'lease-lost' },
+        `lost the lease: another worker has this ${what}, or may take it over`,
+      );
       return undefined;
     }
     if (end === 'given-up') {
