@@ -43,7 +43,7 @@ export async function openInstallation(
       home: config.home,
       flagsFolder: config.flagsFolder,
       database: withoutPassword(owner),
-      embedded: server ? { adopted: server.adopted } : false,
+      embedded: server ? { adopted: server.adopted, revive: () => server.revive() } : false,
       control: home.owner,
       planes: databases,
       place: (policies) => databases.place(policies),

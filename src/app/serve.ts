@@ -23,6 +23,7 @@ import { seedSampleWorld } from '../replay/sample-world.js';
 import { lockFolder } from '../store/folder-lock.js';
 import { ensureAdminToken } from '../access/admin-token.js';
 import { Crew } from './crew.js';
+import { keepEmbedded } from './keep-embedded.js';
 import { openPlatform, type WiredPlatform } from './platform.js';
 import { startAnnouncing, startRollouts } from './rollouts.js';
 
@@ -45,10 +46,11 @@ export async function serve(
   };
   try {
     const { control } = installation;
-    if (options.control && installation.embedded !== false) {
-      const lock = await lockFolder(installation.urls.owner, installation.home);
-      undo.push(() => lock.release());
-    }
+    const lock =
+      options.control && installation.embedded !== false
+        ? await lockFolder(installation.urls.owner, installation.home)
+        : undefined;
+    if (lock) undo.push(() => lock.release());
     if (options.control)
       await applyPolicies(
         control,
@@ -61,6 +63,10 @@ export async function serve(
     const seeded = options.sample && (await seedSample(installation));
     const wired = await openPlatform(config, installation, options.quiet);
     undo.push(() => wired.close());
+    if (lock) {
+      const keeping = keepEmbedded(installation, lock, wired.surroundings.log);
+      undo.push(() => keeping.stop());
+    }
     const crew = new Crew(config, installation, wired, options);
     await crew.start();
     undo.push(() => crew.stop());

@@ -17,8 +17,8 @@ export interface Installation {
   readonly flagsFolder: string;
   /** The database's address, without its password. */
   readonly database: string;
-  /** Whether the database is the embedded one, and whether it was running already. */
-  readonly embedded: false | { readonly adopted: boolean };
+  /** Where the database is the embedded one: whether it was running already, and how to start it again if it is gone. */
+  readonly embedded: false | { readonly adopted: boolean; revive(): Promise<boolean> };
   /** The control plane, over the owner's login. */
   readonly control: pg.Pool;
   /** The region planes: which database each region has. */

@@ -6,7 +6,7 @@ import type { Cell } from './table.js';
 export function whereObject(installation: Installation, service: Service): Record<string, unknown> {
   const { home, flagsFolder, database, embedded } = installation;
   return {
-    ...{ home, flagsFolder, database, embedded },
+    ...{ home, flagsFolder, database, embedded: embedded && { adopted: embedded.adopted } },
     http: service.httpUrl ?? null,
     adminToken: service.adminToken ?? null,
     seeded: service.seeded,
@@ -70,8 +70,15 @@ export function tryNextText(voice: Voice, service: Service, program: string): st
       : []),
     `${program} runs`,
     ...(service.httpUrl !== undefined && service.adminToken
-      ? [`curl -H "Authorization: Bearer $(cat ${service.adminToken.file})" ${service.httpUrl}/api/v1/runs`]
+      ? [
+          `curl -H "Authorization: Bearer $(cat ${quoted(service.adminToken.file)})" ${service.httpUrl}/api/v1/runs`,
+        ]
       : []),
   ];
   return `try, in another terminal:\n${lines.map((line) => `  ${voice.paint(line, 'strong')}\n`).join('')}`;
+}
+
+/** A path as a shell takes it for one word. */
+function quoted(path: string): string {
+  return /^[\w./+:@-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -26,6 +26,11 @@ export interface EmbeddedServer {
   readonly data: string;
   /** Whether a server that was already running was adopted. */
   readonly adopted: boolean;
+  /**
+   * Starts the server again, at the same address, where it is gone; answers whether it was. Throws
+   * EMBEDDED_POSTGRES_FAILED: it can be tried again.
+   */
+  revive(): Promise<boolean>;
   /** Stops the server, unless another Portcullis process is still connected to it. */
   stop(): Promise<void>;
 }
@@ -84,7 +89,13 @@ async function startIn(folder: string, settings: readonly string[]): Promise<Emb
   if (!adopted) await cluster.start(settings);
   await createDatabase(data, () => cluster.url('postgres'));
   const url = cluster.url(DATABASE);
-  return { url, data, adopted, stop: () => cluster.stopUnlessUsed(url) };
+  return {
+    url,
+    data,
+    adopted,
+    revive: () => cluster.revive(url, settings),
+    stop: () => cluster.stopUnlessUsed(url),
+  };
 }
 
 class Cluster {
@@ -154,8 +165,9 @@ class Cluster {
     );
   }
 
+  /** Starts it where it was last, so that whoever was connected finds it again; elsewhere if that is taken. */
   async start(settings: readonly string[]): Promise<void> {
-    const port = await freePort();
+    const port = await freePort(this.lastPort());
     const flags = [
       `-p ${port}`,
       "-c listen_addresses='127.0.0.1'",
@@ -178,6 +190,28 @@ class Cluster {
       // Another process may have started it in the same moment: then there is nothing to mend.
       if (await this.isRunning()) return;
       throw error;
+    }
+  }
+
+  async revive(url: string, settings: readonly string[]): Promise<boolean> {
+    if (await this.isRunning()) return false;
+    await this.start(settings);
+    if (this.url(DATABASE) === url) return true;
+    throw new PortcullisError(
+      'EMBEDDED_POSTGRES_FAILED',
+      'the server came back, but its port had been taken',
+      {
+        mend: 'restart Portcullis',
+      },
+    );
+  }
+
+  /** From the options of its last start, which the server leaves in its folder; 0: there was none. */
+  private lastPort(): number {
+    try {
+      return Number(/"-p" "(\d+)"/.exec(readFileSync(join(this.data, 'postmaster.opts'), 'utf8'))?.[1] ?? 0);
+    } catch {
+      return 0;
     }
   }
 
@@ -304,11 +338,15 @@ function clientOf(connectionString: string): pg.Client {
   return client;
 }
 
-function freePort(): Promise<number> {
+/** That port, if it is free; else any that is. */
+function freePort(wanted: number): Promise<number> {
   return new Promise((done, fail) => {
     const probe = createServer();
-    probe.once('error', fail);
-    probe.listen(0, '127.0.0.1', () => {
+    probe.once('error', (error) => {
+      if (wanted === 0) fail(error);
+      else freePort(0).then(done, fail);
+    });
+    probe.listen(wanted, '127.0.0.1', () => {
       const address = probe.address();
       probe.close(() => done(typeof address === 'object' && address ? address.port : 0));
     });

@@ -3,9 +3,12 @@ import pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
 
 const FOLDER_LOCK = 7_020_212;
+const CONNECT_MS = 10_000;
 const HOLDER = 'portcullis serving';
 
 export interface FolderLock {
+  /** Whether the session that holds it is still there: with the server, the lock is gone. */
+  held(): boolean;
   release(): Promise<void>;
 }
 
@@ -19,13 +22,16 @@ export async function lockFolder(url: string, folder: string): Promise<FolderLoc
     connectionString: url,
     application_name: `${HOLDER} pid ${process.pid} on ${hostname()}`.slice(0, 63),
     keepAlive: true,
+    connectionTimeoutMillis: CONNECT_MS,
   });
+  let there = true;
   client.on('error', () => undefined);
+  client.on('end', () => (there = false));
   await client.connect();
   const { rows } = await client.query<{ taken: boolean }>('select pg_try_advisory_lock($1) as taken', [
     FOLDER_LOCK,
   ]);
-  if (rows[0]?.taken === true) return { release: () => client.end() };
+  if (rows[0]?.taken === true) return { held: () => there, release: () => client.end() };
   const { rows: holders } = await client.query<{ name: string; since: Date }>(
     `select a.application_name as name, a.backend_start as since
      from pg_locks l join pg_stat_activity a using (pid)

@@ -11,7 +11,11 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { keepEmbedded } from '../../src/app/keep-embedded.js';
+import { lockFolder } from '../../src/store/folder-lock.js';
 import { startEmbedded, type EmbeddedServer } from '../../src/store/embedded-server.js';
+import { createLogger } from '../../src/telemetry/log.js';
+import { until } from '../support/until.js';
 
 const root = process.getuid?.() === 0;
 let folder = '';
@@ -111,6 +115,36 @@ describe('the embedded PostgreSQL', () => {
       process.kill(pid, 'SIGCONT');
     }
   }, 30_000);
+
+  test('that was killed is started again for who holds its folder, where it was, and held again', async () => {
+    const server = await start();
+    const { url, data } = server;
+    await ask(url, 'create table kept as select 42 as answer');
+    expect(await server.revive()).toBe(false);
+    const installation = { embedded: server, urls: { owner: url, worker: url }, home: folder };
+    const keeping = keepEmbedded(
+      installation,
+      await lockFolder(url, folder),
+      createLogger({ level: 'silent' }),
+    );
+    try {
+      process.kill(Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0]), 'SIGKILL');
+      await until('it is back', () =>
+        ask(url, 'select answer from kept').then(
+          (answer) => answer === 42,
+          () => false,
+        ),
+      );
+      await until('its folder is held', () =>
+        lockFolder(url, folder).then(
+          async (mine) => (await mine.release(), false),
+          (error: unknown) => (error as { code?: unknown }).code === 'FOLDER_HELD',
+        ),
+      );
+    } finally {
+      await keeping.stop();
+    }
+  }, 60_000);
 
   test('says so where its folder cannot be written', async () => {
     const file = join(folder, 'file');

@@ -1,6 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { PortcullisError } from '../../../src/base/errors.js';
+import { Voice } from '../../../src/cli/context.js';
 import { createProgram } from '../../../src/cli/program.js';
+import { tryNextText } from '../../../src/cli/where-text.js';
 import { until } from '../../support/until.js';
 import { FakeApp, report } from './fake-app.js';
 import { FakeTerminal } from './fake-terminal.js';
@@ -162,4 +164,17 @@ describe('doctor', () => {
       }),
     ]);
   });
+});
+
+test.each([
+  ['/srv/portcullis/admin-token', '/srv/portcullis/admin-token'],
+  ['/home/José Ünal/admin-token', `'/home/José Ünal/admin-token'`],
+  [`/tmp/it's $HOME/admin-token`, `'/tmp/it'\\''s $HOME/admin-token'`],
+])('the command to try next names %s as a shell takes it', (file, shown) => {
+  const service = {
+    ...{ httpUrl: 'http://127.0.0.1:7020', adminToken: { file, fresh: true }, seeded: false, served: [] },
+    ...{ runAllNow: () => Promise.resolve(), stop: () => Promise.resolve() },
+  };
+  const text = tryNextText(new Voice(new FakeTerminal(), false), service, 'portcullis');
+  expect(text).toContain(`"Authorization: Bearer $(cat ${shown})"`);
 });
