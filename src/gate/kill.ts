@@ -6,7 +6,10 @@ import { RUN_COLUMNS, type Run } from '../scheduler/election.js';
 import { inTransaction } from '../store/pool.js';
 import { GATE_LOCK, gateLockName } from './lock.js';
 
-/** How long a batch in flight may take to end by itself before its connection is ended for it. */
+/** How long a batch in flight may take to end by itself before its statement is cancelled. */
+const UNDISTURBED_MS = 50;
+
+/** … and until its connection is ended for it. */
 export const GRACE_MS = 1_000;
 
 export interface KillOrder {
@@ -36,9 +39,9 @@ export interface Killed {
  * Kills a gate. When this answers, no batch that was under way can commit and no new one can begin, whatever
  * has become of the processes behind them.
  *
- * It waits for the gate's lock exclusively. Batches that come after it queue behind it; those in flight have
- * {@link GRACE_MS} to end, and then their connections are ended: a paused process or a lost network must not
- * keep a kill waiting. `owner` must be the owner's login, which may end the workers' connections.
+ * It waits for the gate's lock exclusively. Batches that come after it queue behind it; those in flight have a
+ * moment to end before they are cancelled, so that many writers on a busy server do not keep a kill waiting, and
+ * {@link GRACE_MS} before their connections are ended: nor does a paused process or a lost network. `owner` must be the owner's login, which may end the workers' connections.
  */
 export async function killGate(owner: pg.Pool, order: KillOrder, graceMs = GRACE_MS): Promise<Killed> {
   const startedAt = performance.now();
@@ -132,17 +135,25 @@ async function lockCounting(client: pg.PoolClient, name: string): Promise<number
 const LOOK_AGAIN_MS = 50;
 
 /**
- * Ends the connections that still hold the lock when the grace is over, until it is taken. Answers how many.
- * Through a connection of its own: those of the pool may all be waiting for locks.
+ * Cancels the batches that still hold the lock after a while, and ends their connections when the grace is over, until
+ * it is taken. Answers how many it ended. Through a connection of its own: those of the pool may all be waiting for locks.
  */
 async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number> {
+  const graceOverAt = performance.now() + attempt.graceMs;
   let terminated = 0;
-  for (let waitMs = attempt.graceMs; await stillWanted(waitMs, attempt.taken); waitMs = LOOK_AGAIN_MS) {
+  for (
+    let waitMs = Math.min(UNDISTURBED_MS, attempt.graceMs);
+    await stillWanted(waitMs, attempt.taken);
+    waitMs = LOOK_AGAIN_MS
+  ) {
     const client = new pg.Client(owner.options);
     client.on('error', () => undefined);
     try {
       await client.connect();
-      terminated += await endHolders(client, attempt);
+      do {
+        if (performance.now() < graceOverAt) await cancelHolders(client, attempt);
+        else terminated += await endHolders(client, attempt);
+      } while (await stillWanted(LOOK_AGAIN_MS, attempt.taken));
     } catch {
       // Tried again for as long as the lock is wanted; whether it can be had is for its own query to say.
     } finally {
@@ -150,6 +161,14 @@ async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number
     }
   }
   return terminated;
+}
+
+/**
+ * A batch that is cancelled is undone by the database at once, and lets the lock go; its writer asks for the lock again,
+ * and finds the gate closed. Does nothing to a process that stands still between two statements.
+ */
+async function cancelHolders(client: pg.Client, { name }: Attempt): Promise<void> {
+  await client.query(`select pg_cancel_backend(pid) ${HOLDERS} and mode = 'ShareLock'`, [GATE_LOCK, name]);
 }
 
 /**

@@ -129,8 +129,11 @@ async function applyLane(
   }
 }
 
-/** SQLSTATEs that ask for the same transaction once more: serialization failure, deadlock. */
-const AGAIN = new Set(['40001', '40P01']);
+/**
+ * SQLSTATEs that ask for the same transaction once more: serialization failure, deadlock, and cancelled, as a kill does
+ * with batches in flight: the next try queues behind it, and meets a gate that is closed, or lets the cure through.
+ */
+const AGAIN = new Set(['40001', '40P01', '57014']);
 const TRIES = 5;
 /** SQLSTATE classes 22 and 23: the value does not fit its column, or a constraint said no. */
 const REFUSED = /^2[23]/;
