@@ -75,9 +75,8 @@ function parameters(where: 'path' | 'query', schema: z.ZodObject): Json[] {
 
 /** The errors a route can answer, by status. */
 function problems(route: Route): Json {
-  const codes: ErrorCode[] = ['INTERNAL', ...route.errors];
-  const takesInput = [route.params, route.query].some((each) => Object.keys(each.shape).length > 0);
-  if (takesInput || route.body !== undefined) codes.push('REQUEST_INVALID');
+  // A parameter that is not known is refused everywhere.
+  const codes: ErrorCode[] = ['INTERNAL', 'REQUEST_INVALID', ...route.errors];
   if (route.body !== undefined) codes.push('BODY_TOO_LARGE');
   if (needsToken(route.path)) codes.push('TOKEN_MISSING', 'TOKEN_REFUSED', 'DATABASE_UNREACHABLE');
   if ('description' in rolesNeeded(route)) codes.push('FORBIDDEN');
