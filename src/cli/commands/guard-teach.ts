@@ -6,6 +6,7 @@ import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
 import { knownJob, requireRegion } from '../names.js';
+import { parseSaid } from '../said.js';
 
 /** Adds `accept ID` and `rebaseline JOB` to a command. */
 export function addTeaching(parent: Command, context: Context): void {
@@ -20,7 +21,7 @@ function addAccept(parent: Command, context: Context): void {
     'Accept a run that was held, tripped or taken back: what it planned was right, and counts as usual from now on. It re-arms nothing.',
     ['portcullis guard accept 3f2a9c1e --reason "a merger: the claims are real"'],
   )
-    .requiredOption('--reason <text>', 'why, for whoever reads the record')
+    .requiredOption('--reason <text>', 'why, for whoever reads the record', parseSaid)
     .action(async (id: string, { reason }: { readonly reason: string }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
@@ -53,7 +54,7 @@ function addRebaseline(parent: Command, context: Context): void {
   )
     .requiredOption('-r, --region <region>', 'in this region')
     .option('--kind <kind>', 'only changes of this kind')
-    .requiredOption('--reason <text>', 'why, for whoever reads the record')
+    .requiredOption('--reason <text>', 'why, for whoever reads the record', parseSaid)
     .action(async (job: string, { region, kind, reason }: RebaselineOptions) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {

@@ -21,6 +21,7 @@ import { incidentsText, incidentText, runbookText } from '../incident-text.js';
 import { group, leaf } from '../leaf.js';
 import { limitUpTo, listUpTo } from '../up-to.js';
 import { time } from '../../base/words.js';
+import { parseSaid } from '../said.js';
 
 const MOST = 10_000;
 
@@ -175,7 +176,7 @@ function addClose(incident: Command, context: Context): void {
       'portcullis incident close k3v7qa2m --false-alarm --conclusion "the claims were asked for"',
     ],
   )
-    .requiredOption('--conclusion <text>', 'what was wrong, for the record and the post-mortem')
+    .requiredOption('--conclusion <text>', 'what was wrong, for the record and the post-mortem', parseSaid)
     .option('--false-alarm', 'nothing was wrong')
     .action(async (id: string, options: { conclusion: string; falseAlarm?: boolean }) => {
       const voice = voiceOf(context, command);

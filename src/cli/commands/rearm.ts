@@ -8,6 +8,7 @@ import { BEGIN_WAVE } from '../../rollout/wave-approval.js';
 import { actingPrincipal } from '../acting.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
+import { parseSaid } from '../said.js';
 import { time } from '../../base/words.js';
 
 interface RearmOptions {
@@ -28,7 +29,11 @@ export function addRearm(program: Command, context: Context): void {
   )
     .option('-r, --region <region>', 'the region whose gate was killed')
     .option('-v, --version <version>', 'the version whose quarantine to lift, everywhere')
-    .requiredOption('--reason <reason>', 'why it is safe now: the incident or reason that this answers')
+    .requiredOption(
+      '--reason <reason>',
+      'why it is safe now: the incident or reason that this answers',
+      parseSaid,
+    )
     .action(async (job: string, { region, version, reason }: RearmOptions) => {
       if ((region === undefined) === (version === undefined)) {
         throw new PortcullisError('USAGE_INVALID', 'say either --region or --version', {

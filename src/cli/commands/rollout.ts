@@ -23,6 +23,7 @@ import { knownJob } from '../names.js';
 import { rolloutText } from '../rollout-text.js';
 import { simulationText } from '../simulation-text.js';
 import { watch } from '../watch.js';
+import { parseSaid } from '../said.js';
 
 export function addRollout(program: Command, context: Context): void {
   const rollout = group(
@@ -63,7 +64,7 @@ function addStart(parent: Command, context: Context): void {
     ],
   )
     .requiredOption('-v, --version <version>', 'the version: whole, its beginning (1.1.0), or current')
-    .requiredOption('--reason <text>', 'why, for whoever approves it and reads the history')
+    .requiredOption('--reason <text>', 'why, for whoever approves it and reads the history', parseSaid)
     .action(async (job: string, { version, reason }: { version: string; reason: string }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
@@ -146,7 +147,7 @@ function addSteering(
   const command = leaf(parent, `${name} <job>`, description, [
     `portcullis rollout ${name} domain-claim --reason "…"`,
   ])
-    .requiredOption('--reason <text>', 'why, for the record')
+    .requiredOption('--reason <text>', 'why, for the record', parseSaid)
     .action(async (job: string, { reason }: { reason: string }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
