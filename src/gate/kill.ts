@@ -41,7 +41,8 @@ export interface Killed {
  *
  * It waits for the gate's lock exclusively. Batches that come after it queue behind it; those in flight have a
  * moment to end before they are cancelled, so that many writers on a busy server do not keep a kill waiting, and
- * {@link GRACE_MS} before their connections are ended: nor does a paused process or a lost network. `owner` must be the owner's login, which may end the workers' connections.
+ * {@link GRACE_MS} before their connections are ended: nor does a paused process or a lost network. `owner` must be
+ * the owner's login, which may end the workers' connections.
  */
 export async function killGate(owner: pg.Pool, order: KillOrder, graceMs = GRACE_MS): Promise<Killed> {
   const startedAt = performance.now();
