@@ -18,8 +18,9 @@ export async function ensureAdminToken(
   home: string,
 ): Promise<{ readonly file: string; readonly fresh: boolean }> {
   const file = fileIn(home);
+  // Empty: a full disk let the file be made, and no more.
   const there = await stat(file).then(
-    () => true,
+    ({ size }) => size > 0,
     () => false,
   );
   const tokens = there ? await listTokens(control) : [];
