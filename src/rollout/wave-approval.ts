@@ -136,7 +136,8 @@ export async function askForWave(
 
 /**
  * Agrees to a wave's beginning, or refuses it. It begins when the rollout is next looked at, unless the evidence
- * has become worse by then. Throws as `decideApproval` does.
+ * has become worse by then. Throws ROLLOUT_STATE where the request does not count any more, so that nobody believes
+ * to have agreed to what will not be; and as `decideApproval` does.
  */
 export async function decideWave(
   control: pg.Pool,
@@ -146,15 +147,25 @@ export async function decideWave(
 ): Promise<Approval> {
   return decideApproval(control, id, principal, decision, async (client, approval) => {
     const { rollout, wave } = waveRequest.parse(approval.evidence);
-    await client.query(
-      `update portcullis_control.rollout_approval set approved_by = $4, approved_at = clock_timestamp()
-       where rollout = $1 and wave = $2 and request = $3`,
+    const { rows } = await client.query<{ over: string | null }>(
+      `update portcullis_control.rollout_approval p set approved_by = $4, approved_at = clock_timestamp()
+       from portcullis_control.rollout r
+       where p.rollout = $1 and p.wave = $2 and p.request = $3 and r.id = p.rollout
+       returning coalesce(p.lapsed_reason, case when r.ended_at is not null then 'the rollout is ' || r.status end) as over`,
       [rollout, wave, approval.id, principal.name],
     );
+    const over = rows[0]?.over ?? null;
+    if (over !== null) {
+      throw new PortcullisError(
+        'ROLLOUT_STATE',
+        `${approval.id} asked for wave ${wave}, and does not count any more: ${over}`,
+        { mend: 'portcullis approvals lists what waits now' },
+      );
+    }
   });
 }
 
-/** Agrees to the wave for which a rollout waits. Throws ROLLOUT_STATE, and as {@link decideWave} does. */
+/** Agrees to the wave for which a rollout waits. Throws as {@link decideWave} does. */
 export async function approveWaiting(
   control: pg.Pool,
   rollout: string,

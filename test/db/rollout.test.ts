@@ -327,7 +327,8 @@ describe('people', () => {
     ]);
   });
 
-  test('approve a wave on what they saw: if that becomes worse, they are asked anew', async () => {
+  /** A rollout that waits for a second person, what its bake rule says, and the requests that are open. */
+  const waiting = async () => {
     const roll = await begun();
     const [a = ''] = roll.regions;
     const says = (verdict: 'pass' | 'too-few') =>
@@ -343,6 +344,11 @@ describe('people', () => {
       (await listApprovals(owner, { state: 'pending' }, { limit: 50 })).items.filter(({ subject }) =>
         subject.startsWith(`${roll.job} `),
       );
+    return { roll, says, pending };
+  };
+
+  test('approve a wave on what they saw: if that becomes worse, they are asked anew', async () => {
+    const { roll, says, pending } = await waiting();
     const [first, ...others] = await pending();
     expect(others).toEqual([]);
     expect(first).toMatchObject({ action: 'begin-wave', requestedBy: 'ann', region: null });
@@ -357,6 +363,24 @@ describe('people', () => {
     await decideWave(owner, second?.id ?? '', bob, 'approve');
     says('pass');
     expect((await roll.look()).decision.action).toBe('advance');
+  });
+
+  test('cannot approve a request that was withdrawn, nor one of a rollout that is over', async () => {
+    const { roll, says, pending } = await waiting();
+    const [withdrawn] = await pending();
+    says('too-few');
+    await roll.look();
+    const newest = (await pending()).find(({ id }) => id !== withdrawn?.id);
+    const approve = (id = '') => decideWave(owner, id, bob, 'approve');
+    await expect(approve(withdrawn?.id)).rejects.toMatchObject({
+      code: 'ROLLOUT_STATE',
+      message: expect.stringContaining('withdrawn, for the evidence became worse'),
+    });
+    await abortRollout(owner, { job: roll.job, reason: 'enough' }, ann);
+    await expect(approve(newest?.id)).rejects.toMatchObject({
+      code: 'ROLLOUT_STATE',
+      message: expect.stringContaining('the rollout is aborted'),
+    });
   });
 
   test('refuse a wave, which pauses the rollout; resumed, it asks again', async () => {

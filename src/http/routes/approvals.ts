@@ -27,6 +27,7 @@ export function approvalRoutes({ control, planes }: HttpDeps): Route[] {
         'REARM_OUTDATED',
         'GATE_NOT_KILLED',
         'VERSION_NOT_QUARANTINED',
+        'ROLLOUT_STATE',
       ],
       handle: ({ params: { id }, caller }) =>
         decideRequest(
