@@ -106,7 +106,8 @@ async function remove(server: EmbeddedServer): Promise<void> {
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'portcullis-bench-'));
   chmodSync(folder, 0o755);
-  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  // A server that is just ending may still write to it.
+  atEnd(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
   return folder;
 }
 
