@@ -64,9 +64,11 @@ function ramp(region: Region, seed: string, { told, alpha, faultyRun = Infinity 
   return said;
 }
 
+const RAMPS = 16;
+
 /** Of many ramps, how many runs were compared with those before and how many of them tripped. */
 function tripsOf(region: Region, options: Ramp): { readonly compared: number; readonly trips: number } {
-  const all = Array.from({ length: 40 }, (_, seed) => ramp(region, String(seed), options)).flat();
+  const all = Array.from({ length: RAMPS }, (_, seed) => ramp(region, String(seed), options)).flat();
   return {
     compared: all.filter(({ verdict }) => verdict !== 'too-few').length,
     trips: all.filter(({ verdict, worth }) => verdict === 'fail' && worth === undefined).length,
@@ -79,14 +81,14 @@ describe('a first rollout among organisations that have waited for it', () => {
     (region) => {
       const alpha = 0.01;
       const { compared, trips } = tripsOf(region, { told: true, alpha });
-      expect(compared).toBeGreaterThan(30 * region.runsAStep);
+      expect(compared).toBeGreaterThan(0.75 * RAMPS * region.runsAStep);
       expect(trips).toBeLessThanOrEqual(alpha * compared);
     },
     60_000,
   );
 
   test('would trip several times as often, were everybody taken for known', () => {
-    for (const region of REGIONS.slice(1)) {
+    for (const region of REGIONS.slice(1, 3)) {
       const { compared, trips } = tripsOf(region, { told: false, alpha: 0.01 });
       expect(trips).toBeGreaterThan(3 * 0.01 * compared);
     }
