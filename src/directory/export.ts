@@ -6,7 +6,7 @@ import type pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import { inTransaction } from '../store/pool.js';
 import { FILES, type FileName } from './columns.js';
-import { fileError } from './file-error.js';
+import { fileError } from '../store/file-error.js';
 
 export type ExportFiles = Readonly<Record<FileName, string>>;
 

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import type { Column, RowShape } from './columns.js';
 import type { Faults } from './faults.js';
-import { fileError } from './file-error.js';
+import { fileError } from '../store/file-error.js';
 import { type Header, readHeader } from './header.js';
 import { textCheck } from './text-check.js';
 

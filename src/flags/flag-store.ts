@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
+import { REASON_LETTERS } from '../base/reason-letters.js';
 import { inTransaction } from '../store/pool.js';
 import { type FlagDefinition, type Variant, flagName } from './definition.js';
 import { type FlagRow, definitionOfRow, versionShares } from './flag-row.js';
@@ -40,7 +41,7 @@ const flagChange = z
       .string('is missing: say why, for whoever reads the history')
       .trim()
       .min(1, 'is empty: say why, for whoever reads the history')
-      .max(500, 'is over 500 letters'),
+      .max(REASON_LETTERS, `is over ${REASON_LETTERS} letters`),
     changedBy: z.string().min(1, 'is empty'),
     ifRevision: z.int('must be a whole number').optional(),
   })

@@ -3,6 +3,7 @@ import type { Incident } from './incident.js';
 import {
   inEachRegion,
   restoredOf,
+  totalsOf,
   type IncidentRun,
   type PoolOf,
   type Restored,
@@ -61,14 +62,7 @@ export async function extentOfIncident(
     ...(await extentIn(region, wrote)),
     ...restoredOf(wrote),
   }));
-  const extent = { units: 0, rows: 0, restored: 0, restoreConflicts: 0 };
-  for (const each of found) {
-    extent.units += each.units;
-    extent.rows += each.rows;
-    extent.restored += each.restored;
-    extent.restoreConflicts += each.restoreConflicts;
-  }
-  return { extent, silent };
+  return { extent: totalsOf(found, 'units', 'rows', 'restored', 'restoreConflicts'), silent };
 }
 
 function idsOf(runs: readonly IncidentRun[]): string[] {

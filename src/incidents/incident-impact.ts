@@ -5,6 +5,7 @@ import type { Incident } from './incident.js';
 import {
   inEachRegion,
   restoredOf,
+  totalsOf,
   type IncidentRun,
   type PoolOf,
   type Restored,
@@ -54,16 +55,8 @@ function sumUp(regions: readonly RegionImpact[]): IncidentImpact {
     byProduct: sumByProduct(regions),
     firstAppliedAt: times(({ firstAppliedAt }) => firstAppliedAt).at(0) ?? null,
     lastAppliedAt: times(({ lastAppliedAt }) => lastAppliedAt).at(-1) ?? null,
-    ...sum(regions),
+    ...totalsOf(regions, 'runs', 'units', 'rows', 'conflicts', 'restored', 'restoreConflicts'),
   };
-}
-
-const SUMMED = ['runs', 'units', 'rows', 'conflicts', 'restored', 'restoreConflicts'] as const;
-
-function sum(regions: readonly RegionImpact[]): Pick<RegionImpact, (typeof SUMMED)[number]> {
-  const all = { runs: 0, units: 0, rows: 0, conflicts: 0, restored: 0, restoreConflicts: 0 };
-  for (const region of regions) for (const figure of SUMMED) all[figure] += region[figure];
-  return all;
 }
 
 /** Of the regions that know; null where something was changed and none does. */

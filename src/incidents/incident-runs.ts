@@ -88,6 +88,15 @@ export function restoredOf(runs: readonly IncidentRun[]): Restored {
   };
 }
 
+/** The sums of these figures over all. */
+export function totalsOf<Figure extends string>(
+  all: readonly Readonly<Record<Figure, number>>[],
+  ...figures: readonly Figure[]
+): Record<Figure, number> {
+  const total = (figure: Figure): number => all.reduce((sum, each) => sum + each[figure], 0);
+  return Object.fromEntries(figures.map((figure) => [figure, total(figure)])) as Record<Figure, number>;
+}
+
 /** Asks about what an incident's runs wrote, region by region where they did; those that could not be asked are named. */
 export async function inEachRegion<Answer>(
   incident: Incident,

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { faultPoint } from '../base/fault-point.js';
+import { REASON_LETTERS } from '../base/reason-letters.js';
 import { type FlagState, listFlags, lockFlags, setFlag } from '../flags/flag-store.js';
 import { loadPolicy } from '../flags/policy-store.js';
 import { nthSlot } from '../scheduler/slots.js';
@@ -17,7 +18,7 @@ import {
 import { databaseTime, lockRollout, recordEvent, type Rollout } from './rollout-store.js';
 import { sharesWith } from './shares.js';
 import type { Fault } from './stop-version.js';
-import { REASON_LETTERS, takeBack } from './take-back.js';
+import { takeBack } from './take-back.js';
 import { askForWave, lapseRejected, weighApprovals } from './wave-approval.js';
 
 /** Who moves a rollout, on the record. */

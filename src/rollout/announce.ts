@@ -99,10 +99,7 @@ export async function announcedVersions(
  */
 export async function requireVersion(control: pg.Pool, job: string, meant: string): Promise<string> {
   const known = (await announcedVersions(control, job)).map(({ version }) => version);
-  const found = versionsMeant(meant, known);
-  const [only, ...others] = found;
-  if (only !== undefined && others.length === 0) return only;
-  throw versionUnknown(job, meant, known, found);
+  return onlyVersion(job, meant, known);
 }
 
 /** A version as nobody has shortened it. */
@@ -114,11 +111,9 @@ const WHOLE = /^\d+\.\d+\.\d+(-[\w.-]+)?\+[0-9a-f]+$/;
  * in name only, while what was meant goes on. Throws VERSION_UNKNOWN with those there are.
  */
 export function versionToKill(job: string, meant: string, known: readonly string[]): string {
-  const found = versionsMeant(meant, known);
-  const [only, ...others] = found;
-  if (only === undefined && WHOLE.test(meant)) return meant;
-  if (only !== undefined && others.length === 0) return only;
-  throw versionUnknown(job, meant, known, found);
+  return WHOLE.test(meant) && versionsMeant(meant, known).length === 0
+    ? meant
+    : onlyVersion(job, meant, known);
 }
 
 function versionsMeant(meant: string, known: readonly string[]): readonly string[] {
@@ -126,17 +121,15 @@ function versionsMeant(meant: string, known: readonly string[]): readonly string
   return known.includes(meant) ? [meant] : known.filter((version) => version.startsWith(meant));
 }
 
-function versionUnknown(
-  job: string,
-  meant: string,
-  known: readonly string[],
-  found: readonly string[],
-): PortcullisError {
+function onlyVersion(job: string, meant: string, known: readonly string[]): string {
+  const found = versionsMeant(meant, known);
+  const [only, ...others] = found;
+  if (only !== undefined && others.length === 0) return only;
   const message =
     found.length === 0
       ? `no version of ${job} begins with ${meant}`
       : `several versions of ${job} begin with ${meant}: ${found.join(', ')}`;
-  return new PortcullisError('VERSION_UNKNOWN', message, {
+  throw new PortcullisError('VERSION_UNKNOWN', message, {
     mend:
       known.length === 0
         ? 'workers announce the versions that they can run: start one that has it'

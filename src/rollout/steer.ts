@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../base/errors.js';
+import { REASON_LETTERS } from '../base/reason-letters.js';
 import { lockFlags, setFlag } from '../flags/flag-store.js';
 import { inTransaction } from '../store/pool.js';
 import { flagStanding, sharesOf } from './read-evidence.js';
@@ -14,7 +15,7 @@ import {
 } from './rollout-store.js';
 import { sharesWithout } from './shares.js';
 import { requireUnderWay } from './start-rollout.js';
-import { REASON_LETTERS, takeBack } from './take-back.js';
+import { takeBack } from './take-back.js';
 
 /** What a person orders of a rollout that is under way. */
 export interface Steering {

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { faultPoint } from '../base/fault-point.js';
+import { REASON_LETTERS } from '../base/reason-letters.js';
 import type { Variant } from '../flags/definition.js';
 import { type FlagState, lockFlags, setFlag } from '../flags/flag-store.js';
 import { loadPolicy } from '../flags/policy-store.js';
@@ -46,9 +47,6 @@ export async function takeBack(client: pg.PoolClient, rollout: Rollout, order: T
     evidence: { ...order.evidence, flagRevisions: revisions },
   });
 }
-
-/** The most that a flag's reason may have. */
-export const REASON_LETTERS = 500;
 
 /** The shares without the version; undefined where nothing changes. */
 function sharesAfter(rollout: Rollout, flag: FlagState): readonly Variant[] | undefined {

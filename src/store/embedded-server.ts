@@ -17,6 +17,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { join, resolve } from 'node:path';
 import pg from 'pg';
 import { PortcullisError, messageOf } from '../base/errors.js';
+import { isOfFiles } from './file-error.js';
 import { dataFolder, embeddedBinaries, serverUser, type ServerUser } from './embedded-binaries.js';
 
 export interface EmbeddedServer {
@@ -67,14 +68,6 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
         })
       : error;
   }
-}
-
-/** Whether an error is the file system's, and not that of a program or a connection. */
-function isOfFiles(error: unknown): boolean {
-  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
-  return (
-    typeof code === 'string' && typeof syscall === 'string' && !/^(spawn|connect|listen|bind)/.test(syscall)
-  );
 }
 
 async function startIn(folder: string, settings: readonly string[]): Promise<EmbeddedServer> {

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { PortcullisError } from '../../base/errors.js';
 import { nearest } from '../../base/nearest.js';
-import { fileError } from '../../directory/file-error.js';
+import { fileError } from '../../store/file-error.js';
 import { rulesOf, type CountOf } from '../../flags/guard-policy.js';
 import { acceptedRuns } from '../../guard/accepted-runs.js';
 import { backtestCount, type Backtest } from '../../guard/backtest.js';
