@@ -2,6 +2,7 @@ import Cursor from 'pg-cursor';
 import pg from 'pg';
 import { messageOf } from '../base/errors.js';
 import { formatDurationMs } from '../base/duration.js';
+import { shorten } from '../base/text.js';
 import type { InvariantRule } from '../flags/guard-policy.js';
 import { isUnreachable } from '../store/pool.js';
 import { figure } from './in-words.js';
@@ -105,7 +106,7 @@ function shortened(row: Row): Row {
 function textOf(value: unknown): string {
   const text =
     value instanceof Date ? value.toISOString() : typeof value === 'string' ? value : JSON.stringify(value);
-  return text.length <= VALUE_CHARACTERS ? text : `${text.slice(0, VALUE_CHARACTERS - 1)}…`;
+  return shorten(text, VALUE_CHARACTERS);
 }
 
 function sample(row: Row | undefined): string {
