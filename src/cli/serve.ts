@@ -1,4 +1,5 @@
-import { nextSlot } from '../scheduler/slots.js';
+import { nthSlot } from '../scheduler/slots.js';
+import { databaseTime } from '../store/database-clock.js';
 import type { Installation, Service } from './app-port.js';
 import type { Context, Voice } from './context.js';
 import { aborted, interruptible } from './interrupt.js';
@@ -56,7 +57,7 @@ export async function serveUntilInterrupted(
       if (command.runNow) await runs.first(serving, signal);
       else runs.begin(serving.served);
       progress.end();
-      if (!signal.aborted) tellWaiting(context, voice, serving);
+      if (!signal.aborted) tellWaiting(context, voice, serving, await databaseTime(installation.control));
       await aborted(signal);
       voice.result(
         { event: 'stopping' },
@@ -80,10 +81,10 @@ async function requireRegions(
   for (const region of regions) requireRegion(region, known);
 }
 
-function tellWaiting({ io }: Context, voice: Voice, service: Service): void {
+function tellWaiting({ io }: Context, voice: Voice, service: Service, now: Date): void {
   const slots = service.served.map(({ policy }) => ({
     job: policy.job,
-    nextSlot: nextSlot(policy.schedule)?.toISOString() ?? null,
+    nextSlot: nthSlot(policy.schedule, 1, now)?.toISOString() ?? null,
   }));
   voice.result({ event: 'waiting', jobs: slots }, () => {
     const lines = slots.map(({ job, nextSlot: at }) =>

@@ -5,7 +5,8 @@ import type { GateView } from '../gate/browse-gates.js';
 import type { UnreachablePlane } from '../planes/ask-planes.js';
 import { listGatesOf } from '../planes/browse.js';
 import { listRuns, type RunView } from '../scheduler/browse-runs.js';
-import { nextSlot } from '../scheduler/slots.js';
+import { nthSlot } from '../scheduler/slots.js';
+import { databaseTime } from '../store/database-clock.js';
 import type { Installation } from './app-port.js';
 
 /** Where a job stands. Times are ISO 8601 in UTC. */
@@ -41,7 +42,8 @@ export async function readStatus(
   { control, planes, jobs }: Installation,
   policies: readonly Policy[],
 ): Promise<JobStatus[]> {
-  const [flags, wishes, { gates, unreachable }] = await Promise.all([
+  const [now, flags, wishes, { gates, unreachable }] = await Promise.all([
+    databaseTime(control),
     listFlags(control),
     openWishes(control),
     allGates(planes),
@@ -62,7 +64,7 @@ export async function readStatus(
         job,
         version: jobs.find(({ definition }) => definition.name === job)?.version ?? null,
         schedule: policy?.schedule ?? null,
-        nextSlot: (policy && nextSlot(policy.schedule)?.toISOString()) ?? null,
+        nextSlot: (policy && nthSlot(policy.schedule, 1, now)?.toISOString()) ?? null,
         regions: await Promise.all(
           [...regions].map(async (region): Promise<RegionStatus> => {
             const plane = planes.of(region);

@@ -6,7 +6,9 @@ import { reconcileGate } from '../gate/permit.js';
 import { caughtUp, missedSince } from '../gate/missed-since.js';
 import { elect, electMissed, type Run } from '../scheduler/election.js';
 import { takeOver } from '../scheduler/lease.js';
-import { newestSlot, scheduleTicks } from '../scheduler/slots.js';
+import { newestSlot } from '../scheduler/slots.js';
+import { scheduleTicks } from '../scheduler/ticks.js';
+import { DatabaseClock, SKEW_NOTED_MS, skewText } from '../store/database-clock.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
 import { executeRun, type RunProgress, type RunReport } from './run-loop.js';
@@ -51,6 +53,8 @@ export async function startWorker(
   const shutdown = new AbortController();
   const running = new Set<Promise<unknown>>();
   const turns = new Turns(options.concurrentRuns ?? 4);
+  const clock = new DatabaseClock(platform.region);
+  let skewed = false;
 
   const track = <T>(work: Promise<T>): Promise<T> => {
     running.add(work);
@@ -93,7 +97,19 @@ export async function startWorker(
         ...(slot && { slot }),
       });
       if (election.elected) await execute(one, election.run, 'planning');
+      // Asked again, so that the slot comes due when the database says so.
+      else if (election.why === 'early') await clock.ask();
     });
+
+  const askTime = async (): Promise<void> => {
+    await clock.ask();
+    const { skewMs } = clock;
+    if (Math.abs(skewMs) >= SKEW_NOTED_MS === skewed) return;
+    skewed = !skewed;
+    if (skewed) platform.log.warn({ code: 'clock-skew', skewMs: Math.round(skewMs) }, skewText(skewMs));
+    else
+      platform.log.info({ code: 'clock-skew-over' }, "this machine's clock agrees with the database's again");
+  };
 
   const reconcile = async (one: ServedJob, region: string): Promise<void> => {
     const { job, permitMs } = one.policy;
@@ -111,7 +127,7 @@ export async function startWorker(
       { job: policy.job, version: job.version, region },
       policy.missedSlots,
     );
-    return since && newestSlot(policy.schedule, since, new Date());
+    return since && newestSlot(policy.schedule, since, clock.now());
   };
 
   const catchUp = (one: ServedJob, region: string, slot: Date): Promise<void> =>
@@ -143,6 +159,7 @@ export async function startWorker(
   };
 
   const sweep = async (): Promise<void> => {
+    await askTime();
     await platform.trips.finishForsaken(platform.region);
     for (const one of served) {
       if (turns.spare) background('takeover', () => turns.take(() => takeOverAll(one)));
@@ -165,6 +182,7 @@ export async function startWorker(
     await Promise.allSettled(running);
   };
   try {
+    await askTime();
     await reconcileAll();
   } catch (error) {
     await quiet();
@@ -177,11 +195,13 @@ export async function startWorker(
       one.policy.permitMs / RENEWALS_PER_PERMIT,
     ),
   );
-  const stopTicks = served.flatMap((one) =>
-    one.regions.map((region) =>
-      scheduleTicks(one.policy.schedule, flagName(one.policy.job, region), (slot) =>
-        background('slot', () => runSlot(one, region, slot)),
-      ),
+  const stopTicks = served.map((one) =>
+    scheduleTicks(
+      one.policy.schedule,
+      () => clock.now(),
+      (slot) => {
+        for (const region of one.regions) background('slot', () => runSlot(one, region, slot));
+      },
     ),
   );
 
@@ -194,7 +214,7 @@ export async function startWorker(
     stop: async () => {
       shutdown.abort();
       for (const timer of renewals) clearInterval(timer);
-      await Promise.all(stopTicks.map((stopTick) => stopTick()));
+      for (const stopTick of stopTicks) stopTick();
       await quiet();
     },
   };

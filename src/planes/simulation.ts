@@ -2,9 +2,9 @@ import type pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
 import { requirePolicy } from '../flags/policy-store.js';
 import type { LoadedJob } from '../jobs/registry.js';
-import { databaseTime } from '../rollout/rollout-store.js';
 import { type RegionFigures, simulateRollout, type Simulation } from '../rollout/simulate.js';
 import { nthSlot } from '../scheduler/slots.js';
+import { databaseTime } from '../store/database-clock.js';
 import type { RegionPlanes } from './region-plane.js';
 
 /** Slots over which the schedule's usual distance is taken. */
@@ -27,7 +27,8 @@ export async function simulationOf(
   const figures = new Map<string, RegionFigures>();
   for (const region of policy.regions)
     figures.set(region, await figuresOf(planes.of(region).worker, job, region));
-  const [first, last] = [nthSlot(policy.schedule, 1), nthSlot(policy.schedule, SLOTS)];
+  const now = await databaseTime(control);
+  const [first, last] = [nthSlot(policy.schedule, 1, now), nthSlot(policy.schedule, SLOTS, now)];
   const periodMs =
     first && last ? (last.getTime() - first.getTime()) / (SLOTS - 1) : Number.POSITIVE_INFINITY;
   const nothing: RegionFigures = {
@@ -36,12 +37,7 @@ export async function simulationOf(
     rowsByResource: {},
     changesPerRun: undefined,
   };
-  return simulateRollout(
-    { ...policy, rollout },
-    (region) => figures.get(region) ?? nothing,
-    periodMs,
-    await databaseTime(control),
-  );
+  return simulateRollout({ ...policy, rollout }, (region) => figures.get(region) ?? nothing, periodMs, now);
 }
 
 async function figuresOf(pool: pg.Pool, job: LoadedJob, region: string): Promise<RegionFigures> {

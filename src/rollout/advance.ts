@@ -4,6 +4,7 @@ import { REASON_LETTERS } from '../base/reason-letters.js';
 import { type FlagState, listFlags, lockFlags, setFlag } from '../flags/flag-store.js';
 import { loadPolicy } from '../flags/policy-store.js';
 import { nthSlot } from '../scheduler/slots.js';
+import { databaseTime } from '../store/database-clock.js';
 import { inTransaction } from '../store/pool.js';
 import { endRollout } from './end-rollout.js';
 import type { RegionEvidence } from './evidence.js';
@@ -15,7 +16,7 @@ import {
   readEvidence,
   waveEvidence,
 } from './read-evidence.js';
-import { databaseTime, lockRollout, recordEvent, type Rollout } from './rollout-store.js';
+import { lockRollout, recordEvent, type Rollout } from './rollout-store.js';
 import { sharesWith } from './shares.js';
 import type { Fault } from './stop-version.js';
 import { takeBack } from './take-back.js';
@@ -78,7 +79,7 @@ async function look(ports: AdvancePorts, client: pg.PoolClient, id: string): Pro
     { ...rollout, paused, approved: approvals.approved },
     evidence,
     now,
-    await slotsOf(client, rollout.job),
+    await slotsOf(client, rollout.job, now),
   );
   const { decision } = plan;
   await faultPoint('rollout.decided');
@@ -211,7 +212,11 @@ async function abort(
   });
 }
 
-async function slotsOf(client: pg.PoolClient, job: string): Promise<(n: number) => Date | undefined> {
+async function slotsOf(
+  client: pg.PoolClient,
+  job: string,
+  now: Date,
+): Promise<(n: number) => Date | undefined> {
   const loaded = await loadPolicy(client, job);
-  return (n) => (loaded.ok ? nthSlot(loaded.policy.schedule, n) : undefined);
+  return (n) => (loaded.ok ? nthSlot(loaded.policy.schedule, n, now) : undefined);
 }

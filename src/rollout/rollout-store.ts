@@ -1,6 +1,5 @@
 import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
-import { PortcullisError } from '../base/errors.js';
 import type { Variant } from '../flags/definition.js';
 import type { RolloutDocument } from '../flags/rollout-document.js';
 import { type RolloutPolicy, typedRollout } from '../flags/rollout-policy.js';
@@ -165,14 +164,6 @@ export async function recordEvent(
     subject: `${rollout.job} ${rollout.version}`,
     evidence: { rollout: rollout.id, reason, ...evidence },
   });
-}
-
-/** The database's clock. */
-export async function databaseTime(control: pg.Pool | pg.PoolClient): Promise<Date> {
-  const { rows } = await control.query<{ now: Date }>('select clock_timestamp() as now');
-  const now = rows[0]?.now;
-  if (now === undefined) throw new PortcullisError('INTERNAL', 'the database does not know the time');
-  return now;
 }
 
 async function withParts(control: pg.Pool | pg.PoolClient, row: RolloutRow): Promise<Rollout> {

@@ -5,17 +5,12 @@ import { listFlags, type FlagState } from '../flags/flag-store.js';
 import { loadPolicy, policyDocumentOf } from '../flags/policy-store.js';
 import type { Verdict } from '../guard/verdict.js';
 import { nthSlot } from '../scheduler/slots.js';
+import { databaseTime } from '../store/database-clock.js';
 import { announcedVersions } from './announce.js';
 import type { RegionEvidence } from './evidence.js';
 import { planAdvance, type PartPlan } from './plan-advance.js';
 import { type EvidenceSources, permilleOf, readEvidence } from './read-evidence.js';
-import {
-  databaseTime,
-  newestRollout,
-  rolloutEvents,
-  type Rollout,
-  type StoredPart,
-} from './rollout-store.js';
+import { newestRollout, rolloutEvents, type Rollout, type StoredPart } from './rollout-store.js';
 import { type PartState, ROLLOUT_STATES, type RolloutStatus } from './rollout-states.js';
 import { waveApprovals, type WaveApproval } from './wave-approval.js';
 
@@ -125,7 +120,7 @@ export async function viewRollout(sources: ViewSources, job: string): Promise<Ro
       .filter((each) => each.state === 'approved' && each.lapsedReason === null)
       .map(({ wave }) => wave),
   );
-  const slot = (n: number) => (loaded.ok ? nthSlot(loaded.policy.schedule, n) : undefined);
+  const slot = (n: number) => (loaded.ok ? nthSlot(loaded.policy.schedule, n, now) : undefined);
   const standing = { ...rollout, paused: rollout.status === 'paused', approved };
   const underWay = ROLLOUT_STATES[rollout.status].underWay;
   const plan = underWay ? planAdvance(rollout.policy, standing, evidence, now, slot) : undefined;

@@ -4,8 +4,9 @@ import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../base/errors.js';
 import { listFlags } from '../flags/flag-store.js';
 import { loadPolicy, policyDocumentOf, requirePolicy } from '../flags/policy-store.js';
+import { databaseTime } from '../store/database-clock.js';
 import { inTransaction } from '../store/pool.js';
-import { databaseTime, newestRollout, recordEvent, type Rollout, rolloutsUnderWay } from './rollout-store.js';
+import { newestRollout, recordEvent, type Rollout, rolloutsUnderWay } from './rollout-store.js';
 
 export interface RolloutOrder {
   readonly job: string;

@@ -3,16 +3,10 @@ import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../base/errors.js';
 import { REASON_LETTERS } from '../base/reason-letters.js';
 import { lockFlags, setFlag } from '../flags/flag-store.js';
+import { databaseTime } from '../store/database-clock.js';
 import { inTransaction } from '../store/pool.js';
 import { flagStanding, sharesOf } from './read-evidence.js';
-import {
-  databaseTime,
-  lockRollout,
-  newestRollout,
-  recordEvent,
-  type Rollout,
-  type RolloutEvent,
-} from './rollout-store.js';
+import { lockRollout, newestRollout, recordEvent, type Rollout, type RolloutEvent } from './rollout-store.js';
 import { sharesWithout } from './shares.js';
 import { requireUnderWay } from './start-rollout.js';
 import { takeBack } from './take-back.js';

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
+import { databaseTime } from '../store/database-clock.js';
 
 export type Trigger = 'schedule' | 'catch-up' | 'manual' | 'restore';
 
@@ -35,18 +36,23 @@ export interface SlotClaim {
 
 export type Election =
   | { readonly elected: true; readonly run: Run }
-  /** `taken`: another process has the slot. `busy`: a run of this version is active here; a slot is noted as skipped. */
-  | { readonly elected: false; readonly why: 'taken' | 'busy'; readonly activeRun?: string };
+  /**
+   * `taken`: another process has the slot. `busy`: a run of this version is active here; a slot is noted as skipped.
+   * `early`: by the database's clock the slot is not due yet.
+   */
+  | { readonly elected: false; readonly why: 'taken' | 'busy' | 'early'; readonly activeRun?: string };
 
 export const RUN_COLUMNS = `id, job, version, region, slot, trigger, dry_run as "dryRun", restores, attempt, created_at as "createdAt"`;
 
 /**
  * Tries to get a slot's run. Inserting the row is the election: of any number of processes that try, one
- * gets it. A slot that comes while an earlier run is active is recorded as skipped, not queued.
+ * gets it. A slot that comes while an earlier run is active is recorded as skipped, not queued. The database's clock
+ * decides whether a slot is due: no process whose clock is ahead uses up what is to come.
  */
 export async function elect(pool: pg.Pool, claim: SlotClaim): Promise<Election> {
   const inserted = await insertRun(pool, claim, 'planning', 'elected', 'planning');
   if (inserted) return { elected: true, run: inserted };
+  if (claim.slot && claim.slot > (await databaseTime(pool))) return { elected: false, why: 'early' };
   const active = await activeRun(pool, claim);
   if (active === undefined || claim.dryRun === true) return { elected: false, why: 'taken' };
   if (claim.slot !== undefined) {
@@ -67,9 +73,10 @@ async function insertRun(
   const { rows } = await pool.query<Run>(
     `insert into portcullis_region.run
        (id, job, version, region, slot, trigger, dry_run, status, reason_code, reason, worker, lease_until, finished_at)
-     values ($1, $2, $3, $4, coalesce($5, clock_timestamp()), $6, $7, $8, $9, $10, $11,
-             clock_timestamp() + make_interval(secs => $12::float8 / 1000),
-             case when $8 = 'skipped' then clock_timestamp() end)
+     select $1, $2, $3, $4, coalesce($5, clock_timestamp()), $6, $7, $8, $9, $10, $11,
+            clock_timestamp() + make_interval(secs => $12::float8 / 1000),
+            case when $8 = 'skipped' then clock_timestamp() end
+     where coalesce($5 <= clock_timestamp(), true)
      on conflict do nothing
      returning ${RUN_COLUMNS}`,
     [

@@ -44,6 +44,17 @@ describe('a slot', () => {
     expect(tries.filter((each) => each.elected)).toHaveLength(1);
   });
 
+  test('that is not due yet by the database’s clock is nobody’s, and leaves no run', async () => {
+    const { rows } = await pool.query<{ soon: Date }>(
+      `select clock_timestamp() + interval '2 minutes' as soon`,
+    );
+    const slot = rows[0]?.soon ?? SLOT;
+    expect(await elect(pool, claim({ slot }))).toEqual({ elected: false, why: 'early' });
+    expect(await electMissed(pool, claim({ slot }))).toBeUndefined();
+    const runs = await pool.query('select from portcullis_region.run where region = $1', [claim().region]);
+    expect(runs.rowCount).toBe(0);
+  });
+
   test('that is over is not run again', async () => {
     await finishRun(pool, await elected(), done);
     expect(await elect(pool, claim())).toMatchObject({ elected: false, why: 'taken' });

@@ -1,9 +1,9 @@
 import { PortcullisError, messageOf } from '../../base/errors.js';
-import { formatDurationMs } from '../../base/duration.js';
 import { countOf } from '../../base/words.js';
 import type { PlannerDatabase } from '../../jobs/contract.js';
 import { askPlanes, type PlaneAnswers } from '../../planes/ask-planes.js';
 import type { RegionPlane } from '../../planes/region-plane.js';
+import { SKEW_NOTED_MS, readSkew, skewText } from '../../store/database-clock.js';
 import type { Check, Finding, Patient } from './check.js';
 import { unreachableFinding } from './planes.js';
 
@@ -11,10 +11,6 @@ type Found = Omit<Finding, 'check'>;
 
 /** PostgreSQL's number of the least version: 14.0. */
 const LEAST_POSTGRES = 140_000;
-
-/** A clock that is off by more than the first is worth knowing; by more than the second, slots go wrong. */
-const SKEW_NOTED_MS = 1_000;
-const SKEW_WRONG_MS = 30_000;
 
 export const databaseVersion: Check<Patient> = {
   name: 'database',
@@ -53,24 +49,19 @@ export const clock: Check<Patient> = {
     const { answers, unreachable } = await askPlanes(installation.planes, async ({ worker }) => {
       // The first query may have to connect; the second is timed.
       await worker.query('select 1');
-      const askedAt = Date.now();
-      const { rows } = await worker.query<{ now: Date }>('select clock_timestamp() as now');
-      const answeredAt = Date.now();
-      const theirs = rows[0]?.now.getTime() ?? Number.NaN;
-      return clockFinding(theirs - (askedAt + answeredAt) / 2, (answeredAt - askedAt) / 2);
+      const { skewMs } = await readSkew(worker);
+      return clockFinding(skewMs);
     });
     return [...namedByPlane(answers), ...unreachable.map(unreachableFinding)];
   },
 };
 
-/** `aheadMs`: how far the database's clock is ahead of this machine's; it was read to within `errorMs`. */
-export function clockFinding(aheadMs: number, errorMs: number): Omit<Finding, 'check'> {
-  const skewMs = Math.max(0, Math.abs(aheadMs) - errorMs);
-  const found = `the database's clock is ${formatDurationMs(Math.abs(aheadMs))} ${aheadMs < 0 ? 'behind' : 'ahead of'} this machine's`;
+export function clockFinding(skewMs: number): Omit<Finding, 'check'> {
+  const found = skewText(skewMs);
+  if (Math.abs(skewMs) < SKEW_NOTED_MS) return { mark: 'ok', found };
   const mend =
-    'set both clocks by NTP: slots come due by this machine, permits and leases end by the database';
-  if (Number.isNaN(aheadMs) || skewMs >= SKEW_WRONG_MS) return { mark: 'fail', found, mend };
-  return skewMs >= SKEW_NOTED_MS ? { mark: 'warn', found, mend } : { mark: 'ok', found };
+    "synchronise both clocks by NTP: the database's clock decides what is due, but this machine's stands in its logs";
+  return { mark: 'warn', found, mend };
 }
 
 /** Tables that no job's planner may ever write. */

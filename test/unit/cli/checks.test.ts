@@ -25,20 +25,18 @@ test.each([
 
 describe('clocks', () => {
   test.each([
-    [0, 1, 'ok'],
-    [900, 0, 'ok'],
-    [-1_500, 0, 'warn'],
-    [1_500, 800, 'ok'],
-    [40_000, 10, 'fail'],
-    [-40_000, 10, 'fail'],
-    [Number.NaN, 0, 'fail'],
-  ])('that differ by %i ms, read to within %i ms: %s', (aheadMs, errorMs, mark) => {
-    expect(clockFinding(aheadMs, errorMs).mark).toBe(mark);
+    [0, 'ok'],
+    [900, 'ok'],
+    [-1_500, 'warn'],
+    [40_000, 'warn'],
+    [-3_600_000, 'warn'],
+  ])('that differ by at least %i ms: %s', (aheadMs, mark) => {
+    expect(clockFinding(aheadMs).mark).toBe(mark);
   });
 
-  test('are said to be behind or ahead', () => {
-    expect(clockFinding(-1_500, 0).found).toContain('1.5 s behind');
-    expect(clockFinding(1_500, 0).found).toContain('1.5 s ahead of');
+  test('are named with who is behind and who is ahead', () => {
+    expect(clockFinding(-1_500).found).toBe("this machine's clock is 1.5 s behind the database's");
+    expect(clockFinding(120_000).found).toBe("this machine's clock is 2 min ahead of the database's");
   });
 });
 
