@@ -1,6 +1,6 @@
 import { formatDurationMs } from '../base/duration.js';
 import type { Assessment } from '../incidents/assess-incident.js';
-import type { Incident } from '../incidents/incident.js';
+import { causeOf, hasDamage, type Incident } from '../incidents/incident.js';
 import { measuresOf } from '../incidents/measures.js';
 import type { Step } from '../incidents/runbook.js';
 import type { Moment } from '../incidents/timeline.js';
@@ -18,7 +18,7 @@ const STATES: Readonly<Record<Incident['state'], Tone>> = {
 };
 
 export function incidentsText(voice: Voice, incidents: readonly Incident[]): string {
-  if (incidents.length === 0) return 'there is no such incident\n';
+  if (incidents.length === 0) return 'No incidents\n';
   return voice.table(
     ['id', 'state', 'severity', 'job', 'version', 'regions', 'opened', 'title'].map((title) => ({ title })),
     incidents.map((each) => [
@@ -40,7 +40,7 @@ export function incidentText(voice: Voice, looked: Assessment, moments: readonly
     `${looked.incident.title}\n\n${factsText(voice, looked)}`,
     regionsText(voice, looked),
     ...productsText(voice, looked.impact),
-    runsText(voice, looked),
+    ...(hasDamage(looked.incident) ? [runsText(voice, looked)] : []),
     `timeline (UTC)\n${voice.table(
       [{ title: 'when' }, { title: 'what' }, { title: 'who' }],
       moments.map(({ at, what, who }) => [time(at), what, who ?? '–']),
@@ -57,9 +57,17 @@ function factsText(voice: Voice, { incident, impact, silent }: Assessment): stri
     ['state', stateCell(incident)],
     ['severity', incident.severity ?? 'not assessed'],
     ['job', `${incident.job}${incident.version === null ? '' : ` ${incident.version}`}`],
-    ['opened', `${time(incident.openedAt)} by ${incident.openedBy} (${incident.cause})`],
-    ['changed', `${countOf(impact.rows, 'row')} of ${countOf(impact.units, 'organisation')}`],
-    ['put back', `${number(impact.restored)}, ${countOf(impact.restoreConflicts, 'conflict')} left alone`],
+    ['why', causeOf(incident)],
+    ['since', `${time(incident.openedAt)}, opened by ${incident.openedBy} (${incident.cause})`],
+    ...(hasDamage(incident)
+      ? ([
+          ['changed', `${countOf(impact.rows, 'row')} of ${countOf(impact.units, 'organisation')}`],
+          [
+            'put back',
+            `${number(impact.restored)}, ${countOf(impact.restoreConflicts, 'conflict')} left alone`,
+          ],
+        ] as const)
+      : ([['damage', undamagedText(incident)]] as const)),
     ['time to detect', took(detectMs)],
     ['time to stop', took(stopMs)],
     ['time to restore', took(restoreMs)],
@@ -71,6 +79,10 @@ function factsText(voice: Voice, { incident, impact, silent }: Assessment): stri
         ['not asked', { text: `${region}, whose figures are missing: ${reason}`, tone: 'bad' }] as const,
     ),
   ]);
+}
+
+function undamagedText({ id, drill }: Incident): string {
+  return drill ? 'none: it is a drill' : `none named; to name it: portcullis incident include ${id} RUN`;
 }
 
 function regionsText(voice: Voice, { incident, impact }: Assessment): string {
@@ -105,7 +117,7 @@ export function productsText(voice: Voice, { byProduct }: Pick<Impact, 'byProduc
 }
 
 function runsText(voice: Voice, { runs }: Assessment): string {
-  if (runs.length === 0) return 'no run belongs to it\n';
+  if (runs.length === 0) return 'No runs belong to it\n';
   return voice.table(
     ['run', 'began', 'region', 'version', 'status', 'restore', 'reason'].map((title) => ({ title })),
     runs.map((run) => [

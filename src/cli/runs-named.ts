@@ -1,6 +1,6 @@
 import { seeIncident } from '../incidents/assess-incident.js';
 import { looksLikeIncident } from '../incidents/browse-incidents.js';
-import type { Incident } from '../incidents/incident.js';
+import { requireDamage, type Incident } from '../incidents/incident.js';
 import { writers, type SilentRegion } from '../incidents/incident-runs.js';
 import { findRunOf, type FoundRun } from '../planes/browse.js';
 import type { Installation } from './app-port.js';
@@ -14,7 +14,10 @@ export interface RunsNamed {
   readonly silent: readonly SilentRegion[];
 }
 
-/** Finds runs by their own ids, or by their incident's. Throws RUN_UNKNOWN, RUN_AMBIGUOUS or INCIDENT_UNKNOWN. */
+/**
+ * Finds runs by their own ids, or by their incident's. Throws RUN_UNKNOWN, RUN_AMBIGUOUS,
+ * INCIDENT_UNKNOWN, or INCIDENT_STATE for an incident whose damage nobody has named.
+ */
 export async function runsNamed(
   { control, planes }: Installation,
   ids: readonly string[],
@@ -26,6 +29,7 @@ export async function runsNamed(
     const wanted = [id];
     if (looksLikeIncident(id)) {
       const looked = await seeIncident(control, (region) => planes.of(region).worker, id);
+      requireDamage(looked.incident);
       incidents.push(looked.incident);
       silent.push(...looked.silent);
       wanted.splice(0, 1, ...writers(looked.runs).map((run) => run.id));

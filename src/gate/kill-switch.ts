@@ -14,6 +14,8 @@ export interface KillRequest {
   readonly version?: string;
   readonly restoresToo?: boolean;
   readonly reason: string;
+  /** For practice: the gate is killed, and everything that is recorded or told of it says so. */
+  readonly drill?: boolean;
 }
 
 /** A gate that a kill could not reach, and what was done about it. */
@@ -161,13 +163,21 @@ async function record(
   principal: Principal,
   killed: KillReport['killed'],
 ): Promise<undefined> {
-  const { job, version, reason, restoresToo = false } = request;
+  const { job, version, reason, restoresToo = false, drill = false } = request;
   for (const { region, epoch, inFlight, terminated, runsEnded } of killed) {
     await recordAudit(control, {
       principal: principal.name,
       action: version === undefined ? 'kill' : 'quarantine',
       subject: version === undefined ? `${job}.${region}` : `${job} ${version} in ${region}`,
-      evidence: { reason, epoch, inFlight, terminated, runsEnded: [...runsEnded], restoresToo },
+      evidence: {
+        reason,
+        epoch,
+        inFlight,
+        terminated,
+        runsEnded: [...runsEnded],
+        restoresToo,
+        ...(drill && { drill }),
+      },
     });
   }
 }

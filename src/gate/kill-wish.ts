@@ -12,6 +12,7 @@ export interface KillWish {
   readonly region: string;
   readonly version: string | null;
   readonly restoresToo: boolean;
+  readonly drill: boolean;
   readonly reason: string;
   readonly by: string;
   readonly at: Date;
@@ -22,7 +23,7 @@ export interface KillWish {
   readonly trouble: string;
 }
 
-const WISH_COLUMNS = `id, job, region, version, restores_too as "restoresToo", reason, wished_by as by, wished_at as at,
+const WISH_COLUMNS = `id, job, region, version, restores_too as "restoresToo", drill, reason, wished_by as by, wished_at as at,
   lapses_by as "lapsesBy", tries, trouble`;
 
 /** How far a kill has come on the control plane, where it could not reach its gate. */
@@ -49,14 +50,14 @@ export async function wishKill(
     const lapsesBy = flagsElsewhere ? null : await lastPermit(client, order);
     const { rows } = await client.query<{ id: string }>(
       `insert into portcullis_control.kill_wish
-         (id, job, region, version, restores_too, reason, wished_by, trouble, lapses_by)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         (id, job, region, version, restores_too, reason, wished_by, trouble, lapses_by, drill)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
        on conflict (job, region, coalesce(version, ''), restores_too) where held_at is null
-       do update set trouble = excluded.trouble
+       do update set trouble = excluded.trouble, drill = kill_wish.drill and excluded.drill
        returning id`,
       [
         ...[randomUUID(), order.job, order.region, order.version ?? null, order.restoresToo ?? false],
-        ...[order.reason, order.by, trouble, lapsesBy],
+        ...[order.reason, order.by, trouble, lapsesBy, order.drill ?? false],
       ],
     );
     return { wish: rows[0]?.id ?? '', lapsesBy };

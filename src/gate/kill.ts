@@ -19,6 +19,8 @@ export interface KillOrder {
   readonly by: string;
   /** Stop restores too: `stop --all`. */
   readonly restoresToo?: boolean;
+  /** For practice. */
+  readonly drill?: boolean;
   /** Only this version: it is quarantined in the region, and the gate stays open for others. */
   readonly version?: string;
 }

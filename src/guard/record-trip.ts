@@ -26,7 +26,7 @@ export async function recordTrip(control: pg.Pool, trip: Fenced, by: string): Pr
     const meanwhile = await recorded(client, trip.id);
     if (meanwhile !== undefined) return meanwhile;
     const facts = { trip: trip.id, run, stage, failed: inShort(failed), restore: trip.restore };
-    const title = cut(reasonOf(trip), 300);
+    const title = `${version === null ? job : `${job} ${version}`} tripped in ${region}: ${failed[0].rule}`;
     const { id: incident } = await openIncident(client, {
       job,
       ...(version !== null && { version }),

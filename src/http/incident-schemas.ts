@@ -21,6 +21,7 @@ const IncidentShape = {
     .nullable()
     .describe('null before the first look at its impact'),
   title: z.string(),
+  drill: z.boolean().describe('a kill for practice'),
   regions: z
     .array(
       z.strictObject({
@@ -28,6 +29,9 @@ const IncidentShape = {
         firstRun: z.guid().nullable().describe('the first bad run, where it is known'),
         since: z.string().describe('runs elected before this do not belong to it'),
         containedAt: z.string().nullable().describe('from when on nothing of it could commit any more'),
+        damaged: z
+          .boolean()
+          .describe('whether a rule or a person has named damage here; until then no run belongs to it'),
       }),
     )
     .readonly(),
@@ -171,7 +175,22 @@ export const IncidentOpened = named(
   'IncidentOpened',
   z.strictObject({ id: z.string(), joined: z.boolean().describe('whether it was there already') }),
 );
-export const IncidentInclusion = named('IncidentInclusion', z.strictObject({ run: word }));
+export const IncidentInclusion = named(
+  'IncidentInclusion',
+  z
+    .strictObject({
+      run: word.optional().describe('a bad run: it and those after it in its region'),
+      since: z.iso
+        .datetime({ offset: true })
+        .optional()
+        .describe('or every run elected at that time or later, up to the containment'),
+      regions: z.array(word).min(1).max(100).optional().describe('with since: only in these of its regions'),
+      reason: reason.optional().describe('for the record'),
+    })
+    .refine(({ run, since }) => (run === undefined) !== (since === undefined), {
+      message: 'give either run or since',
+    }),
+);
 export const IncidentConclusion = named(
   'IncidentConclusion',
   z.strictObject({

@@ -13,6 +13,10 @@ export const KillOrder = named(
         'only this version, the whole or the beginning of exactly one: it is quarantined, and the gate stays open for others',
       ),
     reason: reason.describe('for the record, and for whoever re-arms it'),
+    drill: z
+      .boolean()
+      .default(false)
+      .describe('for practice: the gate is killed all the same; incident and notices say drill'),
   }),
 );
 

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { lockAudit, recordAudit } from '../audit/record.js';
 import { inTransaction } from '../store/pool.js';
 import { findIncident } from './browse-incidents.js';
-import type { Incident } from './incident.js';
+import { hasDamage, type Incident } from './incident.js';
 import { askExtent, extentOfIncident, type ExtentIn, type IncidentExtent } from './incident-extent.js';
 import { impactOfIncident, type IncidentImpact } from './incident-impact.js';
 import {
@@ -109,7 +109,9 @@ function newsOf({
   silent,
 }: Tended): Pick<Incident, 'severity' | 'state'> | undefined {
   if (incident.state === 'closed') return undefined;
-  const severity = worse(incident.severity, severityOf({ organisations: extent.units, rows: extent.rows }));
+  const severity = hasDamage(incident)
+    ? worse(incident.severity, severityOf({ organisations: extent.units, rows: extent.rows }))
+    : incident.severity;
   const reached = restoreStateOf(runs);
   const credible = reached !== 'restored' || silent.length === 0;
   const state =

@@ -10,11 +10,12 @@ interface RegionRow {
   readonly first_run: string | null;
   readonly since: string;
   readonly contained_at: string | null;
+  readonly damaged: boolean;
 }
 
 interface IncidentRow extends Pick<
   Incident,
-  'id' | 'job' | 'version' | 'cause' | 'state' | 'severity' | 'title' | 'evidence' | 'conclusion'
+  'id' | 'job' | 'version' | 'cause' | 'state' | 'severity' | 'title' | 'drill' | 'evidence' | 'conclusion'
 > {
   readonly regions: readonly RegionRow[];
   readonly opened_by: string;
@@ -29,7 +30,7 @@ interface IncidentRow extends Pick<
 }
 
 const COLUMNS = `
-  id, job, version, cause, state, severity, title, evidence, opened_by, opened_at, contained_at, restored_at,
+  id, job, version, cause, state, severity, title, drill, evidence, opened_by, opened_at, contained_at, restored_at,
   closed_at, closed_by, conclusion, false_alarm, opened_at::text as opened_key,
   (select coalesce(jsonb_agg(to_jsonb(r) - 'incident' order by r.region), '[]')
    from portcullis_control.incident_region r where r.incident = i.id) as regions`;
@@ -91,13 +92,17 @@ function incidentOf(row: IncidentRow): Incident {
     state: row.state,
     severity: row.severity,
     title: row.title,
-    regions: row.regions.map(({ region, first_run: firstRun, since, contained_at: containedAt }) => ({
-      region,
-      firstRun,
-      // To the microsecond, as the database has it: a run's own moment is compared with it.
-      since,
-      containedAt,
-    })),
+    drill: row.drill,
+    regions: row.regions.map(
+      ({ region, first_run: firstRun, since, contained_at: containedAt, damaged }) => ({
+        region,
+        firstRun,
+        // To the microsecond, as the database has it: a run's own moment is compared with it.
+        since,
+        containedAt,
+        damaged,
+      }),
+    ),
     evidence: row.evidence,
     openedBy: row.opened_by,
     openedAt: row.opened_at.toISOString(),

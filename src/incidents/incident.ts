@@ -1,3 +1,4 @@
+import { PortcullisError } from '../base/errors.js';
 import type { IncidentState } from './incident-states.js';
 import type { Severity } from './severity.js';
 
@@ -14,6 +15,8 @@ export interface IncidentRegion {
   readonly since: string;
   /** From when on nothing of it could commit any more; null while it may. */
   readonly containedAt: string | null;
+  /** Whether a rule or a person has named damage here. Until then no run belongs to it. */
+  readonly damaged: boolean;
 }
 
 /** What opened it, or joined it since. */
@@ -37,7 +40,10 @@ export interface Incident {
   readonly state: IncidentState;
   /** Null until somebody has looked at its impact. */
   readonly severity: Severity | null;
+  /** Short; why stands in the evidence. */
   readonly title: string;
+  /** A kill for practice: it has no damage. */
+  readonly drill: boolean;
   readonly regions: readonly IncidentRegion[];
   /** The oldest first. */
   readonly evidence: readonly IncidentNote[];
@@ -49,4 +55,39 @@ export interface Incident {
   readonly closedBy: string | null;
   readonly conclusion: string | null;
   readonly falseAlarm: boolean;
+}
+
+/** Whether damage was named in any of its regions: before that nothing is counted, restored or published. */
+export function hasDamage({ regions }: Pick<Incident, 'regions'>): boolean {
+  return regions.some(({ damaged }) => damaged);
+}
+
+/** Throws INCIDENT_STATE where nobody has named damage, or where there is none by definition. */
+export function requireDamage(incident: Incident): void {
+  if (hasDamage(incident)) return;
+  const { id, state, drill } = incident;
+  throw new PortcullisError(
+    'INCIDENT_STATE',
+    drill
+      ? `${id} is a drill: nothing was damaged`
+      : `nobody has named damage of ${id}: no run belongs to it`,
+    {
+      mend: drill
+        ? `portcullis incident close ${id} ends it`
+        : `name it: portcullis incident include ${id} RUN, or --since TIME`,
+      details: { id, state, drill },
+    },
+  );
+}
+
+/** Why it was opened: what the person said, or what the rules found. */
+export function causeOf({ evidence, cause, title }: Pick<Incident, 'evidence' | 'cause' | 'title'>): string {
+  const facts = evidence.find((note) => note.cause === cause)?.facts ?? {};
+  if (typeof facts['reason'] === 'string') return facts['reason'];
+  const failed: unknown[] = Array.isArray(facts['failed']) ? facts['failed'] : [];
+  const reasons = failed.flatMap((each) => {
+    const reason = (each as { reason?: unknown } | null)?.reason;
+    return typeof reason === 'string' ? [reason] : [];
+  });
+  return reasons.length === 0 ? title : reasons.join('; ');
 }

@@ -21,8 +21,8 @@ export interface KillWithIncident extends KillReport {
 }
 
 /**
- * Pulls the switch as `killJob` does, and opens an incident for it, or joins the one that is not closed yet.
- * People are told. The kill comes first: nothing about the incident delays or undoes it.
+ * Pulls the switch as `killJob` does, and opens an incident for it, or joins the one that is not closed yet. It
+ * presumes no damage: that is for a rule or a person to name. People are told. The kill comes first: nothing about the incident delays or undoes it.
  */
 export async function killWithIncident(
   control: pg.Pool,
@@ -31,13 +31,10 @@ export async function killWithIncident(
   principal: Principal,
   reach?: KillReach,
 ): Promise<KillWithIncident> {
-  return withIncident(
-    control,
-    ownerOf,
-    await killJob(control, ownerOf, request, principal, reach),
-    request,
-    principal,
-  );
+  // So that the gate, its runs and the record say it too.
+  const order = request.drill === true ? { ...request, reason: `drill: ${request.reason}` } : request;
+  const report = await killJob(control, ownerOf, order, principal, reach);
+  return withIncident(control, ownerOf, report, order, principal);
 }
 
 /** Stops everything as `stopEverything` does, and then opens each job's incident. */
@@ -81,8 +78,15 @@ async function carryOutWish(
   wish: KillWish,
   reach: KillReach,
 ): Promise<KillWithIncident> {
-  const { id, job, region, version, restoresToo, reason, by } = wish;
-  const request = { job, regions: [region], reason, restoresToo, ...(version !== null && { version }) };
+  const { id, job, region, version, restoresToo, reason, drill, by } = wish;
+  const request = {
+    job,
+    regions: [region],
+    reason,
+    restoresToo,
+    drill,
+    ...(version !== null && { version }),
+  };
   // Who asked was allowed to, when they asked.
   const principal: Principal = { name: by, role: 'admin', regions: null };
   const report = await killJob(control, ownerOf, request, principal, reach);
@@ -95,14 +99,14 @@ async function withIncident(
   control: pg.Pool,
   ownerOf: PoolOf,
   report: KillReport,
-  request: Pick<KillRequest, 'version' | 'reason' | 'restoresToo'>,
+  request: Pick<KillRequest, 'version' | 'reason' | 'restoresToo' | 'drill'>,
   { name: by }: Principal,
 ): Promise<KillWithIncident> {
   const { job, killed, failed } = report;
-  const { version, reason } = request;
+  const { version, reason, drill = false } = request;
   if (killed.length + failed.length === 0) return { ...report, incident: null };
   try {
-    const hits = await Promise.all(killed.map(({ region }) => hitIn(ownerOf(region), job, version, region)));
+    const hits = await Promise.all(killed.map(({ region }) => hitIn(ownerOf(region), region)));
     const alive = failed.map(({ region }) => ({ region, containedAt: null }));
     const incident = await inTransaction(control, async (client) => {
       const { id } = await openIncident(client, {
@@ -110,7 +114,8 @@ async function withIncident(
         version,
         regions: [...hits, ...alive],
         cause: 'kill',
-        title: `${by} killed ${version === undefined ? job : `${job} ${version}`}: ${reason}`,
+        title: `${drill ? 'Drill: ' : ''}${by} killed ${version === undefined ? job : `${job} ${version}`}`,
+        drill,
         evidence: { reason, runsEnded: killed.flatMap(({ runsEnded }) => runsEnded), failed },
         by,
       });
@@ -128,31 +133,9 @@ async function withIncident(
   }
 }
 
-/**
- * What is known of a region right after a kill. To kill a version is to say that it is bad: all that it ever
- * wrote there belongs to the incident. To kill a job says so only of what it wrote last, in its newest slot;
- * whoever finds an earlier bad run adds it.
- */
-async function hitIn(
-  pool: pg.Pool,
-  job: string,
-  version: string | undefined,
-  region: string,
-): Promise<RegionHit> {
-  const { rows } = await pool.query<{ id: string | null; since: string | null; now: string }>(
-    `with suspect as (
-       select id, slot, created_at from portcullis_region.run r
-       where job = $1 and region = $2 and ($3::text is null or version = $3) and not dry_run and restores is null
-         and (status = 'killed' or exists (select from portcullis_region.batch where run = r.id))
-     ), first as (
-       select id, created_at from suspect
-       where $3 is not null or slot = (select max(slot) from suspect)
-       order by created_at limit 1
-     )
-     select id, created_at::text as since, clock_timestamp()::text as now
-     from (values (1)) always left join first on true`,
-    [job, region, version ?? null],
-  );
-  const { id = null, since = null, now = '' } = rows[0] ?? {};
-  return { region, firstRun: id ?? undefined, since: since ?? now, containedAt: now };
+/** When a kill took hold in a region, by its clock. Which runs were bad, if any, a kill does not say. */
+async function hitIn(pool: pg.Pool, region: string): Promise<RegionHit> {
+  const { rows } = await pool.query<{ now: string }>('select clock_timestamp()::text as now');
+  const now = rows[0]?.now ?? null;
+  return { region, since: now ?? undefined, containedAt: now };
 }

@@ -4,7 +4,12 @@ import type { Notice } from '../notify/notice.js';
 /** What people are told of a kill, complete or not. */
 export function killNotice(
   { job, killed, failed }: Pick<KillReport, 'job' | 'killed' | 'failed'>,
-  { version, reason, restoresToo = false }: Pick<KillRequest, 'version' | 'reason' | 'restoresToo'>,
+  {
+    version,
+    reason,
+    restoresToo = false,
+    drill = false,
+  }: Pick<KillRequest, 'version' | 'reason' | 'restoresToo' | 'drill'>,
   by: string,
   incident: string,
 ): Notice {
@@ -16,10 +21,11 @@ export function killNotice(
     kind: 'kill',
     job,
     ...(only !== undefined && regions.length === 1 && { region: only }),
-    title:
+    title: `${drill ? 'Drill: ' : ''}${
       stopped.length === 0
         ? `${by} wants ${what} killed in ${regions.join(', ')}`
-        : `${by} killed ${what} in ${stopped.join(', ')}`,
+        : `${by} killed ${what} in ${stopped.join(', ')}`
+    }`,
     lines: [
       reason,
       ...(stopped.length === 0
@@ -29,7 +35,7 @@ export function killNotice(
       `More: portcullis incident show ${incident}`,
     ],
     details: {
-      ...{ incident, version: version ?? null, reason, by, restoresToo, killed: stopped },
+      ...{ incident, version: version ?? null, reason, by, restoresToo, drill, killed: stopped },
       failed: failed.map(({ region, reason: why, lapsesBy }) => ({ region, reason: why, lapsesBy })),
     },
   };

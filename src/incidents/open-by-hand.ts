@@ -20,7 +20,7 @@ export interface Report {
 /**
  * Opens an incident for what a person has noticed, or joins the one that is not closed yet, and tells people.
  * Stops nothing: a region counts as contained only where the gate is killed already, or the version quarantined.
- * Throws REQUEST_INVALID for another job's run.
+ * Without a run it names no damage. Throws REQUEST_INVALID for another job's run.
  */
 export async function openByHand(
   control: pg.Pool,

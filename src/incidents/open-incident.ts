@@ -25,8 +25,10 @@ export interface IncidentOrder {
   readonly version?: string | undefined;
   readonly regions: readonly RegionHit[];
   readonly cause: Cause;
-  /** What happened, in one line. */
+  /** What happened, in a few words. */
   readonly title: string;
+  /** A kill for practice. Absent: it is real. */
+  readonly drill?: boolean | undefined;
   /** What it was decided on. Plain JSON. */
   readonly evidence: Readonly<Record<string, unknown>>;
   readonly by: string;
@@ -45,7 +47,10 @@ const MOST_NOTES = 100;
  * Opens an incident, or joins the one of that job and version that is not closed yet: its regions and evidence
  * grow, and no second one is made, however many rules trip at once. One whose version is unknown is joined by
  * any of that job, and takes its version. A joining region that is not stopped opens it again; but an absence
- * harms nothing, and where an incident is there already it is only noted.
+ * harms nothing, and where an incident is there already it is only noted. A drill joins drills alone.
+ *
+ * Damage is named by a rule that failed, or by whoever names the first bad run. A kill or a report without one names
+ * none: then no run belongs to the incident there until somebody includes one.
  *
  * In the transaction that the client is in, with a line in the audit log. From its beginning on, that
  * transaction has the turn to write to the log: call it late.
@@ -55,10 +60,10 @@ export async function openIncident(client: pg.PoolClient, order: IncidentOrder):
   const opened = (await unclosedLike(client, order)) ?? (await insertIncident(client, order));
   const { id, joined } = opened;
   const onlyNoted = joined && order.cause === 'absence';
-  if (!onlyNoted) await includeRegions(client, id, order.regions);
+  if (!onlyNoted) await includeRegions(client, id, order);
   if (joined) await addNote(client, id, order);
   const state = await settleState(client, id, !onlyNoted && order.regions.length > 0);
-  const { job, version = null, cause, title, evidence, by } = order;
+  const { job, version = null, cause, title, drill = false, evidence, by } = order;
   await recordAudit(client, {
     principal: by,
     action: joined ? 'join-incident' : 'open-incident',
@@ -68,6 +73,7 @@ export async function openIncident(client: pg.PoolClient, order: IncidentOrder):
       version,
       cause,
       title,
+      ...(drill && { drill }),
       state,
       regions: order.regions.map(({ region, firstRun = null, containedAt }) => ({
         region,
@@ -80,24 +86,35 @@ export async function openIncident(client: pg.PoolClient, order: IncidentOrder):
   return opened;
 }
 
-async function includeRegions(client: pg.PoolClient, id: string, hits: readonly RegionHit[]): Promise<void> {
+/** Where one side names damage and the other does not, the one that does says from when to when. */
+async function includeRegions(
+  client: pg.PoolClient,
+  id: string,
+  { regions, cause }: IncidentOrder,
+): Promise<void> {
   await client.query(
-    `insert into portcullis_control.incident_region as r (incident, region, first_run, since, contained_at)
-     select $1, region, first_run, coalesce(since, clock_timestamp()), contained_at
-     from jsonb_to_recordset($2) as hit (region text, first_run uuid, since timestamptz, contained_at timestamptz)
+    `insert into portcullis_control.incident_region as r (incident, region, first_run, since, contained_at, damaged)
+     select $1, region, first_run, coalesce(since, clock_timestamp()), contained_at, damaged
+     from jsonb_to_recordset($2)
+       as hit (region text, first_run uuid, since timestamptz, contained_at timestamptz, damaged boolean)
      on conflict (incident, region) do update
-     set since = least(r.since, excluded.since),
-         first_run = case when excluded.since < r.since then excluded.first_run
+     set since = case when r.damaged = excluded.damaged then least(r.since, excluded.since)
+                      when r.damaged then r.since else excluded.since end,
+         first_run = case when r.damaged and not excluded.damaged then r.first_run
+                          when not r.damaged or excluded.since < r.since then excluded.first_run
                           else coalesce(r.first_run, excluded.first_run) end,
-         contained_at = excluded.contained_at`,
+         contained_at = case when excluded.damaged or excluded.contained_at is null then excluded.contained_at
+                             else coalesce(r.contained_at, excluded.contained_at) end,
+         damaged = r.damaged or excluded.damaged`,
     [
       id,
       JSON.stringify(
-        hits.map(({ region, firstRun, since, containedAt }) => ({
+        regions.map(({ region, firstRun, since, containedAt }) => ({
           region,
           first_run: firstRun,
           since,
           contained_at: containedAt,
+          damaged: cause === 'trip' || firstRun !== undefined,
         })),
       ),
     ],
@@ -107,7 +124,7 @@ async function includeRegions(client: pg.PoolClient, id: string, hits: readonly 
 /** The incident to join: of the same version if there is one, else one whose version, or ours, is unknown. */
 async function unclosedLike(
   client: pg.PoolClient,
-  { job, version, cause, title }: IncidentOrder,
+  { job, version, cause, title, drill = false }: IncidentOrder,
 ): Promise<Opened | undefined> {
   const { rows } = await client.query<{ id: string }>(
     // What was only silent before goes by what has happened now.
@@ -117,24 +134,24 @@ async function unclosedLike(
          cause = case when cause = 'absence' then $3 else cause end
      where id = (
        select id from portcullis_control.incident
-       where job = $1 and state <> 'closed' and (version = $2 or version is null or $2 is null)
+       where job = $1 and drill = $5 and state <> 'closed' and (version = $2 or version is null or $2 is null)
        order by version is not distinct from $2 desc, opened_at desc
        limit 1)
      returning id`,
-    [job, version ?? null, cause, title],
+    [job, version ?? null, cause, title, drill],
   );
   return rows[0] && { id: rows[0].id, joined: true };
 }
 
 async function insertIncident(client: pg.PoolClient, order: IncidentOrder): Promise<Opened> {
-  const { job, version, cause, title, by } = order;
+  const { job, version, cause, title, drill = false, by } = order;
   for (;;) {
     const { rows } = await client.query<{ id: string }>(
-      `insert into portcullis_control.incident (id, job, version, cause, state, title, evidence, opened_by)
-       values ($1, $2, $3, $4, 'open', $5, jsonb_build_array(${NOTE}), $7)
+      `insert into portcullis_control.incident (id, job, version, cause, state, title, evidence, opened_by, drill)
+       values ($1, $2, $3, $4, 'open', $5, jsonb_build_array(${NOTE}), $7, $8)
        on conflict (id) do nothing
        returning id`,
-      [newIncidentId(), job, version ?? null, cause, title, noteOf(order), by],
+      [newIncidentId(), job, version ?? null, cause, title, noteOf(order), by, drill],
     );
     // Without a row, someone has that id: once in a million million.
     if (rows[0]) return { id: rows[0].id, joined: false };

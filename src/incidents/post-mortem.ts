@@ -1,7 +1,7 @@
 import { formatDurationMs } from '../base/duration.js';
 import { countOf, number, time } from '../base/words.js';
 import type { Assessment } from './assess-incident.js';
-import type { Incident } from './incident.js';
+import { causeOf, hasDamage, type Incident } from './incident.js';
 import { measuresOf } from './measures.js';
 import { runbookOf } from './runbook.js';
 import { SEVERITIES } from './severity.js';
@@ -27,11 +27,16 @@ export function postMortemOf(assessment: Assessment, moments: readonly Moment[])
     )}`,
     `## Root cause\n\n${incident.conclusion === null ? '_To be written: what was wrong, and why nothing before production found it._' : escaped(incident.conclusion)}`,
     `## Remedies\n\n${remedies(assessment)}`,
-    `## Status page\n\n${statusUpdatesOf(assessment)
-      .map(({ phase, at, text }) => `**${phase}** – ${time(at)}\n\n${text}`)
-      .join('\n\n')}`,
+    ...statusPage(assessment),
   ];
   return `${parts.join('\n\n')}\n`;
+}
+
+function statusPage(assessment: Assessment): string[] {
+  const updates = statusUpdatesOf(assessment);
+  if (updates.length === 0) return [];
+  const texts = updates.map(({ phase, at, text }) => `**${phase}** – ${time(at)}\n\n${text}`);
+  return [`## Status page\n\n${texts.join('\n\n')}`];
 }
 
 function facts(incident: Incident): string {
@@ -45,7 +50,11 @@ function facts(incident: Incident): string {
       ['regions', incident.regions.map(({ region }) => region).join(', ')],
       ['severity', severity === null ? 'not assessed' : `${severity}: ${meaning ?? ''}`],
       ['state', incident.falseAlarm ? `${incident.state}, a false alarm` : incident.state],
-      ['opened', `${time(incident.openedAt)} by ${incident.openedBy} (${incident.cause})`],
+      [
+        'opened',
+        `${time(incident.openedAt)} by ${incident.openedBy} (${incident.cause}${incident.drill ? ', a drill' : ''})`,
+      ],
+      ['why', causeOf(incident)],
     ],
   );
 }
@@ -54,6 +63,7 @@ function summary({ incident, impact, silent }: Assessment): string {
   const { job, version, state } = incident;
   const who = version === null ? job : `${job} ${version}`;
   const where = incident.regions.map(({ region }) => region).join(', ');
+  if (!hasDamage(incident)) return undamaged(incident, who, where);
   const changed =
     impact.rows === 0
       ? `It was stopped before it changed a row.`
@@ -67,6 +77,12 @@ function summary({ incident, impact, silent }: Assessment): string {
       ? ''
       : `\n\n**Not complete**: ${silent.map(({ region, reason }) => `${region} could not be asked (${escaped(reason)})`).join('; ')}.`;
   return `${escaped(who)} went wrong in ${where}. ${changed}${back} The incident is ${state}.${unknown}`;
+}
+
+function undamaged({ drill, cause, openedBy, state }: Incident, who: string, where: string): string {
+  const what = cause === 'kill' ? `${who} was killed in ${where} by ${openedBy}` : `${who} in ${where}`;
+  const damage = drill ? 'It was a drill.' : 'No damage has been named.';
+  return `${escaped(what)}. ${damage} The incident is ${state}.`;
 }
 
 function figures(incident: Incident, firstAppliedAt: string | null): string {
@@ -86,7 +102,8 @@ function figures(incident: Incident, firstAppliedAt: string | null): string {
   );
 }
 
-function impactTable({ impact }: Assessment): string {
+function impactTable({ incident, impact }: Assessment): string {
+  if (!hasDamage(incident)) return 'No damage has been named.';
   if (impact.rows === 0) return 'No row was changed.';
   const line = (name: string, each: Omit<Assessment['impact'], 'regions'>): string[] => [
     name,

@@ -1,6 +1,6 @@
 import { countOf, number } from '../base/words.js';
 import type { Assessment } from './assess-incident.js';
-import type { Incident } from './incident.js';
+import { hasDamage, type Incident } from './incident.js';
 import { writers } from './incident-runs.js';
 import { stillOpen } from './move-incident.js';
 
@@ -20,6 +20,7 @@ export function runbookOf({ incident, impact, runs, silent }: Assessment): Step[
   const { id, state } = incident;
   const wrote = writers(runs);
   const restored = state === 'restored' || state === 'closed';
+  if (!hasDamage(incident)) return undamaged(incident);
   return [
     stop(incident),
     {
@@ -55,6 +56,35 @@ export function runbookOf({ incident, impact, runs, silent }: Assessment): Step[
         `portcullis incident close ${id} --conclusion "WHAT WAS WRONG"`,
       ],
       expect: 'a draft with timeline, impact and figures; then the incident is closed',
+      done: state === 'closed',
+    },
+  ];
+}
+
+/** The way out while nobody has named damage: say whether there is any, and let the job go on. */
+function undamaged(incident: Incident): Step[] {
+  const { id, job, regions, drill, state } = incident;
+  const ask: Step = {
+    title: 'Find out whether any run did damage',
+    commands: [
+      ...regions.map(({ region }) => `portcullis runs --job ${job} --region ${region}`),
+      `portcullis incident include ${id} RUN`,
+      `portcullis incident include ${id} --since TIME`,
+    ],
+    expect:
+      'the runs, newest first. Include the first bad run, or all since a time; then this runbook has the steps to restore. No damage: go on',
+    done: state === 'closed',
+  };
+  return [
+    stop(incident),
+    ...(drill ? [] : [ask]),
+    ...reopening(incident),
+    {
+      title: drill ? 'End the drill' : 'Close it',
+      commands: [
+        `portcullis incident close ${id} --conclusion "${drill ? 'DRILL: HOW IT WENT' : 'WHAT WAS WRONG'}"`,
+      ],
+      expect: 'the incident is closed',
       done: state === 'closed',
     },
   ];

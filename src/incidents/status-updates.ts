@@ -1,5 +1,6 @@
 import { countOf, listOf, time } from '../base/words.js';
 import type { Assessment } from './assess-incident.js';
+import { hasDamage } from './incident.js';
 import { stoppedAt } from './measures.js';
 
 export interface StatusUpdate {
@@ -11,9 +12,11 @@ export interface StatusUpdate {
 
 /**
  * Short updates for a status page, as far as the incident has come: for customers, so with neither versions nor
- * names of rules in them. Someone reads them before they are published.
+ * names of rules in them. Someone reads them before they are published. None where nobody has named damage: a kill
+ * alone is no news for customers.
  */
 export function statusUpdatesOf({ incident, impact, silent }: Assessment): StatusUpdate[] {
+  if (!hasDamage(incident)) return [];
   const { regions, openedAt, restoredAt, closedAt, falseAlarm } = incident;
   const where = regions.map(({ region }) => region).join(', ');
   const updates: StatusUpdate[] = [

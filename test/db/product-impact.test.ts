@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { randomUUID } from 'node:crypto';
 import { assessIncident, type Assessment } from '../../src/incidents/assess-incident.js';
+import { includeSince } from '../../src/incidents/include-run.js';
 import { killWithIncident } from '../../src/incidents/kill-incident.js';
 import { closeIncident } from '../../src/incidents/move-incident.js';
 import { postMortemOf } from '../../src/incidents/post-mortem.js';
@@ -186,10 +187,12 @@ describe('an incident', () => {
     await sql('delete from portcullis_region.quarantine');
   });
 
-  /** Kills the version in both regions, and looks. */
+  /** Kills the version in both regions, names all that it did as damage, and looks. */
   async function killed(): Promise<Assessment> {
     const request = { job: 'claims', version: VERSION, regions: [region, elsewhere], reason: 'enough' };
     incident = (await killWithIncident(owner, () => owner, request, ann)).incident ?? '';
+    const regions = [region, elsewhere];
+    await includeSince(owner, incident, { since: new Date(0), regions }, 'ann');
     return assessIncident(owner, () => platform.region, incident, 'system:test');
   }
 

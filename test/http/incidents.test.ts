@@ -27,6 +27,17 @@ describe('an incident over HTTP', () => {
     expect((await served.json('/api/v1/incidents?unclosed=true')).body['items']).toMatchObject([
       { id, state: 'contained', cause: 'kill', job: 'claims' },
     ]);
+    const undamaged = await get(id);
+    expect(undamaged).toMatchObject({ runs: [], impact: { rows: 0 }, regions: [{ damaged: false }] });
+    expect((await get(`${id}/status-updates`))['updates']).toEqual([]);
+    expect(await ann(`incidents/${id}/restore`, {})).toMatchObject({
+      ...{ status: 409, body: { code: 'INCIDENT_STATE', mend: expect.stringContaining('incident include') } },
+    });
+    expect(await ann(`incidents/${id}/include`, {})).toMatchObject({ status: 400 });
+    const since = run?.run.createdAt.toISOString();
+    expect((await ann(`incidents/${id}/include`, { since, reason: 'all of it' })).body).toMatchObject({
+      regions: [{ damaged: true, firstRun: null }],
+    });
     expect(await get(id)).toMatchObject({
       ...{ id, state: 'contained', silent: [], measures: { restoreMs: null } },
       runs: [{ id: run?.run.id, restore: null }],

@@ -183,7 +183,10 @@ async function incidentOf(pool: typeof owner): Promise<string> {
     openIncident(client, {
       ...{ job: 'domain-claim', cause: 'manual', title: 'test', evidence: { why: 'test' }, by: 'ann' },
       regions: [
-        { region: 'eu-west-1', since: '2020-01-01T00:00:00Z', containedAt: new Date().toISOString() },
+        {
+          ...{ region: 'eu-west-1', firstRun: INCLUDED, since: '2020-01-01T00:00:00Z' },
+          containedAt: new Date().toISOString(),
+        },
       ],
     }),
   );

@@ -1,10 +1,11 @@
 import { Option, type Command } from 'commander';
 import type pg from 'pg';
 import { requireMay } from '../../access/roles.js';
+import { PortcullisError } from '../../base/errors.js';
 import { regionsOf } from '../../gate/gates-of.js';
 import { assessIncident, examineIncident } from '../../incidents/assess-incident.js';
 import { findIncident, listIncidents } from '../../incidents/browse-incidents.js';
-import { includeRun } from '../../incidents/include-run.js';
+import { includeRun, includeSince } from '../../incidents/include-run.js';
 import { INCIDENT_STATES, type IncidentState } from '../../incidents/incident-states.js';
 import { measuresOf } from '../../incidents/measures.js';
 import { closeIncident } from '../../incidents/move-incident.js';
@@ -18,6 +19,7 @@ import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { incidentsText, incidentText, runbookText } from '../incident-text.js';
+import { instant } from '../instant.js';
 import { group, leaf } from '../leaf.js';
 import { limitUpTo, listUpTo } from '../up-to.js';
 import { time } from '../../base/words.js';
@@ -152,18 +154,46 @@ function addOpen(incident: Command, context: Context): void {
 function addInclude(incident: Command, context: Context): void {
   const command = leaf(
     incident,
-    'include <incident> <run>',
-    'Add a run that was bad too, and with it those after it in its region, so that impact and restore count them.',
-    ['portcullis incident include k3v7qa2m 3f2a9c1e'],
-  ).action(async (id: string, runId: string) => {
-    const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
-      const { run } = await findRunOf(installation.planes, runId);
-      const { name } = await requireActing(context, installation, 'manage-incident', run.region);
-      const found = await includeRun(installation.control, id, run, name);
-      voice.result(found, () => incidentsText(voice, [found]));
+    'include <incident> [run]',
+    'Name damage: a bad run, and those after it in its region; or every run since a time. Impact and restore count them.',
+    [
+      'portcullis incident include k3v7qa2m 3f2a9c1e',
+      'portcullis incident include k3v7qa2m --since 2026-03-01T09:30:00Z --reason "first complaint"',
+    ],
+  )
+    .option('--since <time>', 'every run elected at that time (UTC) or later, up to the kill')
+    .option('-r, --region <region...>', 'with --since: only in these regions of the incident')
+    .option('--reason <text>', 'why, for the record', parseSaid)
+    .action(async (id: string, runId: string | undefined, { since, region, reason }: IncludeOptions) => {
+      if ((runId === undefined) === (since === undefined) || (runId !== undefined && region !== undefined)) {
+        throw new PortcullisError('USAGE_INVALID', 'give either a run or --since', {
+          mend: `portcullis incident include ${id} RUN, or --since 2026-03-01T09:30:00Z`,
+        });
+      }
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const { control, planes } = installation;
+        let found;
+        if (runId !== undefined) {
+          const { run } = await findRunOf(planes, runId);
+          const { name } = await requireActing(context, installation, 'manage-incident', run.region);
+          found = await includeRun(control, id, run, name, reason);
+        } else {
+          const from = instant(since ?? '');
+          const principal = await actingPrincipal(context, installation);
+          const regions = region ?? (await findIncident(control, id)).regions.map((each) => each.region);
+          for (const each of regions) requireMay(principal, 'manage-incident', each);
+          found = await includeSince(control, id, { since: from, regions, reason }, principal.name);
+        }
+        voice.result(found, () => incidentsText(voice, [found]));
+      });
     });
-  });
+}
+
+interface IncludeOptions {
+  readonly since?: string;
+  readonly region?: readonly string[];
+  readonly reason?: string;
 }
 
 function addClose(incident: Command, context: Context): void {
@@ -219,7 +249,9 @@ function addExport(incident: Command, context: Context): void {
         const updates = statusUpdatesOf(looked);
         if (format === 'status') {
           voice.result({ id: looked.incident.id, updates }, () =>
-            updates.map(({ phase, at, text }) => `${time(at)}  ${phase}\n${text}\n`).join('\n'),
+            updates.length === 0
+              ? 'No status update: nobody has named damage\n'
+              : updates.map(({ phase, at, text }) => `${time(at)}  ${phase}\n${text}\n`).join('\n'),
           );
           return;
         }

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Principal } from '../../access/roles.js';
 import { formatDurationMs, parseDurationMs } from '../../base/duration.js';
-import { requireComplete, unreachedText, type KillReach } from '../../gate/kill-switch.js';
+import { requireComplete, unreachedText, type KillReach, type KillRequest } from '../../gate/kill-switch.js';
 import { killWithIncident, stopWithIncidents, type KillWithIncident } from '../../incidents/kill-incident.js';
 import type { Installation } from '../app-port.js';
 import {
@@ -22,6 +22,7 @@ interface KillOptions {
   readonly region?: string;
   readonly version?: string;
   readonly reason: string;
+  readonly drill?: boolean;
   /** Milliseconds; true or absent: without end; false: not at all. */
   readonly wait?: number | boolean;
 }
@@ -45,20 +46,21 @@ export function addKill(program: Command, context: Context): void {
       'only this version (the whole, the beginning of exactly one, or current): it may act nowhere until the quarantine is lifted',
     )
     .requiredOption('--reason <reason>', 'why, for the record and for whoever re-arms it')
+    .option('--drill', 'for practice: the gate is killed all the same; incident and notices say drill')
     .addOption(waitOption())
     .addOption(noWaitOption())
-    .action(async (job: string, { region, version: meant, reason, wait }: KillOptions) => {
+    .action(async (job: string, { region, version: meant, reason, drill = false, wait }: KillOptions) => {
       const voice = voiceOf(context, command);
       await withKilling(context, async (installation, principal, reach) => {
         const [regions, version] = await Promise.all([
           regionsToKill(installation, job, region),
           meant === undefined ? undefined : versionMeant(installation, job, meant),
         ]);
-        const request = { job, regions, reason, ...(version !== undefined && { version }) };
+        const request = { job, regions, reason, drill, ...(version !== undefined && { version }) };
         const ownerOf = (at: string) => installation.planes.of(at).owner;
         const report = await killWithIncident(installation.control, ownerOf, request, principal, reach);
         const killings = [{ killing: { request, principal, reach }, report }];
-        answer(voice, version, await seeThrough(context, voice, installation, killings, wait));
+        answer(voice, request, await seeThrough(context, voice, installation, killings, wait));
       });
     });
 }
@@ -82,7 +84,7 @@ export function addStop(program: Command, context: Context): void {
           const request = { job: report.job, regions: jobs.get(report.job) ?? [], reason, restoresToo: true };
           return { killing: { request, principal, reach }, report };
         });
-        answer(voice, undefined, await seeThrough(context, voice, installation, killings, wait));
+        answer(voice, {}, await seeThrough(context, voice, installation, killings, wait));
       });
     });
 }
@@ -155,18 +157,20 @@ async function seeThrough(
 }
 
 /** Answers what was reached, and then, where that is not everything, throws KILL_INCOMPLETE. */
-function answer(voice: Voice, version: string | undefined, reports: readonly KillInTheEnd[]): void {
+function answer(voice: Voice, asked: Asked, reports: readonly KillInTheEnd[]): void {
   for (const report of reports) {
-    voice.result(report, () => killText(voice, version, report));
+    voice.result(report, () => killText(voice, asked, report));
     if (report.unrecorded !== undefined)
       voice.note(`the kill holds, but is not on the record: ${report.unrecorded}`);
   }
   requireComplete(reports);
 }
 
+type Asked = Pick<KillRequest, 'version' | 'drill'>;
+
 function killText(
   voice: Voice,
-  version: string | undefined,
+  { version, drill = false }: Asked,
   { job, killed, killedByOthers, failed, incident }: KillInTheEnd,
 ): string {
   const what = version === undefined ? job : `${job} ${version}`;
@@ -195,6 +199,8 @@ function killText(
       ? `portcullis rearm ${job} --region REGION --reason "…"`
       : `portcullis rearm ${job} --version ${version} --reason "…"`;
   const where = failed.length === 0 ? '' : ' in these regions';
-  const next = incident === null ? '' : `what to do now: portcullis incident runbook ${incident}\n`;
-  return `${what} is killed${where}: no change of it commits any more\n\n${table}\n${next}to take it back, with a second person: ${back}\n`;
+  const damage = drill ? '' : `If its rows are wrong: portcullis incident include ${incident ?? ''} RUN\n`;
+  const next = incident === null ? '' : `${damage}What to do now: portcullis incident runbook ${incident}\n`;
+  const practised = drill ? 'Drill: ' : '';
+  return `${practised}${what} is killed${where}: no change of it commits any more\n\n${table}\n${next}To re-arm it, with a second person: ${back}\n`;
 }

@@ -190,7 +190,7 @@ async function tell(
     const incident = absent
       ? await openIncident(client, {
           ...{ job, version, regions: [{ region, containedAt: null }], cause: 'absence', evidence, by },
-          title: `${job} is silent in ${region}: ${reason}`,
+          title: `${job} is silent in ${region}`,
         })
       : undefined;
     await notify(

@@ -4,7 +4,8 @@ import { requireMay, type Principal } from '../../access/roles.js';
 import { regionsOf } from '../../gate/gates-of.js';
 import { examineIncident, seeIncident, tendIncident } from '../../incidents/assess-incident.js';
 import { findIncident, listIncidents } from '../../incidents/browse-incidents.js';
-import { includeRun } from '../../incidents/include-run.js';
+import { includeRun, includeSince } from '../../incidents/include-run.js';
+import { requireDamage } from '../../incidents/incident.js';
 import { writers } from '../../incidents/incident-runs.js';
 import { measuresOf } from '../../incidents/measures.js';
 import { closeIncident, moveIncident } from '../../incidents/move-incident.js';
@@ -158,16 +159,28 @@ function actingRoutes({ jobs, control, planes }: HttpDeps): Route[] {
       ...acting,
       path: `${path}/:id/include`,
       operationId: 'includeRun',
-      summary: 'Adds a run that was bad too, and those after it in its region',
+      summary: 'Names damage: a bad run and those after it in its region, or every run since a time',
       params,
       body: IncidentInclusion,
       result: Incident,
       errors: [...errors, 'INCIDENT_STATE', 'RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
       handle: async ({ params: { id }, body, caller }) => {
         const principal = callerOf(caller);
-        const { run } = await findRunOf(planes, body.run);
-        requireMay(principal, 'manage-incident', run.region);
-        return includeRun(control, id, run, principal.name);
+        const { reason, since } = body;
+        if (body.run !== undefined) {
+          const { run } = await findRunOf(planes, body.run);
+          requireMay(principal, 'manage-incident', run.region);
+          return includeRun(control, id, run, principal.name, reason);
+        }
+        const { regions } = await findIncident(control, id);
+        const where = body.regions ?? regions.map(({ region }) => region);
+        for (const region of where) requireMay(principal, 'manage-incident', region);
+        return includeSince(
+          control,
+          id,
+          { since: new Date(since ?? ''), regions: where, reason },
+          principal.name,
+        );
       },
     }),
     route({
@@ -201,6 +214,7 @@ function actingRoutes({ jobs, control, planes }: HttpDeps): Route[] {
         const principal = callerOf(caller);
         const { incident, runs } = await seeIncident(control, poolOf, id);
         for (const { region } of incident.regions) requireMay(principal, 'restore', region);
+        requireDamage(incident);
         const due = writers(runs).filter(({ restore }) => restore?.status !== 'succeeded');
         const next = due.filter((run) => due.find(({ region }) => region === run.region) === run);
         const move = { by: principal.name, reason: 'a restore was asked for' };

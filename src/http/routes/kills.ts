@@ -43,14 +43,14 @@ export function killRoutes({ jobs, control, planes, foreignFlags = false }: Http
       regionOf: ({ body }) => body.region,
       result: Killed,
       errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'VERSION_UNKNOWN', 'KILL_INCOMPLETE'],
-      handle: async ({ params: { job }, body: { region, version: meant, reason }, caller }) => {
+      handle: async ({ params: { job }, body: { region, version: meant, reason, drill }, caller }) => {
         const where = await regions(job, region);
         const version = meant === undefined ? undefined : await versionMeant(job, meant);
         const scope = { job, regions: where, ...(version !== undefined && { version }) };
         const report = await killWithIncident(
           control,
           ownerOf,
-          { ...scope, reason },
+          { ...scope, reason, drill },
           callerOf(caller),
           reach,
         );

@@ -199,7 +199,7 @@ describe('absence', () => {
       {
         job,
         cause: 'absence',
-        title: expect.stringContaining(`${job} is silent in ${region}: runs: no run`),
+        title: `${job} is silent in ${region}`,
       },
     ]);
     const told = await owner.query(
@@ -321,7 +321,9 @@ describe('the bake', () => {
               (select title from portcullis_control.incident) as incident`,
       [NEW],
     );
-    expect(rows).toEqual([{ quarantine: 'errors: 9 is above 5', incident: 'errors: 9 is above 5' }]);
+    expect(rows).toEqual([
+      { quarantine: 'errors: 9 is above 5', incident: `${job} ${NEW} tripped in ${region}: errors` },
+    ]);
     expect(await notices()).toEqual([`${job} tripped in ${region}: errors`]);
   });
 });

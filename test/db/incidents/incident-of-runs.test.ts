@@ -3,9 +3,9 @@ import type pg from 'pg';
 import type { Principal } from '../../../src/access/roles.js';
 import { assessIncident, examineIncident, tendIncident } from '../../../src/incidents/assess-incident.js';
 import { findIncident, listIncidents } from '../../../src/incidents/browse-incidents.js';
-import { includeRun } from '../../../src/incidents/include-run.js';
+import { includeRun, includeSince } from '../../../src/incidents/include-run.js';
 import { writers } from '../../../src/incidents/incident-runs.js';
-import { killWithIncident, stopWithIncidents } from '../../../src/incidents/kill-incident.js';
+import { carryOutWishes, killWithIncident, stopWithIncidents } from '../../../src/incidents/kill-incident.js';
 import { measuresOf } from '../../../src/incidents/measures.js';
 import { closeIncident } from '../../../src/incidents/move-incident.js';
 import { openByHand } from '../../../src/incidents/open-by-hand.js';
@@ -14,9 +14,10 @@ import { runbookOf } from '../../../src/incidents/runbook.js';
 import { statusUpdatesOf } from '../../../src/incidents/status-updates.js';
 import { tendIncidents } from '../../../src/incidents/tend-incidents.js';
 import { timelineOf } from '../../../src/incidents/timeline.js';
+import { notificationsOf } from '../../../src/notify/browse.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { openPool } from '../../../src/store/pool.js';
-import { findRun, type RunView } from '../../../src/scheduler/browse-runs.js';
+import { findRun, listRuns, type RunView } from '../../../src/scheduler/browse-runs.js';
 import { atPoint } from '../../support/at-point.js';
 import { claimEverything } from '../../support/accounts.js';
 import { checksum, database, region, restore, run, sql, VERSION } from '../../support/restoring.js';
@@ -35,6 +36,9 @@ const assess = (id: string | null) => assessIncident(owner, poolOf, id ?? '', 's
 /** So that the test after it begins with none. */
 const close = (id: string | null) =>
   closeIncident(owner, id ?? '', { conclusion: 'a lost | join\ncondition', falseAlarm: false, by: 'ann' });
+const fail = (message: string): never => {
+  throw new Error(message);
+};
 const view = async (id: string): Promise<RunView> => findRun(owner, id);
 /** Claims of ten accounts of each of the two organisations that come first, so that a second run finds more. */
 const some = claimEverything('claims', async function* (_, claims) {
@@ -43,7 +47,7 @@ const some = claimEverything('claims', async function* (_, claims) {
 });
 
 describe('a kill by a person', () => {
-  test('opens an incident of what ran last, from its first change to the post-mortem', async () => {
+  test('whose damage is named is an incident from its first change to the post-mortem', async () => {
     const before = await checksum();
     let killed: ReturnType<typeof kill> | undefined;
     atPoint('apply.committed', 3, () => (killed = kill()).then(() => undefined));
@@ -52,8 +56,11 @@ describe('a kill by a person', () => {
     expect(unrecorded).toBeUndefined();
     expect(await findIncident(owner, id ?? '')).toMatchObject({
       ...{ cause: 'kill', state: 'contained', version: null, severity: null, openedBy: 'ann' },
-      title: 'ann killed claims: claims nobody asked for',
+      title: 'ann killed claims',
+      evidence: [{ facts: { reason: 'claims nobody asked for' } }],
     });
+    const { items } = await listRuns(owner, { job: 'claims', region }, { limit: 1 });
+    await includeRun(owner, id ?? '', items[0] ?? fail('there is no run'), 'ann');
 
     const bad = await assess(id);
     expect(bad).toMatchObject({ silent: [], incident: { state: 'contained' } });
@@ -103,6 +110,7 @@ describe('a kill by a person', () => {
       'kill',
       'open-incident',
       'notification-unaddressed',
+      'include-run',
       'assess-incident',
       'restore-began',
       'restore-succeeded',
@@ -112,7 +120,8 @@ describe('a kill by a person', () => {
       'close-incident',
     ]);
     const text = postMortemOf(over, moments);
-    expect(text).toMatch(/^# ann killed claims: claims nobody asked for\n/);
+    expect(text).toMatch(/^# ann killed claims\n/);
+    expect(text).toContain('| why | claims nobody asked for |');
     expect(text).toContain('a lost \\| join condition');
     expect(text).toMatch(/time to restore: stopped → everything put back \| \d/);
     for (const line of text.split('\n').filter((each) => each.startsWith('|'))) expect(line).toMatch(/\|$/);
@@ -124,20 +133,93 @@ describe('a kill by a person', () => {
     expect(statusUpdatesOf(over).at(-1)?.text).toBe('Everything that was changed has been restored.');
   });
 
-  test('of a version takes in all that it ever wrote there; of a job, its last slot', async () => {
+  test.each([
+    ['the job', undefined],
+    ['a version', VERSION],
+  ])(
+    'of %s claims no damage: no run, no figures, no severity, no words for customers',
+    async (_, version) => {
+      await run();
+      const { incident } = await kill(version);
+      const looked = await assess(incident);
+      expect(looked).toMatchObject({
+        ...{ runs: [], impact: { rows: 0, units: 0 } },
+        incident: { state: 'contained', severity: null, drill: false, regions: [{ damaged: false }] },
+      });
+      expect(statusUpdatesOf(looked)).toEqual([]);
+      const text = postMortemOf(looked, []);
+      expect(text).toContain('No damage has been named.');
+      expect(text).not.toContain('Status page');
+      expect(runbookOf(looked).map(({ title }) => title)).toEqual([
+        'Stop it',
+        'Find out whether any run did damage',
+        'Let a good version go on',
+        'Close it',
+      ]);
+      await close(incident);
+      await sql('delete from portcullis_region.quarantine');
+    },
+  );
+
+  test('takes in every run since the time that a person names, where they name it', async () => {
     const first = await run(some);
     const second = await run();
-    const ofJob = await kill();
-    expect((await assess(ofJob.incident)).runs.map(({ id }) => id)).toEqual([second.run.id]);
-    await close(ofJob.incident);
-    const ofVersion = await kill(VERSION);
-    expect((await assess(ofVersion.incident)).runs.map(({ id }) => id)).toEqual([
-      second.run.id,
-      first.run.id,
-    ]);
-    expect(ofVersion.incident).not.toBe(ofJob.incident);
-    await close(ofVersion.incident);
-    await sql(`delete from portcullis_region.quarantine`);
+    const { incident } = await kill();
+    const since = second.run.createdAt;
+    const named = await includeSince(owner, incident ?? '', { since, regions: [region] }, 'ann');
+    expect(named.regions).toMatchObject([{ region, damaged: true, firstRun: null }]);
+    expect((await assess(incident)).runs.map(({ id }) => id)).toEqual([second.run.id]);
+    // To name less than before takes nothing away.
+    for (const at of [first.run.createdAt, since])
+      await includeSince(owner, incident ?? '', { since: at, regions: [region] }, 'ann');
+    expect((await assess(incident)).runs.map(({ id }) => id)).toEqual([second.run.id, first.run.id]);
+    for (const [wrong, message] of [
+      [{ since, regions: ['mars'] }, /mars is not part of/],
+      [{ since: new Date(Date.now() + 3_600_000), regions: [region] }, /is yet to come/],
+    ] as const) {
+      await expect(includeSince(owner, incident ?? '', wrong, 'ann')).rejects.toThrow(message);
+    }
+    await close(incident);
+  });
+
+  test('for practice kills the gate, says drill everywhere, joins nothing real, and can have no damage', async () => {
+    const ran = await run();
+    const real = await kill();
+    const order = { job: 'claims', regions: [region], reason: 'game day', drill: true };
+    const drill = await killWithIncident(owner, poolOf, order, ann);
+    expect(drill.killed).toHaveLength(1);
+    expect(drill.incident).not.toBe(real.incident);
+    const { rows } = await owner.query<{ state: string; reason: string }>(
+      `select state, reason from portcullis_region.gate where region = $1`,
+      [region],
+    );
+    expect(rows).toEqual([{ state: 'killed', reason: 'drill: game day' }]);
+    const looked = await assess(drill.incident);
+    expect(looked.incident).toMatchObject({ drill: true, title: 'Drill: ann killed claims', severity: null });
+    expect(statusUpdatesOf(looked)).toEqual([]);
+    expect(postMortemOf(looked, [])).toContain('It was a drill.');
+    expect(runbookOf(looked).map(({ title }) => title)).not.toContain('Find out whether any run did damage');
+    const [notice] = await notificationsOf(owner, drill.incident ?? '');
+    expect(notice?.title).toBe(`Drill: ann killed claims in ${region}`);
+    await expect(includeRun(owner, drill.incident ?? '', await view(ran.run.id), 'ann')).rejects.toThrow(
+      'is a drill',
+    );
+    // Another drill joins the drill, and another kill the real one.
+    expect((await killWithIncident(owner, poolOf, order, ann)).incident).toBe(drill.incident);
+    expect((await kill()).incident).toBe(real.incident);
+    await close(drill.incident);
+    await close(real.incident);
+  });
+
+  test('for practice that cannot reach its gate is a drill when somebody carries it out', async () => {
+    const nowhere = openPool('postgresql://nobody@127.0.0.1:1/nothing', { name: 'nowhere' });
+    const order = { job: 'claims', regions: [region], reason: 'game day', drill: true };
+    const { incident } = await killWithIncident(owner, () => nowhere, order, ann);
+    await nowhere.end();
+    const [done] = await carryOutWishes(owner, poolOf);
+    expect(done).toMatchObject({ incident, killed: [{ region }] });
+    expect((await findIncident(owner, incident ?? '')).drill).toBe(true);
+    await close(incident);
   });
 
   test('takes an earlier bad run in, with those after it, once somebody has found it', async () => {
@@ -161,6 +243,8 @@ describe('a kill by a person', () => {
 
   test('that stopped it before it wrote anything is averted, with nothing to restore', async () => {
     const { incident } = await kill();
+    const since = new Date(Date.now() - 1_000);
+    await includeSince(owner, incident ?? '', { since, regions: [region] }, 'ann');
     const looked = await assess(incident);
     expect(looked).toMatchObject({ runs: [], incident: { severity: 'averted', state: 'contained' } });
     expect(measuresOf(looked.incident, looked.impact.firstAppliedAt)).toEqual({
@@ -199,6 +283,12 @@ describe('a kill by a person', () => {
     expect(again.incident).toBe(incident);
     expect((await findIncident(owner, incident ?? '')).state).toBe('contained');
     // Its runs are there, and cannot be asked about.
+    await includeSince(
+      owner,
+      incident ?? '',
+      { since: new Date(Date.now() - 1_000), regions: [region] },
+      'ann',
+    );
     const { silent, incident: unsure } = await assessIncident(
       owner,
       () => nowhere,
@@ -246,6 +336,7 @@ test('what a person has noticed is open until the job is stopped there, and conf
 test('incidents that are not closed are looked at again and again, and measured', async () => {
   const bad = await run(some);
   const { incident: id } = await kill();
+  await includeRun(owner, id ?? '', await view(bad.run.id), 'ann');
   const shown = async (): Promise<string[]> => {
     const metrics = createMetrics();
     await tendIncidents(owner, poolOf, ['claims', 'quiet'], metrics);

@@ -25,9 +25,19 @@ test('a kill is told with where, why, and that nothing commits any more', () => 
     ],
     details: {
       ...{ incident: 'k3v7qa2m', version: null, reason: 'customers call', by: 'ann' },
-      ...{ restoresToo: false, killed: ['eu'], failed: [] },
+      ...{ restoresToo: false, drill: false, killed: ['eu'], failed: [] },
     },
   });
+});
+
+test('a drill says so first', () => {
+  const { title, details } = killNotice(
+    { job: 'claims', killed: [killed('eu')], failed: [] },
+    { ...request, drill: true },
+    'ann',
+    'k3v7qa2m',
+  );
+  expect([title, details?.['drill']]).toEqual(['Drill: ann killed claims in eu', true]);
 });
 
 test('of several regions it names those that were reached, and for the others what is to be expected', () => {
