@@ -26,6 +26,38 @@ const layers = [
 /** A job can't promote itself. */
 const ADDED = [{ target: './src/jobs', from: ['./src/rollout'], message: 'a job must not know of rollouts' }];
 
+/**
+ * What a database, a role or a pooler may have changed is stated in one place (docs/adr/0020-sessions.md): who
+ * begins a transaction of their own, or sets something that outlives it, rests on what they do not know.
+ */
+const SESSION_STATE = [
+  {
+    text: /^\s*(begin|start transaction)\s*(;|isolation|read|not|work|transaction|$)/,
+    message: 'begin transactions with inTransaction or beginTransaction (src/store/pool.ts)',
+  },
+  {
+    text: /^(\n\s*)?(reset |discard |set (session|transaction|time zone|role) |set (?!local )[a-z_.]{4,} (=|to ))/,
+    message: 'behind a pooler nothing outlives a transaction: use set local in one',
+  },
+  {
+    text: /set_config\([^)]*,\s*false\s*\)/,
+    message: 'behind a pooler nothing outlives a transaction: pass true to set_config',
+  },
+  {
+    text: /\bpg_(try_)?advisory_lock(_shared)?\(/,
+    message: 'behind a pooler nobody holds a session: take the transaction-level lock',
+  },
+].flatMap(({ text, message }) => [
+  { selector: `Literal[value=${text}]`, message },
+  { selector: `TemplateElement[value.raw=${text}]`, message },
+]);
+
+const BARE_CONNECTIONS = {
+  selector: "NewExpression[callee.object.name='pg'][callee.property.name=/^(Client|Pool)$/]",
+  message:
+    'open connections with openPool or connectAlone (src/store/pool.ts), which give them their settings',
+};
+
 const zones = layers.flatMap((rooms, height) =>
   rooms.map((room) => ({
     target: `./src/${room}`,
@@ -63,6 +95,19 @@ export default tseslint.config(
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
       'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
     },
+  },
+  {
+    files: ['src/**/*.ts'],
+    rules: { 'no-restricted-syntax': ['error', ...SESSION_STATE, BARE_CONNECTIONS] },
+  },
+  {
+    files: ['src/store/pool.ts', 'src/store/session.ts'],
+    rules: { 'no-restricted-syntax': 'off' },
+  },
+  {
+    // A session's lock, on a connection of their own that no pooler stands in front of.
+    files: ['src/store/folder-lock.ts', 'src/replay/incident/databases.ts'],
+    rules: { 'no-restricted-syntax': ['error', BARE_CONNECTIONS] },
   },
   { files: ['**/*.js', '**/*.mjs'], extends: [tseslint.configs.disableTypeChecked] },
 );

@@ -2,7 +2,8 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { canonicalJson } from './canonical-json.js';
 import { type AuditHead, type ChainedEntry, type ChainVerdict, ChainWalk } from './chain.js';
-import { pagesOfAudit } from './pages.js';
+import { beginTransaction } from '../store/pool.js';
+import { pagesOfAudit, WALK } from './pages.js';
 
 /**
  * The whole log as JSON Lines, each with its line end: one entry in canonical JSON with all that verifying it
@@ -11,7 +12,7 @@ import { pagesOfAudit } from './pages.js';
 export async function* exportAudit(control: pg.Pool): AsyncGenerator<string> {
   const client = await control.connect();
   try {
-    await client.query('begin');
+    await beginTransaction(client, WALK);
     for await (const page of pagesOfAudit(client)) {
       for (const entry of page) yield `${canonicalJson(entry)}\n`;
     }

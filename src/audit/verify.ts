@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { inTransaction } from '../store/pool.js';
 import { canonicalJson } from './canonical-json.js';
 import { type AuditHead, type ChainedEntry, type ChainFault, type ChainVerdict, ChainWalk } from './chain.js';
-import { pagesOfAudit } from './pages.js';
+import { pagesOfAudit, WALK } from './pages.js';
 
 export interface VerifyOptions {
   /** A head that was kept elsewhere: the log must still go through it. */
@@ -16,18 +16,22 @@ export interface VerifyOptions {
  * taken out or put in. What was cut off at the end is found only against `expectHead`.
  */
 export async function verifyAudit(control: pg.Pool, options: VerifyOptions = {}): Promise<ChainVerdict> {
-  return inTransaction(control, async (client) => {
-    const walk = new ChainWalk(options.expectHead);
-    for await (const page of pagesOfAudit(client)) {
-      const inexact = await inexactEvidence(client, page);
-      for (const entry of page) {
-        const fault = inexact(entry) ?? walk.follow(entry);
-        if (fault) return { ok: false, count: walk.count, ...fault };
+  return inTransaction(
+    control,
+    async (client) => {
+      const walk = new ChainWalk(options.expectHead);
+      for await (const page of pagesOfAudit(client)) {
+        const inexact = await inexactEvidence(client, page);
+        for (const entry of page) {
+          const fault = inexact(entry) ?? walk.follow(entry);
+          if (fault) return { ok: false, count: walk.count, ...fault };
+        }
+        options.onProgress?.(walk.count);
       }
-      options.onProgress?.(walk.count);
-    }
-    return walk.end();
-  });
+      return walk.end();
+    },
+    WALK,
+  );
 }
 
 /**

@@ -7,6 +7,8 @@ export const ERRORS = {
   CONFIG_INVALID: { status: 500, exit: 2, title: 'The configuration has faults' },
   DATABASE_UNREACHABLE: { status: 503, exit: 1, title: 'The database cannot be reached' },
   DATABASE_REFUSED: { status: 503, exit: 1, title: 'The database refused the connection' },
+  DATABASE_SETTING: { status: 503, exit: 1, title: 'A setting of the database cannot be overridden' },
+  POOLER_UNSUITABLE: { status: 503, exit: 1, title: 'The connection pooler cannot be used in its mode' },
   DATABASE_NEWER: { status: 503, exit: 1, title: 'The database was migrated by a newer Portcullis' },
   MIGRATION_CHANGED: { status: 503, exit: 1, title: 'A migration that already ran has changed' },
   EMBEDDED_POSTGRES_MISSING: { status: 503, exit: 1, title: 'The embedded PostgreSQL is not installed' },

@@ -36,16 +36,19 @@ export async function exportDirectory(
   const files = typeof target === 'string' ? inFolder(target) : target;
   const partial = (name: FileName): string => `${files[name]}.partial`;
   try {
-    const rows = await inTransaction(pool, async (client) => {
-      await client.query(`set transaction isolation level repeatable read; set local timezone = 'UTC'`);
-      const selected = await select(client, options.region);
-      for (const { name } of FILES) {
-        await mkdir(dirname(files[name]), { recursive: true });
-        const source = client.query(copyTo(`copy (${QUERIES[name]}) to stdout with (format csv, header)`));
-        await pipeline(source, createWriteStream(partial(name), { mode: 0o600 }));
-      }
-      return selected;
-    });
+    const rows = await inTransaction(
+      pool,
+      async (client) => {
+        const selected = await select(client, options.region);
+        for (const { name } of FILES) {
+          await mkdir(dirname(files[name]), { recursive: true });
+          const source = client.query(copyTo(`copy (${QUERIES[name]}) to stdout with (format csv, header)`));
+          await pipeline(source, createWriteStream(partial(name), { mode: 0o600 }));
+        }
+        return selected;
+      },
+      { isolation: 'repeatable read' },
+    );
     for (const { name } of FILES) await rename(partial(name), files[name]);
     return { files, rows };
   } catch (error) {

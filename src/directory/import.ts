@@ -94,7 +94,7 @@ export async function importDirectory(
   });
   refuseNonsense(files.length, options);
   const report = await inTransaction(pool, async (client) => {
-    await client.query(`select set_config('timezone', 'UTC', true), set_config('lock_timeout', $1, true)`, [
+    await client.query(`select set_config('lock_timeout', $1, true)`, [
       `${options.waitMs ?? DEFAULT_WAIT_MS}ms`,
     ]);
     await busyUnless(() => client.query('select pg_advisory_xact_lock($1)', [IMPORT_LOCK]));

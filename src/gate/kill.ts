@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import { finishRun } from '../scheduler/finish.js';
 import { disconnectAttempt } from '../scheduler/lease.js';
 import { RUN_COLUMNS, type Run } from '../scheduler/election.js';
-import { inTransaction } from '../store/pool.js';
+import { connectAlone, inTransaction } from '../store/pool.js';
 import { GATE_LOCK, gateLockName } from './lock.js';
 
 /** How long a batch in flight may take to end by itself before its statement is cancelled. */
@@ -149,10 +149,9 @@ async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number
     await stillWanted(waitMs, attempt.taken);
     waitMs = LOOK_AGAIN_MS
   ) {
-    const client = new pg.Client(owner.options);
-    client.on('error', () => undefined);
+    let client: pg.Client | undefined;
     try {
-      await client.connect();
+      client = await connectAlone(owner.options);
       do {
         if (performance.now() < graceOverAt) await cancelHolders(client, attempt);
         else terminated += await endHolders(client, attempt);
@@ -160,7 +159,7 @@ async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number
     } catch {
       // Tried again for as long as the lock is wanted; whether it can be had is for its own query to say.
     } finally {
-      await client.end().catch(() => undefined);
+      await client?.end().catch(() => undefined);
     }
   }
   return terminated;

@@ -8,6 +8,7 @@ import {
   type Stretch,
 } from '../journal/write-batch.js';
 import { attemptName } from '../scheduler/lease.js';
+import { beginTransaction } from '../store/pool.js';
 import { passFence, type FenceCode, type Leave } from './fence.js';
 import { lockGate } from './lock.js';
 
@@ -106,10 +107,6 @@ async function applyLane(
   const client = await pool.connect();
   let failure: Error | undefined;
   try {
-    const { attempt } = plan.leave;
-    await client.query(`select set_config('application_name', $1, false)`, [
-      attemptName({ id: plan.run, attempt }),
-    ]);
     let from = lane.appliedSeq;
     for (let batch = 0; from < lane.lastSeq; batch += 1) {
       if (signal.aborted) return { complete: false, code: 'aborted', reason: 'told to stop' };
@@ -123,8 +120,6 @@ async function applyLane(
     failure = error instanceof Error ? error : new Error(String(error));
     throw error;
   } finally {
-    if (!failure)
-      await client.query('reset application_name').catch((error: unknown) => (failure = error as Error));
     client.release(failure);
   }
 }
@@ -181,7 +176,7 @@ async function inBatch(
 ): Promise<Stopped | undefined> {
   const { leave } = plan;
   await faultPoint('apply.before-fence');
-  await client.query('begin');
+  await beginTransaction(client, { name: attemptName({ id: plan.run, attempt: leave.attempt }) });
   // A statement of its own, so that the fence, which comes next, sees what a closer has committed.
   await lockGate(client, leave.job, leave.region, 'shared');
   const passage = await passFence(client, leave, stretch);

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { streamRows } from '../journal/stream-rows.js';
-import { EXACT_TEXT, surviveLoss } from '../store/pool.js';
+import { openPool } from '../store/pool.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import type { PlannerDatabase } from './contract.js';
 
@@ -21,15 +21,7 @@ export interface PlannerPool extends PlannerDatabase {
 
 /** Opens the planner's database: `url` must be the planner login's (src/store/logins.ts). */
 export function openPlannerDatabase(url: string, maxConnections: number): PlannerPool {
-  const pool = new pg.Pool({
-    connectionString: url,
-    application_name: 'portcullis planner',
-    max: maxConnections,
-    connectionTimeoutMillis: 5_000,
-    types,
-    options: EXACT_TEXT,
-  });
-  surviveLoss(pool);
+  const pool = openPool(url, { name: 'planner', max: maxConnections, types, readOnly: true });
   return {
     rows: (sql, params) => streamRows(pool, sql, params ?? [], asPlanError),
     close: () => pool.end(),

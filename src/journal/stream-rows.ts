@@ -1,11 +1,12 @@
 import type pg from 'pg';
 import Cursor from 'pg-cursor';
+import { beginTransaction } from '../store/pool.js';
 
 /** Enough rows to hide the round trip, few enough to stay small. */
 const ROWS_AT_ONCE = 500;
 
 /**
- * A query's rows, streamed: memory stays flat however many there are. Who stops early ends the query. `say` puts
+ * A query's rows as of one moment, streamed: memory stays flat however many there are. Who stops early ends the query. `say` puts
  * an error into the caller's words.
  */
 export async function* streamRows<Row>(
@@ -15,9 +16,11 @@ export async function* streamRows<Row>(
   say: (error: unknown) => unknown = (error) => error,
 ): AsyncGenerator<Row> {
   const client = await pool.connect();
-  const cursor = client.query(new Cursor<Row>(sql, [...params]));
   let failure: Error | undefined;
+  let cursor: Cursor<Row> | undefined;
   try {
+    await beginTransaction(client, { isolation: 'repeatable read', readOnly: true });
+    cursor = client.query(new Cursor<Row>(sql, [...params]));
     for (;;) {
       const rows = await cursor.read(ROWS_AT_ONCE);
       // A loop: yield* would make a promise of each row first.
@@ -29,7 +32,10 @@ export async function* streamRows<Row>(
     throw say(error);
   } finally {
     // A reader that stops early leaves the cursor open; a connection that failed is not used again.
-    if (failure === undefined) await cursor.close();
+    if (failure === undefined) {
+      await cursor?.close();
+      await client.query('commit');
+    }
     client.release(failure);
   }
 }

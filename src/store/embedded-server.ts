@@ -15,9 +15,10 @@ import {
 import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { join, resolve } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import { isOfFiles } from './file-error.js';
+import { connectAlone } from './pool.js';
 import { dataFolder, embeddedBinaries, serverUser, type ServerUser } from './embedded-binaries.js';
 
 export interface EmbeddedServer {
@@ -265,9 +266,9 @@ const NOT_YET = new Set(['57P03', 'ECONNREFUSED']);
 async function createDatabase(data: string, adminUrl: () => string): Promise<void> {
   const giveUpAt = performance.now() + START_TIMEOUT_S * 1_000;
   for (;;) {
-    const client = clientOf(adminUrl());
+    let client: pg.Client | undefined;
     try {
-      await client.connect();
+      client = await connectTo(adminUrl());
       const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE]);
       if (rowCount === 0) await client.query(`create database ${DATABASE}`);
       return;
@@ -286,7 +287,7 @@ async function createDatabase(data: string, adminUrl: () => string): Promise<voi
       }
       await wait(50);
     } finally {
-      await client.end().catch(() => undefined);
+      await client?.end().catch(() => undefined);
     }
   }
 }
@@ -299,10 +300,10 @@ async function createDatabase(data: string, adminUrl: () => string): Promise<voi
 const LINGERING_MS = 1_000;
 
 async function othersConnected(url: string): Promise<boolean> {
-  const client = clientOf(url);
+  let client: pg.Client | undefined;
   const until = performance.now() + LINGERING_MS;
   try {
-    await client.connect();
+    client = await connectTo(url);
     for (;;) {
       const { rows } = await client.query<{ elder: boolean }>(
         `select backend_start < clock_timestamp() - make_interval(secs => $1) as elder
@@ -319,16 +320,12 @@ async function othersConnected(url: string): Promise<boolean> {
     // Whoever stands still, or takes no more connections, may well be in use: only one that is gone is not.
     return (error as { code?: unknown }).code !== 'ECONNREFUSED';
   } finally {
-    await client.end().catch(() => undefined);
+    await client?.end().catch(() => undefined);
   }
 }
 
-function clientOf(connectionString: string): pg.Client {
-  const limits = { connectionTimeoutMillis: CONNECT_MS, query_timeout: QUERY_MS };
-  const client = new pg.Client({ connectionString, ...limits });
-  // Lost while nobody asks it anything: the next question says so.
-  client.on('error', () => undefined);
-  return client;
+function connectTo(connectionString: string): Promise<pg.Client> {
+  return connectAlone({ connectionString, connectionTimeoutMillis: CONNECT_MS, query_timeout: QUERY_MS });
 }
 
 /** That port, if it is free; else any that is. */

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
-import pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
+import { connectAlone } from './pool.js';
 
 const FOLDER_LOCK = 7_020_212;
 const CONNECT_MS = 10_000;
@@ -18,16 +18,14 @@ export interface FolderLock {
  * FOLDER_HELD, saying which process holds it and since when.
  */
 export async function lockFolder(url: string, folder: string): Promise<FolderLock> {
-  const client = new pg.Client({
+  const client = await connectAlone({
     connectionString: url,
     application_name: `${HOLDER} pid ${process.pid} on ${hostname()}`.slice(0, 63),
     keepAlive: true,
     connectionTimeoutMillis: CONNECT_MS,
   });
   let there = true;
-  client.on('error', () => undefined);
   client.on('end', () => (there = false));
-  await client.connect();
   const { rows } = await client.query<{ taken: boolean }>('select pg_try_advisory_lock($1) as taken', [
     FOLDER_LOCK,
   ]);

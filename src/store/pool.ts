@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { PortcullisError, messageOf } from '../base/errors.js';
+import { prepareSession, sessionOf, type SessionOptions } from './session.js';
 
 const types: pg.CustomTypesConfig = {
   getTypeParser: (oid, format): unknown => {
@@ -9,22 +10,18 @@ const types: pg.CustomTypesConfig = {
   },
 };
 
-export interface PoolOptions {
+export interface PoolOptions extends SessionOptions {
   /** Shown in pg_stat_activity, behind `portcullis `. */
   readonly name: string;
   /** The most connections. */
   readonly max?: number;
-  /** Longest time a single statement may take; 0 or absent: no limit. */
-  readonly statementTimeoutMs?: number;
+  /** Default: bigints as numbers, timestamps as Dates and jsonb parsed. */
+  readonly types?: pg.CustomTypesConfig;
 }
 
-/** The settings under which a value's text is exact and the same on every connection. */
-export const EXACT_TEXT =
-  '-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601 -c extra_float_digits=1 -c bytea_output=hex';
-
 /**
- * A connection pool whose rows have bigints as numbers, timestamps as Dates and jsonb parsed. Connections
- * speak UTC. A connection that breaks while idle is dropped; the next query opens another.
+ * A connection pool. Each connection is given the settings that correctness rests on (src/store/session.ts). One
+ * that breaks while idle is dropped; the next query opens another.
  */
 export function openPool(url: string, options: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
@@ -34,12 +31,49 @@ export function openPool(url: string, options: PoolOptions): pg.Pool {
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
-    types,
-    options: EXACT_TEXT,
-    ...(options.statementTimeoutMs !== undefined && { statement_timeout: options.statementTimeoutMs }),
+    types: options.types ?? types,
+    // eslint-disable-next-line @typescript-eslint/no-misused-promises -- the pool awaits it; its types do not say so
+    onConnect: async (client) => {
+      await prepareSession(client, options);
+    },
   });
+  pool.query = ((text: string, values?: unknown[]) => queryAlone(pool, text, values)) as pg.Pool['query'];
   surviveLoss(pool);
   return pool;
+}
+
+/** One connection by itself, with the settings that every connection has. Whoever asked for it ends it. */
+export async function connectAlone(config: pg.ClientConfig): Promise<pg.Client> {
+  const client = new pg.Client(config);
+  // Lost while nobody asks it anything: the next question says so.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await prepareSession(client);
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** A statement by itself; behind a pooler in a transaction of its own, which is begun with the settings. */
+async function queryAlone(pool: pg.Pool, text: string, values?: unknown[]): Promise<pg.QueryResult> {
+  const client = await pool.connect();
+  let failure: Error | undefined;
+  try {
+    const { pooled } = await sessionOf(client);
+    if (pooled) await beginTransaction(client);
+    const result = await client.query(text, values);
+    if (pooled) await client.query('commit');
+    return result;
+  } catch (error) {
+    failure = error instanceof Error ? error : new Error(messageOf(error));
+    throw error;
+  } finally {
+    // One that failed is not used again, as with pg's own pools.
+    client.release(failure);
+  }
 }
 
 /**
@@ -51,15 +85,41 @@ export function surviveLoss(pool: pg.Pool): void {
   pool.on('connect', (client) => client.on('error', () => undefined));
 }
 
-/** Runs `work` in one transaction on one connection: committed if it resolves, rolled back if it throws. */
+export interface TransactionMode {
+  /** Default `read committed`: each statement sees what was committed before it began. */
+  readonly isolation?: 'read committed' | 'repeatable read' | 'serializable';
+  /** Default: as the pool was opened. */
+  readonly readOnly?: boolean;
+  /** The connection's application_name for as long as the transaction lasts: how others find it. */
+  readonly name?: string;
+}
+
+/**
+ * Begins a transaction that states what it rests on: its isolation level, whether it writes, and every setting that
+ * correctness rests on, whatever the database, the role or a pooler has as the default. One round trip; no
+ * snapshot is taken yet. Whoever manages the connection ends it with `commit` or `rollback`.
+ */
+export async function beginTransaction(client: pg.ClientBase, mode: TransactionMode = {}): Promise<void> {
+  const session = await sessionOf(client);
+  const { isolation = 'read committed', readOnly = session.readOnly, name } = mode;
+  const begin = `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'} not deferrable`;
+  const named = name === undefined ? '' : `; set local application_name = ${pg.escapeLiteral(name)}`;
+  await client.query(`${begin}; ${session.preamble}${named}`);
+}
+
+/**
+ * Runs `work` in one transaction on one connection, begun as {@link beginTransaction} does: committed if it
+ * resolves, rolled back if it throws.
+ */
 export async function inTransaction<T>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<T>,
+  mode: TransactionMode = {},
 ): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    await client.query('begin');
+    await beginTransaction(client, mode);
     const result = await work(client);
     await client.query('commit');
     return result;

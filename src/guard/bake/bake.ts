@@ -68,27 +68,15 @@ export function startBake(platform: BakePlatform, everyMs = EVERY_MS): Beat {
 
 /** Judges one job once, in all its regions, unless another process is at it. */
 export async function bakeJob(platform: BakePlatform, policy: Policy): Promise<void> {
-  const client = await platform.control.connect();
-  let broken: Error | undefined;
-  try {
+  // Held in a transaction that does nothing else: a session's lock would stay with a pooler's connection.
+  await inTransaction(platform.control, async (client) => {
     const { rows } = await client.query<{ mine: boolean; now: Date }>(
-      'select pg_try_advisory_lock($1, hashtext($2)) as mine, clock_timestamp() as now',
+      'select pg_try_advisory_xact_lock($1, hashtext($2)) as mine, clock_timestamp() as now',
       [BAKE_LOCK, policy.job],
     );
     const [row] = rows;
-    if (row?.mine !== true) return;
-    try {
-      await bakeRegions(platform, policy, row.now);
-    } finally {
-      await client.query('select pg_advisory_unlock($1, hashtext($2))', [BAKE_LOCK, policy.job]);
-    }
-  } catch (error) {
-    broken = error instanceof Error ? error : new Error(messageOf(error));
-    throw error;
-  } finally {
-    // A connection that failed goes, and the lock with it.
-    client.release(broken);
-  }
+    if (row?.mine === true) await bakeRegions(platform, policy, row.now);
+  });
 }
 
 interface Baked extends CandidateJudgement {

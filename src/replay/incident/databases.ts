@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
+import { connectAlone } from '../../store/pool.js';
 
 const PREFIX = 'portcullis_replay_';
 /** Shared by every replay on a server for as long as it runs: who has it alone knows that no other one does. */
@@ -26,13 +27,11 @@ export async function openReplayDatabases(serverUrl: string): Promise<ReplayData
     url.pathname = `/${database}`;
     return url.toString();
   };
-  const client = new pg.Client({
+  const client = await connectAlone({
     connectionString: at('postgres'),
     application_name: 'portcullis replay',
     keepAlive: true,
   });
-  client.on('error', () => undefined);
-  await client.connect();
   await dropLeftOvers(client);
   await client.query('select pg_advisory_lock_shared($1)', [REPLAY_LOCK]);
   const prefix = `${PREFIX}${randomBytes(4).toString('hex')}_`;

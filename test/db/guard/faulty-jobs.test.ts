@@ -265,8 +265,8 @@ describe('a run that changes hands', () => {
 
     let met = 0;
     onFaultPoint(async (point) => {
-      met += point === 'apply.committed' ? 1 : 0;
-      if (point !== 'apply.committed' || met !== 9) return;
+      met += point === 'apply.written' ? 1 : 0;
+      if (point !== 'apply.written' || met !== 10) return;
       // As a database sees a process that dies: its connections are gone, what it had committed stays.
       await owner.query(
         `select pg_terminate_backend(pid) from pg_stat_activity

@@ -1,0 +1,214 @@
+import pg from 'pg';
+import { PortcullisError, messageOf } from '../base/errors.js';
+
+/** A setting that a promise rests on. A database, a role or a pooler may have given it any other value. */
+export interface SessionSetting {
+  readonly name: string;
+  /** What it is set to on every connection and in every transaction. */
+  readonly value: string;
+  /** Values found on the connection that are at least as strong, and kept. */
+  readonly stronger?: readonly string[];
+  /** Only a superuser may change it: set where it has another value, and refused where it cannot be. */
+  readonly privileged?: true;
+}
+
+/**
+ * Every setting that correctness rests on, whatever the database, the role or a pooler says. Settings that the
+ * server's version does not have are left out. `search_path` is not in the list: see {@link schemasOf}.
+ */
+export const SETTINGS: readonly SessionSetting[] = [
+  // Lone statements are transactions too, and begin under these.
+  { name: 'default_transaction_isolation', value: 'read committed' },
+  { name: 'default_transaction_read_only', value: 'off' },
+  { name: 'default_transaction_deferrable', value: 'off' },
+  // Waits are bounded where they begin, not by a limit that was meant for a web application.
+  { name: 'statement_timeout', value: '0' },
+  { name: 'lock_timeout', value: '0' },
+  { name: 'idle_in_transaction_session_timeout', value: '0' },
+  { name: 'idle_session_timeout', value: '0' },
+  { name: 'transaction_timeout', value: '0' },
+  // A kill that was acknowledged survives a crash of the server.
+  { name: 'synchronous_commit', value: 'on', stronger: ['remote_apply'] },
+  // Triggers fire and foreign keys are checked.
+  { name: 'session_replication_role', value: 'origin', privileged: true },
+  // A refused row fails its statement, not the connection.
+  { name: 'exit_on_error', value: 'off' },
+  { name: 'row_security', value: 'on' },
+  // The text of a value is exact, and reads back as the same value.
+  { name: 'client_encoding', value: 'UTF8' },
+  { name: 'TimeZone', value: 'UTC' },
+  { name: 'DateStyle', value: 'ISO, MDY' },
+  { name: 'IntervalStyle', value: 'iso_8601' },
+  { name: 'extra_float_digits', value: '1' },
+  { name: 'bytea_output', value: 'hex' },
+  { name: 'lc_monetary', value: 'C' },
+  { name: 'array_nulls', value: 'on' },
+  { name: 'xmloption', value: 'content' },
+  // What our own SQL text means.
+  { name: 'standard_conforming_strings', value: 'on' },
+  { name: 'backslash_quote', value: 'safe_encoding' },
+];
+
+/** What a connection's transactions are begun with. */
+export interface Session {
+  /**
+   * Whether a pooler stands between: then the next transaction may be on another connection of the server's, and
+   * nothing outlives a transaction.
+   */
+  readonly pooled: boolean;
+  readonly readOnly: boolean;
+  /** The statements that follow `begin`. */
+  readonly preamble: string;
+}
+
+export interface SessionOptions {
+  /** Lone statements and transactions may not write. */
+  readonly readOnly?: boolean | undefined;
+  /** The longest time that one statement may take; 0 or absent: no limit. */
+  readonly statementTimeoutMs?: number | undefined;
+}
+
+const sessions = new WeakMap<pg.ClientBase, Session>();
+
+/** The session of a connection; one that nobody has prepared yet is prepared now. */
+export async function sessionOf(client: pg.ClientBase): Promise<Session> {
+  return sessions.get(client) ?? prepareSession(client);
+}
+
+/** How long the server may take to answer a connection's first questions. */
+const PREPARE_MS = 5_000;
+
+/**
+ * Gives a new connection the settings that correctness rests on and reads them back; finds out whether a pooler
+ * stands between. Throws DATABASE_SETTING where a setting cannot be changed, POOLER_UNSUITABLE where the pooler
+ * allows no transactions.
+ */
+export async function prepareSession(client: pg.ClientBase, options: SessionOptions = {}): Promise<Session> {
+  const found = await look(client, 'set local statement_timeout = 0');
+  const wanted = wantedOf(found, options);
+  const preamble = assignments('set local', wanted);
+  const pooled = found.pid !== (client as { processID?: unknown }).processID;
+  const now = pooled
+    ? await look(client, preamble).catch(refuseSetting(found))
+    : await set(client, wanted, found);
+  verify(now, wanted);
+  const session = { pooled, readOnly: options.readOnly ?? false, preamble };
+  sessions.set(client, session);
+  return session;
+}
+
+/** What a connection has. */
+interface Found {
+  readonly pid: number;
+  readonly settings: Readonly<Record<string, string | null>>;
+  /** The schemas that names are looked up in, in order; those that are always looked in are named in `all`. */
+  readonly schemas: readonly string[];
+  readonly all: readonly string[];
+}
+
+/** Answers with text, which is not parsed: a pool may have parsers of its own. */
+const LOOK = (): string => `
+  select pg_catalog.json_build_object(
+    'pid', pg_catalog.pg_backend_pid(),
+    'settings', (
+      select pg_catalog.json_object_agg(name, pg_catalog.current_setting(name, true))
+      from pg_catalog.unnest(array[${SETTINGS.map(({ name }) => pg.escapeLiteral(name)).join(', ')}]) as name),
+    'schemas', pg_catalog.current_schemas(false),
+    'all', pg_catalog.current_schemas(true))::pg_catalog.text as found`;
+
+/** Reads the settings in a transaction of its own, after `first`. */
+async function look(client: pg.ClientBase, first: string): Promise<Found> {
+  const text = `begin isolation level read committed read only not deferrable; ${first}; ${LOOK()}; commit`;
+  return answer(client, text).catch((error: unknown) => {
+    throw /transaction blocks not allowed/i.test(messageOf(error))
+      ? new PortcullisError(
+          'POOLER_UNSUITABLE',
+          `a connection pooler in statement mode allows no transactions: ${messageOf(error)}`,
+          {
+            mend: "set PgBouncer's pool_mode to transaction or session, or connect to PostgreSQL directly",
+            cause: error,
+          },
+        )
+      : error;
+  });
+}
+
+/** Sets the settings for as long as the connection lasts, and reads them back. */
+async function set(client: pg.ClientBase, wanted: ReadonlyMap<string, string>, found: Found): Promise<Found> {
+  return answer(client, `${assignments('set', wanted)}; ${LOOK()}`).catch(refuseSetting(found));
+}
+
+/** Several statements in one message, one of which answers with a row. */
+async function answer(client: pg.ClientBase, text: string): Promise<Found> {
+  const query: pg.QueryConfig & { query_timeout: number } = { text, query_timeout: PREPARE_MS };
+  const results = (await client.query(query)) as unknown as readonly pg.QueryResult<{ found: string }>[];
+  const [row] = results.flatMap(({ rows }) => rows);
+  if (!row) throw new Error('the database did not answer which settings it has');
+  return JSON.parse(row.found) as Found;
+}
+
+function wantedOf({ settings, schemas }: Found, options: SessionOptions): ReadonlyMap<string, string> {
+  const own: Record<string, string> = {
+    ...(options.readOnly === true && { default_transaction_read_only: 'on' }),
+    ...(options.statementTimeoutMs !== undefined && { statement_timeout: `${options.statementTimeoutMs}ms` }),
+  };
+  const wanted = new Map<string, string>();
+  for (const { name, value, stronger = [], privileged } of SETTINGS) {
+    const is = settings[name];
+    if (is === null || is === undefined || (privileged && is === value)) continue;
+    wanted.set(name, own[name] ?? (stronger.includes(is) ? is : value));
+  }
+  return wanted.set('search_path', schemasOf(schemas));
+}
+
+/**
+ * The schemas that the connection has, without pg_catalog, which is then looked in first: a function or operator
+ * of the same name in another schema does not take the place of PostgreSQL's own. The others stay, since
+ * triggers of the tables that a job changes may rely on them.
+ */
+function schemasOf(schemas: readonly string[]): string {
+  return schemas
+    .filter((schema) => schema !== 'pg_catalog' && !schema.startsWith('pg_temp_'))
+    .map((schema) => pg.escapeIdentifier(schema))
+    .join(', ');
+}
+
+function assignments(verb: 'set' | 'set local', wanted: ReadonlyMap<string, string>): string {
+  return [...wanted]
+    .map(([name, value]) => {
+      const listed = name === 'search_path' && value !== '';
+      return `${verb} ${name} = ${listed ? value : pg.escapeLiteral(value)}`;
+    })
+    .join('; ');
+}
+
+function verify({ settings, all }: Found, wanted: ReadonlyMap<string, string>): void {
+  const first = all.find((schema) => !schema.startsWith('pg_temp_'));
+  if (first !== 'pg_catalog')
+    throw settingError('search_path', all.join(', '), 'pg_catalog is not looked in first');
+  for (const [name, value] of wanted) {
+    const is = settings[name];
+    if (name !== 'search_path' && name !== 'statement_timeout' && is !== value) {
+      throw settingError(name, is ?? 'unknown', `it stays so after it was set to ${value}`);
+    }
+  }
+}
+
+/** SQLSTATEs of a setting that this login may not change, or not to that value. */
+const UNCHANGEABLE = new Set(['42501', '55P02', '22023']);
+
+function refuseSetting(found: Found) {
+  return (error: unknown): never => {
+    const code = String((error as { code?: unknown }).code);
+    if (!UNCHANGEABLE.has(code)) throw error;
+    const name = /"([a-z_]+)"/i.exec(messageOf(error))?.[1] ?? 'a setting';
+    throw settingError(name, found.settings[name] ?? 'unknown', messageOf(error), error);
+  };
+}
+
+function settingError(name: string, is: string, why: string, cause?: unknown): PortcullisError {
+  return new PortcullisError('DATABASE_SETTING', `${name} is ${is}: ${why}`, {
+    mend: `as a superuser: alter role … reset ${name}, and alter database … reset ${name}`,
+    cause,
+  });
+}
