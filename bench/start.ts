@@ -42,7 +42,7 @@ async function startOnce(): Promise<number> {
   const stop = atEnd(() => (child ? stopped(child, home) : undefined));
   try {
     return await secondsOf(async () => {
-      child = spawn(process.execPath, [MAIN, 'start', '--sample'], {
+      child = spawn(process.execPath, [MAIN, 'start', '--sample', '--run-now'], {
         cwd: folder,
         env: { ...process.env, PORTCULLIS_HOME: home, PORTCULLIS_HTTP: `127.0.0.1:${port}` },
         stdio: ['ignore', 'ignore', 'pipe'],

@@ -83,6 +83,20 @@ const environment = {
 
 type Variable = keyof typeof environment;
 
+/** What compose.yaml reads itself. */
+const COMPOSE = new Set(['DB_PASSWORD']);
+
+/**
+ * What Kubernetes and Docker links set in each container for a service whose name begins with `portcullis`, such as
+ * `PORTCULLIS_SERVICE_HOST`, `PORTCULLIS_PORT=tcp://10.0.0.1:7020` or `PORTCULLIS_DB_PORT_5432_TCP_ADDR`.
+ */
+function isInjected(name: string, value: string): boolean {
+  return (
+    /^(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/.test(name) ||
+    (/^(\w+_)?PORT$/.test(name) && /^(tcp|udp|sctp):\/\//.test(value))
+  );
+}
+
 /** What the process was told by its environment, checked and frozen. */
 export interface Config {
   /** The token to act with on the command line. */
@@ -91,6 +105,10 @@ export interface Config {
   readonly home: string;
   /** The folder of the policy files. Absolute. */
   readonly flagsFolder: string;
+  /** Whether those files are the ones that Portcullis ships, because nobody named others and there is no `flags/` here. */
+  readonly flagsShipped: boolean;
+  /** What is odd about the variables, and does no harm. */
+  readonly warnings: readonly string[];
   /** The owner's URL of a PostgreSQL of the company's own; absent: the embedded one. */
   readonly databaseUrl: string | undefined;
   /** The owners' URLs of the regions' databases, by variable, as policies name them. */
@@ -114,8 +132,9 @@ export interface Config {
 }
 
 /**
- * Reads the configuration from variables named `PORTCULLIS_…`. Throws CONFIG_INVALID with all faults at once;
- * a variable that starts with the prefix and is not known is a fault too, with the nearest name that is.
+ * Reads the configuration from variables named `PORTCULLIS_…`. Throws CONFIG_INVALID with all faults at once. A name
+ * that is nearly that of a variable is a fault too; any other that starts with the prefix is a warning, unless it is
+ * one that Kubernetes or compose set.
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const given = Object.entries(env).flatMap(([name, value]) =>
@@ -123,11 +142,23 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       ? [[name.slice(PREFIX.length), value] as const]
       : [],
   );
+  const unknown = given.filter(
+    ([name, value]) =>
+      !(name in environment) &&
+      !DATABASE_VARIABLE.test(PREFIX + name) &&
+      !COMPOSE.has(name) &&
+      !isInjected(name, value),
+  );
   const parsed = z.object(environment).safeParse(Object.fromEntries(given));
   const placed = given.filter(([name]) => DATABASE_VARIABLE.test(PREFIX + name));
-  const faults = given.flatMap(([name]) =>
-    name in environment || DATABASE_VARIABLE.test(PREFIX + name) ? [] : [unknownVariable(name)],
-  );
+  const faults: string[] = [];
+  const warnings: string[] = [];
+  for (const [name] of unknown) {
+    const meant = variableMeant(name);
+    const text = `${PREFIX}${name} is not a variable of Portcullis`;
+    if (meant === undefined) warnings.push(`${text}; it is ignored`);
+    else faults.push(`${text}; is ${PREFIX}${meant} meant?`);
+  }
   for (const [name, url] of placed) {
     const { error } = postgresUrl.safeParse(url);
     for (const { message } of error?.issues ?? []) faults.push(`${PREFIX}${name} ${message}`);
@@ -155,6 +186,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     parsed.data,
     port ?? 0,
     Object.fromEntries(placed.map(([name, url]) => [PREFIX + name, url])),
+    warnings,
   );
 }
 
@@ -162,17 +194,21 @@ function toConfig(
   read: z.output<z.ZodObject<typeof environment>>,
   port: number,
   regionDatabaseUrls: Config['regionDatabaseUrls'],
+  warnings: readonly string[],
 ): Config {
   const here = resolve('flags');
+  const flagsShipped = !read.FLAGS && !existsSync(here);
   return Object.freeze<Config>({
     token: read.TOKEN,
     home: resolve(read.HOME),
     // A company's policies stand where it starts the program; without any, those that Portcullis ships.
-    flagsFolder: read.FLAGS
-      ? resolve(read.FLAGS)
-      : existsSync(here)
-        ? here
-        : fileURLToPath(new URL('../flags', import.meta.url)),
+    flagsFolder: flagsShipped
+      ? fileURLToPath(new URL('../flags', import.meta.url))
+      : read.FLAGS
+        ? resolve(read.FLAGS)
+        : here,
+    flagsShipped,
+    warnings,
     databaseUrl: read.DATABASE_URL,
     regionDatabaseUrls: Object.freeze(regionDatabaseUrls),
     http: { host: read.HTTP.slice(0, read.HTTP.lastIndexOf(':')).replace(/^\[|\]$/g, ''), port },
@@ -201,7 +237,10 @@ function toConfig(
   });
 }
 
-function unknownVariable(name: string): string {
-  const near = nearest(name, Object.keys(environment) as Variable[]);
-  return `${PREFIX}${name} is not a variable of Portcullis${near === undefined ? '' : `; is ${PREFIX}${near} meant?`}`;
+/** The variable that a name was most likely meant to be; undefined where it is near none. */
+function variableMeant(name: string): string | undefined {
+  // PORTCULLIS_DATABSE_URL_EU: the beginning of a name that a policy gives.
+  const [, start = '', rest = ''] = /^([A-Z]+_[A-Z]+)(_\w+)$/.exec(name) ?? [];
+  if (nearest(start, ['DATABASE_URL']) !== undefined) return `DATABASE_URL${rest}`;
+  return nearest(name, Object.keys(environment) as Variable[]);
 }

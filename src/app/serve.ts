@@ -1,12 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import type pg from 'pg';
-import type { Installation, ServeOptions, Service } from '../cli/app-port.js';
+import type { Installation, ServeOptions, Service, StartPolicies } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { startBeat, type Beat } from '../base/beat.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import { listFlags, setFlag, type FlagState } from '../flags/flag-store.js';
+import { NO_DRIFT, driftTexts, policyDrift } from '../flags/policy-drift.js';
 import { readPolicies, type Policy } from '../flags/policy.js';
-import { applyPolicies, loadPolicies } from '../flags/policy-store.js';
+import { applyFirstPolicies, loadPolicies } from '../flags/policy-store.js';
 import { createHttpApp } from '../http/app.js';
 import type { FlagInfo } from '../http/deps.js';
 import { listen, type Listening } from '../http/listen.js';
@@ -20,6 +21,7 @@ import { carryOutWishes } from '../incidents/kill-incident.js';
 import { tendIncidents } from '../incidents/tend-incidents.js';
 import { setSampleFlags } from '../replay/sample-flags.js';
 import { seedSampleWorld } from '../replay/sample-world.js';
+import { databaseTime } from '../store/database-clock.js';
 import { lockFolder } from '../store/folder-lock.js';
 import { ensureAdminToken } from '../access/admin-token.js';
 import { Crew } from './crew.js';
@@ -51,18 +53,14 @@ export async function serve(
         ? await lockFolder(installation.urls.owner, installation.home)
         : undefined;
     if (lock) undo.push(() => lock.release());
-    if (options.control)
-      await applyPolicies(
-        control,
-        await readPolicies(installation.flagsFolder, kindsOfJobs(installation.jobs)),
-        'system:start',
-      );
+    const placed = options.control ? await startPolicies(config, installation) : undefined;
     const policies = (await loadPolicies(control)).flatMap((each) => (each.ok ? [each.policy] : []));
     requireVariables(config, policies, options.regions ?? config.regions);
     installation.place(policies);
     const seeded = options.sample && (await seedSample(installation));
     const wired = await openPlatform(config, installation, options.quiet);
     undo.push(() => wired.close());
+    tellAtStart(config, wired, placed);
     if (lock) {
       const keeping = keepEmbedded(installation, lock, wired.surroundings.log);
       undo.push(() => keeping.stop());
@@ -103,7 +101,9 @@ export async function serve(
       ...(http && { httpUrl: http.url }),
       ...(adminToken && { adminToken }),
       seeded,
+      ...(placed && { policies: placed }),
       served: crew.served,
+      now: () => databaseTime(control).catch(() => new Date()),
       runAllNow: () => crew.runAllNow(),
       stop,
     };
@@ -129,6 +129,41 @@ function carryOutKills(
     },
     (error) => log.error({ code: 'kills-unread', err: error }, `kills: ${messageOf(error)}`),
   );
+}
+
+/**
+ * A database's first start puts the policy files in force. No later start changes what is in force: it says how the
+ * files differ. The files that Portcullis ships are nobody's own, and are compared with nothing.
+ */
+async function startPolicies(
+  { flagsShipped }: Config,
+  { control, flagsFolder, jobs }: Installation,
+): Promise<StartPolicies> {
+  const kindsOf = kindsOfJobs(jobs);
+  if ((await loadPolicies(control)).length === 0) {
+    const applied = await applyFirstPolicies(
+      control,
+      await readPolicies(flagsFolder, kindsOf),
+      'system:start',
+    );
+    if (applied) return { applied };
+  }
+  return { drift: flagsShipped ? NO_DRIFT : await policyDrift(control, flagsFolder, kindsOf) };
+}
+
+/** Puts into the log what a person who starts a process must know about its surroundings. */
+function tellAtStart(
+  { warnings }: Config,
+  { surroundings: { log } }: WiredPlatform,
+  placed?: StartPolicies,
+): void {
+  for (const text of warnings) log.warn({ code: 'config-unknown' }, text);
+  if (placed === undefined) return;
+  if ('drift' in placed)
+    for (const text of driftTexts(placed.drift)) log.warn({ code: 'policy-differs' }, text);
+  else
+    for (const { job, file } of placed.applied)
+      log.info({ code: 'policy-applied', job }, `${file} is in force now`);
 }
 
 /** Has incidents follow their runs and restores. */

@@ -2,6 +2,8 @@ import type pg from 'pg';
 import type { ReplayResult } from '../replay/incident/result.js';
 import type { WorldSize } from '../replay/incident/world.js';
 import type { RegionPlanes } from '../planes/region-plane.js';
+import type { PolicyDiff } from '../flags/policy-diff.js';
+import type { PolicyDrift } from '../flags/policy-drift.js';
 import type { Policy } from '../flags/policy.js';
 import type { ServedJob } from '../jobs/worker.js';
 import type { LoadedJob } from '../jobs/registry.js';
@@ -42,7 +44,10 @@ export interface OpenPlatform {
 }
 
 export interface ServeOptions {
-  /** Act as the control plane: put the policy files in force and, on an embedded database, hold its folder. */
+  /**
+   * Act as the control plane: on an embedded database, hold its folder; on a database without any policy, put the
+   * policy files in force.
+   */
   readonly control: boolean;
   /** Seed the sample world where the directory is empty, and set its flags so that gating shows. */
   readonly sample: boolean;
@@ -56,6 +61,12 @@ export interface ServeOptions {
   readonly onProgress: (run: Run, progress: RunProgress) => void;
 }
 
+/**
+ * What a start did with its policy files: put them in force on a database that had no policy yet, or left what is in
+ * force as it is, and how the files differ from that.
+ */
+export type StartPolicies = { readonly applied: readonly PolicyDiff[] } | { readonly drift: PolicyDrift };
+
 /** A running control plane and worker. */
 export interface Service {
   /** Absent where HTTP is not served. */
@@ -63,7 +74,11 @@ export interface Service {
   /** Where the admin token stands; `fresh` when this start made it. */
   readonly adminToken?: { readonly file: string; readonly fresh: boolean };
   readonly seeded: boolean;
+  /** What this start did with the policy files; undefined for a worker, which reads none. */
+  readonly policies?: StartPolicies;
   readonly served: readonly ServedJob[];
+  /** The time by the control database's clock; by this machine's where that does not answer. */
+  now(): Promise<Date>;
   /** Runs every job at once in each served region. Resolves when those runs are over. */
   runAllNow(): Promise<void>;
   stop(): Promise<void>;
@@ -75,6 +90,10 @@ export interface Settings {
   readonly token: string | undefined;
   readonly home: string;
   readonly flagsFolder: string;
+  /** Whether those are the policy files that Portcullis ships, and nobody's own. */
+  readonly flagsShipped: boolean;
+  /** What is odd about the configuration, and does no harm. */
+  readonly warnings: readonly string[];
   readonly http: { readonly host: string; readonly port: number };
   readonly logLevel: string;
   /** Where flags come from. */

@@ -64,6 +64,7 @@ export async function withInstallation<T>(
   work: (installation: Installation) => Promise<T>,
   options?: Parameters<App['open']>[0],
 ): Promise<T> {
+  for (const text of app.settings.warnings) io.stderr.write(`warning: ${text}\n`);
   const installation = await withProgress(io.stderr, 'opening the database', () => app.open(options));
   try {
     return await work(installation);

@@ -1,12 +1,7 @@
-import type { FieldChange, PolicyDiff } from '../flags/policy-diff.js';
+import { type FieldChange, isSame, type PolicyDiff } from '../flags/policy-diff.js';
 import { printable } from './display-width.js';
 import type { Paint } from './tone.js';
 import { countOf } from '../base/words.js';
-
-/** Whether applying would change nothing at all. */
-export function isSame(diff: PolicyDiff): boolean {
-  return diff.change === 'same' && diff.flags.length === 0;
-}
 
 /** What applying policies would change, in lines such as those of a diff. */
 export function diffsText(paint: Paint, diffs: readonly PolicyDiff[]): string {

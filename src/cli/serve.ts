@@ -1,5 +1,4 @@
 import { nthSlot } from '../scheduler/slots.js';
-import { databaseTime } from '../store/database-clock.js';
 import type { Installation, Service } from './app-port.js';
 import type { Context, Voice } from './context.js';
 import { aborted, interruptible } from './interrupt.js';
@@ -57,7 +56,7 @@ export async function serveUntilInterrupted(
       if (command.runNow) await runs.first(serving, signal);
       else runs.begin(serving.served);
       progress.end();
-      if (!signal.aborted) tellWaiting(context, voice, serving, await databaseTime(installation.control));
+      if (!signal.aborted) tellWaiting(context, voice, serving, await serving.now());
       await aborted(signal);
       voice.result(
         { event: 'stopping' },

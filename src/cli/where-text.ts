@@ -1,4 +1,5 @@
 import type { Installation, Service } from './app-port.js';
+import { driftTexts } from '../flags/policy-drift.js';
 import type { Voice } from './context.js';
 import type { Cell } from './table.js';
 
@@ -10,6 +11,7 @@ export function whereObject(installation: Installation, service: Service): Recor
     http: service.httpUrl ?? null,
     adminToken: service.adminToken ?? null,
     seeded: service.seeded,
+    policies: service.policies ?? null,
     served: service.served.map(({ job, policy, regions }) => ({
       job: policy.job,
       version: job.version,
@@ -34,6 +36,7 @@ export function whereText(voice: Voice, installation: Installation, service: Ser
       : []),
     ['database', `${installation.database}${embeddedText(installation)}`],
     ['policies', installation.flagsFolder],
+    ...policyFacts(service),
     ...(seeded ? [['directory', 'a sample world, made just now'] as const] : []),
     ...served.map(({ job, policy, regions }): readonly [string, Cell] => [
       'serves',
@@ -49,6 +52,12 @@ export function whereText(voice: Voice, installation: Installation, service: Ser
       : []),
   ];
   return voice.facts(facts);
+}
+
+function policyFacts({ policies }: Service): (readonly [string, Cell])[] {
+  if (policies === undefined) return [];
+  if ('applied' in policies) return [['', 'put in force, since none was: later starts change nothing']];
+  return driftTexts(policies.drift).map((text) => ['', { text, tone: 'warning' }]);
 }
 
 function embeddedText({ embedded }: Installation): string {

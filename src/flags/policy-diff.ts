@@ -22,6 +22,11 @@ export interface PolicyDiff {
   readonly flags: readonly { readonly region: string; readonly change: 'create' | 'close' }[];
 }
 
+/** Whether applying would change nothing at all. */
+export function isSame(diff: PolicyDiff): boolean {
+  return diff.change === 'same' && diff.flags.length === 0;
+}
+
 /** What is there of a job before its policy is applied. */
 export interface AppliedBefore {
   /** As stored; undefined where the job has no policy. */

@@ -49,31 +49,59 @@ export async function applyPolicies(
   appliedBy: string,
 ): Promise<PolicyDiff[]> {
   return inTransaction(control, async (client) => {
-    // One apply at a time; readers go on reading.
-    await client.query('lock table portcullis_control.policy in share row exclusive mode');
-    refuseDisplaced(await loadPolicies(client), files);
-    const before = await readBefore(client);
-    const diffs = files.map((file) => diffPolicy(file, before(file.policy.job)));
-    for (const [at, diff] of diffs.entries()) {
-      const file = files[at];
-      if (file === undefined) continue;
-      if (diff.change !== 'same') await storePolicy(client, file, appliedBy);
-      for (const { region, change } of diff.flags) {
-        if (change === 'create') await createFlag(client, diff.job, region, appliedBy);
-        else await closeFlag(client, diff.job, region, appliedBy);
-      }
-    }
-    for (const { job, file, change, fields, flags } of diffs) {
-      if (change === 'same' && flags.length === 0) continue;
-      await recordAudit(client, {
-        principal: appliedBy,
-        action: 'apply-policy',
-        subject: job,
-        evidence: { file, change, fields, flags },
-      });
-    }
-    return diffs;
+    await lockPolicies(client);
+    return applyLocked(client, files, appliedBy);
   });
+}
+
+/**
+ * Puts the policies of a database's first start in force. Answers undefined, and changes nothing, where any policy is
+ * in force already: from then on only a person or a program that asks for it changes what is.
+ */
+export async function applyFirstPolicies(
+  control: pg.Pool,
+  files: readonly PolicyFile[],
+  appliedBy: string,
+): Promise<PolicyDiff[] | undefined> {
+  return inTransaction(control, async (client) => {
+    await lockPolicies(client);
+    if ((await loadPolicies(client)).length > 0) return undefined;
+    return applyLocked(client, files, appliedBy);
+  });
+}
+
+/** One apply at a time; readers go on reading. */
+async function lockPolicies(client: pg.PoolClient): Promise<void> {
+  await client.query('lock table portcullis_control.policy in share row exclusive mode');
+}
+
+async function applyLocked(
+  client: pg.PoolClient,
+  files: readonly PolicyFile[],
+  appliedBy: string,
+): Promise<PolicyDiff[]> {
+  refuseDisplaced(await loadPolicies(client), files);
+  const before = await readBefore(client);
+  const diffs = files.map((file) => diffPolicy(file, before(file.policy.job)));
+  for (const [at, diff] of diffs.entries()) {
+    const file = files[at];
+    if (file === undefined) continue;
+    if (diff.change !== 'same') await storePolicy(client, file, appliedBy);
+    for (const { region, change } of diff.flags) {
+      if (change === 'create') await createFlag(client, diff.job, region, appliedBy);
+      else await closeFlag(client, diff.job, region, appliedBy);
+    }
+  }
+  for (const { job, file, change, fields, flags } of diffs) {
+    if (change === 'same' && flags.length === 0) continue;
+    await recordAudit(client, {
+      principal: appliedBy,
+      action: 'apply-policy',
+      subject: job,
+      evidence: { file, change, fields, flags },
+    });
+  }
+  return diffs;
 }
 
 /** Every job's policy, by name of job. */

@@ -1,5 +1,5 @@
-import { readFile, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, readdir, realpath, stat } from 'node:fs/promises';
+import { dirname, join, sep } from 'node:path';
 import { type Document, LineCounter, parseDocument, visit } from 'yaml';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import { displacedRegions, regionDatabases, regionNames } from './policy-regions.js';
@@ -67,8 +67,9 @@ export function parsePolicyFile(text: string, fileName: string): PolicyFile {
 
 /**
  * Reads every `.yaml` and `.yml` file of a folder, in the order of their names. Throws POLICY_INVALID with all
- * the faults of all the files at once, FILE_UNREADABLE where the folder or a file cannot be read. Where a job's
- * kinds of change are known, a policy that names another is at fault.
+ * the faults of all the files at once, FILE_UNREADABLE where the folder or a file cannot be read: also for a pipe or a
+ * device, which might never end, a file that is far too large, and a link out of the folder. Where a job's kinds of
+ * change are known, a policy that names another is at fault.
  */
 export async function readPolicies(folder: string, kindsOf: KindsOf = new Map()): Promise<PolicyFile[]> {
   const reading = async <T>(path: string, read: Promise<T>): Promise<T> =>
@@ -82,7 +83,7 @@ export async function readPolicies(folder: string, kindsOf: KindsOf = new Map())
   const read = await Promise.all(
     names.map(async (file) => {
       const path = join(folder, file);
-      return examine(await reading(path, readFile(path, 'utf8')), path, kindsOf);
+      return examine(await reading(path, readRegular(folder, path)), path, kindsOf);
     }),
   );
   const faults = read.flatMap((each) => ('faults' in each ? each.faults : []));
@@ -90,6 +91,21 @@ export async function readPolicies(folder: string, kindsOf: KindsOf = new Map())
   const all = [...faults, ...jobsTwice(files), ...regionsTwice(files)];
   if (all.length > 0) throw policyInvalid(all);
   return files;
+}
+
+const LARGEST_BYTES = 1_048_576;
+
+/** Reads a file of the folder. A link is followed inside of it alone, as Kubernetes mounts files. */
+async function readRegular(folder: string, path: string): Promise<string> {
+  const real = await realpath(path);
+  const within = await realpath(folder);
+  if (!`${dirname(real)}${sep}`.startsWith(within.endsWith(sep) ? within : `${within}${sep}`))
+    throw new Error('it is a link out of the folder');
+  const found = await stat(real);
+  if (!found.isFile()) throw new Error('it is not a regular file');
+  if (found.size > LARGEST_BYTES)
+    throw new Error(`it has ${found.size} bytes; a policy has at most ${LARGEST_BYTES}`);
+  return readFile(real, 'utf8');
 }
 
 /** The typed policy of a stored document. Answers what is wrong with it instead of throwing. */

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { type FlagChange, listFlags, readFlag, setFlag } from '../../src/flags/flag-store.js';
 import {
+  applyFirstPolicies,
   applyPolicies,
   diffPolicies,
   loadPolicies,
@@ -116,6 +117,30 @@ describe('applying policies', () => {
     await Promise.all(Array.from({ length: 8 }, () => applied()));
     expect(await reasonsGiven('eu-west-1')).toHaveLength(1);
     expect(await reasonsGiven('us-east-1')).toHaveLength(1);
+  });
+});
+
+describe('the policies of a database’s first start', () => {
+  test('are put in force where none is', async () => {
+    const diffs = await applyFirstPolicies(control, [policy('eu-west-1')], 'system:start');
+    expect(diffs).toMatchObject([{ job: 'domain-claim', change: 'new' }]);
+    expect(await states()).toHaveLength(1);
+  });
+
+  test('change nothing where any policy is in force, whatever it is for', async () => {
+    await applied('eu-west-1');
+    const other = parsePolicyFile(`job: other\nschedule: '0 * * * *'\nregions: [r1]\n`, 'flags/other.yaml');
+    const files = [policy('eu-west-1, us-east-1'), other];
+    expect(await applyFirstPolicies(control, files, 'system:start')).toBeUndefined();
+    expect(await states()).toHaveLength(1);
+    expect(await loadPolicy(control, 'other')).toMatchObject({ ok: false, code: 'policy-missing' });
+  });
+
+  test('are put in force once by eight starts at once', async () => {
+    const starts = Array.from({ length: 8 }, () =>
+      applyFirstPolicies(control, [policy('r1')], 'system:start'),
+    );
+    expect((await Promise.all(starts)).filter((diffs) => diffs !== undefined)).toHaveLength(1);
   });
 });
 

@@ -33,7 +33,7 @@ async function controlDiesAt(point: FaultPoint, nth: number): Promise<void> {
   const folder = await temporaryFolder({
     'domain-claim.yaml': `job: domain-claim\nschedule: '${FAR_SLOT}'\nregions: [eu]\nguard: { caps: [] }\n`,
   });
-  const { finished } = portcullis(['start', '--no-run', '--json'], {
+  const { finished } = portcullis(['start', '--json'], {
     killAt: `${point}:${nth}`,
     env: {
       PORTCULLIS_DATABASE_URL: url,

@@ -61,7 +61,7 @@ beforeAll(async () => {
     alertmanager: `127.0.0.1:${alertmanagerPort}`,
   });
   const folder = await temporaryFolder({ 'domain-claim.yaml': policy(prometheus.url) });
-  serving = portcullis(['start', '--sample', '--json'], {
+  serving = portcullis(['start', '--sample', '--run-now', '--json'], {
     env: {
       PORTCULLIS_HOME: `${folder}/home`,
       PORTCULLIS_FLAGS: folder,

@@ -150,7 +150,7 @@ describe('the first start', () => {
   test(
     'makes everything, runs the job where its flag is on, and holds it elsewhere',
     async () => {
-      serving = new Serving('start', '--sample');
+      serving = new Serving('start', '--sample', '--run-now');
       const started = await serving.event('started');
       expect(started).toMatchObject({ home, embedded: { adopted: false }, seeded: true });
       await serving.event('waiting');
@@ -312,7 +312,7 @@ describe('stopping and starting again', () => {
   test(
     'a second start goes on from where it was',
     async () => {
-      serving = new Serving('start', '--sample', '--no-run');
+      serving = new Serving('start', '--sample');
       const started = await serving.event('started');
       expect(started).toMatchObject({
         seeded: false,
@@ -330,7 +330,7 @@ describe('stopping and starting again', () => {
     'after a kill -9 the database that lives on is adopted',
     async () => {
       expect((await serving.end('SIGKILL')).signal).toBe('SIGKILL');
-      serving = new Serving('start', '--no-run');
+      serving = new Serving('start');
       expect(await serving.event('started')).toMatchObject({ embedded: { adopted: true } });
       const { code } = await serving.end('SIGTERM');
       expect(code).toBe(0);

@@ -61,7 +61,7 @@ beforeAll(async () => {
     PORTCULLIS_LOG_LEVEL: 'error',
   };
   ({ token } = await issueToken(owner, { name: 'product', role: 'worker' }, 'test'));
-  serving = portcullis(['start', '--sample', '--json'], { env });
+  serving = portcullis(['start', '--sample', '--run-now', '--json'], { env });
   prometheus = await startPrometheus({
     ...{ port, target, rules: await rulesText(), honorLabels: true },
     alertmanager: `127.0.0.1:${nowhere}`,

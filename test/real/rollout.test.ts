@@ -79,7 +79,7 @@ async function world({ owner, url }: TestDatabase, edits: readonly Edit[]): Prom
     PORTCULLIS_LOG_LEVEL: 'warn',
   };
   // It serves no region: what acts are the two workers alone.
-  const control = portcullis(['start', '--no-run', '--json'], {
+  const control = portcullis(['start', '--json'], {
     env: {
       ...env,
       PORTCULLIS_WORKER: 'control',

@@ -72,6 +72,43 @@ describe('the configuration', () => {
     ]);
   });
 
+  test('ignores what Kubernetes and compose set beside a service of that name', () => {
+    const env = {
+      PORTCULLIS_SERVICE_HOST: '10.0.0.1',
+      PORTCULLIS_SERVICE_PORT: '7020',
+      PORTCULLIS_SERVICE_PORT_HTTP: '7020',
+      PORTCULLIS_PORT: 'tcp://10.0.0.1:7020',
+      PORTCULLIS_PORT_7020_TCP: 'tcp://10.0.0.1:7020',
+      PORTCULLIS_PORT_7020_TCP_PROTO: 'tcp',
+      PORTCULLIS_PORT_7020_TCP_PORT: '7020',
+      PORTCULLIS_PORT_7020_TCP_ADDR: '10.0.0.1',
+      PORTCULLIS_DB_SERVICE_HOST: '10.0.0.2',
+      PORTCULLIS_DB_PORT: 'tcp://10.0.0.2:5432',
+      PORTCULLIS_DB_PORT_5432_TCP_ADDR: '10.0.0.2',
+      PORTCULLIS_DB_PASSWORD: 'secret',
+    };
+    expect(faults(env)).toEqual([]);
+    expect(readConfig(env).warnings).toEqual([]);
+  });
+
+  test.each([
+    ['PORTCULLIS_DATABSE_URL', 'PORTCULLIS_DATABASE_URL'],
+    ['PORTCULLIS_DATABSE_URL_EU', 'PORTCULLIS_DATABASE_URL_EU'],
+    ['PORTCULLIS_UNLEASH_TOKN', 'PORTCULLIS_UNLEASH_TOKEN'],
+    ['PORTCULLIS_HTTPS', 'PORTCULLIS_HTTP'],
+  ])('refuses %s, which is nearly %s', (name, meant) => {
+    expect(faults({ [name]: 'x' })).toEqual([`${name} is not a variable of Portcullis; is ${meant} meant?`]);
+  });
+
+  test('warns of any other name that it does not know, and ignores it', () => {
+    expect(readConfig({ PORTCULLIS_CLUSTER_OWNER: 'platform team' }).warnings).toEqual([
+      'PORTCULLIS_CLUSTER_OWNER is not a variable of Portcullis; it is ignored',
+    ]);
+    expect(readConfig({ PORTCULLIS_PORT: '7020' }).warnings).toEqual([
+      'PORTCULLIS_PORT is not a variable of Portcullis; it is ignored',
+    ]);
+  });
+
   test('takes an empty variable for an absent one', () => {
     expect(readConfig({ PORTCULLIS_DATABASE_URL: '' }).databaseUrl).toBeUndefined();
   });

@@ -1,7 +1,7 @@
+import { isSame } from '../../flags/policy-diff.js';
 import { diffPolicies, loadPolicies } from '../../flags/policy-store.js';
 import { readPolicies } from '../../flags/policy.js';
 import { kindsOfJobs } from '../../jobs/registry.js';
-import { isSame } from '../policy-text.js';
 import { countOf } from '../../base/words.js';
 import type { Check, Patient } from './check.js';
 

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { requireMay } from '../../access/roles.js';
+import { isSame } from '../../flags/policy-diff.js';
 import { listFlags, setFlag, type FlagState } from '../../flags/flag-store.js';
 import { applyPolicies, diffPolicies, requirePolicy } from '../../flags/policy-store.js';
 import { readPolicies, type PolicyFile } from '../../flags/policy.js';
@@ -12,7 +13,7 @@ import { voiceOf, withInstallation, type Context, type Voice } from '../context.
 import { flagStateText } from '../flag-text.js';
 import { group, leaf } from '../leaf.js';
 import { requireRegion, unknownName } from '../names.js';
-import { diffsText, isSame } from '../policy-text.js';
+import { diffsText } from '../policy-text.js';
 import { pairShares, parseShare, sharesText } from '../shares.js';
 import { countOf, time } from '../../base/words.js';
 

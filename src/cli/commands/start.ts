@@ -8,16 +8,16 @@ export function addStart(program: Command, context: Context): void {
     program,
     'start',
     'Serve everything in one process until Ctrl-C. That is: control plane, worker and HTTP. A second Ctrl-C does not wait.\n' +
-      'Runs every job at once in each region whose flag is on, then on schedule.',
-    ['portcullis start --sample', 'portcullis start --no-run', 'portcullis start --json'],
+      'Runs jobs on schedule, and with --run-now once at once in each region whose flag is on.',
+    ['portcullis start', 'portcullis start --sample --run-now', 'portcullis start --json'],
   )
     .option('--sample', 'where the directory is empty, fill it with a sample world')
-    .option('--no-run', 'wait for the schedule instead of running at once')
-    .action(async ({ sample = false, run }: { sample?: boolean; run: boolean }) => {
+    .option('--run-now', 'run every job once at once, then on schedule')
+    .action(async ({ sample = false, runNow = false }: { sample?: boolean; runNow?: boolean }) => {
       await serveUntilInterrupted(context, voiceOf(context, command), {
         control: true,
         sample,
-        runNow: run,
+        runNow,
         http: true,
       });
     });

@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import { NO_DRIFT, driftTexts, policyDrift, type PolicyDrift } from '../../flags/policy-drift.js';
+import { kindsOfJobs } from '../../jobs/registry.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
@@ -17,8 +19,12 @@ export function addStatus(program: Command, context: Context): void {
     .action(async ({ watch: watching = false }: { watch?: boolean }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
-        const read = () => readJobs(context, installation);
-        const text = ({ jobs }: { jobs: readonly JobStatus[] }): string => statusText(voice, jobs);
+        const read = () => readStatuses(context, installation);
+        const text = ({ jobs, policyFiles }: Status): string =>
+          statusText(voice, jobs) +
+          driftTexts(policyFiles)
+            .map((line) => `\n${voice.paint(line, 'warning')}\n`)
+            .join('');
         if (watching) return watch(context, voice, read, text);
         const status = await read();
         voice.result(status, () => text(status));
@@ -26,6 +32,18 @@ export function addStatus(program: Command, context: Context): void {
     });
 }
 
-async function readJobs({ app }: Context, installation: Installation): Promise<{ jobs: JobStatus[] }> {
-  return { jobs: await readStatus(installation, await app.policies(installation)) };
+interface Status {
+  readonly jobs: readonly JobStatus[];
+  /** How the policy files here differ from what is in force; the shipped ones are compared with nothing. */
+  readonly policyFiles: PolicyDrift;
+}
+
+async function readStatuses({ app }: Context, installation: Installation): Promise<Status> {
+  const { control, flagsFolder, jobs } = installation;
+  return {
+    jobs: await readStatus(installation, await app.policies(installation)),
+    policyFiles: app.settings.flagsShipped
+      ? NO_DRIFT
+      : await policyDrift(control, flagsFolder, kindsOfJobs(jobs)),
+  };
 }

@@ -70,6 +70,8 @@ export class FakeApp implements App {
     token: undefined,
     home: '/srv/portcullis',
     flagsFolder: '/srv/flags',
+    flagsShipped: false,
+    warnings: [],
     http: { host: '127.0.0.1', port: 0 },
     logLevel: 'info',
     flagSource: { kind: 'embedded' },
@@ -77,6 +79,7 @@ export class FakeApp implements App {
   /** In the order in which it happened. */
   readonly happened: string[] = [];
   served: ServeOptions | undefined;
+  policiesAtStart: Service['policies'];
   /** Thrown instead of opening or serving. */
   failure: { at: 'open' | 'serve'; error: Error } | undefined;
   /** What the first runs do: reports are handed in through `served`. */
@@ -134,7 +137,9 @@ export class FakeApp implements App {
       ...(options.http && { httpUrl: 'http://127.0.0.1:7020' }),
       ...(options.http && { adminToken: { file: '/srv/portcullis/admin-token', fresh: true } }),
       seeded: options.sample,
+      ...(this.policiesAtStart && { policies: this.policiesAtStart }),
       served: [{ job: JOB, policy: POLICY, regions: options.regions ?? REGIONS }],
+      now: () => Promise.resolve(new Date()),
       runAllNow: () => this.runAllNow(options),
       stop: () => {
         this.happened.push('stop');

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import type { PolicyDiff } from '../../../src/flags/policy-diff.js';
-import { diffsText, isSame } from '../../../src/cli/policy-text.js';
+import { isSame, type PolicyDiff } from '../../../src/flags/policy-diff.js';
+import { diffsText } from '../../../src/cli/policy-text.js';
 import { painter } from '../../../src/cli/tone.js';
 
 const same: PolicyDiff = { job: 'sweep', file: 'sweep.yaml', change: 'same', fields: [], flags: [] };

@@ -17,7 +17,7 @@ const waiting = (io: FakeTerminal): Promise<unknown> =>
 describe('start', () => {
   test('tells where everything is, runs at once, waits, and stops in order at Ctrl-C', async () => {
     const [app, io] = [new FakeApp(), new FakeTerminal()];
-    const running = begin(app, io, 'start', '--sample');
+    const running = begin(app, io, 'start', '--sample', '--run-now');
     await waiting(io);
     const text = io.stdout.text;
     for (const fact of [
@@ -44,7 +44,7 @@ describe('start', () => {
 
   test('adds a row under the same heads for each later run', async () => {
     const [app, io] = [new FakeApp(), new FakeTerminal()];
-    const running = begin(app, io, 'start');
+    const running = begin(app, io, 'start', '--run-now');
     await waiting(io);
     const first = io.stdout.text.split('\n').find((line) => line.includes('us-east-1  1.0.0'));
     const before = io.stdout.text.length;
@@ -62,17 +62,17 @@ describe('start', () => {
       options.onRun(report('eu-west-1'));
       return Promise.resolve();
     };
-    const running = begin(app, io, 'start');
+    const running = begin(app, io, 'start', '--run-now');
     await waiting(io);
     expect(io.stdout.text).toMatch(/us-east-1 .*another process has a run under way here/);
     io.interrupt();
     await running;
   });
 
-  test('--no-run runs nothing, and prints heads with the first row that comes', async () => {
+  test('without --run-now it runs nothing, and prints heads with the first row that comes', async () => {
     const [app, io] = [new FakeApp(), new FakeTerminal()];
     app.runAllNow = () => Promise.reject(new Error('nobody asked for this'));
-    const running = begin(app, io, 'start', '--no-run');
+    const running = begin(app, io, 'start');
     await waiting(io);
     expect(io.stdout.text).not.toContain('planned  applied');
     app.served?.onRun(report('eu-west-1'));
@@ -84,7 +84,7 @@ describe('start', () => {
 
   test('with --json each thing is an object on a line', async () => {
     const [app, io] = [new FakeApp(), new FakeTerminal()];
-    const running = begin(app, io, 'start', '--json');
+    const running = begin(app, io, 'start', '--run-now', '--json');
     await until('it waits', () => io.stdout.text.includes('"waiting"'));
     app.served?.onRun(report('us-east-1', { status: 'held', code: 'flag-off' }));
     io.interrupt();
@@ -101,10 +101,32 @@ describe('start', () => {
     expect(io.stderr.text).toBe('');
   });
 
+  test('says which policy files differ from what is in force, and how to put them in force', async () => {
+    const [app, io] = [new FakeApp(), new FakeTerminal()];
+    app.policiesAtStart = {
+      drift: {
+        differing: [
+          {
+            ...{ job: 'sweep', file: '/srv/flags/sweep.yaml', change: 'changed', flags: [] },
+            fields: [{ path: 'apply.batch', before: 500, after: 5_000 }],
+          },
+        ],
+        faults: null,
+      },
+    };
+    const running = begin(app, io, 'start');
+    await waiting(io);
+    expect(io.stdout.text.replace(/\s+/g, ' ')).toContain(
+      '/srv/flags/sweep.yaml differs from the policy of sweep in force (apply.batch); compare with portcullis flags diff, put it in force with portcullis flags apply',
+    );
+    io.interrupt();
+    await running;
+  });
+
   test('Ctrl-C in the middle of the first runs does not wait for them to end by themselves', async () => {
     const [app, io] = [new FakeApp(), new FakeTerminal()];
     app.runAllNow = () => new Promise(() => undefined);
-    const running = begin(app, io, 'start');
+    const running = begin(app, io, 'start', '--run-now');
     await until('runs are under way', () => io.stdout.text.includes('serves'));
     io.interrupt();
     await running;
@@ -173,7 +195,11 @@ test.each([
 ])('the command to try next names %s as a shell takes it', (file, shown) => {
   const service = {
     ...{ httpUrl: 'http://127.0.0.1:7020', adminToken: { file, fresh: true }, seeded: false, served: [] },
-    ...{ runAllNow: () => Promise.resolve(), stop: () => Promise.resolve() },
+    ...{
+      now: () => Promise.resolve(new Date()),
+      runAllNow: () => Promise.resolve(),
+      stop: () => Promise.resolve(),
+    },
   };
   const text = tryNextText(new Voice(new FakeTerminal(), false), service, 'portcullis');
   expect(text).toContain(`"Authorization: Bearer $(cat ${shown})"`);

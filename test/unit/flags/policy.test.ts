@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -230,6 +232,36 @@ describe('a folder of policies', () => {
       [join(folder, 'c.yaml'), 'permitt'],
       [join(folder, 'b.yml'), 'job'],
     ]);
+  });
+
+  test.each([
+    ['a pipe', 'it is not a regular file', (path: string) => execFileSync('mkfifo', [path])],
+    ['a device', 'it is a link out of the folder', (path: string) => symlinkSync('/dev/zero', path)],
+    [
+      'a link out of it',
+      'it is a link out of the folder',
+      (path: string) => symlinkSync('/etc/hostname', path),
+    ],
+    ['a link up', 'it is a link out of the folder', (path: string) => symlinkSync('..', path)],
+    ['a folder', 'it is not a regular file', (path: string) => mkdirSync(path)],
+    ['far too large', 'it has 1048577 bytes', (path: string) => writeFileSync(path, '#'.repeat(1_048_577))],
+  ])('with %s for a policy file is FILE_UNREADABLE, and named', async (_, why, make) => {
+    const folder = await mkdtemp(join(tmpdir(), 'policies-'));
+    await writeFile(join(folder, 'a.yaml'), LEAST);
+    make(join(folder, 'b.yaml'));
+    await expect(readPolicies(folder)).rejects.toMatchObject({
+      code: 'FILE_UNREADABLE',
+      message: expect.stringContaining(`${join(folder, 'b.yaml')}: ${why}`) as unknown,
+    });
+  });
+
+  test('may be mounted as Kubernetes does it: by links within the folder', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'policies-'));
+    mkdirSync(join(folder, '..2026_11_26'));
+    writeFileSync(join(folder, '..2026_11_26', 'a.yaml'), LEAST);
+    symlinkSync('..2026_11_26', join(folder, '..data'));
+    symlinkSync('..data/a.yaml', join(folder, 'a.yaml'));
+    expect(await readPolicies(folder)).toHaveLength(1);
   });
 
   test('that is not there is FILE_UNREADABLE and named', async () => {
