@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { applyRun } from '#dist/jobs/apply-phase.js';
+import { beginApplying } from '#dist/jobs/begin-applying.js';
 import { planRun } from '#dist/jobs/plan-phase.js';
 import { reconcileGate } from '#dist/gate/permit.js';
 import { flagName } from '#dist/flags/definition.js';
@@ -39,6 +40,8 @@ export const apply: Bench = {
         const run = await worker.elect(REGION, policy);
         const leave = { units, epoch: gate.epoch, flagRevision: gate.flagRevision };
         await planRun(platform, job, policy, run, leave, signal);
+        const begun = await beginApplying(platform.region, run, gate.epoch);
+        if (!begun.passed) throw new Error(begun.reason);
         await database.settle();
         let written = 0;
         const seconds = await secondsOf(() =>

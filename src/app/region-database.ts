@@ -1,8 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
 import { PortcullisError, messageOf } from '../base/errors.js';
-import type { PlannerDatabase } from '../jobs/contract.js';
-import { openPlannerDatabase, type PlannerPool } from '../jobs/planner-database.js';
+import { openPlannerDatabase, type Planner, type PlannerPool } from '../jobs/planner-database.js';
 import { loadJob, type InstalledJob, type LoadedJob } from '../jobs/registry.js';
 import type { RegionPlane } from '../planes/region-plane.js';
 import { loginUrl, provisionLogins } from '../store/logins.js';
@@ -56,7 +55,7 @@ export class RegionDatabase implements RegionPlane {
     return this.#required.workerUrl;
   }
 
-  get planner(): PlannerDatabase {
+  get planner(): Planner {
     return this.#required.planner;
   }
 

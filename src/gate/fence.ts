@@ -55,8 +55,24 @@ export async function passFence(client: pg.PoolClient, leave: Leave, stretch: St
   return rowCount === 1 ? { passed: true } : whyNot(client, leave, stretch);
 }
 
+/**
+ * The fence's conditions for a run that is about to begin, in a transaction that holds the gate's shared lock: whether
+ * it is still this attempt's, and the gate open, of the epoch that it was admitted under, and permitted.
+ */
+export async function passGate(client: pg.PoolClient, leave: Leave, run: string): Promise<Passage> {
+  const { rows } = await client.query<Standing>(
+    `select r.attempt = $2 and r.status = 'planning' as owned, g.state, g.stopped, g.reason, g.epoch,
+       nullif(g.permit_until, '-infinity') as permit_until, g.permit_until > clock_timestamp() as permitted
+     from portcullis_region.run r, portcullis_region.gate g
+     where r.id = $1 and g.job = $3 and g.region = $4`,
+    [run, leave.attempt, leave.job, leave.region],
+  );
+  return passageOf(rows[0], leave);
+}
+
 interface Standing {
   readonly owned: boolean;
+  readonly permitted: boolean;
   readonly state: string;
   readonly stopped: boolean;
   readonly reason: string;
@@ -66,12 +82,16 @@ interface Standing {
 
 async function whyNot(client: pg.PoolClient, leave: Leave, stretch: Stretch): Promise<Passage> {
   const { rows } = await client.query<Standing>(
-    `select l.attempt = $3 and l.applied_seq = $4 as owned, g.state, g.stopped, g.reason, g.epoch, nullif(g.permit_until, '-infinity') as permit_until
+    `select l.attempt = $3 and l.applied_seq = $4 as owned, g.state, g.stopped, g.reason, g.epoch,
+       nullif(g.permit_until, '-infinity') as permit_until, false as permitted
      from portcullis_region.lane l, portcullis_region.gate g
      where l.run = $1 and l.lane = $2 and g.job = $5 and g.region = $6`,
     [stretch.run, stretch.lane, leave.attempt, stretch.from, leave.job, leave.region],
   );
-  const standing = rows[0];
+  return passageOf(rows[0], leave);
+}
+
+function passageOf(standing: Standing | undefined, leave: Leave): Passage {
   const refuse = (code: FenceCode, reason: string): Passage => ({ passed: false, code, reason });
   if (!standing?.owned) return refuse('lease-lost', 'another worker took this run over');
   if (standing.stopped) return refuse('all-stopped', `everything is stopped: ${standing.reason}`);
@@ -83,5 +103,5 @@ async function whyNot(client: pg.PoolClient, leave: Leave, stretch: Stretch): Pr
       `the flag took back what this run was admitted under (epoch ${leave.epoch}, now ${standing.epoch})`,
     );
   }
-  return refuse('permit-lapsed', lapsed(standing.permit_until));
+  return standing.permitted ? { passed: true } : refuse('permit-lapsed', lapsed(standing.permit_until));
 }

@@ -44,24 +44,31 @@ export function judgedPlan(
   return { end: endOf('nothing-to-do', 'there was nothing to change'), tripping: [] };
 }
 
+/** A plan that stands in the database, judged, and not begun. */
+export interface StoredPlan {
+  readonly counts: Readonly<Record<string, number>>;
+  /** The gate's epoch that the run was admitted under; null for a dry run behind a closed gate. */
+  readonly epoch: number | null;
+  /** How the run ends; undefined where the plan is to be applied. */
+  readonly end: Outcome | undefined;
+}
+
 /**
- * How a run ends that its former worker has planned and judged, and left before it could say so. Undefined for
- * a run that is not planned yet.
+ * The plan of a run that its former worker has planned and judged, and left there. Undefined for a run that is not
+ * planned yet.
  */
-export async function judgedBefore(region: pg.Pool, run: Run): Promise<Outcome | undefined> {
-  const { rows } = await region.query<{ code: string; reason: string }>(
-    `select reason_code as code, reason from portcullis_region.run
-     where id = $1 and status = 'planning' and planned_at is not null`,
-    [run.id],
-  );
+export async function judgedBefore(region: pg.Pool, run: Run): Promise<StoredPlan | undefined> {
+  const { rows } = await region.query<{
+    counts: StoredPlan['counts'];
+    epoch: number | null;
+    outcome: Outcome | null;
+  }>('select planned as counts, gate_epoch as epoch, outcome from portcullis_region.plan where run = $1', [
+    run.id,
+  ]);
   const [row] = rows;
-  return row && isEnd(row.code) ? endOf(row.code, row.reason) : undefined;
+  return row && { counts: row.counts, epoch: row.epoch, end: row.outcome ?? undefined };
 }
 
 function endOf(code: EndCode, reason: string): Outcome {
   return { status: ENDS[code], code, reason };
-}
-
-function isEnd(code: string): code is EndCode {
-  return Object.hasOwn(ENDS, code);
 }

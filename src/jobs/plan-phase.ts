@@ -15,13 +15,12 @@ import type { PlanWritten } from '../journal/plan-tally.js';
 import { writePlan } from '../journal/plan-writer.js';
 import type { Run } from '../scheduler/election.js';
 import type { Outcome } from '../scheduler/finish.js';
-import { attemptName } from '../scheduler/lease.js';
-import { inTransaction } from '../store/pool.js';
+import { attemptName, disconnectFormerAttempts } from '../scheduler/lease.js';
+import { inSnapshot, type Snapshot } from '../store/snapshot.js';
 import type { StoredStep } from './apply-phase.js';
-import { beginLanes } from './begin-lanes.js';
 import { checkedChanges } from './checked-changes.js';
 import type { AdmittedUnits, PlannerDatabase } from './contract.js';
-import { judgedPlan } from './judged-plan.js';
+import { judgedPlan, type StoredPlan } from './judged-plan.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
 
@@ -34,20 +33,18 @@ export interface PlanLeave {
   readonly flagRevision: number | null;
 }
 
-export interface Planned {
-  readonly counts: Readonly<Record<string, number>>;
+export interface Planned extends StoredPlan {
   readonly judged: readonly Judged[];
-  /** How the run ends; undefined where the plan is to be applied. */
-  readonly end: Outcome | undefined;
   /** Milliseconds of planning and of judging. */
   readonly planMs: number;
   readonly judgeMs: number;
 }
 
 /**
- * Plans a run, judges the plan, and stores both in one transaction: a plan is never there unjudged, and a
- * worker that dies while planning leaves nothing behind. Where the plan may be applied, the run goes on to
- * `applying` in the same transaction; where a rule trips, the trip is written in it. Throws LEASE_LOST when another worker has the run by then.
+ * Plans a run, judges the plan, and stores both in one transaction: a plan is never there unjudged, and a worker that
+ * dies while planning leaves nothing behind. Where a rule trips, the trip is written in it. The job and the guard read
+ * one snapshot, and the guard the plan beside it; so the transaction only inserts, and the run is moved on by another
+ * (begin-applying.ts, or the run's end). Throws LEASE_LOST when another attempt has planned the run by then.
  */
 export async function planRun(
   platform: Platform,
@@ -57,11 +54,11 @@ export async function planRun(
   leave: PlanLeave,
   signal: AbortSignal,
 ): Promise<Planned> {
-  const db = watched(platform.planner);
-  const clock = await databaseClock(platform.region);
-  return inTransaction(platform.region, async (client) => {
-    await client.query(`select set_config('application_name', $1, true)`, [attemptName(run)]);
+  await disconnectFormerAttempts(platform.region, run);
+  return inSnapshot(platform.region, attemptName(run), async (client, snapshot) => {
+    await claimPlan(client, run);
     await faultPoint('plan.started');
+    const db = watched(platform.planner.in(snapshot));
     const startedAt = performance.now();
     const changes = job.definition.plan({
       region: run.region,
@@ -69,7 +66,7 @@ export async function planRun(
       db,
       dns: platform.dns,
       https: platform.https,
-      clock,
+      clock: clockSince(snapshot),
       signal,
     });
     const history = await acceptedHistory(client, run);
@@ -92,6 +89,7 @@ export async function planRun(
     const judged = await judgePlan(client, plan, history, policy.guard);
     const { end, tripping } = judgedPlan(judged, run.dryRun, counts);
     const judgedAt = performance.now();
+    await faultPoint('plan.judged');
     await writeVerdicts(client, run.id, 'plan', judged);
     const [first, ...others] = tripping.map(failedRule);
     if (first) {
@@ -106,14 +104,31 @@ export async function planRun(
       } as const;
       await writeTrip(client, { ...trip, restore: policy.guard.onTrip.restore });
     }
-    await store(client, job, run, leave, written, keptOf(newcomers, apart), end);
+    await storePlan(client, job, run, leave, written, keptOf(newcomers, apart), end);
     if (!end) await startRates(client, run, policy.guard, batchesOf(written.lanes, policy.apply));
     await faultPoint('plan.before-commit');
-    return { counts, judged, end, planMs: plannedAt - startedAt, judgeMs: judgedAt - plannedAt };
+    return {
+      counts,
+      epoch: leave.epoch,
+      judged,
+      end,
+      planMs: plannedAt - startedAt,
+      judgeMs: judgedAt - plannedAt,
+    };
   });
 }
 
-async function store(
+/** Makes the plan's row, before anything is planned: of two attempts that plan a run, one waits here and then fails. */
+async function claimPlan(client: pg.PoolClient, run: Run): Promise<void> {
+  try {
+    await client.query('insert into portcullis_region.plan (run) values ($1)', [run.id]);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== UNIQUE_VIOLATION) throw error;
+    throw new PortcullisError('LEASE_LOST', `run ${run.id}: another worker has planned it`, { cause: error });
+  }
+}
+
+async function storePlan(
   client: pg.PoolClient,
   job: LoadedJob,
   run: Run,
@@ -122,38 +137,26 @@ async function store(
   newcomers: NewcomersKept | undefined,
   end: Outcome | undefined,
 ): Promise<void> {
-  const goesOn = end === undefined;
-  const { rowCount } = await client.query(
-    `update portcullis_region.run
-     set status = case when $3 then 'applying' else status end,
-         reason_code = $11, reason = $12,
-         planned = $4, planned_at = clock_timestamp(), gate_epoch = $5, flag_revision = $6, admitted_units = $7,
-         resources = $8, steps = $9, lanes = $10, planned_units = $13, covered = $14, newcomers = $15
-     where id = $1 and attempt = $2 and status = 'planning'`,
+  await client.query(
+    `update portcullis_region.plan
+     set planned_at = clock_timestamp(), planned = $2, planned_units = $3, gate_epoch = $4, flag_revision = $5,
+         admitted_units = $6, covered = $7, newcomers = $8, resources = $9, steps = $10, lanes = $11, outcome = $12
+     where run = $1`,
     [
       run.id,
-      run.attempt,
-      goesOn,
       JSON.stringify(written.counts),
+      JSON.stringify(written.unitCounts),
       leave.epoch,
       leave.flagRevision,
       leave.units.size,
-      JSON.stringify(job.definition.resources),
-      JSON.stringify(orderedSteps(job, written.operations)),
-      goesOn ? written.lanes.length : 0,
-      end?.code ?? 'planned',
-      end?.reason ?? 'the plan is judged',
-      JSON.stringify(written.unitCounts),
       leave.covered ? JSON.stringify(leave.covered) : null,
       newcomers ? JSON.stringify(newcomers) : null,
+      JSON.stringify(job.definition.resources),
+      JSON.stringify(orderedSteps(job, written.operations)),
+      JSON.stringify(written.lanes),
+      end ? JSON.stringify(end) : null,
     ],
   );
-  if (rowCount !== 1)
-    throw new PortcullisError(
-      'LEASE_LOST',
-      `run ${run.id}: another worker took it over while it was planned`,
-    );
-  if (goesOn) await beginLanes(client, run, written.lanes);
 }
 
 /** Rows are made and changed in the order of the job's resources, and deleted in the reverse one. */
@@ -218,11 +221,9 @@ async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSignal): 
 /** The plan was cut short because its run was told to stop. */
 export class Aborted extends Error {}
 
-async function databaseClock(pool: pg.Pool): Promise<{ now(): Date }> {
-  const { rows } = await pool.query<{ now: Date }>('select clock_timestamp() as now');
-  const base = rows[0]?.now.getTime() ?? Number.NaN;
+function clockSince({ at }: Snapshot): { now(): Date } {
   const since = performance.now();
-  return { now: () => new Date(base + (performance.now() - since)) };
+  return { now: () => new Date(at.getTime() + (performance.now() - since)) };
 }
 
 const UNIQUE_VIOLATION = '23505';

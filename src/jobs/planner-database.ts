@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { streamRows } from '../journal/stream-rows.js';
-import { openPool } from '../store/pool.js';
+import { beginTransaction, openPool } from '../store/pool.js';
+import type { Snapshot } from '../store/snapshot.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import type { PlannerDatabase } from './contract.js';
 
@@ -15,7 +16,13 @@ const types: pg.CustomTypesConfig = {
 /** SQLSTATEs of an attempt to write: read-only transaction, or a right that the role doesn't have. */
 const WROTE = new Set(['25006', '42501']);
 
-export interface PlannerPool extends PlannerDatabase {
+/** The planner's database as it is now, and as it was. */
+export interface Planner extends PlannerDatabase {
+  /** As a snapshot has it, for as long as the transaction lives that holds that. */
+  in(snapshot: Snapshot): PlannerDatabase;
+}
+
+export interface PlannerPool extends Planner {
   close(): Promise<void>;
 }
 
@@ -23,9 +30,31 @@ export interface PlannerPool extends PlannerDatabase {
 export function openPlannerDatabase(url: string, maxConnections: number): PlannerPool {
   const pool = openPool(url, { name: 'planner', max: maxConnections, types, readOnly: true });
   return {
-    rows: (sql, params) => streamRows(pool, sql, params ?? [], asPlanError),
+    rows: (sql, params) => streamRows(pool, sql, params ?? [], { say: asPlanError }),
+    in: (snapshot) => ({
+      rows: (sql, params) =>
+        streamRows(pool, sql, params ?? [], {
+          say: asPlanError,
+          begin: (client) => enter(client, snapshot),
+        }),
+    }),
     close: () => pool.end(),
   };
+}
+
+/** SQLSTATEs of a snapshot that is not there: which of them, PostgreSQL's version decides. */
+const GONE = new Set(['22023', '42704', '55000']);
+
+/** A snapshot is gone with its transaction, as when a kill or a takeover has ended that. */
+async function enter(client: pg.PoolClient, { id }: Snapshot): Promise<void> {
+  try {
+    await beginTransaction(client, { isolation: 'repeatable read', readOnly: true, snapshot: id });
+  } catch (error) {
+    if (!GONE.has(String((error as { code?: unknown }).code))) throw error;
+    throw new PortcullisError('DATABASE_UNREACHABLE', `the plan's transaction is over: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 function asPlanError(error: unknown): unknown {

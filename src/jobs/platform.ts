@@ -3,9 +3,10 @@ import type { FlagAnswer, FlagDefinition } from '../flags/definition.js';
 import type { Tripwire } from '../guard/tripwire.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import type { AdmittedUnits, PlannerDatabase } from './contract.js';
+import type { AdmittedUnits } from './contract.js';
 import type { Dns } from './lookup/dns.js';
 import type { Https } from './lookup/https.js';
+import type { Planner } from './planner-database.js';
 
 /** How a worker asks the flags: see src/flags/provider.ts. */
 export interface Flags {
@@ -32,5 +33,5 @@ export interface Surroundings {
 export interface Platform extends Surroundings {
   /** The region plane, over the worker login. */
   readonly region: pg.Pool;
-  readonly planner: PlannerDatabase;
+  readonly planner: Planner;
 }

@@ -13,7 +13,7 @@ import type { Run } from '../scheduler/election.js';
 import { attemptName } from '../scheduler/lease.js';
 import { inTransaction } from '../store/pool.js';
 import type { StoredStep } from './apply-phase.js';
-import { beginLanes } from './begin-lanes.js';
+import { beginLanes } from './begin-applying.js';
 
 /** What a run of a job has changed, as its row tells it. */
 export interface RestoredRun {

@@ -21,15 +21,15 @@ export function endOf(cause: StopCause, status: 'held' | 'stopped'): End {
   }
 }
 
-/** The end of a run whose changes were not all applied, by what stopped them. */
-export function endOfStopped(applied: Stopped, signal: AbortSignal): End {
-  if (applied.code === 'lease-lost') return 'not-ours';
-  if (applied.code === 'aborted') return endOf(stopCause(signal), 'stopped');
-  return {
-    status: isKill(applied.code) ? 'killed' : 'stopped',
-    code: applied.code,
-    reason: applied.reason,
-  };
+/** The end of a run whose changes were not all applied, by what stopped them; `status` where that was no kill. */
+export function endOfStopped(
+  { code, reason }: Pick<Stopped, 'code' | 'reason'>,
+  signal: AbortSignal,
+  status: 'held' | 'stopped' = 'stopped',
+): End {
+  if (code === 'lease-lost') return 'not-ours';
+  if (code === 'aborted') return endOf(stopCause(signal), status);
+  return { status: isKill(code) ? 'killed' : status, code, reason };
 }
 
 const KILLS = new Set(['gate-killed', 'all-stopped', 'version-quarantined', 'guard-tripped']);

@@ -22,8 +22,9 @@ import { stopCause, type LeaseKeeper } from './lease-keeper.js';
 import { Aborted, planRun, type PlanLeave } from './plan-phase.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
+import { beginApplying } from './begin-applying.js';
 import { executeRestore } from './restore-run.js';
-import { judgedBefore } from './judged-plan.js';
+import { judgedBefore, type StoredPlan } from './judged-plan.js';
 import { endOf, endOfStopped, failure, type End } from './run-end.js';
 import { measurePhase, measureRun } from './run-metrics.js';
 import { trippedEnd } from './tripped-run.js';
@@ -104,13 +105,18 @@ async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Prom
   };
   try {
     if (status === 'planning') {
-      const before = await judgedBefore(platform.region, run);
-      if (before) return (await trippedEnd(platform, run)) ?? before;
-      const leave = await seekLeave(attempt);
-      if ('status' in leave) return leave;
-      if (leave.epoch !== null) watch(leave.epoch);
-      const end = await plan(attempt, leave);
-      if (end) return (await trippedEnd(platform, run)) ?? end;
+      let judged = await judgedBefore(platform.region, run);
+      if (judged) {
+        if (judged.epoch !== null) watch(judged.epoch);
+      } else {
+        const leave = await seekLeave(attempt);
+        if ('status' in leave) return leave;
+        if (leave.epoch !== null) watch(leave.epoch);
+        judged = await plan(attempt, leave);
+      }
+      if (judged.end) return (await trippedEnd(platform, run)) ?? judged.end;
+      const refused = await begin(attempt, judged);
+      if (refused) return refused;
       writing = true;
     } else {
       const tripped = await trippedEnd(platform, run);
@@ -127,19 +133,31 @@ async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Prom
   }
 }
 
-/** Plans and judges. Answers how the run ends, or undefined when there is something to apply. */
+/** Plans and judges. */
 async function plan(
   { platform, job, policy, run, keeper, options }: Attempt,
   leave: PlanLeave,
-): Promise<Outcome | undefined> {
+): Promise<StoredPlan> {
   options.onProgress?.({ phase: 'planning' });
   const planned = await planRun(platform, job, policy, run, leave, keeper.signal);
   await faultPoint('plan.committed');
   measurePhase(platform.metrics, run, 'plan', planned.planMs);
   measurePhase(platform.metrics, run, 'judge', planned.judgeMs);
   measureVerdicts(platform.metrics, run, planned.judged);
-  if (!planned.end) options.onProgress?.({ phase: 'applying', planned: planned.counts });
-  return planned.end;
+  return planned;
+}
+
+/** Has a judged plan applied from now on. Answers how the run ends where it may not be. */
+async function begin(
+  { platform, run, keeper, options }: Attempt,
+  { counts, epoch }: StoredPlan,
+): Promise<End | undefined> {
+  if (epoch === null) throw new Error(`run ${run.id} was not admitted`);
+  if (keeper.signal.aborted) return endOf(stopCause(keeper.signal), 'held');
+  const passage = await beginApplying(platform.region, run, epoch);
+  if (!passage.passed) return endOfStopped(passage, keeper.signal, 'held');
+  options.onProgress?.({ phase: 'applying', planned: counts });
+  return undefined;
 }
 
 async function apply({ platform, policy, run, keeper, options }: Attempt): Promise<End> {

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { PlannerDatabase } from '../jobs/contract.js';
+import type { Planner } from '../jobs/planner-database.js';
 import type { LoadedJob } from '../jobs/registry.js';
 
 /** A region database, by each of its logins. Several regions may share one. */
@@ -11,7 +11,7 @@ export interface RegionPlane {
   /** Runs jobs: gates, runs, the journal and the jobs' own tables. */
   readonly worker: pg.Pool;
   /** Can only read: jobs plan through it. */
-  readonly planner: PlannerDatabase;
+  readonly planner: Planner;
   /** Whether it has been reached and prepared. */
   readonly open: boolean;
   /** The jobs, checked against this database's tables. */

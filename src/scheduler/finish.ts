@@ -18,6 +18,22 @@ export interface Finished extends Outcome {
   readonly durationMs: number;
 }
 
+/** What a judged plan `p` leaves in the row `r` of its run, when that begins to apply it or ends. */
+export const TAKE_PLAN = [
+  'planned_at',
+  'gate_epoch',
+  'flag_revision',
+  'admitted_units',
+  'resources',
+  'steps',
+  'planned',
+  'planned_units',
+  'covered',
+  'newcomers',
+]
+  .map((column) => `${column} = coalesce(p.${column}, r.${column})`)
+  .join(', ');
+
 /**
  * Ends a run, counting what was applied from the journal itself. Answers undefined when the run is another
  * worker's by now, or already over: then nothing is changed.
@@ -50,10 +66,10 @@ export async function finishRun(pool: pg.Pool, run: Run, outcome: Outcome): Prom
      update portcullis_region.run r
      set status = $3, reason_code = $4, reason = $5, finished_at = clock_timestamp(),
          applied = case when r.lanes = 0 then '{}' else applied.counts end,
-         conflicts = (select coalesce(sum(n), 0) from conflicted)
-     from applied
+         conflicts = (select coalesce(sum(n), 0) from conflicted), ${TAKE_PLAN}
+     from applied left join portcullis_region.plan p on p.run = $1
      where r.id = $1 and r.attempt = $2 and r.status = any($6)
-     returning status, reason_code as code, reason, planned, r.applied, conflicts,
+     returning status, reason_code as code, reason, r.planned, r.applied, conflicts,
        (select coalesce(jsonb_object_agg(kind, n), '{}') from conflicted) as "conflictsByKind",
        (extract(epoch from finished_at - created_at) * 1000)::float8 as "durationMs"`,
     [run.id, run.attempt, outcome.status, outcome.code, outcome.reason, before(outcome.status)],

@@ -26,7 +26,7 @@ export async function releaseLease(pool: pg.Pool, run: Run): Promise<void> {
 export interface TakeoverScope {
   readonly jobs: readonly string[];
   readonly regions: readonly string[];
-  /** The versions this worker can plan with. A restore, or a run that is already applying, needs no job code. */
+  /** The versions this worker can plan with. A restore, or a run whose plan is judged, needs no job code. */
   readonly versions: readonly string[];
   /** Only this run. */
   readonly run?: string;
@@ -43,7 +43,8 @@ export interface TakenOver {
 /** A run in the scope whose lease is over: $1 jobs, $2 regions, $3 versions, $4 one run or null. */
 const STALE = `status in ('planning', 'applying') and lease_until < clock_timestamp()
            and job = any($1) and region = any($2)
-           and (status = 'applying' or restores is not null or version = any($3))
+           and (status = 'applying' or restores is not null or version = any($3)
+                or exists (select from portcullis_region.plan p where p.run = run.id))
            and ($4::uuid is null or id = $4)`;
 
 function staleScope({ jobs, regions, versions, run }: TakeoverScope): unknown[] {
@@ -98,6 +99,22 @@ export async function disconnectAttempt(
     `select pg_terminate_backend(pid) from pg_stat_activity
      where application_name = $1 and datname = current_database()`,
     [attemptName(run)],
+  );
+}
+
+/**
+ * Ends the connections of a run's former attempts. A takeover does so before it changes hands; one that was opened in
+ * between would keep the new attempt from planning.
+ */
+export async function disconnectFormerAttempts(
+  pool: pg.Pool,
+  run: Pick<Run, 'id' | 'attempt'>,
+): Promise<void> {
+  if (run.attempt === 1) return;
+  await pool.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where application_name = any($1) and datname = current_database()`,
+    [Array.from({ length: run.attempt - 1 }, (_, n) => attemptName({ id: run.id, attempt: n + 1 }))],
   );
 }
 

@@ -1,7 +1,8 @@
 /**
  * A run's life, as a table: each status, whether a worker is at it, what it means, and what may follow.
  *
- * A plan and its judgement commit together, so there is no status between planned and judged. `held` and
+ * A plan and its judgement commit together, so there is no status between planned and judged. A run whose plan is judged
+ * is `planning` until it begins to apply it, or ends. `held` and
  * `skipped` are the two that a slot may leave again, when a policy catches a missed slot up; but not where it was
  * the guard that held the plan.
  */

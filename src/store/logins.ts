@@ -11,8 +11,9 @@ import { inTransaction } from './pool.js';
  * - `worker` runs jobs: it writes the journal and the job's declared tables, and reads flags and policies. Of
  *   the rest of the control plane (tokens, approvals, the audit log) it sees nothing.
  *
- * Beside them stands a role that nobody logs in as: the worker takes it on, in its own transaction, to ask a
- * policy's invariants of a plan that is not committed yet. It reads what the planner reads, and that plan.
+ * Beside them stands the guard's role, as which nobody logs in and which nobody takes on: it owns the function that a
+ * policy's invariants run through (region/015-invariants-confined.sql). It reads what the planner reads, and the plan
+ * that is judged.
  */
 export type Login = 'planner' | 'worker';
 
@@ -72,7 +73,10 @@ async function createRole(client: pg.PoolClient, login: Login, role: string): Pr
   );
 }
 
-/** The role that invariants run as. Its name stands where the worker can read it. */
+/**
+ * The role that invariants run as, and the function that it owns; the worker may only call it. An owner who is no
+ * superuser must be a member of the role to give it the function.
+ */
 async function provisionReader(client: pg.PoolClient, worker: string, preset: string): Promise<void> {
   const { rows } = await client.query<{ role: string }>('select role from portcullis_guard.reader');
   const name = rows[0]?.role ?? preset;
@@ -83,10 +87,21 @@ async function provisionReader(client: pg.PoolClient, worker: string, preset: st
   await client.query(`
     grant usage on schema directory, portcullis_guard to ${role};
     grant select on all tables in schema directory to ${role};
-    grant select on portcullis_guard.proposed, portcullis_guard.this_run to ${role};
+    grant select on portcullis_guard.proposed, portcullis_guard.this_run, portcullis_guard.reader to ${role};
+    grant ${role} to current_user;
+    grant create on schema portcullis_guard to ${role};
+    alter function portcullis_guard.ask owner to ${role};
+    revoke create on schema portcullis_guard from ${role};
     grant usage on schema portcullis_guard to ${pg.escapeIdentifier(worker)};
-    grant select on portcullis_guard.reader to ${pg.escapeIdentifier(worker)};
-    grant ${role} to ${pg.escapeIdentifier(worker)};`);
+    grant execute on function portcullis_guard.ask to ${pg.escapeIdentifier(worker)};
+    revoke select on portcullis_guard.reader from ${pg.escapeIdentifier(worker)}`);
+  // Earlier versions had the worker take the role on.
+  const member = await client.query(
+    `select from pg_auth_members where roleid = (select oid from pg_roles where rolname = $1)
+       and member = (select oid from pg_roles where rolname = $2)`,
+    [name, worker],
+  );
+  if (member.rowCount !== 0) await client.query(`revoke ${role} from ${pg.escapeIdentifier(worker)}`);
 }
 
 /**
@@ -109,6 +124,7 @@ function grantsOf(login: Login, role: string, database: string): string {
     grant select on portcullis_region.quarantine, portcullis_region.baseline to ${role};
     grant select, insert, update on portcullis_region.verdict, portcullis_region.rate to ${role};
     grant select, insert on portcullis_region.trip to ${role};
+    grant select, insert, update on portcullis_region.plan to ${role};
     grant select, insert on portcullis_region.change, portcullis_region.batch, portcullis_region.conflict to ${role};
     grant update (found, refusal) on portcullis_region.conflict to ${role};
     grant insert, update, delete on all tables in schema directory to ${role};`;

@@ -90,6 +90,8 @@ export interface TransactionMode {
   readonly isolation?: 'read committed' | 'repeatable read' | 'serializable';
   /** Default: as the pool was opened. */
   readonly readOnly?: boolean;
+  /** The snapshot that it reads, exported by a transaction that is still there; it must be `repeatable read`. */
+  readonly snapshot?: string;
   /** The connection's application_name for as long as the transaction lasts: how others find it. */
   readonly name?: string;
 }
@@ -101,10 +103,11 @@ export interface TransactionMode {
  */
 export async function beginTransaction(client: pg.ClientBase, mode: TransactionMode = {}): Promise<void> {
   const session = await sessionOf(client);
-  const { isolation = 'read committed', readOnly = session.readOnly, name } = mode;
+  const { isolation = 'read committed', readOnly = session.readOnly, name, snapshot } = mode;
   const begin = `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'} not deferrable`;
   const named = name === undefined ? '' : `; set local application_name = ${pg.escapeLiteral(name)}`;
-  await client.query(`${begin}; ${session.preamble}${named}`);
+  const at = snapshot === undefined ? '' : `; set transaction snapshot ${pg.escapeLiteral(snapshot)}`;
+  await client.query(`${begin}${at}; ${session.preamble}${named}`);
 }
 
 /**

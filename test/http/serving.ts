@@ -10,7 +10,7 @@ import { PortcullisProvider } from '../../src/flags/provider.js';
 import { createHttpApp } from '../../src/http/app.js';
 import type { FlagDesk, FlagInfo, HttpDeps } from '../../src/http/deps.js';
 import { listen, type ListenOptions } from '../../src/http/listen.js';
-import type { PlannerDatabase } from '../../src/jobs/contract.js';
+import type { Planner } from '../../src/jobs/planner-database.js';
 import type { RegionPlanes } from '../../src/planes/region-plane.js';
 import { onePlane } from '../support/one-plane.js';
 import { issueToken } from '../../src/access/tokens.js';
@@ -42,11 +42,10 @@ export interface Answer {
 
 /** Every region in one database, where nothing is planned. */
 export function planesAt(pool: pg.Pool): RegionPlanes {
-  const planner: PlannerDatabase = {
-    rows: () => {
-      throw new Error('nothing is planned over HTTP');
-    },
+  const nothing = (): never => {
+    throw new Error('nothing is planned over HTTP');
   };
+  const planner: Planner = { rows: nothing, in: nothing };
   return onePlane({
     name: 'control',
     owner: pool,

@@ -15,8 +15,10 @@ const POINTS: readonly [point: RunFaultPoint, nth: number][] = [
   ['run.elected', 1],
   ['plan.started', 1],
   ['plan.copied', 1],
+  ['plan.judged', 1],
   ['plan.before-commit', 1],
   ['plan.committed', 1],
+  ['plan.before-begin', 1],
   ['apply.before-fence', 1],
   ['apply.before-fence', 7],
   ['apply.fenced', 5],
@@ -30,8 +32,10 @@ const covered: Record<RunFaultPoint, true> = {
   'run.elected': true,
   'plan.started': true,
   'plan.copied': true,
+  'plan.judged': true,
   'plan.before-commit': true,
   'plan.committed': true,
+  'plan.before-begin': true,
   'apply.before-fence': true,
   'apply.fenced': true,
   'apply.written': true,
@@ -40,7 +44,7 @@ const covered: Record<RunFaultPoint, true> = {
   'run.finished': true,
 };
 
-const databases = [await testDatabase(), await testDatabase()];
+const databases = [await testDatabase(), await testDatabase(), await testDatabase()];
 
 interface RunRow {
   readonly id: string;
@@ -112,10 +116,10 @@ describe('a run whose process is killed', () => {
     const cases = POINTS.map(([point, nth], at) => ({
       point,
       nth,
-      world: worlds[at % 2],
-      region: SAMPLE_REGIONS[Math.floor(at / 2)] ?? '',
+      world: worlds[at % worlds.length],
+      region: SAMPLE_REGIONS[Math.floor(at / worlds.length)] ?? '',
     }));
-    // Two at a time, one in each world: they die by themselves.
+    // Two at a time, in two worlds: they die by themselves.
     for (let at = 0; at < cases.length; at += 2) {
       await Promise.all(
         cases.slice(at, at + 2).map(async ({ world, region, point, nth }) => {
@@ -141,8 +145,8 @@ describe('a run whose process is killed', () => {
   test.each(POINTS.map(([point, nth], at) => [point, nth, at] as const))(
     'at %s (%i) is finished by another, each change exactly once',
     async (_point, _nth, at) => {
-      const world = worlds[at % 2];
-      const region = SAMPLE_REGIONS[Math.floor(at / 2)] ?? '';
+      const world = worlds[at % worlds.length];
+      const region = SAMPLE_REGIONS[Math.floor(at / worlds.length)] ?? '';
       if (!world) throw new Error('there is no world');
       const run = await until(`the run in ${region} is over`, async () => {
         const row = await onlyRun(world, region);

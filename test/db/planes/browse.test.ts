@@ -15,16 +15,16 @@ const east = await testDatabase();
 const nowhere = openPool('postgresql://nobody@127.0.0.1:1/nothing', { name: 'nowhere' });
 afterAll(() => nowhere.end());
 
+function nothing(): never {
+  throw new Error('nothing is planned here');
+}
+
 function planeAt(name: string, pool: pg.Pool): RegionPlane {
   return {
     name,
     owner: pool,
     worker: pool,
-    planner: {
-      rows: () => {
-        throw new Error('nothing is planned here');
-      },
-    },
+    planner: { rows: nothing, in: nothing },
     open: true,
     jobs: [],
     prepare: () => Promise.resolve(),
