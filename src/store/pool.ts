@@ -87,7 +87,7 @@ export function surviveLoss(pool: pg.Pool): void {
 
 export interface TransactionMode {
   /** Default `read committed`: each statement sees what was committed before it began. */
-  readonly isolation?: 'read committed' | 'repeatable read' | 'serializable';
+  readonly isolation?: 'read committed' | 'repeatable read';
   /** Default: as the pool was opened. */
   readonly readOnly?: boolean;
   /** The snapshot that it reads, exported by a transaction that is still there; it must be `repeatable read`. */
@@ -104,7 +104,7 @@ export interface TransactionMode {
 export async function beginTransaction(client: pg.ClientBase, mode: TransactionMode = {}): Promise<void> {
   const session = await sessionOf(client);
   const { isolation = 'read committed', readOnly = session.readOnly, name, snapshot } = mode;
-  const begin = `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'} not deferrable`;
+  const begin = `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'}`;
   const named = name === undefined ? '' : `; set local application_name = ${pg.escapeLiteral(name)}`;
   const at = snapshot === undefined ? '' : `; set transaction snapshot ${pg.escapeLiteral(snapshot)}`;
   await client.query(`${begin}${at}; ${session.preamble}${named}`);

@@ -5,37 +5,40 @@ import { PortcullisError, messageOf } from '../base/errors.js';
 export interface SessionSetting {
   readonly name: string;
   /** What it is set to on every connection and in every transaction. */
-  readonly value: string;
-  /** Values found on the connection that are at least as strong, and kept. */
-  readonly stronger?: readonly string[];
+  readonly value: string | ((found: Found) => string);
   /** Only a superuser may change it: set where it has another value, and refused where it cannot be. */
   readonly privileged?: true;
 }
 
 /**
- * Every setting that correctness rests on, whatever the database, the role or a pooler says. Settings that the
- * server's version does not have are left out. `search_path` is not in the list: see {@link schemasOf}.
+ * Every setting that correctness rests on, whatever the database, the role or a pooler says; a test takes out one
+ * after the other and expects something to fail. Those that the server's version does not have are left out.
+ * `client_encoding` is stated by the driver; `default_transaction_deferrable` has no effect at these isolation levels.
  */
 export const SETTINGS: readonly SessionSetting[] = [
   // Lone statements are transactions too, and begin under these.
   { name: 'default_transaction_isolation', value: 'read committed' },
   { name: 'default_transaction_read_only', value: 'off' },
-  { name: 'default_transaction_deferrable', value: 'off' },
   // Waits are bounded where they begin, not by a limit that was meant for a web application.
   { name: 'statement_timeout', value: '0' },
   { name: 'lock_timeout', value: '0' },
   { name: 'idle_in_transaction_session_timeout', value: '0' },
   { name: 'idle_session_timeout', value: '0' },
   { name: 'transaction_timeout', value: '0' },
-  // A kill that was acknowledged survives a crash of the server.
-  { name: 'synchronous_commit', value: 'on', stronger: ['remote_apply'] },
+  // A kill that was acknowledged survives a crash of the server. What waits for more than that may go on doing so.
+  {
+    name: 'synchronous_commit',
+    value: ({ settings: { synchronous_commit: is } }) => (is === 'remote_apply' ? is : 'on'),
+  },
   // Triggers fire and foreign keys are checked.
   { name: 'session_replication_role', value: 'origin', privileged: true },
   // A refused row fails its statement, not the connection.
   { name: 'exit_on_error', value: 'off' },
   { name: 'row_security', value: 'on' },
+  // The schemas that the connection has, without pg_catalog, which is then looked in first: nobody's function takes
+  // the place of PostgreSQL's own. The others stay, since triggers of the tables that jobs change may rely on them.
+  { name: 'search_path', value: ({ path }) => path ?? '""' },
   // The text of a value is exact, and reads back as the same value.
-  { name: 'client_encoding', value: 'UTF8' },
   { name: 'TimeZone', value: 'UTC' },
   { name: 'DateStyle', value: 'ISO, MDY' },
   { name: 'IntervalStyle', value: 'iso_8601' },
@@ -44,9 +47,8 @@ export const SETTINGS: readonly SessionSetting[] = [
   { name: 'lc_monetary', value: 'C' },
   { name: 'array_nulls', value: 'on' },
   { name: 'xmloption', value: 'content' },
-  // What our own SQL text means.
+  // What a backslash in our own SQL means.
   { name: 'standard_conforming_strings', value: 'on' },
-  { name: 'backslash_quote', value: 'safe_encoding' },
 ];
 
 /** What a connection's transactions are begun with. */
@@ -100,10 +102,10 @@ export async function prepareSession(client: pg.ClientBase, options: SessionOpti
 /** What a connection has. */
 interface Found {
   readonly pid: number;
+  /** Null: the server's version does not have it. */
   readonly settings: Readonly<Record<string, string | null>>;
-  /** The schemas that names are looked up in, in order; those that are always looked in are named in `all`. */
-  readonly schemas: readonly string[];
-  readonly all: readonly string[];
+  /** The schemas that names are looked up in, as a list in SQL; null where there are none but pg_catalog. */
+  readonly path: string | null;
 }
 
 /** Answers with text, which is not parsed: a pool may have parsers of its own. */
@@ -113,12 +115,15 @@ const LOOK = (): string => `
     'settings', (
       select pg_catalog.json_object_agg(name, pg_catalog.current_setting(name, true))
       from pg_catalog.unnest(array[${SETTINGS.map(({ name }) => pg.escapeLiteral(name)).join(', ')}]) as name),
-    'schemas', pg_catalog.current_schemas(false),
-    'all', pg_catalog.current_schemas(true))::pg_catalog.text as found`;
+    'path', (
+      select pg_catalog.string_agg(pg_catalog.quote_ident(schema), ', ')
+      from pg_catalog.unnest(pg_catalog.current_schemas(false)) as schema
+      where schema operator(pg_catalog.<>) 'pg_catalog'
+        and not pg_catalog.starts_with(schema::pg_catalog.text, 'pg_temp_')))::pg_catalog.text as found`;
 
 /** Reads the settings in a transaction of its own, after `first`. */
 async function look(client: pg.ClientBase, first: string): Promise<Found> {
-  const text = `begin isolation level read committed read only not deferrable; ${first}; ${LOOK()}; commit`;
+  const text = `begin isolation level read committed read only; ${first}; ${LOOK()}; commit`;
   return answer(client, text).catch((error: unknown) => {
     throw /transaction blocks not allowed/i.test(messageOf(error))
       ? new PortcullisError(
@@ -147,50 +152,36 @@ async function answer(client: pg.ClientBase, text: string): Promise<Found> {
   return JSON.parse(row.found) as Found;
 }
 
-function wantedOf({ settings, schemas }: Found, options: SessionOptions): ReadonlyMap<string, string> {
+function wantedOf(found: Found, options: SessionOptions): ReadonlyMap<string, string> {
   const own: Record<string, string> = {
     ...(options.readOnly === true && { default_transaction_read_only: 'on' }),
     ...(options.statementTimeoutMs !== undefined && { statement_timeout: `${options.statementTimeoutMs}ms` }),
   };
   const wanted = new Map<string, string>();
-  for (const { name, value, stronger = [], privileged } of SETTINGS) {
-    const is = settings[name];
+  for (const { name, value, privileged } of SETTINGS) {
+    const is = found.settings[name];
     if (is === null || is === undefined || (privileged && is === value)) continue;
-    wanted.set(name, own[name] ?? (stronger.includes(is) ? is : value));
+    wanted.set(name, own[name] ?? (typeof value === 'string' ? value : value(found)));
   }
-  return wanted.set('search_path', schemasOf(schemas));
-}
-
-/**
- * The schemas that the connection has, without pg_catalog, which is then looked in first: a function or operator
- * of the same name in another schema does not take the place of PostgreSQL's own. The others stay, since
- * triggers of the tables that a job changes may rely on them.
- */
-function schemasOf(schemas: readonly string[]): string {
-  return schemas
-    .filter((schema) => schema !== 'pg_catalog' && !schema.startsWith('pg_temp_'))
-    .map((schema) => pg.escapeIdentifier(schema))
-    .join(', ');
+  return wanted;
 }
 
 function assignments(verb: 'set' | 'set local', wanted: ReadonlyMap<string, string>): string {
   return [...wanted]
     .map(([name, value]) => {
-      const listed = name === 'search_path' && value !== '';
-      return `${verb} ${name} = ${listed ? value : pg.escapeLiteral(value)}`;
+      // Of lists, each element is a name by itself.
+      const listed = name === 'search_path' && value !== '""';
+      return `${verb} ${name} = ${listed ? value : pg.escapeLiteral(value === '""' ? '' : value)}`;
     })
     .join('; ');
 }
 
-function verify({ settings, all }: Found, wanted: ReadonlyMap<string, string>): void {
-  const first = all.find((schema) => !schema.startsWith('pg_temp_'));
-  if (first !== 'pg_catalog')
-    throw settingError('search_path', all.join(', '), 'pg_catalog is not looked in first');
+function verify({ settings }: Found, wanted: ReadonlyMap<string, string>): void {
   for (const [name, value] of wanted) {
     const is = settings[name];
-    if (name !== 'search_path' && name !== 'statement_timeout' && is !== value) {
+    // A time is read back in another unit.
+    if (is !== value && name !== 'statement_timeout')
       throw settingError(name, is ?? 'unknown', `it stays so after it was set to ${value}`);
-    }
   }
 }
 
