@@ -9,6 +9,7 @@ import {
 } from '../journal/write-batch.js';
 import { attemptName } from '../scheduler/lease.js';
 import { beginTransaction } from '../store/pool.js';
+import { ChangesRefused, asksAgain, blame, explained } from './batch-error.js';
 import { passFence, type FenceCode, type Leave } from './fence.js';
 import { lockGate } from './lock.js';
 
@@ -124,18 +125,11 @@ async function applyLane(
   }
 }
 
-/**
- * SQLSTATEs that ask for the same transaction once more: serialization failure, deadlock, and cancelled, as a kill does
- * with batches in flight: the next try queues behind it, and meets a gate that is closed, or lets the cure through.
- */
-const AGAIN = new Set(['40001', '40P01', '57014']);
 const TRIES = 5;
-/** SQLSTATE classes 22 and 23: the value does not fit its column, or a constraint said no. */
-const REFUSED = /^2[23]/;
 
 /**
- * Applies one stretch. Where a constraint refuses it, it is halved until the change at fault stands alone
- * and can be recorded as a conflict: one bad row does not keep back the others.
+ * Applies one stretch. Where the database refuses it (a constraint, a value, whatever a trigger raises), it is halved
+ * until the change at fault stands alone and can be recorded as a conflict: one bad row does not keep back the others.
  */
 async function applyStretch(
   client: pg.PoolClient,
@@ -148,13 +142,11 @@ async function applyStretch(
     } catch (error) {
       // Of a connection that is lost, the first error says why.
       await client.query('rollback').catch(() => undefined);
-      const code = (error as { code?: unknown }).code;
-      if (typeof code !== 'string') throw error;
-      if (AGAIN.has(code) && tries < TRIES) continue;
-      if (!REFUSED.test(code)) throw error;
+      if (asksAgain(error) && tries < TRIES) continue;
+      if (!(error instanceof ChangesRefused)) throw await explained(client, error, plan.steps);
       if (stretch.to - stretch.from === 1) {
         return inBatch(client, plan, stretch, async () => {
-          await recordRefusal(client, stretch, (error as Error).message);
+          await recordRefusal(client, stretch, error.message);
           return { applied: 0, conflicts: 1 };
         });
       }
@@ -185,7 +177,7 @@ async function inBatch(
     return { complete: false, code: passage.code, reason: passage.reason };
   }
   await faultPoint('apply.fenced');
-  const written = await write();
+  const written = await write().catch(blame);
   await plan.check?.(client, stretch);
   const stop = await plan.judge?.(client, stretch, written);
   const stopped = stop && ({ complete: false, code: 'guard-tripped', reason: stop.reason } as const);
@@ -194,7 +186,8 @@ async function inBatch(
     return stopped;
   }
   await faultPoint('apply.written');
-  await client.query('commit');
+  // A deferred constraint, or a trigger that is one, has its say here.
+  await client.query('commit').catch(blame);
   plan.onBatch?.(written);
   await faultPoint('apply.committed');
   return stopped;

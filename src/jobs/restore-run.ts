@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { faultPoint } from '../base/fault-point.js';
+import { countOf } from '../base/words.js';
 import { applyPlan, type Applied, type ApplyPlan } from '../gate/write-path.js';
 import { readGate } from '../gate/permit.js';
 import { verifyRestored } from '../journal/verify-restored.js';
@@ -8,7 +9,7 @@ import { electRestore } from '../scheduler/elect-restore.js';
 import type { Counts, Outcome } from '../scheduler/finish.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { conflictsOf, readApplyPlan } from './apply-phase.js';
+import { readApplyPlan } from './apply-phase.js';
 import { stopCause, type LeaseKeeper } from './lease-keeper.js';
 import { planRestoreRun } from './restore-plan-phase.js';
 import { endOf, endOfStopped, failure, type End } from './run-end.js';
@@ -188,15 +189,18 @@ async function nothingToDo(pool: pg.Pool, run: RestoreRun): Promise<Outcome> {
 }
 
 async function whole(pool: pg.Pool, run: RestoreRun): Promise<Outcome> {
-  const left = await conflictsOf(pool, run);
-  return {
-    status: 'succeeded',
-    code: 'restored',
-    reason:
-      left === 0
-        ? 'every row is as it was before the run'
-        : `${left} ${left === 1 ? 'row was' : 'rows were'} not as the run had left ${left === 1 ? 'it' : 'them'}, and so left alone`,
-  };
+  const { rows } = await pool.query<{ touched: number; refused: number }>(
+    `select count(*) filter (where refusal is null) as touched, count(refusal) as refused
+     from portcullis_region.conflict where run = $1`,
+    [run.id],
+  );
+  const { touched, refused } = rows[0] ?? { touched: 0, refused: 0 };
+  const left = [
+    ...(touched > 0 ? [`${countOf(touched, 'row')} changed since the run; skipped`] : []),
+    ...(refused > 0 ? [`the database refused to restore ${countOf(refused, 'row')}`] : []),
+  ];
+  const reason = left.length === 0 ? 'every row is as it was before the run' : left.join('; ');
+  return { status: 'succeeded', code: 'restored', reason };
 }
 
 async function anyRefused(pool: pg.Pool, run: string): Promise<boolean> {

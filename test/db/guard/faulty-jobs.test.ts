@@ -226,6 +226,26 @@ describe('a faulty job is stopped after few changes', () => {
     expect(rows).toEqual([{ state: 'killed' }]);
   });
 
+  test('whose changes a trigger refuses, whatever it raises, by refusals', async () => {
+    await owner.query(`
+      create function directory.objection() returns trigger language plpgsql as $$
+      begin raise exception 'closed for the night'; end $$;
+      create trigger objects before update on directory.account for each row
+      when (new.home_region = '${region}') execute function directory.objection()`);
+    try {
+      const report = await run(
+        twisted((claim) => claim),
+        { lanes: 1 },
+      );
+      expect(report).toMatchObject({ status: 'killed', code: 'guard-tripped', applied: {} });
+      const trip = await tripOfRun(owner, report?.run.id ?? '');
+      expect(trip?.failed.map(({ rule }) => rule)).toEqual(['refusals']);
+      expect(await tried(report)).toBeLessThanOrEqual(10);
+    } finally {
+      await owner.query('drop trigger objects on directory.account; drop function directory.objection');
+    }
+  });
+
   test('in several lanes no batch commits behind the one that failed', async () => {
     const report = await run(
       twisted((claim, at) => (at > ACCOUNTS / 2 ? conflict(claim) : claim)),

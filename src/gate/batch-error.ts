@@ -1,0 +1,86 @@
+import pg from 'pg';
+import { PortcullisError } from '../base/errors.js';
+import { shorten } from '../base/text.js';
+import type { Step } from '../journal/write-batch.js';
+
+/**
+ * SQLSTATEs that ask for the same transaction once more: serialization failure, deadlock, and cancelled, as a kill does
+ * with batches in flight: the next try queues behind it, and meets a gate that is closed, or lets the cure through.
+ */
+const AGAIN = new Set(['40001', '40P01', '57014']);
+
+export function asksAgain(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && AGAIN.has(error.code ?? '');
+}
+
+/**
+ * SQLSTATE classes that say nothing of a change: connection (08), transaction state (25), prepared statement (26),
+ * rollback (40), names and privileges (42), resources (53), operator (57), system (58) and internal (XX).
+ */
+const OF_THE_RUN = /^(08|25|26|40|42|53|57|58|XX)/;
+
+/** What the database said to the changes of a batch: halved down to one change, it is that change's refusal. */
+export class ChangesRefused extends Error {
+  override readonly name = 'ChangesRefused';
+}
+
+/** A refusal is kept with its change and shown: a trigger may raise any length of text. */
+const REFUSAL_LENGTH = 1_000;
+
+/** To be given the error of a statement that wrote changes, or of the commit. Throws it, as what it is. */
+export function blame(error: unknown): never {
+  if (!(error instanceof pg.DatabaseError) || OF_THE_RUN.test(error.code ?? 'XX')) throw error;
+  throw new ChangesRefused(shorten(error.message, REFUSAL_LENGTH), { cause: error });
+}
+
+/**
+ * An error as a run ends with it. One of names or privileges names what is missing of the tables that the steps
+ * write, with the GRANT to run. To be called when the batch is rolled back.
+ */
+export async function explained(
+  client: pg.PoolClient,
+  error: unknown,
+  steps: readonly Step[],
+): Promise<unknown> {
+  if (!(error instanceof pg.DatabaseError) || error.code?.startsWith('42') !== true) return error;
+  const missing = await missingGrants(client, steps).catch(() => []);
+  const fix =
+    missing.length > 0
+      ? `run: ${missing.join('; ')}`
+      : error.code === '42501'
+        ? 'a trigger or a row-level security policy of the table does not permit it; grant it what it needs'
+        : 'the table, or a trigger of it, has changed since the run was planned; correct it, or the job’s declaration';
+  const message = `a batch cannot be written: ${error.message} (SQLSTATE ${error.code}); ${fix}`;
+  return new PortcullisError('TABLE_UNWRITABLE', message, { cause: error });
+}
+
+/** The GRANTs that the client's login lacks for the steps. */
+async function missingGrants(client: pg.PoolClient, steps: readonly Step[]): Promise<string[]> {
+  const wanted = steps.flatMap(({ shape, operation, requires }) => [
+    { table: shape.table, privilege: operation, columns: shape.changes.map(({ name }) => name) },
+    ...[shape, ...requires].map(({ table, key, compared }) => ({
+      table,
+      privilege: 'select',
+      columns: [key, ...compared].map(({ name }) => name),
+    })),
+  ]);
+  const { rows } = await client.query<{ statement: string }>(
+    `with wanted as (
+       select t.oid, n.oid as schema, n.nspname, w."table", w.privilege, w.columns
+       from jsonb_to_recordset($1) as w ("table" text, privilege text, columns text[])
+       join pg_class t on t.oid = to_regclass(w."table")
+       join pg_namespace n on n.oid = t.relnamespace
+     )
+     select distinct format('grant usage on schema %I to %I', nspname, current_user) as statement
+     from wanted where not has_schema_privilege(schema, 'usage')
+     union
+     select distinct format('grant %s on %s to %I', privilege, "table", current_user)
+     from wanted
+     where not has_table_privilege(oid, privilege)
+       and (privilege = 'delete'
+         or not (select bool_and(has_column_privilege(oid, c, privilege)) from unnest(columns) c))
+     order by statement`,
+    [JSON.stringify(wanted)],
+  );
+  return rows.map(({ statement }) => statement);
+}
