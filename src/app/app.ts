@@ -20,6 +20,10 @@ export function createApp(read: () => Config): App {
       const { openPlatform } = await import('./platform.js');
       return openPlatform(config(), installation, quiet);
     },
+    flags: async (installation) => {
+      const { openDesk } = await import('./flag-desk.js');
+      return openDesk(config(), installation);
+    },
     serve: async (installation, options) => {
       const { serve } = await import('./serve.js');
       return serve(config(), installation, options);

@@ -4,10 +4,13 @@ import type { Installation, OpenPlatform } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { EmbeddedSource } from '../flags/embedded-source.js';
 import { loadPolicies } from '../flags/policy-store.js';
+import { sourceView } from '../flags/flag-desk.js';
+import { flagsAt, sourceAdvice } from '../flags/flags-elsewhere.js';
 import { PortcullisProvider } from '../flags/provider.js';
 import { createTripwire } from '../guard/tripwire.js';
 import type { FlagSource } from '../flags/source.js';
-import { UnleashSource } from '../flags/unleash-source.js';
+import { watchSource } from '../flags/watch-source.js';
+import { unleashSource } from './flag-desk.js';
 import type { Dns } from '../jobs/lookup/dns.js';
 import { createDns } from '../jobs/lookup/dns-client.js';
 import type { Https } from '../jobs/lookup/https.js';
@@ -54,9 +57,12 @@ export async function openPlatform(
   await OpenFeature.setProviderAndWait(provider);
   const lookups = await openLookups(config, installation, metrics);
   metrics.onScrape(() => metrics.flagAge(source.state().heardAgeMs / 1000, source.name));
-  source.onChange(() => {
-    const { problem } = source.state();
-    if (problem) metrics.flagSourceProblem(source.name, problem.code.replace('flag-', ''));
+  const at = flagsAt(config.flagSource);
+  const unwatch = watchSource(source, {
+    log,
+    metrics,
+    maxAgeMs: config.flagMaxAgeMs,
+    advice: (code) => sourceAdvice(code, at),
   });
   const surroundings: Surroundings = {
     worker: config.worker,
@@ -66,7 +72,11 @@ export async function openPlatform(
     log,
     metrics,
     trips: createTripwire(
-      { control: installation.control, ownerOf: (region) => installation.planes.of(region).owner },
+      {
+        control: installation.control,
+        ownerOf: (region) => installation.planes.of(region).owner,
+        flagsAt: at,
+      },
       metrics,
       log,
     ),
@@ -80,7 +90,9 @@ export async function openPlatform(
     },
     source,
     provider,
+    flagSource: () => sourceView(source, at ?? null),
     close: async () => {
+      unwatch();
       // Setting another provider closes this one.
       await OpenFeature.setProviderAndWait(NOOP_PROVIDER);
       await Promise.all([flagPool.end(), lookups.close()]);
@@ -90,8 +102,7 @@ export async function openPlatform(
 
 function createSource(config: Config, flagPool: pg.Pool): FlagSource {
   if (config.flagSource.kind === 'embedded') return new EmbeddedSource(flagPool);
-  const { url, token, refreshMs } = config.flagSource;
-  return new UnleashSource({ url, token: () => token, pollMs: refreshMs });
+  return unleashSource(config.flagSource);
 }
 
 /** Whether every region database is known to hold the sample world and nothing else. */

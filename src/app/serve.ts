@@ -4,12 +4,11 @@ import type { Installation, ServeOptions, Service, StartPolicies } from '../cli/
 import type { Config } from '../config.js';
 import { startBeat, type Beat } from '../base/beat.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
-import { listFlags, setFlag, type FlagState } from '../flags/flag-store.js';
+import { flagsAt } from '../flags/flags-elsewhere.js';
 import { NO_DRIFT, driftTexts, policyDrift } from '../flags/policy-drift.js';
 import { readPolicies, type Policy } from '../flags/policy.js';
 import { applyFirstPolicies, loadPolicies } from '../flags/policy-store.js';
 import { createHttpApp } from '../http/app.js';
-import type { FlagInfo } from '../http/deps.js';
 import { listen, type Listening } from '../http/listen.js';
 import { startBake } from '../guard/bake/bake.js';
 import { dropGateBy, type DropGate } from '../guard/bake/drop-gate.js';
@@ -25,6 +24,7 @@ import { databaseTime } from '../store/database-clock.js';
 import { lockFolder } from '../store/folder-lock.js';
 import { ensureAdminToken } from '../access/admin-token.js';
 import { Crew } from './crew.js';
+import { deskOf } from './flag-desk.js';
 import { keepEmbedded } from './keep-embedded.js';
 import { openPlatform, type WiredPlatform } from './platform.js';
 import { startAnnouncing, startRollouts } from './rollouts.js';
@@ -70,7 +70,8 @@ export async function serve(
     undo.push(() => crew.stop());
     const announcing = await startAnnouncing(installation, wired.surroundings, () => crew.served);
     undo.push(() => announcing.stop());
-    if (options.control) {
+    // A rollout sets the embedded flags: where others are in force it is held.
+    if (options.control && config.flagSource.kind === 'embedded') {
       const rollouts = startRollouts(installation, wired.surroundings);
       undo.push(() => rollouts.stop());
     }
@@ -119,7 +120,7 @@ function carryOutKills(
   { control, planes }: Installation,
   { surroundings: { log } }: WiredPlatform,
 ): Beat {
-  const reach = { flagsElsewhere: flagSource.kind !== 'embedded' };
+  const reach = { flagsAt: flagsAt(flagSource) };
   return startBeat(
     KILL_BEAT_MS,
     async () => {
@@ -233,12 +234,8 @@ function serveHttp(
     dropGate: dropGateOf(installation, wired),
     metrics,
     log,
-    foreignFlags: config.flagSource.kind !== 'embedded',
-    flags: {
-      list: async () => (await listFlags(control)).map(toInfo),
-      set: async (setting) => toInfo(await setFlag(control, setting)),
-      look: (name) => wired.provider.look(name),
-    },
+    flagsAt: flagsAt(config.flagSource),
+    flags: { ...deskOf(config, installation, wired.source), look: (name) => wired.provider.look(name) },
     jobs: () =>
       installation.jobs.map(({ definition, version, kinds }) => {
         const policy = crew.served.find((each) => each.policy.job === definition.name)?.policy;
@@ -256,13 +253,9 @@ function serveHttp(
         control: () => control.query('select 1'),
         region: () => Promise.any(planes.all().map(async (plane) => plane.worker.query('select 1'))),
       },
-      flagsHeardAgeMs: () => wired.source.state().heardAgeMs,
+      flags: () => wired.source.state(),
       flagsMaxAgeMs: config.flagMaxAgeMs,
     }),
   });
   return listen(app, config.http);
-}
-
-function toInfo(flag: FlagState): FlagInfo {
-  return { ...flag, changedAt: flag.changedAt.toISOString() };
 }

@@ -19,6 +19,7 @@ export const ERRORS = {
   POLICY_INVALID: { status: 422, exit: 2, title: 'The policy file has faults' },
   POLICY_MISSING: { status: 404, exit: 2, title: 'There is no policy for this job' },
   FLAG_CHANGE_INVALID: { status: 422, exit: 2, title: 'The flag cannot be set to that' },
+  FLAGS_ELSEWHERE: { status: 409, exit: 1, title: 'Flags are not changed here' },
   FLAG_REVISION_STALE: { status: 409, exit: 1, title: 'The flag has changed since it was read' },
 
   VERSION_UNKNOWN: { status: 404, exit: 2, title: 'No worker has ever announced this version' },

@@ -4,6 +4,7 @@ import type { WorldSize } from '../replay/incident/world.js';
 import type { RegionPlanes } from '../planes/region-plane.js';
 import type { PolicyDiff } from '../flags/policy-diff.js';
 import type { PolicyDrift } from '../flags/policy-drift.js';
+import type { FlagDesk, SourceView } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
 import type { ServedJob } from '../jobs/worker.js';
 import type { LoadedJob } from '../jobs/registry.js';
@@ -40,6 +41,8 @@ export interface OpenPlatform {
   readonly surroundings: Surroundings;
   /** What a worker has for a region. */
   platformOf(region: string): Platform;
+  /** Where its flags come from, as it hears them. */
+  flagSource(): SourceView;
   close(): Promise<void>;
 }
 
@@ -97,7 +100,7 @@ export interface Settings {
   readonly http: { readonly host: string; readonly port: number };
   readonly logLevel: string;
   /** Where flags come from. */
-  readonly flagSource: { readonly kind: 'embedded' | 'unleash' };
+  readonly flagSource: { readonly kind: 'embedded' | 'unleash'; readonly url?: string };
 }
 
 /** What `app.ts` wires, and the commands use. */
@@ -110,6 +113,8 @@ export interface App {
   open(options?: { readonly withoutControl?: boolean }): Promise<Installation>;
   /** `quiet`: log only warnings, and for a person. */
   platform(installation: Installation, quiet?: boolean): Promise<OpenPlatform>;
+  /** Flags as their source has them now. One that does not answer within seconds is named by `source()`. */
+  flags(installation: Installation): Promise<FlagDesk & { close(): Promise<void> }>;
   serve(installation: Installation, options: ServeOptions): Promise<Service>;
   /** The policies in force, by job. One that is malformed is left out: its job is closed. */
   policies(installation: Installation): Promise<readonly Policy[]>;

@@ -71,5 +71,7 @@ export function pairShares(
 
 /** `1.0.0+9f3c2a1b 25%, 0.9.0+11aa22bb 75%`. */
 export function sharesText(variants: readonly Variant[]): string {
-  return variants.map(({ version, permille }) => `${version} ${share(permille)}`).join(', ');
+  const text = ({ version, permille, rule }: Variant): string =>
+    `${version} ${share(permille)}${rule === undefined ? '' : ' (by its strategies)'}`;
+  return variants.map(text).join(', ');
 }

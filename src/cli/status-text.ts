@@ -1,41 +1,109 @@
 import { formatDurationMs } from '../base/duration.js';
+import { countOf, number, time } from '../base/words.js';
+import type { SourceView } from '../flags/flag-desk.js';
 import type { GateView } from '../gate/browse-gates.js';
 import type { KillWish } from '../gate/kill-wish.js';
 import type { RunView } from '../scheduler/browse-runs.js';
 import type { Voice } from './context.js';
-import { flagStateText } from './flag-text.js';
-import { sharesText } from './shares.js';
-import type { JobStatus, RegionStatus } from './status.js';
-import type { Cell } from './table.js';
+import { printable, wrapTo } from './display-width.js';
+import { flagCell, sourceText } from './flag-text.js';
+import type { JobStatus, RegionStatus, Status, VersionStatus } from './status.js';
+import { share, reasonBeside, total } from './wording.js';
+import { Table, type Cell, type Row } from './table.js';
 import { toneOf } from './tone.js';
-import { countOf, number, time } from '../base/words.js';
-import { reasonBeside, total } from './wording.js';
 
 const COLUMNS = [
   { title: 'region' },
-  { title: 'flag' },
-  { title: 'versions', dropped: 4 },
-  { title: 'gate' },
-  { title: 'permit', dropped: 2 },
+  { title: 'flag', dropped: 4 },
+  { title: 'version' },
+  { title: 'share', align: 'right' as const },
+  { title: 'state' },
+  { title: 'permit', dropped: 1 },
   { title: 'last run' },
-  { title: 'slot', dropped: 1 },
+  { title: 'for', dropped: 2 },
   { title: 'changes', dropped: 3 },
-  { title: 'why' },
 ];
 
-/** Every job's gates as tables. */
-export function statusText(voice: Voice, jobs: readonly JobStatus[]): string {
-  if (jobs.length === 0) return 'there is no job\n';
-  return jobs.map((job) => jobText(voice, job)).join('\n');
+/** Every job's regions: a line for each version, and under a region whatever there is to explain. */
+export function statusText(voice: Voice, { jobs, flagSource }: Status): string {
+  if (jobs.length === 0) return 'No jobs\n';
+  const source = sourceText(voice, flagSource);
+  return source + jobs.map((job) => jobText(voice, job, flagSource)).join('\n');
 }
 
-function jobText(voice: Voice, { job, version, schedule, nextSlot, regions }: JobStatus): string {
+function jobText(
+  voice: Voice,
+  { job, version, schedule, nextSlot, regions }: JobStatus,
+  source: SourceView,
+): string {
   const heading = [
     `${voice.paint(job, 'strong')} ${version ?? 'is not installed here'}`,
     schedule === null ? 'no policy: runs nowhere' : `schedule ${schedule} (UTC)`,
-    ...(nextSlot === null ? [] : [`next slot ${time(nextSlot)}`]),
+    ...(nextSlot === null ? [] : [`next run ${time(nextSlot)}`]),
   ].join(' · ');
-  return `${heading}\n\n${voice.table(COLUMNS, regions.map(regionRow))}${quarantineText(voice, regions)}`;
+  if (regions.length === 0) return `${heading}\n\nNo regions\n`;
+  const rows = regions.map((region) => regionRows(region, source));
+  const table = new Table(COLUMNS, rows.flat(), voice.tableOptions());
+  const body = regions.flatMap((region, at) => [
+    ...(rows[at] ?? []).map((row) => table.row(row)),
+    ...whyLines(region).flatMap((line) => indented(voice, line)),
+  ]);
+  return `${heading}\n\n${[table.head(), ...body].map((line) => `${line}\n`).join('')}${quarantineText(voice, regions)}`;
+}
+
+function indented(voice: Voice, line: string): string[] {
+  const { columns } = voice.tableOptions();
+  return wrapTo(printable(line), columns - 2).map((each) => `  ${each}`);
+}
+
+/** A line for each version; one without a version where none has a share. */
+function regionRows(status: RegionStatus, source: SourceView): Row[] {
+  const { region, flag, gate, versions, lastRun, state } = status;
+  const row = (at: number, one: Partial<VersionStatus>, last: RunView | null): Row => [
+    at === 0 ? region : '',
+    at === 0 ? flagCell(flag, source) : '',
+    one.version ?? '–',
+    one.permille === undefined ? '–' : share(one.permille),
+    { text: one.state ?? state, tone: toneOf(one.state ?? state) },
+    at === 0 ? permitText(gate) : '',
+    lastRunCell(status, last),
+    last === null ? '–' : time(last.slot),
+    last === null ? '–' : changesText(last),
+  ];
+  return versions.length === 0
+    ? [row(0, {}, lastRun)]
+    : versions.map((version, at) => row(at, version, version.lastRun));
+}
+
+function lastRunCell({ unreachable }: RegionStatus, last: RunView | null): Cell {
+  if (last !== null) return { text: last.status, tone: toneOf(last.status) };
+  return unreachable === null ? 'never' : '–';
+}
+
+/** What holds the region, then what holds one version, then what went wrong since it opened. */
+function whyLines(region: RegionStatus): string[] {
+  const { why, since, state, versions, killWish, gate } = region;
+  // A quarantine is of the job, and told below all its regions.
+  const own = versions.filter((each) => each.state === 'unserved');
+  return [
+    ...(killWish === null ? [] : [wishText(killWish)]),
+    ...(why === '' ? [] : [`${why}${sinceText(since)}`]),
+    ...own.map((each) => `${each.version} ${each.state}: ${each.why}${sinceText(each.since)}`),
+    ...(state === 'open' ? troubles(versions, gate) : []),
+  ];
+}
+
+/** Of an open gate: the last run of each version, where it did not end well after the gate was opened. */
+function troubles(versions: readonly VersionStatus[], gate: GateView | null): string[] {
+  return versions.flatMap(({ version, lastRun }) => {
+    if (lastRun?.finishedAt == null || lastRun.status === 'succeeded') return [];
+    if (gate !== null && lastRun.finishedAt < gate.changedAt) return [];
+    return [`last run of ${version} ${lastRun.status}: ${lastRun.reason}, ${time(lastRun.finishedAt)}`];
+  });
+}
+
+function sinceText(since: string | null): string {
+  return since === null ? '' : `, since ${time(since)}`;
 }
 
 /** The versions that may act nowhere: the same at every gate of a job. */
@@ -46,38 +114,20 @@ function quarantineText(voice: Voice, regions: readonly RegionStatus[]): string 
   return [...quarantined.values()]
     .map(({ version, reason, by, at }) => {
       const what = voice.paint(`${version} is quarantined`, toneOf('killed'));
-      return `${what} by ${by} since ${time(at)}: ${reasonBeside(by, reason)}\n`;
+      const [first = '', ...more] = wrapTo(
+        printable(`by ${by}: ${reasonBeside(by, reason)}, since ${time(at)}`),
+        Math.max(20, voice.tableOptions().columns - `${version} is quarantined `.length),
+      );
+      return [`${what} ${first}`, ...more.map((line) => `  ${line}`)].map((line) => `${line}\n`).join('');
     })
     .join('');
 }
 
-function regionRow({ region, flag, gate, lastRun, unreachable, killWish }: RegionStatus): Cell[] {
-  return [
-    region,
-    flag === null ? { text: 'none', tone: 'bad' } : flagStateText(flag),
-    (flag && sharesText(flag.variants)) || '–',
-    unreachable !== null
-      ? { text: 'unreachable', tone: 'bad' }
-      : gate === null
-        ? '–'
-        : { text: gate.state, tone: toneOf(gate.state) },
-    permitText(gate),
-    lastRun === null
-      ? unreachable === null
-        ? 'never'
-        : '–'
-      : { text: lastRun.status, tone: toneOf(lastRun.status) },
-    lastRun === null ? '–' : time(lastRun.slot),
-    lastRun === null ? '–' : changesText(lastRun),
-    killWish === null ? (unreachable ?? whyText(gate, lastRun)) : wishText(killWish),
-  ];
-}
-
-/** How long the gate stays open without news; a held gate has no permit to lapse. */
+/** How long the gate stays open without a renewal; a held gate has no permit. */
 function permitText(gate: GateView | null): Cell {
   if (gate?.state !== 'open') return '–';
   if (gate.permits) return `${secondsText(gate.permitRemainingMs)} left`;
-  return { text: 'lapsed', tone: 'warning' };
+  return { text: 'expired', tone: 'warning' };
 }
 
 /** Whole seconds below a minute: tenths would only flicker. */
@@ -86,33 +136,14 @@ function secondsText(ms: number): string {
   return seconds < 60 ? `${seconds} s` : formatDurationMs(seconds * 1_000);
 }
 
-function changesText({ dryRun, planned, applied, conflicts }: RunView): string {
-  if (dryRun) return `${number(total(planned))} planned, dry`;
+function changesText({ planned, applied, conflicts }: RunView): string {
   const text = `${number(total(applied))} of ${number(total(planned))}`;
   return conflicts === 0 ? text : `${text}, ${countOf(conflicts, 'conflict')}`;
 }
 
 /** A kill on its way, and how the gate closes meanwhile. */
-function wishText({ by, reason, version, lapsesBy, trouble }: KillWish): string {
-  const what = version === null ? 'killed' : `${version} quarantined`;
-  const lapse =
-    lapsesBy === null ? 'nobody can say by when its permit lapses' : `permit lapsed by ${time(lapsesBy)}`;
-  return `to be ${what} as soon as it can be reached, asked for by ${by}: ${reason}; ${lapse}; ${trouble}`;
-}
-
-/** Why nothing would run now, or else why the last run did not do all it might. */
-function whyText(gate: GateView | null, lastRun: RunView | null): string {
-  if (gate === null) return 'no worker has looked at it yet';
-  if (gate.state === 'killed') {
-    const what = gate.stopped ? 'everything was stopped' : 'killed';
-    return `${what} by ${gate.killedBy ?? 'nobody known'}: ${reasonBeside(gate.killedBy, gate.reason)}`;
-  }
-  if (gate.state !== 'open') return gate.reason;
-  if (!gate.permits) {
-    return gate.permitUntil === null
-      ? 'never permitted'
-      : `permit lapsed at ${time(gate.permitUntil)}: no worker renews it`;
-  }
-  if (lastRun === null || lastRun.status === 'succeeded') return '';
-  return lastRun.reason;
+function wishText({ by, reason, version, lapsesBy, trouble, at }: KillWish): string {
+  const what = version === null ? 'kill' : `quarantine of ${version}`;
+  const expiry = lapsesBy === null ? 'permit expiry unknown' : `permit expires by ${time(lapsesBy)}`;
+  return `pending ${what} by ${by}: ${reason}; ${expiry}; not reached yet: ${trouble}, since ${time(at)}`;
 }

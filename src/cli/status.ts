@@ -1,15 +1,23 @@
-import { listFlags, type FlagState } from '../flags/flag-store.js';
+import type { FlagDesk, FlagView, SourceView } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
 import { openWishes, type KillWish } from '../gate/kill-wish.js';
 import type { GateView } from '../gate/browse-gates.js';
 import type { UnreachablePlane } from '../planes/ask-planes.js';
 import { listGatesOf } from '../planes/browse.js';
-import { listRuns, type RunView } from '../scheduler/browse-runs.js';
+import { announcedVersions } from '../rollout/announce.js';
+import { lastRuns, type RunView } from '../scheduler/browse-runs.js';
 import { nthSlot } from '../scheduler/slots.js';
 import { databaseTime } from '../store/database-clock.js';
 import type { Installation } from './app-port.js';
+import { standingOf, versionStandings, type Standing, type VersionStanding } from './status-standing.js';
 
-/** Where a job stands. Times are ISO 8601 in UTC. */
+/** Every job, and where its flags come from. Times are ISO 8601 in UTC. */
+export interface Status {
+  readonly flagSource: SourceView;
+  readonly jobs: readonly JobStatus[];
+}
+
+/** Where a job stands. */
 export interface JobStatus {
   readonly job: string;
   /** The version that is installed here; null for a job that is not. */
@@ -20,18 +28,25 @@ export interface JobStatus {
   readonly regions: readonly RegionStatus[];
 }
 
-export interface RegionStatus {
+/** The state of a region now, why, and since when. */
+export interface RegionStatus extends Standing {
   readonly region: string;
-  /** Null where there is none, which is closed. */
-  readonly flag: FlagState | null;
+  /** As its source has it. Null where there is none, which is closed; or where the source was not heard. */
+  readonly flag: FlagView | null;
   /** Null where no worker has ever looked at it, which is held. */
   readonly gate: GateView | null;
-  /** The newest run, dry runs included. */
+  /** Each version with a share, candidate first. */
+  readonly versions: readonly VersionStatus[];
+  /** The newest run of any version; dry runs and restores are none. */
   readonly lastRun: RunView | null;
   /** Why the region's database could not be asked; then gate and last run are unknown. Null where it answered. */
   readonly unreachable: string | null;
   /** A kill that has not reached the gate yet. */
   readonly killWish: KillWish | null;
+}
+
+export interface VersionStatus extends VersionStanding {
+  readonly lastRun: RunView | null;
 }
 
 /** The most gates that one page has. */
@@ -41,10 +56,11 @@ const PAGE = 200;
 export async function readStatus(
   { control, planes, jobs }: Installation,
   policies: readonly Policy[],
-): Promise<JobStatus[]> {
+  desk: FlagDesk,
+): Promise<Status> {
   const [now, flags, wishes, { gates, unreachable }] = await Promise.all([
     databaseTime(control),
-    listFlags(control),
+    desk.list(),
     openWishes(control),
     allGates(planes),
   ]);
@@ -53,39 +69,55 @@ export async function readStatus(
     ...jobs.map(({ definition }) => definition.name),
     ...[...policies, ...flags, ...gates].map(({ job }) => job),
   ]);
-  return Promise.all(
-    [...names].sort().map(async (job): Promise<JobStatus> => {
-      const policy = policies.find((each) => each.job === job);
-      const of = <T extends { job: string; region: string }>(all: readonly T[]): Map<string, T> =>
-        new Map(all.filter((each) => each.job === job).map((each) => [each.region, each]));
-      const [flagOf, gateOf] = [of(flags), of(gates)];
-      const regions = new Set([...(policy?.regions ?? []), ...flagOf.keys(), ...gateOf.keys()]);
-      return {
-        job,
-        version: jobs.find(({ definition }) => definition.name === job)?.version ?? null,
-        schedule: policy?.schedule ?? null,
-        nextSlot: (policy && nthSlot(policy.schedule, 1, now)?.toISOString()) ?? null,
-        regions: await Promise.all(
-          [...regions].map(async (region): Promise<RegionStatus> => {
-            const plane = planes.of(region);
-            const silent = away.get(plane.name) ?? null;
-            const lastRun =
-              silent === null
-                ? ((await listRuns(plane.worker, { job, region }, { limit: 1 })).items[0] ?? null)
-                : null;
-            return {
-              region,
-              flag: flagOf.get(region) ?? null,
-              gate: gateOf.get(region) ?? null,
-              lastRun,
-              unreachable: silent,
-              killWish: wishes.find((each) => each.job === job && each.region === region) ?? null,
-            };
-          }),
-        ),
-      };
-    }),
-  );
+  const regionStatus = async (
+    job: string,
+    region: string,
+    served: (version: string) => boolean,
+  ): Promise<RegionStatus> => {
+    const here = (each: { job: string; region: string }): boolean =>
+      each.job === job && each.region === region;
+    const plane = planes.of(region);
+    const unreached = away.get(plane.name) ?? null;
+    const flag = flags.find(here) ?? null;
+    const gate = gates.find(here) ?? null;
+    const standing = standingOf(gate, unreached);
+    const versions = versionStandings(standing, gate, flag, served);
+    const found =
+      unreached === null
+        ? await lastRuns(
+            plane.worker,
+            job,
+            region,
+            versions.map(({ version }) => version),
+          )
+        : { newest: null, byVersion: new Map<string, RunView>() };
+    return {
+      ...standing,
+      region,
+      flag,
+      gate,
+      versions: versions.map((each) => ({ ...each, lastRun: found.byVersion.get(each.version) ?? null })),
+      lastRun: found.newest,
+      unreachable: unreached,
+      killWish: wishes.find(here) ?? null,
+    };
+  };
+  const jobStatus = async (job: string): Promise<JobStatus> => {
+    const policy = policies.find((each) => each.job === job);
+    const of = [...flags, ...gates].filter((each) => each.job === job);
+    const regions = new Set([...(policy?.regions ?? []), ...of.map(({ region }) => region)]);
+    const announced = await announcedVersions(control, job);
+    const servedIn = (region: string) => (version: string) =>
+      announced.some((each) => each.version === version && each.regions.includes(region));
+    return {
+      job,
+      version: jobs.find(({ definition }) => definition.name === job)?.version ?? null,
+      schedule: policy?.schedule ?? null,
+      nextSlot: (policy && nthSlot(policy.schedule, 1, now)?.toISOString()) ?? null,
+      regions: await Promise.all([...regions].map((region) => regionStatus(job, region, servedIn(region)))),
+    };
+  };
+  return { flagSource: desk.source(), jobs: await Promise.all([...names].sort().map(jobStatus)) };
 }
 
 async function allGates(

@@ -13,6 +13,7 @@ export class Hearing {
   readonly #spoken = new AbortController();
   #heardAtMs = -Infinity;
   #problem: SourceProblem | undefined;
+  #problemAtMs = 0;
 
   constructor(now: MonotonicClock = monotonicMs) {
     this.#now = now;
@@ -33,6 +34,7 @@ export class Hearing {
 
   trouble(problem: SourceProblem): void {
     const news = this.#problem?.code !== problem.code;
+    if (this.#problem === undefined) this.#problemAtMs = this.#now();
     this.#problem = problem;
     this.#spoken.abort();
     if (news) this.#tell([]);
@@ -46,7 +48,10 @@ export class Hearing {
   state(): SourceState {
     return {
       heardAgeMs: this.#now() - this.#heardAtMs,
-      ...(this.#problem !== undefined && { problem: this.#problem }),
+      ...(this.#problem !== undefined && {
+        problem: this.#problem,
+        problemAgeMs: this.#now() - this.#problemAtMs,
+      }),
     };
   }
 

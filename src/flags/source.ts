@@ -12,6 +12,8 @@ export interface SourceState {
   readonly heardAgeMs: number;
   /** What is wrong since then. Gone as soon as the source is heard again. */
   readonly problem?: SourceProblem;
+  /** Since when something is wrong; there where `problem` is. */
+  readonly problemAgeMs?: number;
 }
 
 /** Told the names of the flags that changed; an empty list where only the source's state did. */

@@ -29,8 +29,8 @@ export interface FailedKill {
 }
 
 export interface KillReach {
-  /** Flags come from elsewhere than the control database: see `wishKill`. */
-  readonly flagsElsewhere?: boolean;
+  /** Where flags are, if not in the control database: see `wishKill`. */
+  readonly flagsAt?: string | undefined;
   /** The regions of every job, for `stopEverything`; absent: as the control database has them. */
   readonly jobs?: ReadonlyMap<string, readonly string[]>;
   /** How long a region's database may take to answer. */
@@ -99,10 +99,10 @@ async function leave(
   control: pg.Pool,
   order: KillOrder,
   reason: string,
-  { flagsElsewhere = false }: KillReach,
+  { flagsAt }: KillReach,
 ): Promise<FailedKill> {
   try {
-    const { wish, lapsesBy } = await wishKill(control, order, reason, flagsElsewhere);
+    const { wish, lapsesBy } = await wishKill(control, order, reason, flagsAt !== undefined);
     return { region: order.region, reason, wish, lapsesBy: lapsesBy?.toISOString() ?? null };
   } catch (error) {
     const why = `${reason}; nor could it be left to others: ${messageOf(error)}`;
@@ -152,7 +152,7 @@ export function unreachedText(job: string, { region, reason, wish, lapsesBy }: F
   if (wish === null) return unreached;
   const closes =
     lapsesBy === null
-      ? 'nobody can say by when its permit will have lapsed'
+      ? 'permit expiry unknown'
       : `its flag is taken back, so that workers which hear it close the gate; by ${lapsesBy} its permit will have lapsed`;
   return `${unreached}; ${closes}; it is killed as soon as it can be reached`;
 }

@@ -36,7 +36,7 @@ export interface Wished {
  * Does for a kill whose gate could not be reached what can be done from the control plane, all or nothing. The
  * flag takes back what it allows: a worker that hears it closes the gate at once, and one that does not renews
  * no permit once the flag is older than the policy allows. And the wish is written down, for any process that
- * can reach the gate. `flagsElsewhere`: flags come from another source, so that they must be taken back there.
+ * can reach the gate. `flagsElsewhere`: flags come from another source, which is not changed from here.
  */
 export async function wishKill(
   control: pg.Pool,
@@ -45,7 +45,9 @@ export async function wishKill(
   flagsElsewhere: boolean,
 ): Promise<Wished> {
   return inTransaction(control, async (client) => {
-    if (order.version === undefined) await switchOff(client, order);
+    if (flagsElsewhere) {
+      // The embedded flags are not in force.
+    } else if (order.version === undefined) await switchOff(client, order);
     else await withdrawVersion(client, { ...order, version: order.version });
     const lapsesBy = flagsElsewhere ? null : await lastPermit(client, order);
     const { rows } = await client.query<{ id: string }>(

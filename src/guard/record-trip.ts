@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { lockAudit, recordAudit } from '../audit/record.js';
+import { unchangedElsewhere } from '../flags/flags-elsewhere.js';
 import { switchOff, withdrawVersion } from '../flags/withdraw-version.js';
 import { openIncident } from '../incidents/open-incident.js';
 import { notify } from '../notify/notice.js';
@@ -13,19 +14,32 @@ type Fenced = Trip & { readonly fencedAt: Date };
  * What a trip does on the control plane, in one transaction and once: the version loses its share in every
  * flag, the incident is opened or joined, it goes on record, and people are told. Answers the incident.
  */
-export async function recordTrip(control: pg.Pool, trip: Fenced, by: string): Promise<string> {
+export async function recordTrip(
+  { control, flagsAt }: { readonly control: pg.Pool; readonly flagsAt?: string | undefined },
+  trip: Fenced,
+  by: string,
+): Promise<string> {
   return inTransaction(control, async (client) => {
     const before = await recorded(client, trip.id);
     if (before !== undefined) return before;
     const { job, region, version, run, stage, failed } = trip;
     const reason = cut(`tripped in ${region}: ${reasonOf(trip)}`, 500);
     // Before the turn to write to the log is taken: whoever sets a flag holds its row and then waits for that.
-    if (version === null) await switchOff(client, { job, region, reason, by });
+    if (flagsAt !== undefined) {
+      // The embedded flags are not in force.
+    } else if (version === null) await switchOff(client, { job, region, reason, by });
     else await withdrawVersion(client, { job, version, reason, by });
     await lockAudit(client);
     const meanwhile = await recorded(client, trip.id);
     if (meanwhile !== undefined) return meanwhile;
-    const facts = { trip: trip.id, run, stage, failed: inShort(failed), restore: trip.restore };
+    const facts = {
+      trip: trip.id,
+      run,
+      stage,
+      failed: inShort(failed),
+      restore: trip.restore,
+      ...(flagsAt !== undefined && { flagsAt }),
+    };
     const title = `${version === null ? job : `${job} ${version}`} tripped in ${region}: ${failed[0].rule}`;
     const { id: incident } = await openIncident(client, {
       job,
@@ -55,7 +69,7 @@ export async function recordTrip(control: pg.Pool, trip: Fenced, by: string): Pr
         job,
         region,
         title: `${job} tripped in ${region}: ${failed[0].rule}`,
-        lines: [...failed.map((each) => each.reason), ...whatNow(trip, incident)],
+        lines: [...failed.map((each) => each.reason), ...whatNow(trip, incident, flagsAt)],
         details: { incident, version, ...facts },
       },
       `trip:${trip.id}`,
@@ -96,16 +110,21 @@ function inShort(failed: Trip['failed']): Trip['failed'][number][] {
     .map((each) => ({ ...each, evidence: each.evidence.slice(0, ROWS_TOLD) }));
 }
 
-function whatNow({ version, run, stage, restore }: Trip, incident: string): string[] {
+function whatNow(
+  { job, region, version, run, stage, restore }: Trip,
+  incident: string,
+  flagsAt: string | undefined,
+): string[] {
   const wrote = stage === 'apply' && run !== null;
   return [
     version === null
-      ? 'The gate is killed and its flag is off.'
+      ? `The gate is killed${flagsAt === undefined ? ' and its flag is off' : ''}.`
       : `The gate is killed, and ${version} may act in no region.`,
     ...(wrote && restore === 'auto' ? ['What it has written is being restored.'] : []),
     ...(wrote && restore === 'propose'
       ? [`To take back what it has written: portcullis restore ${incident}`]
       : []),
+    ...(flagsAt === undefined ? [] : [unchangedElsewhere(flagsAt, job, [region])]),
     `More: portcullis incident show ${incident}`,
   ];
 }

@@ -13,6 +13,8 @@ import { reasonOf, type Trip } from './trip-row.js';
 export interface TripPlanes {
   readonly control: pg.Pool;
   ownerOf(region: string): pg.Pool;
+  /** Where flags are, if not in the control database: a trip does not change them there, and says so. */
+  readonly flagsAt?: string | undefined;
 }
 
 export interface Tripped {
@@ -42,7 +44,7 @@ export async function carryOutTrip(planes: TripPlanes, trip: Trip): Promise<Trip
   const { quarantined, left } = await quarantineEverywhere(planes, trip);
   await faultPoint('trip.quarantined');
   const fenced = { ...trip, fencedAt, quarantined };
-  const incident = await recordTrip(planes.control, fenced, byOf(trip)).catch((error: unknown) => {
+  const incident = await recordTrip(planes, fenced, byOf(trip)).catch((error: unknown) => {
     left.push(`flags, incident and record: ${messageOf(error)}`);
     return undefined;
   });

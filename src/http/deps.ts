@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { FlagDesk } from '../flags/flag-desk.js';
 import type { DropGate } from '../guard/bake/drop-gate.js';
 import type { LoadedJob } from '../jobs/registry.js';
 import type { RegionPlanes } from '../planes/region-plane.js';
@@ -14,36 +15,8 @@ export interface JobInfo {
   readonly kinds: readonly string[];
 }
 
-/** A flag's state, as its source of truth has it. */
-export interface FlagInfo {
-  readonly name: string;
-  readonly job: string;
-  readonly region: string;
-  readonly enabled: boolean;
-  readonly variants: readonly { readonly version: string; readonly permille: number }[];
-  readonly revision: number;
-  readonly reason: string;
-  readonly changedBy: string;
-  readonly changedAt: string;
-  /** What is wrong with what the source has; such a flag is closed. */
-  readonly malformed?: string;
-}
-
-export interface FlagSetting {
-  readonly job: string;
-  readonly region: string;
-  readonly enabled?: boolean;
-  readonly variants?: readonly { readonly version: string; readonly permille: number }[];
-  readonly reason: string;
-  readonly changedBy: string;
-  readonly ifRevision?: number;
-}
-
 /** What the API needs of flags. */
-export interface FlagDesk {
-  list(): Promise<readonly FlagInfo[]>;
-  /** Throws JOB_UNKNOWN, REGION_UNKNOWN, POLICY_MISSING, POLICY_INVALID, FLAG_CHANGE_INVALID or FLAG_REVISION_STALE. */
-  set(setting: FlagSetting): Promise<FlagInfo>;
+export interface HttpFlags extends FlagDesk {
   /** What this process would answer a gate about the flag now. */
   look(
     name: string,
@@ -58,9 +31,9 @@ export interface HttpDeps {
   readonly dropGate: DropGate;
   readonly metrics: Metrics;
   readonly log: Log;
-  readonly flags: FlagDesk;
-  /** Whether flags come from elsewhere, where a rollout can't set them. Default: they don't. */
-  readonly foreignFlags?: boolean;
+  readonly flags: HttpFlags;
+  /** Where flags are, if not in the control database. */
+  readonly flagsAt?: string | undefined;
   readonly jobs: () => readonly JobInfo[];
   /** The jobs themselves: their resources are what can be asked about as of a moment. */
   readonly installed: () => readonly LoadedJob[];

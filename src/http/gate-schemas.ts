@@ -1,6 +1,16 @@
 import { z } from 'zod';
 import { GATE_STATES } from '../gate/browse-gates.js';
-import { count, durationMs, named, pageSchema, planesPageSchema, reason, time, word } from './schemas.js';
+import {
+  count,
+  durationMs,
+  named,
+  pageSchema,
+  pageShape,
+  planesPageSchema,
+  reason,
+  time,
+  word,
+} from './schemas.js';
 
 const Variant = named(
   'Variant',
@@ -56,9 +66,9 @@ export const Flag = named(
     enabled: z.boolean(),
     variants: z.array(Variant).readonly().describe('in order of their buckets, candidate first'),
     revision: count,
-    reason: z.string(),
-    changedBy: z.string(),
-    changedAt: time,
+    reason: z.string().nullable().describe('null where the source does not say'),
+    changedBy: z.string().nullable().describe('null where the source does not say'),
+    changedAt: time.nullable().describe('null where the source does not say'),
     malformed: z.string().optional().describe('what is wrong with the flag as stored; such a flag is closed'),
   }),
 );
@@ -90,4 +100,21 @@ export const FlagChange = named(
 
 export const JobPage = pageSchema('JobPage', Job);
 export const GatePage = planesPageSchema('GatePage', Gate);
-export const FlagPage = pageSchema('FlagPage', FlagWithAnswer);
+const FlagSource = named(
+  'FlagSource',
+  z.strictObject({
+    kind: z.string().describe('embedded or unleash'),
+    url: z.string().nullable().describe('the server to change flags at; null: they are changed here'),
+    heardAt: time.nullable().describe('when it last confirmed what is shown; null: never, by this process'),
+    ageMs: durationMs.nullable(),
+    problem: z
+      .strictObject({ code: z.string(), reason: z.string(), since: time })
+      .nullable()
+      .describe('what is wrong with it, as this process sees it'),
+  }),
+);
+
+export const FlagPage = named(
+  'FlagPage',
+  z.strictObject({ ...pageShape(FlagWithAnswer), source: FlagSource }),
+);

@@ -51,6 +51,10 @@ export const Killed = named(
       .readonly()
       .describe('always empty in an answer: where one is not, the kill is KILL_INCOMPLETE'),
     incident: z.string().nullable().describe('that it opened, or joined; null where it could open none'),
+    flagsAt: z
+      .string()
+      .optional()
+      .describe('the server that has the flags, which the kill did not change; absent: they are embedded'),
     unrecorded: z.string().optional().describe('why it is not on the record; the kill holds all the same'),
   }),
 );

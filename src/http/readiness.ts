@@ -1,11 +1,12 @@
 import { formatDurationMs } from '../base/duration.js';
 import { within } from '../base/within.js';
+import type { SourceProblem, SourceState } from '../flags/source.js';
 
 export interface ReadinessOptions {
   /** Asks each database something, by the name to show: `control`, `region`. */
   readonly databases: Readonly<Record<string, () => Promise<unknown>>>;
-  /** Milliseconds since the flag source was heard; Infinity where it never was. */
-  readonly flagsHeardAgeMs: () => number;
+  /** The flag source as this process hears it. */
+  readonly flags: () => SourceState;
   /** Beyond this age every gate is closed, and so this process is of no use. */
   readonly flagsMaxAgeMs: number;
   /** How long a database may take to answer. */
@@ -32,7 +33,7 @@ async function reasonsNow(options: ReadinessOptions): Promise<readonly string[]>
       (await answersWithin(ask, timeoutMs)) ? [] : [`the ${name} database does not answer`],
     ),
   );
-  return [...away.flat(), ...flagReasons(options.flagsHeardAgeMs(), options.flagsMaxAgeMs)];
+  return [...away.flat(), ...flagReasons(options.flags(), options.flagsMaxAgeMs)];
 }
 
 function answersWithin(ask: () => Promise<unknown>, timeoutMs: number): Promise<boolean> {
@@ -43,10 +44,22 @@ function answersWithin(ask: () => Promise<unknown>, timeoutMs: number): Promise<
   );
 }
 
-function flagReasons(ageMs: number, maxAgeMs: number): string[] {
+/** What closes every flag at once goes before their age. Its message may name an address, so its code is told. */
+function flagReasons(
+  { heardAgeMs: ageMs, problem, problemAgeMs = 0 }: SourceState,
+  maxAgeMs: number,
+): string[] {
+  const closes = problem === undefined ? undefined : CLOSING[problem.code];
+  if (closes !== undefined) return [`${closes} for ${formatDurationMs(Math.round(problemAgeMs))}`];
   if (ageMs === Infinity) return ['the flag source has not been heard yet'];
   if (ageMs <= maxAgeMs) return [];
   return [
     `flags are stale: last heard ${formatDurationMs(ageMs)} ago, at most ${formatDurationMs(maxAgeMs)} allowed`,
   ];
 }
+
+const CLOSING: Readonly<Record<SourceProblem['code'], string | undefined>> = {
+  'flag-unauthorised': 'the flag source has refused this process',
+  'flag-malformed': 'the flag source has answered what cannot be understood',
+  'flag-unreachable': undefined,
+};

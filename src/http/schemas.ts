@@ -26,7 +26,7 @@ export function pageSchema<Item extends z.ZodType>(id: string, item: Item) {
   return named(id, z.strictObject(pageShape(item)));
 }
 
-function pageShape<Item extends z.ZodType>(item: Item) {
+export function pageShape<Item extends z.ZodType>(item: Item) {
   return {
     items: z.array(item).readonly(),
     next: z.string().nullable().describe('pass as cursor for the page behind; null on the last'),

@@ -18,6 +18,8 @@ import { openIncident, type RegionHit } from './open-incident.js';
 /** A kill, and the incident that it opened or joined; null where that could not be put on record, or told. */
 export interface KillWithIncident extends KillReport {
   readonly incident: string | null;
+  /** The server that has the flags, which the kill did not change. Absent: they are embedded. */
+  readonly flagsAt?: string;
 }
 
 /**
@@ -34,7 +36,7 @@ export async function killWithIncident(
   // So that the gate, its runs and the record say it too.
   const order = request.drill === true ? { ...request, reason: `drill: ${request.reason}` } : request;
   const report = await killJob(control, ownerOf, order, principal, reach);
-  return withIncident(control, ownerOf, report, order, principal);
+  return withIncident(control, ownerOf, report, order, principal, reach);
 }
 
 /** Stops everything as `stopEverything` does, and then opens each job's incident. */
@@ -48,7 +50,7 @@ export async function stopWithIncidents(
   const reports = [];
   for (const report of await stopEverything(control, ownerOf, reason, principal, reach)) {
     const request = { reason, restoresToo: true };
-    reports.push(await withIncident(control, ownerOf, report, request, principal));
+    reports.push(await withIncident(control, ownerOf, report, request, principal, reach));
   }
   return reports;
 }
@@ -92,7 +94,9 @@ async function carryOutWish(
   const report = await killJob(control, ownerOf, request, principal, reach);
   const [failed] = report.failed;
   await concludeWish(control, id, failed?.reason);
-  return failed ? { ...report, incident: null } : withIncident(control, ownerOf, report, request, principal);
+  return failed
+    ? { ...report, incident: null }
+    : withIncident(control, ownerOf, report, request, principal, reach);
 }
 
 async function withIncident(
@@ -101,10 +105,12 @@ async function withIncident(
   report: KillReport,
   request: Pick<KillRequest, 'version' | 'reason' | 'restoresToo' | 'drill'>,
   { name: by }: Principal,
+  { flagsAt }: KillReach = {},
 ): Promise<KillWithIncident> {
   const { job, killed, failed } = report;
+  const elsewhere = flagsAt !== undefined && { flagsAt };
   const { version, reason, drill = false } = request;
-  if (killed.length + failed.length === 0) return { ...report, incident: null };
+  if (killed.length + failed.length === 0) return { ...report, ...elsewhere, incident: null };
   try {
     const hits = await Promise.all(killed.map(({ region }) => hitIn(ownerOf(region), region)));
     const alive = failed.map(({ region }) => ({ region, containedAt: null }));
@@ -116,17 +122,18 @@ async function withIncident(
         cause: 'kill',
         title: `${drill ? 'Drill: ' : ''}${by} killed ${version === undefined ? job : `${job} ${version}`}`,
         drill,
-        evidence: { reason, runsEnded: killed.flatMap(({ runsEnded }) => runsEnded), failed },
+        evidence: { reason, runsEnded: killed.flatMap(({ runsEnded }) => runsEnded), failed, ...elsewhere },
         by,
       });
-      await notify(client, killNotice(report, request, by, id));
+      await notify(client, killNotice({ ...report, ...elsewhere }, request, by, id));
       return id;
     });
-    return { ...report, incident };
+    return { ...report, ...elsewhere, incident };
   } catch (error) {
     const unrecorded = [report.unrecorded, `no incident could be opened: ${messageOf(error)}`];
     return {
       ...report,
+      ...elsewhere,
       incident: null,
       unrecorded: unrecorded.filter((each) => each !== undefined).join('; '),
     };

@@ -1,9 +1,15 @@
+import { unchangedElsewhere } from '../flags/flags-elsewhere.js';
 import { unreachedText, type KillReport, type KillRequest } from '../gate/kill-switch.js';
 import type { Notice } from '../notify/notice.js';
 
 /** What people are told of a kill, complete or not. */
 export function killNotice(
-  { job, killed, failed }: Pick<KillReport, 'job' | 'killed' | 'failed'>,
+  {
+    job,
+    killed,
+    failed,
+    flagsAt,
+  }: Pick<KillReport, 'job' | 'killed' | 'failed'> & { readonly flagsAt?: string },
   {
     version,
     reason,
@@ -32,6 +38,7 @@ export function killNotice(
         ? []
         : [`No change of it commits there any more${restoresToo ? ', and no restore' : ''}.`]),
       ...failed.map((each) => `${unreachedText(what, each)}.`),
+      ...(flagsAt === undefined ? [] : [unchangedElsewhere(flagsAt, job, regions)]),
       `More: portcullis incident show ${incident}`,
     ],
     details: {

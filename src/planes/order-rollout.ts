@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Principal } from '../access/roles.js';
-import { PortcullisError } from '../base/errors.js';
+import { rolloutElsewhere } from '../flags/flags-elsewhere.js';
 import type { LoadedJob } from '../jobs/registry.js';
 import { requireVersion } from '../rollout/announce.js';
 import type { Rollout } from '../rollout/rollout-store.js';
@@ -13,30 +13,22 @@ export interface RolloutWish {
   /** The whole version, its beginning, or `current` for the one that this program has. */
   readonly version: string;
   readonly reason: string;
-  /** Whether flags come from elsewhere, where a rollout can't set them. */
-  readonly foreignFlags: boolean;
+  /** Where flags are, if elsewhere, where a rollout can't set them. */
+  readonly flagsAt?: string | undefined;
 }
 
 /**
- * Starts the rollout that a person means. Throws VERSION_UNKNOWN, ROLLOUT_REFUSED where flags come from elsewhere
- * or the version is quarantined in any region, and what `startRollout` throws.
+ * Starts the rollout that a person means. Throws VERSION_UNKNOWN, FLAGS_ELSEWHERE where flags come from elsewhere,
+ * ROLLOUT_REFUSED where the version is quarantined in any region, and what `startRollout` throws.
  */
 export async function orderRollout(
   control: pg.Pool,
   planes: RegionPlanes,
   jobs: readonly LoadedJob[],
-  { job, version: meant, reason, foreignFlags }: RolloutWish,
+  { job, version: meant, reason, flagsAt }: RolloutWish,
   principal: Principal,
 ): Promise<Rollout> {
-  if (foreignFlags) {
-    throw new PortcullisError(
-      'ROLLOUT_REFUSED',
-      'flags come from an Unleash server, which a rollout does not set',
-      {
-        mend: 'roll out there, or use the embedded flags (PORTCULLIS_FLAG_SOURCE=embedded)',
-      },
-    );
-  }
+  if (flagsAt !== undefined) throw rolloutElsewhere(flagsAt);
   const installed = jobs.find(({ definition }) => definition.name === job)?.version;
   const version =
     installed !== undefined && (meant === 'current' || meant === installed)

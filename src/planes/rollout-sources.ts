@@ -9,9 +9,11 @@ export function rolloutSources(
   control: pg.Pool,
   planes: RegionPlanes,
   jobs: readonly LoadedJob[],
+  flagsAt?: string,
 ): ViewSources {
   return {
     control,
+    flagsAt,
     regionOf: (region) => planes.of(region).worker,
     verdictsOf: (job, version, region) => bakeVerdicts(control, job, version, region),
     unitsOf: async (name, region) => {

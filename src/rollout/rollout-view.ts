@@ -96,6 +96,8 @@ export interface ViewSources extends EvidenceSources {
   readonly control: pg.Pool;
   /** How many organisations a region has for a job; undefined where that cannot be told. */
   readonly unitsOf: (job: string, region: string) => Promise<number | undefined>;
+  /** Where flags are, if elsewhere, where a rollout can't set them. */
+  readonly flagsAt?: string | undefined;
 }
 
 const EVENTS = 10;

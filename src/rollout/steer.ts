@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../base/errors.js';
 import { REASON_LETTERS } from '../base/reason-letters.js';
+import { rolloutElsewhere } from '../flags/flags-elsewhere.js';
 import { lockFlags, setFlag } from '../flags/flag-store.js';
 import { databaseTime } from '../store/database-clock.js';
 import { inTransaction } from '../store/pool.js';
@@ -17,6 +18,8 @@ export interface Steering {
   readonly reason: string;
   /** Absent: the database's clock. */
   readonly now?: Date;
+  /** Where flags are, if elsewhere: then only a pause does what it says, and the rest throws FLAGS_ELSEWHERE. */
+  readonly flagsAt?: string | undefined;
 }
 
 /** Keeps every share as it is until somebody resumes it. Throws FORBIDDEN, ROLLOUT_NONE, ROLLOUT_STATE. */
@@ -43,6 +46,7 @@ export async function resumeRollout(
   principal: Principal,
 ): Promise<Rollout> {
   requireMay(principal, 'set-flag');
+  requireOwnFlags(order);
   return steer(control, order, async (client, rollout, at) => {
     const flagRevisions = await setAgain(client, rollout, order, principal);
     if (rollout.status === 'running' && Object.keys(flagRevisions).length === 0) {
@@ -60,6 +64,7 @@ export async function abortRollout(
   principal: Principal,
 ): Promise<Rollout> {
   requireMay(principal, 'kill');
+  requireOwnFlags(order);
   return steer(control, order, (client, rollout, at) =>
     takeBack(client, rollout, { at, by: principal.name, reason: order.reason, evidence: {} }),
   );
@@ -76,6 +81,7 @@ export async function promoteRollout(
   principal: Principal,
 ): Promise<Rollout> {
   requireMay(principal, 'approve');
+  requireOwnFlags(order);
   return steer(control, order, async (client, rollout, at) => {
     if (rollout.startedBy === principal.name) {
       throw new PortcullisError(
@@ -96,6 +102,10 @@ export async function promoteRollout(
     const evidence = { regions: baking.map(({ region, step }) => ({ region, step })) };
     await recordEvent(client, rollout, eventOf('promote', principal, order, at, evidence));
   });
+}
+
+function requireOwnFlags({ flagsAt }: Steering): void {
+  if (flagsAt !== undefined) throw rolloutElsewhere(flagsAt);
 }
 
 async function steer(

@@ -96,6 +96,36 @@ export function runsBy(filter: RunFilter): Walk<RunRow, RunView> {
   };
 }
 
+/** The newest runs of a job in a region: of any version, and of each of these. */
+export interface LastRuns {
+  readonly newest: RunView | null;
+  readonly byVersion: ReadonlyMap<string, RunView>;
+}
+
+/** What ran last, for who asks whether it went well: neither dry runs nor restores. */
+export async function lastRuns(
+  pool: pg.Pool,
+  job: string,
+  region: string,
+  versions: readonly string[],
+): Promise<LastRuns> {
+  const { rows } = await pool.query<RunRow & { readonly of: string | null }>(
+    `select last.*, wanted.version as of from unnest(array[null] || $3::text[]) as wanted (version)
+     cross join lateral (
+       select ${COLUMNS} from portcullis_region.run r
+       where job = $1 and region = $2 and (wanted.version is null or r.version = wanted.version)
+         and not dry_run and restores is null
+       order by created_at desc, id limit 1
+     ) last`,
+    [job, region, versions],
+  );
+  const newest = rows.find((row) => row.of === null);
+  return {
+    newest: newest === undefined ? null : runView(newest),
+    byVersion: new Map(rows.flatMap((row) => (row.of === null ? [] : [[row.of, runView(row)] as const]))),
+  };
+}
+
 /**
  * The run of that id, or the only run whose id begins with it (at least 4 hexadecimal digits; hyphens do not
  * matter). Throws RUN_UNKNOWN, RUN_AMBIGUOUS with some of the ids it could be, or REQUEST_INVALID.

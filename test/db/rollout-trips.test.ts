@@ -41,10 +41,14 @@ async function expectOneStory(roll: Rolling, region: string): Promise<void> {
     ),
   ).toEqual([{ region, version, stage: 'bake', settled: true }]);
   const incidents = await all(
-    `select id, version, cause, state, title, jsonb_array_length(evidence) as notes
+    `select id, version, cause, state, title, jsonb_array_length(evidence) as notes,
+            evidence #>> '{0,facts,failed,0,reason}' as why
      from portcullis_control.incident where job = $1`,
   );
-  expect(incidents).toMatchObject([{ version, cause: 'trip', state: 'contained', title: REASON, notes: 1 }]);
+  const title = `${job} ${version} tripped in ${region}: logins`;
+  expect(incidents).toMatchObject([
+    { version, cause: 'trip', state: 'contained', title, why: REASON, notes: 1 },
+  ]);
   const told = `select kind from portcullis_control.notice where job = $1 and kind = 'trip'`;
   expect(await all(told)).toHaveLength(1);
   const view = await viewRollout({ ...roll.ports, unitsOf: () => Promise.resolve(100) }, job);

@@ -16,7 +16,7 @@ async function asking(replaced: Partial<ReadinessOptions> = {}) {
   const served = await serving(owner, {
     readiness: createReadiness({
       databases: { control: asks(owner), region: asks(owner) },
-      flagsHeardAgeMs: () => 0,
+      flags: () => ({ heardAgeMs: 0 }),
       flagsMaxAgeMs: 60_000,
       ...replaced,
     }),
@@ -35,7 +35,7 @@ describe('/readyz', () => {
 
   test('turns when flags become stale, and back when they are heard again', async () => {
     let ageMs = 60_000;
-    const ask = await asking({ flagsHeardAgeMs: () => ageMs });
+    const ask = await asking({ flags: () => ({ heardAgeMs: ageMs }) });
     expect((await ask()).status).toBe(200);
     ageMs = 61_000;
     expect(await ask()).toEqual({
@@ -56,7 +56,7 @@ describe('/readyz', () => {
     await proxy.open();
     server.port = String(proxy.port);
     const { source } = await hearFlags(database.pool(server.toString(), 'flags'));
-    const ask = await asking({ flagsHeardAgeMs: () => source.state().heardAgeMs, flagsMaxAgeMs: 3_000 });
+    const ask = await asking({ flags: () => source.state(), flagsMaxAgeMs: 3_000 });
     await until('the flags are heard', async () => (await ask()).status === 200);
     await proxy.cut();
     const stale = await until('the flags are stale', async () => {
@@ -69,8 +69,19 @@ describe('/readyz', () => {
     await proxy.cut();
   });
 
+  test.each([
+    ['flag-unauthorised', ['the flag source has refused this process for 7.0 s']],
+    ['flag-malformed', ['the flag source has answered what cannot be understood for 7.0 s']],
+    // Nothing is closed before the flags are too old.
+    ['flag-unreachable', []],
+  ] as const)('tells of %s at once, and not where the source is', async (code, reasons) => {
+    const problem = { code, reason: 'http://flags.internal responded' };
+    const ask = await asking({ flags: () => ({ heardAgeMs: 10, problem, problemAgeMs: 7_000 }) });
+    expect((await ask()).body['reasons']).toEqual(reasons);
+  });
+
   test('is not ready before flags were ever heard', async () => {
-    const ask = await asking({ flagsHeardAgeMs: () => Infinity });
+    const ask = await asking({ flags: () => ({ heardAgeMs: Infinity }) });
     expect((await ask()).body['reasons']).toEqual(['the flag source has not been heard yet']);
   });
 
@@ -114,7 +125,7 @@ describe('/readyz', () => {
     } as unknown as pg.Pool;
     const ready = createReadiness({
       databases: { control: asks(slow) },
-      flagsHeardAgeMs: () => 0,
+      flags: () => ({ heardAgeMs: 0 }),
       flagsMaxAgeMs: 1,
     });
     const asked = Array.from({ length: 50 }, () => ready());

@@ -3,12 +3,12 @@ import { afterAll } from '@jest/globals';
 import type pg from 'pg';
 import type { Role } from '../../src/access/roles.js';
 import { EmbeddedSource } from '../../src/flags/embedded-source.js';
-import { listFlags, setFlag, type FlagState } from '../../src/flags/flag-store.js';
+import { embeddedDesk } from '../../src/flags/flag-desk.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { PortcullisProvider } from '../../src/flags/provider.js';
 import { createHttpApp } from '../../src/http/app.js';
-import type { FlagDesk, FlagInfo, HttpDeps } from '../../src/http/deps.js';
+import type { HttpDeps, HttpFlags } from '../../src/http/deps.js';
 import { listen, type ListenOptions } from '../../src/http/listen.js';
 import type { Planner } from '../../src/jobs/planner-database.js';
 import type { RegionPlanes } from '../../src/planes/region-plane.js';
@@ -58,7 +58,8 @@ export function planesAt(pool: pg.Pool): RegionPlanes {
 }
 
 /** For tests that are not about flags. */
-const NO_FLAGS: FlagDesk = {
+const NO_FLAGS: HttpFlags = {
+  source: () => ({ kind: 'none', url: null, heardAt: null, ageMs: null, problem: null }),
   list: () => Promise.resolve([]),
   set: () => Promise.reject(new Error('this test has no flags')),
   look: () => ({ open: false, code: 'flag-unknown', reason: 'this test has no flags' }),
@@ -140,7 +141,7 @@ regions: [ap-south-1, eu-west-1, us-east-1]
 `;
 
 export interface HeardFlags {
-  readonly desk: FlagDesk;
+  readonly desk: HttpFlags;
   readonly source: EmbeddedSource;
   close(): Promise<void>;
 }
@@ -151,15 +152,7 @@ export async function hearFlags(pool: pg.Pool): Promise<HeardFlags> {
   const source = new EmbeddedSource(pool);
   const provider = new PortcullisProvider(source);
   await provider.initialize();
-  const info = ({ changedAt, ...flag }: FlagState): FlagInfo => ({
-    ...flag,
-    changedAt: changedAt.toISOString(),
-  });
-  const desk: FlagDesk = {
-    list: async () => (await listFlags(pool)).map(info),
-    set: async (setting) => info(await setFlag(pool, setting)),
-    look: (name) => provider.look(name),
-  };
+  const desk: HttpFlags = { ...embeddedDesk(pool, source), look: (name) => provider.look(name) };
   const heard = { desk, source, close: () => provider.onClose() };
   open.push(heard);
   return heard;

@@ -130,7 +130,7 @@ describe('a real Prometheus and a real Alertmanager', () => {
       // The gate is closed before anything is written about it.
       const titles = await until('an incident', async () => {
         const { rows } = await owner.query<{ title: string }>(
-          'select title from portcullis_control.incident',
+          `select evidence #>> '{0,facts,failed,0,reason}' as title from portcullis_control.incident`,
         );
         return rows.length > 0 && rows.map(({ title }) => title);
       });

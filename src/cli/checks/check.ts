@@ -1,3 +1,4 @@
+import type { SourceView } from '../../flags/flag-desk.js';
 import type { Surroundings } from '../../jobs/platform.js';
 import type { Installation, Settings } from '../app-port.js';
 
@@ -21,4 +22,6 @@ export interface Patient {
   readonly settings: Settings;
   readonly installation: Installation;
   readonly surroundings: Surroundings;
+  /** The flag source as it was heard. */
+  readonly flagSource: SourceView;
 }

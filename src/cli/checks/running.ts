@@ -1,4 +1,7 @@
+import { formatDurationMs } from '../../base/duration.js';
 import { flagName } from '../../flags/definition.js';
+import type { SourceView } from '../../flags/flag-desk.js';
+import { flagsAt, sourceAdvice } from '../../flags/flags-elsewhere.js';
 import { loadPolicies } from '../../flags/policy-store.js';
 import type { Policy } from '../../flags/policy.js';
 import type { GateView } from '../../gate/browse-gates.js';
@@ -15,7 +18,8 @@ const SILENT = new Set(['flag-stale', 'flag-unreachable', 'flag-unauthorised', '
 
 export const flags: Check<Patient> = {
   name: 'flags',
-  examine: async ({ installation, surroundings }) => {
+  examine: async ({ installation, surroundings, settings, flagSource }) => {
+    const at = flagsAt(settings.flagSource);
     const names = (await policiesOf(installation)).flatMap(({ job, regions }) =>
       regions.map((region) => flagName(job, region)),
     );
@@ -23,25 +27,44 @@ export const flags: Check<Patient> = {
     const wrong = answers.flatMap(({ name, answer }): Found[] => {
       if (answer.open) return [];
       if (SILENT.has(answer.code)) {
-        return [{ mark: 'fail', found: `${name}: ${answer.reason}`, mend: mendOf(answer.code) }];
+        return [{ mark: 'fail', found: `${name}: ${answer.reason}`, mend: mendOf(answer.code, at) }];
       }
       return answer.code === 'flag-unknown'
-        ? [{ mark: 'warn', found: `${name}: ${answer.reason}`, mend: 'portcullis flags apply makes it' }]
+        ? [{ mark: 'warn', found: `${name}: ${answer.reason}`, mend: mendOf(answer.code, at) }]
         : [];
     });
     const open = answers.filter(({ answer }) => answer.open).length;
     const fresh: Found = {
       mark: 'ok',
-      found: `${countOf(names.length, 'flag')} heard afresh: ${open} open, ${names.length - open} closed`,
+      found: `${countOf(names.length, 'flag')} up to date${heardText(flagSource, at)}: ${open} open, ${names.length - open} closed`,
     };
-    return wrong.length === 0 ? [fresh] : wrong;
+    return wrong.length === 0 ? [fresh] : onceEach(wrong);
   },
 };
 
-function mendOf(code: string): string {
-  if (code === 'flag-unauthorised') return 'give Portcullis a token or login that the flag source accepts';
-  if (code === 'flag-malformed') return 'set it anew: portcullis flags set';
-  return 'check that the flag source runs and can be reached from here';
+function mendOf(code: string, at: string | undefined): string {
+  if (code === 'flag-unknown')
+    return at === undefined ? 'create it: portcullis flags apply' : `create it in Unleash at ${at}`;
+  // One malformed flag reads as the whole source's being so; the reason says which it is.
+  if (code === 'flag-malformed')
+    return at === undefined ? 'set it again: portcullis flags set' : `correct it in Unleash at ${at}`;
+  return sourceAdvice(code, at);
+}
+
+function heardText({ ageMs }: SourceView, at: string | undefined): string {
+  if (at === undefined || ageMs === null) return '';
+  return `, last heard ${formatDurationMs(ageMs)} ago from Unleash at ${at}`;
+}
+
+/** What is wrong with the source is said once, not once for each flag. */
+function onceEach(findings: readonly Found[]): Found[] {
+  const reasonOf = ({ found }: Found): string => found.slice(found.indexOf(': ') + 2);
+  const reasons = new Map<string, Found[]>();
+  for (const each of findings) reasons.set(reasonOf(each), [...(reasons.get(reasonOf(each)) ?? []), each]);
+  return [...reasons].flatMap(([reason, [first, ...others]]) => {
+    if (first === undefined || others.length === 0) return first ?? [];
+    return [{ ...first, found: `${countOf(others.length + 1, 'flag')}: ${reason}` }];
+  });
 }
 
 export const permits: Check<Patient> = {
@@ -64,8 +87,8 @@ export function permitFindings(gates: readonly GateView[]): Found[] {
     return [
       {
         mark: 'warn',
-        found: `lapsed, and so closed though the flag may be on: ${regions}`,
-        mend: 'nobody serves these: portcullis start, or portcullis worker --regions …',
+        found: `permit expired, and so closed though the flag may be on: ${regions}`,
+        mend: 'no worker serves these: portcullis start, or portcullis worker --regions …',
       },
     ];
   }

@@ -40,6 +40,7 @@ async function examine({ app }: Context): Promise<Finding[]> {
         settings: app.settings,
         installation: opened,
         surroundings: platform.surroundings,
+        flagSource: platform.flagSource(),
       };
       for (const check of CHECKS) findings.push(...(await made(check, patient)));
     } finally {

@@ -2,7 +2,9 @@ import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { requireMay } from '../../access/roles.js';
 import { isSame } from '../../flags/policy-diff.js';
-import { listFlags, setFlag, type FlagState } from '../../flags/flag-store.js';
+import type { FlagView } from '../../flags/flag-desk.js';
+import { flagElsewhere, flagsAt } from '../../flags/flags-elsewhere.js';
+import { listFlags } from '../../flags/flag-store.js';
 import { applyPolicies, diffPolicies, requirePolicy } from '../../flags/policy-store.js';
 import { readPolicies, type PolicyFile } from '../../flags/policy.js';
 import { PortcullisError } from '../../base/errors.js';
@@ -10,7 +12,7 @@ import { kindsOfJobs } from '../../jobs/registry.js';
 import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
-import { flagStateText } from '../flag-text.js';
+import { flagStateText, sourceText } from '../flag-text.js';
 import { group, leaf } from '../leaf.js';
 import { requireRegion, unknownName } from '../names.js';
 import { diffsText } from '../policy-text.js';
@@ -83,20 +85,27 @@ function addList(parent: Command, context: Context): void {
   const command = leaf(
     parent,
     'list [job]',
-    'List flags: whether each is on, which version has which share, and who changed it last.',
+    'List flags as their source has them: state, shares, last change.',
     ['portcullis flags list', 'portcullis flags list domain-claim --json'],
   ).action(async (job: string | undefined) => {
     const voice = voiceOf(context, command);
     await withInstallation(context, async (installation) => {
-      const flags = await listFlags(installation.control, job);
-      if (flags.length === 0 && job !== undefined) await refuseUnknownJob(installation, job);
-      voice.result({ flags }, () => flagsText(voice, flags));
+      const desk = await context.app.flags(installation);
+      try {
+        const flags = await desk.list(job);
+        if (flags.length === 0 && job !== undefined) await refuseUnknownJob(installation, job);
+        const source = desk.source();
+        voice.result({ flags, source }, () => sourceText(voice, source) + flagsText(voice, flags));
+      } finally {
+        await desk.close();
+      }
     });
   });
 }
 
 async function refuseUnknownJob(installation: Installation, job: string): Promise<void> {
   const jobs = [...new Set((await listFlags(installation.control)).map((flag) => flag.job))];
+  if (jobs.includes(job)) return;
   throw unknownName('JOB_UNKNOWN', 'job', job, jobs);
 }
 
@@ -162,7 +171,9 @@ async function set(
   installation: Installation,
   job: string,
   options: SetOptions,
-): Promise<FlagState[]> {
+): Promise<FlagView[]> {
+  const at = flagsAt(context.app.settings.flagSource);
+  if (at !== undefined) throw flagElsewhere(at, job, options.region);
   const installed = installation.jobs.flatMap(({ definition, version }) =>
     definition.name === job ? [version] : [],
   );
@@ -184,10 +195,11 @@ async function set(
   const principal = await actingPrincipal(context, installation);
   // Not one is set before it is known that every one may be.
   for (const region of regions) requireMay(principal, 'set-flag', region);
-  const flags: FlagState[] = [];
+  const desk = await context.app.flags(installation);
+  const flags: FlagView[] = [];
   for (const region of regions) {
     const change = { job, region, enabled, variants, reason: options.reason, changedBy: principal.name };
-    flags.push(await setFlag(installation.control, change));
+    flags.push(await desk.set(change));
   }
   return flags;
 }
@@ -218,8 +230,8 @@ const COLUMNS = [
   { title: 'reason' },
 ];
 
-function flagsText(voice: Voice, flags: readonly FlagState[]): string {
-  if (flags.length === 0) return 'there is no flag yet; apply a policy first: portcullis flags apply\n';
+function flagsText(voice: Voice, flags: readonly FlagView[]): string {
+  if (flags.length === 0) return 'No flags\n';
   return voice.table(
     COLUMNS,
     flags.map((flag) => [
@@ -227,9 +239,9 @@ function flagsText(voice: Voice, flags: readonly FlagState[]): string {
       flagStateText(flag),
       flag.malformed ?? (sharesText(flag.variants) || '–'),
       flag.revision,
-      time(flag.changedAt),
-      flag.changedBy,
-      flag.reason,
+      flag.changedAt === null ? '–' : time(flag.changedAt),
+      flag.changedBy ?? '–',
+      flag.reason ?? '–',
     ]),
   );
 }

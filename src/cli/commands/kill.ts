@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Principal } from '../../access/roles.js';
 import { formatDurationMs, parseDurationMs } from '../../base/duration.js';
+import { flagsAt, unchangedElsewhere } from '../../flags/flags-elsewhere.js';
 import { requireComplete, unreachedText, type KillReach, type KillRequest } from '../../gate/kill-switch.js';
 import { killWithIncident, stopWithIncidents, type KillWithIncident } from '../../incidents/kill-incident.js';
 import type { Installation } from '../app-port.js';
@@ -111,7 +112,7 @@ async function withKilling(
   context: Context,
   work: (installation: Installation, principal: Principal, reach: KillReach) => Promise<void>,
 ): Promise<void> {
-  const reach = { flagsElsewhere: context.app.settings.flagSource.kind !== 'embedded' };
+  const reach = { flagsAt: flagsAt(context.app.settings.flagSource) };
   await withInstallation(
     context,
     async (installation) => work(installation, await killingPrincipal(context, installation), reach),
@@ -171,7 +172,7 @@ type Asked = Pick<KillRequest, 'version' | 'drill'>;
 function killText(
   voice: Voice,
   { version, drill = false }: Asked,
-  { job, killed, killedByOthers, failed, incident }: KillInTheEnd,
+  { job, killed, killedByOthers, failed, incident, flagsAt: at }: KillInTheEnd,
 ): string {
   const what = version === undefined ? job : `${job} ${version}`;
   if (killed.length + killedByOthers.length === 0 && failed.length > 0) return '';
@@ -201,6 +202,8 @@ function killText(
   const where = failed.length === 0 ? '' : ' in these regions';
   const damage = drill ? '' : `If its rows are wrong: portcullis incident include ${incident ?? ''} RUN\n`;
   const next = incident === null ? '' : `${damage}What to do now: portcullis incident runbook ${incident}\n`;
+  const regions = [...killed.map(({ region }) => region), ...killedByOthers];
+  const flags = at === undefined ? '' : `${unchangedElsewhere(at, job, regions)}\n`;
   const practised = drill ? 'Drill: ' : '';
-  return `${practised}${what} is killed${where}: no change of it commits any more\n\n${table}\n${next}To re-arm it, with a second person: ${back}\n`;
+  return `${practised}${what} is killed${where}: no change of it commits any more\n\n${table}\n${flags}${next}To re-arm it, with a second person: ${back}\n`;
 }

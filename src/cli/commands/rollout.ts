@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Principal } from '../../access/roles.js';
 import { PortcullisError } from '../../base/errors.js';
+import { flagsAt, rolloutElsewhere } from '../../flags/flags-elsewhere.js';
 import { orderRollout } from '../../planes/order-rollout.js';
 import { simulationOf } from '../../planes/simulation.js';
 import { rolloutSources } from '../../planes/rollout-sources.js';
@@ -70,9 +71,8 @@ function addStart(parent: Command, context: Context): void {
       await withInstallation(context, async (installation) => {
         const { control, planes, jobs } = installation;
         const principal = await requireActing(context, installation, 'set-flag');
-        const foreignFlags = context.app.settings.flagSource.kind !== 'embedded';
-        await orderRollout(control, planes, jobs, { job, version, reason, foreignFlags }, principal);
-        const view = await requireView(installation, job);
+        await orderRollout(control, planes, jobs, { job, version, reason, flagsAt: at(context) }, principal);
+        const view = await requireView(context, installation, job);
         voice.result(view, () => rolloutText(voice, view));
         voice.note('it moves while a control plane runs: portcullis start');
       });
@@ -92,7 +92,7 @@ function addStatus(parent: Command, context: Context): void {
       await withInstallation(context, async (installation) => {
         await requireActing(context, installation, 'read');
         await knownJob(context.app, installation, job);
-        const read = (): Promise<RolloutView> => requireView(installation, job);
+        const read = (): Promise<RolloutView> => requireView(context, installation, job);
         const text = (view: RolloutView): string => rolloutText(voice, view);
         if (watching) return watch(context, voice, read, text);
         const view = await read();
@@ -112,6 +112,8 @@ function addApprove(parent: Command, context: Context): void {
     await withInstallation(context, async (installation) => {
       const { control } = installation;
       const principal = await requireActing(context, installation, 'approve');
+      const elsewhere = at(context);
+      if (elsewhere !== undefined) throw rolloutElsewhere(elsewhere);
       const approved = await approveWaiting(control, await requireUnderWay(control, job), principal);
       voice.result(approved, () => `${approved.subject} may begin, approved by ${principal.name}\n`);
     });
@@ -152,15 +154,23 @@ function addSteering(
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
         const principal = await actingPrincipal(context, installation);
-        await steer(installation.control, { job, reason }, principal);
-        const view = await requireView(installation, job);
+        await steer(installation.control, { job, reason, flagsAt: at(context) }, principal);
+        const view = await requireView(context, installation, job);
         voice.result(view, () => rolloutText(voice, view));
       });
     });
 }
 
-async function requireView({ control, planes, jobs }: Installation, job: string): Promise<RolloutView> {
-  const view = await viewRollout(rolloutSources(control, planes, jobs), job);
+function at({ app }: Context): string | undefined {
+  return flagsAt(app.settings.flagSource);
+}
+
+async function requireView(
+  context: Context,
+  { control, planes, jobs }: Installation,
+  job: string,
+): Promise<RolloutView> {
+  const view = await viewRollout(rolloutSources(control, planes, jobs, at(context)), job);
   if (view) return view;
   throw new PortcullisError('ROLLOUT_NONE', `${job} has had no rollout yet`, {
     mend: `portcullis rollout start ${job} --version V --reason "…" starts one`,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { pageOfList } from '../../store/page.js';
-import type { FlagDesk, FlagInfo, HttpDeps } from '../deps.js';
+import type { FlagView } from '../../flags/flag-desk.js';
+import type { HttpDeps, HttpFlags } from '../deps.js';
 import { route, type Route } from '../route.js';
 import { Flag, FlagChange, FlagPage } from '../gate-schemas.js';
 import { jobQuery, namePath, pageQuery, regionQuery } from '../schemas.js';
@@ -11,7 +12,8 @@ export function flagRoutes({ flags }: HttpDeps): Route[] {
       method: 'get',
       path: '/api/v1/flags',
       operationId: 'listFlags',
-      summary: 'Flags by job and region, each with what this process would answer a gate now',
+      summary:
+        'Flags by job and region as their source has them, each with what this process would answer a gate now',
       action: 'read',
       query: z.strictObject({ ...pageQuery, job: jobQuery, region: regionQuery }),
       result: FlagPage,
@@ -21,7 +23,11 @@ export function flagRoutes({ flags }: HttpDeps): Route[] {
           (flag) => (job ?? flag.job) === flag.job && (region ?? flag.region) === flag.region,
         );
         const { items, next } = pageOfList(wanted, page, (flag) => [flag.job, flag.region]);
-        return { items: items.map((flag) => ({ ...flag, ...answerNow(flags, flag) })), next };
+        return {
+          items: items.map((flag) => ({ ...flag, ...answerNow(flags, flag) })),
+          next,
+          source: flags.source(),
+        };
       },
     }),
     route({
@@ -40,6 +46,7 @@ export function flagRoutes({ flags }: HttpDeps): Route[] {
         'POLICY_INVALID',
         'FLAG_CHANGE_INVALID',
         'FLAG_REVISION_STALE',
+        'FLAGS_ELSEWHERE',
         'AUDIT_ENTRY_INVALID',
       ],
       handle: ({ params: { job, region }, body: { enabled, variants, reason, ifRevision }, caller }) =>
@@ -56,7 +63,7 @@ export function flagRoutes({ flags }: HttpDeps): Route[] {
   ];
 }
 
-function answerNow(flags: FlagDesk, { name }: FlagInfo) {
+function answerNow(flags: HttpFlags, { name }: FlagView) {
   const answer = flags.look(name);
   return answer.open
     ? { open: true, closedCode: null, closedReason: null }

@@ -13,8 +13,8 @@ import { Approval } from '../record-schemas.js';
 import { namePath } from '../schemas.js';
 
 /** Kills, which never need an approval, and requests to take one back, which always do. */
-export function killRoutes({ jobs, control, planes, foreignFlags = false }: HttpDeps): Route[] {
-  const reach = { flagsElsewhere: foreignFlags };
+export function killRoutes({ jobs, control, planes, flagsAt }: HttpDeps): Route[] {
+  const reach = { flagsAt };
   const ownerOf = (region: string): pg.Pool => planes.of(region).owner;
   const regions = (job: string, region: string | undefined): Promise<readonly string[]> =>
     regionsOf(

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Action } from '../../access/roles.js';
 import { PortcullisError, type ErrorCode } from '../../base/errors.js';
 import { unknownName } from '../../base/unknown-name.js';
+import { rolloutElsewhere } from '../../flags/flags-elsewhere.js';
 import { orderRollout } from '../../planes/order-rollout.js';
 import { simulationOf } from '../../planes/simulation.js';
 import { rolloutSources } from '../../planes/rollout-sources.js';
@@ -18,9 +19,9 @@ import { namePath } from '../schemas.js';
 const params = z.strictObject({ job: namePath });
 
 /** How a new version is admitted: by waves of regions, step by step, on evidence. */
-export function rolloutRoutes({ control, planes, installed, foreignFlags = false }: HttpDeps): Route[] {
+export function rolloutRoutes({ control, planes, installed, flagsAt }: HttpDeps): Route[] {
   const view = async (job: string): Promise<RolloutView> => {
-    const found = await viewRollout(rolloutSources(control, planes, installed()), job);
+    const found = await viewRollout(rolloutSources(control, planes, installed(), flagsAt), job);
     if (found) return found;
     throw new PortcullisError('ROLLOUT_NONE', `${job} has had no rollout yet`);
   };
@@ -40,9 +41,9 @@ export function rolloutRoutes({ control, planes, installed, foreignFlags = false
       params,
       body: Steering,
       result: Rollout,
-      errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', ...errors],
+      errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'FLAGS_ELSEWHERE', ...errors],
       handle: async ({ params: { job }, body: { reason }, caller }) => {
-        await steer(control, { job, reason }, callerOf(caller));
+        await steer(control, { job, reason, flagsAt }, callerOf(caller));
         return view(job);
       },
     });
@@ -105,9 +106,10 @@ export function rolloutRoutes({ control, planes, installed, foreignFlags = false
         'ROLLOUT_UNPLANNED',
         'ROLLOUT_ACTIVE',
         'ROLLOUT_REFUSED',
+        'FLAGS_ELSEWHERE',
       ],
       handle: async ({ params: { job }, body, caller }) => {
-        await orderRollout(control, planes, installed(), { job, ...body, foreignFlags }, callerOf(caller));
+        await orderRollout(control, planes, installed(), { job, ...body, flagsAt }, callerOf(caller));
         return view(job);
       },
     }),
@@ -130,9 +132,18 @@ export function rolloutRoutes({ control, planes, installed, foreignFlags = false
       regionOf: 'handler',
       params,
       result: Approval,
-      errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'APPROVAL_SELF', 'APPROVAL_DECIDED', 'APPROVAL_EXPIRED'],
-      handle: async ({ params: { job }, caller }) =>
-        approveWaiting(control, await requireUnderWay(control, job), callerOf(caller)),
+      errors: [
+        'ROLLOUT_NONE',
+        'ROLLOUT_STATE',
+        'APPROVAL_SELF',
+        'APPROVAL_DECIDED',
+        'APPROVAL_EXPIRED',
+        'FLAGS_ELSEWHERE',
+      ],
+      handle: async ({ params: { job }, caller }) => {
+        if (flagsAt !== undefined) throw rolloutElsewhere(flagsAt);
+        return approveWaiting(control, await requireUnderWay(control, job), callerOf(caller));
+      },
     }),
   ];
 }

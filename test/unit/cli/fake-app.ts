@@ -118,6 +118,10 @@ export class FakeApp implements App {
     });
   }
 
+  flags(): ReturnType<App['flags']> {
+    return Promise.reject(new Error('this test has no flags'));
+  }
+
   platform(): ReturnType<App['platform']> {
     return Promise.reject(new Error('this test runs nothing'));
   }

@@ -1,53 +1,189 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { Voice } from '../../../src/cli/context.js';
-import type { RegionStatus } from '../../../src/cli/status.js';
+import { displayWidth } from '../../../src/cli/display-width.js';
+import type { RegionStatus, Status, VersionStatus } from '../../../src/cli/status.js';
+import { standingOf, versionStandings } from '../../../src/cli/status-standing.js';
 import { statusText } from '../../../src/cli/status-text.js';
+import type { FlagView, SourceView } from '../../../src/flags/flag-desk.js';
+import type { GateView } from '../../../src/gate/browse-gates.js';
+import type { RunView } from '../../../src/scheduler/browse-runs.js';
 import { FakeTerminal } from './fake-terminal.js';
 
 const AT = '2026-11-23T09:00:00.000Z';
-const VERSION = '1.1.0+00000001';
+const LATER = '2026-11-23T09:30:00.000Z';
+const [NEW, OLD] = ['1.1.0+00000001', '1.0.0+00000000'];
+const EMBEDDED: SourceView = { kind: 'embedded', url: null, heardAt: LATER, ageMs: 0, problem: null };
+const REGION = 'ap-northeast-1';
 
-/** A gate that was killed, and its version quarantined, by the same and for the same reason. */
-function killed(by: string, reason: string): RegionStatus {
+const OPEN: GateView = {
+  ...{ job: 'claims', region: REGION, state: 'open', permits: true, permitUntil: LATER, epoch: 2 },
+  ...{ permitRemainingMs: 28_400, flagRevision: 7, variants: [], reasonCode: 'flag-open', stopped: false },
+  ...{ reason: 'the flag is on and fresh', changedAt: AT, killedBy: null, killedAt: null, quarantined: [] },
+};
+const FLAG: FlagView = {
+  ...{ name: `claims.${REGION}`, job: 'claims', region: REGION, enabled: true, revision: 7 },
+  variants: [
+    { version: NEW, permille: 100 },
+    { version: OLD, permille: 900 },
+  ],
+  ...{ reason: 'canary', changedBy: 'ann', changedAt: AT },
+};
+
+function ran(version: string, changes: Partial<RunView>): RunView {
   return {
-    region: 'eu-west-1',
-    flag: null,
-    gate: {
-      ...{ job: 'claims', region: 'eu-west-1', state: 'killed', permits: false, permitUntil: null, epoch: 2 },
-      ...{ permitRemainingMs: 0, flagRevision: 7, variants: [], reasonCode: 'killed', reason, changedAt: AT },
-      ...{ killedBy: by, killedAt: AT, stopped: false },
-      quarantined: [{ version: VERSION, reason, by, at: AT }],
-    },
-    lastRun: null,
-    unreachable: null,
+    ...{ runId: '3f2a9c1e-0000-4000-8000-000000000000', job: 'claims', version, region: REGION },
+    ...{ slot: AT, trigger: 'schedule', restores: null, dryRun: false, status: 'succeeded' },
+    ...{ reasonCode: 'applied', reason: 'all applied', planned: { claim: 601 }, applied: { claim: 601 } },
+    ...{ conflicts: 0, attempt: 1, worker: 'w', admittedUnits: 9, createdAt: AT, plannedAt: AT },
+    ...{ finishedAt: LATER, durationMs: 1_800_000 },
+    ...changes,
+  };
+}
+
+/** A region as `readStatus` puts it together. */
+function regionWith(
+  gate: GateView | null,
+  {
+    flag = FLAG,
+    runs = [],
+    serves = [NEW, OLD],
+    unreachable = null,
+  }: Partial<Pick<RegionStatus, 'flag' | 'unreachable'>> & { runs?: RunView[]; serves?: string[] } = {},
+): RegionStatus {
+  const standing = standingOf(gate, unreachable);
+  const of = (version: string): RunView | null => runs.find((each) => each.version === version) ?? null;
+  const versions = versionStandings(standing, gate, flag, (version) => serves.includes(version)).map(
+    (each): VersionStatus => ({ ...each, lastRun: of(each.version) }),
+  );
+  return {
+    ...standing,
+    region: REGION,
+    flag,
+    gate,
+    versions,
+    lastRun: runs[0] ?? null,
+    unreachable,
     killWish: null,
   };
 }
 
-test.each([
-  [
-    'guard:cap:claim',
-    'cap:claim: 1,204 planned; claims: too many',
-    'guard:cap:claim: 1,204 planned; claims: too many',
-  ],
-  ['guard:claims', 'claims-per-run: too many', 'guard:claims: claims-per-run: too many'],
-  ['ann', 'ann: as she says', 'ann: ann: as she says'],
-])('a kill by %s for “%s” names its rule once', (by, reason, shown) => {
-  const job = { job: 'claims', version: VERSION, schedule: null, nextSlot: null };
-  const text = statusText(new Voice(new FakeTerminal(), false), [{ ...job, regions: [killed(by, reason)] }]);
-  expect(text).toContain(`killed by ${shown}\n`);
-  expect(text).toContain(
-    `${VERSION} is quarantined by ${by} since 2026-11-23T09:00:00Z: ${shown.slice(by.length + 2)}\n`,
+function shown(region: RegionStatus, source = EMBEDDED): string {
+  const status: Status = {
+    flagSource: source,
+    jobs: [{ job: 'claims', version: '2.0.0+00000002', schedule: null, nextSlot: null, regions: [region] }],
+  };
+  const text = statusText(new Voice(new FakeTerminal({ columns: 80 }), false), status);
+  for (const line of text.split('\n')) expect([line, displayWidth(line) <= 80]).toEqual([line, true]);
+  return text;
+}
+
+const lineOf = (text: string, what: string): string =>
+  text.split('\n').find((line) => line.includes(what)) ?? '';
+
+describe('the status of a region', () => {
+  test('has a line for each version: a held candidate does not hide the stable version’s good run', () => {
+    const text = shown(
+      regionWith(OPEN, { runs: [ran(NEW, { status: 'held', reason: 'no' }), ran(OLD, {})] }),
+    );
+    expect(lineOf(text, NEW)).toMatch(/^ap-northeast-1 .*10% +open +held/);
+    expect(lineOf(text, OLD)).toMatch(/^ +.*90% +open +succeeded/);
+  });
+
+  test.each([
+    [
+      'guard:cap:claim',
+      'cap:claim: 1,204 planned; claims: too many',
+      'guard:cap:claim: 1,204 planned; claims: too many',
+    ],
+    ['guard:claims', 'claims-per-run: too many', 'guard:claims: claims-per-run: too many'],
+    ['ann', 'ann: as she says', 'ann: ann: as she says'],
+  ])('killed by %s for “%s” names its rule once, and says since when', (by, reason, why) => {
+    const killed = { ...OPEN, state: 'killed', permits: false, reason, killedBy: by, killedAt: AT } as const;
+    const text = shown(regionWith(killed, { runs: [ran(OLD, { status: 'killed', reason: 'older' })] }));
+    expect(text.replaceAll(/\s+/g, ' ')).toContain(`killed by ${why}, since 2026-11-23T09:00:00Z`);
+    expect(lineOf(text, OLD)).toMatch(/ killed +killed/);
+    expect(text).not.toContain('older');
+  });
+
+  test('names a quarantined version once as such, for its own reason', () => {
+    const quarantined = [{ version: NEW, reason: 'faulty', by: 'ann', at: AT }];
+    const text = shown(regionWith({ ...OPEN, quarantined }));
+    expect(text.split('faulty')).toHaveLength(2);
+    expect(text).toContain(`${NEW} is quarantined by ann: faulty, since`);
+    expect(lineOf(text, `${NEW} `)).toContain('quarantined');
+    expect(lineOf(text, OLD)).toContain('open');
+  });
+
+  test('after a re-arm says what is in force, and nothing of the kill before it', () => {
+    const runs = [ran(OLD, { status: 'killed', reason: 'killed by ann: customers call', finishedAt: AT })];
+    const rearmed = { ...OPEN, state: 'held', permits: false, reason: 're-armed by bob: fixed' } as const;
+    expect(shown(regionWith(rearmed, { runs }))).toContain('re-armed by bob: fixed, since');
+    const text = shown(regionWith({ ...OPEN, changedAt: LATER }, { runs }));
+    expect(text).not.toContain('customers call');
+    // What went wrong since the gate opened is said.
+    const failed = [ran(OLD, { status: 'failed', reason: 'out of memory' })];
+    expect(shown(regionWith(OPEN, { runs: failed }))).toContain(`last run of ${OLD} failed: out of memory`);
+  });
+
+  test('without a worker says so: for the region, for one version, and for a permit that nobody renews', () => {
+    expect(shown(regionWith(null))).toContain('No worker serves this region');
+    const unserved = shown(regionWith(OPEN, { serves: [OLD] }));
+    expect(unserved).toContain(`${NEW} unserved: no worker that runs now has it`);
+    expect(lineOf(unserved, OLD)).toContain('open');
+    const expired = shown(regionWith({ ...OPEN, permits: false, permitRemainingMs: 0 }));
+    expect(expired).toContain('permit expired: no worker renews it, since 2026-11-23T09:30:00Z');
+  });
+
+  test('whose database is away knows neither gate nor runs', () => {
+    const text = shown(regionWith(null, { unreachable: 'connect ECONNREFUSED 192.0.2.7:5432' }));
+    expect(lineOf(text, NEW)).toContain('unreachable');
+    expect(text).toContain('ECONNREFUSED');
+    expect(text).not.toContain('never');
+  });
+});
+
+describe('flags of an Unleash server', () => {
+  const unleash = { ...EMBEDDED, kind: 'unleash', url: 'http://unleash.example/api', ageMs: 400 };
+
+  test('are shown with where they come from and how old they are', () => {
+    expect(shown(regionWith(OPEN), unleash)).toContain(
+      'Flags: Unleash at http://unleash.example/api, last heard 400 ms ago',
+    );
+  });
+
+  test('that nobody here has heard are unknown, not none; the gate tells what it last heard', () => {
+    const problem = { code: 'flag-unauthorised', reason: 'Unleash: responded 401', since: AT } as const;
+    const gate = { ...OPEN, variants: [{ version: OLD, permille: 1000 }] };
+    const text = shown(regionWith(gate, { flag: null }), { ...unleash, heardAt: null, ageMs: null, problem });
+    expect(text.replaceAll('\n', ' ')).toContain(
+      'cannot be asked: Unleash: responded 401; since 2026-11-23T09:00:00Z, never heard by this process',
+    );
+    expect(lineOf(text, OLD)).toMatch(/^ap-northeast-1 +unknown .* 100% +open/);
+    expect(lineOf(shown(regionWith(gate, { flag: null })), OLD)).toContain(' none ');
+  });
+});
+
+test('without a job it says so', () => {
+  expect(statusText(new Voice(new FakeTerminal(), false), { flagSource: EMBEDDED, jobs: [] })).toBe(
+    'No jobs\n',
   );
 });
 
 test('what others wrote cannot reach the terminal of whoever asks', () => {
   const terminal = new FakeTerminal({ isTTY: true, colour: true });
   const voice = new Voice(terminal, false);
-  const job = { job: 'claims', version: VERSION, schedule: null, nextSlot: null };
-  const regions = [killed('ann', 'calm\u001b[2J\u001b]0;title\u0007')];
-  voice.result({}, () => statusText(voice, [{ ...job, regions }]));
-  expect(terminal.stdout.text).toContain('calm\\x1b[2J\\x1b]0;title\\x07\n');
+  const quarantined = [{ version: NEW, reason: 'faulty', by: 'ann', at: AT }];
+  const reason = 'calm\u001b[2J\u001b]0;title\u0007';
+  const gate = { ...OPEN, state: 'killed', reason, killedBy: 'ann', killedAt: AT, quarantined } as const;
+  const job = {
+    job: 'claims',
+    version: '2.0.0+00000002',
+    schedule: null,
+    nextSlot: null,
+    regions: [regionWith(gate)],
+  };
+  voice.result({}, () => statusText(voice, { flagSource: EMBEDDED, jobs: [job] }));
+  expect(terminal.stdout.text).toContain('calm\\x1b[2J\\x1b]0;title\\x07');
   expect(terminal.stdout.text).toContain('\u001b[31m1.1.0+00000001 is quarantined\u001b[0m');
   voice.note('calm\u001b[2J');
   expect(terminal.stderr.text).toBe('calm\\x1b[2J\n');

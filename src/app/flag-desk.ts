@@ -1,0 +1,41 @@
+import type { Installation } from '../cli/app-port.js';
+import type { Config } from '../config.js';
+import { embeddedDesk, foreignDesk, type FlagDesk } from '../flags/flag-desk.js';
+import { flagsAt } from '../flags/flags-elsewhere.js';
+import { loadPolicies } from '../flags/policy-store.js';
+import type { FlagSource } from '../flags/source.js';
+import { UnleashSource } from '../flags/unleash-source.js';
+
+/** Flags from the source that is configured; `heard`: what this process hears them from already. */
+export function deskOf(
+  config: Config,
+  { control }: Pick<Installation, 'control'>,
+  heard: FlagSource,
+): FlagDesk {
+  const at = flagsAt(config.flagSource);
+  if (at === undefined) return embeddedDesk(control, heard);
+  return foreignDesk(heard, at, async () =>
+    (await loadPolicies(control)).flatMap((each) => (each.ok ? [each.policy] : [])),
+  );
+}
+
+/** Asks the source for a command that shows flags; waits for its first answer, or for what keeps it from answering. */
+export async function openDesk(
+  config: Config,
+  installation: Pick<Installation, 'control'>,
+): Promise<FlagDesk & { close(): Promise<void> }> {
+  if (config.flagSource.kind === 'embedded') {
+    return { ...embeddedDesk(installation.control), close: () => Promise.resolve() };
+  }
+  const source = unleashSource(config.flagSource);
+  await source.start();
+  return { ...deskOf(config, installation, source), close: () => source.stop() };
+}
+
+export function unleashSource({
+  url,
+  token,
+  refreshMs,
+}: Extract<Config['flagSource'], { kind: 'unleash' }>): UnleashSource {
+  return new UnleashSource({ url, token: () => token, pollMs: refreshMs });
+}

@@ -1,0 +1,63 @@
+import type { FlagView } from '../flags/flag-desk.js';
+import type { GateView } from '../gate/browse-gates.js';
+import { reasonBeside } from './wording.js';
+
+/** The state now, why, and since when. */
+export interface Standing {
+  readonly state: 'open' | 'held' | 'killed' | 'expired' | 'unreachable';
+  /** Empty where it is open: there is nothing to explain. */
+  readonly why: string;
+  /** ISO 8601 in UTC; null where that is not known. */
+  readonly since: string | null;
+}
+
+/** The same of one version. */
+export interface VersionStanding {
+  readonly version: string;
+  /** Thousandths. */
+  readonly permille: number;
+  readonly state: Standing['state'] | 'quarantined' | 'unserved';
+  readonly why: string;
+  readonly since: string | null;
+}
+
+/** Why nothing, or something, of a job may write in a region now. Pure. */
+export function standingOf(gate: GateView | null, unreachable: string | null): Standing {
+  if (unreachable !== null) return { state: 'unreachable', why: unreachable, since: null };
+  if (gate === null) return { state: 'held', why: 'No worker serves this region', since: null };
+  if (gate.state === 'killed') {
+    const what = gate.stopped ? 'everything was stopped' : 'killed';
+    const why = `${what} by ${gate.killedBy ?? 'nobody known'}: ${reasonBeside(gate.killedBy, gate.reason)}`;
+    return { state: 'killed', why, since: gate.killedAt };
+  }
+  if (gate.state === 'held') return { state: 'held', why: gate.reason, since: gate.changedAt };
+  if (gate.permits) return { state: 'open', why: '', since: gate.changedAt };
+  return gate.permitUntil === null
+    ? { state: 'held', why: 'never permitted', since: gate.changedAt }
+    : { state: 'expired', why: 'permit expired: no worker renews it', since: gate.permitUntil };
+}
+
+/**
+ * The versions with a share, by the flag, or where the flag is not known by what the gate last heard; each with what
+ * holds it: the region first, and then what is its own. Pure.
+ */
+export function versionStandings(
+  region: Standing,
+  gate: GateView | null,
+  flag: Pick<FlagView, 'variants'> | null,
+  isServed: (version: string) => boolean,
+): VersionStanding[] {
+  const quarantined = new Map((gate?.quarantined ?? []).map((each) => [each.version, each]));
+  return (flag ?? gate ?? { variants: [] }).variants.map(({ version, permille }) => {
+    const own = { version, permille };
+    const quarantine = quarantined.get(version);
+    if (quarantine && region.state !== 'killed' && region.state !== 'unreachable') {
+      const { by, reason, at } = quarantine;
+      return { ...own, state: 'quarantined', why: `by ${by}: ${reasonBeside(by, reason)}`, since: at };
+    }
+    if (region.state === 'open' && !isServed(version)) {
+      return { ...own, state: 'unserved', why: 'no worker that runs now has it', since: null };
+    }
+    return { ...own, ...region };
+  });
+}

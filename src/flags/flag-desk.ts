@@ -1,0 +1,96 @@
+import type pg from 'pg';
+import { flagElsewhere } from './flags-elsewhere.js';
+import { listFlags, setFlag, type FlagChange, type FlagState } from './flag-store.js';
+import type { Variant } from './definition.js';
+import type { FlagSource, SourceProblem } from './source.js';
+
+/** A flag as its source has it. Null: the source does not say. */
+export interface FlagView {
+  readonly name: string;
+  readonly job: string;
+  readonly region: string;
+  readonly enabled: boolean;
+  readonly variants: readonly Variant[];
+  readonly revision: number;
+  readonly reason: string | null;
+  readonly changedBy: string | null;
+  /** ISO 8601 in UTC. */
+  readonly changedAt: string | null;
+  /** What is wrong with it; such a flag is closed. */
+  readonly malformed?: string;
+}
+
+/** Where flags come from, and how old what is shown of them is. Times are ISO 8601 in UTC. */
+export interface SourceView {
+  readonly kind: string;
+  /** The server to change them at; null: they are changed here. */
+  readonly url: string | null;
+  /** When it last confirmed what is shown; null where this process has never heard it. */
+  readonly heardAt: string | null;
+  readonly ageMs: number | null;
+  /** What is wrong with it, as this process sees it. */
+  readonly problem: (SourceProblem & { readonly since: string }) | null;
+}
+
+/** Where flags are shown and changed, whatever their source. */
+export interface FlagDesk {
+  source(): SourceView;
+  /** By job and region. Empty where the source was never heard: `source` says so. */
+  list(job?: string): Promise<readonly FlagView[]>;
+  /** What {@link setFlag} throws, and FLAGS_ELSEWHERE where they cannot be changed here. */
+  set(change: FlagChange): Promise<FlagView>;
+}
+
+/** Flags of the control database, which is asked each time. `heard`: what a process that acts on them has heard. */
+export function embeddedDesk(control: pg.Pool, heard?: FlagSource): FlagDesk {
+  return {
+    source: () =>
+      heard === undefined
+        ? { kind: 'embedded', url: null, heardAt: new Date().toISOString(), ageMs: 0, problem: null }
+        : sourceView(heard, null),
+    list: async (job) => (await listFlags(control, job)).map(flagView),
+    set: async (change) => flagView(await setFlag(control, change)),
+  };
+}
+
+/** Flags of a server that is not ours: shown as last heard, of the regions that policies name, and not changed. */
+export function foreignDesk(
+  source: FlagSource,
+  url: string,
+  governed: () => Promise<readonly { readonly job: string; readonly regions: readonly string[] }[]>,
+): FlagDesk {
+  return {
+    source: () => sourceView(source, url),
+    list: async (wanted) =>
+      (await governed())
+        .filter(({ job }) => (wanted ?? job) === job)
+        .flatMap(({ job, regions }) => regions.map((region) => ({ job, region })))
+        .sort((a, b) => (`${a.job} ${a.region}` < `${b.job} ${b.region}` ? -1 : 1))
+        .flatMap(({ job, region }): FlagView[] => {
+          const found = source.repository.find(`${job}.${region}`);
+          if (found === undefined) return [];
+          const unsaid = { job, region, reason: null, changedBy: null, changedAt: null };
+          if ('malformed' in found) return [{ ...found, ...unsaid, enabled: false, variants: [] }];
+          const { name, enabled, variants, revision } = found;
+          return [{ ...unsaid, name, enabled, variants, revision }];
+        }),
+    set: ({ job, region }) => Promise.reject(flagElsewhere(url, job, region)),
+  };
+}
+
+export function sourceView(source: FlagSource, url: string | null): SourceView {
+  const { heardAgeMs, problem, problemAgeMs = 0 } = source.state();
+  const ago = (ms: number): string => new Date(Date.now() - ms).toISOString();
+  const ageMs = Number.isFinite(heardAgeMs) ? Math.max(0, Math.round(heardAgeMs)) : null;
+  return {
+    kind: source.name,
+    url,
+    heardAt: ageMs === null ? null : ago(ageMs),
+    ageMs,
+    problem: problem === undefined ? null : { ...problem, since: ago(problemAgeMs) },
+  };
+}
+
+function flagView({ changedAt, ...flag }: FlagState): FlagView {
+  return { ...flag, changedAt: changedAt.toISOString() };
+}
