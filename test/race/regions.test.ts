@@ -173,7 +173,9 @@ describe('with two regions and the control plane on servers of their own', () =>
     await stop(working);
 
     await control.way.open();
-    expect((await portcullis(['status'], { env }).finished).stdout).toMatch(/permit expired: no worker renews it, since 20\S+Z/);
+    expect((await portcullis(['status'], { env }).finished).stdout).toMatch(
+      /permit expired: no worker renews it, since 20\S+Z/,
+    );
     await control.way.cut();
 
     const killed = await ask(...kill(b));
