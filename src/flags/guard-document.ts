@@ -191,8 +191,27 @@ function isHttpUrl(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }
 
+/** Whether the runtime knows the IANA time zone. */
+export function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en-GB', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The `guard` of a policy file, as a person writes it. */
 export const guardDocument = z.strictObject({
+  timeZone: z
+    .string()
+    .max(100)
+    .refine(isTimeZone, 'is not a time zone such as Europe/Berlin')
+    .meta({
+      description:
+        "The IANA time zone in which the job's day turns, such as Europe/Berlin: counts compare hours and weekdays of its clock. Without it, UTC. The schedule stays in UTC.",
+    })
+    .optional(),
   onTrip: z
     .strictObject({ restore: z.enum(['propose', 'auto', 'never']).default('propose') })
     .prefault({})

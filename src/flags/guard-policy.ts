@@ -96,6 +96,8 @@ export interface PrometheusServer {
 
 /** What a job's runs are judged by. */
 export interface GuardPolicy {
+  /** The IANA time zone in which the job's day turns; absent: UTC. */
+  readonly timeZone?: string;
   readonly onTrip: { readonly restore: 'propose' | 'auto' | 'never' };
   readonly prometheus: readonly PrometheusServer[];
   readonly caps: readonly Cap[];
@@ -124,8 +126,9 @@ export function kindsNamed(
 }
 
 /** The guard of a document that the schema has let through. */
-export function typedGuard({ onTrip, prometheus, caps, rules }: GuardDocument): GuardPolicy {
+export function typedGuard({ timeZone, onTrip, prometheus, caps, rules }: GuardDocument): GuardPolicy {
   return {
+    ...(timeZone !== undefined && { timeZone }),
     onTrip,
     prometheus: prometheus.map(({ url, regions }) => ({ url, ...(regions && { regions }) })),
     caps: caps.map(({ kind, perRun, perUnit, shareOfRegion }) => ({

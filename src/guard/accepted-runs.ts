@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { CountOf, RateOf } from '../flags/guard-policy.js';
 import type { Buckets } from '../base/bucketing.js';
 import type { CountedRun } from './count-history.js';
+import type { CountState } from './count-state.js';
 import type { Covering } from './coverage.js';
 import type { NewcomersKept } from './newcomers.js';
 
@@ -14,6 +15,8 @@ export interface Counted {
 
 /** Whose history. */
 export interface CountSubject extends Counted {
+  /** The rule that kept something of each run; absent: what was kept does not matter. */
+  readonly rule?: string;
   readonly job: string;
   readonly region: string;
 }
@@ -27,14 +30,22 @@ export interface AcceptedHistory {
 }
 
 interface AcceptedRun extends Covering {
+  readonly id: string;
   readonly at: Date;
+  readonly due: Date;
+  /** A person accepted it after it was held, tripped or restored. */
+  readonly accepted: boolean;
+  /** What count rules kept of it, by the rule's name; only of the latest runs. */
+  readonly states: ReadonlyMap<string, CountState>;
   readonly admitted: number;
   readonly planned: Readonly<Record<CountOf, Readonly<Record<string, number>> | null>>;
   readonly apart: NewcomersKept | null;
 }
 
-/** As many runs as a slot every quarter of an hour makes in the four weeks that teach. */
-const MOST_RUNS = 3_000;
+/** As many runs as a slot every five minutes makes in the four weeks that teach. */
+const MOST_RUNS = 8_200;
+/** What rules kept is asked of the runs among which they look for a shift of the level. */
+const STATES_OF = 100;
 
 /**
  * Runs `r` of job $1 in region $2 that teach what is usual: carried out to their end, neither tripped nor taken
@@ -63,20 +74,40 @@ export async function acceptedHistory(
     [job, region],
   );
   const { rows } = await client.query<AcceptedRow>(
-    `select created_at, admitted_units, planned, planned_units, covered, newcomers
+    `select id, created_at, slot, accepted_at is not null as accepted, admitted_units, planned, planned_units, covered, newcomers
      from portcullis_region.run r
      where ${ACCEPTED}
      order by created_at desc limit $3`,
     [job, region, most],
   );
+  const states = await statesOf(client, rows.slice(0, STATES_OF));
   return {
-    runs: rows.map(acceptedRun).reverse(),
+    runs: rows.map((row) => acceptedRun(row, states.get(row.id) ?? new Map())).reverse(),
     baselines: new Map(baselines.map(({ kind, since }) => [kind, since])),
   };
 }
 
+async function statesOf(
+  client: pg.Pool | pg.PoolClient,
+  runs: readonly AcceptedRow[],
+): Promise<ReadonlyMap<string, ReadonlyMap<string, CountState>>> {
+  const { rows } = await client.query<{ run: string; rule: string; state: CountState }>(
+    `select run, rule, state from portcullis_region.verdict
+     where run = any($1) and stage = 'plan' and state is not null`,
+    [runs.map(({ id }) => id)],
+  );
+  const byRun = new Map<string, Map<string, CountState>>();
+  for (const { run, rule, state } of rows) {
+    byRun.set(run, (byRun.get(run) ?? new Map<string, CountState>()).set(rule, state));
+  }
+  return byRun;
+}
+
 interface AcceptedRow {
+  readonly id: string;
   readonly created_at: Date;
+  readonly slot: Date;
+  readonly accepted: boolean;
   readonly admitted_units: number;
   readonly planned: Readonly<Record<string, number>>;
   readonly planned_units: Readonly<Record<string, number>> | null;
@@ -84,9 +115,13 @@ interface AcceptedRow {
   readonly newcomers: NewcomersKept | null;
 }
 
-function acceptedRun(row: AcceptedRow): AcceptedRun {
+function acceptedRun(row: AcceptedRow, states: AcceptedRun['states']): AcceptedRun {
   return {
+    id: row.id,
     at: row.created_at,
+    due: row.slot,
+    accepted: row.accepted,
+    states,
     admitted: row.admitted_units,
     planned: { changes: row.planned, units: row.planned_units },
     covered: row.covered ?? undefined,
@@ -100,15 +135,21 @@ function acceptedRun(row: AcceptedRow): AcceptedRun {
  * level of that kind was said to have shifted, and those of which nobody has counted the units where these are
  * asked for.
  */
-export function countedRuns({ runs, baselines }: AcceptedHistory, { change, of }: Counted): CountedRun[] {
+export function countedRuns(
+  { runs, baselines }: AcceptedHistory,
+  { change, of, rule = '' }: Counted & { readonly rule?: string },
+): CountedRun[] {
   const since = Math.max(...['', change].map((kind) => Number(baselines.get(kind) ?? -Infinity)));
-  return runs.flatMap(({ at, admitted, planned, covered, newcomers, apart }) => {
+  return runs.flatMap((run) => {
+    const { at, due, accepted, admitted, planned, covered, newcomers, apart } = run;
     const counts = planned[of];
     if (counts === null || Number(at) <= since) return [];
     const beside = { units: apart?.admitted ?? 0, count: apart?.[of][change] ?? 0 };
     const count = (counts[change] ?? 0) - beside.count;
     const units = admitted - beside.units;
-    return [{ at, count, units, covered, newcomers, apart: apart ? beside : undefined }];
+    const state = run.states.get(rule);
+    const seen = { at, due, accepted, state, covered, newcomers };
+    return [{ ...seen, count, units, apart: apart ? beside : undefined }];
   });
 }
 

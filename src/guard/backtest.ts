@@ -1,7 +1,11 @@
 import type { CountOf } from '../flags/guard-policy.js';
-import { countVerdict, judgeCount, type CountOptions } from './count.js';
-import type { CountedRun } from './count-history.js';
-import { falseTripsAYear } from './false-alarm-budget.js';
+import { countOf, number } from '../base/words.js';
+import { figure } from './in-words.js';
+import { decide, shownInterval, told, type CountDecision, type CountOptions } from './count.js';
+import { CountHistory, type CountedRun } from './count-history.js';
+import { unlikelyFrom } from './count-prediction.js';
+import { daysInWords } from './count-words.js';
+import { falseTripsAYear, isMoreThan } from './false-alarm-budget.js';
 import type { Judged, Verdict } from './verdict.js';
 
 /** What the rule would have said of one run, knowing only the runs before it. */
@@ -31,13 +35,33 @@ export interface Stops {
   readonly holds: number;
 }
 
+/** What the next runs are expected to plan, by the quarters of a day, on some weekdays. */
+export interface BandOfDay {
+  /** `Mon–Fri`. */
+  readonly days: string;
+  readonly quarters: readonly {
+    /** Quarters of an hour since midnight. */
+    readonly quarter: number;
+    readonly expected: number;
+    readonly low: number;
+    readonly high: number;
+    /** The smallest count that trips; null where none does. */
+    readonly tripsFrom: number | null;
+  }[];
+}
+
 export interface Backtest extends Stops {
   readonly rule: string;
   readonly of: CountOf;
   readonly floor: number;
   readonly runs: readonly BacktestRun[];
-  /** The same at a tenth of alpha and at ten times alpha. */
+  /** How many of the same runs would have been stopped at a tenth of alpha, and at ten times alpha. */
   readonly alternatives: readonly Stops[];
+  /** How many runs the rule had something to compare with, and how many trips alpha makes of as many. */
+  readonly measured: { readonly judged: number; readonly expectedTrips: number };
+  /** Where what was measured is not what alpha promises, and where the rule can say nothing. */
+  readonly warnings: readonly string[];
+  readonly bands: readonly BandOfDay[];
   readonly budget: {
     /** At the pace of these runs; null for fewer than two. */
     readonly runsAYear: number | null;
@@ -49,25 +73,29 @@ export interface Backtest extends Stops {
 const YEAR_MS = 365.25 * 86_400_000;
 
 /**
- * Walks forward over past runs, whatever their order: each is judged after those before it that passed, as it
- * would have been, for what a rule has stopped teaches nothing. Pure.
+ * Walks forward over past runs, whatever their order: each is judged after those before it that passed or that a
+ * person accepted, as it would have been, for what a rule has stopped teaches nothing. Pure.
  */
-export function backtestCount(history: readonly CountedRun[], options: CountOptions): Backtest {
-  const runs = history.toSorted((one, other) => Number(one.at) - Number(other.at));
-  const judged = walkForward(runs, options, judgeCount);
+export function backtestCount(past: readonly CountedRun[], options: CountOptions): Backtest {
+  const runs = past.toSorted((one, other) => Number(one.at) - Number(other.at));
+  const { decisions, shown, history } = walkForward(runs, options);
   const runsAYear = paceOf(runs);
+  const stops = stopsOf(decisions, runs, options);
+  const judged = decisions.filter(({ expected }) => expected !== undefined).length;
+  const measured = { judged, expectedTrips: judged * options.alpha };
+  const bands = bandsOf(history, runs, options);
   return {
     rule: options.rule,
     of: options.of ?? 'changes',
     floor: options.floor,
-    ...stopsOf(judged, options.alpha),
-    runs: runs.flatMap((run, at) => {
-      const each = judged[at];
-      return each === undefined ? [] : [shownRun(run, each)];
-    }),
+    ...stops,
+    runs: shown,
     alternatives: [options.alpha / 10, Math.min(0.5, options.alpha * 10)].map((alpha) =>
-      stopsOf(walkForward(runs, { ...options, alpha }, countVerdict), alpha),
+      stopsOf(decisions, runs, { ...options, alpha }),
     ),
+    measured,
+    warnings: warningsOf(runs, stops, measured, bands, options),
+    bands,
     budget: {
       runsAYear,
       falseTripsAYear:
@@ -84,40 +112,143 @@ export function backtestCount(history: readonly CountedRun[], options: CountOpti
   };
 }
 
-function walkForward<Said extends Pick<Judged, 'verdict' | 'worth'>>(
-  runs: readonly CountedRun[],
-  options: CountOptions,
-  judge: (history: readonly CountedRun[], run: CountedRun, options: CountOptions) => Said,
-): Said[] {
-  const accepted: CountedRun[] = [];
-  return runs.map((run) => {
-    const judged = judge(accepted, run, options);
-    if (judged.verdict !== 'fail') accepted.push(run);
-    return judged;
-  });
+interface Walk {
+  readonly decisions: readonly CountDecision[];
+  readonly shown: readonly BacktestRun[];
+  /** What is accepted after the last of them. */
+  readonly history: CountHistory;
 }
 
-function stopsOf(judged: readonly Pick<Judged, 'verdict' | 'worth'>[], alpha: number): Stops {
-  const fails = judged.filter(({ verdict }) => verdict === 'fail');
-  const holds = fails.filter(({ worth }) => worth === 'hold').length;
-  return { alpha, trips: fails.length - holds, holds };
+function walkForward(runs: readonly CountedRun[], options: CountOptions): Walk {
+  const history = new CountHistory(options.timeZone);
+  const decisions: CountDecision[] = [];
+  const shown: BacktestRun[] = [];
+  for (const run of runs) {
+    const decision = decide(history, run, options);
+    shown.push(shownRun(run, told(decision, run, options)));
+    decisions.push(decision);
+    const fails = decision.verdict === 'fail';
+    if (!fails || run.accepted === true)
+      history.add({ ...run, accepted: fails && run.accepted === true, state: decision.state });
+  }
+  return { decisions, shown, history };
+}
+
+function stopsOf(
+  decisions: readonly CountDecision[],
+  runs: readonly CountedRun[],
+  { alpha, floor }: CountOptions,
+): Stops {
+  let [trips, holds] = [0, 0];
+  decisions.forEach(({ expected, verdict, worth }, index) => {
+    if (!expected) return;
+    const drifted = verdict === 'fail' && worth === undefined && expected.isDrift;
+    if (drifted || ((runs[index]?.count ?? 0) >= floor && expected.lnMore <= Math.log(alpha))) trips += 1;
+    else if (expected.mayHold && expected.lnFewer <= Math.log(alpha)) holds += 1;
+  });
+  return { alpha, trips, holds };
 }
 
 function shownRun(
   { at, count, units }: CountedRun,
   { verdict, worth, reason, figures }: Judged,
 ): BacktestRun {
-  const figure = (name: string): number | null => {
+  const figureOf = (name: string): number | null => {
     const value = figures[name];
     return typeof value === 'number' && Number.isFinite(value) ? value : null;
   };
   return {
     at: new Date(at).toISOString(),
     ...{ count, units },
-    ...{ expected: figure('expected'), low: figure('low'), high: figure('high'), p: figure('p') },
+    ...{ expected: figureOf('expected'), low: figureOf('low'), high: figureOf('high'), p: figureOf('p') },
     verdict,
     ...(worth !== undefined && { worth }),
     reason,
+  };
+}
+
+/** What is told as more, or fewer, than alpha promises is so by chance once in a hundred. */
+const SURE = 0.01;
+/** Of which share of runs a rule must have something to say. */
+const JUDGED_SHARE = 0.5;
+
+function warningsOf(
+  runs: readonly CountedRun[],
+  { trips }: Stops,
+  { judged, expectedTrips }: Backtest['measured'],
+  bands: readonly BandOfDay[],
+  { alpha, floor, of }: CountOptions,
+): string[] {
+  const what = of === 'units' ? 'units' : 'changes';
+  const warnings: string[] = [];
+  if (isMoreThan(trips, expectedTrips, SURE)) {
+    warnings.push(
+      `The measured rate is not alpha: ${countOf(trips, 'trip')} in ${countOf(judged, 'run')}, ${figure(expectedTrips)} expected. ` +
+        'Either these runs were faulty, or the counts have a pattern that the rule does not know.',
+    );
+  }
+  if (judged < JUDGED_SHARE * runs.length) {
+    warnings.push(
+      `The rule judges ${number(judged)} of ${countOf(runs.length, 'run')}: the others had too few comparable runs before them. Caps carry those.`,
+    );
+  }
+  const most = runs.reduce((largest, { count }) => Math.max(largest, count), 0);
+  if (runs.length > 0 && most < floor) {
+    warnings.push(`No run reaches the floor of ${number(floor)} ${what}; the largest has ${number(most)}.`);
+  }
+  const blind = bands.flatMap(({ days, quarters }) => {
+    const never = quarters.filter(({ tripsFrom }) => tripsFrom === null).length;
+    return never > 0 ? [`${number(never)} of ${number(quarters.length)} times of day on ${days}`] : [];
+  });
+  if (blind.length > 0) {
+    warnings.push(
+      `No count trips at ${blind.join(' and ')}: runs then are always idle, and about ${number(Math.ceil(0.5 / alpha))} of them must be known first. Caps carry those.`,
+    );
+  }
+  return warnings;
+}
+
+const QUARTER_MS = 900_000;
+const WEEK_MS = 7 * 86_400_000;
+
+/** What each quarter of the week after the runs is expected to plan, where the job runs then; alike days together. */
+function bandsOf(history: CountHistory, runs: readonly CountedRun[], options: CountOptions): BandOfDay[] {
+  const last = runs.at(-1);
+  if (!last || last.units <= 0) return [];
+  const start = Math.floor(Number(last.at) / QUARTER_MS) * QUARTER_MS + QUARTER_MS;
+  const days = new Map<number, BandOfDay['quarters'][number][]>();
+  const known = new Map<object, Omit<BandOfDay['quarters'][number], 'quarter'>>();
+  const { placeOf, isUsual, classOf } = history.compare({ ...last, at: start, due: undefined });
+  for (let at = start; at < start + WEEK_MS; at += QUARTER_MS) {
+    const place = placeOf(at);
+    if (!isUsual(place)) continue;
+    const comparable = classOf(place);
+    const band = known.get(comparable) ?? bandOf(comparable.predict(last.units), options);
+    known.set(comparable, band);
+    const quarters = days.get(place.weekday) ?? [];
+    quarters.push({ quarter: place.slot, ...band });
+    days.set(place.weekday, quarters);
+  }
+  const alike = new Map<string, { weekdays: number[]; quarters: BandOfDay['quarters'] }>();
+  for (const [weekday, quarters] of days) {
+    const sorted = quarters.toSorted((one, other) => one.quarter - other.quarter);
+    const key = JSON.stringify(sorted);
+    const group = alike.get(key) ?? { weekdays: [], quarters: sorted };
+    group.weekdays.push(weekday);
+    alike.set(key, group);
+  }
+  return [...alike.values()].map(({ weekdays, quarters }) => ({ days: daysInWords(weekdays), quarters }));
+}
+
+function bandOf(
+  prediction: Parameters<typeof shownInterval>[0],
+  { alpha, floor }: CountOptions,
+): Omit<BandOfDay['quarters'][number], 'quarter'> {
+  const from = unlikelyFrom(prediction, alpha);
+  return {
+    expected: prediction.mean,
+    ...shownInterval(prediction),
+    tripsFrom: Number.isFinite(from) ? Math.max(from, floor) : null,
   };
 }
 

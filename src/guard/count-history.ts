@@ -1,169 +1,311 @@
-/** What a count is held against: the accepted runs before it, brought to its size and its day. */
-import { gatheredFor, teaching, type Covering } from './coverage.js';
+/** The accepted runs before a run, and which of them it is compared with. */
+import { calendarOf, type Calendar, type CalendarPlace } from './count-calendar.js';
+import { ComparableRuns } from './count-class.js';
+import type { CountState } from './count-state.js';
+import { K } from './count-prediction.js';
+import { isWithin, learnTree, type CalendarTree, type Split } from './count-tree.js';
+import { TAUGHT_MS, TAUGHT_RUNS, usualWait, waitedFor, type Covering } from './coverage.js';
+import { everyRun, narrowed, type ClassBounds } from './count-words.js';
 
 /** How many changes of the kind a run planned, or for how many units any, of those admitted that history knew. */
 export interface CountedRun extends Covering {
   readonly count: number;
   /** Admitted units, but for newcomers. */
   readonly units: number;
+  /** When it was due, where that is not when it ran: a missed slot that was caught up. As `at`. */
+  readonly due?: Date | number | undefined;
+  /** A person accepted it after it was held, tripped or restored. */
+  readonly accepted?: boolean | undefined;
+  /** What the rule kept of it when it was judged; a run from before it was kept has none. */
+  readonly state?: CountState | undefined;
   /** Newcomers among the admitted, and what was planned for them: no history tells whether that is plausible. */
   readonly apart?: { readonly units: number; readonly count: number } | undefined;
 }
 
-/** A past count, as it would have been for this run's units on this run's weekday, and what it weighs. */
-export interface WeightedCount {
-  readonly count: number;
-  /** From 0, for what is nothing like the others, to 1. */
-  readonly weight: number;
+/** Up to so many runs classes are learned at each run; beyond, at the start of each day. */
+const LEARNED_EACH_RUN = 300;
+/** So much gathered work and more is that of missed runs. */
+const LATE_FROM = 1.5;
+/** A count this many times its class's mean says as much of growth as one of so many. */
+const SPIKE = 3;
+/** Growth beyond is no growth of itself: half as much again in a year of daily runs is 1.1 here. */
+const MOST_GROWTH = 1.2;
+/** What is learnt of a spread elsewhere is worth so many runs. */
+const RUNS_ELSEWHERE = 30;
+const DAY_MS = 86_400_000;
+/** A level that people have accepted is looked for among so many runs. */
+const LATEST_RUNS = 100;
+
+/** A run in history, with its place on the calendar. */
+export interface PlacedRun extends Omit<CountedRun, 'due' | 'apart'> {
+  readonly atMs: number;
+  readonly place: CalendarPlace;
 }
 
-/** What a run is held against. */
-export interface ComparableCounts {
-  readonly counts: readonly WeightedCount[];
-  /**
-   * How many runs the level rests on: all of them by their weights or, where weekdays differ, those of this
-   * run's weekday. The others say how much counts vary, and little of how many there are today.
-   */
-  readonly levelRuns: number;
-  /** How many runs' work has gathered for this run's units: 1, or more where runs failed to come; the counts are of one. */
+/** What a run is compared with. */
+export interface Comparison {
+  readonly place: CalendarPlace;
+  /** The last accepted run before it. */
+  readonly newest: PlacedRun | undefined;
+  /** The latest accepted runs. Oldest first. */
+  latest(): readonly PlacedRun[];
+  /** Whether a person accepted any of these after an alarm. */
+  readonly hasAccepted: boolean;
+  /** How many runs are in classes. */
+  readonly taught: number;
+  readonly class: ComparableRuns;
+  /** How many runs' work has gathered for this run's units: 1, or more where runs failed to come. */
   readonly gathered: number;
+  /** What runs usually wait for, in milliseconds; 0 where there are too few to say. */
+  readonly usualMs: number;
+  /** How far a level that grows of itself is above that of history, from 1. */
+  readonly growth: number;
+  /** Since when there is history, in milliseconds. */
+  readonly spanMs: number;
+  readonly placeOf: (at: number) => CalendarPlace;
+  /** Whether the job has run on that weekday, and at that time of day. */
+  readonly isUsual: (place: CalendarPlace) => boolean;
+  readonly classOf: (place: CalendarPlace) => ComparableRuns;
 }
 
-const WEIGHED_FROM = 12;
-const WEEKDAYS_FROM = 28;
+/** Accepted runs in the order in which they came, and what has been learned from them. */
+export class CountHistory {
+  readonly #calendar: Calendar;
+  #runs: PlacedRun[] = [];
+  #learned: Learned | undefined;
 
-/**
- * The counts that a run of so many units at such a time is held against: per admitted unit, and per run's work.
- * A run of fewer units weighs as much less: that one unit had nothing to do says little of a hundred. From twelve
- * runs on each weighs what it has in common with the others, and from 28 on weekdays that differ are brought to
- * this run's weekday. Runs for newcomers alone teach nothing.
- */
-export function comparableCounts(
-  history: readonly CountedRun[],
-  now: Covering & { readonly units: number },
-  { weekdays = true }: { readonly weekdays?: boolean } = {},
-): ComparableCounts {
-  const served = teaching(
-    history.filter(({ units, newcomers }) => units > 0 || newcomers !== undefined),
-    now,
-  );
-  const gatherings = gatheredFor([...served, now]);
-  const gathered = gatherings.at(-1) ?? 1;
-  const runs = served
-    .map(({ at, count, units }, index) => ({ at, count, work: units * (gatherings[index] ?? 1) }))
-    .filter(({ work }) => work > 0);
-  const scaled = runs.map(({ count, work }) => (count * now.units) / work);
-  const sizes = runs.map(({ work }) => Math.min(1, work / now.units));
-  const days = runs.map(({ at }) => new Date(at).getUTCDay());
-  if (!weekdays || runs.length < WEEKDAYS_FROM || !weekdaysDiffer(scaled, days)) {
-    const weights = weightsOf(scaled, sizes);
-    const counts = scaled.map((count, index) => ({ count, weight: weights[index] ?? 0 }));
-    return { counts, levelRuns: total(weights), gathered };
+  constructor(timeZone = 'UTC', runs: readonly CountedRun[] = []) {
+    this.#calendar = calendarOf(timeZone);
+    this.#runs = runs
+      .filter(({ units, newcomers }) => units > 0 || newcomers !== undefined)
+      .map((run) => this.#placed(run))
+      .sort((one, other) => one.atMs - other.atMs);
   }
-  const today = new Date(now.at).getUTCDay();
-  // Weighed before they are brought to a day: a spike must not teach what its weekday is like.
-  const weights = weightsOf(broughtToNoDay(scaled, days), sizes);
-  const counts = broughtToDay(today, scaled, days, weights).map((count, index) => ({
-    count,
-    weight: weights[index] ?? 0,
-  }));
-  const todays = weights.filter((_, index) => days[index] === today);
-  // The one run of the mean that draws a weekday's factor towards 1 is one more.
-  return { counts, levelRuns: Math.min(total(weights), total(todays) + 1), gathered };
+
+  /** A run that came after all others and was accepted. */
+  add(run: CountedRun): void {
+    if (run.units > 0 || run.newcomers !== undefined) this.#runs.push(this.#placed(run));
+  }
+
+  compare(now: CountedRun): Comparison {
+    const at = Number(now.at);
+    const place = this.#placed(now).place;
+    const before = this.#before(at);
+    const recent = teachingFrom(this.#runs, before, at);
+    const learned =
+      before - recent <= LEARNED_EACH_RUN
+        ? this.#learn(recent, before)
+        : this.#learnDaily(before, place.date);
+    return {
+      place,
+      newest: this.#runs[before - 1],
+      latest: () => this.#runs.slice(Math.max(recent, before - LATEST_RUNS), before),
+      hasAccepted: this.#acceptedIn(Math.max(recent, before - LATEST_RUNS), before),
+      taught: learned.taught,
+      usualMs: learned.usualMs,
+      growth: learned.growth,
+      spanMs: at - (this.#runs[recent]?.atMs ?? at),
+      gathered: waitedFor(this.#runs, before, now, learned.usualMs),
+      class: learned.find(place),
+      classOf: (other) => learned.find(other),
+      placeOf: (other) => this.#calendar.placeOf(other),
+      isUsual: ({ weekday, slot }) =>
+        learned.bounds.weekdays.own.has(weekday) && learned.bounds.slots.own.has(slot),
+    };
+  }
+
+  #placed(run: CountedRun): PlacedRun {
+    const { at, due = at, count, units, covered, newcomers, accepted, state } = run;
+    // Written out: thousands are made at each start, and a spread takes five times as long.
+    const atMs = Number(at);
+    return {
+      at: atMs,
+      atMs,
+      place: this.#calendar.placeOf(Number(due)),
+      count,
+      units,
+      covered,
+      newcomers,
+      accepted,
+      state,
+    };
+  }
+
+  /** How many of the runs came before. */
+  #before(at: number): number {
+    let before = this.#runs.length;
+    while (before > 0 && (this.#runs[before - 1]?.atMs ?? -Infinity) >= at) before -= 1;
+    return before;
+  }
+
+  #acceptedIn(from: number, to: number): boolean {
+    for (let at = from; at < to; at += 1) if (this.#runs[at]?.accepted === true) return true;
+    return false;
+  }
+
+  #learn(from: number, to: number): Learned {
+    if (this.#learned?.from !== from || this.#learned.to !== to)
+      this.#learned = new Learned(this.#runs, from, to);
+    return this.#learned;
+  }
+
+  /** From the runs before today; those of today join the classes that there are. */
+  #learnDaily(before: number, date: number): Learned {
+    let to = before;
+    while (to > 0 && (this.#runs[to - 1]?.place.date ?? -Infinity) >= date) to -= 1;
+    const newest = this.#runs[to - 1];
+    const learned = this.#learn(teachingFrom(this.#runs, to, (newest?.atMs ?? 0) + DAY_MS), to);
+    learned.joinUpTo(this.#runs, before);
+    return learned;
+  }
 }
 
-/**
- * Weights by the distance from the median in cube roots, where a count's spread hardly depends on its size: 1
- * up to three spreads, falling to nothing at four and a half. The least spread is a Poisson count's.
- */
-function weightsOf(counts: readonly number[], sizes: readonly number[]): number[] {
-  if (counts.length < WEIGHED_FROM) return [...sizes];
-  const roots = counts.map((count) => Math.cbrt(count + 0.375));
-  const middle = median(roots);
-  const deviation = 1.4826 * median(roots.map((root) => Math.abs(root - middle)));
-  const spread = Math.max(deviation, Math.max(1, middle ** 3) ** (-1 / 6) / 3);
-  return roots.map((root, index) => {
-    const z = Math.abs(root - middle) / spread;
-    return (sizes[index] ?? 0) * (z <= 3 ? 1 : z <= 4.5 ? (3 / z) ** 2 : 0);
-  });
+/** The first of the runs before `to` that teach about one at `at`: of the four weeks before, or the latest hundred. */
+function teachingFrom(runs: readonly PlacedRun[], to: number, at: number): number {
+  let [from, upTo] = [-1, Math.max(0, to - TAUGHT_RUNS)];
+  while (upTo - from > 1) {
+    const middle = Math.floor((from + upTo) / 2);
+    if ((runs[middle]?.atMs ?? Infinity) >= at - TAUGHT_MS) upTo = middle;
+    else from = middle;
+  }
+  return upTo;
 }
 
-/** Each count over its weekday's median against that of all: rough, and not moved by a spike. */
-function broughtToNoDay(counts: readonly number[], days: readonly number[]): number[] {
-  const middle = median(counts);
-  const factors = [0, 1, 2, 3, 4, 5, 6].map((day) => {
-    const own = counts.filter((_, index) => days[index] === day);
-    return own.length < 3 ? 1 : (median(own) + 0.5) / (middle + 0.5);
-  });
-  return counts.map((count, index) => count / (factors[days[index] ?? 0] ?? 1));
-}
+/** What the runs from one place of a history up to another teach. */
+class Learned {
+  readonly usualMs: number;
+  readonly growth: number;
+  readonly #tree: ClassNode;
+  #joined: number;
+  #taught = 0;
 
-/**
- * Each count times today's factor over its own weekday's. A weekday's factor is its mean over all, drawn
- * towards 1 by one run of the mean; a run's own count has no part in the factor that it is divided by.
- */
-function broughtToDay(
-  today: number,
-  counts: readonly number[],
-  days: readonly number[],
-  weights: readonly number[],
-): number[] {
-  const runs = [0, 0, 0, 0, 0, 0, 0];
-  const sums = [0, 0, 0, 0, 0, 0, 0];
-  counts.forEach((count, index) => {
-    const day = days[index] ?? 0;
-    const weight = weights[index] ?? 0;
-    runs[day] = (runs[day] ?? 0) + weight;
-    sums[day] = (sums[day] ?? 0) + weight * count;
-  });
-  const mean = total(sums) / total(runs);
-  if (!(mean > 0)) return [...counts];
-  const factor = (day: number, withoutRuns = 0, withoutSum = 0): number =>
-    ((sums[day] ?? 0) - withoutSum + mean) / (((runs[day] ?? 0) - withoutRuns + 1) * mean);
-  const todays = factor(today);
-  return counts.map((count, index) => {
-    const weight = weights[index] ?? 0;
-    return (count * todays) / factor(days[index] ?? 0, weight, weight * count);
-  });
-}
+  constructor(
+    runs: readonly PlacedRun[],
+    readonly from: number,
+    readonly to: number,
+  ) {
+    this.#joined = to;
+    this.usualMs = usualWait(runs, from, to);
+    const inTime: PlacedRun[] = [];
+    for (let at = from; at < to; at += 1) {
+      const run = runs[at];
+      if (run && this.#isInTime(runs, at, run)) inTime.push(run);
+    }
+    this.#taught = inTime.length;
+    const units = inTime.at(-1)?.units ?? 1;
+    const places = inTime.map(({ place }) => place);
+    const counts = new Float64Array(inTime.length);
+    inTime.forEach((run, at) => (counts[at] = (run.count * units) / run.units));
+    const leaves: ComparableRuns[] = [];
+    const taught = { runs: inTime, units, leaves };
+    this.#tree = classesOf(learnTree({ places, counts }), everyRun(places), undefined, taught);
+    shareSpreads(leaves, units);
+    this.growth = this.#growthOf(inTime, units);
+  }
 
-/** What χ² is above once in a hundred, by its degrees of freedom, from one. */
-const CHI_SQUARE_AT_1_PERCENT = [6.635, 9.21, 11.345, 13.277, 15.086, 16.812];
+  /** What of the calendar there are runs of. */
+  get bounds(): ClassBounds {
+    return this.#tree.runs.bounds;
+  }
 
-/**
- * Whether counts differ by weekday: the test of Kruskal and Wallis, at one in a hundred. It looks at ranks, so
- * that one spike makes no weekday. A job that runs on one weekday only has no weekdays to compare.
- */
-function weekdaysDiffer(counts: readonly number[], days: readonly number[]): boolean {
-  const n = counts.length;
-  const order = counts.map((_, index) => index).sort((a, b) => (counts[a] ?? 0) - (counts[b] ?? 0));
-  const rankSums = [0, 0, 0, 0, 0, 0, 0];
-  const runs = [0, 0, 0, 0, 0, 0, 0];
-  let ties = 0;
-  for (let start = 0, end = 0; start < n; start = end) {
-    const value = counts[order[start] ?? 0];
-    while (end < n && counts[order[end] ?? 0] === value) end += 1;
-    const size = end - start;
-    ties += size ** 3 - size;
-    for (const index of order.slice(start, end)) {
-      const day = days[index] ?? 0;
-      runs[day] = (runs[day] ?? 0) + 1;
-      rankSums[day] = (rankSums[day] ?? 0) + (start + end + 1) / 2;
+  /**
+   * How much a level has grown of itself: of the later half of the runs over the earlier, by what their classes are
+   * like. A level that grows so is above that of history by as much.
+   */
+  #growthOf(inTime: readonly PlacedRun[], units: number): number {
+    const halves = [0, 1].map((half) => {
+      let [planned, usual] = [0, 0];
+      const middle = Math.floor(inTime.length / 2);
+      for (let at = half * middle; at < middle + half * middle; at += 1) {
+        const run = inTime[at];
+        if (!run) continue;
+        const mean = (this.find(run.place).mean(units) * run.units) / units;
+        planned += Math.min(run.count, SPIKE * mean);
+        usual += mean;
+      }
+      return usual > 0 ? planned / usual : 1;
+    });
+    const [earlier = 1, later = 1] = halves;
+    return earlier > 0 ? Math.min(MOST_GROWTH, Math.max(1, later / earlier)) : 1;
+  }
+
+  get taught(): number {
+    return this.#taught;
+  }
+
+  find(place: CalendarPlace): ComparableRuns {
+    let node = this.#tree;
+    while (node.split) node = isWithin(node.split.by, place) ? node.split.within : node.split.outside;
+    return node.runs;
+  }
+
+  /** Runs from today join the classes that were learned before it. */
+  joinUpTo(runs: readonly PlacedRun[], before: number): void {
+    for (; this.#joined < before; this.#joined += 1) {
+      const run = runs[this.#joined];
+      if (!run || !this.#isInTime(runs, this.#joined, run)) continue;
+      this.find(run.place).add(run);
+      this.#taught += 1;
     }
   }
-  const limit = CHI_SQUARE_AT_1_PERCENT[runs.filter((each) => each > 0).length - 2];
-  if (limit === undefined || ties === n ** 3 - n) return false;
-  const squares = rankSums.reduce((sum, rankSum, day) => sum + rankSum ** 2 / Math.max(1, runs[day] ?? 0), 0);
-  const h = (12 / (n * (n + 1))) * squares - 3 * (n + 1);
-  return h / (1 - ties / (n ** 3 - n)) > limit;
+
+  /** Whether it teaches: it had units, and no missed run's work had gathered for it. */
+  #isInTime(runs: readonly PlacedRun[], at: number, run: PlacedRun): boolean {
+    return run.units > 0 && waitedFor(runs, at, run, this.usualMs) < LATE_FROM;
+  }
 }
 
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  return ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2;
+interface ClassNode {
+  readonly runs: ComparableRuns;
+  readonly split?: {
+    readonly by: Split;
+    readonly within: ClassNode;
+    readonly outside: ClassNode;
+  };
 }
 
-function total(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0);
+interface Taught {
+  readonly runs: readonly PlacedRun[];
+  /** The units of the newest. */
+  readonly units: number;
+  /** Filled with the classes that were split no further. */
+  readonly leaves: ComparableRuns[];
+}
+
+function classesOf(
+  { runs, split }: CalendarTree,
+  bounds: ClassBounds,
+  above: ComparableRuns | undefined,
+  taught: Taught,
+): ClassNode {
+  const own = new ComparableRuns(
+    bounds,
+    () => runs.flatMap((run) => taught.runs[run] ?? []),
+    taught.units,
+    above,
+  );
+  if (!split) {
+    taught.leaves.push(own);
+    return { runs: own };
+  }
+  const side = (of: CalendarTree, isInner: boolean): ClassNode =>
+    classesOf(of, narrowed(bounds, split.by, isInner), own, taught);
+  return {
+    runs: own,
+    split: { by: split.by, within: side(split.within, true), outside: side(split.outside, false) },
+  };
+}
+
+/** What is known of how even counts are comes from all classes, weighed down to some runs; their levels do not. */
+function shareSpreads(leaves: readonly ComparableRuns[], units: number): void {
+  if (leaves.length < 2) return;
+  const spreads = leaves.map((leaf) => leaf.spread(units));
+  const runs = spreads.reduce((sum, each) => sum + each.runs, 0);
+  const total = K.map((_, at) => spreads.reduce((sum, { lnEvidences }) => sum + (lnEvidences[at] ?? 0), 0));
+  leaves.forEach((leaf, index) => {
+    const own = spreads[index];
+    if (!own || runs <= own.runs) return;
+    const share = Math.min(1, RUNS_ELSEWHERE / (runs - own.runs));
+    leaf.shareSpread(total.map((each, at) => share * (each - (own.lnEvidences[at] ?? 0))));
+  });
 }

@@ -1,70 +1,153 @@
-import { lnLowerTail, lnUpperTail, type BetaNegativeBinomial } from './beta-negative-binomial.js';
-import type { ComparableCounts } from './count-history.js';
+import { lnLowerTail, lnMass, lnUpperTail, type BetaNegativeBinomial } from './beta-negative-binomial.js';
 import { lnBeta } from './gamma.js';
 import { logSumExp } from './log-sum.js';
 
 // Looked up once: it is in the innermost loop.
-const { log } = Math;
+const { log, exp } = Math;
 
 /** How even counts can be: from bursts (½) to hardly more spread than a Poisson count (512). */
-const K = [0.5, 1, 2, 4, 8, 16, 32, 64, 128, 512];
+export const K: readonly number[] = [0.5, 1, 2, 4, 8, 16, 32, 64, 128, 512];
 
-/**
- * What past counts say of the next: for each k of the grid, how likely it is and what it predicts. The prior
- * of k is ∝ k^−½, that of p is Beta(½, ½).
- */
+/** The prior of each k, ∝ k^−½. */
+const LN_PRIOR = K.map((k) => -0.5 * log(k));
+const LN_PRIOR_TOTAL = logSumExp(LN_PRIOR);
+const LN_BETA_HALVES = lnBeta(0.5, 0.5);
+
+/** What counts say of a negative binomial: their number, their sum, and for each k Σ lnΓ(y+k) − lnΓ(k) − lnΓ(y+1). */
+export interface Sums {
+  n: number;
+  s: number;
+  readonly lnShapes: number[];
+}
+
+export function noSums(): Sums {
+  return { n: 0, s: 0, lnShapes: K.map(() => 0) };
+}
+
+/** Adds a count that weighs so much; also between whole numbers. */
+export function addCount(sums: Sums, count: number, weight: number): void {
+  if (weight === 0) return;
+  sums.n += weight;
+  sums.s += weight * count;
+  if (count === 0) return;
+  const shapes = shapesOf(count);
+  for (let at = 0; at < K.length; at += 1)
+    sums.lnShapes[at] = (sums.lnShapes[at] ?? 0) + weight * (shapes[at] ?? 0);
+}
+
+/** Shapes of whole counts are asked for over and over. */
+const SHAPES_KEPT = 4_096;
+const keptShapes: (Float64Array | undefined)[] = [];
+
+/** For each k, lnΓ(y+k) − lnΓ(k) − lnΓ(y+1), from the one function that keeps the digits of large counts. */
+function shapesOf(count: number): Float64Array {
+  const kept = keptShapes[count];
+  if (kept) return kept;
+  const shapes = Float64Array.from(K, (k) => -log(count + k) - lnBeta(k, count + 1));
+  if (count < SHAPES_KEPT && Number.isInteger(count)) keptShapes[count] = shapes;
+  return shapes;
+}
+
+/** ln P(counts | k), for each k: p has the prior Beta(½, ½). */
+export function lnEvidence({ n, s, lnShapes }: Sums): number[] {
+  return K.map((k, at) => lnBeta(0.5 + k * n, 0.5 + s) - LN_BETA_HALVES + (lnShapes[at] ?? 0));
+}
+
+/** ln P(counts), over all k. */
+export function lnMarginal(lnEvidences: readonly number[]): number {
+  return logSumExp(lnEvidences.map((each, at) => each + (LN_PRIOR[at] ?? 0))) - LN_PRIOR_TOTAL;
+}
+
+/** ln P(these runs work and those are idle): the chance to work has the prior Beta(½, ½). */
+export function lnWorkMarginal(working: number, idle: number): number {
+  return lnBeta(0.5 + working, 0.5 + idle) - LN_BETA_HALVES;
+}
+
+/** What past counts say of the next. */
 export interface CountPrediction {
-  /** The mean of the past counts, each by its weight. */
+  /** The expected count. */
   readonly mean: number;
+  /** The chance that a run works at all, and what follows is what it plans beyond one; null where what follows is the count. */
+  readonly works: number | null;
+  /** For each k how likely it is, and what it predicts. None: nothing is known of sizes. */
   readonly components: readonly { readonly lnWeight: number; readonly given: BetaNegativeBinomial }[];
 }
 
 /** What is less likely than this among the k changes no verdict. */
-const LN_NEGLIGIBLE = -60;
+const LN_NEGLIGIBLE = -30;
+
+/** How a level is known. */
+export interface Level {
+  /** The level is so many times that of the sums. */
+  readonly times: number;
+  /** And known from this share of them. */
+  readonly known: number;
+}
+
+const AS_IT_IS: Level = { times: 1, known: 1 };
 
 /**
- * What is learnt of k comes from all counts. What is learnt of p, and so of the level, is worth no more than
- * the runs that the level rests on: else a level that few runs of a weekday tell is taken for a sure one, and
- * twice as many healthy runs as alpha says fail.
+ * The predictive distribution after counts. What is learnt of k comes from them and, as far as it is given, from
+ * other counts (`lnElsewhere`, for each k); what is learnt of the level from them alone.
  */
-export function predictCount({ counts: history, levelRuns }: ComparableCounts): CountPrediction {
-  const n = history.reduce((sum, { weight }) => sum + weight, 0);
-  const s = history.reduce((sum, { weight, count }) => sum + weight * count, 0);
-  const known = n > 0 ? levelRuns / n : 1;
-  const components = K.map((k) => {
-    const learnt = { a: 0.5 + k * n, b: 0.5 + s };
-    const given = { k, a: 0.5 + k * n * known, b: 0.5 + s * known };
-    // lnΓ(y + k) − lnΓ(k) − lnΓ(y + 1), from the one function that keeps the digits of large counts.
-    const lnLikelihood = history.reduce(
-      (sum, { weight, count }) =>
-        weight === 0 ? sum : sum - weight * (log(count + k) + lnBeta(k, count + 1)),
-      0,
-    );
-    return { lnWeight: lnLikelihood + lnBeta(learnt.a, learnt.b) - 0.5 * Math.log(k), given };
-  });
-  const lnTotal = logSumExp(components.map(({ lnWeight }) => lnWeight));
+export function predictAfter(
+  sums: Sums,
+  works: number | null,
+  lnElsewhere: readonly number[] | undefined,
+  { times, known }: Level = AS_IT_IS,
+): CountPrediction {
+  const { n, s } = sums;
+  if (n === 0) return { mean: works ?? 0, works: works ?? 0, components: [] };
+  const lnWeights = lnEvidence(sums).map((each, at) => each + (LN_PRIOR[at] ?? 0) + (lnElsewhere?.[at] ?? 0));
+  const lnTotal = logSumExp(lnWeights);
+  const size = (s * times) / n;
   return {
-    mean: s / n,
-    components: components
-      .map(({ lnWeight, given }) => ({ lnWeight: lnWeight - lnTotal, given }))
-      .filter(({ lnWeight }) => lnWeight > LN_NEGLIGIBLE),
+    mean: works === null ? size : works * (1 + size),
+    works,
+    components: K.map((k, at) => ({
+      lnWeight: (lnWeights[at] ?? -Infinity) - lnTotal,
+      given: { k, a: 0.5 + k * n * known, b: 0.5 + s * known * times },
+    })).filter(({ lnWeight }) => lnWeight > LN_NEGLIGIBLE),
   };
 }
 
 /** The logarithm of the chance of `count` or more. */
-export function lnAtLeast({ components }: CountPrediction, count: number): number {
-  return Math.min(
-    0,
-    logSumExp(components.map(({ lnWeight, given }) => lnWeight + lnUpperTail(given, count))),
-  );
+export function lnAtLeast({ works, components }: CountPrediction, count: number): number {
+  if (count <= 0) return 0;
+  if (works === null) return lnMixed(components, lnUpperTail, count);
+  return log(works) + (components.length === 0 ? 0 : lnMixed(components, lnUpperTail, count - 1));
+}
+
+/** The chance of exactly `count`. */
+export function chanceOf({ works, components }: CountPrediction, count: number): number {
+  if (works !== null && count === 0) return 1 - works;
+  if (works !== null && components.length === 0) return 0;
+  const size = works === null ? count : count - 1;
+  const mass = components.reduce((sum, { lnWeight, given }) => sum + exp(lnWeight + lnMass(given, size)), 0);
+  return (works ?? 1) * mass;
 }
 
 /** The logarithm of the chance of `count` or fewer. */
-export function lnAtMost({ components }: CountPrediction, count: number): number {
-  return Math.min(
-    0,
-    logSumExp(components.map(({ lnWeight, given }) => lnWeight + lnLowerTail(given, count))),
-  );
+export function lnAtMost({ works, components }: CountPrediction, count: number): number {
+  if (count < 0) return -Infinity;
+  if (works === null) return lnMixed(components, lnLowerTail, count);
+  const sized =
+    count === 0 ? 0 : components.length === 0 ? 1 : exp(lnMixed(components, lnLowerTail, count - 1));
+  return log(1 - works + works * sized);
+}
+
+function lnMixed(
+  components: CountPrediction['components'],
+  lnTail: (given: BetaNegativeBinomial, count: number) => number,
+  count: number,
+): number {
+  const lns = components.map(({ lnWeight, given }) => lnWeight + lnTail(given, count));
+  return Math.min(0, logSumExp(lns));
+}
+
+/** The k that the counts are most like: the geometric mean by their chances. */
+export function likelyK({ components }: CountPrediction): number {
+  return exp(components.reduce((sum, { lnWeight, given }) => sum + exp(lnWeight) * log(given.k), 0));
 }
 
 /** No count is looked for beyond: a number holds every whole number up to here. */
@@ -72,7 +155,9 @@ const LARGEST_COUNT = Number.MAX_SAFE_INTEGER;
 
 /** The smallest count of which there are as many or more with a chance of at most `p`; Infinity where none is. */
 export function unlikelyFrom(prediction: CountPrediction, p: number): number {
-  const lnP = Math.log(p);
+  const lnP = log(p);
+  const { works, components } = prediction;
+  if (components.length === 0) return works !== null && works <= p ? 1 : Infinity;
   const isUnlikely = (count: number): boolean => lnAtLeast(prediction, count) <= lnP;
   let above = Math.max(1, Math.ceil(prediction.mean));
   let below = 0;
@@ -86,11 +171,12 @@ export function unlikelyFrom(prediction: CountPrediction, p: number): number {
 
 /** The largest count of which there are as many or fewer with a chance of at most `p`; −1 where none is. */
 export function unlikelyUpTo(prediction: CountPrediction, p: number): number {
-  const lnP = Math.log(p);
+  const lnP = log(p);
   const isLikely = (count: number): boolean => lnAtMost(prediction, count) > lnP;
+  if (isLikely(0)) return -1;
   let above = Math.max(1, Math.ceil(prediction.mean));
   while (!isLikely(above)) above *= 2;
-  return firstWhere(isLikely, -1, above) - 1;
+  return firstWhere(isLikely, 0, above) - 1;
 }
 
 /** The first whole number above `below` and up to `above` that holds; `above` does, and whatever follows one. */

@@ -1,14 +1,28 @@
-import { comparableCounts, type ComparableCounts, type CountedRun } from './count-history.js';
-import {
-  type CountPrediction,
-  lnAtLeast,
-  lnAtMost,
-  predictCount,
-  unlikelyFrom,
-  unlikelyUpTo,
-} from './count-prediction.js';
 import { countOf } from '../base/words.js';
 import type { CountOf } from '../flags/guard-policy.js';
+import type { ComparableRuns } from './count-class.js';
+import {
+  driftEvidence,
+  driftLimit,
+  NO_DRIFT,
+  stepDrift,
+  surpriseOf,
+  withoutEvidence,
+  type DriftState,
+} from './count-drift.js';
+import { CountHistory, type Comparison, type CountedRun, type PlacedRun } from './count-history.js';
+import {
+  chanceOf,
+  likelyK,
+  lnAtLeast,
+  lnAtMost,
+  unlikelyFrom,
+  unlikelyUpTo,
+  type CountPrediction,
+  type Level,
+} from './count-prediction.js';
+import { shiftAfter, type Shift } from './count-shift.js';
+import type { CountState, UsualCount } from './count-state.js';
 import { chance, figure } from './in-words.js';
 import type { Figures, Judged, Verdict } from './verdict.js';
 
@@ -24,8 +38,8 @@ export interface CountOptions {
    * unit that comes in whole plans as many changes in a canary as anywhere.
    */
   readonly floor: number;
-  /** Whether weekdays may differ; they are heeded only where they do. */
-  readonly weekdays?: boolean;
+  /** The IANA time zone in which the job's day turns; without it, UTC. */
+  readonly timeZone?: string;
 }
 
 /** One healthy run in four thousand. */
@@ -34,72 +48,286 @@ export const DEFAULT_COUNT_ALPHA = 2.5e-4;
 /** With fewer runs behind it nothing is said of a count. */
 export const FEWEST_RUNS = 3;
 
+const HOUR_MS = 3_600_000;
+/** A job that runs more often than this is compared with nothing before so much of its day is known. */
+const DAILY_MS = 23 * HOUR_MS;
+const FIRST_DAY_MS = 24 * HOUR_MS;
+/** Sooner nothing is too few, and no level has drifted: a job's weekends would never be learned. */
+const FORTNIGHT_MS = 14 * 24 * HOUR_MS;
+
+/** With fewer runs to tell a shifted level, an alarm needs the level before it, too. */
+const SHIFT_KNOWN_RUNS = 12;
+/** A run this many times as unlikely as a healthy one may be is beyond the limits, and may begin a shift. */
+const BEYOND = 4;
+
 /** The interval that is shown holds all but this share of healthy runs. */
 const OUTSIDE_SHOWN = 0.05;
+/** Missed runs beyond so many are taken to be like these. */
+const MOST_MISSED = 3_000;
 
-/** What a count is worth: fail, and whether for being far too few. */
-export interface CountVerdict {
+/** What a count rule says of a run, and what it keeps of it. */
+export interface CountJudged extends Judged {
   readonly verdict: Extract<Verdict, 'pass' | 'fail' | 'too-few'>;
-  readonly worth?: 'hold';
+  readonly state: CountState;
 }
 
-/** What judgeCount says, without its words and figures, which cost more than the verdict. */
-export function countVerdict(
+/** What a count is worth: fail, and whether for being far too few. */
+type CountVerdict = Pick<CountJudged, 'verdict' | 'worth' | 'state'>;
+
+/**
+ * Judges whether a run's planned count is plausible after the accepted runs before it that are comparable with it
+ * (GUARD.md section 1). Too many fails; far too few fails with the worth of a hold; a level that creeps up fails.
+ * Pure: the runs and what was kept of them are the state. Figures: observed, expected, low and high (19 of 20
+ * healthy runs are between them), comparable (which runs), samples (how many), p, limit; gathered, where the work of
+ * several runs had; shifted, where a level has; drift and driftLimit, from a fortnight on; newcomers and
+ * plannedForNewcomers, where there are any.
+ */
+export function judgeCount(
   history: readonly CountedRun[],
   now: CountedRun,
   options: CountOptions,
-): CountVerdict {
-  const comparable = comparableCounts(history, now, options);
-  if (comparesWithNothing(comparable, now)) return { verdict: 'too-few' };
-  return verdictOf(expectedAfter(comparable), now, options);
+): CountJudged {
+  return judgeAfter(new CountHistory(options.timeZone, history), now, options);
+}
+
+/** The same of a history that grows run by run. */
+export function judgeAfter(history: CountHistory, now: CountedRun, options: CountOptions): CountJudged {
+  return told(decide(history, now, options), now, options);
+}
+
+/** A decision with its words and figures, which cost more than the decision. */
+export function told(decision: CountDecision, now: CountedRun, options: CountOptions): CountJudged {
+  const { verdict, worth, state } = decision;
+  const said = decision.expected ? toldOf(decision, now, options) : tooFewTold(decision, now, options);
+  return { verdict, rule: options.rule, ...said, ...(worth && { worth }), state };
+}
+
+export interface CountDecision extends CountVerdict {
+  readonly comparison: Comparison;
+  /** What the count was held against; absent where there was nothing to compare with. */
+  readonly expected?: Expected;
+}
+
+export interface Expected {
+  /** Of a run's own work, at the level that holds. */
+  readonly own: CountPrediction;
+  /** The same of all the work that has gathered; `own` where none has. */
+  readonly gathered: CountPrediction;
+  readonly shift: Shift | undefined;
+  /** The logarithms of the chances of as many or more, and of as many or fewer. */
+  readonly lnMore: number;
+  readonly lnFewer: number;
+  /** Whether too few may hold it: there is history enough, and as many expected. */
+  readonly mayHold: boolean;
+  readonly drift: DriftState;
+  /** It fails by the drift alone. */
+  readonly isDrift: boolean;
+}
+
+/** What the rule decides, without words. */
+export function decide(history: CountHistory, now: CountedRun, options: CountOptions): CountDecision {
+  const { alpha, floor } = options;
+  const comparison = history.compare(now);
+  const last = comparison.newest?.state;
+  const before: CountState = {
+    usual: null,
+    shiftedSince: last?.shiftedSince ?? null,
+    drift: last?.drift ?? NO_DRIFT,
+  };
+  if (comparesWithNothing(comparison, now)) return { verdict: 'too-few', comparison, state: before };
+  const { count, units } = now;
+  const own = comparison.class;
+  const plain = own.predict(units);
+  const shift =
+    before.shiftedSince !== null || comparison.hasAccepted
+      ? shiftAfter(comparison.latest(), (run) => usualMean(comparison.classOf(run.place), run, units))
+      : undefined;
+  const level = shift && {
+    times: shift.times,
+    known: Math.min(1, shift.runs / Math.max(1, own.spread(units).runs)),
+  };
+  const held = level ? own.predict(units, level) : plain;
+  const isLate = comparison.gathered >= LATE_FROM;
+  const gathered = isLate ? gatheredPrediction(comparison, now, held.mean / plain.mean || 1) : held;
+  const both = shift !== undefined && shift.runs < SHIFT_KNOWN_RUNS ? [plain] : [];
+  const lnHeld = lnAtLeast(held, count);
+  const beside = isLate ? [gathered, ...both] : both;
+  const lnMore = Math.max(lnHeld, ...beside.map((each) => lnAtLeast(each, count)));
+  const lnFewer = Math.max(...[held, ...both].map((each) => lnAtMost(each, count)));
+  const lnAlpha = Math.log(alpha);
+  const isKnownLong = comparison.spanMs >= FORTNIGHT_MS;
+  const tooMany = count >= floor && lnMore <= lnAlpha;
+  const mayHold = isKnownLong && held.mean >= floor;
+  const tooFew = mayHold && lnFewer <= lnAlpha;
+  const isIdle = count === 0 && held.works !== null;
+  const z = surpriseAt(comparison, held, lnHeld, now, level);
+  const drift = isLate || isIdle ? before.drift : stepDrift(before.drift, z, isKnownLong);
+  const drifts = !isLate && !isIdle && count >= floor && z > 0 && driftEvidence(drift) >= driftLimit(alpha);
+  const fails = tooMany || tooFew || drifts;
+  return {
+    verdict: fails ? 'fail' : 'pass',
+    ...(tooFew && { worth: 'hold' as const }),
+    comparison,
+    state: {
+      usual: isLate || isIdle ? null : usualOf(plain, count, alpha, drifts),
+      shiftedSince: shift?.since ?? null,
+      drift: fails ? withoutEvidence(drift) : drift,
+    },
+    expected: {
+      own: held,
+      gathered,
+      shift,
+      lnMore,
+      lnFewer,
+      mayHold,
+      drift,
+      isDrift: drifts && !tooMany && !tooFew,
+    },
+  };
+}
+
+/** How far out a count is, in spreads, where the level has grown of itself as it does. */
+function surpriseAt(
+  { class: own, growth }: Comparison,
+  held: CountPrediction,
+  lnHeld: number,
+  { count, units }: CountedRun,
+  level: Level | undefined,
+): number {
+  if (growth < GROWS_FROM) return surpriseOf(lnHeld, chanceOf(held, count));
+  const grown = own.predict(units, { times: (level?.times ?? 1) * growth, known: level?.known ?? 1 });
+  return surpriseOf(lnAtLeast(grown, count), chanceOf(grown, count));
+}
+
+/** Less growth is not worth a second prediction. */
+const GROWS_FROM = 1.02;
+/** Work that gathers is counted in whole runs. */
+const LATE_FROM = 1.5;
+
+function comparesWithNothing({ taught, usualMs, spanMs }: Comparison, { units }: CountedRun): boolean {
+  return taught < FEWEST_RUNS || units <= 0 || (usualMs < DAILY_MS && spanMs < FIRST_DAY_MS);
+}
+
+/** What a run that works is expected to plan: by what one of so many units is, for which classes are summed up. */
+function usualMean(of: ComparableRuns, run: PlacedRun, units: number): number {
+  const { mean, works } = of.predict(units);
+  return run.count === 0 && works !== null ? 0 : (workingMean({ mean, works }) * run.units) / units;
+}
+
+function workingMean({ mean, works }: Pick<CountPrediction, 'mean' | 'works'>): number {
+  return works === null || works === 0 ? mean : mean / works;
+}
+
+function usualOf(plain: CountPrediction, count: number, alpha: number, drifts: boolean): UsualCount | null {
+  if (plain.components.length === 0) return null;
+  const facts = { mean: workingMean(plain), k: likelyK(plain) };
+  const p = Math.min(0.25, BEYOND * alpha);
+  if (lnAtLeast(plain, count) <= Math.log(p))
+    return { ...facts, clipped: unlikelyFrom(plain, p) - 1, beyond: 'most' };
+  if (lnAtMost(plain, count) <= Math.log(p))
+    return { ...facts, clipped: unlikelyUpTo(plain, p) + 1, beyond: 'least' };
+  return { ...facts, clipped: count, beyond: drifts ? 'most' : null };
 }
 
 /**
- * Judges whether a run's planned count is plausible after the accepted runs before it: the predictive tail of
- * a negative binomial count whose p and k are unknown (GUARD.md section 1). Too many fails; far too few fails
- * with the worth of a hold. Pure; no state: the history is the state. Figures: observed, expected, low and
- * high (19 of 20 healthy runs are between them), samples, p, limit; gathered, where the work of several runs had;
- * newcomers and plannedForNewcomers, where there are any.
+ * What all the runs would have found that failed to come since the last one: the class with the largest part of it
+ * predicts, scaled to the whole.
  */
-export function judgeCount(history: readonly CountedRun[], now: CountedRun, options: CountOptions): Judged {
-  const { rule, alpha } = options;
-  const planned = plannedInWords(now, options);
-  const comparable = comparableCounts(history, now, options);
-  const { gathered } = comparable;
-  const samples = comparable.counts.length;
-  const beside = besideInWords(now, options);
-  if (comparesWithNothing(comparable, now)) {
-    const why =
-      now.units > 0
-        ? `${planned}; ${countOf(samples, 'run')} before it ${samples === 1 ? 'is' : 'are'} too few to compare with`
-        : beside === ''
-          ? `${planned} and no unit admitted, which compares with nothing`
-          : 'history knows no unit of the run';
-    const figures = { observed: now.count, samples, limit: alpha, ...apartFigures(now) };
-    return { verdict: 'too-few', rule, reason: `${rule}: ${why}${beside}`, figures };
+function gatheredPrediction(
+  comparison: Comparison,
+  { at, due, units }: CountedRun,
+  times: number,
+): CountPrediction {
+  const { gathered, usualMs, classOf, placeOf } = comparison;
+  const runs = Math.round(gathered);
+  const steps = Math.min(runs, MOST_MISSED);
+  const parts = new Map<ComparableRuns, number>();
+  let [all, idle] = [0, 1];
+  for (let step = 0; step < steps; step += 1) {
+    const of = classOf(placeOf(Number(due ?? at) - step * usualMs * (runs / steps)));
+    const part = (of.predict(units).mean * runs) / steps;
+    parts.set(of, (parts.get(of) ?? 0) + part);
+    all += part;
+    idle *= (1 - of.works(units)) ** (runs / steps);
   }
-  const expected = expectedAfter(comparable);
-  const { lnP, ...said } = verdictOf(expected, now, options);
-  const { low, high } = shownInterval(expected.most);
+  const [largest] = [...parts].sort(([, one], [, other]) => other - one);
+  const of = largest?.[0] ?? comparison.class;
+  const plain = of.predict(units);
+  const works = plain.works === null ? 1 : 1 - idle;
+  const size = workingMean(plain) * works;
+  return of.predictScaled(units, { times: size > 0 ? Math.max(1, (all * times) / size) : 1, works });
+}
+
+function toldOf(
+  { comparison, expected, worth }: CountDecision,
+  now: CountedRun,
+  options: CountOptions,
+): Pick<Judged, 'reason' | 'figures'> {
+  if (!expected) throw new Error('a count that was compared with nothing');
+  const { rule, alpha, of } = options;
+  const { gathered: all, own, shift, drift, isDrift } = expected;
+  const lnP = Math.min(expected.lnMore, expected.lnFewer);
+  const { low, high } = shownInterval(all);
+  const samples = comparison.class.runs.length;
+  const gathered = Math.round(comparison.gathered);
+  const evidence = driftEvidence(drift);
+  const units = of === 'units' ? ' for' : '';
+  const reason = [
+    `${rule}: ${plannedInWords(now, options)}`,
+    `${comparison.class.words} plan${units} ${figure(all.mean)} (${figure(low)}–${figure(high)}), ${countOf(samples, 'run')}`,
+    ...(gathered > 1 ? [`the work of ${figure(gathered)} runs has gathered`] : []),
+    ...(shift ? [shiftInWords(shift)] : []),
+    `chance ${chance(lnP)}, limit ${chance(Math.log(alpha))}`,
+    ...(isDrift
+      ? [
+          `together the last runs are too many: evidence ${figure(evidence)}, limit ${figure(driftLimit(alpha))}`,
+        ]
+      : []),
+    ...(worth === 'hold'
+      ? [
+          `a run of ${figure(unlikelyUpTo(own, alpha) + 1)} or more ends the hold, and so does accepting this one`,
+        ]
+      : []),
+    ...apartInWords(now, options),
+  ].join('; ');
   return {
-    ...said,
-    rule,
-    reason:
-      `${rule}: ${planned} where ${figure(expected.most.mean)} ` +
-      `(${figure(low)}–${figure(high)}) were expected from ${samples} runs` +
-      `${gathered > 1 ? `, with the work of ${figure(gathered)} gathered` : ''}; ` +
-      `chance ${chance(lnP)}, limit ${chance(Math.log(alpha))}${beside}`,
+    reason,
     figures: {
       observed: now.count,
-      expected: expected.most.mean,
+      expected: all.mean,
       low,
       high,
-      ...(gathered > 1 && { gathered }),
+      comparable: comparison.class.words,
       samples,
+      ...(gathered > 1 && { gathered }),
+      ...(shift && { shifted: shift.times }),
+      ...(evidence > 0 && { drift: evidence, driftLimit: driftLimit(alpha) }),
       p: Math.exp(lnP),
       limit: alpha,
       ...apartFigures(now),
     },
+  };
+}
+
+function tooFewTold(
+  { comparison }: CountDecision,
+  now: CountedRun,
+  options: CountOptions,
+): Pick<Judged, 'reason' | 'figures'> {
+  const { rule, alpha } = options;
+  const { taught } = comparison;
+  const planned = plannedInWords(now, options);
+  const why =
+    now.units > 0
+      ? taught < FEWEST_RUNS
+        ? `${planned}; ${countOf(taught, 'run')} before it ${taught === 1 ? 'is' : 'are'} too few to compare with`
+        : `${planned}; ${countOf(taught, 'run')} before it are of less than a day, which is too little to compare with`
+      : (now.apart?.units ?? 0) === 0
+        ? `${planned} and no unit admitted, which compares with nothing`
+        : 'history knows no unit of the run';
+  return {
+    reason: [`${rule}: ${why}`, ...apartInWords(now, options)].join('; '),
+    figures: { observed: now.count, samples: taught, limit: alpha, ...apartFigures(now) },
   };
 }
 
@@ -108,55 +336,25 @@ function plannedInWords({ count }: { readonly count: number }, { of }: CountOpti
   return of === 'units' ? `planned for ${countOf(count, 'unit')}` : `${figure(count)} planned`;
 }
 
-/** `; 40 newcomers (312 planned) are not judged by counts`; empty where there are none. */
-function besideInWords({ apart }: CountedRun, options: CountOptions): string {
-  if (!apart || apart.units === 0) return '';
-  const are = apart.units === 1 ? 'is' : 'are';
-  return `; ${countOf(apart.units, 'newcomer')} (${plannedInWords(apart, options)}) ${are} not judged by counts`;
+function shiftInWords({ since, runs }: Shift): string {
+  const day = new Date(since).toISOString().slice(0, 10);
+  return `a person accepted a new level on ${day}, which ${countOf(runs, 'run')} since tell`;
+}
+
+/** `40 newly admitted units (312 planned) excluded from count rules`; nothing where there are none. */
+function apartInWords({ apart }: CountedRun, options: CountOptions): string[] {
+  if (!apart || apart.units === 0) return [];
+  return [
+    `${countOf(apart.units, 'newly admitted unit')} (${plannedInWords(apart, options)}) excluded from count rules`,
+  ];
 }
 
 function apartFigures({ apart }: CountedRun): Figures {
   return apart && apart.units > 0 ? { newcomers: apart.units, plannedForNewcomers: apart.count } : {};
 }
 
-function comparesWithNothing({ counts }: ComparableCounts, { units }: CountedRun): boolean {
-  return counts.length < FEWEST_RUNS || units <= 0;
-}
-
-/** What a count is held against on either side; the same where no run before has failed to come. */
-interface Expected {
-  /** Of all the work that has gathered: more is too many. */
-  readonly most: CountPrediction;
-  /** Of one run's work: fewer is too few. A run that is held for that gathers the next one's, and excuses nothing. */
-  readonly least: CountPrediction;
-}
-
-function expectedAfter(comparable: ComparableCounts): Expected {
-  const { counts, gathered } = comparable;
-  const least = predictCount(comparable);
-  if (gathered === 1) return { most: least, least };
-  const all = counts.map(({ count, weight }) => ({ count: count * gathered, weight }));
-  return { most: predictCount({ ...comparable, counts: all }), least };
-}
-
-/** With the logarithm of the chance of a count as far out, on its side. */
-function verdictOf(
-  { most, least }: Expected,
-  { count }: CountedRun,
-  { alpha, floor }: CountOptions,
-): CountVerdict & { readonly lnP: number } {
-  const lnMore = lnAtLeast(most, count);
-  const lnFewer = lnAtMost(least, count);
-  const tooMany = count >= floor && lnMore <= Math.log(alpha);
-  const tooFew = least.mean >= floor && lnFewer <= Math.log(alpha);
-  return {
-    verdict: tooMany || tooFew ? 'fail' : 'pass',
-    ...(tooFew && { worth: 'hold' }),
-    lnP: Math.min(lnMore, lnFewer),
-  };
-}
-
-function shownInterval(prediction: CountPrediction): { low: number; high: number } {
+/** The interval that 19 of 20 healthy runs are in. */
+export function shownInterval(prediction: CountPrediction): { low: number; high: number } {
   return {
     low: unlikelyUpTo(prediction, OUTSIDE_SHOWN / 2) + 1,
     high: unlikelyFrom(prediction, OUTSIDE_SHOWN / 2) - 1,

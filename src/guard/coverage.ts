@@ -12,10 +12,9 @@ export interface Covering {
 }
 
 /** How far back runs teach: a level of last quarter is no measure of today. */
-const TAUGHT_DAYS = 28;
+export const TAUGHT_MS = 28 * 86_400_000;
 /** Where these days hold fewer runs, so many teach. */
-const TAUGHT_RUNS = 100;
-const DAY_MS = 86_400_000;
+export const TAUGHT_RUNS = 100;
 
 /** Of ten waits for a run nine are usual: a job of every working day waits three days for one run of five. */
 const USUAL_SHARE = 0.9;
@@ -30,7 +29,7 @@ export function teaching<Run extends Covering>(history: readonly Run[], now: Cov
   const before = history
     .filter(({ at }) => Number(at) < Number(now.at))
     .sort((a, b) => Number(a.at) - Number(b.at));
-  const since = Number(now.at) - TAUGHT_DAYS * DAY_MS;
+  const since = Number(now.at) - TAUGHT_MS;
   return before.filter(({ at }, index) => Number(at) >= since || index >= before.length - TAUGHT_RUNS);
 }
 
@@ -48,49 +47,71 @@ export function newcomersAmong(history: readonly Covering[], now: Covering): Buc
     const own = past.filter((run) => coversBucket(run, upTo));
     return Number(now.at) - Number(own.at(-SERVED_RUNS)?.at ?? -Infinity);
   });
-  const usual = SERVED_RUNS * usualWait(timesOf([...past, now]));
+  const usual = SERVED_RUNS * usualWait(past);
   const quickest = Math.max(usual, Math.min(...served.filter(Number.isFinite)));
   const tooLong = (waited: number): boolean => waited === Infinity || waited > SERVED_WITHIN * quickest;
   return joined(parts.filter((_, index) => tooLong(served[index] ?? Infinity)));
 }
 
 /**
- * How many runs' work had gathered for each of `runs`, the oldest first: what its units had waited for over what
- * runs usually wait for. A job finds what there is to do, so that the first run after an outage finds what all
- * those that were missed would have found. Two runs of one slot, of two versions, have waited for the same.
+ * How many runs' work had gathered for a run: what its units had waited for over what runs usually wait for. A job
+ * finds what there is to do, so that the first run after an outage finds what all those that were missed would have
+ * found. Each unit has waited since a run last served it. Two runs of one slot, of two versions, have waited for the
+ * same. `runs` are in order, and the first `before` of them came before it.
  */
-export function gatheredFor(runs: readonly Covering[]): number[] {
-  const usual = usualWait(timesOf(runs));
-  const waits = runs.map(() => ({ buckets: 0, gathered: 0 }));
-  for (const [after, upTo] of partsOf(runs)) {
-    const serving = runs.flatMap((run, index) => (coversBucket(run, upTo) ? [index] : []));
-    const gathered = gatheredAt(timesOf(serving.flatMap((index) => runs[index] ?? [])), usual);
-    serving.forEach((index, at) => {
-      const wait = waits[index];
-      if (!wait || hasBucket(runs[index]?.newcomers ?? [], upTo)) return;
-      wait.buckets += upTo - after;
-      wait.gathered += (upTo - after) * (gathered[at] ?? 1);
-    });
+export function waitedFor(runs: readonly Covering[], before: number, now: Covering, usualMs: number): number {
+  if (usualMs === 0) return 1;
+  const { at: last, covered: lastCovered } = runs[before - 1] ?? {};
+  // Nearly always the run before has served everybody, a usual wait ago.
+  if (now.covered === undefined && lastCovered === undefined && before > 0) {
+    const waited = Number(now.at) - Number(last);
+    if (waited >= usualMs / 2 && waited < 1.5 * usualMs) return 1;
   }
-  return waits.map(({ buckets, gathered }) => (buckets > 0 ? gathered / buckets : 1));
+  const newcomers = now.newcomers ?? [];
+  let waiting: Buckets = (now.covered ?? EVERY_BUCKET).flatMap((span) => without([span], newcomers));
+  const all = widthOf(waiting);
+  let gathered = 0;
+  for (let index = before - 1; index >= 0 && waiting.length > 0; index -= 1) {
+    const run = runs[index];
+    const waited = Number(now.at) - Number(run?.at);
+    if (!run || waited < usualMs / 2) continue;
+    const left = without(waiting, run.covered ?? EVERY_BUCKET);
+    gathered += (widthOf(waiting) - widthOf(left)) * Math.max(1, Math.round(waited / usualMs));
+    waiting = left;
+  }
+  return all === 0 ? 1 : (gathered + widthOf(waiting)) / all;
 }
 
-/** The same for units that were all served at `times`. */
-function gatheredAt(times: readonly number[], usual: number): number[] {
-  let slotBefore = 0;
-  return times.map((at, index) => {
-    while (slotBefore + 1 < index && (times[slotBefore + 1] ?? at) <= at - usual / 2) slotBefore += 1;
-    const waited = at - (times[slotBefore] ?? at);
-    return index === 0 || usual === 0 ? 1 : Math.max(1, Math.round(waited / usual));
-  });
+/**
+ * What runs, in order, usually wait for, from one place up to another; 0 where there are too few to say. Seldom
+ * longer: a job of working days waits often.
+ */
+export function usualWait(runs: readonly Covering[], from = 0, to = runs.length): number {
+  if (to - from < 2) return 0;
+  const between = new Float64Array(to - from - 1);
+  for (let at = 0; at < between.length; at += 1)
+    between[at] = Number(runs[from + at + 1]?.at) - Number(runs[from + at]?.at);
+  between.sort();
+  return between[Math.max(0, Math.ceil(USUAL_SHARE * between.length) - 1)] ?? 0;
 }
 
-/** What runs at `times` usually waited for; 0 where there are too few to say. */
-function usualWait(times: readonly number[]): number {
-  const between = times.slice(1).map((at, index) => at - (times[index] ?? at));
-  // All but the last: whether that one waited is the question. Seldom longer: a job of working days waits often.
-  const sorted = between.slice(0, -1).sort((a, b) => a - b);
-  return sorted[Math.max(0, Math.ceil(USUAL_SHARE * sorted.length) - 1)] ?? 0;
+/** The parts of spans that are in none of others. */
+function without(spans: Buckets, others: Buckets): Buckets {
+  return others.reduce<Buckets>(
+    (left, [after, upTo]) =>
+      left.flatMap(([from, to]): Buckets => {
+        const parts: Buckets = [
+          [from, Math.min(to, after)],
+          [Math.max(from, upTo), to],
+        ];
+        return parts.filter(([one, other]) => other > one);
+      }),
+    spans,
+  );
+}
+
+function widthOf(spans: Buckets): number {
+  return spans.reduce((sum, [after, upTo]) => sum + upTo - after, 0);
 }
 
 /** The buckets cut so that each run serves all of a part or nothing of it. */
@@ -115,8 +136,4 @@ function joined(parts: Buckets): Buckets {
     else whole.push([after, upTo]);
   }
   return whole;
-}
-
-function timesOf(runs: readonly Covering[]): number[] {
-  return runs.map(({ at }) => Number(at));
 }

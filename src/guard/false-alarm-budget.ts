@@ -19,3 +19,13 @@ export function falseTripsAYear(sources: AlarmSources): number {
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
+
+/** Whether so many events are more than such a mean brings about, but with a chance of `p` (Poisson's). */
+export function isMoreThan(events: number, mean: number, p: number): boolean {
+  let [chance, fewer] = [Math.exp(-mean), 0];
+  for (let each = 0; each < events; each += 1) {
+    fewer += chance;
+    chance *= mean / (each + 1);
+  }
+  return 1 - fewer < p;
+}

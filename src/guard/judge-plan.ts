@@ -18,6 +18,8 @@ export interface WrittenPlan {
     readonly id: string;
     readonly job: string;
     readonly region: string;
+    /** When it was due. */
+    readonly slot: Date;
     readonly createdAt: Date;
   };
   readonly counts: PlanCounts;
@@ -40,7 +42,7 @@ export async function judgePlan(
   client: pg.PoolClient,
   plan: WrittenPlan,
   history: AcceptedHistory,
-  { caps, rules }: GuardPolicy,
+  { caps, rules, timeZone = 'UTC' }: GuardPolicy,
 ): Promise<Judged[]> {
   const { run, kinds } = plan;
   const { counts } = plan.counts;
@@ -51,7 +53,8 @@ export async function judgePlan(
   }
   for (const { name, change, of, alpha, floor } of rulesOf(rules, 'count')) {
     const now = countNow(plan, { change, of });
-    judged.push(judgeCount(countedRuns(history, { change, of }), now, { rule: name, of, alpha, floor }));
+    const past = countedRuns(history, { change, of, rule: name });
+    judged.push(judgeCount(past, now, { rule: name, of, alpha, floor, timeZone }));
   }
   return judged;
 }
@@ -63,6 +66,7 @@ function countNow(plan: WrittenPlan, { change, of }: Counted): CountedRun {
   const apart = { units: newcomers.units.size, count: countIn(plan.apart) };
   return {
     at: run.createdAt,
+    due: run.slot,
     count: countIn(plan.counts) - apart.count,
     units: units - apart.units,
     covered,

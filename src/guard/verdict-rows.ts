@@ -24,12 +24,13 @@ export async function writeVerdicts(
 ): Promise<void> {
   if (judged.length === 0) return;
   await client.query(
-    `insert into portcullis_region.verdict (run, stage, rule, verdict, reason, figures, evidence)
-     select $1, $2, rule, verdict, reason, figures, coalesce(evidence, '[]')
-     from jsonb_to_recordset($3) as v (rule text, verdict text, reason text, figures jsonb, evidence jsonb)
+    `insert into portcullis_region.verdict (run, stage, rule, verdict, reason, figures, evidence, state)
+     select $1, $2, rule, verdict, reason, figures, coalesce(evidence, '[]'), state
+     from jsonb_to_recordset($3)
+       as v (rule text, verdict text, reason text, figures jsonb, evidence jsonb, state jsonb)
      on conflict (run, stage, rule) do update
      set verdict = excluded.verdict, reason = excluded.reason, figures = excluded.figures,
-         evidence = excluded.evidence, at = clock_timestamp()`,
+         evidence = excluded.evidence, state = excluded.state, at = clock_timestamp()`,
     [run, stage, JSON.stringify(judged)],
   );
 }

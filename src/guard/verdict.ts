@@ -27,6 +27,8 @@ export interface Judged {
   readonly figures: Figures;
   /** The first rows that broke an invariant; plain JSON. */
   readonly evidence?: readonly Readonly<Record<string, unknown>>[];
+  /** What the rule keeps of the run, for the runs after it: plain JSON, kept with the verdict. */
+  readonly state?: object;
   /** What a `fail` is worth where it is less than a trip: far too few changes harm nobody. */
   readonly worth?: 'hold';
 }

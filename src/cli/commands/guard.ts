@@ -3,6 +3,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { PortcullisError } from '../../base/errors.js';
 import { nearest } from '../../base/nearest.js';
 import { fileError } from '../../store/file-error.js';
+import { isTimeZone } from '../../flags/guard-document.js';
 import { rulesOf, type CountOf } from '../../flags/guard-policy.js';
 import { acceptedRuns } from '../../guard/accepted-runs.js';
 import { backtestCount, type Backtest } from '../../guard/backtest.js';
@@ -19,11 +20,11 @@ import { addTeaching } from './guard-teach.js';
 import { knownJob, requireRegion } from '../names.js';
 import type { Column } from '../table.js';
 import type { Tone } from '../tone.js';
-import { number, time } from '../../base/words.js';
+import { countOf, number, time } from '../../base/words.js';
 
 /** The floor for a CSV, which has no policy: that of a policy which names none. */
 const DEFAULT_FLOOR = 10;
-const MOST_RUNS = 5_000;
+const MOST_RUNS = 40_000;
 
 interface BacktestOptions {
   readonly rule: string;
@@ -33,6 +34,8 @@ interface BacktestOptions {
   readonly of?: CountOf;
   readonly alpha?: number;
   readonly floor?: number;
+  readonly timeZone?: string;
+  readonly accepted?: boolean;
   readonly svg?: string;
 }
 
@@ -65,11 +68,21 @@ function addBacktest(parent: Command, context: Context): void {
     )
     .option('--alpha <chance>', 'instead of what the policy says', chanceOption)
     .option('--floor <count>', 'instead of what the policy says', floorOption)
-    .option('--svg <file>', 'also draw the counts, what was expected and the trips')
+    .option(
+      '--time-zone <zone>',
+      'the zone in which the day turns, instead of what the policy says',
+      zoneOption,
+    )
+    .option('--accepted', 'take every run that is stopped for accepted by a person')
+    .option(
+      '--svg <file>',
+      'also draw the counts, what was expected, the trips, and the band by hour of the day',
+    )
     .action(async (options: BacktestOptions) => {
       const voice = voiceOf(context, command);
       const { history, rule } = await subjectOf(context, options);
-      const backtest = backtestCount(history, rule);
+      const all = options.accepted === true ? history.map((run) => ({ ...run, accepted: true })) : history;
+      const backtest = backtestCount(all, rule);
       if (options.svg !== undefined) await writePlot(options.svg, backtest);
       voice.result(backtest, () => backtestText(voice, backtest));
       if (options.svg !== undefined) voice.note(`drawn: ${options.svg}`);
@@ -82,14 +95,14 @@ interface Subject {
 }
 
 async function subjectOf(context: Context, options: BacktestOptions): Promise<Subject> {
-  const { csv, job, region, rule, of, alpha, floor } = options;
+  const { csv, job, region, rule, of, alpha, floor, timeZone } = options;
   if (csv !== undefined && (job !== undefined || region !== undefined)) {
     throw usage('--csv is given together with --job or --region', 'take the runs from one or the other');
   }
   if (csv !== undefined) {
     const history = await readCountedRuns(csv);
     const given = { of: of ?? 'changes', alpha: alpha ?? DEFAULT_COUNT_ALPHA, floor: floor ?? DEFAULT_FLOOR };
-    return { history, rule: { rule, ...given } };
+    return { history, rule: { rule, ...given, ...(timeZone !== undefined && { timeZone }) } };
   }
   if (job === undefined || region === undefined) {
     throw usage('there are no runs to judge', 'give --job and --region, or --csv');
@@ -103,10 +116,14 @@ async function subjectOf(context: Context, options: BacktestOptions): Promise<Su
       const names = rulesOf(policy.guard.rules, 'count').map(({ name }) => name);
       throw unknownRule(rule, job, names);
     }
-    const subject = { job, region, change: found.change, of: of ?? found.of };
+    const subject = { job, region, rule, change: found.change, of: of ?? found.of };
+    const zone = timeZone ?? policy.guard.timeZone;
     return {
       history: await acceptedRuns(installation.planes.of(region).worker, subject, MOST_RUNS),
-      rule: { rule, of: subject.of, alpha: alpha ?? found.alpha, floor: floor ?? found.floor },
+      rule: {
+        ...{ rule, of: subject.of, alpha: alpha ?? found.alpha, floor: floor ?? found.floor },
+        ...(zone !== undefined && { timeZone: zone }),
+      },
     };
   });
 }
@@ -135,6 +152,11 @@ function chanceOption(text: string): number {
   throw new InvalidArgumentError('An alpha is a chance from 1e-9 to 0.1.');
 }
 
+function zoneOption(text: string): string {
+  if (isTimeZone(text)) return text;
+  throw new InvalidArgumentError('A time zone is an IANA name such as Europe/Berlin.');
+}
+
 function floorOption(text: string): number {
   if (/^\d{1,8}$/.test(text)) return Number(text);
   throw new InvalidArgumentError('A floor is a whole number from 0 to 99999999.');
@@ -158,7 +180,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 function backtestText(voice: Voice, backtest: Backtest): string {
-  const { runs, alpha, budget, alternatives, rule, of, floor } = backtest;
+  const { runs, alpha, budget, alternatives, rule, of, floor, measured, trips, warnings } = backtest;
   if (runs.length === 0)
     return `there is no accepted run yet ${of === 'units' ? 'whose units were counted' : 'to judge'}\n`;
   const table = voice.table(
@@ -180,15 +202,20 @@ function backtestText(voice: Voice, backtest: Backtest): string {
   );
   const facts = voice.facts([
     ['rule', `${rule}: alpha ${chance(Math.log(alpha))}, floor ${number(floor)} ${of}`],
-    ['runs', runs.length],
+    ['runs', `${number(runs.length)}, of which ${number(measured.judged)} had something to be compared with`],
     [
-      'false alarms',
+      'measured',
+      `${countOf(trips, 'trip')}; alpha makes ${figure(measured.expectedTrips)} of as many healthy runs`,
+    ],
+    [
+      'budget',
       budget.falseTripsAYear === null || budget.runsAYear === null
         ? 'too few runs to say how many there are in a year'
         : `at most ${figure(budget.falseTripsAYear)} a year in a region, at this pace of ${number(budget.runsAYear)} runs a year`,
     ],
   ]);
-  return `${table}\n${facts}\n${stops}`;
+  const warned = warnings.map((warning) => `${voice.paint(warning, 'warning')}\n`).join('');
+  return `${table}\n${facts}\n${stops}${warned === '' ? '' : `\n${warned}`}`;
 }
 
 const TONES = {

@@ -64,14 +64,14 @@ interface Leave {
   readonly version?: typeof stable;
 }
 
-/** A run, and a quarter of an hour in which eight organisations ask for an account each. */
+/** A run, and a day in which eight organisations ask for an account each. */
 async function slot({ dryRun = false, version = stable }: Leave = {}): Promise<RunReport> {
   slots += 1;
   for (let each = 0; each < 8; each += 1) {
     asked.add(`${region}-acc-${(slots * 53 + each * 149) % ORGANISATIONS}-${2 + (slots % 8)}`);
   }
   await owner.query(
-    `update portcullis_region.run r set created_at = clock_timestamp() - past.slots * interval '15 minutes'
+    `update portcullis_region.run r set created_at = clock_timestamp() - past.slots * interval '1 day', slot = clock_timestamp() - past.slots * interval '1 day'
      from (select id, row_number() over (order by created_at desc) as slots
            from portcullis_region.run where region = $1 and not dry_run) past
      where past.id = r.id`,
@@ -125,7 +125,7 @@ describe('organisations that nobody has served before', () => {
     const again = backtestCount(history, { rule: 'organisations', of: 'units', alpha: 1e-3, floor: 5 });
     expect(again).toMatchObject({ trips: 0, holds: 0 });
     expect(again.runs[0]?.reason).toMatch(
-      /^organisations: history knows no unit of the run; \d+ newcomers \(planned for \d+ units\) are not/,
+      /^organisations: history knows no unit of the run; \d+ newly admitted units \(planned for \d+ units\) excluded/,
     );
   });
 
@@ -136,7 +136,7 @@ describe('organisations that nobody has served before', () => {
     ]);
     const [report] = await runs(1, 1000);
     expect(report).toMatchObject({ status: 'refused', code: 'guard-tripped', applied: {} });
-    expect(report?.reason).toMatch(/organisations: planned for 1\d\d units where .*limit 0\.001$/);
+    expect(report?.reason).toMatch(/organisations: planned for 1\d\d units; runs plan for .*limit 0\.001/);
   });
 
   test('are told of in words and figures beside what counts judge', async () => {
@@ -152,12 +152,12 @@ describe('organisations that nobody has served before', () => {
     expect(newcomers?.admitted).toBeGreaterThan(150);
     expect(await reasonOf(report, 'claims')).toMatch(
       new RegExp(
-        `; ${newcomers?.admitted} newcomers \\(${newcomers?.planned} planned\\) are not judged by counts$`,
+        `; ${newcomers?.admitted} newly admitted units \\(${newcomers?.planned} planned\\) excluded from count rules$`,
       ),
     );
     expect(await reasonOf(report, 'organisations')).toMatch(
       new RegExp(
-        `; ${newcomers?.admitted} newcomers \\(planned for ${newcomers?.of} units\\) are not judged by counts$`,
+        `; ${newcomers?.admitted} newly admitted units \\(planned for ${newcomers?.of} units\\) excluded from count rules$`,
       ),
     );
     const [verdict] = await verdictsOf(owner, report.run.id);
@@ -170,7 +170,9 @@ describe('organisations that nobody has served before', () => {
     faultyFor = 120;
     const report = await slot();
     expect(report).toMatchObject({ status: 'refused', code: 'guard-tripped', applied: {} });
-    expect(report.reason).toMatch(/organisations: planned for \d\d units where .* newcomers/);
+    expect(report.reason).toMatch(
+      /organisations: planned for \d\d units; runs plan for .* newly admitted units/,
+    );
   });
 
   test('are none where a candidate acts for those that the stable version served', async () => {
@@ -184,7 +186,7 @@ describe('organisations that nobody has served before', () => {
     faultyFor = 8;
     const report = await slot({ version: candidate });
     expect(report).toMatchObject({ status: 'refused', code: 'guard-tripped', applied: {} });
-    expect(report.reason).not.toMatch('newcomer');
+    expect(report.reason).not.toMatch('newly admitted');
     const { rows } = await owner.query('select covered, newcomers from portcullis_region.run where id = $1', [
       report.run.id,
     ]);
@@ -197,7 +199,7 @@ describe('organisations that nobody has served before', () => {
     const report = await slot({ dryRun: true });
     expect(report).toMatchObject({ status: 'planned', code: 'dry-run' });
     expect(await reasonOf(report, 'organisations')).toMatch(
-      /; \d+ newcomers \(planned for \d+ units\) are not/,
+      /; \d+ newly admitted units \(planned for \d+ units\) excluded/,
     );
     expect(await taught()).toHaveLength(7);
   });
@@ -207,7 +209,7 @@ describe('organisations that nobody has served before', () => {
     for (const told of [true, true, true, true, true, false]) {
       const [report] = await runs(1, 1000);
       if (!report) throw new Error('there is no run');
-      expect((await reasonOf(report, 'claims'))?.includes('newcomers')).toBe(told);
+      expect((await reasonOf(report, 'claims'))?.includes('newly admitted')).toBe(told);
       // The first two are taken back.
       if (slots > 9) continue;
       await owner.query(`update portcullis_region.run set status = 'stopped' where id = $1`, [report.run.id]);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { EVERY_BUCKET, hasBucket, type Buckets } from '../../../src/base/bucketing.js';
-import { gatheredFor, newcomersAmong, type Covering } from '../../../src/guard/coverage.js';
+import { newcomersAmong, usualWait, waitedFor, type Covering } from '../../../src/guard/coverage.js';
 
 const SLOT_MS = 900_000;
 
@@ -101,6 +101,10 @@ describe('newcomers', () => {
     );
   });
 });
+
+/** How many runs' work had gathered for each of the runs. */
+const gatheredFor = (runs: readonly Covering[]): number[] =>
+  runs.map((run, index) => waitedFor(runs, index, run, usualWait(runs.slice(0, -1))));
 
 describe('the work that has gathered', () => {
   test('is told apart by who has waited', () => {

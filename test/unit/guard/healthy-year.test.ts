@@ -1,10 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { countVerdict, judgeCount, type CountOptions } from '../../../src/guard/count.js';
-import type { CountedRun } from '../../../src/guard/count-history.js';
+import { decide, judgeCount, type CountOptions } from '../../../src/guard/count.js';
+import { CountHistory, type CountedRun } from '../../../src/guard/count-history.js';
 import { falseTripsAYear } from '../../../src/guard/false-alarm-budget.js';
 import { startOutcome, stepOutcome } from '../../../src/guard/outcome.js';
 import { startRate, stepRate } from '../../../src/guard/rate.js';
 import { seededRandom, type Random } from '../../../src/replay/random.js';
+import { drawn, negativeBinomial } from './draws.js';
 
 const DAY_MS = 86_400_000;
 /** Half a year: each day more costs as much as it tells. */
@@ -34,21 +35,6 @@ const RATES = [
 ] as const;
 const RELEASES = 6;
 const OUTCOME = { rule: 'logins', alpha: 0.01 };
-
-/** Draws from a distribution on 0, 1, 2, … by the chance of 0 and the ratio of each chance to the one before. */
-function drawn(random: Random, none: number, ratio: (y: number) => number): number {
-  let [left, chance, y] = [random.unit() - none, none, 0];
-  while (left >= 0) {
-    chance *= ratio(y);
-    y += 1;
-    left -= chance;
-  }
-  return y;
-}
-
-function negativeBinomial(random: Random, mean: number, k: number): number {
-  return drawn(random, (k / (k + mean)) ** k, (y) => ((y + k) / (y + 1)) * (mean / (mean + k)));
-}
 
 function binomial(random: Random, n: number, p: number): number {
   return drawn(random, (1 - p) ** n, (y) => ((n - y) / (y + 1)) * (p / (1 - p)));
@@ -80,15 +66,13 @@ interface Stopped {
 
 /** Walks forward as a region does: each run is judged after those before it that passed. */
 function walk(runs: readonly CountedRun[], options: CountOptions): Stopped {
-  const accepted: CountedRun[] = [];
+  const accepted = new CountHistory(options.timeZone);
   const stopped = { trips: 0, tripsAtWide: 0, holds: 0 };
   for (const run of runs) {
-    // What fails at alpha fails at a wide one, too: few are judged twice.
-    const atWide = countVerdict(accepted, run, { ...options, alpha: WIDE });
-    if (atWide.verdict === 'fail' && atWide.worth === undefined) stopped.tripsAtWide += 1;
-    const { verdict, worth } = atWide.verdict === 'fail' ? countVerdict(accepted, run, options) : atWide;
+    const { verdict, worth, state, expected } = decide(accepted, run, options);
+    if (expected && run.count >= options.floor && expected.lnMore <= Math.log(WIDE)) stopped.tripsAtWide += 1;
     if (verdict === 'fail') stopped[worth === 'hold' ? 'holds' : 'trips'] += 1;
-    else accepted.push(run);
+    else accepted.add({ ...run, state });
   }
   return stopped;
 }
@@ -146,9 +130,10 @@ describe('half a year of healthy runs in six regions, with weekdays and growth',
     expect(countTrips).toBeLessThanOrEqual(runs * COUNT.alpha);
   });
 
-  test('nor, but for chance, at a hundredth, where a budget of eleven leaves something to count', () => {
+  // Seven weekdays that differ, of which little is known each, may cost twice alpha.
+  test('nor, but for chance, at twice a hundredth, where a budget leaves something to count', () => {
     expect(tripsAtWide).toBeGreaterThan(0);
-    expect(tripsAtWide).toBeLessThanOrEqual(atMost(runs * WIDE));
+    expect(tripsAtWide).toBeLessThanOrEqual(atMost(2 * runs * WIDE));
   });
 
   test('trips all rules together, each at the very worst that is healthy, within the budget of the policy', () => {
@@ -238,7 +223,7 @@ describe('half a year of healthy runs and rollouts, with organisations that come
       expect(afterPause.length).toBeGreaterThan(6);
       for (const index of afterPause) {
         const now = { count: 0, units: 0, at: 0, ...units[index] };
-        expect(countVerdict(units.slice(0, index), now, UNITS).verdict).toBe('pass');
+        expect(judgeCount(units.slice(0, index), now, UNITS).verdict).toBe('pass');
       }
     }
   });

@@ -1,0 +1,64 @@
+/** The second rule of a count: levels that creep up, no single run of which stands out (GUARD.md section 1.8). */
+import { normalQuantile } from './normal.js';
+
+/**
+ * Evidence for a mean that is δ spreads higher, for each δ of {½, 1, 2}, since whenever it fits best (Shiryaev and
+ * Roberts'); and how alike neighbouring runs are: sums of z·z′ and z² that forget, and the last z.
+ */
+export type DriftState = readonly [
+  half: number,
+  one: number,
+  two: number,
+  lagged: number,
+  squared: number,
+  last: number,
+];
+
+export const NO_DRIFT: DriftState = [0, 0, 0, 0, 0, 0];
+
+const SHIFTS = [0.5, 1, 2] as const;
+/** A surprise counts for no more spreads than this: a spike is the other rule's. */
+const CLIPPED = 3;
+/** How much of what neighbours have in common each run forgets. */
+const KEPT = 0.998;
+/** Runs that are as alike as this say next to nothing each. */
+const MOST_ALIKE = 0.95;
+/** A false alarm in ten times as many runs as the rule of single runs has. */
+const RARER = 10;
+/** Evidence grows no further: a larger number changes no verdict, and JSON has no infinity. */
+const MOST = 1e15;
+
+/** How far out a count is in spreads, by the chances of as many or more and of exactly as many. */
+export function surpriseOf(lnAtLeast: number, chance: number): number {
+  return -normalQuantile(Math.max(0, Math.exp(lnAtLeast) - chance / 2), CLIPPED);
+}
+
+/** The state after a run that was so far out; before there is history enough only likeness is learned. */
+export function stepDrift(state: DriftState, z: number, isJudged: boolean): DriftState {
+  const [half, one, two, lagged, squared, last] = state;
+  const rho = squared > 0 ? Math.min(MOST_ALIKE, Math.max(0, lagged / squared)) : 0;
+  const weight = (1 - rho) / (1 + rho);
+  const grown = (evidence: number, delta: number): number =>
+    isJudged ? Math.min(MOST, (1 + evidence) * Math.exp(weight * (delta * z - delta ** 2 / 2))) : 0;
+  return [
+    grown(half, SHIFTS[0]),
+    grown(one, SHIFTS[1]),
+    grown(two, SHIFTS[2]),
+    KEPT * lagged + z * last,
+    KEPT * squared + z * z,
+    z,
+  ];
+}
+
+/** The same likeness, and no evidence: after an alarm that a person has accepted. */
+export function withoutEvidence([, , , lagged, squared, last]: DriftState): DriftState {
+  return [0, 0, 0, lagged, squared, last];
+}
+
+export function driftEvidence([half, one, two]: DriftState): number {
+  return (half + one + two) / SHIFTS.length;
+}
+
+export function driftLimit(alpha: number): number {
+  return RARER / alpha;
+}
