@@ -7,6 +7,7 @@ import { elect } from '../../../src/scheduler/election.js';
 import { claimEverything, seedAccounts } from '../../support/accounts.js';
 import { testDatabase } from '../../support/database.js';
 import { loadTestJob, noRules, testPlatform, testPolicy } from '../../support/platform.js';
+import { until } from '../../support/until.js';
 
 const database = await testDatabase();
 const { owner } = database;
@@ -25,6 +26,12 @@ beforeEach(async () => {
 });
 
 async function runUnder(sql: string, timeoutMs = 60_000): Promise<RunReport> {
+  const report = await endUnder(sql, timeoutMs);
+  if (!report) throw new Error('the run was given up');
+  return report;
+}
+
+async function endUnder(sql: string, timeoutMs = 60_000): Promise<RunReport | undefined> {
   const { version } = job;
   platform.flags.open('claims', region, { version, permille: 1000 });
   const guard: GuardPolicy = { ...noRules, rules: [{ kind: 'invariant', name: 'odd', timeoutMs, sql }] };
@@ -33,9 +40,7 @@ async function runUnder(sql: string, timeoutMs = 60_000): Promise<RunReport> {
   if (!election.elected) throw new Error(election.why);
   const policy = testPolicy('claims', [region], { guard });
   const { signal } = new AbortController();
-  const report = await executeRun(platform, job, policy, election.run, 'planning', { signal });
-  if (!report) throw new Error('the run was given up');
-  return report;
+  return executeRun(platform, job, policy, election.run, 'planning', { signal });
 }
 
 async function verdictOf({ run }: RunReport): Promise<VerdictView | undefined> {
@@ -230,4 +235,64 @@ describe('an invariant that takes the gate’s lock', () => {
     expect(await runUnder(sql)).toMatchObject({ status: 'held' });
     expect(await leftOver()).toEqual(NOTHING);
   });
+});
+
+/** The connection that an invariant is asked through, once it is. */
+async function asked(): Promise<number> {
+  return until('the invariant is asked', async () => {
+    const { rows } = await owner.query<{ pid: number }>(
+      `select pid from pg_stat_activity
+       where datname = current_database() and state = 'active' and query like 'select * from portcullis_guard.ask%'`,
+    );
+    return rows[0]?.pid;
+  });
+}
+
+describe('while an invariant is asked', () => {
+  const SLOW = 'select key from proposed where pg_sleep(600) is null';
+
+  test('a connection that is lost gives the run up at once, and leaves nothing', async () => {
+    const ends = endUnder(SLOW, 600_000);
+    await owner.query('select pg_terminate_backend($1)', [await asked()]);
+    expect(await ends).toBeUndefined();
+    const { rows } = await owner.query(
+      `select status, attempt, lease_until < now() as released, reason_code,
+         (select count(*) from portcullis_region.plan p where p.run = r.id) as plans,
+         (select count(*) from portcullis_region.change c where c.run = r.id) as changes
+       from portcullis_region.run r where region = $1`,
+      [region],
+    );
+    expect(rows).toEqual([
+      { status: 'planning', attempt: 1, released: true, reason_code: 'elected', plans: 0, changes: 0 },
+    ]);
+  });
+
+  test('a query that is cancelled is said to be that, and holds the run', async () => {
+    const ends = endUnder(SLOW, 600_000);
+    await owner.query('select pg_cancel_backend($1)', [await asked()]);
+    expect(await ends).toMatchObject({
+      status: 'held',
+      reason: expect.stringMatching(/^odd: its query failed: canceling statement due to user request/),
+    });
+  });
+
+  test.each(['pg_advisory_lock_shared', 'pg_advisory_xact_lock_shared'])(
+    'and has the gate’s lock by %s, a kill comes through and ends it',
+    async (lock) => {
+      const ends = endUnder(`select ${lock}(7020210, hashtext('claims.${region}')), pg_sleep(600)`, 600_000);
+      await asked();
+      await until('it has the lock', async () => {
+        const { rowCount } = await owner.query(
+          `select from pg_locks where locktype = 'advisory' and granted
+           and database = (select oid from pg_database where datname = current_database())`,
+        );
+        return rowCount === 1;
+      });
+      const { tookMs } = await killGate(owner, { job: 'claims', region, reason: 'enough', by: 'ann' });
+      // Its grace is a second; the query has ten minutes.
+      expect(tookMs).toBeLessThan(60_000);
+      expect((await ends)?.status ?? 'given up').toMatch(/^(held|killed|given up)$/);
+      expect(await leftOver()).toEqual(NOTHING);
+    },
+  );
 });

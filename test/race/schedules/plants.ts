@@ -1,4 +1,4 @@
-import type { Twist } from './world.js';
+import { AS_PLANNED, type Twist } from './world.js';
 
 /** A bug as somebody might write it one day. It lives here and not in the product. */
 export interface Plant {
@@ -131,6 +131,18 @@ export const PLANTS: readonly Plant[] = [
     bug: 'a judge that knows no cap',
     promises: ['judged before the first write'],
     twist: { policy: (policy) => ({ ...policy, guard: { ...policy.guard, caps: [] } }) },
+  },
+  {
+    bug: 'a guard that reads the directory at another moment than the job',
+    promises: ['judged as it was planned'],
+    twist: {
+      worker: instead(
+        'begin isolation level repeatable read read write',
+        'begin isolation level read committed read write',
+      ),
+      // Not only in every third schedule.
+      policy: (policy) => ({ ...policy, guard: { ...policy.guard, rules: [AS_PLANNED] } }),
+    },
   },
   {
     bug: 'a kill that is not put on record',

@@ -3,13 +3,14 @@ import { RUN_STATES, type RunStatus } from '../../../src/scheduler/run-states.js
 import { batchBreaches, laneBreaches, type Acknowledged, type Batch } from './batches.js';
 import { approvalBreaches, gateBreaches, type Breach, type GateMoment, type Request } from './gates.js';
 import type { Played } from './play.js';
+import { AS_PLANNED } from './world.js';
 
 /** Compares what was played with what the database remembers, and answers every promise that was broken. */
 export async function breachesOf(owner: pg.Pool, played: Played): Promise<Breach[]> {
   const { job, regions } = played.world;
   const rows = async <T extends pg.QueryResultRow>(sql: string, ...values: unknown[]): Promise<T[]> =>
     (await owner.query<T>(sql, values)).rows;
-  const [gates, requests, batches, acknowledged, moves, differences, audited] = await Promise.all([
+  const [gates, requests, batches, acknowledged, moves, differences, audited, misjudged] = await Promise.all([
     rows<GateMoment>('select * from history.gate where job = $1 order by tick', job),
     rows<Request>(
       REQUESTS,
@@ -23,6 +24,7 @@ export async function breachesOf(owner: pg.Pool, played: Played): Promise<Breach
       ...played.asked.map(({ id }) => id),
       ...played.killed,
     ]),
+    rows<Breach>(MISJUDGED, job, AS_PLANNED.name),
   ]);
   return [
     ...played.astray.map((how) => ({ promise: 'nothing goes astray', how })),
@@ -40,6 +42,7 @@ export async function breachesOf(owner: pg.Pool, played: Played): Promise<Breach
     ...runBreaches(moves),
     ...cureBreaches(moves, acknowledged),
     ...differences,
+    ...misjudged,
     ...(await editBreaches(owner, played)),
     ...unaudited(played, audited),
   ];
@@ -56,6 +59,11 @@ const BATCHES = `
     (select max(m.tick) from history.run m where m.id = b.run and m.status = 'applying') as planned_tick
   from history.batch b join portcullis_region.run r on r.id = b.run
   where r.job = $1 order by b.tick`;
+
+const MISJUDGED = `
+  select 'judged as it was planned' as promise, format('run %s: %s %s', v.run, v.verdict, v.reason) as how
+  from portcullis_region.verdict v join portcullis_region.run r on r.id = v.run
+  where r.job = $1 and v.rule = $2 and v.verdict <> 'pass'`;
 
 const AUDITED = 'select action, principal, subject from portcullis_control.audit where subject = any($1)';
 

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Principal } from '../../../src/access/roles.js';
 import { flagName, type FlagAnswer, type Variant } from '../../../src/flags/definition.js';
+import type { InvariantRule } from '../../../src/flags/guard-policy.js';
 import type { Policy } from '../../../src/flags/policy.js';
 import { createTripwire } from '../../../src/guard/tripwire.js';
 import type { AdmittedUnits } from '../../../src/jobs/contract.js';
@@ -129,6 +130,15 @@ export const PRINCIPALS: Readonly<Record<Name, (region: string) => Principal>> =
   eve: () => ({ name: 'eve', role: 'viewer', regions: null }),
 };
 
+/** Holds of every plan that is judged on the directory that it was made from, whatever people do meanwhile. */
+export const AS_PLANNED: InvariantRule = {
+  kind: 'invariant',
+  name: 'as-planned',
+  timeoutMs: 30_000,
+  sql: `select p.key from proposed p left join account a on a.id = p.key
+        where (a.email, a.state) is distinct from (p.before ->> 'email', p.before ->> 'state')`,
+};
+
 /** A small world of a schedule's own: a job, one or two regions, organisations, accounts and flags. */
 export class World {
   readonly job: string;
@@ -150,7 +160,11 @@ export class World {
     const { loaded, twist } = stage;
     const policy = testPolicy(this.job, this.regions, {
       apply: { lanes, batch, firstBatches: [1] },
-      guard: { ...noRules, caps: cap === undefined ? [] : [{ kind: 'claim', perRun: cap }] },
+      guard: {
+        ...noRules,
+        caps: cap === undefined ? [] : [{ kind: 'claim', perRun: cap }],
+        rules: schedule.seed % 3 === 0 ? [AS_PLANNED] : [],
+      },
     });
     this.policy = twist.policy?.(policy) ?? policy;
     this.versions = Array.from({ length: VERSIONS }, (_, n) => ({
