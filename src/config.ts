@@ -47,6 +47,7 @@ const environment = {
   HOME: z.string().min(1).default('.portcullis'),
   FLAGS: z.string().min(1).optional(),
   DATABASE_URL: postgresUrl.optional(),
+  DIRECT_DATABASE_URL: postgresUrl.optional(),
   HTTP: z
     .string()
     .regex(/^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):\d{1,5}$/, 'must be host:port, such as 127.0.0.1:7020')
@@ -111,6 +112,8 @@ export interface Config {
   readonly warnings: readonly string[];
   /** The owner's URL of a PostgreSQL of the company's own; absent: the embedded one. */
   readonly databaseUrl: string | undefined;
+  /** The control database past a connection pooler, where `databaseUrl` leads through one: flags are heard over it. */
+  readonly directDatabaseUrl: string | undefined;
   /** The owners' URLs of the regions' databases, by variable, as policies name them. */
   readonly regionDatabaseUrls: Readonly<Record<string, string>>;
   readonly http: { readonly host: string; readonly port: number };
@@ -210,6 +213,7 @@ function toConfig(
     flagsShipped,
     warnings,
     databaseUrl: read.DATABASE_URL,
+    directDatabaseUrl: read.DIRECT_DATABASE_URL,
     regionDatabaseUrls: Object.freeze(regionDatabaseUrls),
     http: { host: read.HTTP.slice(0, read.HTTP.lastIndexOf(':')).replace(/^\[|\]$/g, ''), port },
     regions: read.REGIONS,

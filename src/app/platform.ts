@@ -49,7 +49,7 @@ export async function openPlatform(
   const maxAges = new Map(
     policies.flatMap((each) => (each.ok ? [[each.job, each.policy.flag.maxAgeMs] as const] : [])),
   );
-  const flagPool = openPool(installation.urls.worker, { name: 'flags', max: 2 });
+  const flagPool = openPool(flagsUrl(config, installation), { name: 'flags', max: 2 });
   const source = createSource(config, flagPool);
   const provider = new PortcullisProvider(source, {
     maxAgeMs: (job) => Math.min(maxAges.get(job) ?? config.flagMaxAgeMs, config.flagMaxAgeMs),
@@ -98,6 +98,13 @@ export async function openPlatform(
       await Promise.all([flagPool.end(), lookups.close()]);
     },
   };
+}
+
+/** The worker's login; past a connection pooler where the configuration says how, so that changes are heard at once. */
+function flagsUrl({ directDatabaseUrl }: Config, { urls }: Installation): string {
+  if (directDatabaseUrl === undefined) return urls.worker;
+  const [direct, { username, password }] = [new URL(directDatabaseUrl), new URL(urls.worker)];
+  return Object.assign(direct, { username, password }).toString();
 }
 
 function createSource(config: Config, flagPool: pg.Pool): FlagSource {

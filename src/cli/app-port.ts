@@ -101,6 +101,8 @@ export interface Settings {
   readonly logLevel: string;
   /** Where flags come from. */
   readonly flagSource: { readonly kind: 'embedded' | 'unleash'; readonly url?: string };
+  /** The control database past a connection pooler. Has a password: never shown, never logged. */
+  readonly directDatabaseUrl: string | undefined;
 }
 
 /** What `app.ts` wires, and the commands use. */

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
 import { messageOf } from '../base/errors.js';
+import { sessionOf } from '../store/session.js';
 import { FlagRepository, type SourcedFlag } from './flag-repository.js';
 import { type FlagRow, definitionOfRow, featureOf } from './flag-row.js';
 import { Hearing, type MonotonicClock } from './hearing.js';
@@ -19,7 +20,8 @@ const LONGEST_BACKOFF_MS = 5_000;
 /**
  * Flags from the control database. It keeps one of the pool's connections to itself, listens on it for
  * changes, and reads all the flags at each notification and at each poll, so that neither a lost
- * notification nor commits out of revision order leave anything unseen. A broken connection is replaced.
+ * notification nor commits out of revision order leave anything unseen. A broken connection is replaced. A connection
+ * pooler passes no notifications on: behind one, the flags are read at each poll alone.
  */
 export class EmbeddedSource implements FlagSource {
   readonly name = 'embedded';
@@ -85,7 +87,8 @@ export class EmbeddedSource implements FlagSource {
     const onNotification = (): void => this.#wake();
     client.on('error', onError).on('notification', onNotification);
     try {
-      await client.query(this.#question('listen portcullis_flag'));
+      const { pooled } = await sessionOf(client);
+      if (!pooled) await client.query(this.#question('listen portcullis_flag'));
       while (!this.#stopped) {
         this.#due = false;
         await this.#read(client);

@@ -1,6 +1,14 @@
 import pg from 'pg';
 import { PortcullisError, messageOf } from '../base/errors.js';
-import { prepareSession, sessionOf, type SessionOptions } from './session.js';
+import {
+  beginTransaction,
+  prepareSession,
+  sessionOf,
+  type SessionOptions,
+  type TransactionMode,
+} from './session.js';
+
+export { beginTransaction, type TransactionMode } from './session.js';
 
 const types: pg.CustomTypesConfig = {
   getTypeParser: (oid, format): unknown => {
@@ -37,7 +45,6 @@ export function openPool(url: string, options: PoolOptions): pg.Pool {
       await prepareSession(client, options);
     },
   });
-  pool.query = ((text: string, values?: unknown[]) => queryAlone(pool, text, values)) as pg.Pool['query'];
   surviveLoss(pool);
   return pool;
 }
@@ -57,25 +64,6 @@ export async function connectAlone(config: pg.ClientConfig): Promise<pg.Client> 
   }
 }
 
-/** A statement by itself; behind a pooler in a transaction of its own, which is begun with the settings. */
-async function queryAlone(pool: pg.Pool, text: string, values?: unknown[]): Promise<pg.QueryResult> {
-  const client = await pool.connect();
-  let failure: Error | undefined;
-  try {
-    const { pooled } = await sessionOf(client);
-    if (pooled) await beginTransaction(client);
-    const result = await client.query(text, values);
-    if (pooled) await client.query('commit');
-    return result;
-  } catch (error) {
-    failure = error instanceof Error ? error : new Error(messageOf(error));
-    throw error;
-  } finally {
-    // One that failed is not used again, as with pg's own pools.
-    client.release(failure);
-  }
-}
-
 /**
  * Keeps a connection that breaks from ending the process: while it is idle in the pool, and also between two
  * statements of whoever has taken it, as when a kill ends it. The next statement on it fails, and says so.
@@ -83,31 +71,6 @@ async function queryAlone(pool: pg.Pool, text: string, values?: unknown[]): Prom
 export function surviveLoss(pool: pg.Pool): void {
   pool.on('error', () => undefined);
   pool.on('connect', (client) => client.on('error', () => undefined));
-}
-
-export interface TransactionMode {
-  /** Default `read committed`: each statement sees what was committed before it began. */
-  readonly isolation?: 'read committed' | 'repeatable read';
-  /** Default: as the pool was opened. */
-  readonly readOnly?: boolean;
-  /** The snapshot that it reads, exported by a transaction that is still there; it must be `repeatable read`. */
-  readonly snapshot?: string;
-  /** The connection's application_name for as long as the transaction lasts: how others find it. */
-  readonly name?: string;
-}
-
-/**
- * Begins a transaction that states what it rests on: its isolation level, whether it writes, and every setting that
- * correctness rests on, whatever the database, the role or a pooler has as the default. One round trip; no
- * snapshot is taken yet. Whoever manages the connection ends it with `commit` or `rollback`.
- */
-export async function beginTransaction(client: pg.ClientBase, mode: TransactionMode = {}): Promise<void> {
-  const session = await sessionOf(client);
-  const { isolation = 'read committed', readOnly = session.readOnly, name, snapshot } = mode;
-  const begin = `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'}`;
-  const named = name === undefined ? '' : `; set local application_name = ${pg.escapeLiteral(name)}`;
-  const at = snapshot === undefined ? '' : `; set transaction snapshot ${pg.escapeLiteral(snapshot)}`;
-  await client.query(`${begin}${at}; ${session.preamble}${named}`);
 }
 
 /**
@@ -175,11 +138,31 @@ export function withoutPassword(url: string): string {
   }
 }
 
-/** Checks that the database answers. Throws DATABASE_UNREACHABLE or DATABASE_REFUSED, naming it without its password. */
+/** Whether a connection pooler, such as PgBouncer, stands between this process and the database. */
+export async function isPooled(pool: pg.Pool): Promise<boolean> {
+  const client = await pool.connect();
+  try {
+    return (await sessionOf(client)).pooled;
+  } finally {
+    client.release();
+  }
+}
+
+/**
+ * Checks that the database answers. Throws DATABASE_UNREACHABLE or DATABASE_REFUSED, naming it without its password;
+ * DATABASE_SETTING or POOLER_UNSUITABLE where it answers, and cannot be used as it is.
+ */
 export async function checkReachable(pool: pg.Pool, url: string): Promise<void> {
   try {
     await pool.query('select 1');
   } catch (error) {
+    if (error instanceof PortcullisError) throw error;
+    if (/unsupported startup parameter/i.test(messageOf(error))) {
+      throw new PortcullisError('POOLER_UNSUITABLE', `${withoutPassword(url)}: ${messageOf(error)}`, {
+        mend: "take options out of the URL and PGOPTIONS out of the environment, or name the parameter in PgBouncer's ignore_startup_parameters",
+        cause: error,
+      });
+    }
     const unreachable = isUnreachable(error);
     throw new PortcullisError(
       unreachable ? 'DATABASE_UNREACHABLE' : 'DATABASE_REFUSED',

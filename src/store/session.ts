@@ -77,6 +77,34 @@ export async function sessionOf(client: pg.ClientBase): Promise<Session> {
   return sessions.get(client) ?? prepareSession(client);
 }
 
+export interface TransactionMode {
+  /** Default `read committed`: each statement sees what was committed before it began. */
+  readonly isolation?: 'read committed' | 'repeatable read';
+  /** Default: as the pool was opened. */
+  readonly readOnly?: boolean;
+  /** The snapshot that it reads, exported by a transaction that is still there; it must be `repeatable read`. */
+  readonly snapshot?: string;
+  /** The connection's application_name for as long as the transaction lasts: how others find it. */
+  readonly name?: string;
+}
+
+/**
+ * Begins a transaction that states what it rests on: its isolation level, whether it writes, and every setting that
+ * correctness rests on, whatever the database, the role or a pooler has as the default. One round trip; no
+ * snapshot is taken yet. Whoever manages the connection ends it with `commit` or `rollback`.
+ */
+export async function beginTransaction(client: pg.ClientBase, mode: TransactionMode = {}): Promise<void> {
+  await client.query(beginText(await sessionOf(client), mode));
+}
+
+function beginText(session: Session, mode: TransactionMode): string {
+  const { isolation = 'read committed', readOnly = session.readOnly, name, snapshot } = mode;
+  const begin = `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'}`;
+  const named = name === undefined ? '' : `; set local application_name = ${pg.escapeLiteral(name)}`;
+  const at = snapshot === undefined ? '' : `; set transaction snapshot ${pg.escapeLiteral(snapshot)}`;
+  return `${begin}${at}; ${session.preamble}${named}`;
+}
+
 /** How long the server may take to answer a connection's first questions. */
 const PREPARE_MS = 5_000;
 
@@ -86,17 +114,70 @@ const PREPARE_MS = 5_000;
  * allows no transactions.
  */
 export async function prepareSession(client: pg.ClientBase, options: SessionOptions = {}): Promise<Session> {
-  const found = await look(client, 'set local statement_timeout = 0');
+  const found = await look(client);
   const wanted = wantedOf(found, options);
   const preamble = assignments('set local', wanted);
   const pooled = found.pid !== (client as { processID?: unknown }).processID;
   const now = pooled
-    ? await look(client, preamble).catch(refuseSetting(found))
+    ? await tryTransaction(client, preamble).catch(refuseSetting(found))
     : await set(client, wanted, found);
   verify(now, wanted);
   const session = { pooled, readOnly: options.readOnly ?? false, preamble };
   sessions.set(client, session);
+  if (pooled) keepToTransactions(client, session);
   return session;
+}
+
+interface Statement extends pg.QueryConfig {
+  readonly submit?: unknown;
+  readonly query_timeout?: number | undefined;
+}
+
+interface Connection {
+  query(...all: unknown[]): unknown;
+  /** `I`: in no transaction. */
+  getTransactionStatus(): string | null;
+}
+
+/**
+ * Behind a pooler, each lone statement runs in a transaction of its own, which is begun with the settings; and none is
+ * prepared under a name, since the next one may be on a connection that does not know it, or has another of that name.
+ */
+function keepToTransactions(client: pg.ClientBase, session: Session): void {
+  const connection = client as unknown as Connection;
+  const plain = connection.query.bind(connection);
+  const send = (statement: Statement) => plain(statement) as Promise<pg.QueryResult>;
+  const alone = async (statement: Statement): Promise<pg.QueryResult> => {
+    const { query_timeout } = statement;
+    await send({ text: beginText(session, {}), query_timeout });
+    try {
+      const result = await send(statement);
+      await send({ text: 'commit', query_timeout });
+      return result;
+    } catch (error) {
+      // Of a connection that is lost, the first error says why.
+      await send({ text: 'rollback' }).catch(() => undefined);
+      throw error;
+    }
+  };
+  const query = (first: string | Statement, ...rest: unknown[]): unknown => {
+    // A cursor or a COPY, which are of a transaction that was begun.
+    if (typeof first === 'object' && typeof first.submit === 'function') return plain(first, ...rest);
+    const values = rest.find(Array.isArray);
+    const statement = typeof first === 'string' ? { text: first } : { ...first, name: undefined };
+    const whole = values === undefined ? statement : { ...statement, values };
+    const lone = connection.getTransactionStatus() === 'I' && !/^(begin|commit|rollback)\b/.test(whole.text);
+    const result = lone ? alone(whole) : send(whole);
+    const done = rest.find((each) => typeof each === 'function') as
+      ((error: unknown, result?: pg.QueryResult) => void) | undefined;
+    if (!done) return result;
+    result.then(
+      (answered) => done(null, answered),
+      (error: unknown) => done(error),
+    );
+    return undefined;
+  };
+  connection.query = query;
 }
 
 /** What a connection has. */
@@ -121,21 +202,31 @@ const LOOK = (): string => `
       where schema operator(pg_catalog.<>) 'pg_catalog'
         and not pg_catalog.starts_with(schema::pg_catalog.text, 'pg_temp_')))::pg_catalog.text as found`;
 
-/** Reads the settings in a transaction of its own, after `first`. */
-async function look(client: pg.ClientBase, first: string): Promise<Found> {
-  const text = `begin isolation level read committed read only; ${first}; ${LOOK()}; commit`;
-  return answer(client, text).catch((error: unknown) => {
-    throw /transaction blocks not allowed/i.test(messageOf(error))
-      ? new PortcullisError(
-          'POOLER_UNSUITABLE',
-          `a connection pooler in statement mode allows no transactions: ${messageOf(error)}`,
-          {
-            mend: "set PgBouncer's pool_mode to transaction or session, or connect to PostgreSQL directly",
-            cause: error,
-          },
-        )
-      : error;
-  });
+const LOOKING = 'begin isolation level read committed read only';
+
+/** Reads the settings as the database, the role or a pooler has them. */
+function look(client: pg.ClientBase): Promise<Found> {
+  return answer(client, `${LOOKING}; set local statement_timeout = 0; ${LOOK()}; commit`);
+}
+
+/** Begins a transaction with the settings, as every one will be, and reads them back in it. */
+async function tryTransaction(client: pg.ClientBase, preamble: string): Promise<Found> {
+  try {
+    await client.query(`${LOOKING}; ${preamble}`);
+  } catch (error) {
+    if (!/transaction blocks not allowed/i.test(messageOf(error))) throw error;
+    throw new PortcullisError(
+      'POOLER_UNSUITABLE',
+      `a connection pooler in statement mode allows no transactions: ${messageOf(error)}`,
+      {
+        mend: "set PgBouncer's pool_mode to transaction or session, or connect to PostgreSQL directly",
+        cause: error,
+      },
+    );
+  }
+  const found = await answer(client, LOOK());
+  await client.query('commit');
+  return found;
 }
 
 /** Sets the settings for as long as the connection lasts, and reads them back. */
@@ -143,11 +234,13 @@ async function set(client: pg.ClientBase, wanted: ReadonlyMap<string, string>, f
   return answer(client, `${assignments('set', wanted)}; ${LOOK()}`).catch(refuseSetting(found));
 }
 
-/** Several statements in one message, one of which answers with a row. */
+type Answer = pg.QueryResult<{ found: string }>;
+
+/** One or more statements in one message, one of which answers with a row. */
 async function answer(client: pg.ClientBase, text: string): Promise<Found> {
   const query: pg.QueryConfig & { query_timeout: number } = { text, query_timeout: PREPARE_MS };
-  const results = (await client.query(query)) as unknown as readonly pg.QueryResult<{ found: string }>[];
-  const [row] = results.flatMap(({ rows }) => rows);
+  const results = (await client.query(query)) as Answer | readonly Answer[];
+  const [row] = [results].flat().flatMap(({ rows }) => rows);
   if (!row) throw new Error('the database did not answer which settings it has');
   return JSON.parse(row.found) as Found;
 }

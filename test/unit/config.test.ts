@@ -16,6 +16,7 @@ describe('the configuration', () => {
   test('needs nothing', () => {
     expect(readConfig({})).toMatchObject({
       databaseUrl: undefined,
+      directDatabaseUrl: undefined,
       http: { host: '127.0.0.1', port: 7020 },
       flagSource: { kind: 'embedded' },
       flagMaxAgeMs: 60_000,

@@ -3,6 +3,7 @@ import type { Check, Patient } from './check.js';
 import { clock, databaseVersion, migrations, planner } from './database.js';
 import { disk, folder, node } from './machine.js';
 import { http, resolvers } from './network.js';
+import { pooler } from './pooler.js';
 import { installedJobs, policyFiles } from './policies.js';
 import { flags, permits, runs } from './running.js';
 
@@ -13,6 +14,7 @@ export const MACHINE_CHECKS: readonly Check<Settings>[] = [node, folder, disk, h
 export const CHECKS: readonly Check<Patient>[] = [
   databaseVersion,
   migrations,
+  pooler,
   clock,
   planner,
   policyFiles,

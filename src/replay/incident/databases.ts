@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
+import { PortcullisError } from '../../base/errors.js';
 import { connectAlone } from '../../store/pool.js';
+import { sessionOf } from '../../store/session.js';
 
 const PREFIX = 'portcullis_replay_';
 /** Shared by every replay on a server for as long as it runs: who has it alone knows that no other one does. */
@@ -32,6 +34,16 @@ export async function openReplayDatabases(serverUrl: string): Promise<ReplayData
     application_name: 'portcullis replay',
     keepAlive: true,
   });
+  if ((await sessionOf(client)).pooled) {
+    await client.end();
+    throw new PortcullisError(
+      'POOLER_UNSUITABLE',
+      'a replay holds a lock for as long as it runs, which no connection pooler keeps',
+      {
+        mend: 'set PORTCULLIS_DATABASE_URL to the server itself for the replay',
+      },
+    );
+  }
   await dropLeftOvers(client);
   await client.query('select pg_advisory_lock_shared($1)', [REPLAY_LOCK]);
   const prefix = `${PREFIX}${randomBytes(4).toString('hex')}_`;

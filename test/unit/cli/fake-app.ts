@@ -75,6 +75,7 @@ export class FakeApp implements App {
     http: { host: '127.0.0.1', port: 0 },
     logLevel: 'info',
     flagSource: { kind: 'embedded' },
+    directDatabaseUrl: undefined,
   };
   /** In the order in which it happened. */
   readonly happened: string[] = [];

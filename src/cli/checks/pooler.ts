@@ -1,0 +1,48 @@
+import { askPlanes } from '../../planes/ask-planes.js';
+import { isPooled, openPool } from '../../store/pool.js';
+import type { Check, Finding, Patient } from './check.js';
+import { unreachableFinding } from './planes.js';
+
+type Found = Omit<Finding, 'check'>;
+
+/** A connection pooler between Portcullis and a database, and what it changes. */
+export const pooler: Check<Patient> = {
+  name: 'pooler',
+  examine: async ({ settings, installation: { planes, control } }) => {
+    const { answers, unreachable } = await askPlanes(planes, ({ owner }) => isPooled(owner));
+    const pooled = answers.filter(({ answer }) => answer).map(({ plane: { name } }) => name);
+    const found: Found[] =
+      pooled.length === 0
+        ? [{ mark: 'ok', found: 'none between Portcullis and its databases' }]
+        : pooled.map((name) => ({
+            mark: 'warn',
+            found:
+              `${name} is reached through a connection pooler: every statement outside a transaction takes ` +
+              'three round trips, and a kill waits for a connection of the pool',
+            mend: "leave the owner's login connections of its own in the pooler, such as pool_size = 5 for its user",
+          }));
+    if (settings.flagSource.kind === 'embedded' && (await isPooled(control)))
+      found.push(await hearing(settings.directDatabaseUrl));
+    return [...found, ...unreachable.map(unreachableFinding)];
+  },
+};
+
+/** How flag changes arrive where the control database is behind a pooler. */
+async function hearing(directUrl: string | undefined): Promise<Found> {
+  const polled = 'flags are read once a second: a connection pooler passes no notifications on';
+  const mend = "set PORTCULLIS_DIRECT_DATABASE_URL to the control database's own address, not the pooler's";
+  if (directUrl === undefined) return { mark: 'warn', found: polled, mend };
+  const pool = openPool(directUrl, { name: 'doctor', max: 1 });
+  try {
+    if (await isPooled(pool)) {
+      return {
+        mark: 'fail',
+        found: `PORTCULLIS_DIRECT_DATABASE_URL leads through a pooler too, so ${polled}`,
+        mend,
+      };
+    }
+    return { mark: 'ok', found: 'flag changes are heard at once, over PORTCULLIS_DIRECT_DATABASE_URL' };
+  } finally {
+    await pool.end();
+  }
+}
