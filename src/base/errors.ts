@@ -54,6 +54,8 @@ export const ERRORS = {
   SUBJECT_UNKNOWN: { status: 404, exit: 2, title: 'No job changes such a thing' },
 
   ALERT_REFUSED: { status: 422, exit: 1, title: 'An alert names no job or region that there is' },
+  ALERT_UNKNOWN: { status: 404, exit: 2, title: 'There is no such alert' },
+  ALERT_NOT_FIRING: { status: 409, exit: 1, title: 'The alert does not fire' },
   ALERT_UNHANDLED: { status: 503, exit: 1, title: 'An alert has not taken hold everywhere' },
 
   NOTIFICATION_UNKNOWN: { status: 404, exit: 2, title: 'There is no such notification' },

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import type { App } from './app-port.js';
+import { addAlerts } from './commands/alerts.js';
 import { addApprovals } from './commands/approvals.js';
 import { addAsOf } from './commands/asof.js';
 import { addAudit } from './commands/audit.js';
@@ -45,6 +46,7 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   addApprove,
   addApprovals,
   addIncident,
+  addAlerts,
   addNotifications,
   addDirectory,
   addTokens,

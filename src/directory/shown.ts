@@ -1,4 +1,6 @@
+import { shorten } from '../base/text.js';
+
 /** A field's text as a message may show it: quoted, its control characters escaped, and cut. */
 export function shown(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+  return JSON.stringify(shorten(text, 81));
 }

@@ -1,6 +1,7 @@
 import { type Document, LineCounter, isMap, isNode, isScalar } from 'yaml';
 import type { z } from 'zod';
 import { nearest } from '../base/nearest.js';
+import { shorten } from '../base/text.js';
 
 /** One thing that is wrong with a policy file. */
 export interface PolicyFault {
@@ -60,7 +61,7 @@ function article(expected: string): string {
 
 function shown(value: unknown): string {
   const text = value === null ? 'empty' : JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+  return shorten(text, 60);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { shorten, storableJson } from '../base/text.js';
 import { lockAudit, recordAudit } from '../audit/record.js';
 import { unchangedElsewhere } from '../flags/flags-elsewhere.js';
 import { switchOff, withdrawVersion } from '../flags/withdraw-version.js';
@@ -23,7 +24,7 @@ export async function recordTrip(
     const before = await recorded(client, trip.id);
     if (before !== undefined) return before;
     const { job, region, version, run, stage, failed } = trip;
-    const reason = cut(`tripped in ${region}: ${reasonOf(trip)}`, 500);
+    const reason = shorten(`tripped in ${region}: ${reasonOf(trip)}`, 500);
     // Before the turn to write to the log is taken: whoever sets a flag holds its row and then waits for that.
     if (flagsAt !== undefined) {
       // The embedded flags are not in force.
@@ -60,7 +61,7 @@ export async function recordTrip(
     await client.query(
       `insert into portcullis_control.trip (id, job, region, version, run, stage, failed, incident, at, fenced_at)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-      [trip.id, job, region, version, run, stage, JSON.stringify(failed), incident, trip.at, trip.fencedAt],
+      [trip.id, job, region, version, run, stage, storableJson(failed), incident, trip.at, trip.fencedAt],
     );
     await notify(
       client,
@@ -85,7 +86,11 @@ export async function recordTrip(
         principal: by,
         action: 'quarantine',
         subject: `${job} ${version}`,
-        evidence: { trip: trip.id, reason: cut(reasonOf(trip), 300), regions: [...trip.quarantined].sort() },
+        evidence: {
+          trip: trip.id,
+          reason: shorten(reasonOf(trip), 300),
+          regions: [...trip.quarantined].sort(),
+        },
       });
     }
     return incident;
@@ -127,8 +132,4 @@ function whatNow(
     ...(flagsAt === undefined ? [] : [unchangedElsewhere(flagsAt, job, [region])]),
     `More: portcullis incident show ${incident}`,
   ];
-}
-
-function cut(text: string, characters: number): string {
-  return text.length <= characters ? text : `${text.slice(0, characters - 1)}…`;
 }

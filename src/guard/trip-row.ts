@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
+import { storableJson } from '../base/text.js';
 import type { GuardPolicy } from '../flags/guard-policy.js';
 import type { Stage } from './consequences.js';
 import type { Figures, Judged } from './verdict.js';
+import { writeSaid } from './without-evidence.js';
 
 /** A rule that failed, with what it was decided on. */
 export interface FailedRule {
@@ -46,10 +48,12 @@ const COLUMNS = `id, job, region, version, run, stage, failed, restore, at, fenc
 /** Writes down that a gate is to be dropped, in the region's database, before anything is done about it. */
 export async function writeTrip(region: pg.Pool | pg.PoolClient, order: TripOrder): Promise<Trip> {
   const { job, version, run, stage, failed, restore } = order;
-  const { rows } = await region.query<Trip>(
-    `insert into portcullis_region.trip (id, job, region, version, run, stage, failed, restore)
+  const { rows } = await writeSaid(region, failed, (said) =>
+    region.query<Trip>(
+      `insert into portcullis_region.trip (id, job, region, version, run, stage, failed, restore)
      values ($1, $2, $3, $4, $5, $6, $7, $8) returning ${COLUMNS}`,
-    [randomUUID(), job, order.region, version, run, stage, JSON.stringify(failed), restore],
+      [randomUUID(), job, order.region, version, run, stage, storableJson(said), restore],
+    ),
   );
   const [trip] = rows;
   if (!trip) throw new Error('the trip was not written');

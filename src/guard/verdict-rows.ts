@@ -1,6 +1,8 @@
 import type pg from 'pg';
+import { storableJson } from '../base/text.js';
 import type { Stage } from './consequences.js';
 import type { Figures, Judged, Verdict } from './verdict.js';
+import { writeSaid } from './without-evidence.js';
 
 /** What a rule said of a run. */
 export interface VerdictView {
@@ -23,15 +25,17 @@ export async function writeVerdicts(
   judged: readonly Judged[],
 ): Promise<void> {
   if (judged.length === 0) return;
-  await client.query(
-    `insert into portcullis_region.verdict (run, stage, rule, verdict, reason, figures, evidence, state)
+  await writeSaid(client, judged, (said) =>
+    client.query(
+      `insert into portcullis_region.verdict (run, stage, rule, verdict, reason, figures, evidence, state)
      select $1, $2, rule, verdict, reason, figures, coalesce(evidence, '[]'), state
      from jsonb_to_recordset($3)
        as v (rule text, verdict text, reason text, figures jsonb, evidence jsonb, state jsonb)
      on conflict (run, stage, rule) do update
      set verdict = excluded.verdict, reason = excluded.reason, figures = excluded.figures,
          evidence = excluded.evidence, state = excluded.state, at = clock_timestamp()`,
-    [run, stage, JSON.stringify(judged)],
+      [run, stage, storableJson(said)],
+    ),
   );
 }
 

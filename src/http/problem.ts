@@ -22,6 +22,7 @@ const Refused = z.object({
   status: z.int().min(400).max(499),
   type: z.string().default(''),
   message: z.string(),
+  limit: z.number().default(0),
 });
 
 /**
@@ -44,10 +45,10 @@ export function knownError(thrown: unknown): PortcullisError {
   });
 }
 
-function refusal({ type, message }: z.infer<typeof Refused>, cause: unknown): PortcullisError {
+function refusal({ type, message, limit }: z.infer<typeof Refused>, cause: unknown): PortcullisError {
   switch (type) {
     case 'entity.too.large':
-      return new PortcullisError('BODY_TOO_LARGE', 'the request body is over 64 KiB', {
+      return new PortcullisError('BODY_TOO_LARGE', `the request body is over ${limit / 1_024} KiB`, {
         mend: 'send less at once',
         cause,
       });

@@ -33,6 +33,10 @@ export interface Route {
   readonly params: z.ZodObject;
   readonly query: z.ZodObject;
   readonly body: z.ZodType | undefined;
+  /** The longest body; absent: 64 KiB. */
+  readonly bodyBytes: number | undefined;
+  /** Called where the body cannot be read, or does not fit the schema, before the call is refused. */
+  readonly unread: ((error: PortcullisError, caller: TokenHolder | undefined) => Promise<void>) | undefined;
   readonly reply: {
     readonly schema: z.ZodType;
     readonly contentType: string;
@@ -70,6 +74,8 @@ interface RouteSpec<
   readonly params?: Params;
   readonly query?: Query;
   readonly body?: Body;
+  readonly bodyBytes?: Route['bodyBytes'];
+  readonly unread?: Route['unread'];
   readonly result: Result;
   readonly contentType?: string;
   /** The statuses that `statusOf` may choose from. Absent: 200. */
@@ -100,6 +106,8 @@ export function route<
     params: spec.params ?? NOTHING,
     query: spec.query ?? NOTHING,
     body: spec.body,
+    bodyBytes: spec.bodyBytes,
+    unread: spec.unread,
     reply: { schema: spec.result, contentType, statuses: spec.statuses ?? [200] },
     errors: spec.errors ?? [],
     async answer(call) {

@@ -1,10 +1,12 @@
-import express, { type RequestHandler, type Router } from 'express';
+import express, { type ErrorRequestHandler, type RequestHandler, type Router } from 'express';
 import { PortcullisError } from '../base/errors.js';
 import { exchangeOf } from './exchange.js';
+import { knownError } from './problem.js';
 import type { Route } from './route.js';
 
 const BODY_LIMIT_BYTES = 64 * 1024;
-const readJson = express.json({ limit: BODY_LIMIT_BYTES, type: ['application/json', 'application/*+json'] });
+const readJson = (limit = BODY_LIMIT_BYTES): RequestHandler =>
+  express.json({ limit, type: ['application/json', 'application/*+json'] });
 
 /**
  * A router of these routes, each below `mount`, where it is to be used. A path that is known under another
@@ -16,8 +18,8 @@ export function routerOf(routes: readonly Route[], mount = ''): Router {
     const below = path.slice(mount.length);
     for (const each of group) {
       const steps: RequestHandler[] = [named(each.path)];
-      if (each.body !== undefined) steps.push(readJson);
-      router[each.method](below, ...steps, answer(each));
+      if (each.body !== undefined) steps.push(readJson(each.bodyBytes));
+      router[each.method](below, ...steps, answer(each), tellUnread(each));
     }
     router.all(below, named(path), refuse(allowed(group)));
   }
@@ -48,6 +50,17 @@ function answer(route: Route): RequestHandler {
     });
     response.status(reply.status).set('content-type', reply.contentType);
     response.send(typeof reply.body === 'string' ? reply.body : JSON.stringify(reply.body));
+  };
+}
+
+/** Four parameters, or Express does not take it for an error handler. */
+function tellUnread({ unread }: Route): ErrorRequestHandler {
+  return async (thrown: unknown, request, _response, next) => {
+    const error = knownError(thrown);
+    if (error.code === 'BODY_TOO_LARGE' || error.code === 'REQUEST_INVALID') {
+      await unread?.(error, exchangeOf(request).caller);
+    }
+    next(thrown);
   };
 }
 

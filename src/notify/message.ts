@@ -1,3 +1,5 @@
+import { shorten } from '../base/text.js';
+
 /** A notice as it goes out. */
 export interface OutgoingNotice {
   readonly id: string;
@@ -23,12 +25,12 @@ export function messageOf(notice: OutgoingNotice): string {
   const lines = notice.lines.map(escaped).join('\n');
   const where = [notice.job, notice.region, notice.at].filter((each) => each !== null).join(' · ');
   return JSON.stringify({
-    text: cut([notice.title, ...notice.lines].map(escaped).join('\n'), SECTION_CHARACTERS),
+    text: shorten([notice.title, ...notice.lines].map(escaped).join('\n'), SECTION_CHARACTERS),
     blocks: [
-      { type: 'header', text: { type: 'plain_text', text: cut(notice.title, HEADER_CHARACTERS) } },
+      { type: 'header', text: { type: 'plain_text', text: shorten(notice.title, HEADER_CHARACTERS) } },
       ...(lines === ''
         ? []
-        : [{ type: 'section', text: { type: 'mrkdwn', text: cut(lines, SECTION_CHARACTERS) } }]),
+        : [{ type: 'section', text: { type: 'mrkdwn', text: shorten(lines, SECTION_CHARACTERS) } }]),
       { type: 'context', elements: [{ type: 'mrkdwn', text: escaped(where) }] },
     ],
     portcullis: notice,
@@ -38,8 +40,4 @@ export function messageOf(notice: OutgoingNotice): string {
 /** Slack's three characters with a meaning: a job's words must not become a link or a mention. */
 function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
-}
-
-function cut(text: string, characters: number): string {
-  return text.length <= characters ? text : `${text.slice(0, characters - 1)}…`;
 }

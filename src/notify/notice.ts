@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
+import { storable, storableJson } from '../base/text.js';
 
-export type NoticeKind = 'trip' | 'kill' | 'hold' | 'incident' | 'rollout' | 'test';
+export type NoticeKind = 'trip' | 'kill' | 'hold' | 'incident' | 'rollout' | 'alert' | 'test';
 
 /** Something that people are to be told. */
 export interface Notice {
@@ -46,7 +47,7 @@ export async function notify(
        returning id
      )
      select id from made union all select id from portcullis_control.notice where key = $2`,
-    [id, key, kind, job, region, title, JSON.stringify(lines), JSON.stringify(details)],
+    [id, key, kind, job, region, storable(title), storableJson(lines), storableJson(details)],
   );
   // Another transaction made it between the insert and the select's snapshot.
   return rows[0]?.id ?? id;

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { faultPoint } from '../base/fault-point.js';
 import { REASON_LETTERS } from '../base/reason-letters.js';
+import { shorten } from '../base/text.js';
 import { type FlagState, listFlags, lockFlags, setFlag } from '../flags/flag-store.js';
 import { loadPolicy } from '../flags/policy-store.js';
 import { nthSlot } from '../scheduler/slots.js';
@@ -163,7 +164,7 @@ async function carryOut(
       job: rollout.job,
       region,
       variants: sharesWith(base, rollout.version, permille),
-      reason: `rollout of ${rollout.version}: ${decision.reason}`.slice(0, REASON_LETTERS),
+      reason: shorten(`rollout of ${rollout.version}: ${decision.reason}`, REASON_LETTERS),
       changedBy: ROLLOUT_PRINCIPAL,
       // What was decided on must still be so.
       ifRevision: flag.revision,

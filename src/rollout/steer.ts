@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../base/errors.js';
 import { REASON_LETTERS } from '../base/reason-letters.js';
+import { shorten } from '../base/text.js';
 import { rolloutElsewhere } from '../flags/flags-elsewhere.js';
 import { lockFlags, setFlag } from '../flags/flag-store.js';
 import { databaseTime } from '../store/database-clock.js';
@@ -138,7 +139,7 @@ async function setAgain(
       job: rollout.job,
       region: flag.region,
       variants: sharesOf(rollout, part) ?? sharesWithout(flag.variants, rollout.version),
-      reason: `rollout of ${rollout.version} resumed: ${order.reason}`.slice(0, REASON_LETTERS),
+      reason: shorten(`rollout of ${rollout.version} resumed: ${order.reason}`, REASON_LETTERS),
       changedBy: principal.name,
     });
     revisions[flag.region] = set.revision;

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { faultPoint } from '../base/fault-point.js';
 import { REASON_LETTERS } from '../base/reason-letters.js';
+import { shorten } from '../base/text.js';
 import type { Variant } from '../flags/definition.js';
 import { type FlagState, lockFlags, setFlag } from '../flags/flag-store.js';
 import { loadPolicy } from '../flags/policy-store.js';
@@ -34,7 +35,7 @@ export async function takeBack(client: pg.PoolClient, rollout: Rollout, order: T
       region: flag.region,
       // A region that has left the policy can't be opened, not even for others.
       variants: mayOpen.has(flag.region) ? variants : [],
-      reason: `rollout of ${rollout.version} aborted: ${order.reason}`.slice(0, REASON_LETTERS),
+      reason: shorten(`rollout of ${rollout.version} aborted: ${order.reason}`, REASON_LETTERS),
       changedBy: order.by,
     });
     revisions[flag.region] = set.revision;

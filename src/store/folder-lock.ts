@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { PortcullisError } from '../base/errors.js';
+import { shorten } from '../base/text.js';
 import { connectAlone } from './pool.js';
 
 const FOLDER_LOCK = 7_020_212;
@@ -20,7 +21,7 @@ export interface FolderLock {
 export async function lockFolder(url: string, folder: string): Promise<FolderLock> {
   const client = await connectAlone({
     connectionString: url,
-    application_name: `${HOLDER} pid ${process.pid} on ${hostname()}`.slice(0, 63),
+    application_name: shorten(`${HOLDER} pid ${process.pid} on ${hostname()}`, 63),
     keepAlive: true,
     connectionTimeoutMillis: CONNECT_MS,
   });

@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
+import { MOST_ALERTS } from '../../src/guard/bake/alerts.js';
+import { firingAlerts } from '../../src/guard/bake/browse-alerts.js';
 import type { BakeFailure } from '../../src/guard/bake/drop-gate.js';
 import { testDatabase } from '../support/database.js';
 import { post, poster, serving } from './serving.js';
@@ -135,12 +137,193 @@ describe('a batch', () => {
     expect(dropped).toHaveLength(1);
   });
 
-  test('of another version, or of what is no alert, is refused whole', async () => {
-    const strange = post({ version: '5', alerts: [alert()] });
-    expect((await served.json('/api/v1/hooks/alertmanager', strange)).body['code']).toBe('REQUEST_INVALID');
-    expect((await hook(alert(), { status: 'firing' })).body['code']).toBe('REQUEST_INVALID');
-    expect(dropped).toEqual([]);
+  test('of what cannot be understood has the others done, and people told', async () => {
+    await owner.query('delete from portcullis_control.notice');
+    const { status, body } = await hook(
+      { status: 'firing' },
+      'nonsense',
+      null,
+      alert({ fingerprint: 'late', startsAt: 'yesterday', annotations: null }),
+    );
+    expect([status, body['code'], fates(body)]).toEqual([
+      422,
+      'ALERT_REFUSED',
+      ['refused', 'refused', 'refused', 'killed'],
+    ]);
+    expect(await notices()).toEqual([
+      {
+        title: '3 alerts killed nothing, or not all that they name',
+        lines: ['an alert: it is no alert: it has no labels'],
+      },
+    ]);
   });
+
+  test('of another version of the webhook is taken as far as it can be understood', async () => {
+    const { status, body } = await served.json(
+      '/api/v1/hooks/alertmanager',
+      post({ version: '5', alerts: [alert()] }),
+    );
+    expect([status, fates(body)]).toEqual([200, ['killed']]);
+  });
+
+  test('without alerts is refused, and people are told', async () => {
+    await owner.query('delete from portcullis_control.notice');
+    for (const body of [{ version: '4' }, { alerts: [] }, '{"alerts": [', '[]']) {
+      const answer = await served.json('/api/v1/hooks/alertmanager', post(body));
+      expect([answer.status, answer.body['code']]).toEqual([400, 'REQUEST_INVALID']);
+    }
+    expect((await notices()).map(({ title }) => title)).toEqual([
+      'A call of Alertmanager could not be read; it killed nothing',
+    ]);
+  });
+
+  test('of thousands of alerts is taken; over 5 MiB it is refused, and people are told', async () => {
+    await owner.query('delete from portcullis_control.notice');
+    const annotations = { summary: 'x'.repeat(1_100) };
+    const many = Array.from({ length: 400 }, (_, n) => alert({ fingerprint: `f${n}`, annotations }));
+    expect((await hook(...many)).status).toBe(200);
+    expect(dropped).toHaveLength(400);
+    const huge = await hook(alert({ annotations: { summary: 'x'.repeat(6 * 1024 * 1024) } }));
+    expect([huge.status, huge.body['code'], huge.body['detail']]).toEqual([
+      413,
+      'BODY_TOO_LARGE',
+      'the request body is over 5120 KiB',
+    ]);
+    expect(await notices()).toHaveLength(1);
+  });
+
+  test('beyond the alerts that one call may bring has the first done and names the others', async () => {
+    const many = Array.from({ length: MOST_ALERTS + 1 }, (_, n) => (n === 0 ? alert() : 0));
+    const { status, body } = await hook(...many);
+    expect(status).toBe(422);
+    expect(fates(body)[0]).toBe('killed');
+    expect((body['details'] as { alerts: unknown[] }).alerts.at(-1)).toMatchObject({
+      reason: 'it is beyond the 5000 alerts that one call may bring: lower max_alerts',
+    });
+  });
+
+  test('that Alertmanager has shortened says how many it left out, and people are told', async () => {
+    await owner.query('delete from portcullis_control.notice');
+    const batch = { version: '4', truncatedAlerts: 7, alerts: [alert()] };
+    const { status, body } = await served.json('/api/v1/hooks/alertmanager', post(batch));
+    expect([status, body['truncatedAlerts'], fates(body)]).toEqual([200, 7, ['killed']]);
+    expect((await notices())[0]?.lines).toEqual([
+      'Alertmanager left out 7 alerts: raise max_alerts in its webhook_configs',
+    ]);
+  });
+
+  test('whose texts PostgreSQL cannot hold, or that are too long, kills all the same', async () => {
+    // The siren is the 500th and 501st code unit of the summary.
+    const summary = `${'a'.repeat(499)}🚨 call the on-call`;
+    const odd = { 'nul\0': '\0', half: '\ud83d', long: 'y'.repeat(10_001) };
+    const { status, body } = await hook(
+      alert({ fingerprint: 'siren', annotations: { summary } }),
+      alert({ fingerprint: 'nul\0', annotations: odd }, { ...PLACE, ...odd, portcullis_version: '\0' }),
+      alert({ fingerprint: 'f'.repeat(1_000) }),
+      alert({ fingerprint: undefined, startsAt: '2026-03-01T12:00:00Z' }),
+    );
+    expect([status, fates(body)]).toEqual([200, ['killed', 'killed', 'killed', 'killed']]);
+    expect(dropped[0]?.failed[0].reason).toBe(`pager: ClaimsSpike fires: ${'a'.repeat(499)}…`);
+    expect(JSON.stringify(dropped)).not.toMatch(/\\u0000|\\ud83d/);
+  });
+});
+
+async function notices(): Promise<{ title: string; lines: string[] }[]> {
+  const { rows } = await owner.query<{ title: string; lines: string[] }>(
+    'select title, lines from portcullis_control.notice order by at',
+  );
+  return rows;
+}
+
+describe('a resolution that overtakes its alert', () => {
+  test('is remembered: the alert kills, and does not go on firing', async () => {
+    const resolved = { status: 'resolved', endsAt: '2026-03-01T10:00:00Z' };
+    expect(fates((await hook(alert(resolved))).body)).toEqual(['resolved']);
+    expect(fates((await hook(alert())).body)).toEqual(['killed']);
+    // As its twin saw it: a little later, and before the end.
+    expect(fates((await hook(alert({ startsAt: '2026-03-01T09:31:00Z' }))).body)).toEqual(['killed']);
+    expect(await firingAlerts(owner, 'domain-claim', 'eu-west-1')).toEqual([]);
+    expect(fates((await hook(alert())).body)).toEqual(['known']);
+    expect(await firingAlerts(owner, 'domain-claim', 'eu-west-1')).toEqual([]);
+    await hook(alert({ startsAt: '2026-03-01T11:00:00Z' }));
+    expect(await firingAlerts(owner, 'domain-claim', 'eu-west-1')).toEqual([{ name: 'ClaimsSpike' }]);
+  });
+});
+
+describe('what fires', () => {
+  const list = async (query = '') =>
+    (await served.json(`/api/v1/alerts${query}`)).body['items'] as { id: string; state: string }[];
+  const clear = (id: string, body: unknown = { reason: 'the exporter was broken' }) =>
+    served.json(`/api/v1/alerts/${id}/clear`, post(body));
+  const ID = '00c0ffee00c0ffee';
+
+  test('can be listed, and cleared once; that re-arms nothing and is on the record', async () => {
+    await hook(alert());
+    expect(await list('?state=firing&job=domain-claim&region=eu-west-1')).toMatchObject([
+      { id: ID, name: 'ClaimsSpike', job: 'domain-claim', regions: ['eu-west-1'], state: 'firing' },
+    ]);
+    expect(await list('?state=firing&region=ap-south-1')).toEqual([]);
+    expect((await clear(ID, {})).status).toBe(400);
+    expect((await clear('unknown')).body['code']).toBe('ALERT_UNKNOWN');
+    expect(await clear(ID)).toMatchObject({ status: 200, body: { state: 'cleared' } });
+    expect((await clear(ID)).body['code']).toBe('ALERT_NOT_FIRING');
+    expect(await firingAlerts(owner, 'domain-claim', 'eu-west-1')).toEqual([]);
+    const { rows } = await owner.query<{ evidence: unknown }>(
+      `select evidence from portcullis_control.audit where action = 'clear-alert'`,
+    );
+    expect(rows).toMatchObject([{ evidence: { alert: ID, reason: 'the exporter was broken' } }]);
+    // The same firing, sent again, stays cleared; the next one fires.
+    await hook(alert());
+    expect(await list('?state=firing')).toEqual([]);
+    await hook(alert({ startsAt: '2026-03-01T11:00:00Z' }));
+    expect(await list('?state=firing')).toHaveLength(1);
+    expect(dropped).toHaveLength(2);
+  });
+
+  test('is cleared by nobody who may not act in its regions', async () => {
+    await hook(alert());
+    const as = async (role: 'worker' | 'viewer' | 'operator', regions?: string[]) => {
+      const json = await served.as(`clears-${role}-${String(regions)}`.replace(/\W/g, '-'), role, regions);
+      return (await poster(json)(`alerts/${ID}/clear`, { reason: 'over' })).status;
+    };
+    expect(await as('viewer')).toBe(403);
+    expect(await as('worker')).toBe(403);
+    expect(await as('operator', ['ap-south-1'])).toBe(403);
+    expect(await list('?state=firing')).toHaveLength(1);
+    expect(await as('operator', ['eu-west-1'])).toBe(200);
+  });
+
+  test('expires a day after it was last sent, and not before', async () => {
+    await hook(alert());
+    const age = (hours: number) =>
+      owner.query(
+        `update portcullis_control.alert set fires_until = fires_until - make_interval(hours => $1)`,
+        [hours],
+      );
+    await age(23);
+    expect(await list()).toMatchObject([{ state: 'firing' }]);
+    await hook(alert());
+    await age(23);
+    expect(await list()).toMatchObject([{ state: 'firing' }]);
+    await age(1);
+    expect(await list()).toMatchObject([{ state: 'expired' }]);
+    expect(await firingAlerts(owner, 'domain-claim', 'eu-west-1')).toEqual([]);
+    expect((await clear(ID)).body['code']).toBe('ALERT_NOT_FIRING');
+  });
+});
+
+test('a token of one region kills there, whatever else the batch names', async () => {
+  const json = await served.as('bound', 'worker', ['ap-south-1']);
+  const { status, body } = await poster(json)('hooks/alertmanager', {
+    version: '4',
+    alerts: [
+      alert({ fingerprint: 'elsewhere' }),
+      alert({ fingerprint: 'everywhere' }, { portcullis_job: 'domain-claim' }),
+      alert({ fingerprint: 'here' }, { ...PLACE, portcullis_region: 'ap-south-1' }),
+    ],
+  });
+  expect([status, fates(body)]).toEqual([422, ['refused', 'refused', 'killed']]);
+  expect(dropped.map(({ region }) => region)).toEqual(['ap-south-1', 'ap-south-1']);
 });
 
 test('a resolved alert is noted, and re-arms nothing', async () => {

@@ -1,31 +1,24 @@
 import type pg from 'pg';
 import { PortcullisError, messageOf } from '../../base/errors.js';
+import { shorten, storableJson } from '../../base/text.js';
 import { requireRegion, unknownName } from '../../base/unknown-name.js';
 import { rulesOf, type AlertRule } from '../../flags/guard-policy.js';
 import type { Policy } from '../../flags/policy.js';
 import type { Judged } from '../verdict.js';
 import type { DropGate } from './drop-gate.js';
+import { kept, readAlert, type Alert } from './read-alert.js';
 
 /** The labels by which an alert says what to kill. */
 const JOB_LABEL = 'portcullis_job';
 const REGION_LABEL = 'portcullis_region';
 const VERSION_LABEL = 'portcullis_version';
 
-/** One alert of Alertmanager's webhook, version 4. */
-export interface Alert {
-  readonly status: 'firing' | 'resolved';
-  readonly fingerprint: string;
-  /** RFC 3339. With the fingerprint, it names one firing of the alert. */
-  readonly startsAt: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly annotations: Readonly<Record<string, string>>;
-}
-
 export const FATES = ['killed', 'known', 'resolved', 'ignored', 'refused', 'failed'] as const;
 /**
  * What became of an alert. `killed`: its gates are dropped; `known`: they were, when it came first; `resolved`:
- * noted, and nothing is re-armed; `ignored`: no rule of the policy names it; `refused`: it names no job or region
- * that there is; `failed`: a gate could not be dropped, so that it must be sent again.
+ * noted, and nothing is re-armed; `ignored`: no rule of the policy names it; `refused`: it cannot be understood, names
+ * no job or region that there is, or one that its sender may not kill; `failed`: a gate could not be dropped, or it
+ * could not be noted, so that it must be sent again.
  */
 export type Fate = (typeof FATES)[number];
 
@@ -46,31 +39,90 @@ export interface AlertDesk {
   readonly requireMay: (region: string) => void;
 }
 
-/** Takes in one alert. Throws FORBIDDEN; whatever else goes wrong is its fate. */
-export async function receiveAlert(desk: AlertDesk, alert: Alert): Promise<AlertFate> {
-  const { fingerprint, labels } = alert;
-  const name = labels['alertname'] ?? '';
-  const told = (fate: Fate, reason: string): AlertFate => ({ fingerprint, name, fate, reason });
-  const aim = aimOf(desk.policies, labels);
-  if ('refusal' in aim) return told('refused', aim.refusal);
-  const { policy, regions } = aim;
-  for (const region of regions) desk.requireMay(region);
+/** Alerts of one call that are looked at; each may take a kill. */
+export const MOST_ALERTS = 5_000;
+const NAME_LENGTH = 200;
+const SUMMARY_LENGTH = 500;
+
+/**
+ * Takes a batch's alerts in, one by one: none keeps another from killing. Answers what became of each, in the order of
+ * the batch. A gate's first alert comes before the further ones of other gates, which kill nothing new.
+ */
+export async function receiveAlerts(desk: AlertDesk, batch: readonly unknown[]): Promise<AlertFate[]> {
+  const alerts = batch.slice(0, MOST_ALERTS).map(readAlert);
+  const gates = new Set<string>();
+  const first = alerts.map((alert) => {
+    const gate = JSON.stringify([JOB_LABEL, REGION_LABEL].map((label) => alert?.labels[label]));
+    return alert?.status === 'firing' && gates.size < gates.add(gate).size;
+  });
+  const fates: AlertFate[] = batch.map(() => TOO_MANY);
+  for (const early of [true, false]) {
+    for (const [index, alert] of alerts.entries()) {
+      if (first[index] === early) fates[index] = await receive(desk, alert);
+    }
+  }
+  return fates;
+}
+
+const TOO_MANY: AlertFate = {
+  ...{ fingerprint: '', name: '', fate: 'refused' },
+  reason: `it is beyond the ${MOST_ALERTS} alerts that one call may bring: lower max_alerts`,
+};
+
+async function receive(desk: AlertDesk, alert: Alert | undefined): Promise<AlertFate> {
+  if (!alert) {
+    return { ...{ fingerprint: '', name: '', fate: 'refused' }, reason: 'it is no alert: it has no labels' };
+  }
+  const { fingerprint } = alert;
+  const name = nameOf(alert);
+  try {
+    return { fingerprint, name, ...(await carryOut(desk, alert, name)) };
+  } catch (error) {
+    return { fingerprint, name, fate: 'failed', reason: messageOf(error) };
+  }
+}
+
+async function carryOut(
+  desk: AlertDesk,
+  alert: Alert,
+  name: string,
+): Promise<Pick<AlertFate, 'fate' | 'reason'>> {
+  const aim = aimOf(desk.policies, alert.labels);
+  if ('refusal' in aim) return { fate: 'refused', reason: aim.refusal };
+  const { policy } = aim;
+  const denied: string[] = [];
+  const regions = aim.regions.filter((region) => {
+    try {
+      desk.requireMay(region);
+      return true;
+    } catch (error) {
+      denied.push(refusalOf(error));
+      return false;
+    }
+  });
+  if (regions.length === 0) return { fate: 'refused', reason: denied.join('; ') };
   if (alert.status === 'resolved') {
-    await resolve(desk.control, alert);
-    return told('resolved', 'noted; what was killed stays so until two people re-arm it');
+    await resolve(desk.control, alert, policy.job, regions);
+    return { fate: 'resolved', reason: 'noted; what was killed stays so until two people re-arm it' };
   }
   const rule = ruleFor(policy, name);
-  if (!rule) return told('ignored', `no alert rule of ${policy.job}'s policy names it`);
-  const handled = await note(desk.control, alert, policy.job, regions);
-  if (handled) return told('known', 'its gates were dropped when it came first');
-  const failures = await drop(desk, policy, rule, alert, regions);
-  if (failures.length > 0) return told('failed', failures.join('; '));
-  await desk.control.query(
-    `update portcullis_control.alert set killed_at = clock_timestamp()
-     where fingerprint = $1 and starts_at = $2`,
-    [fingerprint, alert.startsAt],
-  );
-  return told('killed', `${policy.job} in ${regions.join(', ')}`);
+  if (!rule) return { fate: 'ignored', reason: `no alert rule of ${policy.job}'s policy names it` };
+  const noted = await note(desk.control, alert, policy.job, regions);
+  if (!noted.handled) {
+    const failures = await drop(desk, policy, rule, alert, regions);
+    if (failures.length > 0) return { fate: 'failed', reason: failures.join('; ') };
+    await desk.control.query(
+      `update portcullis_control.alert set killed_at = clock_timestamp()
+       where fingerprint = $1 and starts_at = $2`,
+      [alert.fingerprint, noted.startsAt],
+    );
+  }
+  // What it names beyond the sender's regions is told to people; what is within them is killed all the same.
+  if (denied.length > 0) {
+    return { fate: 'refused', reason: `killed in ${regions.join(', ')} only: ${denied.join('; ')}` };
+  }
+  if (noted.handled) return { fate: 'known', reason: 'its gates were dropped when it came first' };
+  return { fate: 'killed', reason: `${policy.job} in ${regions.join(', ')}` };
 }
 
 /** Judges by the alerts that are firing for a job in a region. */
@@ -84,27 +136,6 @@ export function judgeAlerts(rule: AlertRule, firing: readonly { readonly name: s
   };
 }
 
-/** Alerts that name the job in that region and are not resolved. */
-export async function firingAlerts(
-  control: pg.Pool,
-  job: string,
-  region: string,
-): Promise<{ name: string }[]> {
-  const { rows } = await control.query<{ name: string }>(
-    `select distinct name from portcullis_control.alert
-     where job = $1 and $2 = any(regions) and resolved_at is null order by name`,
-    [job, region],
-  );
-  return rows;
-}
-
-/** Forgets alerts of more than 90 days ago. */
-export async function forgetAlerts(control: pg.Pool): Promise<void> {
-  await control.query(
-    `delete from portcullis_control.alert where received_at < clock_timestamp() - interval '90 days'`,
-  );
-}
-
 /** Which job and regions an alert's labels mean; without a region, all of the job's. */
 function aimOf(
   policies: ReadonlyMap<string, Policy>,
@@ -114,15 +145,23 @@ function aimOf(
   if (job === undefined) return { refusal: `it has no label ${JOB_LABEL}` };
   try {
     const policy = policies.get(job);
-    if (!policy) throw unknownName('JOB_UNKNOWN', 'job', job, [...policies.keys()]);
+    if (!policy) throw unknownName('JOB_UNKNOWN', 'job', shorten(job, NAME_LENGTH), [...policies.keys()]);
     const region = labels[REGION_LABEL];
     if (region === undefined) return { policy, regions: policy.regions };
-    requireRegion(region, policy.regions);
+    if (!policy.regions.includes(region)) requireRegion(shorten(region, NAME_LENGTH), policy.regions);
     return { policy, regions: [region] };
   } catch (error) {
-    if (!(error instanceof PortcullisError)) throw error;
-    return { refusal: [error.message, error.mend].filter((each) => each !== undefined).join('; ') };
+    return { refusal: refusalOf(error) };
   }
+}
+
+function refusalOf(error: unknown): string {
+  if (!(error instanceof PortcullisError)) throw error;
+  return [error.message, error.mend].filter((each) => each !== undefined).join('; ');
+}
+
+function nameOf({ labels }: Alert): string {
+  return shorten(labels['alertname'] ?? '', NAME_LENGTH);
 }
 
 function ruleFor(policy: Policy, name: string): AlertRule | undefined {
@@ -133,29 +172,67 @@ function speaksOf({ alerts }: AlertRule, name: string): boolean {
   return alerts?.includes(name) ?? true;
 }
 
-/** Keeps the alert, and answers whether its gates were dropped before. One that fires again fires. */
+/** Alertmanager repeats what fires, after `repeat_interval`; what nobody repeats for so long fires no more. */
+const FIRES_FOR = `interval '24 hours'`;
+
+/** An alert that says not when it began: the same firing as its last one that is not over, or one that begins now. */
+const STARTS_AT = `coalesce($2::timestamptz,
+  (select max(starts_at) from portcullis_control.alert where fingerprint = $1 and resolved_at is null),
+  clock_timestamp())`;
+
+/**
+ * Keeps an alert that fires, and answers whether its gates were dropped before. One whose resolution came first, as
+ * instances of Alertmanager that run side by side send it, is kept as resolved: it kills, and does not go on firing.
+ */
 async function note(
   control: pg.Pool,
-  { fingerprint, startsAt, labels, annotations }: Alert,
+  alert: Alert,
   job: string,
   regions: readonly string[],
-): Promise<boolean> {
-  const { rows } = await control.query<{ handled: boolean }>(
-    `insert into portcullis_control.alert (fingerprint, starts_at, job, regions, name, labels, annotations)
-     values ($1, $2, $3, $4, $5, $6, $7)
-     on conflict (fingerprint, starts_at) do update set regions = excluded.regions
-     returning killed_at is not null as handled`,
-    [fingerprint, startsAt, job, regions, labels['alertname'] ?? '', labels, annotations],
+): Promise<{ readonly handled: boolean; readonly startsAt: string }> {
+  const { rows } = await control.query<{ handled: boolean; startsAt: string }>(
+    `insert into portcullis_control.alert as a
+       (fingerprint, starts_at, job, regions, name, labels, annotations, fires_until, resolved_at)
+     values ($1, ${STARTS_AT}, $3, $4, $5, $6, $7, coalesce($8, clock_timestamp() + ${FIRES_FOR}),
+       (select max(resolved_at) from portcullis_control.alert where fingerprint = $1 and ended_at >= $2))
+     on conflict (fingerprint, starts_at) do update
+     set regions = excluded.regions, fires_until = excluded.fires_until
+     returning killed_at is not null as handled, starts_at::text as "startsAt"`,
+    [...columnsOf(alert, job, regions), endOf(alert)],
   );
-  return rows[0]?.handled ?? false;
+  const [row] = rows;
+  if (!row) throw new Error('the alert was not kept');
+  return row;
 }
 
-async function resolve(control: pg.Pool, { fingerprint, startsAt }: Alert): Promise<void> {
+/** Notes that an alert is resolved, also of a firing that has not come yet. */
+async function resolve(
+  control: pg.Pool,
+  alert: Alert,
+  job: string,
+  regions: readonly string[],
+): Promise<void> {
   await control.query(
-    `update portcullis_control.alert set resolved_at = coalesce(resolved_at, clock_timestamp())
-     where fingerprint = $1 and starts_at = $2`,
-    [fingerprint, startsAt],
+    `insert into portcullis_control.alert as a
+       (fingerprint, starts_at, job, regions, name, labels, annotations, fires_until, resolved_at, ended_at)
+     values ($1, ${STARTS_AT}, $3, $4, $5, $6, $7, clock_timestamp(), clock_timestamp(), $8)
+     on conflict (fingerprint, starts_at) do update
+     set resolved_at = coalesce(a.resolved_at, excluded.resolved_at), ended_at = coalesce(a.ended_at, excluded.ended_at)`,
+    [...columnsOf(alert, job, regions), endOf(alert)],
   );
+}
+
+function columnsOf(alert: Alert, job: string, regions: readonly string[]): unknown[] {
+  const { fingerprint, startsAt = null, labels, annotations } = alert;
+  return [
+    ...[fingerprint, startsAt, job, regions, nameOf(alert)],
+    ...[storableJson(kept(labels)), storableJson(kept(annotations))],
+  ];
+}
+
+/** An end that is before the beginning is none. */
+function endOf({ startsAt, endsAt }: Alert): string | null {
+  return endsAt !== undefined && Date.parse(endsAt) > Date.parse(startsAt ?? '') ? endsAt : null;
 }
 
 /** Drops the gates of an alert. Answers where that failed, and why. */
@@ -163,17 +240,20 @@ async function drop(
   { dropGate }: AlertDesk,
   { job, guard }: Policy,
   rule: AlertRule,
-  { labels, annotations, startsAt }: Alert,
+  alert: Alert,
   regions: readonly string[],
 ): Promise<string[]> {
+  const { labels, annotations, startsAt = '' } = alert;
   const said = annotations['summary'] ?? annotations['description'];
+  const name = nameOf(alert);
   const judged: Judged = {
     verdict: 'fail',
     rule: rule.name,
-    reason: `${rule.name}: ${labels['alertname'] ?? 'an alert'} fires${said === undefined ? '' : `: ${said.slice(0, 500)}`}`,
-    figures: { alert: labels['alertname'] ?? '', startsAt },
+    reason: `${rule.name}: ${name || 'an alert'} fires${said === undefined ? '' : `: ${shorten(said, SUMMARY_LENGTH)}`}`,
+    figures: { alert: name, startsAt },
   };
-  const version = labels[VERSION_LABEL] ?? null;
+  const named = labels[VERSION_LABEL];
+  const version = named === undefined ? null : shorten(named, NAME_LENGTH);
   const order = { job, version, failed: [judged], restore: guard.onTrip.restore } as const;
   const ends = await Promise.allSettled(regions.map((region) => dropGate({ ...order, region })));
   return ends.flatMap((end, at) =>

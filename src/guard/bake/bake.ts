@@ -13,7 +13,7 @@ import { consequenceOf } from '../consequences.js';
 import { measureVerdicts } from '../measure-verdicts.js';
 import { judgeRegions, lnEvidence, type OutcomeState } from '../outcome.js';
 import { rulesOf } from '../../flags/guard-policy.js';
-import { forgetAlerts } from './alerts.js';
+import { forgetAlerts } from './browse-alerts.js';
 import type { DropGate } from './drop-gate.js';
 import { judgeCandidate, type CandidateJudgement } from './judge-candidate.js';
 import type { Candidate } from './judge-outcome.js';

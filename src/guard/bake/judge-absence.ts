@@ -3,6 +3,7 @@ import { formatDurationMs } from '../../base/duration.js';
 import type { AbsenceRule } from '../../flags/guard-policy.js';
 import type { Judged } from '../verdict.js';
 import type { Candidate } from './judge-outcome.js';
+import { partsOf } from './judge-promql.js';
 import type { PrometheusAnswer } from './prometheus.js';
 
 const WHAT = { run: 'run of this version', scrape: 'scrape of Portcullis', outcome: 'outcome' } as const;
@@ -61,6 +62,11 @@ export function judgeScrape(
     const why =
       problems.length === 0 ? 'the policy names no Prometheus for this region' : problems.join('; ');
     return { verdict: 'unreachable', rule: rule.name, reason: `${rule.name}: ${why}`, figures: {} };
+  }
+  const parts = partsOf(answers);
+  if (!heard.every(Boolean) && parts !== '') {
+    const reason = `${rule.name}: the answer is partial: ${parts}`;
+    return { verdict: 'unreachable', rule: rule.name, reason, figures: {} };
   }
   if (!heard.every(Boolean)) return judgeAbsence(rule, null, watchedSince, now);
   const reason = `${rule.name}: scraped within ${formatDurationMs(rule.longerThanMs)}`;

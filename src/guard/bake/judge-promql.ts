@@ -24,7 +24,8 @@ export function fillQuery(query: string, candidate: Candidate): string {
 /**
  * Judges what the Prometheus servers of a region said. One that is silent is not asked for more where another
  * answers; where they disagree, the worse counts. On its wrong side for less than the rule's `for`, a query is
- * `too-few`: that is neither good nor bad yet. `now` is the database's.
+ * `too-few`: that is neither good nor bad yet. An answer with warnings is partial (Thanos, whose stores do not all
+ * answer): it can show that a query is wrong, and never that it is right. `now` is the database's.
  */
 export function judgePromql(
   rule: PromqlRule,
@@ -48,8 +49,13 @@ export function judgePromql(
   }
   const worst = worstOf(rule, heard.flat());
   const wrong = worst !== undefined && isWrong(rule, worst);
-  if (!wrong && heard.some((values) => values.length === 0)) {
-    const where = heard.length === 1 ? 'the query' : 'on one server the query';
+  // What is found wrong is wrong whatever is missing; a pass needs an answer that is whole.
+  const whole = answers.flatMap((each) => (each.answered && each.partial === undefined ? [each.values] : []));
+  if (!wrong && whole.length === 0) {
+    return { judged: told('unreachable', `the answer is partial: ${partsOf(answers)}`), state: before };
+  }
+  if (!wrong && whole.some((values) => values.length === 0)) {
+    const where = whole.length === 1 ? 'the query' : 'on one server the query';
     return { judged: told('no-data', `${where} finds nothing`), state: { since: null } };
   }
   const side = rule.above !== undefined ? `above ${rule.above}` : `below ${rule.below ?? ''}`;
@@ -60,6 +66,11 @@ export function judgePromql(
     rule.forMs === 0 ? '' : ` for ${formatDurationMs(lastedMs)} of ${formatDurationMs(rule.forMs)}`;
   const verdict = lastedMs >= rule.forMs ? 'fail' : 'too-few';
   return { judged: told(verdict, `${worst} is ${side}${lasting}`, worst), state: { since } };
+}
+
+/** Why answers are partial. */
+export function partsOf(answers: readonly PrometheusAnswer[]): string {
+  return answers.flatMap((each) => (each.answered ? (each.partial ?? []) : [])).join('; ');
 }
 
 function worstOf({ above }: PromqlRule, values: readonly number[]): number | undefined {

@@ -1,17 +1,26 @@
 import { z } from 'zod';
 import { messageOf } from '../../base/errors.js';
+import { shorten } from '../../base/text.js';
 
 /** What a Prometheus said: the values of the series it found, or why it said nothing. */
 export type PrometheusAnswer =
-  | { readonly answered: true; readonly values: readonly number[] }
+  | {
+      readonly answered: true;
+      readonly values: readonly number[];
+      /** Why series may be missing: a part of the stores behind it did not answer. */
+      readonly partial?: string;
+    }
   | { readonly answered: false; readonly problem: string };
 
 const MOST_BYTES = 1024 * 1024;
+const PROBLEM_LENGTH = 500;
 
 const Sample = z.tuple([z.number(), z.string()]);
 const Answer = z.discriminatedUnion('status', [
   z.object({
     status: z.literal('success'),
+    // `infos`, which speak of the query's style, are not read.
+    warnings: z.array(z.string()).optional(),
     data: z.discriminatedUnion('resultType', [
       z.object({ resultType: z.literal('vector'), result: z.array(z.object({ value: Sample })) }),
       z.object({ resultType: z.literal('scalar'), result: Sample }),
@@ -48,12 +57,14 @@ export async function askPrometheus(
 function read(status: number, text: string): PrometheusAnswer {
   const parsed = Answer.safeParse(jsonOf(text));
   if (!parsed.success) return { answered: false, problem: `HTTP ${status}, and no answer of Prometheus'` };
-  if (parsed.data.status === 'error') return { answered: false, problem: parsed.data.error.slice(0, 500) };
-  const { data } = parsed.data;
+  if (parsed.data.status === 'error')
+    return { answered: false, problem: shorten(parsed.data.error, PROBLEM_LENGTH) };
+  const { data, warnings = [] } = parsed.data;
   const samples = data.resultType === 'scalar' ? [data.result] : data.result.map(({ value }) => value);
   return {
     answered: true,
     values: samples.map(([, value]) => numberOf(value)).filter((value) => !Number.isNaN(value)),
+    ...(warnings.length > 0 && { partial: shorten(warnings.join('; '), PROBLEM_LENGTH) }),
   };
 }
 

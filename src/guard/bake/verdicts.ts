@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { storableJson } from '../../base/text.js';
 import type { RuleKind } from '../../flags/guard-policy.js';
 import type { Figures, Judged, Verdict } from '../verdict.js';
 import type { Candidate } from './judge-outcome.js';
@@ -89,6 +90,6 @@ export async function keepVerdicts(
      set kind = excluded.kind, verdict = excluded.verdict, reason = excluded.reason, figures = excluded.figures,
          state = excluded.state, judged_at = clock_timestamp(),
          since = case when v.verdict = excluded.verdict then v.since else clock_timestamp() end`,
-    [job, region, version, JSON.stringify(rows)],
+    [job, region, version, storableJson(rows)],
   );
 }

@@ -1,33 +1,29 @@
 import { z } from 'zod';
-import { requireMay } from '../../access/roles.js';
+import { mayDo, requireMay } from '../../access/roles.js';
+import type { TokenHolder } from '../../access/tokens.js';
 import { PortcullisError } from '../../base/errors.js';
+import { shorten } from '../../base/text.js';
+import { countOf } from '../../base/words.js';
 import { loadPolicies } from '../../flags/policy-store.js';
-import { FATES, receiveAlert, type AlertFate, type Fate } from '../../guard/bake/alerts.js';
+import { FATES, receiveAlerts, type AlertFate } from '../../guard/bake/alerts.js';
+import { ALERT_STATES, clearAlert, listAlerts } from '../../guard/bake/browse-alerts.js';
+import { notify } from '../../notify/notice.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';
-import { named } from '../schemas.js';
+import { jobQuery, named, namePath, pageQuery, pageSchema, reason, regionQuery, time } from '../schemas.js';
 
-const MOST_ALERTS = 200;
+/** Room for thousands of alerts: one that is left out kills nothing. */
+const BODY_BYTES = 5 * 1024 * 1024;
 
-const labels = z.record(z.string().max(1_000), z.string().max(10_000));
-
-/** What we read of it; Alertmanager sends more. */
+/** Read leniently, alert by alert: what is wrong with one is no reason to leave another. */
 const AlertBatch = named(
   'AlertBatch',
   z.looseObject({
-    version: z.literal('4'),
     alerts: z
-      .array(
-        z.looseObject({
-          status: z.enum(['firing', 'resolved']),
-          fingerprint: z.string().min(1).max(100),
-          startsAt: z.iso.datetime({ offset: true }),
-          labels: labels.describe('portcullis_job and portcullis_region say what to kill'),
-          annotations: labels.default({}),
-        }),
-      )
+      .array(z.unknown())
       .min(1)
-      .max(MOST_ALERTS),
+      .describe("Alertmanager's alerts; their labels portcullis_job and portcullis_region say what to kill"),
+    truncatedAlerts: z.unknown().optional().describe('how many Alertmanager left out (max_alerts)'),
   }),
 );
 
@@ -44,11 +40,33 @@ const AlertFates = named(
         }),
       )
       .readonly(),
+    truncatedAlerts: z.int().min(0).describe('left out by Alertmanager, and so not seen here'),
   }),
 );
 
-/** What Alertmanager's webhook posts to. */
-export function alertRoutes({ control, dropGate }: HttpDeps): Route[] {
+const Alert = named(
+  'Alert',
+  z.strictObject({
+    id: z.string().describe("Alertmanager's fingerprint"),
+    name: z.string(),
+    job: z.string(),
+    regions: z.array(z.string()).readonly(),
+    state: z.enum(ALERT_STATES).describe('expired: not resolved, and not sent again for 24 hours'),
+    startsAt: time,
+    receivedAt: time,
+    firesUntil: time.describe('when it expires, unless it is sent again'),
+    killedAt: time.nullable().describe('when its gates had been killed'),
+    resolvedAt: time.nullable(),
+    clearedAt: time.nullable(),
+    clearedBy: z.string().nullable(),
+    clearReason: z.string().nullable(),
+  }),
+);
+const AlertPage = pageSchema('AlertPage', Alert);
+
+/** What Alertmanager's webhook posts to, and what it has posted. */
+export function alertRoutes(deps: HttpDeps): Route[] {
+  const { control, dropGate } = deps;
   return [
     route({
       method: 'post',
@@ -59,6 +77,8 @@ export function alertRoutes({ control, dropGate }: HttpDeps): Route[] {
       // Each alert names its own.
       regionOf: 'handler',
       body: AlertBatch,
+      bodyBytes: BODY_BYTES,
+      unread: (error, caller) => tellUnread(deps, error, caller),
       result: AlertFates,
       errors: ['ALERT_REFUSED', 'ALERT_UNHANDLED'],
       handle: async ({ body, caller }) => {
@@ -66,27 +86,146 @@ export function alertRoutes({ control, dropGate }: HttpDeps): Route[] {
         const policies = new Map(
           loaded.flatMap((each) => (each.ok ? [[each.job, each.policy] as const] : [])),
         );
-        const requireHere = (region: string): void => requireMay(callerOf(caller), 'send-alerts', region);
-        const desk = { control, policies, dropGate, requireMay: requireHere };
-        const fates: AlertFate[] = [];
-        for (const alert of body.alerts) fates.push(await receiveAlert(desk, alert));
+        const denials: unknown[] = [];
+        const requireHere = (region: string): void => {
+          try {
+            requireMay(callerOf(caller), 'send-alerts', region);
+          } catch (error) {
+            denials.push(error);
+            throw error;
+          }
+        };
+        const fates = await receiveAlerts(
+          { control, policies, dropGate, requireMay: requireHere },
+          body.alerts,
+        );
+        const truncatedAlerts = countIn(body.truncatedAlerts);
+        await tellLost(deps, fates, truncatedAlerts);
+        if (denials.length > 0 && fates.every(({ fate }) => fate === 'refused')) throw denials[0];
         // What must be sent again goes before what need not.
-        refuseFor(fates, 'failed', 'ALERT_UNHANDLED');
-        refuseFor(fates, 'refused', 'ALERT_REFUSED');
-        return { alerts: fates };
+        refuseFor(fates, truncatedAlerts, 'failed');
+        refuseFor(fates, truncatedAlerts, 'refused');
+        return { alerts: fates, truncatedAlerts };
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/alerts',
+      operationId: 'listAlerts',
+      summary: 'Alerts that were received, the last first',
+      action: 'read',
+      query: z.strictObject({
+        ...pageQuery,
+        state: z.enum(ALERT_STATES).optional().describe('only in this state'),
+        job: jobQuery,
+        region: regionQuery,
+      }),
+      result: AlertPage,
+      handle: ({ query }) => listAlerts(control, query, query),
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/alerts/:id/clear',
+      operationId: 'clearAlert',
+      summary: 'Clears a firing alert, so that it aborts no rollout; re-arms nothing',
+      action: 'manage-incident',
+      // The alert says where.
+      regionOf: 'handler',
+      params: z.strictObject({ id: namePath }),
+      body: named('ClearAlert', z.strictObject({ reason })),
+      result: Alert,
+      errors: ['ALERT_UNKNOWN', 'ALERT_NOT_FIRING'],
+      handle: ({ params: { id }, body, caller }) => {
+        const who = callerOf(caller);
+        return clearAlert(control, id, {
+          by: who.name,
+          reason: body.reason,
+          requireMay: (region) => requireMay(who, 'manage-incident', region),
+        });
       },
     }),
   ];
 }
 
-function refuseFor(fates: readonly AlertFate[], fate: Fate, code: 'ALERT_UNHANDLED' | 'ALERT_REFUSED'): void {
+/** What Alertmanager says of what it left out, as far as it says so. */
+function countIn(value: unknown): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : 0;
+}
+
+const LINES = 20;
+const REASON_LENGTH = 300;
+/** Alertmanager sends the same again every few minutes. */
+const TOLD_AGAIN_MS = 3_600_000;
+
+/** Tells people which alerts kill nothing though somebody meant them to. */
+async function tellLost(
+  { control, log }: HttpDeps,
+  fates: readonly AlertFate[],
+  truncatedAlerts: number,
+): Promise<void> {
+  const refused = fates.filter(({ fate }) => fate === 'refused');
+  if (refused.length === 0 && truncatedAlerts === 0) return;
+  const reasons = [
+    ...new Set(
+      refused.map(({ name, reason: why }) => shorten(`${name || 'an alert'}: ${why}`, REASON_LENGTH)),
+    ),
+  ];
+  const lines = [
+    ...reasons.slice(0, LINES),
+    ...(reasons.length > LINES ? [`and ${reasons.length - LINES} more reasons`] : []),
+    ...(truncatedAlerts > 0
+      ? [
+          `Alertmanager left out ${countOf(truncatedAlerts, 'alert')}: raise max_alerts in its webhook_configs`,
+        ]
+      : []),
+  ];
+  const code = 'alerts-refused';
+  log.warn({ code, refused: refused.length, truncatedAlerts, reasons: lines }, lines.join('; '));
+  const lost = refused.length + truncatedAlerts;
+  await notify(
+    control,
+    {
+      kind: 'alert',
+      title: `${countOf(lost, 'alert')} killed nothing, or not all that ${lost === 1 ? 'it names' : 'they name'}`,
+      lines,
+      details: { refused: refused.length, truncatedAlerts },
+    },
+    shorten(`${code}:${reasons.join('|')}:${truncatedAlerts > 0}`, 1_000),
+    TOLD_AGAIN_MS,
+  );
+}
+
+/** Tells people of a call that could not be read at all. */
+async function tellUnread(
+  { control, log }: HttpDeps,
+  error: PortcullisError,
+  caller: TokenHolder | undefined,
+): Promise<void> {
+  if (!caller || !mayDo({ ...caller, regions: null }, 'send-alerts').allowed) return;
+  const line = shorten(`${caller.name}: ${error.message}`, REASON_LENGTH);
+  log.warn({ code: 'alerts-unread', caller: caller.name }, line);
+  await notify(
+    control,
+    {
+      ...{ kind: 'alert', title: 'A call of Alertmanager could not be read; it killed nothing' },
+      lines: [line, 'See which alerts fire in Alertmanager, and kill by hand: portcullis kill JOB'],
+      details: { code: error.code },
+    },
+    `alerts-unread:${caller.name}:${error.code}`,
+    TOLD_AGAIN_MS,
+  );
+}
+
+function refuseFor(fates: readonly AlertFate[], truncatedAlerts: number, fate: 'failed' | 'refused'): void {
   const of = fates.filter((each) => each.fate === fate);
   if (of.length === 0) return;
-  throw new PortcullisError(code, of.map(({ name, reason }) => `${name}: ${reason}`).join('\n'), {
+  const told = of.slice(0, LINES).map(({ name, reason: why }) => `${name || 'an alert'}: ${why}`);
+  if (of.length > LINES) told.push(`and ${of.length - LINES} more`);
+  throw new PortcullisError(fate === 'failed' ? 'ALERT_UNHANDLED' : 'ALERT_REFUSED', told.join('\n'), {
     mend:
-      code === 'ALERT_REFUSED'
-        ? 'correct the labels of the alerting rule'
+      fate === 'refused'
+        ? 'correct the labels of the alerting rule, or give Alertmanager a token that may kill there'
         : 'send it again: what has not taken hold is done then',
-    details: { alerts: fates },
+    details: { alerts: fates, truncatedAlerts },
   });
 }

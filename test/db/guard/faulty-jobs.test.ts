@@ -188,6 +188,60 @@ describe('a faulty job is stopped before it has changed anything', () => {
     expect(await tripOfRun(owner, report?.run.id ?? '')).toBeUndefined();
   });
 
+  const breaks = (evidence: string): GuardPolicy => ({
+    ...noRules,
+    rules: [
+      {
+        ...{ kind: 'invariant', name: 'odd', timeoutMs: 10_000 },
+        sql: `select p.key as account, ${evidence} as organisation from proposed p limit 1`,
+      },
+    ],
+  });
+  const tripped = async (report: RunReport | undefined) => {
+    expect(report).toMatchObject({ status: 'refused', code: 'guard-tripped', applied: {} });
+    const { rows } = await owner.query<{ state: string; incidents: number; quarantined: boolean }>(
+      `select state, (select count(*) from portcullis_control.trip where run = $2) as incidents,
+         exists (select from portcullis_region.quarantine where job = 'claims') as quarantined
+       from portcullis_region.gate where region = $1`,
+      [region, report?.run.id],
+    );
+    expect(rows).toEqual([{ state: 'killed', incidents: 1, quarantined: true }]);
+  };
+
+  test('by an invariant whose evidence is cut where an emoji stands', async () => {
+    for (const before of [298, 299, 300]) {
+      await owner.query('delete from portcullis_region.quarantine; delete from portcullis_region.gate');
+      const rules = breaks(`repeat('x', ${before}) || '🏢 Holding'`);
+      const report = await run(
+        twisted((claim) => claim),
+        { rules },
+      );
+      await tripped(report);
+      const [verdict] = await verdictsOf(owner, report?.run.id ?? '');
+      expect(verdict?.evidence).toMatchObject([{ organisation: `${'x'.repeat(Math.min(before, 299))}…` }]);
+    }
+  });
+
+  test('also where the database refuses what the rule was decided on', async () => {
+    await owner.query(`
+      alter table portcullis_region.verdict add constraint plain check (evidence = '[]') not valid;
+      alter table portcullis_region.trip add constraint plain check (not failed @? '$[*].evidence[*]') not valid`);
+    try {
+      const report = await run(
+        twisted((claim) => claim),
+        { rules: breaks(`'Acme'`) },
+      );
+      await tripped(report);
+      expect(report?.reason).toMatch(
+        /^odd: 1 planned change breaks it.* \(its evidence could not be recorded: /,
+      );
+    } finally {
+      await owner.query(`
+        alter table portcullis_region.verdict drop constraint plain;
+        alter table portcullis_region.trip drop constraint plain`);
+    }
+  });
+
   test('whose invariant cannot be asked is held, and nothing trips', async () => {
     for (const sql of ['select pg_sleep(60)', 'select * from nowhere', 'delete from account returning id']) {
       const rule = { kind: 'invariant', name: 'odd', timeoutMs: 200, sql } as const;

@@ -75,6 +75,24 @@ describe('a query', () => {
   });
 });
 
+test('a partial answer shows that a query is wrong, and never that it is right', () => {
+  const partial = (...values: number[]): PrometheusAnswer => ({
+    ...{ answered: true, values, partial: 'No StoreAPIs matched for this query' },
+  });
+  expect(say(above, [partial(0.01)], at(0).toISOString())).toEqual({
+    ...{ verdict: 'unreachable', since: at(0).toISOString() },
+    reason: 'errors: the answer is partial: No StoreAPIs matched for this query',
+  });
+  expect(say(above, [partial()]).verdict).toBe('unreachable');
+  expect(say(above, [partial(0.01), silent]).verdict).toBe('unreachable');
+  expect(say({ ...above, forMs: 0 }, [partial(9)]).verdict).toBe('fail');
+  expect(say(above, [partial(0.01), found(1)]).verdict).toBe('pass');
+  expect(say(above, [partial(0.01), found()]).verdict).toBe('no-data');
+  const scrape = { kind: 'absence', name: 'silence', of: 'scrape', longerThanMs: 60_000 } as const;
+  expect(judgeScrape(scrape, [partial()], at(0), at(300)).verdict).toBe('unreachable');
+  expect(judgeScrape(scrape, [partial(1)], at(0), at(300)).verdict).toBe('pass');
+});
+
 describe('absence', () => {
   const rule: AbsenceRule = { kind: 'absence', name: 'silence', of: 'run', longerThanMs: 60_000 };
 
