@@ -38,7 +38,7 @@ export const apply: Bench = {
         const rows = await readUnclaimed(database.owner, REGION);
         const units = new Set(rows.map(({ unit }) => unit));
         const run = await worker.elect(REGION, policy);
-        const leave = { units, epoch: gate.epoch, flagRevision: gate.flagRevision };
+        const leave = { units, epoch: gate.epoch, versionEpoch: 0, flagRevision: gate.flagRevision };
         await planRun(platform, job, policy, run, leave, signal);
         const begun = await beginApplying(platform.region, run, gate.epoch);
         if (!begun.passed) throw new Error(begun.reason);

@@ -35,6 +35,7 @@ export const MAY_DO = {
   'report-outcomes':  [          'operator',             'admin', 'worker'],
   'send-alerts':      [          'operator',             'admin', 'worker'],
   'approve':          [                      'approver', 'admin'],
+  'confirm-database': [                      'approver', 'admin'],
   'import-directory': [                                  'admin'],
   'manage-tokens':    [                                  'admin'],
 } as const satisfies Readonly<Record<string, readonly Role[]>>;

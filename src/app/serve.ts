@@ -4,6 +4,7 @@ import type { Installation, ServeOptions, Service, StartPolicies } from '../cli/
 import type { Config } from '../config.js';
 import { startBeat, type Beat } from '../base/beat.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
+import { within } from '../base/within.js';
 import { flagsAt } from '../flags/flags-elsewhere.js';
 import { NO_DRIFT, driftTexts, policyDrift } from '../flags/policy-drift.js';
 import { readPolicies, type Policy } from '../flags/policy.js';
@@ -16,11 +17,13 @@ import { startSender } from '../notify/sender.js';
 import { createReadiness } from '../http/readiness.js';
 import { kindsOfJobs } from '../jobs/registry.js';
 import { askExtent, askReached, rememberExtent } from '../incidents/incident-extent.js';
-import { carryOutWishes } from '../incidents/kill-incident.js';
+import { watchDatabase } from '../incidents/changed-database.js';
+import { carryOutWishes, recordLateKills } from '../incidents/kill-incident.js';
 import { tendIncidents } from '../incidents/tend-incidents.js';
 import { setSampleFlags } from '../replay/sample-flags.js';
 import { seedSampleWorld } from '../replay/sample-world.js';
 import { databaseTime } from '../store/database-clock.js';
+import type { RegionPlane } from '../planes/region-plane.js';
 import { lockFolder } from '../store/folder-lock.js';
 import { ensureAdminToken } from '../access/admin-token.js';
 import { Crew } from './crew.js';
@@ -32,6 +35,8 @@ import { startAnnouncing, startRollouts } from './rollouts.js';
 const SAMPLE_SEED = 'portcullis';
 const INCIDENT_BEAT_MS = 5_000;
 const KILL_BEAT_MS = 2_000;
+const REGION_BEAT_MS = 2_000;
+const REGION_ANSWER_MS = 10_000;
 
 /**
  * Runs a worker, and a control plane if asked to, until `stop`. One control plane at a time holds the folder of an
@@ -77,6 +82,8 @@ export async function serve(
     }
     const killing = carryOutKills(config, installation, wired);
     undo.push(() => killing.stop());
+    const watching = watchRegions(installation, wired);
+    undo.push(() => watching.stop());
     if (options.control) {
       const { log, metrics } = wired.surroundings;
       const sender = startSender(control, log.child({ room: 'notify' }), metrics, config.notify);
@@ -165,6 +172,42 @@ function tellAtStart(
   else
     for (const { job, file } of placed.applied)
       log.info({ code: 'policy-applied', job }, `${file} is in force now`);
+}
+
+/**
+ * Puts on record the kills that their own processes could not, and looks whether a region's database is still the one
+ * that it was: every process does, for this one may reach it.
+ */
+function watchRegions({ control, planes }: Installation, { surroundings: { log } }: WiredPlatform): Beat {
+  const watch = async ({ name, open, owner }: RegionPlane): Promise<void> => {
+    if (!open) return;
+    for (const { job, region } of await recordLateKills(control, owner)) {
+      log.warn(
+        { code: 'kill-recorded', job, region },
+        'a kill is on record now, which its own process did not record',
+      );
+    }
+    const { confirmed, identity, last } = await watchDatabase(control, owner);
+    if (confirmed) return;
+    log.error(
+      { code: 'database-unconfirmed', database: name, identity, last },
+      'this is another database than before: nothing is written to it until a person confirms it with portcullis database confirm',
+    );
+  };
+  return startBeat(
+    REGION_BEAT_MS,
+    async () => {
+      const late = (): Error => new Error(`it did not answer within ${REGION_ANSWER_MS / 1_000} s`);
+      await Promise.all(
+        planes.all().map((plane) =>
+          within(REGION_ANSWER_MS, () => watch(plane), late).catch((error: unknown) => {
+            log.error({ code: 'region-unwatched', database: plane.name, err: error }, messageOf(error));
+          }),
+        ),
+      );
+    },
+    (error) => log.error({ code: 'regions-unwatched', err: error }, `regions: ${messageOf(error)}`),
+  );
 }
 
 /** Has incidents follow their runs and restores. */

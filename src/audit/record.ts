@@ -44,8 +44,26 @@ export async function recordAudit(
  * the entry is to be about takes the turn before that, and so meets no other writer midway nor in a deadlock.
  */
 export async function lockAudit(client: pg.PoolClient): Promise<void> {
-  // A statement of its own: the next one must see what the writer before us committed.
-  await client.query('select pg_advisory_xact_lock($1)', [AUDIT_LOCK]);
+  // A statement of its own: the next one must see what the writer before us committed. A process that stands still
+  // with the turn loses it, as with a gate's lock.
+  await client.query(
+    `select set_config('idle_in_transaction_session_timeout', '${SILENCE_MS}', true), pg_advisory_xact_lock($1)`,
+    [AUDIT_LOCK],
+  );
+}
+
+/** How long a writer may say nothing while it has the turn. Then the server ends its connection. */
+const SILENCE_MS = 30_000;
+
+/** How long to wait for the turn where somebody waits for an answer. */
+const TURN_MS = 2_000;
+
+/**
+ * Bounds how long this transaction waits for its turn, and for any other lock: whoever waits longer fails with SQLSTATE
+ * 55P03. For what must answer soon and is tried again by others.
+ */
+export async function boundAuditWait(client: pg.PoolClient): Promise<void> {
+  await client.query(`set local lock_timeout = '${TURN_MS}ms'`);
 }
 
 async function append(client: pg.PoolClient, note: AuditNote): Promise<AuditHead> {

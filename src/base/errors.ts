@@ -39,6 +39,9 @@ export const ERRORS = {
   GATE_NOT_KILLED: { status: 409, exit: 1, title: 'The gate is not killed' },
   REARM_OUTDATED: { status: 409, exit: 3, title: 'The gate was killed again since the re-arm was asked for' },
   VERSION_NOT_QUARANTINED: { status: 409, exit: 1, title: 'The version is not quarantined' },
+  DATABASE_UNCONFIRMED: { status: 409, exit: 3, title: 'The database is another one than before' },
+  DATABASE_CONFIRMED: { status: 409, exit: 1, title: 'The database is confirmed already' },
+  DATABASE_IDENTITY_HIDDEN: { status: 409, exit: 1, title: 'The service does not tell which database it is' },
   KILL_INCOMPLETE: { status: 503, exit: 1, title: 'The kill has not taken hold everywhere' },
 
   INCIDENT_UNKNOWN: { status: 404, exit: 2, title: 'There is no such incident' },

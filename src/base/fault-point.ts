@@ -26,7 +26,10 @@ export type RolloutFaultPoint =
 export type TripFaultPoint =
   'trip.written' | 'trip.fenced' | 'trip.quarantined' | 'trip.recorded' | 'trip.run-ended';
 
-export type FaultPoint = RunFaultPoint | RolloutFaultPoint | TripFaultPoint;
+/** A kill stands in the audit log, and still in the region's database. */
+export type KillFaultPoint = 'kill.moved';
+
+export type FaultPoint = RunFaultPoint | RolloutFaultPoint | TripFaultPoint | KillFaultPoint;
 
 type Listener = (point: FaultPoint) => void | Promise<void>;
 

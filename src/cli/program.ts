@@ -5,6 +5,7 @@ import { addAlerts } from './commands/alerts.js';
 import { addApprovals } from './commands/approvals.js';
 import { addAsOf } from './commands/asof.js';
 import { addAudit } from './commands/audit.js';
+import { addDatabase } from './commands/database.js';
 import { addDirectory } from './commands/directory.js';
 import { addDoctor } from './commands/doctor.js';
 import { addFlags } from './commands/flags.js';
@@ -48,6 +49,7 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   addIncident,
   addAlerts,
   addNotifications,
+  addDatabase,
   addDirectory,
   addTokens,
   addAudit,

@@ -92,12 +92,12 @@ export function spansOf(variants: readonly Variant[]): Span[] {
 }
 
 /**
- * Whether some unit that had a version no longer has that same version: then what was allowed before must
- * be fenced. An empty list is a flag that is off.
+ * The versions that some unit had and no longer has: what they were allowed before must be fenced. An empty list of
+ * variants is a flag that is off.
  */
-export function narrows(before: readonly Variant[], after: readonly Variant[]): boolean {
+export function narrowed(before: readonly Variant[], after: readonly Variant[]): string[] {
   const kept = spansOf(after);
-  return spansOf(before).some((had) => {
+  const losers = spansOf(before).filter((had) => {
     const covered = kept
       .filter(({ version, rule }) => version === had.version && rule === had.rule)
       .reduce(
@@ -106,4 +106,5 @@ export function narrows(before: readonly Variant[], after: readonly Variant[]): 
       );
     return covered < had.upTo - had.after;
   });
+  return [...new Set(losers.map(({ version }) => version))];
 }

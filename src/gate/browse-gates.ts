@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Variant } from '../flags/definition.js';
 import { compareText } from '../base/compare-text.js';
 import { keyOfCursor, type Walk } from '../store/page.js';
+import { CONFIRMED } from './database.js';
 import type { GateState } from './decide.js';
 
 export const GATE_STATES = ['open', 'held', 'killed'] as const satisfies readonly GateState[];
@@ -11,7 +12,7 @@ export interface GateView {
   readonly job: string;
   readonly region: string;
   readonly state: GateState;
-  /** Whether a batch could pass now: open, and with a permit that has not lapsed. */
+  /** Whether a batch could pass now: open, with a permit that has not expired, on a database that is confirmed. */
   readonly permits: boolean;
   /** Null where no permit was ever given. */
   readonly permitUntil: string | null;
@@ -60,7 +61,7 @@ export function gatesBy(filter: GateFilter): Walk<GateRow, GateView> {
       const [job, region] = keyOfCursor(page.cursor, GateKey) ?? ['', ''];
       const { rows } = await pool.query<GateRow>(
         `select job, region, state,
-                state = 'open' and permit_until > seen.at as permits,
+                state = 'open' and permit_until > seen.at and ${CONFIRMED} as permits,
                 nullif(permit_until, '-infinity') as permit_until,
                 case when permit_until > seen.at
                      then least(ceil(extract(epoch from permit_until - seen.at) * 1000), 2147483647)::integer

@@ -1,4 +1,4 @@
-import { narrows, type FlagAnswer, type Variant } from '../flags/definition.js';
+import { narrowed, type FlagAnswer, type Variant } from '../flags/definition.js';
 
 export type GateState = 'open' | 'held' | 'killed';
 
@@ -7,7 +7,12 @@ export interface Gate {
   readonly job: string;
   readonly region: string;
   readonly state: GateState;
+  /** Bumped when the gate closes: it fences the runs of every version. */
   readonly epoch: number;
+  /** Bumped when one version loses what it was allowed: it fences that version's runs alone. Without an entry: 0. */
+  readonly versionEpochs: Readonly<Record<string, number>>;
+  /** Whether a person has confirmed the database that the gate stands in; see database.ts. */
+  readonly databaseConfirmed: boolean;
   /** Null where nothing is permitted until a flag says so. */
   readonly permitUntil: Date | null;
   /** What was left of the permit when the row was read, by the database's clock; 0 once it has lapsed. */
@@ -24,12 +29,19 @@ export interface Gate {
 export type Move =
   /** The permit is renewed; what the flag allows is at least what it allowed before. */
   | { readonly to: 'renew' }
-  /** Open, but something was taken back: runs admitted before are fenced by a new epoch. */
-  | { readonly to: 'narrow' }
+  /** Open, but some versions lost units: their runs admitted before are fenced by a new epoch of their own. */
+  | { readonly to: 'narrow'; readonly versions: readonly string[] }
   /** Closed, and runs admitted before are fenced. */
   | { readonly to: 'hold'; readonly code: string; readonly reason: string }
   /** Nothing. A permit that nobody renews lapses by itself. */
   | { readonly to: 'leave'; readonly code: string; readonly reason: string };
+
+/** Why nothing is written to a database that is another one than permits were given on. */
+export const UNCONFIRMED = {
+  code: 'database-unconfirmed',
+  reason:
+    'this is another database than before (a failover, or a restored backup): a person must confirm it with portcullis database confirm',
+} as const;
 
 /** The revision of a source that does not number its changes: its news is taken as it comes. */
 const UNORDERED = 0;
@@ -40,10 +52,11 @@ const UNORDERED = 0;
  * Silence is not news: an answer that is stale or could not be had neither opens nor closes the gate for
  * others, who may hear better; it only renews nothing. News older than what the gate has seen is no news
  * either, so that a worker whose flags lag behind can't re-open what another has closed. A killed gate is
- * moved by no flag at all.
+ * moved by no flag at all, and on a database that nobody has confirmed every other gate is held.
  */
 export function decideMove(gate: Gate, answer: FlagAnswer): Move {
   if (gate.state === 'killed') return { to: 'leave', code: 'gate-killed', reason: gate.reason };
+  if (!gate.databaseConfirmed) return { to: 'hold', ...UNCONFIRMED };
   const revision = answer.open ? answer.definition.revision : answer.revision;
   if (revision !== undefined && revision !== UNORDERED && revision < gate.flagRevision) {
     return {
@@ -52,7 +65,10 @@ export function decideMove(gate: Gate, answer: FlagAnswer): Move {
       reason: `the gate has seen flag revision ${gate.flagRevision}, this process only ${revision}`,
     };
   }
-  if (answer.open) return { to: narrows(gate.variants, answer.definition.variants) ? 'narrow' : 'renew' };
+  if (answer.open) {
+    const versions = narrowed(gate.variants, answer.definition.variants);
+    return versions.length > 0 ? { to: 'narrow', versions } : { to: 'renew' };
+  }
   switch (answer.code) {
     case 'flag-stale':
     case 'flag-unreachable':
@@ -68,7 +84,12 @@ export function decideMove(gate: Gate, answer: FlagAnswer): Move {
 
 /** Leave to write, as far as this version is concerned: yes with what binds it, or no with the reason. */
 export type Admission =
-  | { readonly admitted: true; readonly epoch: number; readonly flagRevision: number }
+  | {
+      readonly admitted: true;
+      readonly epoch: number;
+      readonly versionEpoch: number;
+      readonly flagRevision: number;
+    }
   | { readonly admitted: false; readonly code: string; readonly reason: string };
 
 /**
@@ -78,6 +99,7 @@ export type Admission =
 export function decideAdmission(gate: Gate, answer: FlagAnswer, version: string): Admission {
   if (gate.state === 'killed')
     return { admitted: false, code: 'gate-killed', reason: `killed: ${gate.reason}` };
+  if (!gate.databaseConfirmed) return { admitted: false, ...UNCONFIRMED };
   if (!answer.open) return { admitted: false, code: answer.code, reason: answer.reason };
   if (gate.state === 'held') return { admitted: false, code: gate.reasonCode, reason: gate.reason };
   if (gate.permitMs === 0)
@@ -105,7 +127,13 @@ export function decideAdmission(gate: Gate, answer: FlagAnswer, version: string)
       reason: `${version} is not admitted in ${gate.region}`,
     };
   }
-  return { admitted: true, epoch: gate.epoch, flagRevision: definition.revision };
+  const { epoch, versionEpochs } = gate;
+  return {
+    admitted: true,
+    epoch,
+    versionEpoch: versionEpochs[version] ?? 0,
+    flagRevision: definition.revision,
+  };
 }
 
 /** How a lapsed permit is told. */

@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import { lapsed } from './decide.js';
+import { CONFIRMED } from './database.js';
+import { lapsed, UNCONFIRMED } from './decide.js';
 import type { Stretch } from '../journal/write-batch.js';
 
 /** What a batch was allowed under: it must all still be so, or the batch does not commit. */
@@ -12,18 +13,34 @@ export interface Leave {
    * job and lets the cure through; only `stop --all` stops both.
    */
   readonly epoch: number | null;
+  readonly version: string;
+  /** The version's own epoch under which the run was admitted. */
+  readonly versionEpoch: number;
 }
 
 export type Passage =
   { readonly passed: true } | { readonly passed: false; readonly code: FenceCode; readonly reason: string };
 
 export type FenceCode =
-  'lease-lost' | 'all-stopped' | 'gate-killed' | 'gate-held' | 'gate-narrowed' | 'permit-lapsed';
+  | 'lease-lost'
+  | 'all-stopped'
+  | 'gate-killed'
+  | 'version-quarantined'
+  | 'database-unconfirmed'
+  | 'gate-held'
+  | 'gate-narrowed'
+  | 'permit-lapsed';
+
+/** A version's own epoch now; of these parameters of the statement. */
+const versionEpoch = (job: string, region: string, version: string): string => `coalesce((
+  select v.epoch from portcullis_region.version_epoch v
+  where v.job = ${job} and v.region = ${region} and v.version = ${version}), 0)`;
 
 /**
- * The fence: moves a lane's cursor over a stretch if, and only if, the run is still this attempt's and the
- * gate is open, of the epoch the run was admitted under, and permitted. Must be the first statement after
- * the gate's shared lock, in the transaction that writes the stretch; so the three commit together.
+ * The fence: moves a lane's cursor over a stretch if, and only if, the run is still this attempt's, the database is
+ * one that a person has confirmed, and the gate is open, of the epochs (its own and the version's) that the run was
+ * admitted under, and permitted. Must be the first statement after the gate's shared lock, in the transaction that
+ * writes the stretch; so the three commit together.
  */
 export async function passFence(client: pg.PoolClient, leave: Leave, stretch: Stretch): Promise<Passage> {
   const { rowCount } = await client.query({
@@ -35,8 +52,9 @@ export async function passFence(client: pg.PoolClient, leave: Leave, stretch: St
         from portcullis_region.gate g
         where l.run = $1 and l.lane = $2 and l.applied_seq = $3 and l.attempt = $5
           and g.job = $6 and g.region = $7
-          and not g.stopped
-          and ($8::bigint is null or (g.state = 'open' and g.epoch = $8 and g.permit_until > clock_timestamp()))
+          and not g.stopped and ${CONFIRMED}
+          and ($8::bigint is null or (g.state = 'open' and g.epoch = $8 and g.permit_until > clock_timestamp()
+               and ${versionEpoch('$6', '$7', '$9')} = $10))
         returning l.attempt
       )
       insert into portcullis_region.batch (run, lane, from_seq, to_seq, attempt)
@@ -50,6 +68,8 @@ export async function passFence(client: pg.PoolClient, leave: Leave, stretch: St
       leave.job,
       leave.region,
       leave.epoch,
+      leave.version,
+      leave.versionEpoch,
     ],
   });
   return rowCount === 1 ? { passed: true } : whyNot(client, leave, stretch);
@@ -61,11 +81,11 @@ export async function passFence(client: pg.PoolClient, leave: Leave, stretch: St
  */
 export async function passGate(client: pg.PoolClient, leave: Leave, run: string): Promise<Passage> {
   const { rows } = await client.query<Standing>(
-    `select r.attempt = $2 and r.status = 'planning' as owned, g.state, g.stopped, g.reason, g.epoch,
-       nullif(g.permit_until, '-infinity') as permit_until, g.permit_until > clock_timestamp() as permitted
+    `select r.attempt = $2 and r.status = 'planning' as owned, ${standingOf('$3', '$4', '$5')},
+       g.permit_until > clock_timestamp() as permitted
      from portcullis_region.run r, portcullis_region.gate g
      where r.id = $1 and g.job = $3 and g.region = $4`,
-    [run, leave.attempt, leave.job, leave.region],
+    [run, leave.attempt, leave.job, leave.region, leave.version],
   );
   return passageOf(rows[0], leave);
 }
@@ -73,6 +93,10 @@ export async function passGate(client: pg.PoolClient, leave: Leave, run: string)
 interface Standing {
   readonly owned: boolean;
   readonly permitted: boolean;
+  readonly confirmed: boolean;
+  readonly version_epoch: number;
+  /** Why the version is quarantined; null where it is not. */
+  readonly quarantined: string | null;
   readonly state: string;
   readonly stopped: boolean;
   readonly reason: string;
@@ -80,28 +104,45 @@ interface Standing {
   readonly permit_until: Date | null;
 }
 
+/** How a gate `g` stands to a version; of these parameters of the statement. */
+const standingOf = (job: string, region: string, version: string): string => `
+  ${CONFIRMED} as confirmed, ${versionEpoch(job, region, version)} as version_epoch,
+  (select q.reason from portcullis_region.quarantine q where q.job = ${job} and q.version = ${version}) as quarantined,
+  g.state, g.stopped, g.reason, g.epoch, nullif(g.permit_until, '-infinity') as permit_until`;
+
+/**
+ * The gate's reasons come before the lane's attempt: a kill raises that too, and the run's own worker must learn that
+ * it was killed. Whoever has lost the run and is told another reason cannot end it all the same.
+ */
 async function whyNot(client: pg.PoolClient, leave: Leave, stretch: Stretch): Promise<Passage> {
   const { rows } = await client.query<Standing>(
-    `select l.attempt = $3 and l.applied_seq = $4 as owned, g.state, g.stopped, g.reason, g.epoch,
-       nullif(g.permit_until, '-infinity') as permit_until, false as permitted
+    `select l.attempt = $4 and l.applied_seq = $3 as owned, ${standingOf('$5', '$6', '$7')}, false as permitted
      from portcullis_region.lane l, portcullis_region.gate g
      where l.run = $1 and l.lane = $2 and g.job = $5 and g.region = $6`,
-    [stretch.run, stretch.lane, leave.attempt, stretch.from, leave.job, leave.region],
+    [stretch.run, stretch.lane, stretch.from, leave.attempt, leave.job, leave.region, leave.version],
   );
   return passageOf(rows[0], leave);
 }
 
 function passageOf(standing: Standing | undefined, leave: Leave): Passage {
   const refuse = (code: FenceCode, reason: string): Passage => ({ passed: false, code, reason });
-  if (!standing?.owned) return refuse('lease-lost', 'another worker took this run over');
+  if (!standing) return refuse('lease-lost', 'another worker took this run over');
   if (standing.stopped) return refuse('all-stopped', `everything is stopped: ${standing.reason}`);
-  if (standing.state === 'killed') return refuse('gate-killed', `killed: ${standing.reason}`);
-  if (standing.state === 'held') return refuse('gate-held', standing.reason);
-  if (standing.epoch !== leave.epoch) {
+  const isJob = leave.epoch !== null;
+  if (isJob && standing.state === 'killed') return refuse('gate-killed', `killed: ${standing.reason}`);
+  if (!standing.confirmed) return refuse(UNCONFIRMED.code, UNCONFIRMED.reason);
+  if (isJob && standing.state === 'held') return refuse('gate-held', standing.reason);
+  if (isJob && standing.version_epoch !== leave.versionEpoch) {
+    return standing.quarantined === null
+      ? refuse('gate-narrowed', `the flag took units from ${leave.version} that this run was admitted for`)
+      : refuse('version-quarantined', `${leave.version} is quarantined: ${standing.quarantined}`);
+  }
+  if (isJob && standing.epoch !== leave.epoch) {
     return refuse(
       'gate-narrowed',
-      `the flag took back what this run was admitted under (epoch ${leave.epoch}, now ${standing.epoch})`,
+      `the gate closed after this run was admitted (epoch ${leave.epoch}, now ${standing.epoch})`,
     );
   }
+  if (!standing.owned) return refuse('lease-lost', 'another worker took this run over');
   return standing.permitted ? { passed: true } : refuse('permit-lapsed', lapsed(standing.permit_until));
 }

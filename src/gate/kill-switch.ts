@@ -1,11 +1,13 @@
 import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
+import { randomUUID } from 'node:crypto';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import { within } from '../base/within.js';
 import { gatesOf } from './gates-of.js';
 import { wishKill } from './kill-wish.js';
-import { endKilledRuns, killGate, type Killed, type KillOrder } from './kill.js';
+import { endKilledRuns, GRACE_MS, killGate, type Killed, type KillOrder } from './kill.js';
+import { completeUnrecorded, moveKill, noteOf } from './unrecorded-kill.js';
 
 /** What to kill: a job in some regions, or one version of it everywhere. */
 export interface KillRequest {
@@ -45,7 +47,7 @@ export interface KillReport {
   readonly killed: readonly (Killed & { readonly runsEnded: readonly string[] })[];
   /** Where the kill has not taken hold, and why. */
   readonly failed: readonly FailedKill[];
-  /** Why it could not be put on record; the kill holds all the same. */
+  /** Why it is not on record yet; the kill holds all the same, and every process that serves goes on trying. */
   readonly unrecorded?: string;
 }
 
@@ -64,20 +66,23 @@ export async function killJob(
 ): Promise<KillReport> {
   for (const region of request.regions) requireMay(principal, 'kill', region);
   const { regions, ...rest } = request;
-  const orders = regions.map((region): KillOrder => ({ ...rest, region, by: principal.name }));
+  const orders = regions.map((region) => ({ ...rest, region, by: principal.name, record: randomUUID() }));
   const tried = await Promise.allSettled(orders.map((order) => killWithin(ownerOf, order, reach.answerMs)));
   const killed = [];
+  const held: Held[] = [];
   const failed = [];
   for (const [at, order] of orders.entries()) {
     const outcome = tried[at];
     if (outcome?.status === 'fulfilled') {
       const runsEnded = await endKilledRuns(ownerOf(order.region), order).catch(() => []);
-      killed.push({ ...outcome.value, runsEnded });
+      const each = { ...outcome.value, runsEnded };
+      killed.push(each);
+      held.push({ order, killed: each, owner: ownerOf(order.region) });
     } else {
       failed.push({ order, reason: messageOf(outcome?.reason) });
     }
   }
-  const unrecorded = await record(control, request, principal, killed).catch(messageOf);
+  const unrecorded = await record(control, held);
   const left = await Promise.all(failed.map(({ order, reason }) => leave(control, order, reason, reach)));
   return { job: request.job, killed, failed: left, ...(unrecorded !== undefined && { unrecorded }) };
 }
@@ -88,10 +93,11 @@ async function killWithin(
   order: KillOrder,
   answerMs = ANSWER_MS,
 ): Promise<Killed> {
+  let hindrance = 'its database did not answer';
   return within(
     answerMs,
-    () => killGate(ownerOf(order.region), order),
-    () => new Error(`its database did not answer within ${answerMs / 1_000} s`),
+    () => killGate(ownerOf(order.region), order, GRACE_MS, (told) => (hindrance = told)),
+    () => new Error(`${hindrance} (waited ${answerMs / 1_000} s)`),
   );
 }
 
@@ -157,27 +163,38 @@ export function unreachedText(job: string, { region, reason, wish, lapsesBy }: F
   return `${unreached}; ${closes}; it is killed as soon as it can be reached`;
 }
 
-async function record(
-  control: pg.Pool,
-  request: KillRequest,
-  principal: Principal,
-  killed: KillReport['killed'],
-): Promise<undefined> {
-  const { job, version, reason, restoresToo = false, drill = false } = request;
-  for (const { region, epoch, inFlight, terminated, runsEnded } of killed) {
-    await recordAudit(control, {
-      principal: principal.name,
-      action: version === undefined ? 'kill' : 'quarantine',
-      subject: version === undefined ? `${job}.${region}` : `${job} ${version} in ${region}`,
-      evidence: {
-        reason,
-        epoch,
-        inFlight,
-        terminated,
-        runsEnded: [...runsEnded],
-        restoresToo,
-        ...(drill && { drill }),
-      },
-    });
+/** A kill that holds, of an order that has a record. */
+interface Held {
+  readonly order: KillOrder & { readonly record: string };
+  readonly killed: KillReport['killed'][number];
+  readonly owner: pg.Pool;
+}
+
+/** A kill's answer waits no longer for the record; a kill that is not on it by then is recorded by whoever serves. */
+const RECORD_MS = 4_000;
+
+/** Puts kills on record. Answers why that has not come about yet, if it has not. */
+async function record(control: pg.Pool, kills: readonly Held[]): Promise<string | undefined> {
+  const late = (): Error => new Error(`the audit log was not reached within ${RECORD_MS / 1_000} s`);
+  const recordAll = async (): Promise<void> => {
+    for (const each of kills) await recordOne(control, each);
+  };
+  return within(RECORD_MS, recordAll, late).then(() => undefined, messageOf);
+}
+
+async function recordOne(control: pg.Pool, { order, killed, owner }: Held): Promise<void> {
+  try {
+    const kill = await completeUnrecorded(owner, order.record, killed);
+    if (kill) await moveKill(control, owner, kill);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== UNDEFINED_TABLE) throw error;
+    // A schema from before kills were left in the region's database.
+    const { version = null, restoresToo = false, drill = false, reason, by } = order;
+    await recordAudit(
+      control,
+      noteOf({ ...killed, version, restoresToo, drill, reason, by, at: new Date() }),
+    );
   }
 }
+
+const UNDEFINED_TABLE = '42P01';

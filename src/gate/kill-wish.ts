@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
+import { boundAuditWait } from '../audit/record.js';
 import { switchOff, withdrawVersion } from '../flags/withdraw-version.js';
 import { loadPolicy } from '../flags/policy-store.js';
 import { inTransaction } from '../store/pool.js';
@@ -45,6 +46,7 @@ export async function wishKill(
   flagsElsewhere: boolean,
 ): Promise<Wished> {
   return inTransaction(control, async (client) => {
+    await boundAuditWait(client);
     if (flagsElsewhere) {
       // The embedded flags are not in force.
     } else if (order.version === undefined) await switchOff(client, order);

@@ -4,7 +4,9 @@ import { finishRun } from '../scheduler/finish.js';
 import { disconnectAttempt } from '../scheduler/lease.js';
 import { RUN_COLUMNS, type Run } from '../scheduler/election.js';
 import { connectAlone, inTransaction } from '../store/pool.js';
+import { messageOf } from '../base/errors.js';
 import { GATE_LOCK, gateLockName } from './lock.js';
+import { leaveUnrecorded } from './unrecorded-kill.js';
 
 /** How long a batch in flight may take to end by itself before its statement is cancelled. */
 const UNDISTURBED_MS = 50;
@@ -23,13 +25,18 @@ export interface KillOrder {
   readonly drill?: boolean;
   /** Only this version: it is quarantined in the region, and the gate stays open for others. */
   readonly version?: string;
+  /** The id (a UUID) of the row that the kill's own transaction leaves for the audit log; absent: it leaves none. */
+  readonly record?: string;
 }
 
 /** A kill that has taken hold: no batch in its scope can commit any more. */
 export interface Killed {
   readonly job: string;
   readonly region: string;
-  /** The gate's epoch from now on: a re-arm must name it, so that a later kill wins over it. */
+  /**
+   * The gate's epoch from now on: a re-arm must name it, so that a later kill wins over it. Of a version's kill, the
+   * version's.
+   */
   readonly epoch: number;
   readonly tookMs: number;
   /** Batches in flight when the kill came, and how many of their connections had to be ended. */
@@ -41,79 +48,129 @@ export interface Killed {
  * Kills a gate. When this answers, no batch that was under way can commit and no new one can begin, whatever
  * has become of the processes behind them.
  *
- * It waits for the gate's lock exclusively. Batches that come after it queue behind it; those in flight have a
- * moment to end before they are cancelled, so that many writers on a busy server do not keep a kill waiting, and
- * {@link GRACE_MS} before their connections are ended: nor does a paused process or a lost network. `owner` must be
- * the owner's login, which may end the workers' connections.
+ * It waits for the gate's lock exclusively, and for no other. Batches that come after it queue behind it; those in
+ * flight have a moment to end before they are cancelled, so that many writers on a busy server do not keep a kill
+ * waiting, and {@link GRACE_MS} before their connections are ended: nor does a paused process or a lost network. In the
+ * same transaction the lanes of the runs in its scope get another attempt, so that a batch is refused by its lane too,
+ * whatever snapshot it has. `owner` must be the owner's login, which may end the workers' connections. `tell` is told
+ * of a holder that may not be ended.
+ *
+ * It needs nothing that is newer than the first release's schema: an older database is killed as well.
  */
-export async function killGate(owner: pg.Pool, order: KillOrder, graceMs = GRACE_MS): Promise<Killed> {
+export async function killGate(
+  owner: pg.Pool,
+  order: KillOrder,
+  graceMs = GRACE_MS,
+  tell: (hindrance: string) => void = () => undefined,
+): Promise<Killed> {
   const startedAt = performance.now();
   const name = gateLockName(order.job, order.region);
-  const taken = new AbortController();
-  const attempt: Attempt = { name, graceMs, taken: taken.signal, own: undefined };
+  const done = new AbortController();
+  const attempt: Attempt = { name, graceMs, done: done.signal, own: undefined, tell };
   const impatience = endHoldersAfter(owner, attempt);
   let inFlight = 0;
   let epoch = 0;
   try {
     epoch = await inTransaction(owner, async (client) => {
-      attempt.own = await backendOf(client);
+      const { pid, ...schema } = await placeOf(client);
+      attempt.own = pid;
       inFlight = await lockCounting(client, name);
-      taken.abort();
-      return order.version === undefined ? close(client, order) : quarantine(client, order, order.version);
+      const bumped = await closeScope(client, order, schema);
+      if (schema.records) await leaveUnrecorded(client, order, bumped, inFlight);
+      return bumped;
     });
   } finally {
-    taken.abort();
+    done.abort();
   }
   const tookMs = performance.now() - startedAt;
   const { job, region } = order;
   return { job, region, epoch, tookMs, inFlight, terminated: await impatience };
 }
 
-/** A kill on its way to the gate's lock. */
+/** A kill on its way. */
 interface Attempt {
   readonly name: string;
   readonly graceMs: number;
-  readonly taken: AbortSignal;
+  /** Aborted when it holds. */
+  readonly done: AbortSignal;
   /**
    * The kill's own backend. Where this process stands still between the lock and the next statement, the database
    * sees it hold the lock and say nothing, like a zombie; by the time we look, it may have had the lock for long.
    */
   own: number | undefined;
+  readonly tell: (hindrance: string) => void;
 }
 
-async function backendOf(client: pg.PoolClient): Promise<number | undefined> {
-  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
-  return rows[0]?.pid;
+/** What the database has of what came after the first release. */
+interface Schema {
+  readonly versionEpochs: boolean;
+  readonly records: boolean;
 }
 
-async function close(client: pg.PoolClient, order: KillOrder): Promise<number> {
-  const { rows } = await client.query<{ epoch: number }>(
-    `insert into portcullis_region.gate as g
-       (job, region, state, reason_code, reason, stopped, killed_at, killed_by)
-     values ($1, $2, 'killed', 'killed', $3, $4, clock_timestamp(), $5)
-     on conflict (job, region) do update
-     set state = 'killed', epoch = g.epoch + 1, permit_until = '-infinity', variants = '[]',
-         reason_code = 'killed', reason = $3, stopped = g.stopped or $4,
-         killed_at = clock_timestamp(), killed_by = $5, changed_at = clock_timestamp()
-     returning epoch`,
-    [order.job, order.region, order.reason, order.restoresToo ?? false, order.by],
+async function placeOf(client: pg.PoolClient): Promise<Schema & { readonly pid: number | undefined }> {
+  const { rows } = await client.query<Schema & { pid: number }>(
+    `select pg_backend_pid() as pid,
+       to_regclass('portcullis_region.version_epoch') is not null as "versionEpochs",
+       to_regclass('portcullis_region.unrecorded_kill') is not null as records`,
   );
+  return { versionEpochs: false, records: false, pid: undefined, ...rows[0] };
+}
+
+/** The runs that a kill ends: $1 job, $2 region, $3 one version or null, $4 whether restores too. */
+const RUNS_IN_SCOPE = `job = $1 and region = $2 and status in ('planning', 'applying') and not dry_run
+       and ($3::text is null or version = $3) and (restores is null or $4)`;
+
+function scopeOf({ job, region, version, restoresToo }: KillOrder): unknown[] {
+  return [job, region, version ?? null, restoresToo ?? false];
+}
+
+/**
+ * Gives the lanes in scope another attempt. One that is locked is left out: nobody else changes a lane without the
+ * gate's lock but a takeover, which gives it another attempt itself, and which may stand still.
+ */
+const LANES = `
+  update portcullis_region.lane set attempt = attempt + 1
+  where (run, lane) in (
+    select l.run, l.lane from portcullis_region.lane l
+    where l.run in (select id from portcullis_region.run where ${RUNS_IN_SCOPE})
+    for update skip locked)`;
+
+/** Closes what is to be killed, in one statement, whose snapshot is taken under the lock. Answers the new epoch. */
+async function closeScope(client: pg.PoolClient, order: KillOrder, schema: Schema): Promise<number> {
+  const { version, reason, by } = order;
+  const [text, values] =
+    version === undefined
+      ? [CLOSE, [...scopeOf(order), reason, by]]
+      : [schema.versionEpochs ? QUARANTINE : QUARANTINE_OF_OLD, [...scopeOf(order), reason, by]];
+  const { rows } = await client.query<{ epoch: number }>(text, values);
   return rows[0]?.epoch ?? 0;
 }
 
-/** The epoch is bumped here too: what runs of other versions lose is their run under way, not their leave. */
-async function quarantine(client: pg.PoolClient, order: KillOrder, version: string): Promise<number> {
-  await client.query(
-    `insert into portcullis_region.quarantine (job, version, reason, set_by) values ($1, $2, $3, $4)
-     on conflict (job, version) do nothing`,
-    [order.job, version, order.reason, order.by],
-  );
-  const { rows } = await client.query<{ epoch: number }>(
-    `update portcullis_region.gate set epoch = epoch + 1 where job = $1 and region = $2 returning epoch`,
-    [order.job, order.region],
-  );
-  return rows[0]?.epoch ?? 0;
-}
+const CLOSE = `
+  with lanes as (${LANES})
+  insert into portcullis_region.gate as g
+    (job, region, state, reason_code, reason, stopped, killed_at, killed_by)
+  values ($1, $2, 'killed', 'killed', $5, $4, clock_timestamp(), $6)
+  on conflict (job, region) do update
+  set state = 'killed', epoch = g.epoch + 1, permit_until = '-infinity', variants = '[]',
+      reason_code = 'killed', reason = $5, stopped = g.stopped or $4,
+      killed_at = clock_timestamp(), killed_by = $6, changed_at = clock_timestamp()
+  returning epoch`;
+
+const QUARANTINED = `
+  with lanes as (${LANES}), quarantined as (
+    insert into portcullis_region.quarantine (job, version, reason, set_by) values ($1, $3, $5, $6)
+    on conflict (job, version) do nothing
+  )`;
+
+const QUARANTINE = `${QUARANTINED}
+  insert into portcullis_region.version_epoch as v (job, region, version, epoch) values ($1, $2, $3, 1)
+  on conflict (job, region, version) do update set epoch = v.epoch + 1
+  returning epoch`;
+
+/** On a schema without versions' epochs, the gate's is bumped: the runs of other versions end too. */
+const QUARANTINE_OF_OLD = `${QUARANTINED}
+  update portcullis_region.gate set epoch = epoch + 1 where job = $1 and region = $2 returning epoch`;
 
 const HOLDERS = `
   from pg_locks join pg_stat_activity a using (pid)
@@ -139,14 +196,14 @@ const LOOK_AGAIN_MS = 50;
 
 /**
  * Cancels the batches that still hold the lock after a while, and ends their connections when the grace is over, until
- * it is taken. Answers how many it ended. Through a connection of its own: those of the pool may all be waiting for locks.
+ * the kill holds. Answers how many it ended. Through a connection of its own: those of the pool may all be waiting for locks.
  */
 async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number> {
   const graceOverAt = performance.now() + attempt.graceMs;
   let terminated = 0;
   for (
     let waitMs = Math.min(UNDISTURBED_MS, attempt.graceMs);
-    await stillWanted(waitMs, attempt.taken);
+    await stillWanted(waitMs, attempt.done);
     waitMs = LOOK_AGAIN_MS
   ) {
     let client: pg.Client | undefined;
@@ -155,7 +212,7 @@ async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number
       do {
         if (performance.now() < graceOverAt) await cancelHolders(client, attempt);
         else terminated += await endHolders(client, attempt);
-      } while (await stillWanted(LOOK_AGAIN_MS, attempt.taken));
+      } while (await stillWanted(LOOK_AGAIN_MS, attempt.done));
     } catch {
       // Tried again for as long as the lock is wanted; whether it can be had is for its own query to say.
     } finally {
@@ -169,27 +226,68 @@ async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number
  * A batch that is cancelled is undone by the database at once, and lets the lock go; its writer asks for the lock again,
  * and finds the gate closed. Does nothing to a process that stands still between two statements.
  */
-async function cancelHolders(client: pg.Client, { name }: Attempt): Promise<void> {
-  await client.query(`select pg_cancel_backend(pid) ${HOLDERS} and mode = 'ShareLock'`, [GATE_LOCK, name]);
+async function cancelHolders(client: pg.Client, attempt: Attempt): Promise<void> {
+  const { rows } = await client.query<Holder>(
+    `select pid, a.usename as login ${HOLDERS} and mode = 'ShareLock'`,
+    [GATE_LOCK, attempt.name],
+  );
+  await signal(client, 'pg_cancel_backend', rows, attempt);
+}
+
+interface Holder {
+  readonly pid: number;
+  readonly login: string;
 }
 
 /**
- * Who has the lock alone closes or opens the gate, or kills it too, and is no zombie; unless nothing has been
- * heard of it for as long as the grace, in the middle of its transaction.
+ * Every holder whose login is not the kill's own is ended, in whatever mode it has the lock and whatever it is at: what
+ * a batch or a move of the gate takes is far shorter than the grace. Of the kill's own login, who has the lock alone
+ * kills too, or re-arms, and is ended only where nothing has been heard of it for as long as the grace. The same goes
+ * for whoever else blocks the kill: by the gate's row, or a lock on its table.
  */
-async function endHolders(client: pg.Client, { name, graceMs, own }: Attempt): Promise<number> {
-  const { rows } = await client.query<{ ended: boolean }>(
-    `select pg_terminate_backend(pid) as ended ${HOLDERS} and pid is distinct from $4
-       and (mode = 'ShareLock' or (a.state like 'idle in transaction%'
-              and a.state_change < clock_timestamp() - make_interval(secs => $3::float8 / 1000)))`,
-    [GATE_LOCK, name, graceMs, own ?? null],
+async function endHolders(client: pg.Client, attempt: Attempt): Promise<number> {
+  const { rows } = await client.query<Holder>(
+    `with holder as (
+       select pid, mode = 'ShareLock' as is_batch ${HOLDERS}
+       union all
+       select unnest(pg_blocking_pids($4)), false
+     )
+     select distinct pid, a.usename as login
+     from holder join pg_stat_activity a using (pid)
+     where pid is distinct from $4
+       and (a.usename is distinct from session_user or is_batch
+            or (a.state like 'idle%' and a.state_change < clock_timestamp() - make_interval(secs => $3::float8 / 1000)))`,
+    [GATE_LOCK, attempt.name, attempt.graceMs, attempt.own ?? null],
   );
-  return rows.filter(({ ended }) => ended).length;
+  return signal(client, 'pg_terminate_backend', rows, attempt);
 }
 
-/** Waits, and answers whether the time went by without the lock's being taken. */
-async function stillWanted(ms: number, taken: AbortSignal): Promise<boolean> {
-  return wait(ms, true, { signal: taken }).catch(() => false);
+/** One at a time, so that a holder that this login may not end keeps none of the others. Answers how many it reached. */
+async function signal(
+  client: pg.Client,
+  send: 'pg_cancel_backend' | 'pg_terminate_backend',
+  holders: readonly Holder[],
+  { tell }: Attempt,
+): Promise<number> {
+  let reached = 0;
+  for (const { pid, login } of holders) {
+    try {
+      const { rows } = await client.query<{ sent: boolean }>(`select ${send}($1) as sent`, [pid]);
+      if (rows[0]?.sent === true) reached += 1;
+    } catch (error) {
+      // Without a code the connection is lost, and with it the way to the others.
+      if (typeof (error as { code?: unknown }).code !== 'string') throw error;
+      tell(
+        `${login} (process ${pid}) holds the gate's lock, and this login may not end it: ${messageOf(error)}`,
+      );
+    }
+  }
+  return reached;
+}
+
+/** Waits, and answers whether the time went by without the kill's being done. */
+async function stillWanted(ms: number, done: AbortSignal): Promise<boolean> {
+  return wait(ms, true, { signal: done }).catch(() => false);
 }
 
 /**
@@ -197,17 +295,15 @@ async function stillWanted(ms: number, taken: AbortSignal): Promise<boolean> {
  * Bookkeeping: to be done once the kill has taken hold. Answers the runs ended.
  */
 export async function endKilledRuns(owner: pg.Pool, order: KillOrder): Promise<string[]> {
-  const scope = `job = $1 and region = $2 and status in ('planning', 'applying') and not dry_run
-       and ($3::text is null or version = $3) and (restores is null or $4)`;
-  const values = [order.job, order.region, order.version ?? null, order.restoresToo ?? false];
+  const values = scopeOf(order);
   // A planner that hangs holds its run's row; what it has planned is not needed any more.
   const planning = await owner.query<Run>(
-    `select ${RUN_COLUMNS} from portcullis_region.run where ${scope} and status = 'planning'`,
+    `select ${RUN_COLUMNS} from portcullis_region.run where ${RUNS_IN_SCOPE} and status = 'planning'`,
     values,
   );
   for (const run of planning.rows) await disconnectAttempt(owner, run);
   const { rows } = await owner.query<Run>(
-    `update portcullis_region.run set attempt = attempt + 1, worker = 'kill' where ${scope} returning ${RUN_COLUMNS}`,
+    `update portcullis_region.run set attempt = attempt + 1, worker = 'kill' where ${RUNS_IN_SCOPE} returning ${RUN_COLUMNS}`,
     values,
   );
   const code = order.version === undefined ? 'gate-killed' : 'version-quarantined';

@@ -2,9 +2,12 @@ import type pg from 'pg';
 import type { FlagAnswer } from '../flags/definition.js';
 import { inTransaction } from '../store/pool.js';
 import { decideMove, type Gate, type Move } from './decide.js';
+import { CONFIRMED } from './database.js';
 import { lockGate } from './lock.js';
 
-const GATE_COLUMNS = `job, region, state, epoch, nullif(permit_until, '-infinity') as "permitUntil",
+const GATE_COLUMNS = `job, region, state, epoch, ${CONFIRMED} as "databaseConfirmed",
+  (select coalesce(jsonb_object_agg(v.version, v.epoch), '{}') from portcullis_region.version_epoch v
+   where v.job = gate.job and v.region = gate.region) as "versionEpochs", nullif(permit_until, '-infinity') as "permitUntil",
   case when permit_until > clock_timestamp()
        then (extract(epoch from permit_until - clock_timestamp()) * 1000)::float8 else 0 end as "permitMs",
   flag_revision as "flagRevision", variants,
@@ -87,7 +90,15 @@ async function carryOut(
   permitMs: number,
 ): Promise<Gate> {
   if (move.to === 'leave') return gate;
-  const open = answer.open;
+  const open = move.to !== 'hold' && answer.open;
+  if (move.to === 'narrow') {
+    await client.query(
+      `insert into portcullis_region.version_epoch as v (job, region, version, epoch)
+       select $1, $2, version, 1 from unnest($3::text[]) as version
+       on conflict (job, region, version) do update set epoch = v.epoch + 1`,
+      [gate.job, gate.region, move.versions],
+    );
+  }
   const { rows } = await client.query<Gate>(
     `update portcullis_region.gate
      set state = $3, epoch = epoch + $4, flag_revision = coalesce($5, flag_revision), variants = $6,
@@ -101,13 +112,18 @@ async function carryOut(
       gate.job,
       gate.region,
       open ? 'open' : 'held',
-      move.to === 'renew' ? 0 : 1,
-      open ? answer.definition.revision : (answer.revision ?? null),
+      move.to === 'hold' ? 1 : 0,
+      // On a database that nobody has confirmed, the gate closes whatever the flag says.
+      gate.databaseConfirmed ? revisionOf(answer) : null,
       JSON.stringify(open ? answer.definition.variants : []),
       permitMs,
-      open ? 'flag-open' : answer.code,
-      open ? 'the flag is on and fresh' : answer.reason,
+      move.to === 'hold' ? move.code : 'flag-open',
+      move.to === 'hold' ? move.reason : 'the flag is on and fresh',
     ],
   );
   return rows[0] ?? gate;
+}
+
+function revisionOf(answer: FlagAnswer): number | null {
+  return answer.open ? answer.definition.revision : (answer.revision ?? null);
 }

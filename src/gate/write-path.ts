@@ -169,7 +169,7 @@ async function inBatch(
   const { leave } = plan;
   await faultPoint('apply.before-fence');
   await beginTransaction(client, { name: attemptName({ id: plan.run, attempt: leave.attempt }) });
-  // A statement of its own, so that the fence, which comes next, sees what a closer has committed.
+  // A statement of its own: the fence, which comes next, takes its snapshot once the lock is had.
   await lockGate(client, leave.job, leave.region, 'shared');
   const passage = await passFence(client, leave, stretch);
   if (!passage.passed) {

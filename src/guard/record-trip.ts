@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { shorten, storableJson } from '../base/text.js';
-import { lockAudit, recordAudit } from '../audit/record.js';
+import { boundAuditWait, lockAudit, recordAudit } from '../audit/record.js';
 import { unchangedElsewhere } from '../flags/flags-elsewhere.js';
 import { switchOff, withdrawVersion } from '../flags/withdraw-version.js';
 import { openIncident } from '../incidents/open-incident.js';
@@ -21,6 +21,8 @@ export async function recordTrip(
   by: string,
 ): Promise<string> {
   return inTransaction(control, async (client) => {
+    // A trip that is not recorded yet is recorded by whoever looks for unfinished trips next.
+    await boundAuditWait(client);
     const before = await recorded(client, trip.id);
     if (before !== undefined) return before;
     const { job, region, version, run, stage, failed } = trip;

@@ -15,6 +15,7 @@ import { approvalRoutes } from './routes/approvals.js';
 import { flagRoutes } from './routes/flags.js';
 import { incidentRoutes } from './routes/incidents.js';
 import { jobAndGateRoutes } from './routes/jobs-and-gates.js';
+import { databaseRoutes } from './routes/databases.js';
 import { killRoutes } from './routes/kills.js';
 import { notificationRoutes } from './routes/notifications.js';
 import { operationRoutes } from './routes/operations.js';
@@ -35,6 +36,7 @@ export function routesOf(deps: HttpDeps): readonly Route[] {
     ...flagRoutes(deps),
     ...rolloutRoutes(deps),
     ...killRoutes(deps),
+    ...databaseRoutes(deps),
     ...approvalRoutes(deps),
     ...runRoutes(deps),
     ...restoreRoutes(deps),

@@ -31,7 +31,7 @@ export const Killed = named(
         z.strictObject({
           job: z.string(),
           region: z.string(),
-          epoch: z.int().describe("the gate's from now on"),
+          epoch: z.int().describe("the gate's from now on; of a version's kill, the version's"),
           tookMs: decimalMs.describe('until no batch in its scope could commit any more, in milliseconds'),
           inFlight: count.describe('batches that were under way when the kill came'),
           terminated: count.describe('of their connections, those that had to be ended'),
@@ -55,7 +55,12 @@ export const Killed = named(
       .string()
       .optional()
       .describe('the server that has the flags, which the kill did not change; absent: they are embedded'),
-    unrecorded: z.string().optional().describe('why it is not on the record; the kill holds all the same'),
+    unrecorded: z
+      .string()
+      .optional()
+      .describe(
+        'why it is not on record yet; the kill holds all the same, and is recorded as soon as it can be',
+      ),
   }),
 );
 

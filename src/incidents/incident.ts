@@ -2,8 +2,11 @@ import { PortcullisError } from '../base/errors.js';
 import type { IncidentState } from './incident-states.js';
 import type { Severity } from './severity.js';
 
-export const CAUSES = ['trip', 'kill', 'manual', 'absence'] as const;
-/** What opened it: a rule of the guard, somebody's kill, somebody by hand, or that something has not come. */
+export const CAUSES = ['trip', 'kill', 'manual', 'absence', 'failover'] as const;
+/**
+ * What opened it: a rule of the guard, somebody's kill, somebody by hand, that something has not come, or that a region's
+ * database is another one than before.
+ */
 export type Cause = (typeof CAUSES)[number];
 
 /** Where it happened, and which runs there belong to it. Times are ISO 8601 in UTC, by the region's clock. */

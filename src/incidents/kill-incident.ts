@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { messageOf } from '../base/errors.js';
+import { boundAuditWait } from '../audit/record.js';
 import type { Principal } from '../access/roles.js';
 import {
   killJob,
@@ -9,6 +10,7 @@ import {
   type KillRequest,
 } from '../gate/kill-switch.js';
 import { claimWishes, concludeWish, type KillWish } from '../gate/kill-wish.js';
+import { moveKill, unrecordedKills, type UnrecordedKill } from '../gate/unrecorded-kill.js';
 import { notify } from '../notify/notice.js';
 import { inTransaction } from '../store/pool.js';
 import type { PoolOf } from './incident-runs.js';
@@ -107,30 +109,19 @@ async function withIncident(
   { name: by }: Principal,
   { flagsAt }: KillReach = {},
 ): Promise<KillWithIncident> {
-  const { job, killed, failed } = report;
+  const { killed, failed } = report;
   const elsewhere = flagsAt !== undefined && { flagsAt };
-  const { version, reason, drill = false } = request;
   if (killed.length + failed.length === 0) return { ...report, ...elsewhere, incident: null };
   try {
     const hits = await Promise.all(killed.map(({ region }) => hitIn(ownerOf(region), region)));
     const alive = failed.map(({ region }) => ({ region, containedAt: null }));
     const incident = await inTransaction(control, async (client) => {
-      const { id } = await openIncident(client, {
-        job,
-        version,
-        regions: [...hits, ...alive],
-        cause: 'kill',
-        title: `${drill ? 'Drill: ' : ''}${by} killed ${version === undefined ? job : `${job} ${version}`}`,
-        drill,
-        evidence: { reason, runsEnded: killed.flatMap(({ runsEnded }) => runsEnded), failed, ...elsewhere },
-        by,
-      });
-      await notify(client, killNotice({ ...report, ...elsewhere }, request, by, id));
-      return id;
+      await boundAuditWait(client);
+      return openKillIncident(client, { ...report, ...elsewhere }, request, by, [...hits, ...alive]);
     });
     return { ...report, ...elsewhere, incident };
   } catch (error) {
-    const unrecorded = [report.unrecorded, `no incident could be opened: ${messageOf(error)}`];
+    const unrecorded = [report.unrecorded, `no incident is open yet: ${messageOf(error)}`];
     return {
       ...report,
       ...elsewhere,
@@ -138,6 +129,56 @@ async function withIncident(
       unrecorded: unrecorded.filter((each) => each !== undefined).join('; '),
     };
   }
+}
+
+/** Opens a kill's incident and has people told, in the transaction that the client is in. Answers the incident. */
+async function openKillIncident(
+  client: pg.PoolClient,
+  report: Parameters<typeof killNotice>[0],
+  request: Pick<KillRequest, 'version' | 'reason' | 'restoresToo' | 'drill'>,
+  by: string,
+  regions: readonly RegionHit[],
+): Promise<string> {
+  const { job, killed, failed, flagsAt } = report;
+  const { version, reason, drill = false } = request;
+  const { id } = await openIncident(client, {
+    ...{ job, version, regions, drill, by },
+    cause: 'kill',
+    title: `${drill ? 'Drill: ' : ''}${by} killed ${version === undefined ? job : `${job} ${version}`}`,
+    evidence: {
+      ...{ reason, runsEnded: killed.flatMap(({ runsEnded }) => runsEnded), failed },
+      ...(flagsAt !== undefined && { flagsAt }),
+    },
+  });
+  await notify(client, killNotice(report, request, by, id));
+  return id;
+}
+
+/** So long a kill is left to the process that killed, which records it at once. */
+const OWN_MS = 5_000;
+
+/**
+ * Does the rest of the kills in a region's database that their own processes could not put on record, because they died
+ * or could not reach the audit log: records them, opens their incidents and tells people. To be done again and again by
+ * every process. Answers what it has recorded.
+ */
+export async function recordLateKills(control: pg.Pool, region: pg.Pool): Promise<UnrecordedKill[]> {
+  const late = await unrecordedKills(region, OWN_MS);
+  for (const kill of late) await recordLateKill(control, region, kill);
+  return late;
+}
+
+async function recordLateKill(control: pg.Pool, owner: pg.Pool, kill: UnrecordedKill): Promise<void> {
+  const { job, region, restoresToo, drill, reason, by, epoch, inFlight } = kill;
+  const version = kill.version ?? undefined;
+  const request = { reason, restoresToo, drill, ...(version !== undefined && { version }) };
+  const runsEnded = kill.runsEnded ?? [];
+  const killed = { job, region, epoch, inFlight, tookMs: 0, terminated: kill.terminated ?? 0, runsEnded };
+  const at = kill.at.toISOString();
+  const hit = { region, since: at, containedAt: at };
+  await moveKill(control, owner, kill, async (client) => {
+    await openKillIncident(client, { job, killed: [killed], failed: [] }, request, by, [hit]);
+  });
 }
 
 /** When a kill took hold in a region, by its clock. Which runs were bad, if any, a kill does not say. */

@@ -6,6 +6,7 @@ import type { Operation, Resource } from '../journal/change.js';
 import { readShape, type Shape } from '../journal/shape.js';
 import type { BatchWritten, Step } from '../journal/write-batch.js';
 import type { Run } from '../scheduler/election.js';
+import { isUnreachable } from '../store/pool.js';
 
 /**
  * Applies what a run has planned, from where its lanes stand. Everything that is needed stands in the
@@ -19,16 +20,46 @@ export async function applyRun(
   onBatch?: (written: BatchWritten) => void,
 ): Promise<Applied> {
   const { restore } = policy.guard.onTrip;
-  return applyPlan(pool, {
-    ...(await readApplyPlan(pool, run)),
-    ...((await hasRates(pool, run.id)) && {
-      judge: (client, stretch, written) => judgeBatch(client, run, stretch, written, restore),
+  return throughInterruptions(pool, signal, async () =>
+    applyPlan(pool, {
+      ...(await readApplyPlan(pool, run)),
+      ...((await hasRates(pool, run.id)) && {
+        judge: (client, stretch, written) => judgeBatch(client, run, stretch, written, restore),
+      }),
+      batch: policy.apply.batch,
+      firstBatches: policy.apply.firstBatches,
+      signal,
+      ...(onBatch && { onBatch }),
     }),
-    batch: policy.apply.batch,
-    firstBatches: policy.apply.firstBatches,
-    signal,
-    ...(onBatch && { onBatch }),
-  });
+  );
+}
+
+/** So often in a row. */
+const INTERRUPTIONS = 10;
+/** A statement was cancelled, which also a kill does. */
+const CANCELLED = '57014';
+
+/**
+ * Applies again from where the lanes stand when a connection was lost or a batch cancelled too often, and the database
+ * answers all the same: a kill ends whatever holds the gate's lock when its grace is over, also the batches of a restore
+ * or of another version, which it does not stop. What it does stop meets the fence.
+ */
+export async function throughInterruptions(
+  pool: pg.Pool,
+  signal: AbortSignal,
+  apply: () => Promise<Applied>,
+): Promise<Applied> {
+  for (let times = 1; ; times += 1) {
+    try {
+      return await apply();
+    } catch (error) {
+      const interrupted = isUnreachable(error) || (error as { code?: unknown }).code === CANCELLED;
+      if (!interrupted || signal.aborted || times === INTERRUPTIONS) throw error;
+      await pool.query('select 1').catch(() => {
+        throw error;
+      });
+    }
+  }
 }
 
 /** What is to be applied for a run, and from where its lanes stand. */
@@ -38,11 +69,12 @@ export async function readApplyPlan(
 ): Promise<Pick<ApplyPlan, 'run' | 'leave' | 'lanes' | 'steps'>> {
   const { rows } = await pool.query<{
     epoch: number | null;
+    versionEpoch: number;
     resources: Record<string, Resource>;
     steps: StoredStep[];
     lanes: Lane[];
   }>(
-    `select gate_epoch as epoch, resources, steps,
+    `select gate_epoch as epoch, version_epoch as "versionEpoch", resources, steps,
        (select coalesce(jsonb_agg(jsonb_build_object('lane', lane, 'appliedSeq', applied_seq, 'lastSeq', last_seq)
                                   order by lane), '[]')
         from portcullis_region.lane where run = $1) as lanes
@@ -55,21 +87,30 @@ export async function readApplyPlan(
   if ((plan.epoch === null) !== (run.restores !== null)) throw new Error(`run ${run.id} was not admitted`);
   return {
     run: run.id,
-    leave: { job: run.job, region: run.region, attempt: run.attempt, epoch: plan.epoch },
+    leave: {
+      ...{ job: run.job, region: run.region, version: run.version, attempt: run.attempt },
+      ...{ epoch: plan.epoch, versionEpoch: plan.versionEpoch },
+    },
     lanes: plan.lanes,
     steps: await stepsOf(pool, plan.steps, plan.resources),
   };
 }
 
-/** The epoch of the gate under which a run was admitted. */
-export async function admittedEpoch(pool: pg.Pool, run: Run): Promise<number> {
-  const { rows } = await pool.query<{ epoch: number }>(
-    'select gate_epoch as epoch from portcullis_region.run where id = $1',
+/** The epochs of a gate, and of a version there. */
+export interface Epochs {
+  readonly gate: number;
+  readonly version: number;
+}
+
+/** The epochs under which a run was admitted. */
+export async function admittedUnder(pool: pg.Pool, run: Run): Promise<Epochs> {
+  const { rows } = await pool.query<Epochs>(
+    'select gate_epoch as gate, version_epoch as version from portcullis_region.run where id = $1',
     [run.id],
   );
-  const epoch = rows[0]?.epoch;
-  if (epoch === undefined) throw new Error(`run ${run.id} is not there`);
-  return epoch;
+  const [epochs] = rows;
+  if (epochs === undefined) throw new Error(`run ${run.id} is not there`);
+  return epochs;
 }
 
 export async function conflictsOf(pool: pg.Pool, run: Run): Promise<number> {

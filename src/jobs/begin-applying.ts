@@ -5,6 +5,7 @@ import { lockGate } from '../gate/lock.js';
 import type { PlanWritten } from '../journal/plan-tally.js';
 import type { Run } from '../scheduler/election.js';
 import { TAKE_PLAN } from '../scheduler/finish.js';
+import type { Epochs } from './apply-phase.js';
 import { attemptName } from '../scheduler/lease.js';
 import { inTransaction } from '../store/pool.js';
 
@@ -12,10 +13,11 @@ import { inTransaction } from '../store/pool.js';
  * Moves a run whose plan is judged to `applying`, if it is still this attempt's and the gate stands as the run was
  * admitted; whoever closes or narrows the gate has done so before, or finds the run applying. Answers why not.
  */
-export async function beginApplying(region: pg.Pool, run: Run, epoch: number): Promise<Passage> {
+export async function beginApplying(region: pg.Pool, run: Run, admitted: Epochs): Promise<Passage> {
   const work = async (client: pg.PoolClient): Promise<Passage> => {
     await lockGate(client, run.job, run.region, 'shared');
-    const leave = { job: run.job, region: run.region, attempt: run.attempt, epoch };
+    const { job, region: at, version, attempt } = run;
+    const leave = { job, region: at, version, attempt, epoch: admitted.gate, versionEpoch: admitted.version };
     const passage = await passGate(client, leave, run.id);
     if (!passage.passed) return passage;
     await client.query(

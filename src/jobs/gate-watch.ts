@@ -1,6 +1,7 @@
 import { flagName, type FlagAnswer } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
 import { reconcileGate } from '../gate/permit.js';
+import type { Epochs } from './apply-phase.js';
 import type { Run } from '../scheduler/election.js';
 import type { StopCause } from './lease-keeper.js';
 import type { Platform } from './platform.js';
@@ -20,7 +21,7 @@ export function watchGate(
   platform: Platform,
   policy: Policy,
   run: Run,
-  epoch: number,
+  admitted: Epochs,
   stop: (cause: StopCause) => void,
 ): () => Promise<void> {
   const flag = flagName(run.job, run.region);
@@ -33,7 +34,10 @@ export function watchGate(
       seen = standingOf(answer);
       if (gate.state !== 'open') {
         stop({ why: 'gate', code: `gate-${gate.state}`, reason: gate.reason });
-      } else if (gate.epoch !== epoch) {
+      } else if (
+        gate.epoch !== admitted.gate ||
+        (gate.versionEpochs[run.version] ?? 0) !== admitted.version
+      ) {
         const quarantined = gate.quarantined[run.version];
         const code = quarantined === undefined ? 'gate-narrowed' : 'version-quarantined';
         stop({

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { gravest } from '../guard/consequences.js';
 import type { Judged } from '../guard/verdict.js';
 import type { Run } from '../scheduler/election.js';
+import type { Epochs } from './apply-phase.js';
 import type { Outcome } from '../scheduler/finish.js';
 import type { FinalStatus } from '../scheduler/run-states.js';
 
@@ -47,8 +48,8 @@ export function judgedPlan(
 /** A plan that stands in the database, judged, and not begun. */
 export interface StoredPlan {
   readonly counts: Readonly<Record<string, number>>;
-  /** The gate's epoch that the run was admitted under; null for a dry run behind a closed gate. */
-  readonly epoch: number | null;
+  /** The epochs that the run was admitted under; undefined for a dry run behind a closed gate. */
+  readonly admitted: Epochs | undefined;
   /** How the run ends; undefined where the plan is to be applied. */
   readonly end: Outcome | undefined;
 }
@@ -60,13 +61,18 @@ export interface StoredPlan {
 export async function judgedBefore(region: pg.Pool, run: Run): Promise<StoredPlan | undefined> {
   const { rows } = await region.query<{
     counts: StoredPlan['counts'];
-    epoch: number | null;
+    gate: number | null;
+    version: number;
     outcome: Outcome | null;
-  }>('select planned as counts, gate_epoch as epoch, outcome from portcullis_region.plan where run = $1', [
-    run.id,
-  ]);
+  }>(
+    `select planned as counts, gate_epoch as gate, version_epoch as version, outcome
+     from portcullis_region.plan where run = $1`,
+    [run.id],
+  );
   const [row] = rows;
-  return row && { counts: row.counts, epoch: row.epoch, end: row.outcome ?? undefined };
+  if (!row) return undefined;
+  const { counts, gate, version, outcome } = row;
+  return { counts, admitted: gate === null ? undefined : { gate, version }, end: outcome ?? undefined };
 }
 
 function endOf(code: EndCode, reason: string): Outcome {

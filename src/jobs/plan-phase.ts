@@ -30,6 +30,8 @@ export interface PlanLeave {
   /** The buckets of its units, where these alone decide. */
   readonly covered?: Buckets | undefined;
   readonly epoch: number | null;
+  /** The version's own epoch; 0 where it has none. */
+  readonly versionEpoch: number;
   readonly flagRevision: number | null;
 }
 
@@ -109,7 +111,7 @@ export async function planRun(
     await faultPoint('plan.before-commit');
     return {
       counts,
-      epoch: leave.epoch,
+      admitted: leave.epoch === null ? undefined : { gate: leave.epoch, version: leave.versionEpoch },
       judged,
       end,
       planMs: plannedAt - startedAt,
@@ -140,7 +142,7 @@ async function storePlan(
   await client.query(
     `update portcullis_region.plan
      set planned_at = clock_timestamp(), planned = $2, planned_units = $3, gate_epoch = $4, flag_revision = $5,
-         admitted_units = $6, covered = $7, newcomers = $8, resources = $9, steps = $10, lanes = $11, outcome = $12
+         admitted_units = $6, covered = $7, newcomers = $8, resources = $9, steps = $10, lanes = $11, outcome = $12, version_epoch = $13
      where run = $1`,
     [
       run.id,
@@ -155,6 +157,7 @@ async function storePlan(
       JSON.stringify(orderedSteps(job, written.operations)),
       JSON.stringify(written.lanes),
       end ? JSON.stringify(end) : null,
+      leave.versionEpoch,
     ],
   );
 }

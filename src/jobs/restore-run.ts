@@ -9,7 +9,7 @@ import { electRestore } from '../scheduler/elect-restore.js';
 import type { Counts, Outcome } from '../scheduler/finish.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { readApplyPlan } from './apply-phase.js';
+import { readApplyPlan, throughInterruptions } from './apply-phase.js';
 import { stopCause, type LeaseKeeper } from './lease-keeper.js';
 import { planRestoreRun } from './restore-plan-phase.js';
 import { endOf, endOfStopped, failure, type End } from './run-end.js';
@@ -122,7 +122,9 @@ async function carryOut(
       if (planned.lanes.length === 0) return await nothingToDo(site.region, run);
       options.onProgress?.({ phase: 'applying', planned: planned.counts });
     }
-    const applied = await apply(site.region, run, pace, signal, options);
+    const applied = await throughInterruptions(site.region, signal, () =>
+      apply(site.region, run, pace, signal, options),
+    );
     if (applied.complete) return await whole(site.region, run);
     return endOfStopped(applied, signal);
   } catch (error) {

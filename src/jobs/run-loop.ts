@@ -16,7 +16,7 @@ import type { Run } from '../scheduler/election.js';
 import type { Finished, Outcome } from '../scheduler/finish.js';
 import type { RunStatus } from '../scheduler/run-states.js';
 import type { AdmittedUnits } from './contract.js';
-import { admittedEpoch, applyRun, conflictsOf } from './apply-phase.js';
+import { admittedUnder, applyRun, conflictsOf, type Epochs } from './apply-phase.js';
 import { watchGate } from './gate-watch.js';
 import { stopCause, type LeaseKeeper } from './lease-keeper.js';
 import { Aborted, planRun, type PlanLeave } from './plan-phase.js';
@@ -99,19 +99,19 @@ async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Prom
   const { signal } = attempt.keeper;
   let writing = status === 'applying';
   let endWatch = (): Promise<void> => Promise.resolve();
-  const watch = (epoch: number): void => {
+  const watch = (admitted: Epochs): void => {
     const { policy, keeper } = attempt;
-    endWatch = watchGate(platform, policy, run, epoch, (cause) => keeper.stop(cause));
+    endWatch = watchGate(platform, policy, run, admitted, (cause) => keeper.stop(cause));
   };
   try {
     if (status === 'planning') {
       let judged = await judgedBefore(platform.region, run);
       if (judged) {
-        if (judged.epoch !== null) watch(judged.epoch);
+        if (judged.admitted) watch(judged.admitted);
       } else {
         const leave = await seekLeave(attempt);
         if ('status' in leave) return leave;
-        if (leave.epoch !== null) watch(leave.epoch);
+        if (leave.epoch !== null) watch({ gate: leave.epoch, version: leave.versionEpoch });
         judged = await plan(attempt, leave);
       }
       if (judged.end) return (await trippedEnd(platform, run)) ?? judged.end;
@@ -121,7 +121,7 @@ async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Prom
     } else {
       const tripped = await trippedEnd(platform, run);
       if (tripped) return tripped;
-      watch(await admittedEpoch(platform.region, run));
+      watch(await admittedUnder(platform.region, run));
     }
     return await apply(attempt);
   } catch (error) {
@@ -150,11 +150,11 @@ async function plan(
 /** Has a judged plan applied from now on. Answers how the run ends where it may not be. */
 async function begin(
   { platform, run, keeper, options }: Attempt,
-  { counts, epoch }: StoredPlan,
+  { counts, admitted }: StoredPlan,
 ): Promise<End | undefined> {
-  if (epoch === null) throw new Error(`run ${run.id} was not admitted`);
+  if (admitted === undefined) throw new Error(`run ${run.id} was not admitted`);
   if (keeper.signal.aborted) return endOf(stopCause(keeper.signal), 'held');
-  const passage = await beginApplying(platform.region, run, epoch);
+  const passage = await beginApplying(platform.region, run, admitted);
   if (!passage.passed) return endOfStopped(passage, keeper.signal, 'held');
   options.onProgress?.({ phase: 'applying', planned: counts });
   return undefined;
@@ -201,6 +201,7 @@ async function seekLeave({ platform, job, policy, run }: Attempt): Promise<PlanL
       units: beside.size === 0 ? units : new Set([...units].filter((unit) => !beside.has(unit))),
       covered: bucketsGiven(answer.definition, job.version),
       epoch: admission.epoch,
+      versionEpoch: admission.versionEpoch,
       flagRevision: admission.flagRevision,
     };
   }
@@ -210,6 +211,7 @@ async function seekLeave({ platform, job, policy, run }: Attempt): Promise<PlanL
       units: everyUnit(await unitsOf(platform, job, run.region)),
       covered: EVERY_BUCKET,
       epoch: null,
+      versionEpoch: 0,
       flagRevision: null,
     };
   }

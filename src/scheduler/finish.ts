@@ -22,6 +22,7 @@ export interface Finished extends Outcome {
 export const TAKE_PLAN = [
   'planned_at',
   'gate_epoch',
+  'version_epoch',
   'flag_revision',
   'admitted_units',
   'resources',

@@ -122,6 +122,8 @@ function grantsOf(login: Login, role: string, database: string): string {
     grant ${role} to current_user;
     grant select, insert, update on portcullis_region.gate, portcullis_region.run, portcullis_region.lane to ${role};
     grant select on portcullis_region.quarantine, portcullis_region.baseline to ${role};
+    grant select, insert, update on portcullis_region.version_epoch to ${role};
+    grant select on portcullis_region.confirmed_database to ${role};
     grant select, insert, update on portcullis_region.verdict, portcullis_region.rate to ${role};
     grant select, insert on portcullis_region.trip to ${role};
     grant select, insert, update on portcullis_region.plan to ${role};

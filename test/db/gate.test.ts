@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
+import { onFaultPoint } from '../../src/base/fault-point.js';
 import { lockGate } from '../../src/gate/lock.js';
 import { readGate, reconcileGate } from '../../src/gate/permit.js';
 import { executeRun } from '../../src/jobs/run-loop.js';
@@ -31,15 +32,18 @@ describe('a gate', () => {
     });
   });
 
-  test('opens with a flag, keeps its epoch while shares grow, and bumps it when one shrinks', async () => {
+  test('opens with a flag, and bumps a version’s epoch when its share shrinks, but not while it grows', async () => {
     platform.flags.open('claims', here.region, { ...all, permille: 500 });
     const first = await here.reconcile();
     expect(first.gate).toMatchObject({ state: 'open' });
     expect(first.gate.permitMs).toBeGreaterThan(PERMIT_MS - 5_000);
     platform.flags.open('claims', here.region, { ...all, permille: 600 });
-    expect((await here.reconcile()).gate.epoch).toBe(first.gate.epoch);
+    expect((await here.reconcile()).gate).toMatchObject({ epoch: first.gate.epoch, versionEpochs: {} });
     platform.flags.open('claims', here.region, { ...all, permille: 400 });
-    expect((await here.reconcile()).gate.epoch).toBe(first.gate.epoch + 1);
+    const versionEpochs = { [all.version]: 1 };
+    expect((await here.reconcile()).gate).toMatchObject({ epoch: first.gate.epoch, versionEpochs });
+    platform.flags.close('claims', here.region);
+    expect((await here.reconcile()).gate).toMatchObject({ epoch: first.gate.epoch + 1, versionEpochs });
   });
 
   test('is not opened again by a process whose flags lag behind', async () => {
@@ -148,13 +152,31 @@ describe('the fence', () => {
     expect(report?.reason).toMatch(/^permit lapsed at \d{4}-/);
   });
 
-  test('is no end for a run whose connections are cut: it is given up, and finished by whoever comes next', async () => {
-    const report = await here.runUntil('apply.fenced', 4, () =>
-      database.owner.query(
-        `select pg_terminate_backend(pid) from pg_stat_activity
-         where datname = current_database() and application_name like 'portcullis run %'`,
-      ),
+  const cutConnections = (): Promise<unknown> =>
+    database.owner.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and application_name like 'portcullis run %'`,
     );
+
+  test.each(['apply.before-fence', 'apply.fenced', 'apply.written', 'apply.committed'] as const)(
+    'does not end a run whose connection is cut at %s: it goes on from where it was',
+    async (point) => {
+      const report = await here.runUntil(point, 4, cutConnections);
+      expect(report).toMatchObject({ status: 'succeeded', applied: { claim: 200 }, conflicts: 0 });
+      expect(report?.run.attempt).toBe(1);
+      expect(await here.managed()).toBe(200);
+    },
+  );
+
+  test('does not end a run whose connections are cut again and again: whoever comes next finishes it', async () => {
+    let batches = 0;
+    const report = await here.runUntil('run.elected', 1, () => {
+      onFaultPoint(async (point) => {
+        if (point === 'apply.fenced' && ++batches > 3) await cutConnections();
+      });
+      return Promise.resolve();
+    });
+    onFaultPoint(undefined);
     expect(report).toBeUndefined();
     expect(await here.managed()).toBe(30);
     const scope = { jobs: ['claims'], regions: [here.region], versions: [], worker: 'heir', leaseMs: 20_000 };

@@ -1,6 +1,7 @@
 import type { Settings } from '../app-port.js';
 import type { Check, Patient } from './check.js';
 import { clock, databaseVersion, migrations, planner } from './database.js';
+import { identity, unrecorded } from './identity.js';
 import { disk, folder, node } from './machine.js';
 import { http, resolvers } from './network.js';
 import { pooler } from './pooler.js';
@@ -16,6 +17,8 @@ export const CHECKS: readonly Check<Patient>[] = [
   migrations,
   pooler,
   clock,
+  identity,
+  unrecorded,
   planner,
   policyFiles,
   installedJobs,

@@ -13,11 +13,14 @@ import {
 import { exportAudit, verifyLines } from '../../audit/lines.js';
 import { verifyAudit } from '../../audit/verify.js';
 import { PortcullisError, messageOf } from '../../base/errors.js';
+import { countUnrecorded } from '../../gate/unrecorded-kill.js';
+import { askPlanes } from '../../planes/ask-planes.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { instant } from '../instant.js';
 import { group, leaf } from '../leaf.js';
 import { withProgress } from '../progress.js';
+import type { Cell } from '../table.js';
 import { limitUpTo, listUpTo } from '../up-to.js';
 import { countOf, time } from '../../base/words.js';
 
@@ -96,24 +99,39 @@ function addVerify(parent: Command, context: Context): void {
     .option('--file <file>', 'verify what `audit export` wrote; needs no database')
     .action(async ({ file, expectHead }: VerifyOptions) => {
       const voice = voiceOf(context, command);
-      const verdict =
+      const { verdict, waiting } =
         file === undefined
           ? await verifyDatabase(context, expectHead)
-          : await withProgress(context.io.stderr, 'verifying', () => verifyFile(resolve(file), expectHead));
-      voice.result(verdictResult(verdict), () => verdictText(voice, verdict));
+          : await withProgress(context.io.stderr, 'verifying', async () => ({
+              verdict: await verifyFile(resolve(file), expectHead),
+              waiting: undefined,
+            }));
+      voice.result({ ...verdictResult(verdict), ...(waiting !== undefined && { waiting }) }, () =>
+        verdictText(voice, verdict, waiting),
+      );
       if (!verdict.ok) context.io.exitWith(1);
     });
 }
 
-function verifyDatabase(context: Context, expectHead: AuditHead | undefined): Promise<ChainVerdict> {
+/** What waits: kills that hold and are not in the log yet. */
+interface Verified {
+  readonly verdict: ChainVerdict;
+  readonly waiting: { readonly kills: number; readonly unreachable: readonly string[] } | undefined;
+}
+
+function verifyDatabase(context: Context, expectHead: AuditHead | undefined): Promise<Verified> {
   return withInstallation(context, async (installation) => {
     await requireActing(context, installation, 'verify-audit');
-    return withProgress(context.io.stderr, 'verifying', (progress) =>
-      verifyAudit(installation.control, {
+    return withProgress(context.io.stderr, 'verifying', async (progress) => {
+      const { control, planes } = installation;
+      const verdict = await verifyAudit(control, {
         expectHead,
         onProgress: (count) => progress.say(`verifying, ${countOf(count, 'entry', 'entries')}`),
-      }),
-    );
+      });
+      const { answers, unreachable } = await askPlanes(planes, ({ owner }) => countUnrecorded(owner));
+      const kills = answers.reduce((sum, { answer }) => sum + answer, 0);
+      return { verdict, waiting: { kills, unreachable: unreachable.map(({ database }) => database) } };
+    });
   });
 }
 
@@ -134,18 +152,46 @@ function verdictResult(verdict: ChainVerdict) {
   return verdict.ok ? { ...verdict, head: headText(verdict.head) } : verdict;
 }
 
-function verdictText(voice: Voice, verdict: ChainVerdict): string {
+function waitingFacts(waiting: Verified['waiting']): [string, Cell][] {
+  if (waiting === undefined) return [];
+  const { kills, unreachable } = waiting;
+  return [
+    ...(kills === 0
+      ? []
+      : [
+          [
+            'waiting',
+            {
+              text: `${countOf(kills, 'kill holds and is', 'kills hold and are')} not recorded yet`,
+              tone: 'warning',
+            },
+          ] satisfies [string, Cell],
+        ]),
+    ...(unreachable.length === 0
+      ? []
+      : [
+          ['unknown', `${unreachable.join(', ')} could not be asked what waits there`] satisfies [
+            string,
+            Cell,
+          ],
+        ]),
+  ];
+}
+
+function verdictText(voice: Voice, verdict: ChainVerdict, waiting: Verified['waiting']): string {
   if (verdict.ok) {
     const { count, head } = verdict;
     return voice.facts([
       ['record', { text: `whole: ${countOf(count, 'entry', 'entries')}`, tone: 'good' }],
       ['head', headText(head)],
+      ...waitingFacts(waiting),
     ]);
   }
   return voice.facts([
     ['record', { text: `broken at entry ${verdict.seq}`, tone: 'bad' }],
     ['reason', verdict.reason],
     ['sound', `${countOf(verdict.count, 'entry', 'entries')} before it`],
+    ...waitingFacts(waiting),
   ]);
 }
 

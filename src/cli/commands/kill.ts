@@ -162,7 +162,9 @@ function answer(voice: Voice, asked: Asked, reports: readonly KillInTheEnd[]): v
   for (const report of reports) {
     voice.result(report, () => killText(voice, asked, report));
     if (report.unrecorded !== undefined)
-      voice.note(`the kill holds, but is not on the record: ${report.unrecorded}`);
+      voice.note(
+        `killed; not yet on record: ${report.unrecorded}. Every process that serves goes on trying: portcullis audit verify tells what waits`,
+      );
   }
   requireComplete(reports);
 }

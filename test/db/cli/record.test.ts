@@ -12,6 +12,7 @@ import type { Installation } from '../../../src/cli/app-port.js';
 import { applyPolicies } from '../../../src/flags/policy-store.js';
 import { parsePolicyFile } from '../../../src/flags/policy.js';
 import { testDatabase } from '../../support/database.js';
+import { onePlane } from '../../support/one-plane.js';
 import { temporaryFolder } from '../../support/portcullis.js';
 import { FakeApp } from '../../unit/cli/fake-app.js';
 import { FakeTerminal } from '../../unit/cli/fake-terminal.js';
@@ -41,6 +42,7 @@ class DatabaseApp extends FakeApp {
       home: this.home,
       flagsFolder,
       control: owner,
+      planes: onePlane({ ...(await super.open()).planes.of(''), owner }),
       close: () => Promise.resolve(),
     };
   }

@@ -28,6 +28,7 @@ const EXPECTED: [Action, ...boolean[]][] = [
   ['report-outcomes',  false, true,    false,   true, true],
   ['send-alerts',      false, true,    false,   true, true],
   ['approve',          false, false,   true,    true, false],
+  ['confirm-database', false, false,   true,    true, false],
   ['import-directory', false, false,   false,   true, false],
   ['manage-tokens',    false, false,   false,   true, false],
 ];

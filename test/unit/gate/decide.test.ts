@@ -11,6 +11,8 @@ function gate(changes: Partial<Gate> = {}): Gate {
     region: 'eu-west-1',
     state: 'open',
     epoch: 7,
+    versionEpochs: {},
+    databaseConfirmed: true,
     permitUntil: new Date('2026-01-01T00:00:30Z'),
     permitMs: 20_000,
     flagRevision: 40,
@@ -47,13 +49,24 @@ describe('what news of a flag does to a gate', () => {
     expect(decideMove(gate(), open(41, { ...OLD, permille: 800 }))).toEqual({ to: 'renew' });
   });
 
-  test('a smaller share narrows it', () => {
-    expect(decideMove(gate(), open(41, { ...OLD, permille: 499 }))).toEqual({ to: 'narrow' });
+  test('a smaller share narrows it, for the version that loses units', () => {
+    expect(decideMove(gate(), open(41, { ...OLD, permille: 499 }))).toEqual({
+      to: 'narrow',
+      versions: [OLD.version],
+    });
+  });
+
+  test('a candidate that grows at the cost of the version before it narrows that one alone', () => {
+    const candidate = { version: '2.0.0+bbbbbbbb', permille: 100 };
+    const before = gate({ variants: [candidate, { ...OLD, permille: 900 }] });
+    const grown = open(41, { ...candidate, permille: 200 }, { ...OLD, permille: 800 });
+    expect(decideMove(before, grown)).toEqual({ to: 'narrow', versions: [OLD.version] });
   });
 
   test('another version in the same place narrows it', () => {
     expect(decideMove(gate(), open(41, { version: '2.0.0+bbbbbbbb', permille: 500 }))).toEqual({
       to: 'narrow',
+      versions: [OLD.version],
     });
   });
 
@@ -80,14 +93,21 @@ describe('what news of a flag does to a gate', () => {
     expect(decideMove(gate(), closed('flag-off', 0))).toMatchObject({ to: 'hold' });
   });
 
+  test('on a database that nobody has confirmed the gate is held, whatever the flag says', () => {
+    const standing = gate({ databaseConfirmed: false });
+    for (const answer of [open(41, OLD), open(39, OLD), closed('flag-off', 41), closed('flag-stale')]) {
+      expect(decideMove(standing, answer)).toMatchObject({ to: 'hold', code: 'database-unconfirmed' });
+    }
+  });
+
   test('no flag moves a killed gate', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 100 }), fc.boolean(), (revision, on) => {
         const answer = on ? open(revision, OLD) : closed('flag-off', revision);
-        expect(decideMove(gate({ state: 'killed', reason: 'by hand' }), answer)).toMatchObject({
-          to: 'leave',
-          code: 'gate-killed',
-        });
+        for (const databaseConfirmed of [true, false]) {
+          const killed = gate({ state: 'killed', reason: 'by hand', databaseConfirmed });
+          expect(decideMove(killed, answer)).toMatchObject({ to: 'leave', code: 'gate-killed' });
+        }
       }),
     );
   });
@@ -98,8 +118,11 @@ describe('whether a version may begin a run', () => {
     expect(decideAdmission(gate(), open(40, OLD), OLD.version)).toEqual({
       admitted: true,
       epoch: 7,
+      versionEpoch: 0,
       flagRevision: 40,
     });
+    const narrowed = gate({ versionEpochs: { [OLD.version]: 3, another: 9 } });
+    expect(decideAdmission(narrowed, open(40, OLD), OLD.version)).toMatchObject({ versionEpoch: 3 });
   });
 
   test.each([
@@ -109,6 +132,13 @@ describe('whether a version may begin a run', () => {
       open(40, OLD),
       'gate-killed',
       'killed: by hand',
+    ],
+    [
+      'nobody has confirmed the database',
+      gate({ databaseConfirmed: false }),
+      open(40, OLD),
+      'database-unconfirmed',
+      expect.stringContaining('portcullis database confirm'),
     ],
     ['the flag is off', gate(), closed('flag-off', 40), 'flag-off', 'because flag-off'],
     [

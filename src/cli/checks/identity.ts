@@ -1,0 +1,47 @@
+import { countOf } from '../../base/words.js';
+import { listDatabases, type DatabaseView } from '../../planes/databases.js';
+import type { Check, Finding, Patient } from './check.js';
+
+type Found = Omit<Finding, 'check'>;
+
+/** Whether a failover would be noticed, and whether each database is confirmed. */
+export const identity: Check<Patient> = {
+  name: 'failover',
+  examine: async ({ installation: { planes } }) =>
+    (await listDatabases(planes)).databases.map((database) => identityFinding(database)),
+};
+
+export function identityFinding({ database, identity: is, confirmed, hidden, last }: DatabaseView): Found {
+  if (!confirmed) {
+    return {
+      mark: 'fail',
+      found: `${database} is another database than before (${is}, before ${last ?? 'unknown'}): nothing is written to it`,
+      mend: 'see the incident for what may be lost, kill again what must stay killed, then: portcullis database confirm',
+    };
+  }
+  if (hidden) {
+    return {
+      mark: 'warn',
+      found: `${database} does not tell which database it is (${is}): a failover to a replica that lags goes unnoticed`,
+      mend: "grant execute on pg_control_system(), pg_walfile_name(pg_lsn) and pg_current_wal_lsn() to the owner's login; or stop everything during a failover",
+    };
+  }
+  return { mark: 'ok', found: `${database} is ${is}, confirmed` };
+}
+
+/** Kills that hold and wait to be put on record. */
+export const unrecorded: Check<Patient> = {
+  name: 'record',
+  examine: async ({ installation: { planes } }) => {
+    const { databases } = await listDatabases(planes);
+    const waiting = databases.reduce((sum, { unrecordedKills }) => sum + unrecordedKills, 0);
+    if (waiting === 0) return [{ mark: 'ok', found: 'every kill is in the audit log' }];
+    return [
+      {
+        mark: 'warn',
+        found: `${countOf(waiting, 'kill holds and is', 'kills hold and are')} not in the audit log yet`,
+        mend: 'start a process that serves (portcullis start or worker), and look who holds the audit log: portcullis audit verify',
+      },
+    ];
+  },
+};

@@ -1,0 +1,86 @@
+import type { Command } from 'commander';
+import { confirmDatabase, confirmSwitchover, SWITCHOVER_MS, type Confirmed } from '../../gate/database.js';
+import { databaseMeant, listDatabases, type DatabaseView } from '../../planes/databases.js';
+import { time } from '../../base/words.js';
+import { requireActing } from '../acting.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { group, leaf } from '../leaf.js';
+import { parseSaid } from '../said.js';
+
+export function addDatabase(program: Command, context: Context): void {
+  const database = group(program, 'database', 'Databases: which ones the regions have, after a failover.');
+  addShow(database, context);
+  addConfirm(database, context);
+}
+
+function addShow(parent: Command, context: Context): void {
+  const command = leaf(parent, 'show', 'Show each region database, and whether a person has confirmed it.', [
+    'portcullis database show',
+  ]).action(async () => {
+    const voice = voiceOf(context, command);
+    await withInstallation(context, async (installation) => {
+      await requireActing(context, installation, 'read');
+      const found = await listDatabases(installation.planes);
+      voice.result(found, () => databasesText(voice, found.databases));
+      for (const each of found.unreachable) voice.note(`${each} cannot be reached`);
+    });
+  });
+}
+
+interface ConfirmOptions {
+  readonly region?: string;
+  readonly reason: string;
+  readonly switchover?: boolean;
+}
+
+function addConfirm(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'confirm',
+    'Let runs and restores write to a database that is another one than before: after a failover to a replica, or a recovery from a backup. First kill again what must stay killed.',
+    [
+      'portcullis database confirm --reason "promoted db2; incident 3fk2m7qa lists what was lost"',
+      'portcullis database confirm --switchover --reason "planned switchover to db2 tonight"',
+    ],
+  )
+    .option('-r, --region <region>', 'a region of the database, where there are several databases')
+    .option('--switchover', 'beforehand: the database that a planned switchover within the hour leads to')
+    .requiredOption('--reason <reason>', 'why, for the record', parseSaid)
+    .action(async ({ region, reason, switchover = false }: ConfirmOptions) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const { name: by } = await requireActing(context, installation, 'confirm-database');
+        const { control, planes } = installation;
+        const { owner } = await databaseMeant(control, planes, region);
+        const confirmed = switchover
+          ? await confirmSwitchover(control, owner, { by, reason }, SWITCHOVER_MS)
+          : await confirmDatabase(control, owner, { by, reason });
+        voice.result(confirmed, () => confirmedText(confirmed));
+      });
+    });
+}
+
+function confirmedText({ identity, was, expiresAt }: Confirmed): string {
+  return expiresAt === null
+    ? `database ${identity} is confirmed; before it was ${was ?? 'unknown'}\ngates open when their flags say so; killed gates stay killed\n`
+    : `database ${identity} is confirmed beforehand, until ${time(expiresAt)}\na replica that is promoted by then takes over without a stop, if it has received this confirmation\n`;
+}
+
+function databasesText(voice: Voice, databases: readonly DatabaseView[]): string {
+  const titles = ['database', 'identity', 'state', 'confirmed', 'at'];
+  return voice.table(
+    titles.map((title) => ({ title })),
+    databases.map(({ database, identity, confirmed, hidden, last, lastConfirmedAt }) => [
+      database,
+      identity,
+      confirmed
+        ? {
+            text: hidden ? 'confirmed; a failover goes unnoticed' : 'confirmed',
+            tone: hidden ? 'warning' : 'good',
+          }
+        : { text: 'unconfirmed: nothing is written', tone: 'bad' },
+      last ?? '–',
+      lastConfirmedAt === null ? '–' : time(lastConfirmedAt),
+    ]),
+  );
+}

@@ -1,0 +1,180 @@
+import { describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import type { Principal } from '../../src/access/roles.js';
+import { killGate, type Killed } from '../../src/gate/kill.js';
+import { killJob } from '../../src/gate/kill-switch.js';
+import { readGate } from '../../src/gate/permit.js';
+import { elect } from '../../src/scheduler/election.js';
+import { electRestore } from '../../src/scheduler/elect-restore.js';
+import { claiming } from '../support/claiming.js';
+import { testDatabase } from '../support/database.js';
+import { until } from '../support/until.js';
+
+const database = await testDatabase();
+const here = await claiming(database);
+const { job } = here;
+const { owner } = database;
+
+const ANN: Principal = { name: 'ann', role: 'operator', regions: null };
+const GRACE_MS = 50;
+const kill = (changes: { version?: string; restoresToo?: boolean } = {}): Promise<Killed> =>
+  killGate(owner, { job: 'claims', region: here.region, reason: 'enough', by: 'ann', ...changes }, GRACE_MS);
+
+async function lanesOf(run: string): Promise<number[]> {
+  const { rows } = await owner.query<{ attempt: number }>(
+    'select attempt from portcullis_region.lane where run = $1 order by lane',
+    [run],
+  );
+  return rows.map(({ attempt }) => attempt);
+}
+
+/** A run, or a restore of one, with two lanes that are being applied. */
+async function applying(version: string, restores?: string): Promise<string> {
+  const place = { job: 'claims', region: here.region, worker: 'w', leaseMs: 20_000 };
+  const election =
+    restores === undefined
+      ? await elect(owner, { ...place, version, trigger: 'manual' })
+      : {
+          elected: true as const,
+          run: await electRestore(owner, { of: restores, worker: 'w', leaseMs: 20_000 }),
+        };
+  if (!election.elected || !election.run) throw new Error('it was not elected');
+  const { id } = election.run;
+  await owner.query(`update portcullis_region.run set status = 'applying' where id = $1`, [id]);
+  await owner.query(
+    `insert into portcullis_region.lane (run, lane, attempt, last_seq) values ($1, 0, 1, 10), ($1, 1, 1, 10)`,
+    [id],
+  );
+  return id;
+}
+
+/** A connection that a test leaves in the kill's way. */
+async function holding(url: string, ...statements: string[]): Promise<{ lost: Promise<unknown> }> {
+  const client = new pg.Client({ connectionString: url });
+  const lost = new Promise((resolve) => client.on('error', resolve));
+  await client.connect();
+  for (const each of statements) await client.query(each);
+  return { lost };
+}
+
+const lock = (how: string): string => `select ${how}(7020210, hashtext('claims.${here.region}'))`;
+
+describe('a kill', () => {
+  test('gives the lanes of the runs that it stops another attempt, and not those of restores', async () => {
+    const run = await applying('1.0.0+a');
+    const restore = await applying('1.0.0+a', run);
+    await kill();
+    expect([await lanesOf(run), await lanesOf(restore)]).toEqual([
+      [2, 2],
+      [1, 1],
+    ]);
+    await kill({ restoresToo: true });
+    expect([await lanesOf(run), await lanesOf(restore)]).toEqual([
+      [3, 3],
+      [2, 2],
+    ]);
+  });
+
+  test('of a version gives only its lanes another attempt, and leaves the gate’s epoch as it was', async () => {
+    const bad = await applying('1.1.0+b');
+    const good = await applying('1.0.0+a');
+    const before = await readGate(owner, 'claims', here.region);
+    expect(await kill({ version: '1.1.0+b' })).toMatchObject({ epoch: 1 });
+    expect(await kill({ version: '1.1.0+b' })).toMatchObject({ epoch: 2 });
+    expect([await lanesOf(bad), await lanesOf(good)]).toEqual([
+      [3, 3],
+      [1, 1],
+    ]);
+    const after = await readGate(owner, 'claims', here.region);
+    expect(after).toMatchObject({ epoch: before.epoch, versionEpochs: { '1.1.0+b': 2 } });
+  });
+
+  test('of one version lets the run of another go on to its end', async () => {
+    const report = await here.runUntil('apply.committed', 2, () => kill({ version: '9.9.9+bad' }));
+    expect(report).toMatchObject({ status: 'succeeded', applied: { claim: 200 } });
+    expect(report?.run.attempt).toBe(1);
+  });
+
+  test('of one version ends the connection of another’s batch that keeps it waiting, and that run goes on', async () => {
+    let killed: Killed | undefined;
+    const report = await here.runUntil('apply.written', 3, async () => {
+      killed = await kill({ version: '9.9.9+bad' });
+    });
+    expect(killed).toMatchObject({ inFlight: 1, terminated: 1 });
+    expect(report).toMatchObject({ status: 'succeeded', applied: { claim: 200 }, conflicts: 0 });
+  });
+
+  test('does not wait for a lane that a takeover holds and stands still with', async () => {
+    const run = await applying('1.0.0+a');
+    const client = await owner.connect();
+    await client.query('begin');
+    await client.query('select from portcullis_region.lane where run = $1 and lane = 0 for update', [run]);
+    await kill();
+    await client.query('rollback');
+    client.release();
+    expect(await lanesOf(run)).toEqual([1, 2]);
+  });
+
+  test.each([
+    ['the lock alone, at session level', () => [lock('pg_advisory_lock')]],
+    ['the lock shared, at session level', () => [lock('pg_advisory_lock_shared')]],
+    ['the lock alone, and goes on working', () => [lock('pg_advisory_lock'), 'begin']],
+    [
+      'the gate’s row',
+      () => ['begin', `update portcullis_region.gate set reason = reason where region = '${here.region}'`],
+    ],
+  ])('ends another login that holds %s', async (_, statements) => {
+    await readGate(owner, 'claims', here.region);
+    const { lost } = await holding(database.workerUrl, ...statements());
+    expect(await kill()).toMatchObject({ terminated: 1 });
+    await lost;
+    expect(await readGate(owner, 'claims', here.region)).toMatchObject({ state: 'killed' });
+  });
+
+  test('ends another login that is in the middle of a statement with the lock', async () => {
+    const { lost } = await holding(database.workerUrl, lock('pg_advisory_lock'));
+    const busy = new pg.Client({ connectionString: database.workerUrl });
+    busy.on('error', () => undefined);
+    await busy.connect();
+    const slept = busy
+      .query(`${lock('pg_advisory_lock_shared')}, pg_sleep(600)`)
+      .catch((error: Error) => error.message);
+    expect(await kill()).toMatchObject({ terminated: expect.any(Number) });
+    await lost;
+    expect(
+      await Promise.race([slept, until('never', () => false, 5_000).catch(() => 'still there')]),
+    ).not.toBe('still there');
+    await busy.end().catch(() => undefined);
+  });
+
+  test('ends a connection of its own login that has kept the lock at session level and says nothing', async () => {
+    const { lost } = await holding(database.url, lock('pg_advisory_lock'));
+    expect(await kill()).toMatchObject({ terminated: 1 });
+    await lost;
+  });
+
+  test('given three times at once holds, and none ends another', async () => {
+    const killed = await Promise.all([kill(), kill(), kill()]);
+    expect(killed.map(({ terminated }) => terminated)).toEqual([0, 0, 0]);
+    expect(killed.map(({ epoch }) => epoch).toSorted((one, other) => one - other)).toEqual([1, 2, 3]);
+  });
+
+  test('whose process dies before its bookkeeping leaves a run that whoever takes it over ends as killed', async () => {
+    const report = await here.runUntil('apply.committed', 3, () => kill());
+    // Its own worker found the fence first, and ended it.
+    expect(report).toMatchObject({ status: 'killed', code: 'gate-killed', applied: { claim: 30 } });
+    expect(await lanesOf(report?.run.id ?? '')).toEqual([2]);
+  });
+
+  test('is on record with the runs that it ended', async () => {
+    const run = await applying(job.version);
+    await killJob(owner, () => owner, { job: 'claims', regions: [here.region], reason: 'bad' }, ANN);
+    const { rows } = await owner.query<{ evidence: object }>(
+      `select evidence from portcullis_control.audit where action = 'kill' and subject = $1`,
+      [`claims.${here.region}`],
+    );
+    expect(rows).toEqual([
+      { evidence: expect.objectContaining({ reason: 'bad', runsEnded: [run], terminated: 0 }) },
+    ]);
+  });
+});
