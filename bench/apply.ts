@@ -40,7 +40,7 @@ export const apply: Bench = {
         const run = await worker.elect(REGION, policy);
         const leave = { units, epoch: gate.epoch, versionEpoch: 0, flagRevision: gate.flagRevision };
         await planRun(platform, job, policy, run, leave, signal);
-        const begun = await beginApplying(platform.region, run, gate.epoch);
+        const begun = await beginApplying(platform.region, run, { gate: gate.epoch, version: 0 });
         if (!begun.passed) throw new Error(begun.reason);
         await database.settle();
         let written = 0;

@@ -28,7 +28,7 @@ const recorded = async (of: typeof owner): Promise<string[]> =>
     )
   ).rows.map(({ subject }) => subject);
 
-test('a kill takes hold, ends its runs, and is on record on the first release’s schema', async () => {
+test('a kill takes hold, fences the lanes of its runs, and is on record on the first release’s schema', async () => {
   await owner.query(
     `insert into portcullis_region.run
        (id, job, version, region, slot, trigger, status, reason_code, reason, worker, lease_until)
@@ -40,7 +40,7 @@ test('a kill takes hold, ends its runs, and is on record on the first release’
   const order = { job: 'old', regions: ['r1'], reason: 'enough' };
   const report = await killWithIncident(owner, () => owner, order, ANN);
   expect(report).toMatchObject({
-    killed: [{ runsEnded: ['9f3c2a1b-0000-4000-8000-000000000000'] }],
+    killed: [{ job: 'old', region: 'r1' }],
     failed: [],
   });
   // Without this release's columns no incident can be opened; it says so.

@@ -17,6 +17,8 @@ export interface Batch {
     readonly version: string;
     readonly restore: boolean;
     readonly epoch: number | null;
+    readonly versionEpoch: number;
+    readonly versionEpochNow: number;
     readonly attempt: number;
     readonly worker: string;
     readonly status: string;
@@ -90,6 +92,11 @@ export function batchBreaches(
       standing.gateEpoch === standing.epoch,
       'closed by default',
       `admitted under epoch ${standing.epoch ?? 0}, the gate's was ${standing.gateEpoch}`,
+    );
+    demand(
+      standing.versionEpochNow === standing.versionEpoch,
+      'closed by default',
+      `admitted under its version's epoch ${standing.versionEpoch}, which was ${standing.versionEpochNow}`,
     );
     const quarantined = acknowledged.some(
       ({ region, version, tick }) =>

@@ -11,6 +11,7 @@ export interface GateMoment {
   readonly flag_revision: number;
   readonly variants: readonly Variant[];
   readonly stopped: boolean;
+  readonly version_epochs: Readonly<Record<string, number>>;
 }
 
 export interface Request {
@@ -70,8 +71,16 @@ export function gateBreaches(
     revision = Math.max(revision, now.flag_revision);
     if (!before) return;
     if (now.epoch < before.epoch) breach('a kill is a fence', `${what}: the epoch went back`);
-    if (now.epoch === before.epoch && tookBack(before, now)) {
-      breach('a kill is a fence', `${what}: something was taken back, and the epoch is still ${now.epoch}`);
+    if (now.epoch === before.epoch && closed(before, now)) {
+      breach('a kill is a fence', `${what}: it closed, and the epoch is still ${now.epoch}`);
+    }
+    if (now.epoch !== before.epoch && now.state === 'open') {
+      breach('a version stops alone', `${what}: it did not close, and the epoch went to ${now.epoch}`);
+    }
+    for (const version of now.epoch === before.epoch ? losers(before, now) : []) {
+      const [had = 0, has = 0] = [before.version_epochs[version], now.version_epochs[version]];
+      if (has <= had)
+        breach('a kill is a fence', `${what}: ${version} lost units, and its epoch is still ${has}`);
     }
     if (before.state !== 'killed') return;
     if (now.state === 'killed') {
@@ -94,17 +103,22 @@ function sameVariants(one: readonly Variant[], other: readonly Variant[]): boole
   );
 }
 
-/** Whether a kill came, the gate closed, or some bucket lost its version. */
-function tookBack(before: GateMoment, now: GateMoment): boolean {
+/** Whether a kill came, or the flag closed the gate. */
+function closed(before: GateMoment, now: GateMoment): boolean {
   if (now.state === 'killed') return before.state !== 'killed';
-  if (before.state !== 'open') return false;
-  if (now.state === 'held') return true;
-  if (sameVariants(before.variants, now.variants)) return false;
+  return before.state === 'open' && now.state === 'held';
+}
+
+/** The versions that lost some bucket while the gate stayed open. */
+function losers(before: GateMoment, now: GateMoment): ReadonlySet<string> {
+  const lost = new Set<string>();
+  if (before.state !== 'open' || now.state !== 'open') return lost;
+  if (sameVariants(before.variants, now.variants)) return lost;
   for (let bucket = 1; bucket <= 1000; bucket += 1) {
     const had = versionAt(before.variants, bucket);
-    if (had !== undefined && versionAt(now.variants, bucket) !== had) return true;
+    if (had !== undefined && versionAt(now.variants, bucket) !== had) lost.add(had);
   }
-  return false;
+  return lost;
 }
 
 /** Four eyes: every approval was by someone who may, and who had not asked. */

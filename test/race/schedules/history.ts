@@ -17,12 +17,16 @@ $$;
 
 create table history.gate (
   tick bigint primary key, job text, region text, state text, epoch bigint, flag_revision bigint,
-  variants jsonb, stopped boolean, reason text);
+  variants jsonb, stopped boolean, reason text, version_epochs jsonb);
 create index on history.gate (job);
+create function history.version_epochs(text, text) returns jsonb language sql as $$
+  select coalesce(jsonb_object_agg(version, epoch), '{}') from portcullis_region.version_epoch
+  where job = $1 and region = $2
+$$;
 create function history.gate_moved() returns trigger language plpgsql security definer as $$
 begin
   insert into history.gate values (nextval('history.tick'), new.job, new.region, new.state, new.epoch,
-    new.flag_revision, new.variants, new.stopped, new.reason);
+    new.flag_revision, new.variants, new.stopped, new.reason, history.version_epochs(new.job, new.region));
   return null;
 end $$;
 create constraint trigger history after insert or update on portcullis_region.gate
@@ -61,7 +65,8 @@ create function history.batch_committed() returns trigger language plpgsql secur
 begin
   update history.batch b set tick = nextval('history.tick'), standing = jsonb_build_object(
     'job', r.job, 'region', r.region, 'version', r.version, 'restore', r.restores is not null,
-    'epoch', r.gate_epoch, 'attempt', r.attempt, 'worker', r.worker, 'status', r.status,
+    'epoch', r.gate_epoch, 'versionEpoch', r.version_epoch,
+    'versionEpochNow', coalesce((history.version_epochs(r.job, r.region) ->> r.version)::bigint, 0), 'attempt', r.attempt, 'worker', r.worker, 'status', r.status,
     'judged', r.planned_at <= new.applied_at, 'laneAttempt', l.attempt,
     'gate', g.state, 'gateEpoch', g.epoch, 'stopped', g.stopped, 'variants', g.variants,
     'quarantined', exists (select from portcullis_region.quarantine q where q.job = r.job and q.version = r.version))

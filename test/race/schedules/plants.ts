@@ -26,7 +26,7 @@ export const PLANTS: readonly Plant[] = [
   {
     bug: 'a fence that ignores the permit',
     promises: ['closed by default'],
-    twist: { worker: instead('and g.permit_until > clock_timestamp()))', '))') },
+    twist: { worker: instead('and g.permit_until > clock_timestamp()', '') },
   },
   {
     bug: 'a fence that ignores the attempt',
@@ -74,8 +74,8 @@ export const PLANTS: readonly Plant[] = [
     promises: ['a kill latches'],
     twist: {
       worker: instead(
-        'job, region, state, epoch, nullif',
-        `job, region, case state when 'killed' then 'held' else state end as state, epoch, nullif`,
+        'job, region, state, epoch,',
+        `job, region, case state when 'killed' then 'held' else state end as state, epoch,`,
       ),
     },
   },
