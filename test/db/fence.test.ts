@@ -17,8 +17,11 @@ const { owner } = database;
 
 const ANN: Principal = { name: 'ann', role: 'operator', regions: null };
 const GRACE_MS = 50;
-const kill = (changes: { version?: string; restoresToo?: boolean } = {}): Promise<Killed> =>
-  killGate(owner, { job: 'claims', region: here.region, reason: 'enough', by: 'ann', ...changes }, GRACE_MS);
+const kill = (
+  changes: { version?: string; restoresToo?: boolean } = {},
+  graceMs = GRACE_MS,
+): Promise<Killed> =>
+  killGate(owner, { job: 'claims', region: here.region, reason: 'enough', by: 'ann', ...changes }, graceMs);
 
 async function lanesOf(run: string): Promise<number[]> {
   const { rows } = await owner.query<{ attempt: number }>(
@@ -156,7 +159,8 @@ describe('a kill', () => {
   });
 
   test('given three times at once holds, and none ends another', async () => {
-    const killed = await Promise.all([kill(), kill(), kill()]);
+    const atOnce = (): Promise<Killed> => kill({}, 60_000);
+    const killed = await Promise.all([atOnce(), atOnce(), atOnce()]);
     expect(killed.map(({ terminated }) => terminated)).toEqual([0, 0, 0]);
     expect(killed.map(({ epoch }) => epoch).toSorted((one, other) => one - other)).toEqual([1, 2, 3]);
   });
