@@ -23,11 +23,11 @@ export function rolloutText(voice: Voice, rollout: RolloutView): string {
     ]);
   }
   if (rollout.next) {
-    const { action, reason, earliest } = rollout.next;
+    const { action, reason, blockers, earliest } = rollout.next;
     facts.push([
       'next',
       {
-        text: `${NEXT[action]}: ${reason}`,
+        text: `${NEXT[action]}: ${blockers.length === 0 ? reason : blockers.join('; ')}`,
         tone: action === 'abort' ? 'bad' : action === 'hold' ? 'warning' : 'plain',
       },
     ]);
@@ -36,7 +36,10 @@ export function rolloutText(voice: Voice, rollout: RolloutView): string {
   if (rollout.policyChanged) {
     facts.push([
       'policy',
-      { text: 'has other waves by now; they are for the next rollout', tone: 'warning' },
+      {
+        text: 'The policy changed after this rollout began; it keeps its original waves',
+        tone: 'warning',
+      },
     ]);
   }
   const waves = rollout.waves.map((wave) => waveText(voice, rollout, wave)).join('');
@@ -50,7 +53,7 @@ const COLUMNS = [
   { title: 'state' },
   { title: 'share', align: 'right' as const },
   { title: 'step' },
-  { title: 'bake' },
+  { title: 'bake', dropped: 3 },
   { title: 'rules', dropped: 1 },
   { title: 'waits', dropped: 2 },
   { title: 'why' },
@@ -113,10 +116,9 @@ function waitingText({ waiting, unmanned }: PartView): Cell {
   return { text: `${who}: no worker has ${unmanned.join(', ')}`, tone: 'warning' };
 }
 
-/** Why it is where it is, unless the bake's figures have said so. */
-function whyText({ state, reason, earliest }: PartView): string {
-  const when = earliest === null || state === 'done' ? '' : `not before ${time(earliest)}`;
-  if (state === 'baking')
-    return [reason.split('; ').slice(1).join('; '), when].filter((each) => each !== '').join('; ');
-  return reason;
+/** What blocks it, and until when where that is known. */
+function whyText({ state, reason, blockers, earliest }: PartView): string {
+  if (state !== 'baking') return reason;
+  const when = earliest === null ? [] : [`not before ${time(earliest)}`];
+  return [...blockers, ...when].join('; ');
 }

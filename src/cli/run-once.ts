@@ -8,6 +8,8 @@ export interface RunOnce {
   readonly run: Run;
   /** Absent where the run was given up, or went to another worker. */
   readonly report: RunReport | undefined;
+  /** Whether it was given up here, for Ctrl-C. */
+  readonly interrupted: boolean;
 }
 
 /** An election is lost without a run to blame when that run ended in the same moment. */
@@ -24,7 +26,8 @@ export async function runOnce(
   const run = await electNow(platform, known, region, dryRun, options.id);
   options.onElected(run);
   const { job, policy } = known;
-  return { run, report: await executeRun(platform, job, policy, run, 'planning', options) };
+  const report = await executeRun(platform, job, policy, run, 'planning', options);
+  return { run, report, interrupted: options.signal.aborted };
 }
 
 async function electNow(

@@ -13,7 +13,8 @@ const Part = named(
     region: z.string(),
     state: z.enum(['waiting', 'baking', 'held', 'ready', 'done']).nullable().describe('null once it is over'),
     reason: z.string(),
-    earliest: time.nullable().describe('before this it cannot move, as far as is known'),
+    blockers: z.array(z.string()).readonly().describe('what keeps a step from going on, each in a few words'),
+    earliest: time.nullable().describe('when it can move, where time and the schedule alone decide that'),
     permille: count.describe('the share that the rollout has given, in thousandths'),
     step: count.describe('from 1; 0 before the first'),
     steps: count,
@@ -67,7 +68,8 @@ export const Rollout = named(
       .strictObject({
         action: z.enum(['advance', 'wait', 'hold', 'abort']),
         reason: z.string(),
-        earliest: time.nullable(),
+        blockers: z.array(z.string()).readonly().describe('what keeps it from moving, each in a few words'),
+        earliest: time.nullable().describe('when it can move, where time and the schedule alone decide that'),
       })
       .nullable()
       .describe('what it does next and why; null once it is over'),

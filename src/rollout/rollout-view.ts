@@ -3,12 +3,14 @@ import { canonicalJson } from '../audit/canonical-json.js';
 import type { ApprovalState } from '../access/approvals.js';
 import { listFlags, type FlagState } from '../flags/flag-store.js';
 import { loadPolicy, policyDocumentOf } from '../flags/policy-store.js';
+import { formatDurationMs } from '../base/duration.js';
+import type { Wave } from '../flags/rollout-policy.js';
 import type { Verdict } from '../guard/verdict.js';
 import { nthSlot } from '../scheduler/slots.js';
 import { databaseTime } from '../store/database-clock.js';
 import { announcedVersions } from './announce.js';
 import type { RegionEvidence } from './evidence.js';
-import { planAdvance, type PartPlan } from './plan-advance.js';
+import { planAdvance, type Decision, type PartPlan } from './plan-advance.js';
 import { type EvidenceSources, permilleOf, readEvidence } from './read-evidence.js';
 import { newestRollout, rolloutEvents, type Rollout, type StoredPart } from './rollout-store.js';
 import { type PartState, ROLLOUT_STATES, type RolloutStatus } from './rollout-states.js';
@@ -32,7 +34,9 @@ export interface RolloutView {
   readonly next: {
     readonly action: 'advance' | 'wait' | 'hold' | 'abort';
     readonly reason: string;
-    /** The earliest time at which it can move, as far as is known; null where that hangs on a person. */
+    /** What keeps it from moving, each in a few words: `eu-west-1: 0 of 10 changes`. Empty where nothing does. */
+    readonly blockers: readonly string[];
+    /** When it can move, where time and the schedule alone decide that; null where anything else is missing. */
     readonly earliest: string | null;
   } | null;
   /** Whether the policy has other waves by now, which the next rollout will go by. */
@@ -66,6 +70,9 @@ export interface PartView {
   readonly region: string;
   readonly state: PartState | null;
   readonly reason: string;
+  /** What keeps a step that bakes, or is held, from going on, each in a few words. */
+  readonly blockers: readonly string[];
+  /** When it can move, where time and the schedule alone decide that. */
   readonly earliest: string | null;
   /** The share that the rollout has given, in thousandths; the flag may say otherwise, which holds the region. */
   readonly permille: number;
@@ -136,6 +143,14 @@ export async function viewRollout(sources: ViewSources, job: string): Promise<Ro
     const organisations = (await sources.unitsOf(job, region).catch(() => undefined)) ?? null;
     return partView(rollout, stored, { seen, flag, planned, organisations, manned, now });
   };
+  const waves = await Promise.all(
+    rollout.policy.waves.map(async ({ name, approvals: needed, regions }): Promise<WaveView> => ({
+      name,
+      approvals: needed,
+      approval: approvalOf(approvals.find(({ wave }) => wave === name)),
+      regions: await Promise.all(rollout.parts.filter(({ region }) => regions.includes(region)).map(part)),
+    })),
+  );
   return {
     id: rollout.id,
     job,
@@ -148,16 +163,15 @@ export async function viewRollout(sources: ViewSources, job: string): Promise<Ro
     endedBy: rollout.endedBy,
     endReason: rollout.endReason,
     incident: await incidentOf(control, rollout),
-    next: plan ? nextOf(plan.decision) : null,
+    next: plan
+      ? nextOf(
+          plan.decision,
+          waves.flatMap(({ regions }) => regions),
+          sources.flagsAt,
+        )
+      : null,
     policyChanged: underWay && canonicalJson(document?.rollout ?? null) !== canonicalJson(rollout.document),
-    waves: await Promise.all(
-      rollout.policy.waves.map(async ({ name, approvals: needed, regions }) => ({
-        name,
-        approvals: needed,
-        approval: approvalOf(approvals.find(({ wave }) => wave === name)),
-        regions: await Promise.all(rollout.parts.filter(({ region }) => regions.includes(region)).map(part)),
-      })),
-    ),
+    waves,
     events: events.map(({ at, action, by, reason }) => ({ at: at.toISOString(), action, by, reason })),
   };
 }
@@ -172,13 +186,31 @@ async function incidentOf(control: pg.Pool, { job, version, startedAt }: Rollout
   return rows[0]?.id ?? null;
 }
 
-function nextOf(decision: ReturnType<typeof planAdvance>['decision']): RolloutView['next'] {
+/**
+ * What it does next. A date is given only where it stands still: of a step that lacks changes or a worker the next run
+ * is always in sight, and it slides for ever.
+ */
+function nextOf(
+  decision: Decision,
+  parts: readonly PartView[],
+  flagsAt: string | undefined,
+): NonNullable<RolloutView['next']> {
   const { action, reason } = decision;
-  return {
-    action,
-    reason,
-    earliest: 'earliest' in decision ? (decision.earliest?.toISOString() ?? null) : null,
-  };
+  if (flagsAt !== undefined && action !== 'abort') {
+    const elsewhere = `flags come from the Unleash server at ${flagsAt}, which a rollout does not set`;
+    return { action: 'hold', reason: elsewhere, blockers: [elsewhere], earliest: null };
+  }
+  if (action === 'advance' || action === 'abort') return { action, reason, blockers: [], earliest: null };
+  const baking = parts.filter(({ state }) => state === 'baking' || state === 'held');
+  const isOfParts = action === 'wait' ? parts.some(({ state }) => state === 'baking') : baking.length > 0;
+  const blockers = isOfParts
+    ? baking.flatMap(({ region, blockers: own }) => own.map((each) => `${region}: ${each}`))
+    : [];
+  const times = parts.flatMap(({ state, earliest }) =>
+    state === 'baking' && earliest !== null ? [earliest] : [],
+  );
+  const fixed = isOfParts ? (times.sort()[0] ?? null) : (decision.earliest?.toISOString() ?? null);
+  return { action, reason, blockers: blockers.length > 0 ? blockers : [reason], earliest: fixed };
 }
 
 function approvalOf(approval: WaveApproval | undefined): WaveView['approval'] {
@@ -196,19 +228,53 @@ interface Known {
   readonly now: Date;
 }
 
-function partView({ policy }: Rollout, part: StoredPart, known: Known): PartView {
+/** What a step lacks: figures that are short of what its bake needs, or why it is held. */
+function lacking(
+  { bake }: Wave,
+  { since }: StoredPart,
+  seen: RegionEvidence | undefined,
+  { state, reason }: PartPlan,
+  now: Date,
+): string[] {
+  if (state === 'held') return [reason];
+  if (state !== 'baking') return [];
+  const elapsedMs = Math.max(0, now.getTime() - (since ?? now).getTime());
+  const short = (has: number, needs: number, what: string): string[] =>
+    has < needs ? [`${has} of ${needs} ${what}`] : [];
+  const few = (seen?.verdicts ?? []).filter(({ verdict }) => verdict === 'too-few');
+  const figures = [
+    ...short(seen?.runs ?? 0, Math.max(1, bake.runs), 'runs'),
+    ...short(seen?.changes ?? 0, bake.changes, 'changes'),
+    ...(elapsedMs < bake.timeMs
+      ? [`${formatDurationMs(elapsedMs)} of ${formatDurationMs(bake.timeMs)}`]
+      : []),
+    ...few.map((each) => each.reason),
+  ];
+  return figures.length > 0 ? figures : [reason];
+}
+
+function hasTooFew(seen: RegionEvidence | undefined): boolean {
+  return (seen?.verdicts ?? []).some(({ verdict }) => verdict === 'too-few');
+}
+
+function partView({ policy, version }: Rollout, part: StoredPart, known: Known): PartView {
   const { seen, flag, planned, organisations, manned, now } = known;
   const { region, step, since, done } = part;
   const wave = policy.waves.find(({ regions }) => regions.includes(region));
   const unmanned = (flag?.enabled === true ? flag.variants : []).filter(
-    ({ version }) => !manned(version, region),
+    (each) => !manned(each.version, region),
   );
   const waitingPermille = unmanned.reduce((sum, { permille }) => sum + permille, 0);
+  const unserved = step >= 0 && !done && !manned(version, region);
+  const lacks = wave === undefined || planned === undefined ? [] : lacking(wave, part, seen, planned, now);
+  const blockers = unserved ? [`no worker serves ${version}`, ...lacks] : lacks;
+  const slides = unserved || (seen?.changes ?? 0) < (wave?.bake.changes ?? 0) || hasTooFew(seen);
   return {
     region,
     state: planned?.state ?? null,
     reason: planned?.reason ?? '',
-    earliest: planned?.earliest?.toISOString() ?? null,
+    blockers,
+    earliest: planned?.state === 'baking' && slides ? null : (planned?.earliest?.toISOString() ?? null),
     permille: permilleOf(policy, part),
     step: step + 1,
     steps: wave?.stepsPermille.length ?? 0,

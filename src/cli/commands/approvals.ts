@@ -38,7 +38,7 @@ const TONES: Readonly<Record<ApprovalState, Tone>> = {
 };
 
 function approvalsText(voice: Voice, approvals: readonly Approval[]): string {
-  if (approvals.length === 0) return 'there is no such request\n';
+  if (approvals.length === 0) return 'No approvals\n';
   return voice.table(
     ['id', 'state', 'action', 'subject', 'asked by', 'at', 'until', 'decided by', 'reason'].map((title) => ({
       title,

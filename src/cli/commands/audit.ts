@@ -63,7 +63,7 @@ function addList(parent: Command, context: Context): void {
 }
 
 function entriesText(voice: Voice, entries: readonly ChainedEntry[]): string {
-  if (entries.length === 0) return 'there is no such entry\n';
+  if (entries.length === 0) return 'No entries\n';
   return voice.table(
     ['entry', 'at', 'by', 'action', 'subject', 'revision', 'evidence'].map((title) => ({ title })),
     entries.map((entry) => [

@@ -70,25 +70,25 @@ function addRetry(parent: Command, context: Context): void {
 }
 
 function addTest(parent: Command, context: Context): void {
-  const command = leaf(parent, 'test', 'Send a notification that says nothing, to see whether it arrives.', [
-    'portcullis notifications test',
-  ]).action(async () => {
-    const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
-      const { name } = await requireActing(context, installation, 'notify');
-      const id = await notify(installation.control, testNotice(name));
-      voice.result(
-        { id },
-        () => `${id} is in the outbox: a running control plane sends it, notifications list tells\n`,
-      );
-    });
-  });
+  const command = leaf(parent, 'test', 'Send a test notification.', ['portcullis notifications test']).action(
+    async () => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const { name } = await requireActing(context, installation, 'notify');
+        const id = await notify(installation.control, testNotice(name));
+        voice.result(
+          { id },
+          () => `${id} is in the outbox: a running control plane sends it, notifications list tells\n`,
+        );
+      });
+    },
+  );
 }
 
 const TONES: Readonly<Record<DeliveryState, Tone>> = { pending: 'warning', delivered: 'good', dead: 'bad' };
 
 function listText(voice: Voice, notifications: readonly Notification[]): string {
-  if (notifications.length === 0) return 'there is no such notification\n';
+  if (notifications.length === 0) return 'No notifications\n';
   const titles = ['id', 'at', 'kind', 'what', 'receiver', 'state', 'attempts', 'last problem'];
   return voice.table(
     titles.map((title) => ({ title })),

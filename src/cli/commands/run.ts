@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { recordAudit } from '../../audit/record.js';
 import { formatDurationMs } from '../../base/duration.js';
 import { PortcullisError } from '../../base/errors.js';
 import { flagName } from '../../flags/definition.js';
 import { listChanges, type ChangeView } from '../../journal/browse-changes.js';
-import { findRun } from '../../scheduler/browse-runs.js';
+import { listGatesOf } from '../../planes/browse.js';
+import { findRun, type RunView } from '../../scheduler/browse-runs.js';
 import type { Installation } from '../app-port.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, withPlatform, type Context, type Voice } from '../context.js';
@@ -119,7 +121,7 @@ async function run(
 
 async function resultOf(
   installation: Installation,
-  { run, report }: RunOnce,
+  { run, report, interrupted }: RunOnce,
 ): Promise<{ result: RunResult; exit: ExitCode }> {
   const { id: runId, job, version, region } = run;
   const named = { runId, job, version, region, slot: run.slot.toISOString() };
@@ -131,21 +133,51 @@ async function resultOf(
       exit: exitCodeOfRun(status),
     };
   }
-  const found = await findRun(installation.planes.of(region).worker, runId);
-  const { status, planned, applied, conflicts, durationMs } = found;
-  // A kill ends the runs that it cuts short, without waiting for their workers.
-  const over = found.finishedAt !== null;
-  const reason = over
-    ? found.reason
-    : 'interrupted here; a worker takes the run over where it was left: portcullis start';
+  const found = await settledRun(installation, region, runId, interrupted);
+  const { planned, applied, conflicts, durationMs } = found;
+  const { status, reason } = await lostRun(installation, found, interrupted);
   return {
     result: {
       ...named,
       ...{ status, reason, planned, applied, conflicts },
       durationMs: durationMs ?? Math.max(0, Date.now() - run.createdAt.getTime()),
     },
-    exit: over ? exitCodeOfRun(status) : 3,
+    exit: found.finishedAt !== null ? exitCodeOfRun(found.status) : 3,
   };
+}
+
+/** A kill first stops a run and then ends it in the books: how long to wait for the second. */
+const BOOKS_MS = 5_000;
+
+/** The run as it is, once whoever took it from this process has ended it, or some seconds have passed. */
+async function settledRun(
+  { planes }: Installation,
+  region: string,
+  runId: string,
+  interrupted: boolean,
+): Promise<RunView> {
+  const deadline = performance.now() + (interrupted ? 0 : BOOKS_MS);
+  for (;;) {
+    const found = await findRun(planes.of(region).worker, runId);
+    if (found.finishedAt !== null || performance.now() >= deadline) return found;
+    await setTimeout(100);
+  }
+}
+
+/** What became of a run that did not end here. */
+async function lostRun(
+  { planes }: Installation,
+  { job, region, runId, status, reason, finishedAt, worker }: RunView,
+  interrupted: boolean,
+): Promise<Pick<RunView, 'status' | 'reason'>> {
+  if (finishedAt !== null) return { status, reason };
+  const [gate] = (await listGatesOf(planes, { job, region }, { limit: 1 })).items;
+  if (gate?.state === 'killed') {
+    return { status: 'killed', reason: `killed by ${gate.killedBy ?? 'nobody known'}: ${gate.reason}` };
+  }
+  if (interrupted) return { status, reason: 'interrupted here; a worker goes on with it: portcullis start' };
+  const follow = `portcullis run show ${runId.slice(0, 8)} follows it`;
+  return { status, reason: `${worker} took the run over; ${follow}` };
 }
 
 function runText(voice: Voice, result: RunResult): string {

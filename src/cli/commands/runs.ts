@@ -83,7 +83,7 @@ const COLUMNS = [
 ];
 
 function runsText(voice: Voice, runs: readonly RunView[]): string {
-  if (runs.length === 0) return 'there is no such run\n';
+  if (runs.length === 0) return 'No runs\n';
   return voice.table(
     COLUMNS,
     runs.map((run) => [

@@ -87,7 +87,7 @@ function addRevoke(parent: Command, context: Context): void {
 }
 
 function tokensText(voice: Voice, tokens: readonly TokenFacts[]): string {
-  if (tokens.length === 0) return 'there is no token; portcullis tokens issue NAME --role ROLE makes one\n';
+  if (tokens.length === 0) return 'No tokens; to make one: portcullis tokens issue NAME --role ROLE\n';
   return voice.table(
     ['name', 'role', 'regions', 'state', 'issued', 'last used'].map((title) => ({ title })),
     tokens.map(({ name, role, regions, createdAt, lastUsedAt, revokedAt }) => [
