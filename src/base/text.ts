@@ -1,4 +1,4 @@
-/** Text from outside, made storable and cut. No other code may cut text: eslint.config.js. */
+/** Text from outside, made storable and cut. No other code may cut text: test/unit/text-cuts.test.ts. */
 
 const UNSTORABLE = /[\u0000\p{Surrogate}]/gu;
 const REPLACEMENT = '\ufffd';
