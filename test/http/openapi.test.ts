@@ -129,6 +129,14 @@ describe('the OpenAPI document', () => {
   });
 });
 
+async function firingAlert(): Promise<string> {
+  await owner.query(
+    `insert into portcullis_control.alert (fingerprint, starts_at, job, regions, name, labels, annotations)
+     values ('00c0ffee', clock_timestamp(), 'domain-claim', '{eu-west-1}', 'ClaimsSpike', '{}', '{}')`,
+  );
+  return '00c0ffee';
+}
+
 describe('every operation in it', () => {
   test('answers as it says, and its errors too', async () => {
     const run = await seedRun(owner);
@@ -152,6 +160,7 @@ describe('every operation in it', () => {
       if (path.includes('/incidents/{id}')) given['id'] = await incidentOf(owner);
       if (path.includes('/approvals/{id}')) given['id'] = await askedOf(owner);
       if (path.includes('/notifications/{id}')) given['id'] = await deadNotification(owner);
+      if (path.includes('/alerts/{id}')) given['id'] = await firingAlert();
       if (path.includes('/rollouts/')) await rolloutFor(owner, path);
       const asked = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => given[name] ?? '');
       const init = method === 'post' ? post(bodyFor(path)) : {};

@@ -216,6 +216,7 @@ export function bodyFor(path: string): unknown {
   if (path.endsWith('/rearm')) return { region: 'eu-west-1', reason: 'test' };
   if (path.endsWith('/databases/confirm')) return { switchover: true, reason: 'test' };
   if (path.endsWith('/alertmanager')) return ALERTS;
+  if (path.endsWith('/clear')) return { reason: 'test' };
   if (path.endsWith('/outcomes')) return { outcomes: [OUTCOME] };
   if (path.endsWith('/incidents')) return { job: 'domain-claim', title: 'test' };
   if (path.endsWith('/include')) return { run: INCLUDED };
