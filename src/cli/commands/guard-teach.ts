@@ -1,9 +1,12 @@
 import type { Command } from 'commander';
 import { PortcullisError } from '../../base/errors.js';
+import { figure } from '../../guard/in-words.js';
+import { judgedByRules, type JudgedBy } from '../../guard/judged-by.js';
 import { acceptRun, rebaseline } from '../../guard/teach.js';
 import { findRunOf } from '../../planes/browse.js';
 import { requireActing } from '../acting.js';
-import { voiceOf, withInstallation, type Context } from '../context.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { number } from '../../base/words.js';
 import { leaf } from '../leaf.js';
 import { knownJob, requireRegion } from '../names.js';
 import { parseSaid } from '../said.js';
@@ -18,7 +21,7 @@ function addAccept(parent: Command, context: Context): void {
   const command = leaf(
     parent,
     'accept <run>',
-    'Accept a run that was held, tripped or taken back: what it planned was right, and counts as usual from now on. It re-arms nothing.',
+    'Accept a run that was held, tripped or taken back: what it planned was right, and is part of the baseline from now on. Shows what the next run like it is judged by, before and after. It re-arms nothing.',
     ['portcullis guard accept 3f2a9c1e --reason "a merger: the claims are real"'],
   )
     .requiredOption('--reason <text>', 'why, for whoever reads the record', parseSaid)
@@ -27,14 +30,49 @@ function addAccept(parent: Command, context: Context): void {
       await withInstallation(context, async (installation) => {
         const { run, plane } = await findRunOf(installation.planes, id);
         const { name: by } = await requireActing(context, installation, 'apply-policy', run.region);
-        await acceptRun(plane.owner, installation.control, run, { reason, by });
         const { runId, job, region } = run;
-        voice.result(
-          { runId, job, region, accepted: true },
-          () => `run ${runId.slice(0, 8)} is accepted: it teaches from now on\n`,
+        const { policy } = await knownJob(context.app, installation, job);
+        const before = await judgedByRules(plane.owner, run, policy.guard);
+        await acceptRun(plane.owner, installation.control, run, { reason, by });
+        const after = await judgedByRules(plane.owner, run, policy.guard);
+        voice.result({ runId, job, region, accepted: true, before, after }, () =>
+          acceptedText(voice, runId, before, after),
         );
       });
     });
+}
+
+/** What the next run like it is judged by, before and after. */
+function acceptedText(
+  voice: Voice,
+  runId: string,
+  before: readonly JudgedBy[],
+  after: readonly JudgedBy[],
+): string {
+  const said = `Run ${runId.slice(0, 8)} accepted; now part of the baseline.\n`;
+  if (after.length === 0) return `${said}Count rules have too few runs to compare the next one with.\n`;
+  const trips = (of: JudgedBy | undefined): string =>
+    of === undefined ? '–' : of.tripsFrom === null ? 'never' : number(of.tripsFrom);
+  const band = (of: JudgedBy | undefined): string =>
+    of === undefined ? '–' : `${figure(of.expected)} (${figure(of.low)}–${figure(of.high)})`;
+  const table = voice.table(
+    [
+      { title: 'rule' },
+      { title: 'expected before', align: 'right' },
+      { title: 'after', align: 'right' },
+      { title: 'trips from, before', align: 'right' },
+      { title: 'after', align: 'right' },
+      { title: 'compared with', dropped: 1 },
+    ],
+    after.map((each) => {
+      const was = before.find(({ rule }) => rule === each.rule);
+      return [
+        ...[each.rule, band(was), band(each), trips(was), trips(each)],
+        `${each.comparable}, ${number(each.samples)}`,
+      ];
+    }),
+  );
+  return `${said}The next run that is due at the same time of the week is judged by:\n${table}`;
 }
 
 interface RebaselineOptions {

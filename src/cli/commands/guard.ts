@@ -16,6 +16,7 @@ import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { readCountedRuns } from '../counted-runs-file.js';
 import { group, leaf } from '../leaf.js';
+import { addSuggest } from './guard-suggest.js';
 import { addTeaching } from './guard-teach.js';
 import { knownJob, requireRegion } from '../names.js';
 import type { Column } from '../table.js';
@@ -42,6 +43,7 @@ interface BacktestOptions {
 export function addGuard(program: Command, context: Context): void {
   const guard = group(program, 'guard', 'The rules that judge runs.');
   addBacktest(guard, context);
+  addSuggest(guard, context);
   addTeaching(guard, context);
 }
 

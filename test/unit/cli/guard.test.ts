@@ -63,7 +63,7 @@ describe('guard backtest', () => {
     expect(out).toMatch(/rule +reach: alpha 2\.5e-4, floor 15 units\n/);
     const { out: json } = await backtest('--rule', 'reach', '--csv', csv(RUNS), '--of', 'units', '--json');
     expect((JSON.parse(json) as { runs: { reason: string }[] }).runs.at(-1)?.reason).toMatch(
-      /^reach: planned for 4,812 units where 40 /,
+      /^reach: planned for 4,812 units; runs plan for 40 /,
     );
   });
 
