@@ -1,0 +1,92 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { recordAudit } from '../../src/audit/record.js';
+import { hidesIdentity, confirmDatabase, confirmSwitchover, readDatabase } from '../../src/gate/database.js';
+import { killGate } from '../../src/gate/kill.js';
+import { readGate } from '../../src/gate/permit.js';
+import { watchDatabase } from '../../src/incidents/changed-database.js';
+import { claiming } from '../support/claiming.js';
+import { testDatabase } from '../support/database.js';
+
+const database = await testDatabase();
+const control = await testDatabase();
+const here = await claiming(database);
+const { owner } = database;
+
+const ANN = { by: 'ann', reason: 'promoted db2' };
+
+/** As on a promoted replica: the database that permits were given on is the timeline before. */
+async function failOver(): Promise<void> {
+  await owner.query('delete from portcullis_region.confirmed_database');
+  await owner.query(
+    `insert into portcullis_region.confirmed_database (identity, confirmed_by, reason)
+     values (split_part(portcullis_region.database_identity(), '/', 1) || '/0', 'test', 'the old primary')`,
+  );
+}
+
+afterEach(async () => {
+  if (!(await readDatabase(owner)).confirmed) await confirmDatabase(control.owner, owner, ANN);
+});
+
+describe('a database that is another one than before', () => {
+  test('stops a run in the middle, holds its gate, and lets it open only once a person has confirmed it', async () => {
+    const report = await here.runUntil('apply.committed', 3, failOver);
+    expect(report).toMatchObject({ status: 'stopped', code: 'database-unconfirmed', applied: { claim: 30 } });
+    expect((await here.reconcile()).gate).toMatchObject({
+      state: 'held',
+      reasonCode: 'database-unconfirmed',
+    });
+    expect(await here.run()).toMatchObject({ status: 'held', code: 'database-unconfirmed' });
+    expect(await confirmDatabase(control.owner, owner, ANN)).toMatchObject({ expiresAt: null });
+    expect((await here.reconcile()).gate).toMatchObject({ state: 'open' });
+    await expect(confirmDatabase(control.owner, owner, ANN)).rejects.toMatchObject({
+      code: 'DATABASE_CONFIRMED',
+    });
+  });
+
+  test('is killed as ever, and stays killed when it is confirmed', async () => {
+    await failOver();
+    await killGate(owner, { job: 'claims', region: here.region, reason: 'enough', by: 'ann' });
+    await confirmDatabase(control.owner, owner, ANN);
+    expect((await here.reconcile()).gate).toMatchObject({ state: 'killed' });
+  });
+
+  test('has one incident, and is killed again where the audit log has a kill that it lost', async () => {
+    await readGate(owner, 'claims', here.region);
+    await recordAudit(control.owner, {
+      ...{ principal: 'ann', action: 'kill', subject: `claims.${here.region}` },
+      evidence: { reason: 'wrong claims', epoch: 9, restoresToo: false },
+    });
+    await failOver();
+    await watchDatabase(control.owner, owner);
+    await watchDatabase(control.owner, owner);
+    expect(await readGate(owner, 'claims', here.region)).toMatchObject({
+      state: 'killed',
+      epoch: 2,
+      reason: 'wrong claims (killed before the database changed)',
+    });
+    const { rows } = await control.owner.query(
+      `select cause, state from portcullis_control.incident where cause = 'failover'`,
+    );
+    expect(rows).toEqual([{ cause: 'failover', state: 'contained' }]);
+  });
+
+  test('goes on without a stop where it was confirmed beforehand, and no longer when that has expired', async () => {
+    const { identity } = await readDatabase(owner);
+    const next = await confirmSwitchover(control.owner, owner, ANN, 60_000);
+    expect(next.identity).toBe(`${identity.split('/')[0] ?? ''}/${Number(identity.split('/')[1]) + 1}`);
+    // What the primary expected of its next timeline, this database is.
+    await owner.query(`delete from portcullis_region.confirmed_database where identity = $1`, [identity]);
+    await owner.query(`update portcullis_region.confirmed_database set identity = $1 where identity = $2`, [
+      identity,
+      next.identity,
+    ]);
+    expect(await readDatabase(owner)).toMatchObject({ confirmed: true });
+    await owner.query(`update portcullis_region.confirmed_database set expires_at = clock_timestamp()`);
+    expect(await readDatabase(owner)).toMatchObject({ confirmed: false });
+  });
+});
+
+test('a service that hides the identifier is told as such', () => {
+  expect(hidesIdentity({ identity: 'unknown/1' })).toBe(true);
+  expect(hidesIdentity({ identity: '73/1' })).toBe(false);
+});
