@@ -276,7 +276,7 @@ describe('while an invariant is asked', () => {
     });
   });
 
-  test.each(['pg_advisory_lock_shared', 'pg_advisory_xact_lock_shared'])(
+  test.each(['pg_advisory_lock', 'pg_advisory_lock_shared', 'pg_advisory_xact_lock'])(
     'and has the gate’s lock by %s, a kill comes through and ends it',
     async (lock) => {
       const ends = endUnder(`select ${lock}(7020210, hashtext('claims.${region}')), pg_sleep(600)`, 600_000);
