@@ -67,7 +67,7 @@ export async function startServer(): Promise<BenchServer> {
       await admin.query(`create database ${name} template ${template} strategy file_copy`);
       const ownerUrl = at(server.url, name);
       const owner = openPool(ownerUrl, { name: 'bench' });
-      // The rights on the database itself are not copied from a template.
+      // A copy is a database of its own: it gets roles of its own.
       await provisionLogins(owner);
       return {
         owner,

@@ -7,6 +7,7 @@ import { parseDurationMs } from './base/duration.js';
 import { PortcullisError } from './base/errors.js';
 import { nearest } from './base/nearest.js';
 import { DATABASE_VARIABLE } from './flags/policy-regions.js';
+import type { GivenLogins } from './store/logins.js';
 import { LOG_LEVELS } from './telemetry/log.js';
 
 const PREFIX = 'PORTCULLIS_';
@@ -48,6 +49,8 @@ const environment = {
   FLAGS: z.string().min(1).optional(),
   DATABASE_URL: postgresUrl.optional(),
   DIRECT_DATABASE_URL: postgresUrl.optional(),
+  WORKER_URL: postgresUrl.optional(),
+  PLANNER_URL: postgresUrl.optional(),
   HTTP: z
     .string()
     .regex(/^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):\d{1,5}$/, 'must be host:port, such as 127.0.0.1:7020')
@@ -114,6 +117,10 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   /** The control database past a connection pooler, where `databaseUrl` leads through one: flags are heard over it. */
   readonly directDatabaseUrl: string | undefined;
+  /** Logins that a DBA made on that database; those that are absent are made. */
+  readonly logins: GivenLogins;
+  /** The same on the regions' databases, by the variable of the database. */
+  readonly regionLogins: Readonly<Record<string, GivenLogins>>;
   /** The owners' URLs of the regions' databases, by variable, as policies name them. */
   readonly regionDatabaseUrls: Readonly<Record<string, string>>;
   readonly http: { readonly host: string; readonly port: number };
@@ -149,11 +156,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     ([name, value]) =>
       !(name in environment) &&
       !DATABASE_VARIABLE.test(PREFIX + name) &&
+      !LOGIN_VARIABLE.test(name) &&
       !COMPOSE.has(name) &&
       !isInjected(name, value),
   );
   const parsed = z.object(environment).safeParse(Object.fromEntries(given));
   const placed = given.filter(([name]) => DATABASE_VARIABLE.test(PREFIX + name));
+  const logins = given.filter(([name]) => LOGIN_VARIABLE.test(name));
   const faults: string[] = [];
   const warnings: string[] = [];
   for (const [name] of unknown) {
@@ -162,7 +171,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     if (meant === undefined) warnings.push(`${text}; it is ignored`);
     else faults.push(`${text}; is ${PREFIX}${meant} meant?`);
   }
-  for (const [name, url] of placed) {
+  for (const [name] of logins) {
+    const database = databaseOf(name);
+    if (placed.every(([each]) => PREFIX + each !== database))
+      faults.push(`${PREFIX}${name} is given, and ${database} is not`);
+  }
+  for (const [name, url] of [...placed, ...logins]) {
     const { error } = postgresUrl.safeParse(url);
     for (const { message } of error?.issues ?? []) faults.push(`${PREFIX}${name} ${message}`);
   }
@@ -190,7 +204,28 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     port ?? 0,
     Object.fromEntries(placed.map(([name, url]) => [PREFIX + name, url])),
     warnings,
+    loginsByDatabase(logins),
   );
+}
+
+/** A login that a DBA made on a region's database, named as that is: PORTCULLIS_WORKER_URL_EU_CENTRAL. */
+const LOGIN_VARIABLE = /^(WORKER|PLANNER)_URL_[A-Z0-9_]{1,60}$/;
+
+function databaseOf(loginVariable: string): string {
+  return `${PREFIX}${loginVariable.replace(/^(WORKER|PLANNER)_URL_/, 'DATABASE_URL_')}`;
+}
+
+function loginsByDatabase(logins: readonly (readonly [string, string])[]): Config['regionLogins'] {
+  const byDatabase: Record<string, GivenLogins> = {};
+  for (const [name, url] of logins) {
+    const login = name.startsWith('WORKER') ? 'worker' : 'planner';
+    byDatabase[databaseOf(name)] = { ...byDatabase[databaseOf(name)], [login]: url };
+  }
+  return byDatabase;
+}
+
+function givenLogins(worker: string | undefined, planner: string | undefined): GivenLogins {
+  return { ...(worker !== undefined && { worker }), ...(planner !== undefined && { planner }) };
 }
 
 function toConfig(
@@ -198,6 +233,7 @@ function toConfig(
   port: number,
   regionDatabaseUrls: Config['regionDatabaseUrls'],
   warnings: readonly string[],
+  regionLogins: Config['regionLogins'],
 ): Config {
   const here = resolve('flags');
   const flagsShipped = !read.FLAGS && !existsSync(here);
@@ -214,7 +250,9 @@ function toConfig(
     warnings,
     databaseUrl: read.DATABASE_URL,
     directDatabaseUrl: read.DIRECT_DATABASE_URL,
+    logins: givenLogins(read.WORKER_URL, read.PLANNER_URL),
     regionDatabaseUrls: Object.freeze(regionDatabaseUrls),
+    regionLogins: Object.freeze(regionLogins),
     http: { host: read.HTTP.slice(0, read.HTTP.lastIndexOf(':')).replace(/^\[|\]$/g, ''), port },
     regions: read.REGIONS,
     worker: read.WORKER ?? `${hostname()}:${process.pid}`,

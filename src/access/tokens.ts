@@ -38,13 +38,14 @@ const REGION = /^[a-z0-9][a-z0-9-]*$/;
 
 /**
  * Makes a token of 256 random bits, and puts on the record that `issuedBy` (a principal's name) did. A name is
- * given once, so that a line in the record means one holder. Throws TOKEN_NAME_TAKEN, TOKEN_NAME_INVALID, or
+ * given once, so that a line in the record means one holder. Where `keep` fails, it is not issued. Throws TOKEN_NAME_TAKEN, TOKEN_NAME_INVALID, or
  * REQUEST_INVALID for a region that cannot be one.
  */
 export async function issueToken(
   control: pg.Pool,
   { name, role, regions, replace = false }: TokenRequest,
   issuedBy: string,
+  keep?: (token: string) => Promise<void>,
 ): Promise<IssuedToken> {
   refuseNonsense(name, regions);
   const id = randomUUID();
@@ -70,6 +71,7 @@ export async function issueToken(
       subject: name,
       evidence: { id, role, regions: regions ?? null, replace },
     });
+    await keep?.(token);
   });
   return { id, token };
 }
@@ -90,13 +92,24 @@ function refuseNonsense(name: string, regions: readonly string[] | undefined): v
 
 /**
  * The principal of a token, or undefined where it is unknown or revoked. `last_used_at` is moved at most once
- * a minute, so that a busy client does not turn every read into a write.
+ * a minute, so that a busy client does not turn every read into a write; `touch: false`: not at all.
  *
  * The time this takes tells nothing: the database compares hashes, and whoever guesses cannot choose a hash
  * that shares a prefix with a stored one. Hashing needs no salt or stretching, since the token is 256 random
  * bits and not a password.
  */
-export async function principalOfToken(control: pg.Pool, token: string): Promise<TokenHolder | undefined> {
+export async function principalOfToken(
+  control: pg.Pool,
+  token: string,
+  { touch = true }: { readonly touch?: boolean } = {},
+): Promise<TokenHolder | undefined> {
+  if (!touch) {
+    const { rows } = await control.query<TokenHolder>(
+      `select id, name, role, regions from portcullis_control.api_token where sha256 = $1 and revoked_at is null`,
+      [hashOf(token)],
+    );
+    return rows[0];
+  }
   const { rows } = await control.query<TokenHolder>(
     `with holder as (
        select id, name, role, regions, last_used_at from portcullis_control.api_token
@@ -113,7 +126,7 @@ export async function principalOfToken(control: pg.Pool, token: string): Promise
   return rows[0];
 }
 
-/** Ends a token at once. Revoking one that is already revoked changes nothing. Throws TOKEN_UNKNOWN. */
+/** Ends a token at once. Throws TOKEN_UNKNOWN, and NOTHING_REACHED where it was revoked already. */
 export async function revokeToken(control: pg.Pool, name: string, revokedBy: string): Promise<void> {
   await inTransaction(control, async (client) => {
     const { rows } = await client.query<{ id: string; revoked: boolean }>(
@@ -125,7 +138,12 @@ export async function revokeToken(control: pg.Pool, name: string, revokedBy: str
     if (found === undefined) {
       throw new PortcullisError('TOKEN_UNKNOWN', `there is no token named ${name}`, { details: { name } });
     }
-    if (found.revoked) return;
+    if (found.revoked) {
+      throw new PortcullisError('NOTHING_REACHED', `the token ${name} was revoked already`, {
+        mend: 'portcullis tokens list shows which tokens hold',
+        details: { name },
+      });
+    }
     await client.query(
       'update portcullis_control.api_token set revoked_at = clock_timestamp() where id = $1',
       [found.id],

@@ -15,7 +15,7 @@ export function createApp(read: () => Config): App {
     get settings() {
       return config();
     },
-    open: async (options) => openInstallation(config(), options),
+    open: async (purpose) => openInstallation(config(), purpose),
     platform: async (installation, quiet) => {
       const { openPlatform } = await import('./platform.js');
       return openPlatform(config(), installation, quiet);

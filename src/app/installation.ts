@@ -1,13 +1,14 @@
-import type { Installation } from '../cli/app-port.js';
+import type { Installation, Purpose } from '../cli/app-port.js';
 import type { Config } from '../config.js';
+import { within } from '../base/within.js';
 import { loadPolicies } from '../flags/policy-store.js';
 import { readPolicies, type Policy } from '../flags/policy.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
-import type { InstalledJob } from '../jobs/registry.js';
+import { versionOf, type InstalledJob, type LoadedJob } from '../jobs/registry.js';
 import { startEmbedded } from '../store/embedded-server.js';
 import { isUnreachable, withoutPassword } from '../store/pool.js';
 import { RegionDatabase } from './region-database.js';
-import { RegionDatabases } from './region-databases.js';
+import { RegionDatabases, type RegionAddress } from './region-databases.js';
 
 /** The jobs that this program can run. */
 const JOBS: readonly InstalledJob[] = [
@@ -17,29 +18,42 @@ const JOBS: readonly InstalledJob[] = [
 /** How long to wait for the regions' databases: what is not there by then is said to be unreachable. */
 const REGIONS_MS = 5_000;
 
+/** How long a kill waits for the control database to say where the regions are. */
+const KILL_MS = 5_000;
+
 /**
- * Opens the control database (the embedded one unless the configuration names another) and those of the regions,
- * brings them to this program's schema, and checks the jobs against them. What was opened is closed again if the
- * control database fails; a region's that fails is tried again, and keeps nothing else from being opened.
+ * Opens the control database (the embedded one unless the configuration names another) and those of the regions
+ * for a purpose. What was opened is closed again if the control database fails; a region's that fails is tried
+ * again, and keeps nothing else from being opened.
  */
-export async function openInstallation(
-  config: Config,
-  { withoutControl = false }: { readonly withoutControl?: boolean } = {},
-): Promise<Installation> {
-  const server = config.databaseUrl === undefined ? await startEmbedded({ folder: config.home }) : undefined;
+export async function openInstallation(config: Config, purpose: Purpose): Promise<Installation> {
+  const server =
+    config.databaseUrl === undefined
+      ? await startEmbedded({ folder: config.home, existing: purpose === 'look' || purpose === 'kill' })
+      : undefined;
   const owner = config.databaseUrl ?? server?.url ?? '';
-  // Region schema too: it holds the regions that have no database of their own, and the jobs are checked on it.
-  const home = new RegionDatabase('control', owner, ['control', 'region'], JOBS);
-  const databases = new RegionDatabases(home, config.regionDatabaseUrls, JOBS);
+  const options = { installed: JOBS, purpose, concurrentRuns: config.concurrentRuns };
+  const home = new RegionDatabase({
+    ...options,
+    name: 'control',
+    url: owner,
+    given: config.logins,
+    // Region schema too: it holds the regions that have no database of their own, and the jobs are checked on it.
+    planes: ['control', 'region'],
+  });
+  const databases = new RegionDatabases(home, addressesOf(config), options);
   const close = async (): Promise<void> => {
     await databases.close();
     await server?.stop();
   };
   try {
-    databases.place(await policiesOf(home, config, withoutControl));
-    await databases.settle(REGIONS_MS);
-    const jobs = databases.all().find(({ open }) => open)?.jobs ?? [];
+    const jobs = await openFor(purpose, home, databases, config);
     return {
+      purpose,
+      concurrentRuns: config.concurrentRuns,
+      get databases() {
+        return databases.opened();
+      },
       home: config.home,
       flagsFolder: config.flagsFolder,
       database: withoutPassword(owner),
@@ -62,17 +76,60 @@ export async function openInstallation(
   }
 }
 
-/** The policies in force; where the control database is away and can be done without, those of the files. */
-async function policiesOf(
+function addressesOf({ regionDatabaseUrls, regionLogins }: Config): Record<string, RegionAddress> {
+  return Object.fromEntries(
+    Object.entries(regionDatabaseUrls).map(([variable, url]) => [
+      variable,
+      { url, given: regionLogins[variable] ?? {} },
+    ]),
+  );
+}
+
+/** Opens what the purpose needs. Answers the jobs, checked against a database where one is opened. */
+async function openFor(
+  purpose: Purpose,
   home: RegionDatabase,
+  databases: RegionDatabases,
   config: Config,
-  withoutControl: boolean,
-): Promise<readonly Policy[]> {
+): Promise<readonly LoadedJob[]> {
+  if (purpose === 'set-up') {
+    databases.given();
+    return [];
+  }
+  if (purpose === 'kill') {
+    databases.place(await placesToKill(home, config));
+    return Promise.all(JOBS.map(unchecked));
+  }
+  await home.openNow();
+  databases.place((await loadPolicies(home.owner)).flatMap((each) => (each.ok ? [each.policy] : [])));
+  await databases.settle(REGIONS_MS);
+  return databases.all().find(({ open }) => open)?.jobs ?? [];
+}
+
+/** SQLSTATEs of a database without our schema. */
+const NO_SCHEMA = new Set(['42P01', '3F000']);
+
+/** The policies in force; those of the files where the control database cannot tell. */
+async function placesToKill(home: RegionDatabase, config: Config): Promise<readonly Policy[]> {
   try {
-    await home.openNow();
-    return (await loadPolicies(home.owner)).flatMap((each) => (each.ok ? [each.policy] : []));
+    const loaded = await within(
+      KILL_MS,
+      () => loadPolicies(home.owner),
+      () => Object.assign(new Error('the control database does not answer'), { code: 'ETIMEDOUT' }),
+    );
+    return loaded.flatMap((each) => (each.ok ? [each.policy] : []));
   } catch (error) {
-    if (!withoutControl || !isUnreachable(error)) throw error;
+    if (!isUnreachable(error) && !NO_SCHEMA.has(String((error as { code?: unknown }).code))) throw error;
     return (await readPolicies(config.flagsFolder)).map(({ policy }) => policy);
   }
+}
+
+/** A kill names a job and its version, and touches none of its tables. */
+async function unchecked(job: InstalledJob): Promise<LoadedJob> {
+  return {
+    definition: job.definition,
+    version: await versionOf(job),
+    shapes: new Map(),
+    kinds: new Map(),
+  };
 }

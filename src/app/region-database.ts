@@ -1,33 +1,51 @@
 import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
 import { PortcullisError, messageOf } from '../base/errors.js';
+import type { DatabaseSetup, Purpose } from '../cli/app-port.js';
 import { openPlannerDatabase, type Planner, type PlannerPool } from '../jobs/planner-database.js';
 import { loadJob, type InstalledJob, type LoadedJob } from '../jobs/registry.js';
 import type { RegionPlane } from '../planes/region-plane.js';
-import { loginUrl, provisionLogins } from '../store/logins.js';
-import { migrate, type Plane } from '../store/migrate.js';
+import { connectionsOf, type Connections } from '../store/connections.js';
+import { loginUrl, provisionLogins, type GivenLogins, type Login } from '../store/logins.js';
+import { migrate, outdated, readSchema, requireCurrent, type Plane, type Schema } from '../store/migrate.js';
 import { checkReachable, openPool } from '../store/pool.js';
 
-/** Enough for several runs' lanes, their plans and their leases at once. */
-const WORKER_CONNECTIONS = 32;
-const PLANNER_CONNECTIONS = 16;
-const OWNER_CONNECTIONS = 5;
 const TRY_AGAIN_MS = 1_000;
 
 interface Opened {
   readonly workerUrl: string;
   readonly worker: pg.Pool;
-  readonly planner: PlannerPool;
+  readonly planner: PlannerPool | PortcullisError;
   readonly jobs: readonly LoadedJob[];
+}
+
+/** A database that regions stand in, and what it is opened for. */
+export interface RegionDatabaseOptions {
+  /** How people know it. */
+  readonly name: string;
+  /** The owner's URL. */
+  readonly url: string;
+  readonly planes: readonly Plane[];
+  readonly given: GivenLogins;
+  readonly installed: readonly InstalledJob[];
+  readonly purpose: Purpose;
+  readonly concurrentRuns: number;
 }
 
 /**
  * A database that regions stand in. Its owner's login is there at once; the others once the database has been
- * reached and brought to this program's schema, its logins provisioned and the jobs checked against it. Until
- * then whoever asks for them is told why with DATABASE_UNREACHABLE, and it is tried again and again.
+ * reached and found fit for the purpose: `serve` brings it to this program's schema and makes its logins, `change`
+ * refuses one whose schema is another, `look` takes it as it is and reads as the owner, and `kill` asks nothing.
+ * Until then whoever asks for them is told why with DATABASE_UNREACHABLE, and it is tried again and again.
  */
-export class RegionDatabase implements RegionPlane {
+export class RegionDatabase implements RegionPlane, DatabaseSetup {
+  readonly name: string;
+  readonly url: string;
+  readonly planes: readonly Plane[];
+  readonly given: GivenLogins;
   readonly owner: pg.Pool;
+  readonly #most: Connections;
+  #schema: Schema | undefined;
   #opened: Opened | undefined;
   #why = '';
   #preparing: Promise<void> | undefined;
@@ -36,14 +54,17 @@ export class RegionDatabase implements RegionPlane {
   readonly tried = new Promise<void>((resolve) => (this.#told = resolve));
   readonly #closing = new AbortController();
 
-  constructor(
-    readonly name: string,
-    readonly url: string,
-    private readonly schemas: readonly Plane[],
-    private readonly installed: readonly InstalledJob[],
-  ) {
+  constructor(private readonly options: RegionDatabaseOptions) {
+    const { name, url, planes, given } = options;
+    this.name = name;
+    this.url = url;
+    this.planes = planes;
+    this.given = given;
+    this.#most = connectionsOf(options.concurrentRuns, planes.includes('control'));
     this.#why = `${name} has not been reached yet`;
-    this.owner = openPool(url, { name: `owner of ${name}`, max: OWNER_CONNECTIONS });
+    // Whoever looks cannot write, by whatever mistake.
+    const readOnly = options.purpose === 'look';
+    this.owner = openPool(url, { name: `owner of ${name}`, max: this.#most.owner, readOnly });
   }
 
   get worker(): pg.Pool {
@@ -56,7 +77,9 @@ export class RegionDatabase implements RegionPlane {
   }
 
   get planner(): Planner {
-    return this.#required.planner;
+    const { planner } = this.#required;
+    if (planner instanceof PortcullisError) throw planner;
+    return planner;
   }
 
   /** The jobs, checked against this database. */
@@ -66,6 +89,15 @@ export class RegionDatabase implements RegionPlane {
 
   get open(): boolean {
     return this.#opened !== undefined;
+  }
+
+  /** As it was found when the database was reached; absent before. */
+  get schema(): Schema | undefined {
+    return this.#schema;
+  }
+
+  loginUrl(login: Login): Promise<string> {
+    return loginUrl(this.owner, this.url, login, this.given);
   }
 
   /** Opens the database now. Throws what keeps it from being opened. */
@@ -92,7 +124,11 @@ export class RegionDatabase implements RegionPlane {
     // An attempt under way ends with its connection.
     const opened = this.#opened;
     this.#opened = undefined;
-    await Promise.all([this.owner.end(), opened?.worker.end(), opened?.planner.close()]);
+    const pools = new Set([this.owner, ...(opened ? [opened.worker] : [])]);
+    await Promise.all([
+      ...[...pools].map((pool) => pool.end()),
+      ...(opened && 'close' in opened.planner ? [opened.planner.close()] : []),
+    ]);
     await this.#preparing;
   }
 
@@ -106,19 +142,44 @@ export class RegionDatabase implements RegionPlane {
   }
 
   async #open(): Promise<Opened> {
-    const { owner, url } = this;
+    const { owner, url, name, planes, given } = this;
+    const { purpose, installed } = this.options;
     await checkReachable(owner, url);
-    await migrate(owner, this.schemas);
-    await provisionLogins(owner, this.schemas);
-    const workerUrl = await loginUrl(owner, url, 'worker');
-    const plannerUrl = await loginUrl(owner, url, 'planner');
-    const jobs = await Promise.all(this.installed.map((job) => loadJob(owner, job)));
+    if (purpose === 'serve') {
+      await migrate(owner, planes);
+      await provisionLogins(owner, planes, given);
+    }
+    this.#schema = await readSchema(owner, planes);
+    if (purpose === 'look') return this.#openToLook(this.#schema);
+    if (purpose === 'change') requireCurrent(this.#schema, name);
+    const workerUrl = await this.loginUrl('worker');
+    const plannerUrl = await this.loginUrl('planner');
+    const jobs = await Promise.all(installed.map((job) => loadJob(owner, job)));
     this.#closing.signal.throwIfAborted();
     return {
       jobs,
       workerUrl,
-      worker: openPool(workerUrl, { name: 'worker', max: WORKER_CONNECTIONS }),
-      planner: openPlannerDatabase(plannerUrl, PLANNER_CONNECTIONS),
+      worker: openPool(workerUrl, { name: 'worker', max: this.#most.worker }),
+      planner: openPlannerDatabase(plannerUrl, this.#most.planner),
+    };
+  }
+
+  /** On whatever schema there is: whoever looks is told which, and shown what can be shown. */
+  async #openToLook(schema: Schema): Promise<Opened> {
+    const { owner, url, name } = this;
+    if (schema.standing === 'empty') throw outdated(schema, name);
+    const planner = await this.loginUrl('planner').catch((error: unknown) => {
+      if (error instanceof PortcullisError) return error;
+      throw error;
+    });
+    const loading = Promise.all(this.options.installed.map((job) => loadJob(owner, job)));
+    const jobs = schema.standing === 'current' ? await loading : await loading.catch(() => []);
+    this.#closing.signal.throwIfAborted();
+    return {
+      jobs,
+      workerUrl: url,
+      worker: owner,
+      planner: typeof planner === 'string' ? openPlannerDatabase(planner, 1) : planner,
     };
   }
 

@@ -1,9 +1,16 @@
 import { setTimeout } from 'node:timers/promises';
 import { PortcullisError } from '../base/errors.js';
 import type { Policy } from '../flags/policy.js';
-import type { InstalledJob } from '../jobs/registry.js';
 import type { RegionPlane, RegionPlanes } from '../planes/region-plane.js';
-import { RegionDatabase } from './region-database.js';
+import type { GivenLogins } from '../store/logins.js';
+import { RegionDatabase, type RegionDatabaseOptions } from './region-database.js';
+
+/** How a process reaches a region's database. */
+export interface RegionAddress {
+  /** The owner's URL. */
+  readonly url: string;
+  readonly given: GivenLogins;
+}
 
 /**
  * The regions' databases: the control plane's own, and those whose addresses the environment has. Databases are
@@ -11,8 +18,8 @@ import { RegionDatabase } from './region-database.js';
  */
 export class RegionDatabases implements RegionPlanes {
   readonly #home: RegionDatabase;
-  readonly #urls: Readonly<Record<string, string>>;
-  readonly #installed: readonly InstalledJob[];
+  readonly #addresses: Readonly<Record<string, RegionAddress>>;
+  readonly #options: Pick<RegionDatabaseOptions, 'installed' | 'purpose' | 'concurrentRuns'>;
   /** By address: two variables may name one database. */
   readonly #opened = new Map<string, RegionDatabase>();
   readonly #unset = new Map<string, UnsetDatabase>();
@@ -20,12 +27,12 @@ export class RegionDatabases implements RegionPlanes {
 
   constructor(
     home: RegionDatabase,
-    urls: Readonly<Record<string, string>>,
-    installed: readonly InstalledJob[],
+    addresses: Readonly<Record<string, RegionAddress>>,
+    options: Pick<RegionDatabaseOptions, 'installed' | 'purpose' | 'concurrentRuns'>,
   ) {
     this.#home = home;
-    this.#urls = urls;
-    this.#installed = installed;
+    this.#addresses = addresses;
+    this.#options = options;
     this.#opened.set(addressOf(home.url), home);
   }
 
@@ -48,6 +55,17 @@ export class RegionDatabases implements RegionPlanes {
     this.#places = places;
   }
 
+  /** Every database that this process was given an address of, whether a policy names it or not. */
+  given(): readonly RegionDatabase[] {
+    for (const variable of Object.keys(this.#addresses)) this.#at(variable);
+    return [...this.#opened.values()];
+  }
+
+  /** The databases that are opened, or tried to be. */
+  opened(): readonly RegionDatabase[] {
+    return [...this.#opened.values()];
+  }
+
   /** Waits until each database has been tried to be opened, or as long as that. */
   async settle(ms: number): Promise<void> {
     const limit = new AbortController();
@@ -63,17 +81,19 @@ export class RegionDatabases implements RegionPlanes {
   }
 
   #at(variable: string): RegionPlane {
-    const url = this.#urls[variable];
-    if (url === undefined) {
+    const address = this.#addresses[variable];
+    if (address === undefined) {
       const known = this.#unset.get(variable) ?? new UnsetDatabase(variable);
       this.#unset.set(variable, known);
       return known;
     }
+    const { url, given } = address;
     const known = this.#opened.get(addressOf(url));
     if (known) return known;
-    const database = new RegionDatabase(variable, url, ['region'], this.#installed);
+    const database = new RegionDatabase({ ...this.#options, name: variable, url, given, planes: ['region'] });
     this.#opened.set(addressOf(url), database);
-    void database.prepare();
+    const { purpose } = this.#options;
+    if (purpose !== 'kill' && purpose !== 'set-up') void database.prepare();
     return database;
   }
 }

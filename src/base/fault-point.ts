@@ -29,7 +29,11 @@ export type TripFaultPoint =
 /** A kill stands in the audit log, and still in the region's database. */
 export type KillFaultPoint = 'kill.moved';
 
-export type FaultPoint = RunFaultPoint | RolloutFaultPoint | TripFaultPoint | KillFaultPoint;
+/** With the migrations' lock held. */
+export type SetUpFaultPoint = 'migrate.locked';
+
+export type FaultPoint =
+  RunFaultPoint | RolloutFaultPoint | TripFaultPoint | KillFaultPoint | SetUpFaultPoint;
 
 type Listener = (point: FaultPoint) => void | Promise<void>;
 

@@ -14,17 +14,19 @@ import type { Context } from './context.js';
  */
 export async function actingPrincipal(
   { app: { settings } }: Context,
-  { control, home }: Installation,
+  { control, home, purpose }: Pick<Installation, 'control' | 'home' | 'purpose'>,
 ): Promise<Principal> {
+  // Whoever looks or kills writes nothing but gates, and waits for nobody's lock on a token's row.
+  const use = { touch: purpose === 'change' };
   if (settings.token !== undefined) {
-    const holder = await principalOfToken(control, settings.token);
+    const holder = await principalOfToken(control, settings.token, use);
     if (holder) return holder;
     throw new PortcullisError('TOKEN_REFUSED', 'the token in PORTCULLIS_TOKEN is unknown or was revoked', {
       mend: 'set it to a token that was issued to you; portcullis tokens list shows who has one',
     });
   }
   const token = await readAdminToken(home);
-  const admin = token === undefined ? undefined : await principalOfToken(control, token);
+  const admin = token === undefined ? undefined : await principalOfToken(control, token, use);
   return admin ?? (await atKeyboard(control));
 }
 

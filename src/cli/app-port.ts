@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { AdminToken } from '../access/admin-token.js';
 import type { ReplayResult } from '../replay/incident/result.js';
 import type { WorldSize } from '../replay/incident/world.js';
 import type { RegionPlanes } from '../planes/region-plane.js';
@@ -11,9 +12,41 @@ import type { LoadedJob } from '../jobs/registry.js';
 import type { Platform, Surroundings } from '../jobs/platform.js';
 import type { RunProgress, RunReport } from '../jobs/run-loop.js';
 import type { Run } from '../scheduler/election.js';
+import type { GivenLogins, Login } from '../store/logins.js';
+import type { Plane, Schema } from '../store/migrate.js';
 
-/** An opened installation: its database is reached and migrated, its jobs are checked against it. */
+/**
+ * What a command opens the databases for.
+ *
+ * - `look`: reads whatever schema there is. Migrates and writes nothing, and waits for no lock.
+ * - `kill`: the same, and writes to gates. Needs neither the control database nor any schema but a gate's.
+ * - `change`: refuses a database whose schema is not this program's.
+ * - `serve`: migrates and makes the logins, where something is to be done.
+ * - `set-up`: opens nothing by itself; `portcullis migrate` does the rest.
+ */
+export type Purpose = 'look' | 'kill' | 'change' | 'serve' | 'set-up';
+
+/** A database, its schema and its logins. */
+export interface DatabaseSetup {
+  /** `control`, or the variable that holds its address. */
+  readonly name: string;
+  readonly owner: pg.Pool;
+  readonly planes: readonly Plane[];
+  /** Logins that a DBA made. */
+  readonly given: GivenLogins;
+  /** As it was found when the database was opened; absent where it could not be. */
+  readonly schema: Schema | undefined;
+  /** The URL of a lesser login: never shown, never logged. */
+  loginUrl(login: Login): Promise<string>;
+}
+
+/** An opened installation: its database is reached and found fit for the purpose. */
 export interface Installation {
+  readonly purpose: Purpose;
+  /** PORTCULLIS_CONCURRENT_RUNS. */
+  readonly concurrentRuns: number;
+  /** The databases that were opened, or tried to be. */
+  readonly databases: readonly DatabaseSetup[];
   /** Portcullis' own folder. */
   readonly home: string;
   /** The folder of policy files that `flags apply` reads by default. */
@@ -74,8 +107,8 @@ export type StartPolicies = { readonly applied: readonly PolicyDiff[] } | { read
 export interface Service {
   /** Absent where HTTP is not served. */
   readonly httpUrl?: string;
-  /** Where the admin token stands; `fresh` when this start made it. */
-  readonly adminToken?: { readonly file: string; readonly fresh: boolean };
+  /** Where the admin token stands. */
+  readonly adminToken?: AdminToken;
   readonly seeded: boolean;
   /** What this start did with the policy files; undefined for a worker, which reads none. */
   readonly policies?: StartPolicies;
@@ -109,10 +142,10 @@ export interface Settings {
 export interface App {
   readonly settings: Settings;
   /**
-   * Opens what there is. Without the control database nothing is opened, unless `withoutControl` says that what
-   * is to be done can be done without: then regions are where the policy files say.
+   * Opens what there is. Without the control database nothing is opened, except to kill: then regions are where the
+   * policy files say.
    */
-  open(options?: { readonly withoutControl?: boolean }): Promise<Installation>;
+  open(purpose: Purpose): Promise<Installation>;
   /** `quiet`: log only warnings, and for a person. */
   platform(installation: Installation, quiet?: boolean): Promise<OpenPlatform>;
   /** Flags as their source has them now. One that does not answer within seconds is named by `source()`. */

@@ -1,6 +1,9 @@
 import type { Command } from 'commander';
 import { recordRefusal } from '../access/refusals.js';
-import type { App, Installation, OpenPlatform } from './app-port.js';
+import { messageOf, PortcullisError } from '../base/errors.js';
+import { countOf } from '../base/words.js';
+import { outdated } from '../store/migrate.js';
+import type { App, Installation, OpenPlatform, Purpose } from './app-port.js';
 import { printableLines } from './display-width.js';
 import { withProgress } from './progress.js';
 import { type Column, renderFacts, renderTable, type Cell, type Row, type TableOptions } from './table.js';
@@ -58,16 +61,18 @@ export function voiceOf(context: Context, command: Command): Voice {
   return new Voice(context.io, command.optsWithGlobals<{ json?: boolean }>().json === true);
 }
 
-/** Opens the installation for as long as `work` takes. */
+/** Opens the installation for as long as `work` takes, to change something unless another purpose is given. */
 export async function withInstallation<T>(
   { app, io }: Context,
   work: (installation: Installation) => Promise<T>,
-  options?: Parameters<App['open']>[0],
+  purpose: Purpose = 'change',
 ): Promise<T> {
   for (const text of app.settings.warnings) io.stderr.write(`warning: ${text}\n`);
-  const installation = await withProgress(io.stderr, 'opening the database', () => app.open(options));
+  const installation = await withProgress(io.stderr, 'opening the database', () => app.open(purpose));
   try {
-    return await work(installation);
+    return await work(installation).catch((error: unknown) => {
+      throw ofSchema(installation, error);
+    });
   } catch (error) {
     // The refusal is what is told; whether it could be put on record too changes nothing about it.
     await recordRefusal(installation.control, error).catch(() => undefined);
@@ -75,6 +80,63 @@ export async function withInstallation<T>(
   } finally {
     await installation.close();
   }
+}
+
+/** Opens the installation to look at it, whatever schema it has; says beforehand where that is not this program's. */
+export function withLook<T>(context: Context, work: (installation: Installation) => Promise<T>): Promise<T> {
+  return withInstallation(
+    context,
+    (installation) => {
+      for (const note of schemaNotes(installation)) context.io.stderr.write(`${note}\n`);
+      return work(installation);
+    },
+    'look',
+  );
+}
+
+/** A line for each database whose schema is not this program's. */
+export function schemaNotes({ databases }: Installation): string[] {
+  return databases.flatMap(({ name, schema }) => {
+    if (schema === undefined || schema.standing === 'current') return [];
+    if (schema.standing === 'older') {
+      return [
+        `${name}: the schema is older than this program (${countOf(schema.missing.length, 'migration')} missing); run portcullis migrate. What needs them is not shown.`,
+      ];
+    }
+    return [
+      `${name}: the schema is newer than this program (${schema.unknown.join(', ')}); use the newer Portcullis. What this one does not know is not shown.`,
+    ];
+  });
+}
+
+/** SQLSTATEs of a table, column, function or schema that is not there. */
+const NOT_THERE = new Set(['42P01', '42703', '42883', '3F000']);
+
+/** Whether an error comes of reading a schema that is not this program's. */
+export function isOfOtherSchema({ databases }: Pick<Installation, 'databases'>, error: unknown): boolean {
+  return (
+    NOT_THERE.has(String((error as { code?: unknown } | null)?.code)) &&
+    databases.some(({ schema }) => schema !== undefined && schema.standing !== 'current')
+  );
+}
+
+/** What came of reading a schema that is not this program's, in place of the database's own words for it. */
+function ofSchema({ databases }: Installation, error: unknown): unknown {
+  if (!isOfOtherSchema({ databases }, error)) return error;
+  for (const { name, schema } of databases) {
+    if (schema === undefined || schema.standing === 'current') continue;
+    return schema.standing === 'older' || schema.standing === 'empty'
+      ? outdated(schema, name)
+      : new PortcullisError(
+          'DATABASE_NEWER',
+          `${name} has migration ${schema.unknown[0] ?? ''}, which this program does not know: ${messageOf(error)}`,
+          {
+            mend: 'look with the newer Portcullis; kill and stop work with this one too',
+            cause: error,
+          },
+        );
+  }
+  return error;
 }
 
 /** Opens what running jobs needs, on top of an installation, for as long as `work` takes. */

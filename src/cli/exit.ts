@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import { ERRORS, PortcullisError, messageOf } from '../base/errors.js';
 import { isUnreachable } from '../store/pool.js';
+import { isReadOnly, readOnlyError } from '../store/read-only.js';
 import { printable } from './display-width.js';
 import type { ExitCode, Output } from './terminal.js';
 import type { RunStatus } from '../scheduler/run-states.js';
@@ -84,6 +85,7 @@ export function printError(
 function asPortcullisError(error: unknown): PortcullisError {
   if (error instanceof PortcullisError) return error;
   if (error instanceof CommanderError) return usageError(error);
+  if (isReadOnly(error)) return readOnlyError(error);
   if (isUnreachable(error)) {
     return new PortcullisError('DATABASE_UNREACHABLE', messageOf(error), {
       mend: 'check that the database runs and can be reached, and try again: portcullis doctor',

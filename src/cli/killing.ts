@@ -1,6 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Principal } from '../access/roles.js';
+import { PortcullisError } from '../base/errors.js';
 import { unknownName, requireRegion } from '../base/unknown-name.js';
+import { within } from '../base/within.js';
 import { readPolicies } from '../flags/policy.js';
 import { gatesOf } from '../gate/gates-of.js';
 import type { FailedKill, KillReach, KillRequest } from '../gate/kill-switch.js';
@@ -12,15 +14,38 @@ import { actingPrincipal, localPrincipal } from './acting.js';
 import type { Installation } from './app-port.js';
 import type { Context } from './context.js';
 
+/** How long the control database may take to answer what a kill asks of it. */
+const CONTROL_MS = 5_000;
+
+/** What the control database answers; silence counts as its being unreachable. */
+async function askControl<T>(ask: () => Promise<T>): Promise<T> {
+  return within(
+    CONTROL_MS,
+    ask,
+    () =>
+      new PortcullisError(
+        'DATABASE_UNREACHABLE',
+        `the control database did not answer within ${CONTROL_MS / 1_000} s`,
+      ),
+  );
+}
+
+/** SQLSTATEs of a table or schema that is not there. */
+const NO_SCHEMA = new Set(['42P01', '3F000']);
+
+function hasNoSchema(error: unknown): boolean {
+  return NO_SCHEMA.has(String((error as { code?: unknown } | null)?.code));
+}
+
 /**
  * As whom to kill. Without the control database nobody's token can be looked up: then it is the person at the
  * keyboard, who has the logins of the regions' databases.
  */
 export async function killingPrincipal(context: Context, installation: Installation): Promise<Principal> {
   try {
-    return await actingPrincipal(context, installation);
+    return await askControl(() => actingPrincipal(context, installation));
   } catch (error) {
-    if (!isUnreachable(error)) throw error;
+    if (!isUnreachable(error) && !hasNoSchema(error)) throw error;
     return localPrincipal('operator');
   }
 }
@@ -29,10 +54,25 @@ export async function killingPrincipal(context: Context, installation: Installat
  * The regions of every job: as the control database has them; without it, as the policy files do. No region's own
  * database is asked, for it may be the one that is away.
  */
-export async function killable({ control, flagsFolder }: Installation): Promise<Map<string, string[]>> {
+export async function killable({
+  control,
+  flagsFolder,
+  database,
+}: Installation): Promise<Map<string, string[]>> {
   try {
-    return await gatesOf(control);
+    return await askControl(() => gatesOf(control));
   } catch (error) {
+    if (hasNoSchema(error)) {
+      throw new PortcullisError(
+        'NOTHING_REACHED',
+        `nothing was stopped: ${database} has no Portcullis schema`,
+        {
+          mend: 'set PORTCULLIS_DATABASE_URL, or PORTCULLIS_HOME, to the installation that you mean',
+          details: { database },
+          cause: error,
+        },
+      );
+    }
     if (!isUnreachable(error)) throw error;
     const files = await readPolicies(flagsFolder);
     return new Map(files.map(({ policy: { job, regions } }) => [job, [...regions]]));
@@ -68,8 +108,8 @@ export async function versionMeant(
   const installed = jobs.filter(({ definition }) => definition.name === job).map(({ version }) => version);
   const [current] = installed;
   if (meant === 'current' && current !== undefined) return current;
-  const announced = await announcedVersions(control, job).catch((error: unknown) => {
-    if (!isUnreachable(error)) throw error;
+  const announced = await askControl(() => announcedVersions(control, job)).catch((error: unknown) => {
+    if (!isUnreachable(error) && !hasNoSchema(error)) throw error;
     return [];
   });
   const known = new Set([...announced.map(({ version }) => version), ...installed]);

@@ -13,6 +13,7 @@ import { addGuard } from './commands/guard.js';
 import { addImpact } from './commands/impact.js';
 import { addIncident } from './commands/incident.js';
 import { addKill, addStop } from './commands/kill.js';
+import { addMigrate } from './commands/migrate.js';
 import { addNotifications } from './commands/notifications.js';
 import { addApprove, addRearm } from './commands/rearm.js';
 import { addReplay } from './commands/replay.js';
@@ -54,6 +55,7 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   addTokens,
   addAudit,
   addReplay,
+  addMigrate,
   addDoctor,
 ];
 

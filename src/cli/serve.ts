@@ -34,7 +34,7 @@ export async function serveUntilInterrupted(
     let service: Service | undefined;
     const runs = new RunLog(io.stdout, voice, progress);
     try {
-      installation = await app.open();
+      installation = await app.open('serve');
       if (command.regions !== undefined) await requireRegions(context, installation, command.regions);
       progress.say('starting');
       service = await app.serve(installation, {

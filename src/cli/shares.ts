@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { PortcullisError } from '../base/errors.js';
+import { VERSION_NAMES, versionsNamed } from '../base/version-named.js';
 import type { Variant } from '../flags/definition.js';
 import { share } from './wording.js';
 
@@ -22,32 +23,19 @@ export function parseShare(text: string): number {
 const WHOLE_VERSION = /^\d[^+\s]*\+[0-9a-f]+$/;
 
 /**
- * The version that a person means: `current` for the one that is installed, the beginning of exactly one
- * installed version (`1.0.0` for `1.0.0+9f3c2a1b`), or a whole version, which may be installed elsewhere.
- * Throws FLAG_CHANGE_INVALID.
+ * The version that a person means: `current` for the one that is installed, an installed one (see `versionsNamed`), or
+ * a whole version, which may be installed elsewhere. Throws FLAG_CHANGE_INVALID.
  */
 export function resolveVersion(text: string, installed: readonly string[]): string {
-  const [only, ...others] = text === 'current' ? installed : installed.filter((each) => begins(each, text));
+  const [only, ...others] = text === 'current' ? installed : versionsNamed(text, installed);
   if (only !== undefined && others.length === 0) return only;
   if (WHOLE_VERSION.test(text)) return text;
   const there = installed.length === 0 ? 'none is installed' : `installed is ${installed.join(', ')}`;
   throw new PortcullisError(
     'FLAG_CHANGE_INVALID',
-    only === undefined
-      ? `no installed version begins with ${text}`
-      : `${text} may be any of several versions`,
-    {
-      mend: `${there}; name it whole, as it is begun, or as current`,
-      details: { version: text, installed },
-    },
+    only === undefined ? `no installed version is ${text}` : `${text} may be any of several versions`,
+    { mend: `${VERSION_NAMES}; ${there}`, details: { version: text, installed } },
   );
-}
-
-/** `1.0` begins `1.0.0+…` and `1.0.0` begins `1.0.0+…`, but `1` does not begin `10.0.0+…`. */
-function begins(version: string, text: string): boolean {
-  if (text === '' || !version.startsWith(text)) return false;
-  const next = version.charAt(text.length);
-  return next === '' || /[.+-]/.test(next) || text.includes('+');
 }
 
 /** Pairs each version with its share, in the order given. Throws FLAG_CHANGE_INVALID. */

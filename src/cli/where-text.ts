@@ -1,3 +1,4 @@
+import type { AdminToken } from '../access/admin-token.js';
 import type { Installation, Service } from './app-port.js';
 import { driftTexts } from '../flags/policy-drift.js';
 import type { Voice } from './context.js';
@@ -21,6 +22,12 @@ export function whereObject(installation: Installation, service: Service): Recor
   };
 }
 
+const TOKEN_NOTES: Readonly<Record<AdminToken['standing'], string>> = {
+  there: '',
+  new: ' (new)',
+  missing: ' is missing: issued before, not from this folder; docs/runbooks/lost-admin-token.md',
+};
+
 /** The same, for people. */
 export function whereText(voice: Voice, installation: Installation, service: Service): string {
   const { httpUrl, adminToken, seeded, served } = service;
@@ -32,7 +39,7 @@ export function whereText(voice: Voice, installation: Installation, service: Ser
           ['', `${httpUrl}/api/v1/openapi.json, ${httpUrl}/metrics`] as const,
         ]),
     ...(adminToken
-      ? [['admin token', `${adminToken.file}${adminToken.fresh ? ' (new)' : ''}`] as const]
+      ? [['admin token', `${adminToken.file}${TOKEN_NOTES[adminToken.standing]}`] as const]
       : []),
     ['database', `${installation.database}${embeddedText(installation)}`],
     ['policies', installation.flagsFolder],
@@ -78,7 +85,7 @@ export function tryNextText(voice: Voice, service: Service, program: string): st
         ]
       : []),
     `${program} runs`,
-    ...(service.httpUrl !== undefined && service.adminToken
+    ...(service.httpUrl !== undefined && service.adminToken && service.adminToken.standing !== 'missing'
       ? [
           `curl -H "Authorization: Bearer $(cat ${quoted(service.adminToken.file)})" ${service.httpUrl}/api/v1/runs`,
         ]

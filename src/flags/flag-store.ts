@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
-import { REASON_LETTERS } from '../base/reason-letters.js';
+import { parseReason } from '../base/reason.js';
 import { inTransaction } from '../store/pool.js';
 import { type FlagDefinition, type Variant, flagName } from './definition.js';
 import { type FlagRow, definitionOfRow, versionShares } from './flag-row.js';
@@ -37,11 +37,12 @@ const flagChange = z
     region: z.string(),
     enabled: z.boolean('must be true or false').optional(),
     variants: versionShares.optional(),
-    reason: z
-      .string('is missing: say why, for whoever reads the history')
-      .trim()
-      .min(1, 'is empty: say why, for whoever reads the history')
-      .max(REASON_LETTERS, `is over ${REASON_LETTERS} letters`),
+    reason: z.string('is missing').transform((text, context) => {
+      const parsed = parseReason(text);
+      if ('reason' in parsed) return parsed.reason;
+      context.addIssue(parsed.fault);
+      return z.NEVER;
+    }),
     changedBy: z.string().min(1, 'is empty'),
     ifRevision: z.int('must be a whole number').optional(),
   })

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import { within } from '../base/within.js';
+import { isReadOnly } from '../store/read-only.js';
 import { gatesOf } from './gates-of.js';
 import { wishKill } from './kill-wish.js';
 import { endKilledRuns, GRACE_MS, killGate, type Killed, type KillOrder } from './kill.js';
@@ -55,7 +56,7 @@ export interface KillReport {
  * Pulls the switch: every region at once, first the gates, and only then the bookkeeping (runs ended, audit).
  * Nothing in the bookkeeping can undo or delay a kill. A gate that can't be reached keeps none of the others from
  * being killed; for it, the flag is taken back and the kill is left to whoever can reach it (`wishKill`). Throws
- * FORBIDDEN before anything is done; no approval is ever needed.
+ * FORBIDDEN, and NOTHING_REACHED where no region is named, before anything is done; no approval is ever needed.
  */
 export async function killJob(
   control: pg.Pool,
@@ -66,6 +67,7 @@ export async function killJob(
 ): Promise<KillReport> {
   for (const region of request.regions) requireMay(principal, 'kill', region);
   const { regions, ...rest } = request;
+  if (regions.length === 0) throw nothingReached(`${request.job} has no gate, flag or policy in any region`);
   const orders = regions.map((region) => ({ ...rest, region, by: principal.name, record: randomUUID() }));
   const tried = await Promise.allSettled(orders.map((order) => killWithin(ownerOf, order, reach.answerMs)));
   const killed = [];
@@ -79,7 +81,7 @@ export async function killJob(
       killed.push(each);
       held.push({ order, killed: each, owner: ownerOf(order.region) });
     } else {
-      failed.push({ order, reason: messageOf(outcome?.reason) });
+      failed.push({ order, reason: whyNot(outcome?.reason) });
     }
   }
   const unrecorded = await record(control, held);
@@ -101,6 +103,19 @@ async function killWithin(
   );
 }
 
+/** SQLSTATEs of what a person can do something about. */
+const WHY: Readonly<Record<string, string>> = {
+  '53300': 'its database takes no more connections',
+  '42P01': 'its database has no Portcullis schema',
+  '3F000': 'its database has no Portcullis schema',
+};
+
+function whyNot(error: unknown): string {
+  if (isReadOnly(error)) return `its database takes no writes: ${messageOf(error)}`;
+  const why = WHY[String((error as { code?: unknown } | undefined)?.code)];
+  return why === undefined ? messageOf(error) : `${why}: ${messageOf(error)}`;
+}
+
 async function leave(
   control: pg.Pool,
   order: KillOrder,
@@ -118,7 +133,7 @@ async function leave(
 
 /**
  * Stops every job in every region, and restores too. A job or region where that fails keeps none of the others
- * from being stopped. Throws FORBIDDEN before anything is done.
+ * from being stopped. Throws FORBIDDEN before anything is done, and NOTHING_REACHED where there is none.
  */
 export async function stopEverything(
   control: pg.Pool,
@@ -128,12 +143,19 @@ export async function stopEverything(
   reach: KillReach = {},
 ): Promise<readonly KillReport[]> {
   requireMay(principal, 'kill');
-  const jobs = reach.jobs ?? (await gatesOf(control));
+  const jobs = [...(reach.jobs ?? (await gatesOf(control)))].filter(([, regions]) => regions.length > 0);
+  if (jobs.length === 0) throw nothingReached('there is no gate, flag or policy of any job');
   return Promise.all(
-    [...jobs].map(([job, regions]) =>
+    jobs.map(([job, regions]) =>
       killJob(control, ownerOf, { job, regions, reason, restoresToo: true }, principal, reach),
     ),
   );
+}
+
+function nothingReached(why: string): PortcullisError {
+  return new PortcullisError('NOTHING_REACHED', `nothing was stopped: ${why}`, {
+    mend: 'check that this is the installation that you mean: portcullis status, PORTCULLIS_DATABASE_URL',
+  });
 }
 
 /** Throws KILL_INCOMPLETE, with all that was reported, where a kill has not taken hold everywhere. */

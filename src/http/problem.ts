@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ERRORS, PortcullisError, type ErrorCode } from '../base/errors.js';
 import { isUnreachable } from '../store/pool.js';
+import { isReadOnly, readOnlyError } from '../store/read-only.js';
 
 /** An error on the wire: RFC 9457, with the code that docs/errors.md explains. */
 export const Problem = z.strictObject({
@@ -37,6 +38,7 @@ export function knownError(thrown: unknown): PortcullisError {
       cause: thrown,
     });
   }
+  if (isReadOnly(thrown)) return readOnlyError(thrown);
   const refused = Refused.safeParse(thrown);
   if (refused.success) return refusal(refused.data, thrown);
   return new PortcullisError('INTERNAL', 'this request met an error in Portcullis itself', {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { REASON_LETTERS } from '../base/reason-letters.js';
+import { parseReason, REASON_LETTERS } from '../base/reason.js';
 import { Problem } from './problem.js';
 
 /** The schemas that have a name of their own in the OpenAPI document. */
@@ -20,7 +20,15 @@ export const count = z.int().min(0);
 export const durationMs = z.int().min(0).describe('milliseconds');
 export const Image = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
 export const Evidence = z.record(z.string(), z.unknown()).readonly();
-export const reason = text(z.string().trim().min(1).max(REASON_LETTERS));
+export const reason = z
+  .string()
+  .trim()
+  .min(1)
+  .max(REASON_LETTERS)
+  .superRefine((value, context) => {
+    const parsed = parseReason(value);
+    if ('fault' in parsed) context.addIssue(parsed.fault);
+  });
 
 export function pageSchema<Item extends z.ZodType>(id: string, item: Item) {
   return named(id, z.strictObject(pageShape(item)));

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { faultPoint } from '../base/fault-point.js';
-import { REASON_LETTERS } from '../base/reason-letters.js';
+import { REASON_LETTERS } from '../base/reason.js';
 import { shorten } from '../base/text.js';
 import { type FlagState, listFlags, lockFlags, setFlag } from '../flags/flag-store.js';
 import { loadPolicy } from '../flags/policy-store.js';

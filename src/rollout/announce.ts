@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
+import { VERSION_NAMES, versionsNamed } from '../base/version-named.js';
 import { inTransaction } from '../store/pool.js';
 
 /** What a worker can run, and where. */
@@ -94,8 +95,7 @@ export async function announcedVersions(
 }
 
 /**
- * The announced version that a person means: the whole of it, or the beginning of exactly one, such as its number.
- * Throws VERSION_UNKNOWN with those there are.
+ * The announced version that a person means: see `versionsNamed`. Throws VERSION_UNKNOWN with those there are.
  */
 export async function requireVersion(control: pg.Pool, job: string, meant: string): Promise<string> {
   const known = (await announcedVersions(control, job)).map(({ version }) => version);
@@ -111,29 +111,25 @@ const WHOLE = /^\d+\.\d+\.\d+(-[\w.-]+)?\+[0-9a-f]+$/;
  * in name only, while what was meant goes on. Throws VERSION_UNKNOWN with those there are.
  */
 export function versionToKill(job: string, meant: string, known: readonly string[]): string {
-  return WHOLE.test(meant) && versionsMeant(meant, known).length === 0
+  return WHOLE.test(meant) && versionsNamed(meant, known).length === 0
     ? meant
     : onlyVersion(job, meant, known);
 }
 
-function versionsMeant(meant: string, known: readonly string[]): readonly string[] {
-  if (meant === '') return [];
-  return known.includes(meant) ? [meant] : known.filter((version) => version.startsWith(meant));
-}
-
-function onlyVersion(job: string, meant: string, known: readonly string[]): string {
-  const found = versionsMeant(meant, known);
+/** The one version of a job that a name means. Throws VERSION_UNKNOWN with those there are. */
+export function onlyVersion(job: string, meant: string, known: readonly string[]): string {
+  const found = versionsNamed(meant, known);
   const [only, ...others] = found;
   if (only !== undefined && others.length === 0) return only;
   const message =
     found.length === 0
-      ? `no version of ${job} begins with ${meant}`
-      : `several versions of ${job} begin with ${meant}: ${found.join(', ')}`;
+      ? `${job} has no version ${meant}`
+      : `${meant} may be any of several versions of ${job}: ${found.join(', ')}`;
   throw new PortcullisError('VERSION_UNKNOWN', message, {
     mend:
       known.length === 0
         ? 'workers announce the versions that they can run: start one that has it'
-        : `give the whole version; announced were ${known.slice(0, 10).join(', ')}`,
+        : `${VERSION_NAMES}; there is ${known.slice(0, 10).join(', ')}`,
     details: { job, version: meant, known: known.slice(0, 100) },
   });
 }

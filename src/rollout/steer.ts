@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../base/errors.js';
-import { REASON_LETTERS } from '../base/reason-letters.js';
+import { REASON_LETTERS } from '../base/reason.js';
 import { shorten } from '../base/text.js';
 import { rolloutElsewhere } from '../flags/flags-elsewhere.js';
 import { lockFlags, setFlag } from '../flags/flag-store.js';

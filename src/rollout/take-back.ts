@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { faultPoint } from '../base/fault-point.js';
-import { REASON_LETTERS } from '../base/reason-letters.js';
+import { REASON_LETTERS } from '../base/reason.js';
 import { shorten } from '../base/text.js';
 import type { Variant } from '../flags/definition.js';
 import { type FlagState, lockFlags, setFlag } from '../flags/flag-store.js';

@@ -42,6 +42,8 @@ export interface EmbeddedOptions {
   readonly folder: string;
   /** Extra `name=value` settings: the tests trade durability for speed. */
   readonly settings?: readonly string[];
+  /** Make no cluster where there is none: throw DATABASE_OUTDATED. */
+  readonly existing?: boolean;
 }
 
 const DATABASE = 'portcullis';
@@ -59,7 +61,7 @@ const QUERY_MS = 30_000;
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedServer> {
   const folder = resolve(options.folder);
   try {
-    return await startIn(folder, options.settings ?? []);
+    return await startIn(folder, options);
   } catch (error) {
     throw isOfFiles(error)
       ? new PortcullisError('FILE_UNWRITABLE', `Portcullis' own folder ${folder}: ${messageOf(error)}`, {
@@ -71,12 +73,19 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   }
 }
 
-async function startIn(folder: string, settings: readonly string[]): Promise<EmbeddedServer> {
+async function startIn(
+  folder: string,
+  { settings = [], existing = false }: EmbeddedOptions,
+): Promise<EmbeddedServer> {
+  if (existing && !existsSync(folder)) throw noCluster(folder);
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   const user = serverUser();
   const native = embeddedBinaries(user, folder);
   const data = dataFolder(join(folder, 'postgres'), user);
   const cluster = new Cluster(native, data, user, join(folder, 'postgres-password'));
+  if (existing && !(existsSync(join(data, 'PG_VERSION')) && existsSync(join(folder, 'postgres-password')))) {
+    throw noCluster(folder);
+  }
   await cluster.setAsideIfAbandoned();
   if (!existsSync(join(data, 'PG_VERSION'))) await cluster.initialise();
   const adopted = await cluster.isRunning();
@@ -90,6 +99,13 @@ async function startIn(folder: string, settings: readonly string[]): Promise<Emb
     revive: () => cluster.revive(url, settings),
     stop: () => cluster.stopUnlessUsed(url),
   };
+}
+
+function noCluster(folder: string): PortcullisError {
+  return new PortcullisError('DATABASE_OUTDATED', `${folder} has no embedded database yet`, {
+    mend: 'portcullis start makes it; if you expected one, check PORTCULLIS_HOME, or set PORTCULLIS_DATABASE_URL to a database of your own',
+    details: { folder },
+  });
 }
 
 class Cluster {
@@ -270,7 +286,11 @@ async function createDatabase(data: string, adminUrl: () => string): Promise<voi
     try {
       client = await connectTo(adminUrl());
       const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE]);
-      if (rowCount === 0) await client.query(`create database ${DATABASE}`);
+      if (rowCount === 0) {
+        await client.query(`create database ${DATABASE}`);
+        // Our own database: the planner is to have no tables of any kind.
+        await client.query(`revoke temporary on database ${DATABASE} from public`);
+      }
       return;
     } catch (error) {
       const code = String((error as { code?: unknown }).code);

@@ -1,7 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import type { Plane } from './migrate.js';
-import { inTransaction } from './pool.js';
+import { PortcullisError, messageOf } from '../base/errors.js';
+import { underMigrationLock, type Plane } from './migrate.js';
+import { connectAlone, isUnreachable, withoutPassword } from './pool.js';
+import { isDone, planRoles, readFacts, readRecorded, type Login, type RolePlan } from './role-plan.js';
+import { scramVerifier } from './scram.js';
 
 /**
  * The lesser logins. The owner's login migrates and administers; everything else goes through one of these,
@@ -11,144 +13,148 @@ import { inTransaction } from './pool.js';
  * - `worker` runs jobs: it writes the journal and the job's declared tables, and reads flags and policies. Of
  *   the rest of the control plane (tokens, approvals, the audit log) it sees nothing.
  *
- * Beside them stands the guard's role, as which nobody logs in and which nobody takes on: it owns the function that a
- * policy's invariants run through (region/015-invariants-confined.sql). It reads what the planner reads, and the plan
- * that is judged.
+ * Beside them stands a role that nobody logs in as, the guard's: it owns the function that a policy's invariants run
+ * through (region/015-invariants-confined.sql). It reads what the planner reads, and the plan that is judged.
  */
-export type Login = 'planner' | 'worker';
+export type { Login } from './role-plan.js';
 
-const LOGINS: readonly Login[] = ['planner', 'worker'];
+/** URLs of logins that a DBA has made. For these no role is created, altered or marked. */
+export type GivenLogins = Partial<Readonly<Record<Login, string>>>;
+
+/** How long to wait for the migrations' lock. */
+const LOCK_MS = 15_000;
 
 /**
- * Creates the lesser roles where they are missing and grants each what it needs, no more. Role names carry
- * the database's name, so that two installations on one server do not share a role; passwords are random and
- * stand in a table that only the owner can read, which gives nothing away: the owner may set them anyhow.
+ * Creates the lesser roles where they are missing and grants each what it needs, no more. A role that bears no
+ * mark of this database is never touched: where one has the name that ours would have, ours gets another. Answers
+ * whether anything was done; where nothing was, nothing was written and no lock was asked for. Throws ROLES_MISSING
+ * where the owner's login may not create roles, and MIGRATION_LOCKED.
  */
 export async function provisionLogins(
   owner: pg.Pool,
   planes: readonly Plane[] = ['control', 'region'],
-): Promise<void> {
-  await inTransaction(owner, async (client) => {
-    await client.query('select pg_advisory_xact_lock($1)', [LOGIN_LOCK]);
-    await client.query(`
-      create table if not exists portcullis_store.login (
-        login    text primary key,
-        role     text not null,
-        password text not null
-      );
-      revoke all on portcullis_store.login from public`);
-    const { rows } = await client.query<{ login: string; role: string; exists: boolean }>(`
-      select login, role, exists (select from pg_roles where rolname = role) as exists
-      from portcullis_store.login`);
-    const known = new Map(rows.map((row) => [row.login, row]));
-    const database =
-      (await client.query<{ name: string }>('select current_database() as name')).rows[0]?.name ?? '';
-    for (const login of LOGINS) {
-      const role = known.get(login)?.role ?? `${database}_${login}`;
-      if (known.get(login)?.exists !== true) await createRole(client, login, role);
-      const named = { role: pg.escapeIdentifier(role), database: pg.escapeIdentifier(database) };
-      await client.query(grantsOf(login, named.role, named.database));
-      if (login === 'worker' && planes.includes('control')) await client.query(controlGrants(named.role));
-      if (login === 'worker') await provisionReader(client, role, `${database}_guard`);
-    }
+  given: GivenLogins = {},
+): Promise<boolean> {
+  const names = await rolesGiven(given);
+  if (isDone(await planRoles(owner, planes, names))) return false;
+  return underMigrationLock(owner, LOCK_MS, async (client) => {
+    const plan = await planRoles(client, planes, names);
+    requireCreatable(plan);
+    for (const sql of [...plan.creating, ...plan.recording]) await client.query(sql);
+    for (const login of plan.passwordless) await setPassword(client, login);
+    for (const sql of [...plan.joining, ...plan.granting]) await client.query(sql);
+    return true;
   });
 }
 
-const LOGIN_LOCK = 7_020_211;
-
-async function createRole(client: pg.PoolClient, login: Login, role: string): Promise<void> {
-  const password = randomBytes(24).toString('hex');
-  const exists = await client.query('select from pg_roles where rolname = $1', [role]);
-  const verb = exists.rowCount === 0 ? 'create' : 'alter';
-  await client.query(
-    `${verb} role ${pg.escapeIdentifier(role)} login nosuperuser nocreatedb nocreaterole password '${password}'`,
+function requireCreatable({ mayCreate, roles, owner, database, creating, passwordless }: RolePlan): void {
+  const missing = roles.filter(({ standing }) => standing === 'missing').map(({ role }) => role);
+  const fixed = roles.filter(
+    ({ kind, standing, mayAlter }) =>
+      standing !== 'missing' && !mayAlter && kind !== 'guard' && passwordless.includes(kind),
   );
-  if (login === 'planner') {
-    await client.query(`alter role ${pg.escapeIdentifier(role)} set default_transaction_read_only = on`);
-  }
-  await client.query(
-    `insert into portcullis_store.login (login, role, password) values ($1, $2, $3)
-     on conflict (login) do update set role = excluded.role, password = excluded.password`,
-    [login, role, password],
-  );
+  if (creating.length + passwordless.length === 0 || (mayCreate && fixed.length === 0)) return;
+  const what =
+    missing.length > 0
+      ? `may not create roles, and ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing`
+      : `may not set the password of ${fixed.map(({ role }) => role).join(' and ')}`;
+  throw new PortcullisError('ROLES_MISSING', `${database}: the login ${owner} ${what}`, {
+    mend: 'give a DBA the SQL of portcullis migrate --sql, and set PORTCULLIS_WORKER_URL and PORTCULLIS_PLANNER_URL; or grant the login CREATEROLE',
+    details: { database, login: owner, missing },
+  });
 }
 
 /**
- * The role that invariants run as, and the function that it owns; the worker may only call it. An owner who is no
- * superuser must be a member of the role to give it the function.
+ * Gives a login of ours a new password. The database makes it and keeps it where the owner alone can read it; what
+ * is sent is a verifier, so that the password stands in no statement and no log.
  */
-async function provisionReader(client: pg.PoolClient, worker: string, preset: string): Promise<void> {
-  const { rows } = await client.query<{ role: string }>('select role from portcullis_guard.reader');
-  const name = rows[0]?.role ?? preset;
-  const role = pg.escapeIdentifier(name);
-  const exists = await client.query('select from pg_roles where rolname = $1', [name]);
-  if (exists.rowCount === 0) await client.query(`create role ${role} nologin nosuperuser`);
-  await client.query('insert into portcullis_guard.reader (role) values ($1) on conflict do nothing', [name]);
-  await client.query(`
-    grant usage on schema directory, portcullis_guard to ${role};
-    grant select on all tables in schema directory to ${role};
-    grant select on portcullis_guard.proposed, portcullis_guard.this_run, portcullis_guard.reader to ${role};
-    grant ${role} to current_user;
-    grant create on schema portcullis_guard to ${role};
-    alter function portcullis_guard.ask owner to ${role};
-    revoke create on schema portcullis_guard from ${role};
-    grant usage on schema portcullis_guard to ${pg.escapeIdentifier(worker)};
-    grant execute on function portcullis_guard.ask to ${pg.escapeIdentifier(worker)};
-    revoke select on portcullis_guard.reader from ${pg.escapeIdentifier(worker)}`);
-  // Earlier versions had the worker take the role on.
-  const member = await client.query(
-    `select from pg_auth_members where roleid = (select oid from pg_roles where rolname = $1)
-       and member = (select oid from pg_roles where rolname = $2)`,
-    [name, worker],
-  );
-  if (member.rowCount !== 0) await client.query(`revoke ${role} from ${pg.escapeIdentifier(worker)}`);
-}
-
-/**
- * Grants are repeated at every start: a migration may have added tables. `role` and `database` are quoted. The
- * owner becomes a member of the worker's role, since a kill must be able to end the workers' connections.
- */
-function grantsOf(login: Login, role: string, database: string): string {
-  const reading = `
-    grant connect on database ${database} to ${role};
-    grant usage on schema directory to ${role};
-    grant select on all tables in schema directory to ${role};`;
-  if (login === 'planner') {
-    return `${reading}
-      revoke temporary on database ${database} from public;`;
-  }
-  return `${reading}
-    grant usage on schema portcullis_region to ${role};
-    grant ${role} to current_user;
-    grant select, insert, update on portcullis_region.gate, portcullis_region.run, portcullis_region.lane to ${role};
-    grant select on portcullis_region.quarantine, portcullis_region.baseline to ${role};
-    grant select, insert, update on portcullis_region.version_epoch to ${role};
-    grant select on portcullis_region.confirmed_database to ${role};
-    grant select, insert, update on portcullis_region.verdict, portcullis_region.rate to ${role};
-    grant select, insert on portcullis_region.trip to ${role};
-    grant select, insert, update on portcullis_region.plan to ${role};
-    grant select, insert on portcullis_region.change, portcullis_region.batch, portcullis_region.conflict to ${role};
-    grant update (found, refusal) on portcullis_region.conflict to ${role};
-    grant insert, update, delete on all tables in schema directory to ${role};`;
-}
-
-function controlGrants(role: string): string {
-  return `
-    grant usage on schema portcullis_control to ${role};
-    revoke all on all tables in schema portcullis_control from ${role};
-    grant select on portcullis_control.policy, portcullis_control.flag, portcullis_control.flag_change to ${role};`;
-}
-
-/** The owner's URL with a lesser login in its place. */
-export async function loginUrl(owner: pg.Pool, ownerUrl: string, login: Login): Promise<string> {
-  const { rows } = await owner.query<{ role: string; password: string }>(
-    'select role, password from portcullis_store.login where login = $1',
+async function setPassword(client: pg.PoolClient, login: Login): Promise<void> {
+  const { rows } = await client.query<{ role: string; password: string }>(
+    `update portcullis_store.login set password = replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '')
+     where login = $1 returning role, password`,
     [login],
   );
-  const found = rows[0];
-  if (!found) throw new Error(`login ${login} is not provisioned`);
+  for (const { role, password } of rows) {
+    await client.query(`alter role ${pg.escapeIdentifier(role)} password '${scramVerifier(password)}'`);
+  }
+}
+
+/** The roles that given URLs log in as. Behind a pooler, the user in the URL may be named otherwise: they are asked. */
+export async function rolesGiven(given: GivenLogins): Promise<Partial<Record<Login, string>>> {
+  const named: Partial<Record<Login, string>> = {};
+  for (const login of ['worker', 'planner'] as const) {
+    const url = given[login];
+    if (url !== undefined) named[login] = await roleOf(login, url);
+  }
+  return named;
+}
+
+/** The user that a URL names. */
+export function userOf(url: string): string {
+  return decodeURIComponent(new URL(url).username);
+}
+
+const CONNECT_MS = 5_000;
+
+async function roleOf(login: Login, url: string): Promise<string> {
+  try {
+    const client = await connectAlone({
+      connectionString: url,
+      application_name: `portcullis ${login}`,
+      connectionTimeoutMillis: CONNECT_MS,
+      query_timeout: CONNECT_MS,
+    });
+    try {
+      const { rows } = await client.query<{ role: string }>('select current_user as role');
+      return rows[0]?.role ?? '';
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  } catch (error) {
+    throw new PortcullisError(
+      isUnreachable(error) ? 'DATABASE_UNREACHABLE' : 'DATABASE_REFUSED',
+      `the ${login}'s login ${withoutPassword(url)}: ${messageOf(error)}`,
+      {
+        mend: `check PORTCULLIS_${login.toUpperCase()}_URL: user, password, host and database`,
+        cause: error,
+      },
+    );
+  }
+}
+
+/**
+ * The URL of a lesser login: the one that was given, or the owner's with ours in its place. Throws DATABASE_OUTDATED
+ * where there is none yet.
+ */
+export async function loginUrl(
+  owner: pg.Pool,
+  ownerUrl: string,
+  login: Login,
+  given: GivenLogins = {},
+): Promise<string> {
+  const own = given[login];
+  if (own !== undefined) return own;
+  const facts = await readFacts(owner);
+  const found = (await readRecorded(owner, facts)).get(login);
+  const { rows } =
+    found?.standing === 'ours'
+      ? await owner.query<{ role: string; password: string | null }>(
+          'select role, password from portcullis_store.login where login = $1',
+          [login],
+        )
+      : { rows: [] };
+  const password = rows[0]?.password ?? undefined;
+  if (found === undefined || password === undefined) {
+    throw new PortcullisError(
+      'DATABASE_OUTDATED',
+      `${facts.database}: Portcullis' ${login} login is not set up`,
+      {
+        mend: `run portcullis migrate; or set PORTCULLIS_${login.toUpperCase()}_URL to a login that a DBA made`,
+      },
+    );
+  }
   const url = new URL(ownerUrl);
   url.username = encodeURIComponent(found.role);
-  url.password = found.password;
+  url.password = password;
   return url.toString();
 }

@@ -172,9 +172,9 @@ describe('the first start', () => {
   test('writes a token that only its owner may read, and that the API takes', async () => {
     const { http, adminToken } = (await serving.event('started')) as unknown as {
       http: string;
-      adminToken: { file: string; fresh: boolean };
+      adminToken: { file: string; standing: string };
     };
-    expect(adminToken.fresh).toBe(true);
+    expect(adminToken.standing).toBe('new');
     expect((await stat(adminToken.file)).mode & 0o777).toBe(0o600);
     const token = (await readFile(adminToken.file, 'utf8')).trim();
     const asked = await fetch(`${http}/api/v1/runs`, { headers: { authorization: `Bearer ${token}` } });
@@ -317,7 +317,7 @@ describe('stopping and starting again', () => {
       expect(started).toMatchObject({
         seeded: false,
         embedded: { adopted: false },
-        adminToken: { fresh: false },
+        adminToken: { standing: 'there' },
       });
       const { object } = await status();
       const region = object.jobs[0]?.regions.find((each) => each.region === heldRegion);

@@ -36,11 +36,13 @@ export async function testDatabase(): Promise<TestDatabase> {
     return opened;
   };
   const owner = pool(url, 'test owner');
-  // The rights on the database itself are not copied from a template.
+  // A copy is a database of its own: it gets roles of its own. As for the embedded database, nobody has TEMP by default.
+  await owner.query(`revoke temporary on database ${name} from public`);
   await provisionLogins(owner);
   afterAll(async () => {
     await Promise.all(pools.map((each) => each.end()));
     await administer(server, `drop database if exists ${name} with (force)`);
+    await administer(server, `drop role if exists ${name}_worker, ${name}_planner, ${name}_guard`);
   });
   return {
     url,
@@ -49,6 +51,41 @@ export async function testDatabase(): Promise<TestDatabase> {
     plannerUrl: await loginUrl(owner, url, 'planner'),
     pool,
   };
+}
+
+/** A database of somebody else's, without anything of ours, and how to run SQL on its server as a superuser. */
+export interface GuestDatabase {
+  readonly name: string;
+  readonly url: string;
+  readonly owner: pg.Pool;
+  pool(url: string): pg.Pool;
+}
+
+/** An empty database, dropped with every role whose name begins with its own when the file's tests are over. */
+export async function emptyDatabase(): Promise<GuestDatabase> {
+  const server = process.env['PORTCULLIS_TEST_SERVER'];
+  if (server === undefined) throw new Error('no test server: run through jest, in a project with a database');
+  const name = `e_${randomBytes(6).toString('hex')}`;
+  await administer(server, `create database ${name}`);
+  const at = new URL(server);
+  at.pathname = `/${name}`;
+  const pools: pg.Pool[] = [];
+  const pool = (url: string): pg.Pool => {
+    const opened = openPool(url, { name: 'test' });
+    pools.push(opened);
+    return opened;
+  };
+  const owner = pool(at.toString());
+  afterAll(async () => {
+    const { rows } = await owner.query<{ name: string }>(
+      'select rolname as name from pg_roles where starts_with(rolname, $1)',
+      [name],
+    );
+    await Promise.all(pools.map((each) => each.end()));
+    await administer(server, `drop database if exists ${name} with (force)`);
+    for (const role of rows) await administer(server, `drop role if exists "${role.name}"`);
+  });
+  return { name, url: at.toString(), owner, pool };
 }
 
 async function administer(server: string, sql: string): Promise<void> {

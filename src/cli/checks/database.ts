@@ -1,5 +1,4 @@
 import { PortcullisError, messageOf } from '../../base/errors.js';
-import { countOf } from '../../base/words.js';
 import type { PlannerDatabase } from '../../jobs/contract.js';
 import { askPlanes, type PlaneAnswers } from '../../planes/ask-planes.js';
 import type { RegionPlane } from '../../planes/region-plane.js';
@@ -28,18 +27,6 @@ export const databaseVersion: Check<Patient> = {
         mend: 'move to PostgreSQL 14 or newer, or leave PORTCULLIS_DATABASE_URL out to use the embedded one',
       },
     ];
-  },
-};
-
-/** Opening migrates, and refuses a database that it can't bring to this program's schema. */
-export const migrations: Check<Patient> = {
-  name: 'migrations',
-  examine: async ({ installation }) => {
-    const { rows } = await installation.control.query<{ name: string }>(
-      'select name from portcullis_store.migration order by ran_at, name',
-    );
-    const newest = rows.at(-1)?.name ?? 'none';
-    return [{ mark: 'ok', found: `current: ${countOf(rows.length, 'migration')} ran, ${newest} last` }];
   },
 };
 

@@ -9,9 +9,9 @@ import {
   type AlertView,
 } from '../../guard/bake/browse-alerts.js';
 import { actingPrincipal, requireActing } from '../acting.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
 import { group, leaf } from '../leaf.js';
-import { parseSaid } from '../said.js';
+import { reasonOption } from '../reason-option.js';
 import type { Tone } from '../tone.js';
 import { limitUpTo, listUpTo } from '../up-to.js';
 
@@ -39,7 +39,7 @@ function addList(parent: Command, context: Context): void {
     .option('-n, --limit <alerts>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
     .action(async ({ state, job, limit }: ListOptions) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
+      await withLook(context, async (installation) => {
         await requireActing(context, installation, 'read');
         const found = await listUpTo(limit, (page) => listAlerts(installation.control, { state, job }, page));
         voice.result({ alerts: found }, () => listText(voice, found));
@@ -54,7 +54,7 @@ function addClear(parent: Command, context: Context): void {
     'Clear a firing alert, so that it aborts no rollout. Re-arms nothing.',
     ['portcullis alerts clear 00c0ffee00c0ffee --reason "the exporter was broken"'],
   )
-    .requiredOption('-r, --reason <text>', 'why, for the record', parseSaid)
+    .requiredOption('-r, --reason <text>', 'why, for the record', reasonOption)
     .action(async (id: string, { reason }: { reason: string }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {

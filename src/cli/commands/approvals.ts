@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { APPROVAL_STATES, listApprovals, type Approval, type ApprovalState } from '../../access/approvals.js';
 import { requireActing } from '../acting.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 import type { Tone } from '../tone.js';
 import { limitUpTo, listUpTo } from '../up-to.js';
@@ -20,7 +20,7 @@ export function addApprovals(program: Command, context: Context): void {
     .option('-n, --limit <requests>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
     .action(async ({ state, limit }: { state?: ApprovalState; limit: number }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
+      await withLook(context, async (installation) => {
         await requireActing(context, installation, 'read');
         const approvals = await listUpTo(limit, (page) =>
           listApprovals(installation.control, { state }, page),

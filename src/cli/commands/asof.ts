@@ -3,7 +3,7 @@ import { parseSubject } from '../../jobs/subject.js';
 import type { AsOf } from '../../journal/as-of.js';
 import { asOfIn } from '../../planes/browse.js';
 import { requireActing } from '../acting.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { instant } from '../instant.js';
 import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
@@ -20,7 +20,7 @@ export function addAsOf(program: Command, context: Context): void {
     .option('-r, --region <region>', 'where the row lives, if several regions’ databases have such a key')
     .action(async (text: string, { at, region }: { at: Date; region?: string }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
+      await withLook(context, async (installation) => {
         await requireActing(context, installation, 'read');
         const subject = parseSubject(installation.jobs, text);
         const found = await asOfIn(installation.planes, subject, at, region);

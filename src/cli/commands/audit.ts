@@ -16,7 +16,7 @@ import { PortcullisError, messageOf } from '../../base/errors.js';
 import { countUnrecorded } from '../../gate/unrecorded-kill.js';
 import { askPlanes } from '../../planes/ask-planes.js';
 import { requireActing } from '../acting.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { instant } from '../instant.js';
 import { group, leaf } from '../leaf.js';
 import { withProgress } from '../progress.js';
@@ -53,7 +53,7 @@ function addList(parent: Command, context: Context): void {
     .option('-n, --limit <entries>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
     .action(async ({ by: principal, action, subject, since, limit }: ListOptions) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
+      await withLook(context, async (installation) => {
         await requireActing(context, installation, 'verify-audit');
         const filter: AuditFilter = { principal, action, subject, since: since?.toISOString() };
         const entries = await listUpTo(limit, (page) => listAudit(installation.control, filter, page));
@@ -120,7 +120,7 @@ interface Verified {
 }
 
 function verifyDatabase(context: Context, expectHead: AuditHead | undefined): Promise<Verified> {
-  return withInstallation(context, async (installation) => {
+  return withLook(context, async (installation) => {
     await requireActing(context, installation, 'verify-audit');
     return withProgress(context.io.stderr, 'verifying', async (progress) => {
       const { control, planes } = installation;
@@ -204,7 +204,7 @@ function addExport(parent: Command, context: Context): void {
   ).action(async () => {
     const voice = voiceOf(context, command);
     const { stdout } = context.io;
-    await withInstallation(context, async (installation) => {
+    await withLook(context, async (installation) => {
       await requireActing(context, installation, 'verify-audit');
       let count = 0;
       for await (const line of exportAudit(installation.control)) {

@@ -5,7 +5,7 @@ import { time } from '../../base/words.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { group, leaf } from '../leaf.js';
-import { parseSaid } from '../said.js';
+import { reasonOption } from '../reason-option.js';
 
 export function addDatabase(program: Command, context: Context): void {
   const database = group(program, 'database', 'Databases: which ones the regions have, after a failover.');
@@ -45,7 +45,7 @@ function addConfirm(parent: Command, context: Context): void {
   )
     .option('-r, --region <region>', 'a region of the database, where there are several databases')
     .option('--switchover', 'beforehand: the database that a planned switchover within the hour leads to')
-    .requiredOption('--reason <reason>', 'why, for the record', parseSaid)
+    .requiredOption('--reason <reason>', 'why, for the record', reasonOption)
     .action(async ({ region, reason, switchover = false }: ConfirmOptions) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { messageOf, PortcullisError } from '../../base/errors.js';
-import { CHECKS, MACHINE_CHECKS } from '../checks/all.js';
+import { CHECKS, MACHINE_CHECKS, SET_UP_CHECKS } from '../checks/all.js';
 import type { Check, Finding, Patient } from '../checks/check.js';
 import { voiceOf, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
@@ -30,9 +30,10 @@ export function addDoctor(program: Command, context: Context): void {
 /** What needs no database is looked at even where there is none to be had. */
 async function examine({ app }: Context): Promise<Finding[]> {
   const findings = (await Promise.all(MACHINE_CHECKS.map((check) => made(check, app.settings)))).flat();
-  const opened = await app.open().catch((error: unknown) => asFinding('database', error));
+  const opened = await app.open('look').catch((error: unknown) => asFinding('database', error));
   if ('mark' in opened) return [...findings, opened];
   try {
+    for (const check of SET_UP_CHECKS) findings.push(...(await made(check, opened)));
     const platform = await app.platform(opened, true).catch((error: unknown) => asFinding('platform', error));
     if ('mark' in platform) return [...findings, platform];
     try {

@@ -11,8 +11,9 @@ import { PortcullisError } from '../../base/errors.js';
 import { kindsOfJobs } from '../../jobs/registry.js';
 import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
 import { flagStateText, sourceText } from '../flag-text.js';
+import { reasonOption } from '../reason-option.js';
 import { group, leaf } from '../leaf.js';
 import { requireRegion, unknownName } from '../names.js';
 import { diffsText } from '../policy-text.js';
@@ -72,7 +73,7 @@ function addDiff(parent: Command, context: Context): void {
     ['portcullis flags diff', 'portcullis flags diff ./flags'],
   ).action(async (folder: string | undefined) => {
     const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
+    await withLook(context, async (installation) => {
       const diffs = await diffPolicies(installation.control, await policyFiles(installation, folder));
       const same = diffs.every(isSame);
       voice.result({ same, policies: diffs }, () => diffsText(voice.paint, diffs));
@@ -89,7 +90,7 @@ function addList(parent: Command, context: Context): void {
     ['portcullis flags list', 'portcullis flags list domain-claim --json'],
   ).action(async (job: string | undefined) => {
     const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
+    await withLook(context, async (installation) => {
       const desk = await context.app.flags(installation);
       try {
         const flags = await desk.list(job);
@@ -156,7 +157,7 @@ function addSet(parent: Command, context: Context): void {
         .argParser((value: string, before: readonly number[]) => [...before, parseShare(value)])
         .default([], 'as they are'),
     )
-    .requiredOption('--reason <text>', 'why, for whoever reads the history')
+    .requiredOption('--reason <text>', 'why, for whoever reads the history', reasonOption)
     .action(async (job: string, options: SetOptions) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {

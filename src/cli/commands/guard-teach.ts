@@ -9,7 +9,7 @@ import { voiceOf, withInstallation, type Context, type Voice } from '../context.
 import { number } from '../../base/words.js';
 import { leaf } from '../leaf.js';
 import { knownJob, requireRegion } from '../names.js';
-import { parseSaid } from '../said.js';
+import { reasonOption } from '../reason-option.js';
 
 /** Adds `accept ID` and `rebaseline JOB` to a command. */
 export function addTeaching(parent: Command, context: Context): void {
@@ -24,7 +24,7 @@ function addAccept(parent: Command, context: Context): void {
     'Accept a run that was held, tripped or taken back: what it planned was right, and is part of the baseline from now on. Shows what the next run like it is judged by, before and after. It re-arms nothing.',
     ['portcullis guard accept 3f2a9c1e --reason "a merger: the claims are real"'],
   )
-    .requiredOption('--reason <text>', 'why, for whoever reads the record', parseSaid)
+    .requiredOption('--reason <text>', 'why, for whoever reads the record', reasonOption)
     .action(async (id: string, { reason }: { readonly reason: string }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
@@ -92,7 +92,7 @@ function addRebaseline(parent: Command, context: Context): void {
   )
     .requiredOption('-r, --region <region>', 'in this region')
     .option('--kind <kind>', 'only changes of this kind')
-    .requiredOption('--reason <text>', 'why, for whoever reads the record', parseSaid)
+    .requiredOption('--reason <text>', 'why, for whoever reads the record', reasonOption)
     .action(async (job: string, { region, kind, reason }: RebaselineOptions) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {

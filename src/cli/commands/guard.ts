@@ -13,7 +13,7 @@ import type { CountedRun } from '../../guard/count-history.js';
 import { chance, figure } from '../../guard/in-words.js';
 import type { Verdict } from '../../guard/verdict.js';
 import { requireActing } from '../acting.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { readCountedRuns } from '../counted-runs-file.js';
 import { group, leaf } from '../leaf.js';
 import { addSuggest } from './guard-suggest.js';
@@ -109,7 +109,7 @@ async function subjectOf(context: Context, options: BacktestOptions): Promise<Su
   if (job === undefined || region === undefined) {
     throw usage('there are no runs to judge', 'give --job and --region, or --csv');
   }
-  return withInstallation(context, async (installation) => {
+  return withLook(context, async (installation) => {
     await requireActing(context, installation, 'read');
     const { policy } = await knownJob(context.app, installation, job);
     requireRegion(region, policy.regions);

@@ -7,7 +7,7 @@ import { impactByUnit, impactOf, type Impact, type UnitImpact } from '../../jour
 import { findRunOf } from '../../planes/browse.js';
 import { requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { csvLine } from '../csv.js';
 import { leaf } from '../leaf.js';
 import { listFirst } from '../../base/list-first.js';
@@ -31,7 +31,7 @@ export function addImpact(program: Command, context: Context): void {
     .option('--csv', 'every organisation with its rows, as CSV')
     .action(async (id: string, { csv = false }: { csv?: boolean }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
+      await withLook(context, async (installation) => {
         await requireActing(context, installation, 'read');
         const hit = looksLikeIncident(id)
           ? await incidentHit(installation, id)

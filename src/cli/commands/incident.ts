@@ -17,13 +17,13 @@ import { timelineOf } from '../../incidents/timeline.js';
 import { findRunOf } from '../../planes/browse.js';
 import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
-import { voiceOf, withInstallation, type Context } from '../context.js';
+import { voiceOf, withInstallation, withLook, type Context } from '../context.js';
 import { incidentsText, incidentText, runbookText } from '../incident-text.js';
 import { instant } from '../instant.js';
 import { group, leaf } from '../leaf.js';
 import { limitUpTo, listUpTo } from '../up-to.js';
 import { time } from '../../base/words.js';
-import { parseSaid } from '../said.js';
+import { reasonOption } from '../reason-option.js';
 
 const MOST = 10_000;
 
@@ -57,7 +57,7 @@ function addList(incident: Command, context: Context): void {
     .option('-n, --limit <incidents>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
     .action(async (options: { job?: string; state?: IncidentState; unclosed?: boolean; limit: number }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
+      await withLook(context, async (installation) => {
         await requireActing(context, installation, 'read');
         const incidents = await listUpTo(options.limit, (page) =>
           listIncidents(installation.control, options, page),
@@ -75,7 +75,7 @@ function addShow(incident: Command, context: Context): void {
     ['portcullis incident show k3v7qa2m'],
   ).action(async (id: string) => {
     const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
+    await withLook(context, async (installation) => {
       const { name } = await requireActing(context, installation, 'read');
       const { control } = installation;
       // Whoever looks sees its severity; so it is put down.
@@ -98,7 +98,7 @@ function addRunbook(incident: Command, context: Context): void {
     ['portcullis incident runbook k3v7qa2m'],
   ).action(async (id: string) => {
     const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
+    await withLook(context, async (installation) => {
       await requireActing(context, installation, 'read');
       const looked = await examineIncident(installation.control, poolsOf(installation), id);
       const steps = runbookOf(looked);
@@ -163,7 +163,7 @@ function addInclude(incident: Command, context: Context): void {
   )
     .option('--since <time>', 'every run elected at that time (UTC) or later, up to the kill')
     .option('-r, --region <region...>', 'with --since: only in these regions of the incident')
-    .option('--reason <text>', 'why, for the record', parseSaid)
+    .option('--reason <text>', 'why, for the record', reasonOption)
     .action(async (id: string, runId: string | undefined, { since, region, reason }: IncludeOptions) => {
       if ((runId === undefined) === (since === undefined) || (runId !== undefined && region !== undefined)) {
         throw new PortcullisError('USAGE_INVALID', 'give either a run or --since', {
@@ -206,7 +206,7 @@ function addClose(incident: Command, context: Context): void {
       'portcullis incident close k3v7qa2m --false-alarm --conclusion "the claims were asked for"',
     ],
   )
-    .requiredOption('--conclusion <text>', 'what was wrong, for the record and the post-mortem', parseSaid)
+    .requiredOption('--conclusion <text>', 'what was wrong, for the record and the post-mortem', reasonOption)
     .option('--false-alarm', 'nothing was wrong')
     .action(async (id: string, options: { conclusion: string; falseAlarm?: boolean }) => {
       const voice = voiceOf(context, command);
@@ -242,7 +242,7 @@ function addExport(incident: Command, context: Context): void {
     )
     .action(async (id: string, { format }: { format: 'md' | 'status' }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
+      await withLook(context, async (installation) => {
         await requireActing(context, installation, 'read');
         const { control } = installation;
         const looked = await examineIncident(control, poolsOf(installation), id);

@@ -18,6 +18,7 @@ import { interruptible } from '../interrupt.js';
 import { withProgress } from '../progress.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
+import { reasonOption } from '../reason-option.js';
 
 interface KillOptions {
   readonly region?: string;
@@ -44,9 +45,9 @@ export function addKill(program: Command, context: Context): void {
     .option('-r, --region <region>', 'only in this region')
     .option(
       '-v, --version <version>',
-      'only this version (the whole, the beginning of exactly one, or current): it may act nowhere until the quarantine is lifted',
+      'only this version (the full version, its number, a unique prefix of its digest, or current): it may act nowhere until the quarantine is lifted',
     )
-    .requiredOption('--reason <reason>', 'why, for the record and for whoever re-arms it')
+    .requiredOption('--reason <reason>', 'why, for the record and for whoever re-arms it', reasonOption)
     .option('--drill', 'for practice: the gate is killed all the same; incident and notices say drill')
     .addOption(waitOption())
     .addOption(noWaitOption())
@@ -71,7 +72,7 @@ export function addStop(program: Command, context: Context): void {
     'portcullis stop --all --reason "stop everything"',
   ])
     .requiredOption('--all', 'everything there is')
-    .requiredOption('--reason <reason>', 'why, for the record and for whoever re-arms it')
+    .requiredOption('--reason <reason>', 'why, for the record and for whoever re-arms it', reasonOption)
     .addOption(waitOption())
     .addOption(noWaitOption())
     .action(async ({ reason, wait }: Pick<KillOptions, 'reason' | 'wait'>) => {
@@ -107,7 +108,7 @@ function waitMs(text: string): number {
   throw new InvalidArgumentError('A wait is a duration such as 30s or 5m, at most 24h.');
 }
 
-/** A kill needs no control database: what it can't put on record, it says. */
+/** A kill needs no control database and no schema but a gate's: what it can't put on record, it says. */
 async function withKilling(
   context: Context,
   work: (installation: Installation, principal: Principal, reach: KillReach) => Promise<void>,
@@ -116,7 +117,7 @@ async function withKilling(
   await withInstallation(
     context,
     async (installation) => work(installation, await killingPrincipal(context, installation), reach),
-    { withoutControl: true },
+    'kill',
   );
 }
 

@@ -9,7 +9,7 @@ import {
 } from '../../notify/browse.js';
 import { notify, testNotice } from '../../notify/notice.js';
 import { requireActing } from '../acting.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
 import { group, leaf } from '../leaf.js';
 import type { Row } from '../table.js';
 import type { Tone } from '../tone.js';
@@ -42,7 +42,7 @@ function addList(parent: Command, context: Context): void {
     .option('-n, --limit <notifications>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
     .action(async ({ state, limit }: { state?: DeliveryState; limit: number }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
+      await withLook(context, async (installation) => {
         await requireActing(context, installation, 'read');
         const found = await listUpTo(limit, (page) =>
           listNotifications(installation.control, { state }, page),

@@ -8,7 +8,7 @@ import { BEGIN_WAVE } from '../../rollout/wave-approval.js';
 import { actingPrincipal } from '../acting.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
-import { parseSaid } from '../said.js';
+import { reasonOption } from '../reason-option.js';
 import { time } from '../../base/words.js';
 
 interface RearmOptions {
@@ -32,7 +32,7 @@ export function addRearm(program: Command, context: Context): void {
     .requiredOption(
       '--reason <reason>',
       'why it is safe now: the incident or reason that this answers',
-      parseSaid,
+      reasonOption,
     )
     .action(async (job: string, { region, version, reason }: RearmOptions) => {
       if ((region === undefined) === (version === undefined)) {

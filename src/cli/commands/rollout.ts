@@ -18,13 +18,13 @@ import {
 import { approveWaiting } from '../../rollout/wave-approval.js';
 import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
-import { voiceOf, withInstallation, type Context } from '../context.js';
+import { voiceOf, withInstallation, withLook, type Context } from '../context.js';
 import { group, leaf } from '../leaf.js';
 import { knownJob } from '../names.js';
 import { rolloutText } from '../rollout-text.js';
 import { simulationText } from '../simulation-text.js';
 import { watch } from '../watch.js';
-import { parseSaid } from '../said.js';
+import { reasonOption } from '../reason-option.js';
 
 export function addRollout(program: Command, context: Context): void {
   const rollout = group(
@@ -65,7 +65,7 @@ function addStart(parent: Command, context: Context): void {
     ],
   )
     .requiredOption('-v, --version <version>', 'the version: whole, its beginning (1.1.0), or current')
-    .requiredOption('--reason <text>', 'why, for whoever approves it and reads the history', parseSaid)
+    .requiredOption('--reason <text>', 'why, for whoever approves it and reads the history', reasonOption)
     .action(async (job: string, { version, reason }: { version: string; reason: string }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
@@ -89,7 +89,7 @@ function addStatus(parent: Command, context: Context): void {
     .option('-w, --watch', 'every second anew, until q or Ctrl-C; with --json one object a second')
     .action(async (job: string, { watch: watching = false }: { watch?: boolean }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
+      await withLook(context, async (installation) => {
         await requireActing(context, installation, 'read');
         await knownJob(context.app, installation, job);
         const read = (): Promise<RolloutView> => requireView(context, installation, job);
@@ -128,7 +128,7 @@ function addSimulate(parent: Command, context: Context): void {
     ['portcullis rollout simulate domain-claim'],
   ).action(async (job: string) => {
     const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
+    await withLook(context, async (installation) => {
       await requireActing(context, installation, 'read');
       const { job: loaded } = await knownJob(context.app, installation, job);
       const simulation = await simulationOf(installation.control, installation.planes, loaded);
@@ -149,7 +149,7 @@ function addSteering(
   const command = leaf(parent, `${name} <job>`, description, [
     `portcullis rollout ${name} domain-claim --reason "…"`,
   ])
-    .requiredOption('--reason <text>', 'why, for the record', parseSaid)
+    .requiredOption('--reason <text>', 'why, for the record', reasonOption)
     .action(async (job: string, { reason }: { reason: string }) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {

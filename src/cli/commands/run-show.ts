@@ -12,7 +12,7 @@ import type { Verdict } from '../../guard/verdict.js';
 import { listLanes, type LaneView } from '../../journal/browse-lanes.js';
 import { findRunOf, type FoundRun } from '../../planes/browse.js';
 import type { RunView } from '../../scheduler/browse-runs.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
 import { toneOf, type Tone } from '../tone.js';
@@ -48,7 +48,7 @@ export function addShow(parent: Command, context: Context): void {
     .action(async (id: string, options: ShowOptions) => {
       const voice = voiceOf(context, command);
       const all = options.changes === true || options.kind !== undefined || options.state !== undefined;
-      await withInstallation(context, async (installation) => {
+      await withLook(context, async (installation) => {
         const found = await findRunOf(installation.planes, id);
         if (all) await printChanges(context, voice, found, options);
         else await printRun(voice, found);

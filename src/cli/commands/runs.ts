@@ -5,7 +5,7 @@ import { listRunsOf } from '../../planes/browse.js';
 import type { RunFilter, RunView } from '../../scheduler/browse-runs.js';
 import { RUN_STATES, type RunStatus } from '../../scheduler/run-states.js';
 import type { Installation } from '../app-port.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 import { regionsIn, requireRegion, unknownName } from '../names.js';
 import { noteUnreachable } from '../unreachable.js';
@@ -36,7 +36,7 @@ export function addRuns(program: Command, context: Context): void {
     .enablePositionalOptions()
     .action(async (options: RunsOptions) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
+      await withLook(context, async (installation) => {
         const filter: RunFilter = { job: options.job, region: options.region, status: options.status };
         let unreachable: readonly UnreachablePlane[] = [];
         const runs = await listUpTo(options.limit, async (page) => {

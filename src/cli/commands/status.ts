@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import { NO_DRIFT, driftTexts, policyDrift, type PolicyDrift } from '../../flags/policy-drift.js';
 import { kindsOfJobs } from '../../jobs/registry.js';
 import type { Installation } from '../app-port.js';
-import { voiceOf, withInstallation, type Context } from '../context.js';
+import { basicStatusText, readBasicStatus } from '../basic-status.js';
+import { isOfOtherSchema, voiceOf, withLook, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
 import { statusText } from '../status-text.js';
 import type { FlagDesk } from '../../flags/flag-desk.js';
@@ -18,7 +19,7 @@ export function addStatus(program: Command, context: Context): void {
     .option('-w, --watch', 'refresh every second until q or Ctrl-C; with --json one object a second')
     .action(async ({ watch: watching = false }: { watch?: boolean }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
+      await withLook(context, async (installation) => {
         const desk = await context.app.flags(installation);
         try {
           const read = (): Promise<Shown> => readNow(context, installation, desk);
@@ -31,8 +32,11 @@ export function addStatus(program: Command, context: Context): void {
             await watch(context, voice, read, text);
             return;
           }
-          const status = await read();
-          voice.result(status, () => text(status));
+          const status = await read().catch(async (error: unknown) => {
+            if (!isOfOtherSchema(installation, error)) throw error;
+            return readBasicStatus(installation.databases);
+          });
+          voice.result(status, () => ('jobs' in status ? text(status) : basicStatusText(voice, status)));
         } finally {
           await desk.close();
         }

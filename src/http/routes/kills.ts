@@ -42,7 +42,7 @@ export function killRoutes({ jobs, control, planes, flagsAt }: HttpDeps): Route[
       body: KillOrder,
       regionOf: ({ body }) => body.region,
       result: Killed,
-      errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'VERSION_UNKNOWN', 'KILL_INCOMPLETE'],
+      errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'VERSION_UNKNOWN', 'NOTHING_REACHED', 'KILL_INCOMPLETE'],
       handle: async ({ params: { job }, body: { region, version: meant, reason, drill }, caller }) => {
         const where = await regions(job, region);
         const version = meant === undefined ? undefined : await versionMeant(job, meant);
@@ -66,7 +66,7 @@ export function killRoutes({ jobs, control, planes, flagsAt }: HttpDeps): Route[
       action: 'kill',
       body: StopOrder,
       result: Stopped,
-      errors: ['KILL_INCOMPLETE'],
+      errors: ['NOTHING_REACHED', 'KILL_INCOMPLETE'],
       handle: async ({ body: { reason }, caller }) => {
         const reports = await stopWithIncidents(control, ownerOf, reason, callerOf(caller), reach);
         requireComplete(reports);

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { onePlane } from '../../support/one-plane.js';
-import type { App, Installation, ServeOptions, Service } from '../../../src/cli/app-port.js';
+import type { App, Installation, Purpose, ServeOptions, Service } from '../../../src/cli/app-port.js';
 import type { Policy } from '../../../src/flags/policy.js';
 import { openPlannerDatabase } from '../../../src/jobs/planner-database.js';
 import type { LoadedJob } from '../../../src/jobs/registry.js';
@@ -89,12 +89,15 @@ export class FakeApp implements App {
     return Promise.resolve();
   };
 
-  open(): Promise<Installation> {
+  open(purpose: Purpose = 'change'): Promise<Installation> {
     this.happened.push('open');
     if (this.failure?.at === 'open') return Promise.reject(this.failure.error);
     const { home, flagsFolder } = this.settings;
     const nowhere = 'postgresql://nobody@127.0.0.1:1/nothing';
     return Promise.resolve({
+      purpose,
+      concurrentRuns: 4,
+      databases: [],
       home,
       flagsFolder,
       database: 'postgresql://owner:***@db:5432/portcullis',
@@ -140,7 +143,7 @@ export class FakeApp implements App {
     this.served = options;
     return Promise.resolve({
       ...(options.http && { httpUrl: 'http://127.0.0.1:7020' }),
-      ...(options.http && { adminToken: { file: '/srv/portcullis/admin-token', fresh: true } }),
+      ...(options.http && { adminToken: { file: '/srv/portcullis/admin-token', standing: 'new' } }),
       seeded: options.sample,
       ...(this.policiesAtStart && { policies: this.policiesAtStart }),
       served: [{ job: JOB, policy: POLICY, regions: options.regions ?? REGIONS }],

@@ -194,7 +194,12 @@ test.each([
   [`/tmp/it's $HOME/admin-token`, `'/tmp/it'\\''s $HOME/admin-token'`],
 ])('the command to try next names %s as a shell takes it', (file, shown) => {
   const service = {
-    ...{ httpUrl: 'http://127.0.0.1:7020', adminToken: { file, fresh: true }, seeded: false, served: [] },
+    ...{
+      httpUrl: 'http://127.0.0.1:7020',
+      adminToken: { file, standing: 'new' as const },
+      seeded: false,
+      served: [],
+    },
     ...{
       now: () => Promise.resolve(new Date()),
       runAllNow: () => Promise.resolve(),

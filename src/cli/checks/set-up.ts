@@ -1,0 +1,122 @@
+import { PortcullisError, messageOf } from '../../base/errors.js';
+import { countOf } from '../../base/words.js';
+import { connectionsOf, readConnections } from '../../store/connections.js';
+import { isDone, planRoles } from '../../store/role-plan.js';
+import { rolesGiven } from '../../store/logins.js';
+import type { DatabaseSetup, Installation } from '../app-port.js';
+import type { Check, Finding } from './check.js';
+
+type Found = Omit<Finding, 'check'>;
+
+const MIGRATE = 'portcullis migrate; or portcullis migrate --sql, for a DBA';
+
+export const migrations: Check<Installation> = {
+  name: 'migrations',
+  examine: async ({ databases }) =>
+    eachOf(databases, ({ schema }) => Promise.resolve([schemaFinding(schema)])),
+};
+
+export function schemaFinding(schema: DatabaseSetup['schema']): Found {
+  if (schema === undefined) return { mark: 'fail', found: 'could not be read' };
+  const [first = ''] = schema.unknown;
+  switch (schema.standing) {
+    case 'current':
+      return { mark: 'ok', found: "the schema is this program's" };
+    case 'empty':
+      return { mark: 'fail', found: 'there is no Portcullis schema', mend: MIGRATE };
+    case 'older':
+      return {
+        mark: 'fail',
+        found: `the schema is older than this program: ${countOf(schema.missing.length, 'migration')} missing, ${schema.missing[0]?.name ?? ''} first; kill and stop work`,
+        mend: MIGRATE,
+      };
+    case 'newer':
+      return {
+        mark: 'fail',
+        found: `the schema is newer than this program: ${first}; kill and stop work`,
+        mend: 'run the newer Portcullis',
+      };
+    case 'changed':
+      return {
+        mark: 'fail',
+        found: `migration ${first} is not the one that ran on this database`,
+        mend: 'restore the file as it was released; changes belong in a new migration',
+      };
+  }
+}
+
+/** Whether the roles are there and may do what they must, and each login is let in. */
+export const logins: Check<Installation> = {
+  name: 'logins',
+  examine: async ({ databases }) =>
+    eachOf(databases, async (database) => {
+      const { owner, planes, given } = database;
+      const plan = await planRoles(owner, planes, await rolesGiven(given));
+      const refused: Found[] = [];
+      for (const login of ['worker', 'planner'] as const) {
+        const why = await rolesGiven({ [login]: await database.loginUrl(login) }).then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+        if (why === undefined) continue;
+        const mend = why instanceof PortcullisError ? why.mend : undefined;
+        refused.push({ mark: 'fail', found: messageOf(why), ...(mend !== undefined && { mend }) });
+      }
+      if (refused.length > 0) return refused;
+      const names = plan.roles.map(({ role }) => role).join(', ');
+      if (isDone(plan)) return [{ mark: 'ok', found: `${names} are set up` }];
+      const todo = [...plan.creating, ...plan.joining, ...plan.granting].length + plan.passwordless.length;
+      return [{ mark: 'warn', found: `${names}: ${countOf(todo, 'statement')} to run`, mend: MIGRATE }];
+    }),
+};
+
+/** Whether a kill finds a connection whatever the others do. */
+export const connections: Check<Installation> = {
+  name: 'connections',
+  examine: async ({ databases, concurrentRuns }) =>
+    eachOf(databases, async ({ owner, name }) => {
+      const { usable, reserving, login, version, superuser } = await readConnections(owner);
+      const { all } = connectionsOf(concurrentRuns, name === 'control');
+      const fit = Math.floor(usable / all);
+      const sum = `a serving process may take ${all} of ${usable} connections: ${countOf(fit, 'such process', 'such processes')} fit`;
+      const findings: Found[] = [
+        fit > 0
+          ? { mark: 'ok', found: sum }
+          : {
+              mark: 'warn',
+              found: sum,
+              mend: 'raise max_connections, lower PORTCULLIS_CONCURRENT_RUNS, or put PgBouncer before the database: docs/configuration.md, Connections',
+            },
+      ];
+      if (superuser || reserving) return findings;
+      const sql =
+        version >= 160_000
+          ? `as a superuser: alter system set reserved_connections = 5; grant pg_use_reserved_connections to "${login.replaceAll('"', '""')}"; then restart the server`
+          : 'PostgreSQL 16 can reserve connections for a login (reserved_connections); until then the limits of our roles leave room';
+      findings.push({
+        mark: 'warn',
+        found: `no connections are reserved for ${login}, which kills`,
+        mend: sql,
+      });
+      return findings;
+    }),
+};
+
+/** What was found of each database, with its name where there are several. */
+async function eachOf(
+  databases: readonly DatabaseSetup[],
+  examine: (database: DatabaseSetup) => Promise<readonly Found[]>,
+): Promise<Found[]> {
+  const findings: Found[] = [];
+  for (const database of databases) {
+    const found = await examine(database).catch((error: unknown): Found[] => [
+      { mark: 'fail', found: messageOf(error) },
+    ]);
+    findings.push(
+      ...found.map((each) =>
+        databases.length === 1 ? each : { ...each, found: `${database.name}: ${each.found}` },
+      ),
+    );
+  }
+  return findings;
+}

@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import pg from 'pg';
+
+const FOLDER = new URL('../../src/store/migrations/', import.meta.url);
+
+/** The migrations that the first release had: of each plane, those up to this number. */
+const RELEASED = { control: 9, region: 10 } as const;
+
+/**
+ * Makes a database as the first release did: its migrations, and its logins, which bore no marks. Answers the names
+ * of its roles.
+ */
+export async function makeOlderSchema(owner: pg.Pool, database: string): Promise<Record<string, string>> {
+  await owner.query(`create schema portcullis_store;
+    create table portcullis_store.migration (name text primary key, sha256 text not null, ran_at timestamptz not null default clock_timestamp());
+    create table portcullis_store.login (login text primary key, role text not null, password text not null)`);
+  for (const plane of ['control', 'region'] as const) {
+    const files = (await readdir(new URL(`${plane}/`, FOLDER))).sort();
+    for (const file of files.filter((each) => Number(each.slice(0, 3)) <= RELEASED[plane])) {
+      const sql = await readFile(new URL(`${plane}/${file}`, FOLDER), 'utf8');
+      await owner.query(sql);
+      await owner.query('insert into portcullis_store.migration (name, sha256) values ($1, $2)', [
+        `${plane}/${file}`,
+        createHash('sha256').update(sql).digest('hex'),
+      ]);
+    }
+  }
+  const roles = {
+    worker: `${database}_worker`,
+    planner: `${database}_planner`,
+    guard: `${database}_guard`,
+  };
+  await owner.query(`
+    create role ${roles.worker} login nosuperuser nocreatedb nocreaterole password 'old';
+    create role ${roles.planner} login nosuperuser nocreatedb nocreaterole password 'old';
+    alter role ${roles.planner} set default_transaction_read_only = on;
+    create role ${roles.guard} nologin nosuperuser;
+    insert into portcullis_store.login values ('worker', '${roles.worker}', 'old'), ('planner', '${roles.planner}', 'old');
+    insert into portcullis_guard.reader values ('${roles.guard}');
+    grant connect on database ${database} to ${roles.worker}, ${roles.planner};
+    grant usage on schema portcullis_region, directory, portcullis_guard, portcullis_control to ${roles.worker};
+    grant select, insert, update on portcullis_region.gate, portcullis_region.run to ${roles.worker};
+    grant usage on schema directory to ${roles.planner};
+    grant ${roles.guard} to ${roles.worker};
+    grant ${roles.worker} to current_user`);
+  return roles;
+}
