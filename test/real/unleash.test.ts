@@ -1,0 +1,210 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { sourceView } from '../../src/flags/flag-desk.js';
+import { PortcullisProvider } from '../../src/flags/provider.js';
+import { parsePolicyFile } from '../../src/flags/policy.js';
+import { applyPolicies } from '../../src/flags/policy-store.js';
+import { UnleashSource } from '../../src/flags/unleash-source.js';
+import { watchSource } from '../../src/flags/watch-source.js';
+import { reconcileGate } from '../../src/gate/permit.js';
+import { executeRun } from '../../src/jobs/run-loop.js';
+import { elect } from '../../src/scheduler/election.js';
+import { createLogger } from '../../src/telemetry/log.js';
+import { claimEverything, seedAccounts } from '../support/accounts.js';
+import { atPoint } from '../support/at-point.js';
+import { testDatabase } from '../support/database.js';
+import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';
+import { portcullis, temporaryFolder, type Finished } from '../support/portcullis.js';
+import { RealUnleash } from '../support/real-unleash.js';
+import { until } from '../support/until.js';
+
+/**
+ * A real Unleash server. It refuses a `+` in names, and so a version with its digest cannot be a variant there: the
+ * version that runs here is written without one.
+ */
+
+const database = await testDatabase();
+const JOB = 'claims';
+const REGION = 'eu-west-1';
+const FLAG = `${JOB}.${REGION}`;
+const VERSION = '1.0.0_00000000';
+const POLL_MS = 500;
+/** What a busy machine may take on top of a poll. */
+const MARGIN_MS = 10_000;
+const MAX_AGE_MS = 5_000;
+/** The server itself goes on taking a revoked token for up to a minute. */
+const REVOKED_MS = 150_000;
+const SETUP_MS = 900_000;
+
+let unleash: RealUnleash;
+let provider: PortcullisProvider;
+/** Undone in the end, however far the beginning came. */
+const undo: (() => unknown)[] = [];
+let token = '';
+let source: UnleashSource;
+const logged: string[] = [];
+
+beforeAll(async () => {
+  unleash = await RealUnleash.open();
+  undo.push(() => unleash.close());
+  token = await unleash.issueToken();
+  await unleash.create(FLAG, [{ name: VERSION, weight: 1000 }]);
+  await unleash.create(`${JOB}.us-east-1`, [
+    { name: VERSION, weight: 250 },
+    { name: 'hold', weight: 750 },
+  ]);
+  source = new UnleashSource({ url: unleash.url, token: () => token, pollMs: POLL_MS, retryMs: 200 });
+  provider = new PortcullisProvider(source, { maxAgeMs: MAX_AGE_MS });
+  undo.push(() => provider.onClose());
+  await provider.initialize();
+  const unwatch = watchSource(source, {
+    log: createLogger({
+      level: 'info',
+      to: { write: (line) => void logged.push((JSON.parse(line) as { code: string }).code) },
+    }),
+    metrics: { flagSourceProblem: () => undefined },
+    maxAgeMs: MAX_AGE_MS,
+    advice: () => 'see the runbook',
+  });
+  undo.push(unwatch);
+  const policy = `job: ${JOB}\nschedule: '0 0 1 1 *'\nregions: [${REGION}, us-east-1, ap-south-1]\n`;
+  await applyPolicies(database.owner, [parsePolicyFile(policy, 'claims.yaml')], 'test');
+}, SETUP_MS);
+
+afterAll(async () => {
+  for (const step of undo.reverse()) await step();
+}, 60_000);
+
+const opened = (): Promise<unknown> => until('the flag is open', () => provider.look(FLAG).open);
+
+async function cli(...args: readonly string[]): Promise<Finished> {
+  const env = {
+    ...{ PORTCULLIS_DATABASE_URL: database.url, PORTCULLIS_HOME: await temporaryFolder() },
+    ...{ PORTCULLIS_FLAG_SOURCE: 'unleash', PORTCULLIS_UNLEASH_URL: unleash.url },
+    ...{ PORTCULLIS_UNLEASH_TOKEN: token },
+  };
+  return portcullis(args, { env }).finished;
+}
+
+describe('a real Unleash server', () => {
+  test('has flags whose strategies decide, and a variant hold that holds', async () => {
+    await opened();
+    const east = provider.look(`${JOB}.us-east-1`);
+    if (!east.open) throw new Error(east.reason);
+    expect(east.definition.variants).toEqual([expect.objectContaining({ version: VERSION, permille: 250 })]);
+    const units = Array.from({ length: 1_000 }, (_, at) => `org-${at}`);
+    const admitted = [...units].filter((unit) => provider.admit(east.definition, VERSION, [unit]).has(unit));
+    expect(admitted.length).toBeGreaterThan(180);
+    expect(admitted.length).toBeLessThan(320);
+    expect(provider.look(`${JOB}.ap-south-1`)).toMatchObject({ open: false, code: 'flag-unknown' });
+  });
+
+  test('takes no version with its digest as a variant: a + is refused', async () => {
+    await expect(unleash.addStrategy(FLAG, [{ name: '1.0.0+00000000', weight: 1000 }])).rejects.toThrow(
+      / 400: /,
+    );
+  });
+
+  test('a flag turned off there in the middle of a run stops it within a poll', async () => {
+    await opened();
+    const base = testPlatform(database);
+    const platform = { ...base, flags: provider };
+    const loaded = await loadTestJob(base, claimEverything(JOB));
+    const job = { ...loaded, version: VERSION };
+    await seedAccounts(database.owner, REGION, 200, 20);
+    await reconcileGate(platform.region, JOB, REGION, provider.look(FLAG), 30_000);
+    let offAt = new Date(0);
+    atPoint('apply.committed', 20, async () => {
+      await unleash.turn(FLAG, 'off');
+      const { rows } = await database.owner.query<{ now: Date }>('select clock_timestamp() as now');
+      offAt = rows[0]?.now ?? offAt;
+    });
+    const policy = testPolicy(JOB, [REGION], { apply: { lanes: 1, batch: 1, firstBatches: [] } });
+    const election = await elect(platform.region, {
+      ...{ job: JOB, version: VERSION, region: REGION, trigger: 'manual' as const },
+      ...{ worker: platform.worker, leaseMs: policy.leaseMs },
+    });
+    if (!election.elected) throw new Error(election.why);
+    const signal = new AbortController().signal;
+    const report = await executeRun(platform, job, policy, election.run, 'planning', { signal });
+    expect(report).toMatchObject({ status: 'stopped', reason: `${FLAG} is off` });
+    const { rows } = await database.owner.query<{ last: Date; written: number }>(
+      'select max(applied_at) as last, count(*) as written from portcullis_region.batch where run = $1',
+      [election.run.id],
+    );
+    expect(rows[0]?.written).toBeLessThan(4_000);
+    expect((rows[0]?.last.getTime() ?? Infinity) - offAt.getTime()).toBeLessThan(POLL_MS + MARGIN_MS);
+    await base.planner.close();
+  });
+
+  test('is what every display shows: off there is off here, whatever the embedded table says', async () => {
+    await until('the flag is off', () => !provider.look(FLAG).open);
+    const list = JSON.parse((await cli('flags', 'list', '--json')).stdout) as {
+      flags: { name: string; enabled: boolean; changedBy: string | null }[];
+      source: { url: string; ageMs: number; problem: unknown };
+    };
+    expect(list.source).toMatchObject({ kind: 'unleash', url: unleash.url, problem: null });
+    expect(list.flags).toMatchObject([
+      { name: FLAG, enabled: false, changedBy: null },
+      { name: `${JOB}.us-east-1`, enabled: true, variants: [{ version: VERSION, permille: 250 }] },
+    ]);
+    const { stdout } = await cli('status');
+    expect(stdout).toContain(`Flags: Unleash at ${unleash.url}, last heard `);
+    expect(stdout).toMatch(/^eu-west-1 +off /m);
+    expect(stdout).toMatch(/^ap-south-1 +none /m);
+  });
+
+  test('is not set from here: the refusal says where, and a kill says that its flag is as it was', async () => {
+    const set = await cli('flags', 'set', JOB, '--region', 'us-east-1', '--off', '--reason', 'enough');
+    expect(set).toMatchObject({ code: 1, stdout: '' });
+    expect(set.stderr).toContain('FLAGS_ELSEWHERE');
+    expect(set.stderr).toContain(unleash.url);
+    expect(provider.look(`${JOB}.us-east-1`).open).toBe(true);
+    const killed = await cli('kill', JOB, '--region', 'us-east-1', '--drill', '--reason', 'practice');
+    expect(killed.code).toBe(0);
+    expect(killed.stdout.replaceAll('\n', ' ')).toContain(
+      `were not changed: switch ${JOB}.us-east-1 off there`,
+    );
+  });
+
+  test('that is gone makes flags stale, is logged once, and is heard again when it is back', async () => {
+    await unleash.turn(FLAG, 'on');
+    await opened();
+    logged.length = 0;
+    await unleash.stop();
+    await until('the flags are stale', () => {
+      const answer = provider.look(FLAG);
+      return !answer.open && answer.code === 'flag-stale';
+    });
+    await until('that is logged', () => logged.includes('flag-source-stale'));
+    const away = await cli('status');
+    expect(away.stdout.replaceAll('\n', ' ')).toMatch(
+      /Flags: Unleash at \S+ cannot be asked: .*; since 20\S+Z, never heard/,
+    );
+    expect(away.stdout).toMatch(/^eu-west-1 +unknown /m);
+    await unleash.start();
+    await opened();
+    await until('that is logged too', () => logged.includes('flag-source-heard'));
+    expect(logged).toEqual(['flag-source-unreachable', 'flag-source-stale', 'flag-source-heard']);
+  }, 400_000);
+
+  test('that refuses a revoked token closes every flag, is logged once, and takes a new one without a restart', async () => {
+    logged.length = 0;
+    await unleash.revokeToken(token);
+    await until(
+      'the token is refused',
+      () => sourceView(source, unleash.url).problem?.code === 'flag-unauthorised',
+      REVOKED_MS,
+    );
+    expect(provider.look(FLAG)).toMatchObject({ open: false, code: 'flag-unauthorised' });
+    const refused = await cli('flags', 'list');
+    expect(refused.stdout.replaceAll('\n', ' ')).toMatch(/cannot be asked: .*401/);
+    const { stdout } = await cli('doctor');
+    expect(stdout.replaceAll(/\s+/g, ' ')).toContain('set PORTCULLIS_UNLEASH_TOKEN to a backend token');
+    token = await unleash.issueToken();
+    await opened();
+    expect(logged.filter((code) => code !== 'flag-source-unreachable')).toEqual([
+      'flag-source-unauthorised',
+      'flag-source-heard',
+    ]);
+  }, 400_000);
+});
