@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
+import { abandon } from '../store/bounded-pool.js';
 import { inTransaction } from '../store/pool.js';
 import { FILES, type FileName } from './columns.js';
 import { fileError } from '../store/file-error.js';
@@ -43,7 +44,13 @@ export async function exportDirectory(
         for (const { name } of FILES) {
           await mkdir(dirname(files[name]), { recursive: true });
           const source = client.query(copyTo(`copy (${QUERIES[name]}) to stdout with (format csv, header)`));
-          await pipeline(source, createWriteStream(partial(name), { mode: 0o600 }));
+          await pipeline(source, createWriteStream(partial(name), { mode: 0o600 })).catch(
+            (error: unknown) => {
+              // A COPY that nobody reads to its end keeps its connection: not even a rollback gets through.
+              abandon(client, error as Error);
+              throw error;
+            },
+          );
         }
         return selected;
       },

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
+import { copySent } from '../store/bounded-pool.js';
 import type { FileShape } from './columns.js';
 import type { Faults } from './faults.js';
 import { type Row, readRows } from './rows.js';
@@ -31,6 +32,13 @@ export async function stage(
 ): Promise<boolean> {
   let whole = false;
   async function* copyText(): AsyncGenerator<string> {
+    try {
+      yield* batches();
+    } finally {
+      copySent(client);
+    }
+  }
+  async function* batches(): AsyncGenerator<string> {
     const rows = readRows(path, shape, faults);
     let batch = '';
     let count = 0;

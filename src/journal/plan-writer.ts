@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
+import { copySent } from '../store/bounded-pool.js';
 import type { Change } from './change.js';
 import { PlanTally, type PlanWritten } from './plan-tally.js';
 
@@ -41,11 +42,13 @@ export async function writePlan(
     }
     const finished = once(copy, 'finish');
     copy.end(chunk);
+    copySent(client);
     await Promise.race([finished, failed]);
   } catch (error) {
     // Ends the COPY as failed, so that the connection is usable for the rollback. One that has failed by itself,
     // as when its connection is lost, is over: it has no connection any more to be ended on.
     if (!copy.destroyed && !copying.over) {
+      copySent(client);
       copy.destroy(error instanceof Error ? error : undefined);
       await failed.catch(() => undefined);
     }

@@ -1,5 +1,7 @@
 import pg from 'pg';
 import { PortcullisError, messageOf } from '../base/errors.js';
+import { BoundedClient, BoundedPool } from './bounded-pool.js';
+import type { Patience } from './connection-watch.js';
 import {
   beginTransaction,
   prepareSession,
@@ -25,14 +27,17 @@ export interface PoolOptions extends SessionOptions {
   readonly max?: number;
   /** Default: bigints as numbers, timestamps as Dates and jsonb parsed. */
   readonly types?: pg.CustomTypesConfig;
+  /** How soon a connection that says nothing is looked at; absent: see src/store/connection-watch.ts. */
+  readonly patience?: Patience;
 }
 
 /**
- * A connection pool. Each connection is given the settings that correctness rests on (src/store/session.ts). One
- * that breaks while idle is dropped; the next query opens another.
+ * A connection pool. Each connection is given the settings that correctness rests on (src/store/session.ts), and
+ * every wait on one ends (src/store/bounded-pool.ts). One that breaks while idle is dropped; the next query opens
+ * another.
  */
 export function openPool(url: string, options: PoolOptions): pg.Pool {
-  const pool = new pg.Pool({
+  const pool = new BoundedPool({
     connectionString: url,
     application_name: `portcullis ${options.name}`,
     max: options.max ?? 10,
@@ -40,6 +45,7 @@ export function openPool(url: string, options: PoolOptions): pg.Pool {
     idleTimeoutMillis: 30_000,
     keepAlive: true,
     types: options.types ?? types,
+    ...(options.patience !== undefined && { patience: options.patience }),
     // eslint-disable-next-line @typescript-eslint/no-misused-promises -- the pool awaits it; its types do not say so
     onConnect: async (client) => {
       await prepareSession(client, options);
@@ -51,7 +57,7 @@ export function openPool(url: string, options: PoolOptions): pg.Pool {
 
 /** One connection by itself, with the settings that every connection has. Whoever asked for it ends it. */
 export async function connectAlone(config: pg.ClientConfig): Promise<pg.Client> {
-  const client = new pg.Client(config);
+  const client = new BoundedClient(config);
   // Lost while nobody asks it anything: the next question says so.
   client.on('error', () => undefined);
   try {

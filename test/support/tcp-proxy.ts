@@ -7,6 +7,7 @@ export class TcpProxy {
   #port = 0;
   #server: Server = createServer();
   readonly #sockets = new Set<Socket>();
+  #stalled = false;
 
   constructor(host: string, port: number) {
     this.#host = host;
@@ -17,8 +18,17 @@ export class TcpProxy {
     return this.#port;
   }
 
+  /** A URL that leads to the same database through here. */
+  through(url: string): string {
+    const proxied = new URL(url);
+    proxied.hostname = '127.0.0.1';
+    proxied.port = String(this.#port);
+    return proxied.toString();
+  }
+
   /** Listens, on the same port as before where it did. Does nothing where it listens already. */
   async open(): Promise<void> {
+    this.#stalled = false;
     if (this.#server.listening) return;
     this.#server = createServer((near) => {
       const far = connect(this.#targetPort, this.#host);
@@ -33,6 +43,7 @@ export class TcpProxy {
           other.destroy();
         });
         socket.pipe(other);
+        if (this.#stalled) stall(socket);
       }
     });
     await new Promise<void>((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve));
@@ -44,4 +55,24 @@ export class TcpProxy {
     for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
+
+  /** Resets the connections that there are (TCP's RST); new ones get through. */
+  reset(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  /**
+   * Keeps the connections open and forwards nothing any more, in either direction: what a network does that loses
+   * every packet. New ones get through, or with `newToo` fare the same. Until the next `open`, those that are
+   * stalled stay so.
+   */
+  stall({ newToo = false } = {}): void {
+    this.#stalled = newToo;
+    for (const socket of this.#sockets) stall(socket);
+  }
+}
+
+function stall(socket: Socket): void {
+  socket.unpipe();
+  socket.pause();
 }

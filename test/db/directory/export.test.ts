@@ -1,4 +1,4 @@
-import { readFile, readdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -264,6 +264,14 @@ describe('an export', () => {
         domains: join(folder.path, 'a-file', 'd.csv'),
       }),
     ).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
+    expect(await readdir(target)).toEqual([]);
+  });
+
+  test('ends where the disk is full in the middle of a file', async () => {
+    const target = join(folder.path, 'full');
+    await mkdir(target);
+    await symlink('/dev/full', join(target, 'organisations.csv.partial'));
+    await expect(exportDirectory(pool, target)).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
     expect(await readdir(target)).toEqual([]);
   });
 });
