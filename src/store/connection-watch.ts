@@ -160,7 +160,7 @@ function lostError({ since }: Silence, why: string): PortcullisError {
 const AT_WORK = `state in ('active', 'disabled') and wait_event_type is distinct from 'Client'`;
 
 const TERMINATE = `
-  select pg_terminate_backend(pid) from pg_stat_activity
+  select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity
   where pid = any($1::integer[]) and usename = current_user and pid <> pg_backend_pid()`;
 
 /** A process id may have been given to another session by now: that one has done something lately. */
@@ -173,7 +173,7 @@ async function seenBy(client: pg.Client, connections: readonly Watched[]): Promi
     `select pg_backend_pid() as self,
        coalesce(array_agg(pid) filter (where pid = any($1::integer[])), '{}') as pids,
        count(*) > 0 as others
-     from pg_stat_activity
+     from pg_catalog.pg_stat_activity
      where ${AT_WORK} and usename = current_user and datname = current_database() and pid <> pg_backend_pid()`,
     [pids],
   );
