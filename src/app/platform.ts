@@ -15,6 +15,8 @@ import type { Dns } from '../jobs/lookup/dns.js';
 import { createDns } from '../jobs/lookup/dns-client.js';
 import type { Https } from '../jobs/lookup/https.js';
 import { createHttps } from '../jobs/lookup/https-client.js';
+import { PROGRESS_MS } from '../jobs/phase-limits.js';
+import { RunsUnderWay } from '../jobs/runs-under-way.js';
 import type { Surroundings } from '../jobs/platform.js';
 import { sampleHttps } from '../replay/sample-https.js';
 import { isSampleWorld } from '../replay/sample-world.js';
@@ -32,6 +34,8 @@ export interface WiredPlatform extends OpenPlatform {
 }
 
 const LOOKUPS_AT_ONCE = 100;
+/** A look-up may take several time limits: tries, and the wait for its turn. */
+const LONGEST_LOOKUPS = 5;
 const HTTPS_BODY_BYTES = 64 * 1024;
 
 /** Opens what it takes to run jobs. `quiet`: only warnings, and for a person. */
@@ -80,6 +84,8 @@ export async function openPlatform(
       metrics,
       log,
     ),
+    progressMs: Math.max(PROGRESS_MS, LONGEST_LOOKUPS * Math.max(config.dnsTimeoutMs, config.httpsTimeoutMs)),
+    underWay: new RunsUnderWay(),
     standingOf: (job, version, region) => versionStanding(installation.control, job, version, region),
   };
   return {

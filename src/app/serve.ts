@@ -14,6 +14,7 @@ import { listen, type Listening } from '../http/listen.js';
 import { startBake } from '../guard/bake/bake.js';
 import { dropGateBy, type DropGate } from '../guard/bake/drop-gate.js';
 import { startSender } from '../notify/sender.js';
+import { within } from '../base/within.js';
 import { createReadiness } from '../http/readiness.js';
 import { kindsOfJobs } from '../jobs/registry.js';
 import { askExtent, askReached, rememberExtent } from '../incidents/incident-extent.js';
@@ -33,6 +34,8 @@ import { openPlatform, type WiredPlatform } from './platform.js';
 import { startAnnouncing, startRollouts } from './rollouts.js';
 
 const SAMPLE_SEED = 'portcullis';
+/** How long each part of a service may take to stop. Runs are given up in a third of it (src/jobs/lease-keeper.ts). */
+const STOP_STEP_MS = 15_000;
 const INCIDENT_BEAT_MS = 5_000;
 const KILL_BEAT_MS = 2_000;
 const REGION_BEAT_MS = 2_000;
@@ -49,7 +52,10 @@ export async function serve(
 ): Promise<Service> {
   const undo: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
-    for (const step of undo.splice(0).reverse()) await step();
+    for (const step of undo.splice(0).reverse()) {
+      // One that hangs, as on a database that does not answer, keeps none of the others from being taken.
+      await within(STOP_STEP_MS, step, () => new Error('still busy')).catch(() => undefined);
+    }
   };
   try {
     const { control } = installation;
@@ -295,6 +301,11 @@ function serveHttp(
       databases: {
         control: () => control.query('select 1'),
         region: () => Promise.any(planes.all().map(async (plane) => plane.worker.query('select 1'))),
+      },
+      runs: {
+        hanging: () => wired.surroundings.underWay?.hanging() ?? [],
+        databases: () =>
+          wired.surroundings.underWay?.databases().map((pool) => () => pool.query('select 1')) ?? [],
       },
       flags: () => wired.source.state(),
       flagsMaxAgeMs: config.flagMaxAgeMs,

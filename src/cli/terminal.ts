@@ -98,11 +98,21 @@ function sizeOr(size: number | undefined): number {
   return size === undefined || size === 0 ? Infinity : size;
 }
 
+/** How long a process may take to end after Ctrl-C or SIGTERM: less than orchestrators wait before they kill it. */
+const STOP_MS = 25_000;
+
 function onInterrupt(handler: () => void): () => void {
   let heard = false;
   const listener = (): void => {
     if (heard) process.exit(INTERRUPTED);
     heard = true;
+    // Whatever hangs: what waits outlives this process no longer than that.
+    setTimeout(() => {
+      process.stderr.write(
+        `still busy ${STOP_MS / 1_000} s after the signal; ended without waiting any longer\n`,
+      );
+      process.exit(1);
+    }, STOP_MS).unref();
     handler();
   };
   const signals = ['SIGINT', 'SIGTERM'] as const;

@@ -5,6 +5,11 @@ import type { SourceProblem, SourceState } from '../flags/source.js';
 export interface ReadinessOptions {
   /** Asks each database something, by the name to show: `control`, `region`. */
   readonly databases: Readonly<Record<string, () => Promise<unknown>>>;
+  /** The runs of this process: which hang, in words, and what asks the databases that runs are under way on. */
+  readonly runs?: {
+    hanging(): readonly string[];
+    databases(): readonly (() => Promise<unknown>)[];
+  };
   /** The flag source as this process hears it. */
   readonly flags: () => SourceState;
   /** Beyond this age every gate is closed, and so this process is of no use. */
@@ -14,7 +19,7 @@ export interface ReadinessOptions {
 }
 
 /**
- * Tells why a process is not ready: a database that does not answer, flags that are stale. The reasons hold
+ * Tells why a process is not ready: a database that does not answer, a run that hangs, flags that are stale. The reasons hold
  * no address or user, since anyone may ask. Calls that come while a check is under way share it, so that
  * asking often does not load the database.
  */
@@ -33,7 +38,15 @@ async function reasonsNow(options: ReadinessOptions): Promise<readonly string[]>
       (await answersWithin(ask, timeoutMs)) ? [] : [`the ${name} database does not answer`],
     ),
   );
-  return [...away.flat(), ...flagReasons(options.flags(), options.flagsMaxAgeMs)];
+  const { runs } = options;
+  const asked = await Promise.all((runs?.databases() ?? []).map((ask) => answersWithin(ask, timeoutMs)));
+  const cutOff = asked.every(Boolean) ? [] : ['the database of a run under way does not answer'];
+  return [
+    ...away.flat(),
+    ...cutOff,
+    ...(runs?.hanging() ?? []),
+    ...flagReasons(options.flags(), options.flagsMaxAgeMs),
+  ];
 }
 
 function answersWithin(ask: () => Promise<unknown>, timeoutMs: number): Promise<boolean> {

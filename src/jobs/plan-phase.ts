@@ -79,11 +79,13 @@ export async function planRun(
       policy.apply.lanes,
       untilAborted(checkedChanges(job, leave.units, changes), signal),
       newcomers.units,
+      platform.planning?.progressed,
     ).catch((error: unknown) => {
       throw planError(job, error);
     });
     if (db.wrote) throw db.wrote;
     await faultPoint('plan.copied');
+    platform.planning?.judging();
     const plannedAt = performance.now();
     const { counts, apart } = written;
     const { units, covered } = leave;

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { streamRows } from '../journal/stream-rows.js';
 import { beginTransaction, openPool } from '../store/pool.js';
+import type { Patience } from '../store/connection-watch.js';
 import type { Snapshot } from '../store/snapshot.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import type { PlannerDatabase } from './contract.js';
@@ -17,7 +18,16 @@ const types: pg.CustomTypesConfig = {
 const WROTE = new Set(['25006', '42501']);
 
 /** The planner's database as it is now, and as it was. */
+/** Who wants a query's rows. */
+export interface Wanted {
+  /** Ends the queries under way. */
+  readonly signal: AbortSignal;
+  readonly onProgress: () => void;
+}
+
 export interface Planner extends PlannerDatabase {
+  /** The same, for one run. */
+  under(wanted: Wanted): Planner;
   /** As a snapshot has it, for as long as the transaction lives that holds that. */
   in(snapshot: Snapshot): PlannerDatabase;
 }
@@ -27,18 +37,26 @@ export interface PlannerPool extends Planner {
 }
 
 /** Opens the planner's database: `url` must be the planner login's (src/store/logins.ts). */
-export function openPlannerDatabase(url: string, maxConnections: number): PlannerPool {
-  const pool = openPool(url, { name: 'planner', max: maxConnections, types, readOnly: true });
+export function openPlannerDatabase(url: string, maxConnections: number, patience?: Patience): PlannerPool {
+  const pool = openPool(url, {
+    name: 'planner',
+    max: maxConnections,
+    types,
+    readOnly: true,
+    ...(patience && { patience }),
+  });
+  return { ...plannerOf(pool), close: () => pool.end() };
+}
+
+function plannerOf(pool: pg.Pool, wanted?: Wanted): Planner {
+  const options = { say: asPlanError, ...wanted };
   return {
-    rows: (sql, params) => streamRows(pool, sql, params ?? [], { say: asPlanError }),
+    rows: (sql, params) => streamRows(pool, sql, params ?? [], options),
     in: (snapshot) => ({
       rows: (sql, params) =>
-        streamRows(pool, sql, params ?? [], {
-          say: asPlanError,
-          begin: (client) => enter(client, snapshot),
-        }),
+        streamRows(pool, sql, params ?? [], { ...options, begin: (client) => enter(client, snapshot) }),
     }),
-    close: () => pool.end(),
+    under: (next) => plannerOf(pool, next),
   };
 }
 

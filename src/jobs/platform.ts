@@ -7,6 +7,7 @@ import type { AdmittedUnits } from './contract.js';
 import type { Dns } from './lookup/dns.js';
 import type { Https } from './lookup/https.js';
 import type { Planner } from './planner-database.js';
+import type { RunsUnderWay } from './runs-under-way.js';
 
 /** How a worker asks the flags: see src/flags/provider.ts. */
 export interface Flags {
@@ -26,6 +27,10 @@ export interface Surroundings {
   /** What a rule that fails sets off. */
   readonly trips: Tripwire;
   /** How a version that is not admitted in a region stands, in words; absent: nobody can say. */
+  /** How long a run may show no progress, in milliseconds; absent: PROGRESS_MS (src/jobs/phase-limits.ts). */
+  readonly progressMs?: number;
+  /** The runs of this process, for its readiness. */
+  readonly underWay?: RunsUnderWay;
   readonly standingOf?: (job: string, version: string, region: string) => Promise<string>;
 }
 
@@ -34,4 +39,10 @@ export interface Platform extends Surroundings {
   /** The region plane, over the worker login. */
   readonly region: pg.Pool;
   readonly planner: Planner;
+  /** What a plan tells whoever watches over its run. */
+  readonly planning?: {
+    readonly progressed: () => void;
+    /** The plan is made; it is judged from now on. */
+    readonly judging: () => void;
+  };
 }

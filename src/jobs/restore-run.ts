@@ -11,9 +11,11 @@ import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { readApplyPlan, throughInterruptions } from './apply-phase.js';
 import { stopCause, type LeaseKeeper } from './lease-keeper.js';
+import { PHASE_LIMITS } from './phase-limits.js';
 import { planRestoreRun } from './restore-plan-phase.js';
 import { endOf, endOfStopped, failure, type End } from './run-end.js';
 import type { RunOptions, RunReport } from './run-loop.js';
+import type { RunsUnderWay } from './runs-under-way.js';
 import { measureRun } from './run-metrics.js';
 import { underLease } from './under-lease.js';
 
@@ -24,6 +26,8 @@ export interface RestoreSite {
   readonly region: pg.Pool;
   readonly log: Log;
   readonly metrics?: Metrics;
+  readonly progressMs?: number;
+  readonly underWay?: RunsUnderWay;
 }
 
 /** How fast a restore goes. */
@@ -94,6 +98,8 @@ async function executeRound(
     region,
     run,
     leaseMs: pace.leaseMs,
+    progressMs: site.progressMs,
+    underWay: site.underWay,
     signal: options.signal,
     log,
     what: 'restore',
@@ -109,11 +115,14 @@ async function carryOut(
   run: RestoreRun,
   status: 'planning' | 'applying',
   pace: RestorePace,
-  { signal }: LeaseKeeper,
+  keeper: LeaseKeeper,
   options: RunOptions,
 ): Promise<End> {
+  const { signal } = keeper;
+  let writing = status === 'applying';
   try {
     if (status === 'planning') {
+      keeper.enter('plan the restore', PHASE_LIMITS['plan the restore']);
       const stopped = await whyStopped(site.region, run);
       if (stopped) return stopped;
       options.onProgress?.({ phase: 'planning' });
@@ -122,13 +131,15 @@ async function carryOut(
       if (planned.lanes.length === 0) return await nothingToDo(site.region, run);
       options.onProgress?.({ phase: 'applying', planned: planned.counts });
     }
+    writing = true;
+    keeper.enter('apply the restore', PHASE_LIMITS['apply the restore']);
     const applied = await throughInterruptions(site.region, signal, () =>
-      apply(site.region, run, pace, signal, options),
+      apply(site.region, run, pace, keeper, options),
     );
     if (applied.complete) return await whole(site.region, run);
-    return endOfStopped(applied, signal);
+    return endOfStopped(applied, signal, run);
   } catch (error) {
-    return signal.aborted ? endOf(stopCause(signal), 'stopped') : failure(error, run);
+    return signal.aborted ? endOf(stopCause(signal), writing ? 'stopped' : 'held', run) : failure(error, run);
   }
 }
 
@@ -148,15 +159,18 @@ async function apply(
   pool: pg.Pool,
   run: RestoreRun,
   { batch }: RestorePace,
-  signal: AbortSignal,
+  keeper: LeaseKeeper,
   { onProgress }: RunOptions,
 ): Promise<Applied> {
   const plan: ApplyPlan = {
     ...(await readApplyPlan(pool, run)),
     batch,
     firstBatches: [],
-    signal,
-    onBatch: (written) => onProgress?.({ phase: 'batch', written }),
+    signal: keeper.signal,
+    onBatch: (written) => {
+      keeper.progressed();
+      onProgress?.({ phase: 'batch', written });
+    },
   };
   const [first, ...others] = plan.lanes;
   if (first === undefined || plan.lanes.some(({ appliedSeq }) => appliedSeq > 0))

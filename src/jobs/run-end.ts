@@ -1,21 +1,32 @@
+import { formatDurationMs } from '../base/duration.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import type { Run } from '../scheduler/election.js';
 import type { Outcome } from '../scheduler/finish.js';
 import { isUnreachable } from '../store/pool.js';
 import type { Stopped } from '../gate/write-path.js';
 import { stopCause, type StopCause } from './lease-keeper.js';
+import { tooLongText } from './phase-limits.js';
 import type { TrippedEnd } from './tripped-run.js';
 
 /** How a run ends; or that it does not end here: it is another worker's, or was given up for one. */
 export type End = Outcome | TrippedEnd | 'not-ours' | 'given-up';
 
 /** The end of a run that was told to stop. */
-export function endOf(cause: StopCause, status: 'held' | 'stopped'): End {
+export function endOf(cause: StopCause, status: 'held' | 'stopped', run: Pick<Run, 'attempt'>): End {
   switch (cause.why) {
     case 'lease-lost':
       return 'not-ours';
     case 'shutdown':
       return 'given-up';
+    case 'no-progress': {
+      if (run.attempt < ATTEMPTS) return 'given-up';
+      const reason = `no progress for ${formatDurationMs(cause.silentMs)} in phase "${cause.phase}", attempt ${run.attempt}`;
+      return { status: status === 'held' ? 'failed' : status, code: 'no-progress', reason };
+    }
+    case 'time-limit': {
+      const reason = tooLongText(cause.phase, cause.limitMs);
+      return { status: status === 'held' ? 'failed' : status, code: 'time-limit', reason };
+    }
     case 'gate':
       return { status: isKill(cause.code) ? 'killed' : status, code: cause.code, reason: cause.reason };
   }
@@ -25,10 +36,11 @@ export function endOf(cause: StopCause, status: 'held' | 'stopped'): End {
 export function endOfStopped(
   { code, reason }: Pick<Stopped, 'code' | 'reason'>,
   signal: AbortSignal,
+  run: Pick<Run, 'attempt'>,
   status: 'held' | 'stopped' = 'stopped',
 ): End {
   if (code === 'lease-lost') return 'not-ours';
-  if (code === 'aborted') return endOf(stopCause(signal), status);
+  if (code === 'aborted') return endOf(stopCause(signal), status, run);
   return { status: isKill(code) ? 'killed' : status, code, reason };
 }
 

@@ -20,6 +20,7 @@ import { admittedUnder, applyRun, conflictsOf, type Epochs } from './apply-phase
 import { watchGate } from './gate-watch.js';
 import { stopCause, type LeaseKeeper } from './lease-keeper.js';
 import { Aborted, planRun, type PlanLeave } from './plan-phase.js';
+import { PHASE_LIMITS, judgeLimitMs } from './phase-limits.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
 import { beginApplying } from './begin-applying.js';
@@ -65,10 +66,13 @@ export async function executeRun(
   }
   const { region, metrics } = platform;
   const log = platform.log.child({ runId: run.id, job: run.job, region: run.region });
-  const leased = { region, run, leaseMs: policy.leaseMs, signal: options.signal, log, what: 'run' } as const;
+  const { progressMs, underWay } = platform;
+  const keeping = { leaseMs: policy.leaseMs, progressMs, underWay };
+  const leased = { region, run, ...keeping, signal: options.signal, log, what: 'run' } as const;
   const finished = await underLease(
     leased,
-    (keeper) => carryOut({ platform, job, policy, run, keeper, options }, status),
+    (keeper) =>
+      carryOut({ platform: watched(platform, policy, keeper), job, policy, run, keeper, options }, status),
     async (end) => {
       if ('tripped' in end) await conclude(platform, end.tripped);
     },
@@ -85,6 +89,22 @@ async function conclude(platform: Platform, tripped: Tripped): Promise<void> {
   });
 }
 
+/** A platform whose answers count as progress of a run, and whose queries end with it. */
+function watched(platform: Platform, { guard }: Policy, keeper: LeaseKeeper): Platform {
+  const { planner, dns, https } = platform;
+  const answered = <T>(answer: Promise<T>): Promise<T> => answer.finally(() => keeper.progressed());
+  return {
+    ...platform,
+    planner: planner.under({ signal: keeper.signal, onProgress: () => keeper.progressed() }),
+    dns: { txt: (name, signal) => answered(dns.txt(name, signal)) },
+    https: { getText: (url, signal) => answered(https.getText(url, signal)) },
+    planning: {
+      progressed: () => keeper.progressed(),
+      judging: () => keeper.enter('judge', judgeLimitMs(guard)),
+    },
+  };
+}
+
 interface Attempt {
   readonly platform: Platform;
   readonly job: LoadedJob;
@@ -98,6 +118,7 @@ async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Prom
   const { platform, run } = attempt;
   const { signal } = attempt.keeper;
   let writing = status === 'applying';
+  attempt.keeper.enter('decide', PHASE_LIMITS.decide);
   let endWatch = (): Promise<void> => Promise.resolve();
   const watch = (admitted: Epochs): void => {
     const { policy, keeper } = attempt;
@@ -126,7 +147,7 @@ async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Prom
     return await apply(attempt);
   } catch (error) {
     if (error instanceof Aborted || signal.aborted)
-      return endOf(stopCause(signal), writing ? 'stopped' : 'held');
+      return endOf(stopCause(signal), writing ? 'stopped' : 'held', run);
     return failure(error, run);
   } finally {
     await endWatch();
@@ -139,6 +160,7 @@ async function plan(
   leave: PlanLeave,
 ): Promise<StoredPlan> {
   options.onProgress?.({ phase: 'planning' });
+  keeper.enter('plan', PHASE_LIMITS.plan);
   const planned = await planRun(platform, job, policy, run, leave, keeper.signal);
   await faultPoint('plan.committed');
   measurePhase(platform.metrics, run, 'plan', planned.planMs);
@@ -153,18 +175,20 @@ async function begin(
   { counts, admitted }: StoredPlan,
 ): Promise<End | undefined> {
   if (admitted === undefined) throw new Error(`run ${run.id} was not admitted`);
-  if (keeper.signal.aborted) return endOf(stopCause(keeper.signal), 'held');
+  if (keeper.signal.aborted) return endOf(stopCause(keeper.signal), 'held', run);
   const passage = await beginApplying(platform.region, run, admitted);
-  if (!passage.passed) return endOfStopped(passage, keeper.signal, 'held');
+  if (!passage.passed) return endOfStopped(passage, keeper.signal, run, 'held');
   options.onProgress?.({ phase: 'applying', planned: counts });
   return undefined;
 }
 
 async function apply({ platform, policy, run, keeper, options }: Attempt): Promise<End> {
   const startedAt = performance.now();
-  const applied = await applyRun(platform.region, policy, run, keeper.signal, (written) =>
-    options.onProgress?.({ phase: 'batch', written }),
-  );
+  keeper.enter('apply', PHASE_LIMITS.apply);
+  const applied = await applyRun(platform.region, policy, run, keeper.signal, (written) => {
+    keeper.progressed();
+    options.onProgress?.({ phase: 'batch', written });
+  });
   measurePhase(platform.metrics, run, 'apply', performance.now() - startedAt);
   const judged = await lastOfRates(platform.region, run.id);
   measureVerdicts(platform.metrics, run, judged);
@@ -182,7 +206,7 @@ async function apply({ platform, policy, run, keeper, options }: Attempt): Promi
     };
   }
   const tripped = applied.code === 'guard-tripped' ? await trippedEnd(platform, run) : undefined;
-  return tripped ?? endOfStopped(applied, keeper.signal);
+  return tripped ?? endOfStopped(applied, keeper.signal, run);
 }
 
 /** Asks the flag and the gate; a run that is not admitted ends here, with the reason. */

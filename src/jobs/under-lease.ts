@@ -1,18 +1,21 @@
 import type pg from 'pg';
+import { formatDurationMs } from '../base/duration.js';
 import { faultPoint } from '../base/fault-point.js';
+import { within } from '../base/within.js';
 import type { Run } from '../scheduler/election.js';
 import { finishRun, type Finished } from '../scheduler/finish.js';
-import { releaseLease } from '../scheduler/lease.js';
+import { attemptName, disconnectAttempt, releaseLease } from '../scheduler/lease.js';
+import { inTransaction } from '../store/pool.js';
 import type { Log } from '../telemetry/log.js';
-import { keepLease, type LeaseKeeper } from './lease-keeper.js';
+import { keepLease, stopCause, type KeeperOptions, type LeaseKeeper } from './lease-keeper.js';
+import { PHASE_LIMITS, tooLong } from './phase-limits.js';
 import type { End } from './run-end.js';
 
 /** A run that this process has the lease of. */
-export interface Leased {
+export interface Leased extends KeeperOptions {
   /** The region plane, over the worker login. */
   readonly region: pg.Pool;
   readonly run: Run;
-  readonly leaseMs: number;
   /** Aborted when this process shuts down. */
   readonly signal: AbortSignal;
   readonly log: Log;
@@ -28,14 +31,15 @@ export type Afterwards = (end: Exclude<End, string>) => Promise<void>;
  * another worker, or was given up for one because this process is shutting down.
  */
 export async function underLease(
-  { region, run, leaseMs, signal, log, what }: Leased,
+  { region, run, signal, log, what, ...options }: Leased,
   carryOut: (keeper: LeaseKeeper) => Promise<End>,
   afterwards: Afterwards = () => Promise.resolve(),
 ): Promise<Finished | undefined> {
   await faultPoint('run.elected');
-  const keeper = keepLease(region, run, leaseMs, signal);
+  const keeper = keepLease(region, run, options, signal);
   try {
     const end = await carryOut(keeper);
+    keeper.workOver();
     if (end === 'not-ours') {
       // Another has it, or nobody yet: it could not be renewed in time, and from then on anybody may.
       log.warn(
@@ -46,11 +50,11 @@ export async function underLease(
     }
     if (end === 'given-up') {
       await releaseLease(region, run);
-      log.info({ code: 'given-up' }, `gave the ${what} up for another worker`);
+      logGivenUp(log, what, keeper.signal);
       return undefined;
     }
     await faultPoint('run.before-finish');
-    const finished = await finishRun(region, run, end);
+    const finished = await finish(region, run, end);
     await afterwards(end);
     if (!finished) return undefined;
     await faultPoint('run.finished');
@@ -59,5 +63,31 @@ export async function underLease(
     return finished;
   } finally {
     keeper.end();
+  }
+}
+
+function logGivenUp(log: Log, what: string, signal: AbortSignal): void {
+  const cause = signal.aborted ? stopCause(signal) : undefined;
+  if (cause?.why !== 'no-progress') {
+    log.info({ code: 'given-up' }, `gave the ${what} up for another worker`);
+    return;
+  }
+  log.error(
+    { code: 'no-progress', phase: cause.phase },
+    `gave the ${what} up for another worker: no progress for ${formatDurationMs(cause.silentMs)} in phase "${cause.phase}"`,
+  );
+}
+
+/** Over a connection by which the database can be seen to work on it. Throws TIME_LIMIT. */
+async function finish(region: pg.Pool, run: Run, end: Exclude<End, string>): Promise<Finished | undefined> {
+  const late = (): Error => tooLong('finish', PHASE_LIMITS.finish);
+  const work = (): Promise<Finished | undefined> =>
+    inTransaction(region, (client) => finishRun(client, run, end), { name: attemptName(run) });
+  try {
+    return await within(PHASE_LIMITS.finish, work, late);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'TIME_LIMIT')
+      await disconnectAttempt(region, run).catch(() => undefined);
+    throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { startBeat } from '../base/beat.js';
 import { messageOf } from '../base/errors.js';
+import { within } from '../base/within.js';
 import { flagName } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
 import { reconcileGate } from '../gate/permit.js';
@@ -11,6 +12,7 @@ import { scheduleTicks } from '../scheduler/ticks.js';
 import { DatabaseClock, SKEW_NOTED_MS, skewText } from '../store/database-clock.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
+import { PHASE_LIMITS, tooLong } from './phase-limits.js';
 import { executeRun, type RunProgress, type RunReport } from './run-loop.js';
 
 export interface ServedJob {
@@ -91,11 +93,10 @@ export async function startWorker(
   const runSlot = (one: ServedJob, region: string, slot?: Date): Promise<void> =>
     turns.take(async () => {
       const trigger = slot === undefined ? 'manual' : 'schedule';
-      const election = await elect(platform.region, {
-        ...claim(one, region),
-        trigger,
-        ...(slot && { slot }),
-      });
+      const electing = () =>
+        elect(platform.region, { ...claim(one, region), trigger, ...(slot && { slot }) });
+      const limitMs = PHASE_LIMITS.elect;
+      const election = await within(limitMs, electing, () => tooLong('elect', limitMs));
       if (election.elected) await execute(one, election.run, 'planning');
       // Asked again, so that the slot comes due when the database says so.
       else if (election.why === 'early') await clock.ask();

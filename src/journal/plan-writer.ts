@@ -19,6 +19,7 @@ export async function writePlan(
   laneCount: number,
   changes: AsyncIterable<Change>,
   unitsApart: ReadonlySet<string>,
+  onProgress?: () => void,
 ): Promise<PlanWritten> {
   const tally = new PlanTally(laneCount, unitsApart);
   const copy = client.query(
@@ -38,6 +39,7 @@ export async function writePlan(
       if (chunk.length >= CHUNK_CHARACTERS) {
         if (!copy.write(chunk)) await Promise.race([once(copy, 'drain'), failed]);
         chunk = '';
+        onProgress?.();
       }
     }
     const finished = once(copy, 'finish');

@@ -39,7 +39,11 @@ export const TAKE_PLAN = [
  * Ends a run, counting what was applied from the journal itself. Answers undefined when the run is another
  * worker's by now, or already over: then nothing is changed.
  */
-export async function finishRun(pool: pg.Pool, run: Run, outcome: Outcome): Promise<Finished | undefined> {
+export async function finishRun(
+  pool: pg.Pool | pg.PoolClient,
+  run: Run,
+  outcome: Outcome,
+): Promise<Finished | undefined> {
   const { rows } = await pool.query<Finished>(
     `with conflicted as (
        select c.kind, count(*) as n

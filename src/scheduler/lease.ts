@@ -3,15 +3,43 @@ import { inTransaction } from '../store/pool.js';
 import { RUN_COLUMNS, type Run } from './election.js';
 import type { RunStatus } from './run-states.js';
 
-/** Renews the lease of a run on the database's clock. Answers false when the run is another's by now, or over. */
-export async function renewLease(pool: pg.Pool, run: Run, leaseMs: number): Promise<boolean> {
-  const { rowCount } = await pool.query(
-    `update portcullis_region.run
-     set lease_until = clock_timestamp() + make_interval(secs => $3::float8 / 1000)
-     where id = $1 and attempt = $2 and status in ('planning', 'applying')`,
-    [run.id, run.attempt, leaseMs],
+/** What became of a renewal. */
+export interface Renewal {
+  /** Whether the run is still this attempt's, and not over. */
+  readonly ours: boolean;
+  /** Whether a session of the attempt was seen at work: on a statement, and not waiting for its client. */
+  readonly working: boolean;
+  readonly renewed: boolean;
+}
+
+/**
+ * Renews the lease of a run on the database's clock, where it makes progress: `fresh` says that it does; otherwise
+ * the database must see a session of this attempt at work.
+ */
+export async function renewLease(pool: pg.Pool, run: Run, leaseMs: number, fresh: boolean): Promise<Renewal> {
+  const { rows } = await pool.query<Renewal>(
+    `with seen as (
+       select exists (
+         select from pg_stat_activity
+         where application_name = $4 and datname = current_database() and usename = current_user
+           and state in ('active', 'disabled') and wait_event_type is distinct from 'Client') as working
+     ), own as (
+       select id from portcullis_region.run where id = $1 and attempt = $2 and status in ('planning', 'applying')
+     ), renewed as (
+       update portcullis_region.run r
+       set lease_until = clock_timestamp() + make_interval(secs => $3::float8 / 1000)
+       from seen
+       where r.id = $1 and r.attempt = $2 and r.status in ('planning', 'applying') and ($5 or seen.working)
+       returning r.id
+     )
+     select exists (select from own) as ours, working, exists (select from renewed) as renewed from seen`,
+    [run.id, run.attempt, leaseMs, attemptName(run), fresh],
   );
-  return rowCount === 1;
+  const [renewal] = rows;
+  // Taken over between the statement's snapshot and its update.
+  if (renewal?.ours === true && !renewal.renewed && (fresh || renewal.working))
+    return { ...renewal, ours: false };
+  return renewal ?? { ours: false, working: false, renewed: false };
 }
 
 /** Gives a run up at once, for an orderly shutdown: another worker need not wait for the lease to end. */

@@ -125,7 +125,7 @@ describe('a lease', () => {
       fromWorker: 'one',
       run: { id: run.id, attempt: 2 },
     });
-    expect(await renewLease(pool, run, 20_000)).toBe(false);
+    expect(await renewLease(pool, run, 20_000, true)).toMatchObject({ ours: false, renewed: false });
     expect(await finishRun(pool, run, done)).toBeUndefined();
   });
 

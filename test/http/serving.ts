@@ -45,7 +45,7 @@ export function planesAt(pool: pg.Pool): RegionPlanes {
   const nothing = (): never => {
     throw new Error('nothing is planned over HTTP');
   };
-  const planner: Planner = { rows: nothing, in: nothing };
+  const planner: Planner = { rows: nothing, in: nothing, under: nothing };
   return onePlane({
     name: 'control',
     owner: pool,

@@ -7,6 +7,7 @@ export class TcpProxy {
   #port = 0;
   #server: Server = createServer();
   readonly #sockets = new Set<Socket>();
+  readonly #far = new Set<Socket>();
   #stalled = false;
 
   constructor(host: string, port: number) {
@@ -26,12 +27,19 @@ export class TcpProxy {
     return proxied.toString();
   }
 
+  /** The ports that the connections come from, as the server sees them. */
+  farPorts(): number[] {
+    return [...this.#far].flatMap(({ localPort }) => localPort ?? []);
+  }
+
   /** Listens, on the same port as before where it did. Does nothing where it listens already. */
   async open(): Promise<void> {
     this.#stalled = false;
     if (this.#server.listening) return;
     this.#server = createServer((near) => {
       const far = connect(this.#targetPort, this.#host);
+      this.#far.add(far);
+      far.on('close', () => this.#far.delete(far));
       for (const [socket, other] of [
         [near, far],
         [far, near],

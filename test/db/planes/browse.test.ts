@@ -24,7 +24,7 @@ function planeAt(name: string, pool: pg.Pool): RegionPlane {
     name,
     owner: pool,
     worker: pool,
-    planner: { rows: nothing, in: nothing },
+    planner: { rows: nothing, in: nothing, under: nothing },
     open: true,
     jobs: [],
     prepare: () => Promise.resolve(),
