@@ -14,7 +14,6 @@ import { listen, type Listening } from '../http/listen.js';
 import { startBake } from '../guard/bake/bake.js';
 import { dropGateBy, type DropGate } from '../guard/bake/drop-gate.js';
 import { startSender } from '../notify/sender.js';
-import { within } from '../base/within.js';
 import { createReadiness } from '../http/readiness.js';
 import { kindsOfJobs } from '../jobs/registry.js';
 import { askExtent, askReached, rememberExtent } from '../incidents/incident-extent.js';
