@@ -68,10 +68,9 @@ describe('shorten', () => {
     expect(shorten(`a\0\ud83d${'b'.repeat(20)}`, 5)).toBe('a\ufffd\ufffdb…');
   });
 
-  test('takes no longer for a text of 50 million characters', () => {
+  test('reads no more of a text of 50 million characters than it keeps: read whole a thousand times, it takes hours', () => {
     const text = `${'\u{1F1E9}'.repeat(1_000)}${'x'.repeat(50_000_000)}`;
-    const start = performance.now();
-    for (let time = 0; time < 100; time += 1) shorten(text, 500);
-    expect(performance.now() - start).toBeLessThan(2_000);
+    const cut = Array.from({ length: 1_000 }, () => shorten(text, 500));
+    expect(new Set(cut)).toEqual(new Set([shorten('\u{1F1E9}'.repeat(1_000), 500)]));
   });
 });
