@@ -1,4 +1,5 @@
 import { escapeHtml } from '../base/escape-html.js';
+import { HOURS_HEIGHT, plotHours } from './backtest-hours-plot.js';
 import type { Backtest, BacktestRun } from './backtest.js';
 
 const WIDTH = 960;
@@ -18,8 +19,13 @@ interface Scale {
   readonly isLogarithmic: boolean;
 }
 
-/** A backtest as a self-contained SVG: the counts, what was expected of them, and where the rule stopped a run. */
-export function plotBacktest({ rule, of, alpha, trips, holds, runs }: Backtest): string {
+/**
+ * A backtest as a self-contained SVG: the counts, what was expected of them, and where the rule stopped a run; below,
+ * the band by hour of the day, where the job runs at several.
+ */
+export function plotBacktest({ rule, of, alpha, trips, holds, runs, bands: hours }: Backtest): string {
+  const byHour = plotHours(hours, { left: LEFT, right: WIDTH - RIGHT });
+  const height = HEIGHT + (byHour.length > 0 ? HOURS_HEIGHT : 0);
   const times = runs.map(({ at }) => Date.parse(at));
   const [first, last] = [Math.min(...times), Math.max(...times)];
   const x = (run: BacktestRun): number =>
@@ -32,10 +38,10 @@ export function plotBacktest({ rule, of, alpha, trips, holds, runs }: Backtest):
   const summary = `runs ${runs.length}, α ${alpha}, trips ${trips}, holds ${holds}`;
   const radius = runs.length > 400 ? 1.5 : 2.5;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img" aria-labelledby="title">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-labelledby="title">`,
     `<title id="title">${escapeHtml(`${rule}: ${summary}`)}</title>`,
     STYLE,
-    `<rect class="paper" width="${WIDTH}" height="${HEIGHT}"/>`,
+    `<rect class="paper" width="${WIDTH}" height="${height}"/>`,
     `<text class="heading" x="${LEFT}" y="26">${escapeHtml(rule)}</text>`,
     `<text x="${LEFT}" y="44">${escapeHtml(summary)}</text>`,
     ...legend(),
@@ -57,6 +63,7 @@ export function plotBacktest({ rule, of, alpha, trips, holds, runs }: Backtest):
     ),
     ...runs.filter((run) => run.verdict !== 'fail').map((run) => mark(run, 'run', radius)),
     ...failed.map((run) => mark(run, run.worth === 'hold' ? 'hold' : 'trip', 5)),
+    ...(byHour.length > 0 ? [`<g transform="translate(0 ${HEIGHT})">`, ...byHour, '</g>'] : []),
     '</svg>\n',
   ].join('\n');
 }
@@ -67,7 +74,7 @@ text { font: 12px system-ui, sans-serif; fill: #3d4451; }
 .end { text-anchor: end; } .middle { text-anchor: middle; }
 .paper { fill: #ffffff; } .grid { stroke: #e3e6eb; }
 .band { fill: #5b8def; fill-opacity: 0.22; } .expected { fill: none; stroke: #3567c8; stroke-width: 1.5; }
-.run { fill: #1b1f27; } .trip { fill: #d3312f; } .hold { fill: #e09a1a; }
+.run { fill: #1b1f27; } .hour { fill-opacity: 0.35; } .trip { fill: #d3312f; } .hold { fill: #e09a1a; }
 </style>`;
 
 function legend(): string[] {

@@ -1,4 +1,5 @@
 /** Runs that are comparable with each other: what they say of the next one. */
+import type { CalendarPlace } from './count-calendar.js';
 import {
   addCount,
   lnEvidence,
@@ -15,6 +16,7 @@ import { robustRoots, workingOf } from './count-tree.js';
 
 /** A past run that teaches. */
 export interface TaughtRun {
+  readonly place: CalendarPlace;
   readonly count: number;
   readonly units: number;
   /** Accepted by a person after an alarm: it weighs as much as any other. */
@@ -31,6 +33,8 @@ interface Summary {
 }
 
 const WEIGHED_FROM = 12;
+/** Sooner hours that differ cannot be told apart, and the fewer ones are no spikes. */
+const WEIGHED_FROM_DATES = 4;
 /** With fewer runs that work, nothing is known of sizes. */
 const SIZES_FROM = 3;
 /** Where working runs plan less on average, idle ones are no kind of their own. */
@@ -195,7 +199,8 @@ function weighing(runs: readonly TaughtRun[], by: number): (count: number) => nu
   const all = new Float64Array(runs.length);
   runs.forEach(({ count, units }, at) => (all[at] = (count * by) / units));
   const counts = workingOf(all);
-  if (counts.length < WEIGHED_FROM) return () => 1;
+  const dates = new Set(runs.map(({ place }) => place.date)).size;
+  if (counts.length < WEIGHED_FROM || dates < WEIGHED_FROM_DATES) return () => 1;
   const { middle, spread } = robustRoots(counts);
   return (count) => {
     const z = Math.abs(Math.cbrt(count + 0.375) - middle) / spread;

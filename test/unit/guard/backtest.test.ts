@@ -95,4 +95,33 @@ describe('the plot of a backtest', () => {
       );
     }
   });
+
+  test('has the band by hour of the day where a job runs at several, and no such panel where it does not', () => {
+    const hourly = Array.from({ length: 24 * 10 }, (_, hour) => ({
+      at: hour * 3_600_000,
+      count: (hour % 24 >= 9 && hour % 24 < 17 ? 100 : 2) + ((hour * 7) % 5),
+      units: 50,
+    }));
+    const { bands, warnings } = backtestCount(hourly, OPTIONS);
+    expect(bands.flatMap(({ quarters }) => quarters.length)).toContain(24);
+    const [band] = bands;
+    const at = (hour: number): number =>
+      band?.quarters.find(({ quarter }) => quarter === hour * 4)?.expected ?? 0;
+    expect([at(12) > 90, at(3) < 10]).toEqual([true, true]);
+    expect(plotBacktest(backtestCount(hourly, OPTIONS))).toContain('expected by hour of the day');
+    expect(warnings).toEqual([]);
+    expect(plot).not.toContain('expected by hour of the day');
+  });
+});
+
+describe('the warnings of a backtest', () => {
+  test('say where the floor is above all counts, and where more trips than alpha makes', () => {
+    expect(backtestCount(RUNS, { ...OPTIONS, floor: 9_000 }).warnings).toEqual([
+      'No run reaches the floor of 9,000 changes; the largest has 4,812.',
+    ]);
+    const spiked = RUNS.map((run, day) => (day % 9 === 8 ? { ...run, count: 900 } : run));
+    expect(backtestCount(spiked, OPTIONS).warnings[0]).toMatch(
+      /^The measured rate is not alpha: \d+ trips in 37 runs, /,
+    );
+  });
 });
