@@ -17,7 +17,6 @@ const types: pg.CustomTypesConfig = {
 /** SQLSTATEs of an attempt to write: read-only transaction, or a right that the role doesn't have. */
 const WROTE = new Set(['25006', '42501']);
 
-/** The planner's database as it is now, and as it was. */
 /** Who wants a query's rows. */
 export interface Wanted {
   /** Ends the queries under way. */
@@ -25,6 +24,7 @@ export interface Wanted {
   readonly onProgress: () => void;
 }
 
+/** The planner's database as it is now, and as it was. */
 export interface Planner extends PlannerDatabase {
   /** The same, for one run. */
   under(wanted: Wanted): Planner;

@@ -195,6 +195,8 @@ async function ask<T>(
     ...config,
     // A pool keeps it from being listed, and so from being copied.
     ...(config.password !== undefined && { password: config.password }),
+    // A pool may read values in its own way: the planner's has arrays as text.
+    types: { getTypeParser: pg.types.getTypeParser.bind(pg.types) },
     application_name: 'portcullis connection watch',
     connectionTimeoutMillis: patience.probeMs,
     query_timeout: patience.probeMs,
