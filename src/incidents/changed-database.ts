@@ -1,6 +1,13 @@
 import type pg from 'pg';
 import { boundAuditWait, lockAudit, recordAudit } from '../audit/record.js';
-import { readDatabase, settleSwitchover, type DatabaseStanding } from '../gate/database.js';
+import {
+  confirmDatabase,
+  readDatabase,
+  settleSwitchover,
+  type Confirmation,
+  type Confirmed,
+  type DatabaseStanding,
+} from '../gate/database.js';
 import { killGate } from '../gate/kill.js';
 import { notify } from '../notify/notice.js';
 import { inTransaction } from '../store/pool.js';
@@ -47,21 +54,30 @@ export async function watchDatabase(control: pg.Pool, owner: pg.Pool): Promise<D
   return standing;
 }
 
+/**
+ * Confirms the database that this is, as `confirmDatabase` does, once the kills that it has lost are carried out again:
+ * no process that serves may have come to that yet. Throws DATABASE_CONFIRMED.
+ */
+export async function confirmChanged(
+  control: pg.Pool,
+  owner: pg.Pool,
+  confirmation: Confirmation,
+): Promise<Confirmed> {
+  await watchDatabase(control, owner);
+  return confirmDatabase(control, owner, confirmation);
+}
+
 interface GateThere {
   readonly job: string;
   readonly region: string;
   readonly state: string;
   readonly stopped: boolean;
-  readonly epoch: number;
-  readonly version_epochs: Readonly<Record<string, number>>;
   readonly quarantined: readonly string[];
 }
 
 async function gatesIn(owner: pg.Pool): Promise<GateThere[]> {
   const { rows } = await owner.query<GateThere>(
-    `select job, region, state, stopped, epoch,
-       (select coalesce(jsonb_object_agg(v.version, v.epoch), '{}') from portcullis_region.version_epoch v
-        where v.job = g.job and v.region = g.region) as version_epochs,
+    `select job, region, state, stopped,
        array(select q.version from portcullis_region.quarantine q where q.job = g.job) as quarantined
      from portcullis_region.gate g order by job, region`,
   );
@@ -69,11 +85,11 @@ async function gatesIn(owner: pg.Pool): Promise<GateThere[]> {
 }
 
 /**
- * Kills and trips on record that the gates do not know of and that do not hold: the newest of each gate and version.
- * Only where the audit log is in another database than the gates can it know more than they do.
+ * Kills and trips on record that do not hold, though nobody has re-armed what they stopped. Only where the audit log
+ * is in another database than the gates can it know more than they do.
  */
 async function lostKills(control: pg.Pool, owner: pg.Pool, gates: readonly GateThere[]): Promise<LostKill[]> {
-  const found = [...(await killsAfter(control, gates)), ...(await tripsAfter(control, owner, gates))];
+  const found = [...(await killsInForce(control, gates)), ...(await tripsAfter(control, owner, gates))];
   return found.filter(({ job, region, version, restoresToo }) => {
     const gate = gates.find((each) => each.job === job && each.region === region);
     if (!gate) return false;
@@ -82,35 +98,32 @@ async function lostKills(control: pg.Pool, owner: pg.Pool, gates: readonly GateT
   });
 }
 
-async function killsAfter(control: pg.Pool, gates: readonly GateThere[]): Promise<LostKill[]> {
-  const { rows } = await control.query<
-    Pick<LostKill, 'reason' | 'restoresToo'> & {
-      gate: number;
-      action: string;
-      subject: string;
-      epoch: number;
-    }
-  >(
-    `select g.n as gate, a.action, a.subject, a.evidence->>'reason' as reason,
-       coalesce((a.evidence->>'restoresToo')::boolean, false) as "restoresToo", (a.evidence->>'epoch')::bigint as epoch
-     from unnest($1::text[], $2::text[]) with ordinality as g (job, region, n)
+/**
+ * The newest kill on record of each gate and version, unless it was re-armed or lifted since. By the record alone: this
+ * database's epochs have a history of their own, and holding its gates raises them.
+ */
+async function killsInForce(control: pg.Pool, gates: readonly GateThere[]): Promise<LostKill[]> {
+  const { rows } = await control.query<LostKill>(
+    `select g.job, g.region, a.version, a.evidence->>'reason' as reason,
+       coalesce((a.evidence->>'restoresToo')::boolean, false) as "restoresToo"
+     from unnest($1::text[], $2::text[]) as g (job, region)
      cross join lateral (
-       select distinct on (subject) * from portcullis_control.audit
-       where (action = 'kill' and subject = g.job || '.' || g.region)
-          or (action = 'quarantine' and starts_with(subject, g.job || ' ')
-              and right(subject, length(g.region) + 4) = ' in ' || g.region)
+       select distinct on (subject) at, subject, evidence,
+         case action when 'quarantine'
+           then substr(left(subject, -length(' in ' || g.region)), length(g.job || ' ') + 1) end as version
+       from portcullis_control.audit
+       where evidence ? 'epoch'
+         and ((action = 'kill' and subject = g.job || '.' || g.region)
+           or (action = 'quarantine' and starts_with(subject, g.job || ' ')
+               and right(subject, length(' in ' || g.region)) = ' in ' || g.region))
        order by subject, seq desc) a
-     where a.evidence ? 'epoch'`,
+     where not exists (
+       select from portcullis_control.approval p
+       where p.carried_out_at > a.at
+         and (p.action, p.subject) in (('rearm', a.subject), ('lift-quarantine', g.job || ' ' || a.version)))`,
     [gates.map(({ job }) => job), gates.map(({ region }) => region)],
   );
-  return rows.flatMap(({ gate: n, action, subject, reason, restoresToo, epoch }) => {
-    const gate = gates[n - 1];
-    if (!gate) return [];
-    const { job, region } = gate;
-    const version = action === 'kill' ? null : subject.slice(job.length + 1, -` in ${region}`.length);
-    const known = version === null ? gate.epoch : (gate.version_epochs[version] ?? 0);
-    return epoch > known ? [{ job, region, version, reason, restoresToo }] : [];
-  });
+  return rows;
 }
 
 async function tripsAfter(

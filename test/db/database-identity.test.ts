@@ -1,9 +1,12 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import type { Principal } from '../../src/access/roles.js';
 import { recordAudit } from '../../src/audit/record.js';
 import { hidesIdentity, confirmDatabase, confirmSwitchover, readDatabase } from '../../src/gate/database.js';
 import { killGate } from '../../src/gate/kill.js';
+import { killJob } from '../../src/gate/kill-switch.js';
 import { readGate } from '../../src/gate/permit.js';
-import { watchDatabase } from '../../src/incidents/changed-database.js';
+import { askRearm, decideRearm } from '../../src/gate/rearm-approval.js';
+import { confirmChanged, watchDatabase } from '../../src/incidents/changed-database.js';
 import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
 
@@ -68,6 +71,74 @@ describe('a database that is another one than before', () => {
       `select cause, state from portcullis_control.incident where cause = 'failover'`,
     );
     expect(rows).toEqual([{ cause: 'failover', state: 'contained' }]);
+  });
+
+  describe('that has lost a kill which its audit log has', () => {
+    const bob: Principal = { name: 'bob', role: 'admin', regions: null };
+    const cleo: Principal = { name: 'cleo', role: 'admin', regions: null };
+
+    /** Opens the region's gate, kills it, and answers how to lose what was done to the gate since it was open. */
+    async function killed(version?: string): Promise<() => Promise<void>> {
+      await here.reconcile();
+      const { rows } = await owner.query<Record<string, unknown>>(
+        'select to_jsonb(g) as gate from portcullis_region.gate g where region = $1',
+        [here.region],
+      );
+      const order = { job: 'claims', regions: [here.region], reason: 'wrong claims' };
+      await killJob(control.owner, () => owner, { ...order, ...(version !== undefined && { version }) }, bob);
+      return async () => {
+        for (const table of ['gate', 'version_epoch'])
+          await owner.query(`delete from portcullis_region.${table} where region = $1`, [here.region]);
+        await owner.query('delete from portcullis_region.quarantine');
+        await owner.query(
+          'insert into portcullis_region.gate select * from jsonb_populate_record(null::portcullis_region.gate, $1)',
+          [rows[0]?.['gate']],
+        );
+        await failOver();
+      };
+    }
+
+    test('is killed again, also where a worker has held the gate first', async () => {
+      const lose = await killed();
+      await lose();
+      expect((await here.reconcile()).gate).toMatchObject({ state: 'held' });
+      await watchDatabase(control.owner, owner);
+      expect(await readGate(owner, 'claims', here.region)).toMatchObject({ state: 'killed' });
+    });
+
+    test('is killed again before it is confirmed, where no process has seen it yet', async () => {
+      const lose = await killed();
+      await lose();
+      await confirmChanged(control.owner, owner, ANN);
+      expect(await readGate(owner, 'claims', here.region)).toMatchObject({ state: 'killed' });
+    });
+
+    test('is left alone where two people have re-armed it since', async () => {
+      const lose = await killed();
+      const ask = { job: 'claims', region: here.region, reason: 'fixed', onRearm: 'skip' } as const;
+      const { id } = await askRearm(control.owner, owner, ask, bob);
+      await decideRearm(
+        control.owner,
+        () => owner,
+        () => [owner],
+        id,
+        cleo,
+        'approve',
+      );
+      await lose();
+      await watchDatabase(control.owner, owner);
+      expect(await readGate(owner, 'claims', here.region)).toMatchObject({ state: 'open' });
+    });
+
+    test('has its version quarantined again', async () => {
+      const lose = await killed(here.job.version);
+      await lose();
+      await here.reconcile();
+      await watchDatabase(control.owner, owner);
+      const { quarantined } = await readGate(owner, 'claims', here.region);
+      expect(Object.keys(quarantined)).toEqual([here.job.version]);
+      await owner.query('delete from portcullis_region.quarantine');
+    });
   });
 
   test('goes on without a stop where it was confirmed beforehand, and no longer when that has expired', async () => {

@@ -3,7 +3,7 @@ import { type AddressInfo, type Server, type Socket, connect, createServer } fro
 /** A way to a server that a test can cut: connections through it are hung up on and new ones refused. */
 export class TcpProxy {
   readonly #host: string;
-  readonly #targetPort: number;
+  #targetPort: number;
   #port = 0;
   #server: Server = createServer();
   readonly #sockets = new Set<Socket>();
@@ -56,6 +56,11 @@ export class TcpProxy {
     });
     await new Promise<void>((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve));
     this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  /** New connections lead to that port of the same host from now on. */
+  leadTo(port: number): void {
+    this.#targetPort = port;
   }
 
   async cut(): Promise<void> {

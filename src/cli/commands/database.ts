@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { confirmDatabase, confirmSwitchover, SWITCHOVER_MS, type Confirmed } from '../../gate/database.js';
+import { confirmSwitchover, SWITCHOVER_MS, type Confirmed } from '../../gate/database.js';
+import { confirmChanged } from '../../incidents/changed-database.js';
 import { databaseMeant, listDatabases, type DatabaseView } from '../../planes/databases.js';
 import { time } from '../../base/words.js';
 import { requireActing } from '../acting.js';
@@ -54,7 +55,7 @@ function addConfirm(parent: Command, context: Context): void {
         const { owner } = await databaseMeant(control, planes, region);
         const confirmed = switchover
           ? await confirmSwitchover(control, owner, { by, reason }, SWITCHOVER_MS)
-          : await confirmDatabase(control, owner, { by, reason });
+          : await confirmChanged(control, owner, { by, reason });
         voice.result(confirmed, () => confirmedText(confirmed));
       });
     });

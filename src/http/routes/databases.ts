@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { confirmDatabase, confirmSwitchover, SWITCHOVER_MS } from '../../gate/database.js';
+import { confirmSwitchover, SWITCHOVER_MS } from '../../gate/database.js';
+import { confirmChanged } from '../../incidents/changed-database.js';
 import { databaseMeant, listDatabases } from '../../planes/databases.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';
@@ -76,7 +77,7 @@ export function databaseRoutes({ control, planes }: HttpDeps): Route[] {
         const confirmation = { by: callerOf(caller).name, reason: why };
         return switchover
           ? confirmSwitchover(control, owner, confirmation, SWITCHOVER_MS)
-          : confirmDatabase(control, owner, confirmation);
+          : confirmChanged(control, owner, confirmation);
       },
     }),
   ];
