@@ -5,6 +5,7 @@ import { loadPolicies } from '../flags/policy-store.js';
 import { readPolicies, type Policy } from '../flags/policy.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
 import { versionOf, type InstalledJob, type LoadedJob } from '../jobs/registry.js';
+import { lockedOut } from '../store/migrate.js';
 import { startEmbedded } from '../store/embedded-server.js';
 import { isUnreachable, withoutPassword } from '../store/pool.js';
 import { RegionDatabase } from './region-database.js';
@@ -71,8 +72,9 @@ export async function openInstallation(config: Config, purpose: Purpose): Promis
       close,
     };
   } catch (error) {
+    const told = purpose === 'look' ? await lockedOut([home.owner], error) : error;
     await close();
-    throw error;
+    throw told;
   }
 }
 

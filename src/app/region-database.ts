@@ -12,6 +12,9 @@ import { checkReachable, openPool } from '../store/pool.js';
 
 const TRY_AGAIN_MS = 1_000;
 
+/** How long a look waits for a table that somebody has locked, such as a migration that stands still midway. */
+const LOOK_LOCK_S = 2;
+
 interface Opened {
   readonly workerUrl: string;
   readonly worker: pg.Pool;
@@ -62,9 +65,9 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
     this.given = given;
     this.#most = connectionsOf(options.concurrentRuns, planes.includes('control'));
     this.#why = `${name} has not been reached yet`;
-    // Whoever looks cannot write, by whatever mistake.
-    const readOnly = options.purpose === 'look';
-    this.owner = openPool(url, { name: `owner of ${name}`, max: this.#most.owner, readOnly });
+    // Whoever looks cannot write, by whatever mistake, and waits for nobody's lock for long.
+    const looking = options.purpose === 'look' ? { readOnly: true, lockTimeoutS: LOOK_LOCK_S } : {};
+    this.owner = openPool(url, { name: `owner of ${name}`, max: this.#most.owner, ...looking });
   }
 
   get worker(): pg.Pool {

@@ -20,7 +20,7 @@ export interface AuditNote {
 }
 
 /** Writers take turns: each entry is made behind the one before it. */
-const AUDIT_LOCK = 7_020_216;
+export const AUDIT_LOCK = 7_020_216;
 
 /** So that a page of entries stays small. */
 const MAX_EVIDENCE_BYTES = 256 * 1024;

@@ -12,6 +12,7 @@ export const ERRORS = {
   DATABASE_NEWER: { status: 503, exit: 1, title: 'The database was migrated by a newer Portcullis' },
   DATABASE_OUTDATED: { status: 503, exit: 1, title: 'The database needs portcullis migrate' },
   DATABASE_READ_ONLY: { status: 503, exit: 1, title: 'The database takes no writes' },
+  DATABASE_LOCKED: { status: 503, exit: 1, title: 'A lock keeps a table from being read' },
   MIGRATION_LOCKED: { status: 503, exit: 1, title: 'A lock kept the migration waiting' },
   ROLES_MISSING: { status: 503, exit: 1, title: 'Roles are missing that this login may not create' },
   MIGRATION_CHANGED: { status: 503, exit: 1, title: 'A migration that already ran has changed' },

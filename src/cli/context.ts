@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { recordRefusal } from '../access/refusals.js';
 import { messageOf, PortcullisError } from '../base/errors.js';
 import { countOf } from '../base/words.js';
-import { outdated } from '../store/migrate.js';
+import { lockedOut, outdated } from '../store/migrate.js';
 import type { App, Installation, OpenPlatform, Purpose } from './app-port.js';
 import { printableLines } from './display-width.js';
 import { withProgress } from './progress.js';
@@ -70,8 +70,9 @@ export async function withInstallation<T>(
   for (const text of app.settings.warnings) io.stderr.write(`warning: ${text}\n`);
   const installation = await withProgress(io.stderr, 'opening the database', () => app.open(purpose));
   try {
-    return await work(installation).catch((error: unknown) => {
-      throw ofSchema(installation, error);
+    return await work(installation).catch(async (error: unknown) => {
+      const owners = installation.databases.map(({ owner }) => owner);
+      throw ofSchema(installation, purpose === 'look' ? await lockedOut(owners, error) : error);
     });
   } catch (error) {
     // The refusal is what is told; whether it could be put on record too changes nothing about it.

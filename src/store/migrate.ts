@@ -172,7 +172,7 @@ interface Holder {
   readonly state: string | null;
 }
 
-/** Sessions that hold the migrations' lock, or else a table of ours. */
+/** Sessions that hold the migrations' lock, or else a table of ours, in the mode $2 or, where that is null, in any. */
 const HOLDERS = `
   with held as (
     select pid, locktype = 'advisory' as ours
@@ -181,7 +181,8 @@ const HOLDERS = `
       and ((locktype = 'advisory' and classid = 0 and objid = $1 and objsubid = 1)
         or (locktype = 'relation' and relation in (
               select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
-              where n.nspname like 'portcullis\\_%' or n.nspname = 'directory')))
+              where n.nspname like 'portcullis\\_%' or n.nspname = 'directory')
+            and ($2::text is null or mode = $2)))
   )
   select distinct pid, application_name as application, usename as role, state
   from held join pg_stat_activity using (pid)
@@ -189,23 +190,46 @@ const HOLDERS = `
   order by pid limit 5`;
 
 async function lockedBy(pool: pg.Pool, lockMs: number, cause: unknown): Promise<PortcullisError> {
-  const { rows } = await pool.query<Holder>(HOLDERS, [MIGRATION_LOCK]).catch(() => ({ rows: [] }));
+  const { who, ...how } = await holdersOf(pool, null);
+  return new PortcullisError(
+    'MIGRATION_LOCKED',
+    `nothing was migrated: a lock that it needs was not free within ${lockMs / 1_000} s; ${who}`,
+    { ...how, cause },
+  );
+}
+
+/**
+ * What came of reading a table that somebody had locked, with who that is: DATABASE_LOCKED in place of the database's
+ * own words. Any other error is answered as it is.
+ */
+export async function lockedOut(pools: readonly pg.Pool[], error: unknown): Promise<unknown> {
+  if ((error as { code?: unknown } | null)?.code !== LOCK_NOT_AVAILABLE) return error;
+  const asked = await Promise.all(pools.map((pool) => holdersOf(pool, 'AccessExclusiveLock')));
+  const found = asked.find(({ details }) => details.holders.length > 0) ?? asked[0];
+  if (found === undefined) return error;
+  const { who, ...how } = found;
+  return new PortcullisError('DATABASE_LOCKED', `a table of Portcullis is locked; ${who}`, {
+    ...how,
+    cause: error,
+  });
+}
+
+async function holdersOf(pool: pg.Pool, mode: string | null) {
+  const { rows } = await pool
+    .query<Holder>(HOLDERS, [MIGRATION_LOCK, mode])
+    .catch((): { rows: Holder[] } => ({ rows: [] }));
   const who = rows.map(
     ({ pid, application, role, state }) =>
       `process ${pid} of the server (application_name ${application === '' ? 'not set' : `"${application}"`}, role ${role ?? 'unknown'}, ${state ?? 'state unknown'})`,
   );
-  return new PortcullisError(
-    'MIGRATION_LOCKED',
-    `nothing was migrated: a lock that it needs was not free within ${lockMs / 1_000} s; ${who.length === 0 ? 'its holder is gone by now' : `held by ${who.join('; ')}`}`,
-    {
-      mend:
-        rows[0] === undefined
-          ? 'try again'
-          : `wait until that session ends, or end it: select pg_terminate_backend(${rows[0].pid})`,
-      details: { holders: rows },
-      cause,
-    },
-  );
+  return {
+    who: who.length === 0 ? 'its holder is gone by now' : `held by ${who.join('; ')}`,
+    mend:
+      rows[0] === undefined
+        ? 'try again'
+        : `wait until that session ends, or end it: select pg_terminate_backend(${rows[0].pid})`,
+    details: { holders: rows },
+  };
 }
 
 async function readMigrations(plane: Plane): Promise<Migration[]> {

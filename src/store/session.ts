@@ -68,6 +68,8 @@ export interface SessionOptions {
   readonly readOnly?: boolean | undefined;
   /** The longest time that one statement may take; 0 or absent: no limit. */
   readonly statementTimeoutMs?: number | undefined;
+  /** The longest time that one statement may wait for a lock, in whole seconds; absent: no limit. */
+  readonly lockTimeoutS?: number | undefined;
 }
 
 const sessions = new WeakMap<pg.ClientBase, Session>();
@@ -249,6 +251,7 @@ function wantedOf(found: Found, options: SessionOptions): ReadonlyMap<string, st
   const own: Record<string, string> = {
     ...(options.readOnly === true && { default_transaction_read_only: 'on' }),
     ...(options.statementTimeoutMs !== undefined && { statement_timeout: `${options.statementTimeoutMs}ms` }),
+    ...(options.lockTimeoutS !== undefined && { lock_timeout: `${options.lockTimeoutS}s` }),
   };
   const wanted = new Map<string, string>();
   for (const { name, value, privileged } of SETTINGS) {

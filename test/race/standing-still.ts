@@ -18,6 +18,12 @@ export async function stopped(
   return running;
 }
 
+/** Has a process stand still where it is. Answers when it does. */
+export async function halt(running: Running): Promise<void> {
+  running.child.kill('SIGSTOP');
+  await untilWith(running, 'the process stands still', () => isStopped(running));
+}
+
 /** By the state of a process that SIGSTOP has stopped, as Linux and every other Unix names it. */
 async function isStopped({ child }: Running): Promise<boolean> {
   // A process that there is no more has no state, and `ps` fails.

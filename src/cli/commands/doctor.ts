@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type pg from 'pg';
 import { messageOf, PortcullisError } from '../../base/errors.js';
 import { CHECKS, MACHINE_CHECKS, SET_UP_CHECKS } from '../checks/all.js';
 import type { Check, Finding, Patient } from '../checks/check.js';
@@ -7,6 +8,7 @@ import { leaf } from '../leaf.js';
 import { printable, wrapTo } from '../display-width.js';
 import { withProgress } from '../progress.js';
 import type { Tone } from '../tone.js';
+import { lockedOut } from '../../store/migrate.js';
 import { countOf } from '../../base/words.js';
 
 export function addDoctor(program: Command, context: Context): void {
@@ -33,7 +35,8 @@ async function examine({ app }: Context): Promise<Finding[]> {
   const opened = await app.open('look').catch((error: unknown) => asFinding('database', error));
   if ('mark' in opened) return [...findings, opened];
   try {
-    for (const check of SET_UP_CHECKS) findings.push(...(await made(check, opened)));
+    const owners = opened.databases.map(({ owner }) => owner);
+    for (const check of SET_UP_CHECKS) findings.push(...(await made(check, opened, owners)));
     const platform = await app.platform(opened, true).catch((error: unknown) => asFinding('platform', error));
     if ('mark' in platform) return [...findings, platform];
     try {
@@ -43,7 +46,7 @@ async function examine({ app }: Context): Promise<Finding[]> {
         surroundings: platform.surroundings,
         flagSource: platform.flagSource(),
       };
-      for (const check of CHECKS) findings.push(...(await made(check, patient)));
+      for (const check of CHECKS) findings.push(...(await made(check, patient, owners)));
     } finally {
       await platform.close();
     }
@@ -54,11 +57,11 @@ async function examine({ app }: Context): Promise<Finding[]> {
 }
 
 /** A check that cannot be made is a finding too. */
-async function made<Of>(check: Check<Of>, of: Of): Promise<Finding[]> {
+async function made<Of>(check: Check<Of>, of: Of, owners: readonly pg.Pool[] = []): Promise<Finding[]> {
   try {
     return (await check.examine(of)).map((finding) => ({ check: check.name, ...finding }));
   } catch (error) {
-    return [asFinding(check.name, error)];
+    return [asFinding(check.name, await lockedOut(owners, error))];
   }
 }
 
