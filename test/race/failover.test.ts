@@ -291,19 +291,21 @@ describe.each([
       );
       return answer.rows[0]?.over === true;
     };
+    const { batches, accounts, domains } = before;
+    const unchanged = { batches, accounts, domains };
     // That they were tried is what makes it worth something that none was written.
     await untilWith(
       workerOf(world),
       `${world.name}: runs were held, for the time of two permits`,
       async () => {
+        expect(await written(promoted)).toEqual(unchanged);
         const held = (await runsIn(promoted, running)).filter(
           ({ status, code }) => status === 'held' && code === 'database-unconfirmed',
         );
         return held.length >= 2 && (await isOver());
       },
     );
-    const { batches, accounts, domains } = before;
-    expect(await written(promoted)).toEqual({ batches, accounts, domains });
+    expect(await written(promoted)).toEqual(unchanged);
     expect((await runsIn(promoted, running))[0]).toMatchObject({
       ...{ status: 'stopped', code: 'database-unconfirmed', attempt: 2 },
     });
