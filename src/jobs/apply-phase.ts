@@ -36,13 +36,11 @@ export async function applyRun(
 
 /** So often in a row. */
 const INTERRUPTIONS = 10;
-/** A statement was cancelled, which also a kill does. */
-const CANCELLED = '57014';
 
 /**
- * Applies again from where the lanes stand when a connection was lost or a batch cancelled too often, and the database
- * answers all the same: a kill ends whatever holds the gate's lock when its grace is over, also the batches of a restore
- * or of another version, which it does not stop. What it does stop meets the fence.
+ * Applies again from where the lanes stand when a connection was lost and the database answers all the same: a kill
+ * ends whatever holds the gate's lock when its grace is over, also the batches of a restore or of another version, which
+ * it does not stop. What it does stop meets the fence. A batch that is cancelled is tried again by the write path.
  */
 export async function throughInterruptions(
   pool: pg.Pool,
@@ -53,8 +51,7 @@ export async function throughInterruptions(
     try {
       return await apply();
     } catch (error) {
-      const interrupted = isUnreachable(error) || (error as { code?: unknown }).code === CANCELLED;
-      if (!interrupted || signal.aborted || times === INTERRUPTIONS) throw error;
+      if (!isUnreachable(error) || signal.aborted || times === INTERRUPTIONS) throw error;
       await pool.query('select 1').catch(() => {
         throw error;
       });

@@ -60,15 +60,15 @@ describe('a rollout over HTTP', () => {
       status: 404,
       body: { code: 'VERSION_UNKNOWN', mend: expect.stringContaining('1.1.0+22222222') as unknown },
     });
-    expect(await ann('start', { version: '1.0', reason: 'x' })).toMatchObject({
+    expect(await ann('start', { version: '1.0.0', reason: 'x' })).toMatchObject({
       body: { code: 'ROLLOUT_REFUSED' },
     });
-    expect(await eve('start', { version: '1.1', reason: 'x' })).toMatchObject({ status: 403 });
-    expect(await ann('start', { version: '1.1', reason: 'new rules' })).toMatchObject({
+    expect(await eve('start', { version: '1.1.0', reason: 'x' })).toMatchObject({ status: 403 });
+    expect(await ann('start', { version: '1.1.0', reason: 'new rules' })).toMatchObject({
       status: 200,
       body: { version: '1.1.0+22222222', status: 'running', startedBy: 'ann', next: { action: 'hold' } },
     });
-    expect(await ann('start', { version: '1.1', reason: 'again' })).toMatchObject({
+    expect(await ann('start', { version: '1.1.0', reason: 'again' })).toMatchObject({
       status: 409,
       body: { code: 'ROLLOUT_ACTIVE' },
     });

@@ -9,6 +9,7 @@ import { recordAudit } from '../../../src/audit/record.js';
 import { createProgram } from '../../../src/cli/program.js';
 import { exitCodeOf, printError } from '../../../src/cli/exit.js';
 import type { Installation } from '../../../src/cli/app-port.js';
+import { embeddedDesk } from '../../../src/flags/flag-desk.js';
 import { applyPolicies } from '../../../src/flags/policy-store.js';
 import { parsePolicyFile } from '../../../src/flags/policy.js';
 import { testDatabase } from '../../support/database.js';
@@ -45,6 +46,10 @@ class DatabaseApp extends FakeApp {
       planes: onePlane({ ...(await super.open()).planes.of(''), owner }),
       close: () => Promise.resolve(),
     };
+  }
+
+  override flags() {
+    return Promise.resolve({ ...embeddedDesk(owner), close: () => Promise.resolve() });
   }
 }
 
@@ -216,10 +221,10 @@ describe('the record', () => {
     const { out } = await run({}, 'audit', 'list', '--by', 'zoe');
     expect(out.split('\n')).toHaveLength(3);
     expect(out).toMatch(/zoe +test +thing +– +{"why":"to see"}/);
-    expect((await run({}, 'audit', 'list', '--subject', 'no-such')).out).toBe('there is no such entry\n');
+    expect((await run({}, 'audit', 'list', '--subject', 'no-such')).out).toBe('No entries\n');
     const { out: json } = await run({}, 'audit', 'list', '-n', '2', '--since', '2000-01-01', '--json');
     expect((JSON.parse(json) as { entries: unknown[] }).entries).toHaveLength(2);
-    expect((await run({}, 'audit', 'list', '--since', '2999-01-01')).out).toBe('there is no such entry\n');
+    expect((await run({}, 'audit', 'list', '--since', '2999-01-01')).out).toBe('No entries\n');
     expect((await run({}, 'audit', 'list', '--since', 'noon')).err).toContain('USAGE_INVALID');
   });
 
@@ -257,7 +262,7 @@ describe('the record', () => {
 });
 
 test('requests for approval are listed', async () => {
-  expect((await run({}, 'approvals')).out).toBe('there is no such request\n');
+  expect((await run({}, 'approvals')).out).toBe('No approvals\n');
   const { id } = await requestApproval(
     owner,
     { action: 'rearm', subject: 'sweep.eu-west-1', reason: 'mended', evidence: {} },

@@ -342,8 +342,8 @@ describe('a run that changes hands', () => {
     let met = 0;
     onFaultPoint(async (point) => {
       met += point === 'apply.written' ? 1 : 0;
-      if (point !== 'apply.written' || met !== 10) return;
-      // As a database sees a process that dies: its connections are gone, what it had committed stays.
+      if (point !== 'apply.written' || met < 10) return;
+      // As a database sees a process that dies: its connections are gone whenever it tries, what it had committed stays.
       await owner.query(
         `select pg_terminate_backend(pid) from pg_stat_activity
          where application_name like 'portcullis run %' and datname = current_database()`,

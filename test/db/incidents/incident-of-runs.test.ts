@@ -260,7 +260,7 @@ describe('a kill by a person', () => {
     try {
       const killed = await kill();
       expect(killed).toMatchObject({ incident: null, killed: [{ region }] });
-      expect(killed.unrecorded).toContain('no incident could be opened');
+      expect(killed.unrecorded).toContain('no incident is open yet');
     } finally {
       await sql('alter table portcullis_control.gone rename to incident');
     }
