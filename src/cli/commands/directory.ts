@@ -8,7 +8,7 @@ import { importDirectory, type ImportFiles } from '../../directory/import.js';
 import { nearest } from '../../base/nearest.js';
 import { requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
-import { voiceOf, withInstallation, withLook, type Context } from '../context.js';
+import { voiceOf, withInstallation, type Context } from '../context.js';
 import { group, leaf } from '../leaf.js';
 import { regionsIn, requireRegion } from '../names.js';
 import { withProgress } from '../progress.js';
@@ -100,7 +100,8 @@ function addExport(parent: Command, context: Context): void {
     )
     .action(async (folder: string, { region }: { region?: string }) => {
       const voice = voiceOf(context, command);
-      await withLook(context, async (installation) => {
+      // Not for a look: it makes temporary tables, which a read-only transaction may not.
+      await withInstallation(context, async (installation) => {
         const report = await withProgress(context.io.stderr, 'exporting the directory', () =>
           exportDirectory(
             databaseOf(installation, region),
