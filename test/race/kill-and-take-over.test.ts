@@ -134,7 +134,8 @@ describe('a run whose process is killed', () => {
     for (const world of worlds) await endLeases(world);
     // One real worker for each world takes them all over.
     for (const { env } of worlds) portcullis(['worker'], { env: { ...env, PORTCULLIS_LOG_LEVEL: 'warn' } });
-  });
+    // Fourteen processes, one after the other where the machine is busy.
+  }, 600_000);
 
   test('is met at every fault point there is', () => {
     expect(Object.keys(covered).sort()).toEqual(

@@ -231,18 +231,22 @@ describe('a build that breaks an invariant', () => {
       expect(gates.rows).toEqual([{ region: CANARY, by: 'guard:consent-is-given' }]);
 
       // What it would have done was planned there, and nowhere else; and nothing of it was written.
-      const { rows } = await owner.query<{
-        region: string;
-        status: string;
-        applied: object;
-        written: number;
-      }>(
-        `select region, status, applied,
+      const planned = () =>
+        owner.query<{
+          region: string;
+          status: string;
+          applied: object;
+          written: number;
+        }>(
+          `select region, status, applied,
                 (select count(*) from portcullis_region.batch b where b.run = run.id) as written
          from portcullis_region.run
          where version = $1 and exists (select from portcullis_region.change c where c.run = run.id)`,
-        [candidate],
-      );
+          [candidate],
+        );
+      // The trip is there with the plan; the run ends after it.
+      await until('the run has ended', async () => (await planned()).rows[0]?.status !== 'planning');
+      const { rows } = await planned();
       expect(rows).toEqual([{ region: CANARY, status: 'refused', applied: {}, written: 0 }]);
 
       const after = new Date();
