@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import type { Principal } from '../../src/access/roles.js';
+import { messageOf } from '../../src/base/errors.js';
 import { killGate, type Killed } from '../../src/gate/kill.js';
 import { killJob } from '../../src/gate/kill-switch.js';
 import { readGate } from '../../src/gate/permit.js';
@@ -140,7 +141,7 @@ describe('a kill', () => {
     await busy.connect();
     const slept = busy
       .query(`${lock('pg_advisory_lock')}, pg_sleep(600)`)
-      .catch((error: Error) => error.message);
+      .catch((error: unknown) => messageOf(error));
     await until('it has the lock', async () => {
       const { rowCount } = await owner.query(
         `select from pg_locks where locktype = 'advisory' and objid = hashtext('claims.${here.region}')::oid and granted`,

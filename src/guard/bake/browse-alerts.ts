@@ -134,10 +134,11 @@ export async function forgetAlerts(control: pg.Pool): Promise<void> {
   );
 }
 
-function viewOf({ key: _, ...row }: AlertRow): AlertView {
+function viewOf(row: AlertRow): AlertView {
   const iso = (at: Date | null): string | null => at && at.toISOString();
+  const { id, name, job, regions, state, clearedBy, clearReason } = row;
   return {
-    ...row,
+    ...{ id, name, job, regions, state, clearedBy, clearReason },
     startsAt: iso(row.startsAt) ?? '',
     receivedAt: iso(row.receivedAt) ?? '',
     firesUntil: iso(row.firesUntil) ?? '',
