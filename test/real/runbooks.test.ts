@@ -87,7 +87,7 @@ exit $((status - 200))`,
     'restart',
     `set -eu
 if [ -f pid ]; then kill "$(cat pid)"; while kill -0 "$(cat pid)" 2>/dev/null; do sleep 0.2; done; fi
-setsid '${process.execPath}' '${MAIN}' start --sample >>log 2>&1 </dev/null &
+setsid '${process.execPath}' '${MAIN}' start --sample --run-now >>log 2>&1 </dev/null &
 echo $! >pid
 until curl -fsS "$SERVED_AT/readyz" >/dev/null 2>&1; do kill -0 "$(cat pid)"; sleep 0.2; done`,
   );
