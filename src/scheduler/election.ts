@@ -30,6 +30,8 @@ export interface SlotClaim {
   readonly slot?: Date;
   readonly trigger: Trigger;
   readonly dryRun?: boolean;
+  /** The slot is of a replay's clock, which may be ahead of the database's. */
+  readonly simulated?: boolean;
   readonly worker: string;
   readonly leaseMs: number;
 }
@@ -76,7 +78,7 @@ async function insertRun(
      select $1, $2, $3, $4, coalesce($5, clock_timestamp()), $6, $7, $8, $9, $10, $11,
             clock_timestamp() + make_interval(secs => $12::float8 / 1000),
             case when $8 = 'skipped' then clock_timestamp() end
-     where coalesce($5 <= clock_timestamp(), true)
+     where $13 or coalesce($5 <= clock_timestamp(), true)
      on conflict do nothing
      returning ${RUN_COLUMNS}`,
     [
@@ -92,6 +94,7 @@ async function insertRun(
       reason,
       claim.worker,
       claim.leaseMs,
+      claim.simulated ?? false,
     ],
   );
   return rows[0];

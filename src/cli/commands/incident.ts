@@ -75,7 +75,7 @@ function addShow(incident: Command, context: Context): void {
     ['portcullis incident show k3v7qa2m'],
   ).action(async (id: string) => {
     const voice = voiceOf(context, command);
-    await withLook(context, async (installation) => {
+    await withInstallation(context, async (installation) => {
       const { name } = await requireActing(context, installation, 'read');
       const { control } = installation;
       // Whoever looks sees its severity; so it is put down.

@@ -20,6 +20,7 @@ export async function runSlot(
     region,
     slot,
     trigger: 'schedule',
+    simulated: true,
     worker: platform.worker,
     leaseMs: policy.leaseMs,
   });
