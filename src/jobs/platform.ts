@@ -26,11 +26,11 @@ export interface Surroundings {
   readonly metrics: Metrics;
   /** What a rule that fails sets off. */
   readonly trips: Tripwire;
-  /** How a version that is not admitted in a region stands, in words; absent: nobody can say. */
   /** How long a run may show no progress, in milliseconds; absent: PROGRESS_MS (src/jobs/phase-limits.ts). */
   readonly progressMs?: number;
   /** The runs of this process, for its readiness. */
   readonly underWay?: RunsUnderWay;
+  /** How a version that is not admitted in a region stands, in words; absent: nobody can say. */
   readonly standingOf?: (job: string, version: string, region: string) => Promise<string>;
 }
 
