@@ -279,6 +279,7 @@ function serveHttp(
   const app = createHttpApp({
     control,
     planes,
+    receivers: config.notify.urls.length,
     dropGate: dropGateOf(installation, wired),
     metrics,
     log,

@@ -10,7 +10,7 @@ import {
 import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../base/errors.js';
 import { readGate } from './permit.js';
-import { liftQuarantine, notKilled, notQuarantined, rearmGate, requireQuarantined } from './rearm.js';
+import { liftQuarantine, notKilled, notQuarantined, quarantinedVersion, rearmGate } from './rearm.js';
 
 const REARM = 'rearm';
 const LIFT = 'lift-quarantine';
@@ -56,8 +56,8 @@ export async function askRearm(
 }
 
 /**
- * Asks for a version's quarantine to be lifted, in every region's database. A second principal decides. Throws
- * VERSION_NOT_QUARANTINED, FORBIDDEN.
+ * Asks for a version's quarantine to be lifted, in every region's database. `version` may be any name that
+ * `versionsNamed` knows. A second principal decides. Throws VERSION_NOT_QUARANTINED, VERSION_UNKNOWN, FORBIDDEN.
  */
 export async function askLift(
   control: pg.Pool,
@@ -66,8 +66,8 @@ export async function askLift(
   principal: Principal,
 ): Promise<Approval> {
   requireMay(principal, 'request-rearm');
-  const { job, version, reason } = ask;
-  await requireQuarantined(regions, job, version);
+  const { job, reason } = ask;
+  const version = await quarantinedVersion(regions, job, ask.version);
   return requestApproval(
     control,
     { action: LIFT, subject: `${job} ${version}`, reason, evidence: { job, version } },

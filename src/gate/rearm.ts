@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
+import { onlyVersion, versionsNamed } from '../base/version-named.js';
 import { inTransaction } from '../store/pool.js';
 import { lockGate } from './lock.js';
 import { readGate } from './permit.js';
@@ -63,29 +64,43 @@ export async function liftQuarantine(owner: pg.Pool, job: string, version: strin
   return (rowCount ?? 0) > 0;
 }
 
-/** Throws VERSION_NOT_QUARANTINED where no region's database has the version quarantined. */
-export async function requireQuarantined(
+/**
+ * The quarantined version that a name means: see `versionsNamed`. Throws VERSION_NOT_QUARANTINED where no region's
+ * database has such a one, and VERSION_UNKNOWN where several are meant.
+ */
+export async function quarantinedVersion(
   regions: readonly pg.Pool[],
   job: string,
-  version: string,
-): Promise<void> {
+  meant: string,
+): Promise<string> {
   const looks = await Promise.allSettled(
     regions.map(async (region) => {
-      const { rowCount } = await region.query(
-        'select from portcullis_region.quarantine where job = $1 and version = $2',
-        [job, version],
+      const { rows } = await region.query<{ version: string }>(
+        'select version from portcullis_region.quarantine where job = $1',
+        [job],
       );
-      return (rowCount ?? 0) > 0;
+      return rows.map(({ version }) => version);
     }),
   );
-  if (looks.some((look) => look.status === 'fulfilled' && look.value)) return;
+  const quarantined = [
+    ...new Set(looks.flatMap((look) => (look.status === 'fulfilled' ? look.value : []))),
+  ].sort();
+  if (versionsNamed(meant, quarantined).length > 0) return onlyVersion(job, meant, quarantined);
   // One that could not be asked may be the one.
   for (const look of looks) if (look.status === 'rejected') throw look.reason;
-  throw notQuarantined(job, version);
+  throw notQuarantined(job, meant, quarantined);
 }
 
-export function notQuarantined(job: string, version: string): PortcullisError {
+export function notQuarantined(
+  job: string,
+  version: string,
+  quarantined: readonly string[] = [],
+): PortcullisError {
   return new PortcullisError('VERSION_NOT_QUARANTINED', `${job} ${version} is not quarantined`, {
-    mend: 'portcullis status shows which versions are',
+    mend:
+      quarantined.length === 0
+        ? 'portcullis status shows which versions are'
+        : `these versions are quarantined: ${quarantined.slice(0, 10).join(', ')}`,
+    details: { job, version, quarantined: quarantined.slice(0, 100) },
   });
 }

@@ -1,10 +1,11 @@
 import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
+import { acceptedHistory, countedRuns } from './accepted-runs.js';
 
 /**
  * Accepts a run that was held, tripped or taken back: what it planned was right, and counts as usual from now
- * on. To accept it again changes nothing. Throws REQUEST_INVALID for a run that has no plan of its own.
+ * on. Throws REQUEST_INVALID for a run that has no plan of its own, and NOTHING_REACHED for one that was accepted.
  */
 export async function acceptRun(
   owner: pg.Pool,
@@ -12,22 +13,32 @@ export async function acceptRun(
   run: { readonly runId: string; readonly job: string; readonly region: string },
   { reason, by }: { readonly reason: string; readonly by: string },
 ): Promise<void> {
-  const { rows } = await owner.query<{ fresh: boolean }>(
+  const { rows } = await owner.query<{ fresh: boolean; by: string }>(
     `update portcullis_region.run n
      set accepted_at = coalesce(n.accepted_at, clock_timestamp()), accepted_by = coalesce(n.accepted_by, $2)
      from portcullis_region.run o
      where n.id = $1 and o.id = n.id and n.planned_at is not null and not n.dry_run and n.restores is null
-     returning o.accepted_at is null as fresh`,
+     returning o.accepted_at is null as fresh, n.accepted_by as by`,
     [run.runId, by],
   );
   const [accepted] = rows;
   if (!accepted) {
-    throw new PortcullisError('REQUEST_INVALID', `run ${run.runId.slice(0, 8)} can teach nothing`, {
-      mend: 'accept a run that has a plan and is neither a dry run nor a restore',
-      details: { run: run.runId },
-    });
+    throw new PortcullisError(
+      'REQUEST_INVALID',
+      `run ${run.runId.slice(0, 8)} cannot be part of a baseline`,
+      {
+        mend: 'accept a run that has a plan and is neither a dry run nor a restore',
+        details: { run: run.runId },
+      },
+    );
   }
-  if (!accepted.fresh) return;
+  if (!accepted.fresh) {
+    throw new PortcullisError(
+      'NOTHING_REACHED',
+      `run ${run.runId.slice(0, 8)} was accepted already, by ${accepted.by}; nothing was changed`,
+      { mend: 'nothing need be done: it is part of the baseline', details: { run: run.runId } },
+    );
+  }
   const { job, region, runId } = run;
   await recordAudit(control, {
     principal: by,
@@ -48,10 +59,23 @@ export interface Baseline {
 
 /**
  * Declares that a level has shifted for good: runs until now teach counts no more, and the rule begins anew
- * with those that follow, leaning on caps until there are enough. Answers since when (ISO 8601 in UTC).
+ * with those that follow, leaning on caps until there are enough. Answers since when (ISO 8601 in UTC). Throws
+ * NOTHING_REACHED where no run is part of the baseline that there is.
  */
 export async function rebaseline(owner: pg.Pool, control: pg.Pool, baseline: Baseline): Promise<string> {
   const { job, region, kind, reason, by } = baseline;
+  const newest = await acceptedHistory(owner, baseline, 1);
+  if (countedRuns(newest, { change: kind ?? '', of: 'changes' }).length === 0) {
+    const what = kind === undefined ? job : `${job}, ${kind}`;
+    throw new PortcullisError(
+      'NOTHING_REACHED',
+      `no run is part of the baseline of ${what} in ${region}; nothing was changed`,
+      {
+        mend: `the next runs are the baseline anyway; portcullis runs --job ${job} --region ${region} shows those there were`,
+        details: { job, region, kind: kind ?? null },
+      },
+    );
+  }
   const { rows } = await owner.query<{ since: Date }>(
     `insert into portcullis_region.baseline (job, region, kind, since, reason, set_by)
      values ($1, $2, $3, clock_timestamp(), $4, $5)

@@ -2,7 +2,9 @@ import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
+import { countOf } from '../base/words.js';
 import { writesNoMore } from '../jobs/restore-runs.js';
+import { whatIsLeft } from '../journal/restore-preview.js';
 import type { FoundRun } from '../planes/browse.js';
 import { activeRestore, electRestore } from '../scheduler/elect-restore.js';
 
@@ -14,7 +16,10 @@ export interface BegunRestore {
   readonly begun: boolean;
 }
 
-/** Begins a restore of a run, on the record first. Throws FORBIDDEN, or RUN_ACTIVE for one that may still write. */
+/**
+ * Begins a restore of a run, on the record first. Throws FORBIDDEN, RUN_ACTIVE for one that may still write, or
+ * NOTHING_REACHED for one that changed nothing, or of which every change is restored.
+ */
 export async function beginRestore(
   control: pg.Pool,
   { run: { runId, job, version, region }, plane }: FoundRun,
@@ -25,6 +30,14 @@ export async function beginRestore(
   if (!(await writesNoMore(plane.worker, runId))) {
     throw new PortcullisError('RUN_ACTIVE', `run ${runId.slice(0, 8)} of ${job} is not over in ${region}`, {
       mend: `stop it first: kill ${job} in ${region}; then restore it`,
+      details,
+    });
+  }
+  const { applied, allTakenBack } = await whatIsLeft(plane.worker, runId);
+  if (allTakenBack) {
+    const why = applied === 0 ? 'changed nothing' : `is restored already: ${countOf(applied, 'row')}`;
+    throw new PortcullisError('NOTHING_REACHED', `run ${runId.slice(0, 8)} of ${job} ${why}`, {
+      mend: 'nothing need be done',
       details,
     });
   }

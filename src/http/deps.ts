@@ -27,6 +27,8 @@ export interface HttpDeps {
   /** The control plane. May read and touch API tokens: the owner's login. */
   readonly control: pg.Pool;
   readonly planes: RegionPlanes;
+  /** To how many addresses this process sends notifications. */
+  readonly receivers: number;
   /** Drops a gate for an alert. */
   readonly dropGate: DropGate;
   readonly metrics: Metrics;

@@ -10,7 +10,7 @@ export const KillOrder = named(
     version: word
       .optional()
       .describe(
-        'only this version, the whole or the beginning of exactly one: it is quarantined, and the gate stays open for others',
+        'only this version (the full one, its number, or a unique prefix of its digest): it is quarantined, and the gate stays open for others',
       ),
     reason: reason.describe('for the record, and for whoever re-arms it'),
     drill: z
@@ -71,7 +71,11 @@ export const RearmOrder = named(
   z
     .strictObject({
       region: word.optional().describe('the region whose gate was killed'),
-      version: word.optional().describe('the version whose quarantine to lift, everywhere'),
+      version: word
+        .optional()
+        .describe(
+          'the version whose quarantine to lift, everywhere: the full one, its number, or a unique prefix of its digest',
+        ),
       reason: reason.describe('why it is safe now: the incident or reason that this answers'),
     })
     .refine((order) => (order.region === undefined) !== (order.version === undefined), {

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { messageOf } from '../base/errors.js';
+import { messageOf, PortcullisError } from '../base/errors.js';
 import type { RunStatus } from '../scheduler/run-states.js';
 import type { Incident, IncidentRegion } from './incident.js';
 
@@ -73,6 +73,22 @@ export async function runsOfIncident(poolOf: PoolOf, incident: Incident): Promis
 /** The runs whose changes are there to be put back: those that wrote, the newest first. */
 export function writers(runs: readonly IncidentRun[]): IncidentRun[] {
   return runs.filter(({ firstAppliedAt }) => firstAppliedAt !== null);
+}
+
+/** That an incident's runs have nothing to be put back, as far as they could be asked. */
+export function nothingToRestore(ids: string, silent: readonly SilentRegion[]): PortcullisError {
+  const unasked = silent.map(({ region, reason }) => `${region} could not be asked: ${reason}`);
+  return new PortcullisError(
+    'NOTHING_REACHED',
+    [`no run of ${ids} has changes that are not restored`, ...unasked].join('; '),
+    {
+      mend:
+        silent.length === 0
+          ? `nothing need be done; portcullis incident show ${ids} lists the runs`
+          : 'try again when these databases can be reached',
+      details: { incident: ids, silent },
+    },
+  );
 }
 
 /** What restores of runs have come to. */

@@ -11,7 +11,7 @@ import { settleState } from './open-incident.js';
  * Names damage: a run that was bad. If it is the first in its region, those after it come along. In a region that
  * was not part of the incident, or after its containment there, the job may still write: it is open again.
  * Throws INCIDENT_UNKNOWN, INCIDENT_STATE for a closed one or a drill, REQUEST_INVALID for a run that cannot belong
- * to it.
+ * to it, and NOTHING_REACHED for one that is part of it already.
  */
 export async function includeRun(
   control: pg.Pool,
@@ -25,7 +25,8 @@ export async function includeRun(
     const incident = await findIncident(client, id);
     requireDamageable(incident);
     refuseStranger(incident, run);
-    await damage(client, incident.id, run.region, run.createdAt, run.runId);
+    if (!(await damage(client, incident.id, run.region, run.createdAt, run.runId)))
+      throw included(incident, `run ${run.runId.slice(0, 8)} is`);
     return conclude(client, incident, by, 'include-run', {
       ...{ version: run.version, region: run.region, run: run.runId },
       ...(reason !== undefined && { reason }),
@@ -43,7 +44,8 @@ export interface DamageSince {
 /**
  * Names damage: every run of the incident's job and version in these regions that was elected at that time or later,
  * up to the containment there. Throws INCIDENT_UNKNOWN, INCIDENT_STATE for a closed one or a drill, REQUEST_INVALID
- * for a region that is not part of it or a time that is yet to come.
+ * for a region that is not part of it or a time that is yet to come, and NOTHING_REACHED where all of them are part of
+ * it already.
  */
 export async function includeSince(
   control: pg.Pool,
@@ -72,7 +74,10 @@ export async function includeSince(
         details: { id: incident.id, region: stranger },
       });
     }
-    for (const region of regions) await damage(client, incident.id, region, since.toISOString(), null);
+    let news = false;
+    for (const region of regions)
+      news = (await damage(client, incident.id, region, since.toISOString(), null)) || news;
+    if (!news) throw included(incident, `every run since ${since.toISOString()} is`);
     return conclude(client, incident, by, 'include-since', {
       ...{ since: since.toISOString(), regions: [...regions] },
       ...(reason !== undefined && { reason }),
@@ -80,24 +85,29 @@ export async function includeSince(
   });
 }
 
-/** From then on the runs of a region belong to it; where damage was named before, from the earlier time on. */
+/**
+ * From then on the runs of a region belong to it; where damage was named before, from the earlier time on. Answers
+ * whether that changes anything.
+ */
 async function damage(
   client: pg.PoolClient,
   incident: string,
   region: string,
   since: string,
   firstRun: string | null,
-): Promise<void> {
-  await client.query(
+): Promise<boolean> {
+  const { rowCount } = await client.query(
     `insert into portcullis_control.incident_region as r (incident, region, first_run, since, damaged)
      values ($1, $2, $3, $4, true)
      on conflict (incident, region) do update
      set first_run = case when not r.damaged or excluded.since < r.since then excluded.first_run else r.first_run end,
          since = case when r.damaged then least(r.since, excluded.since) else excluded.since end,
          contained_at = case when r.contained_at >= excluded.since then r.contained_at end,
-         damaged = true`,
+         damaged = true
+     where not r.damaged or excluded.since < r.since or r.contained_at < excluded.since`,
     [incident, region, firstRun, since],
   );
+  return (rowCount ?? 0) > 0;
 }
 
 async function conclude(
@@ -111,6 +121,13 @@ async function conclude(
   const to = await settleState(client, id, true);
   await recordAudit(client, { principal: by, action, subject: id, evidence: { job, ...evidence, from, to } });
   return findIncident(client, id);
+}
+
+function included({ id }: Incident, what: string): PortcullisError {
+  return new PortcullisError('NOTHING_REACHED', `${what} part of ${id} already; nothing was changed`, {
+    mend: `portcullis incident show ${id} lists its runs`,
+    details: { id },
+  });
 }
 
 function requireDamageable({ id, job, state, drill }: Incident): void {

@@ -45,7 +45,7 @@ export async function previewRestore(
   run: string,
   shapes: Iterable<Shape>,
 ): Promise<RestorePreview> {
-  const { applied: all, allTakenBack } = await readCursors(pool, run);
+  const { applied: all, allTakenBack } = await whatIsLeft(pool, run);
   const sums = { restorable: 0, asBefore: 0, conflicts: 0 };
   if (allTakenBack) return { applied: all, alreadyRestored: all, ...sums };
   for (const shape of shapes) {
@@ -66,7 +66,7 @@ export async function previewRestore(
  * plans only what the ones before it have left, so that what they have applied together is what is taken back. A
  * restore that was itself taken back, if only in part, takes a look at each change to tell.
  */
-async function readCursors(
+export async function whatIsLeft(
   pool: pg.Pool,
   run: string,
 ): Promise<{ readonly applied: number; readonly allTakenBack: boolean }> {

@@ -10,7 +10,7 @@ import type { RegionPlanes } from './region-plane.js';
 
 export interface RolloutWish {
   readonly job: string;
-  /** The whole version, its beginning, or `current` for the one that this program has. */
+  /** A name that `versionsNamed` knows, or `current` for the version that this program has. */
   readonly version: string;
   readonly reason: string;
   /** Where flags are, if elsewhere, where a rollout can't set them. */

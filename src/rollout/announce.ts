@@ -1,6 +1,5 @@
 import type pg from 'pg';
-import { PortcullisError } from '../base/errors.js';
-import { VERSION_NAMES, versionsNamed } from '../base/version-named.js';
+import { onlyVersion, versionsNamed } from '../base/version-named.js';
 import { inTransaction } from '../store/pool.js';
 
 /** What a worker can run, and where. */
@@ -114,22 +113,4 @@ export function versionToKill(job: string, meant: string, known: readonly string
   return WHOLE.test(meant) && versionsNamed(meant, known).length === 0
     ? meant
     : onlyVersion(job, meant, known);
-}
-
-/** The one version of a job that a name means. Throws VERSION_UNKNOWN with those there are. */
-export function onlyVersion(job: string, meant: string, known: readonly string[]): string {
-  const found = versionsNamed(meant, known);
-  const [only, ...others] = found;
-  if (only !== undefined && others.length === 0) return only;
-  const message =
-    found.length === 0
-      ? `${job} has no version ${meant}`
-      : `${meant} may be any of several versions of ${job}: ${found.join(', ')}`;
-  throw new PortcullisError('VERSION_UNKNOWN', message, {
-    mend:
-      known.length === 0
-        ? 'workers announce the versions that they can run: start one that has it'
-        : `${VERSION_NAMES}; there is ${known.slice(0, 10).join(', ')}`,
-    details: { job, version: meant, known: known.slice(0, 100) },
-  });
 }

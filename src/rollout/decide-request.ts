@@ -1,12 +1,14 @@
 import type pg from 'pg';
 import { type Approval, type Decision, findApproval } from '../access/approvals.js';
 import type { Principal } from '../access/roles.js';
+import { rolloutElsewhere } from '../flags/flags-elsewhere.js';
 import { decideRearm } from '../gate/rearm-approval.js';
 import { BEGIN_WAVE, decideWave } from './wave-approval.js';
 
 /**
  * Decides any request that this program knows how to carry out: a re-arm, a lifted quarantine, or a rollout's next
- * wave. Throws what `decideRearm` and `decideWave` throw.
+ * wave. Throws what `decideRearm` and `decideWave` throw, and FLAGS_ELSEWHERE for the approval of a wave where flags
+ * come from elsewhere: it would begin nothing.
  */
 export async function decideRequest(
   control: pg.Pool,
@@ -15,8 +17,11 @@ export async function decideRequest(
   id: string,
   principal: Principal,
   decision: Decision,
+  flagsAt?: string,
 ): Promise<Approval> {
   const { action } = await findApproval(control, id);
+  if (action === BEGIN_WAVE && decision === 'approve' && flagsAt !== undefined)
+    throw rolloutElsewhere(flagsAt);
   return action === BEGIN_WAVE
     ? decideWave(control, id, principal, decision)
     : decideRearm(control, ownerOf, everyOwner, id, principal, decision);

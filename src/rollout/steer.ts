@@ -58,7 +58,7 @@ export async function resumeRollout(
   });
 }
 
-/** Takes the version back to zero everywhere, at once. Throws FORBIDDEN, ROLLOUT_NONE. */
+/** Rolls the version back to zero everywhere, at once. Throws FORBIDDEN, ROLLOUT_NONE. */
 export async function abortRollout(
   control: pg.Pool,
   order: Steering,
@@ -95,6 +95,7 @@ export async function promoteRollout(
     }
     const baking = rollout.parts.filter(({ step, done }) => step >= 0 && !done);
     if (baking.length === 0) throw state(rollout, 'nothing bakes now');
+    if (baking.every(({ waived }) => waived)) throw state(rollout, 'the bakes under way are skipped already');
     await client.query(
       `update portcullis_control.rollout_part set waived_by = $3, waived_reason = $4
        where rollout = $1 and region = any($2)`,

@@ -182,6 +182,15 @@ describe('a kill', () => {
       reason: `${job.version} is quarantined: faulty`,
     });
     const lift = { job: 'claims', version: job.version, reason: 'it was the data' };
+    const [number = '', digest = ''] = job.version.split('+');
+    for (const meant of [number, digest.slice(0, 6), `${number}+${digest.slice(0, 3)}`]) {
+      const named = await askLift(owner(), [owner()], { ...lift, version: meant }, ann);
+      expect(named.subject).toBe(`claims ${job.version}`);
+    }
+    await expect(askLift(owner(), [owner()], { ...lift, version: '9.9' }, ann)).rejects.toMatchObject({
+      code: 'VERSION_NOT_QUARANTINED',
+      mend: `these versions are quarantined: ${job.version}`,
+    });
     const asked = await askLift(owner(), [owner()], lift, ann);
     await decideRearm(owner(), owner, () => [owner()], asked.id, bob, 'approve');
     expect(await here.run()).toMatchObject({ status: 'succeeded' });

@@ -312,6 +312,7 @@ describe('people', () => {
       code: 'APPROVAL_SELF',
     });
     await promoteRollout(owner, order, bob);
+    await expect(promoteRollout(owner, order, bob)).rejects.toMatchObject({ code: 'ROLLOUT_STATE' });
     expect((await roll.look()).decision.reason).toContain('from 10% to 100%');
     // Of one step only.
     expect((await roll.look()).decision.action).toBe('wait');

@@ -1,10 +1,13 @@
 import { expect, test } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { findApproval, requestApproval } from '../../src/access/approvals.js';
 import { foreignDesk } from '../../src/flags/flag-desk.js';
 import { featureOf } from '../../src/flags/flag-row.js';
 import { listFlags, setFlag } from '../../src/flags/flag-store.js';
 import { openWishes } from '../../src/gate/kill-wish.js';
 import { killWithIncident } from '../../src/incidents/kill-incident.js';
 import { notificationsOf } from '../../src/notify/browse.js';
+import { BEGIN_WAVE } from '../../src/rollout/wave-approval.js';
 import { openPool } from '../../src/store/pool.js';
 import { testDatabase } from '../support/database.js';
 import { ToldSource } from '../support/flag-sources.js';
@@ -64,6 +67,26 @@ test('setting a flag and steering a rollout are refused, and change nothing', as
     expect(problem['detail']).toContain(AT);
   }
   expect(await embedded()).toEqual(before);
+});
+
+test('a wave is not approved by its id either: it would begin nothing; it may be rejected', async () => {
+  const ada = { name: 'ada', role: 'operator', regions: null } as const;
+  const asked = () =>
+    requestApproval(
+      owner,
+      {
+        ...{ action: BEGIN_WAVE, subject: `${JOB} 1.1.0 in wave first`, reason: 'x' },
+        evidence: { rollout: randomUUID(), wave: 'first', evidenceHash: '' },
+      },
+      ada,
+    );
+  const { id } = await asked();
+  expect(await bob(`approvals/${id}/approve`)).toMatchObject({
+    status: 409,
+    body: { code: 'FLAGS_ELSEWHERE' },
+  });
+  expect(await findApproval(owner, id)).toMatchObject({ state: 'pending' });
+  expect(await bob(`approvals/${id}/reject`)).toMatchObject({ status: 200, body: { state: 'rejected' } });
 });
 
 test('a kill works, and says that the flag was not changed and what to do', async () => {

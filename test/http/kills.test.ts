@@ -5,10 +5,13 @@ import { openWishes } from '../../src/gate/kill-wish.js';
 import { carryOutWishes } from '../../src/incidents/kill-incident.js';
 import { announceVersions } from '../../src/rollout/announce.js';
 import { testDatabase } from '../support/database.js';
-import { hearFlags, poster, serving } from './serving.js';
+import { hearFlags, post, poster, serving } from './serving.js';
 
 const { owner } = await testDatabase();
 const served = await serving(owner, { flags: (await hearFlags(owner)).desk });
+
+/** A database without any job. */
+const empty = await testDatabase();
 
 const ann = poster(await served.as('ann', 'operator'));
 const bob = poster(await served.as('bob', 'approver'));
@@ -110,6 +113,20 @@ describe('a kill over HTTP', () => {
     });
     expect((await ann('jobs/domain-claim/kill', WHERE)).body['code']).toBe('REQUEST_INVALID');
     expect(await gate()).toBeUndefined();
+  });
+
+  test('that reaches nothing says so, and leaves nothing behind', async () => {
+    const info = { name: 'sweep', version: '1.0.0+a', schedule: null, regions: [], kinds: [] };
+    const alone = await serving(empty.owner, { jobs: () => [info] });
+    for (const [path, detail] of [
+      ['stop', 'nothing was stopped: there is no gate, flag or policy of any job'],
+      ['jobs/sweep/kill', 'nothing was stopped: sweep has no gate, flag or policy in any region'],
+    ] as const) {
+      const { status, body } = await alone.json(`/api/v1/${path}`, post({ reason: 'now' }));
+      expect([path, status, body['code'], body['detail']]).toEqual([path, 409, 'NOTHING_REACHED', detail]);
+    }
+    const { rows } = await empty.owner.query('select from portcullis_region.gate');
+    expect(rows).toEqual([]);
   });
 
   test('is refused to whoever may only look, or is bound elsewhere, or asks for more than is theirs', async () => {

@@ -45,6 +45,16 @@ test('notifications are listed with their deliveries, and a dead one is tried ag
   );
 });
 
+test('a test notification that nobody would receive is not sent, and says so', async () => {
+  const alone = await serving(owner, { receivers: 0 });
+  const { rows: before } = await owner.query('select id from portcullis_control.notice');
+  expect(await alone.json('/api/v1/notifications/test', post({}))).toMatchObject({
+    status: 409,
+    body: { code: 'NOTHING_REACHED', detail: 'no notification sent: no receiver is configured' },
+  });
+  expect((await owner.query('select id from portcullis_control.notice')).rows).toEqual(before);
+});
+
 test('notifications come in pages, newest first', async () => {
   for (let nth = 0; nth < 4; nth += 1) await served.json('/api/v1/notifications/test', post({}));
   const seen: unknown[] = [];

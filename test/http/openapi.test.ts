@@ -147,6 +147,11 @@ describe('every operation in it', () => {
       [run],
     );
     await owner.query(
+      `insert into portcullis_region.lane (run, lane, attempt, last_seq, applied_seq)
+       select id, 0, 1, 3, 3 from portcullis_region.run;
+       insert into portcullis_region.batch (run, lane, from_seq, to_seq, attempt) select id, 0, 1, 3, 1 from portcullis_region.run`,
+    );
+    await owner.query(
       `insert into portcullis_region.gate (job, region, variants)
        values ('domain-claim', 'eu-west-1', '[{"version": "1.0.0+a", "permille": 5}]')`,
     );
@@ -157,7 +162,7 @@ describe('every operation in it', () => {
     };
     for (const { method, path, operation } of operations) {
       given['id'] = run;
-      if (path.includes('/incidents/{id}')) given['id'] = await incidentOf(owner);
+      if (path.includes('/incidents/{id}')) given['id'] = await incidentOf(owner, path);
       if (path.includes('/approvals/{id}')) given['id'] = await askedOf(owner);
       if (path.includes('/notifications/{id}')) given['id'] = await deadNotification(owner);
       if (path.includes('/alerts/{id}')) given['id'] = await firingAlert();
@@ -186,8 +191,8 @@ describe('every operation in it', () => {
   });
 });
 
-/** An incident that is contained, with one run. */
-async function incidentOf(pool: typeof owner): Promise<string> {
+/** An incident that is contained, with one run; for the route that names damage, without any. */
+async function incidentOf(pool: typeof owner, path: string): Promise<string> {
   const { id } = await inTransaction(pool, (client) =>
     openIncident(client, {
       ...{ job: 'domain-claim', cause: 'manual', title: 'test', evidence: { why: 'test' }, by: 'ann' },
@@ -199,6 +204,10 @@ async function incidentOf(pool: typeof owner): Promise<string> {
       ],
     }),
   );
+  if (path.endsWith('/include'))
+    await pool.query('update portcullis_control.incident_region set damaged = false where incident = $1', [
+      id,
+    ]);
   return id;
 }
 

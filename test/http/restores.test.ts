@@ -76,6 +76,13 @@ describe('over HTTP', () => {
     expect((await served.json(`/api/v1/runs/${run}/restore`)).body).toMatchObject({
       ...{ alreadyRestored: 20, restorable: 0, conflicts: 0 },
     });
+    expect(await served.json(`/api/v1/runs/${run}/restore`, { method: 'POST' })).toMatchObject({
+      status: 409,
+      body: {
+        code: 'NOTHING_REACHED',
+        detail: `run ${run.slice(0, 8)} of claims is restored already: 20 rows`,
+      },
+    });
   });
 
   test('a run that is still writing is not restored; one whose gate was killed is, whatever its row says', async () => {
@@ -94,6 +101,10 @@ describe('over HTTP', () => {
     await database.owner.query(
       `update portcullis_region.run r set gate_epoch = g.epoch
        from portcullis_region.gate g where r.id = $1 and g.job = r.job and g.region = r.region`,
+      [id],
+    );
+    await database.owner.query(
+      'insert into portcullis_region.lane (run, lane, attempt, last_seq, applied_seq) values ($1, 0, 1, 5, 5)',
       [id],
     );
     const path = `/api/v1/runs/${id}/restore`;

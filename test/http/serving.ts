@@ -79,6 +79,7 @@ export async function serving(
   const deps: HttpDeps = {
     control: pool,
     planes: planesAt(pool),
+    receivers: 1,
     dropGate: () => Promise.reject(new Error('this test drops no gate')),
     metrics: createMetrics(),
     log: createLogger({ level: 'debug', to: { write: (line) => void logged.push(line) } }),

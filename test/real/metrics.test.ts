@@ -64,6 +64,7 @@ describe('promtool check metrics', () => {
       createHttpApp({
         control: owner,
         planes: planesAt(owner),
+        receivers: 0,
         dropGate: () => Promise.reject(new Error('not in this test')),
         metrics,
         log: createLogger({ level: 'silent' }),

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type pg from 'pg';
 import { recordAudit } from '../../audit/record.js';
+import { PortcullisError } from '../../base/errors.js';
 import { FILES, type FileName } from '../../directory/columns.js';
 import { exportDirectory } from '../../directory/export.js';
 import { importDirectory, type ImportFiles } from '../../directory/import.js';
@@ -53,6 +54,7 @@ function addImport(parent: Command, context: Context): void {
             replace,
             onProgress: ({ step, rows }) => progress.say(`${step}, ${countOf(rows, 'row')}`),
             record: async (client, rows) => {
+              if (!replace && Object.values(rows).every((count) => count === 0)) throw nothingImported(files);
               // The record is in the control plane's database: elsewhere it comes just before the rows.
               await recordAudit(database === control ? client : control, {
                 principal,
@@ -71,6 +73,13 @@ function addImport(parent: Command, context: Context): void {
         ),
       );
     });
+}
+
+function nothingImported(files: ImportFiles): PortcullisError {
+  return new PortcullisError('NOTHING_REACHED', 'the files have no rows; nothing was imported', {
+    mend: 'check that these are the files that you mean; to empty the directory: --replace with all three',
+    details: { files },
+  });
 }
 
 type ImportCommand = ImportFiles & { readonly replace?: boolean; readonly region?: string };
@@ -119,12 +128,22 @@ function addExport(parent: Command, context: Context): void {
             ],
           ),
         );
-        if (region === undefined || report.rows.accounts + report.rows.domains > 0) return;
+        const { organisations, accounts, domains } = report.rows;
+        if (accounts + domains + (region === undefined ? organisations : 0) > 0) return;
         const regions = regionsIn(await context.app.policies(installation));
-        const meant = regions.includes(region) ? undefined : nearest(region, regions);
-        voice.note(
-          `no account or domain has its home in ${region}` +
-            (meant === undefined ? '' : `; did you mean ${meant}?`),
+        const meant = region === undefined || regions.includes(region) ? undefined : nearest(region, regions);
+        throw new PortcullisError(
+          'NOTHING_REACHED',
+          region === undefined
+            ? 'the directory is empty; the files have no rows'
+            : `no account or domain has its home in ${region}; the files have none either`,
+          {
+            mend:
+              meant === undefined
+                ? 'check that this is the database that you mean: portcullis status'
+                : `did you mean ${meant}?`,
+            details: { region: region ?? null, files: report.files },
+          },
         );
       });
     });

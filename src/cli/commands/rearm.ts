@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
 import { PortcullisError } from '../../base/errors.js';
 import type { Approval, Decision } from '../../access/approvals.js';
+import { flagsAt } from '../../flags/flags-elsewhere.js';
 import { regionsOf } from '../../gate/gates-of.js';
 import { askLift, askRearm } from '../../gate/rearm-approval.js';
 import { decideRequest } from '../../rollout/decide-request.js';
 import { BEGIN_WAVE } from '../../rollout/wave-approval.js';
 import { actingPrincipal } from '../acting.js';
+import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
 import { reasonOption } from '../reason-option.js';
@@ -21,14 +23,17 @@ export function addRearm(program: Command, context: Context): void {
   const command = leaf(
     program,
     'rearm <job>',
-    'Ask for a kill to be taken back. A second person approves it: portcullis approve ID.',
+    'Ask for a killed job to be re-armed. A second person approves it: portcullis approve ID.',
     [
       'portcullis rearm domain-claim --region eu-west-1 --reason "fixed in 1.1.1; answers the kill of this morning"',
       'portcullis rearm domain-claim --version 1.1.0+9f3c2a1b --reason "the build was not at fault"',
     ],
   )
     .option('-r, --region <region>', 'the region whose gate was killed')
-    .option('-v, --version <version>', 'the version whose quarantine to lift, everywhere')
+    .option(
+      '-v, --version <version>',
+      'the version whose quarantine to lift, everywhere (the full version, its number, a unique prefix of its digest, or current)',
+    )
     .requiredOption(
       '--reason <reason>',
       'why it is safe now: the incident or reason that this answers',
@@ -55,7 +60,7 @@ export function addRearm(program: Command, context: Context): void {
             : await askLift(
                 control,
                 planes.all().map(({ worker }) => worker),
-                { job, version, reason },
+                { job, version: installedOr(installation, job, version), reason },
                 principal,
               );
         voice.result(approval, () => askedText(approval));
@@ -63,9 +68,15 @@ export function addRearm(program: Command, context: Context): void {
     });
 }
 
+/** What `current` means; any other name is looked up among the quarantined versions. */
+function installedOr({ jobs }: Installation, job: string, meant: string): string {
+  const installed = jobs.find(({ definition }) => definition.name === job)?.version;
+  return meant === 'current' ? (installed ?? meant) : meant;
+}
+
 async function rearmOf(
   { app }: Context,
-  installation: Parameters<Context['app']['policies']>[0],
+  installation: Installation,
   job: string,
   region: string,
   reason: string,
@@ -78,7 +89,7 @@ async function rearmOf(
 }
 
 function askedText({ id, subject, expiresAt }: Approval): string {
-  return `asked for ${subject} to be re-armed\na second person decides until ${time(expiresAt)}:\n  portcullis approve ${id}\n  portcullis reject ${id}\n`;
+  return `Re-arm of ${subject} requested\na second person decides until ${time(expiresAt)}:\n  portcullis approve ${id}\n  portcullis reject ${id}\n`;
 }
 
 export function addApprove(program: Command, context: Context): void {
@@ -105,6 +116,7 @@ function addDecision(program: Command, context: Context, decision: Decision, sum
           id,
           principal,
           decision,
+          flagsAt(context.app.settings.flagSource),
         );
         voice.result(decided, () => decidedText(decided));
       });

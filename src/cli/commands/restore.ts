@@ -1,8 +1,10 @@
 import { hostname } from 'node:os';
 import { Option, type Command } from 'commander';
 import { recordAudit } from '../../audit/record.js';
+import { PortcullisError } from '../../base/errors.js';
 import { formatDurationMs } from '../../base/duration.js';
 import { tendIncident } from '../../incidents/assess-incident.js';
+import { nothingToRestore } from '../../incidents/incident-runs.js';
 import { moveIncident } from '../../incidents/move-incident.js';
 import { readRestored } from '../../jobs/restore-plan-phase.js';
 import { RESTORE_PACE, type RestorePace, type RestoreSite } from '../../jobs/restore-run.js';
@@ -37,7 +39,7 @@ export function addRestore(program: Command, context: Context): void {
     'restore <run-or-incident...>',
     'Put the rows that a run, or all runs of an incident, changed back to what they were; of several runs, the newest first.\n' +
       'Rows that somebody else has touched since are left alone and counted as conflicts. A restore that was interrupted is taken up where it was left: give the same command again.\n' +
-      'Exits with 0 when all is done, 1 when it failed, 3 when it was stopped or interrupted.',
+      'Exits with 0 when rows were restored, 1 when it failed or no row was left to restore, 3 when it was stopped or interrupted.',
     [
       'portcullis restore 3f2a9c1e --dry-run',
       'portcullis restore 3f2a9c1e',
@@ -65,6 +67,7 @@ export function addRestore(program: Command, context: Context): void {
         const quiet = options.conflicts === 'csv';
         if (!quiet) answer(voice, results, options.dryRun === true);
         if (options.conflicts !== undefined) await printConflicts(context, runs, voice, results, quiet);
+        if (options.dryRun !== true) requireRestored(results, named);
       });
     });
 }
@@ -207,10 +210,38 @@ function exitOf({ report }: RestoreReport): ExitCode {
 
 function answer(voice: Voice, results: readonly RestoreResult[], dryRun: boolean): void {
   voice.result({ dryRun, runs: results }, () =>
-    results.length === 0
-      ? 'no run of it has changed anything: there is nothing to restore\n'
-      : results.map((each) => resultText(voice, each, dryRun)).join('\n'),
+    results.length > 0
+      ? results.map((each) => resultText(voice, each, dryRun)).join('\n')
+      : dryRun
+        ? 'No run of it has changed anything: there is nothing to restore\n'
+        : '',
   );
+}
+
+/** Throws NOTHING_REACHED where every restore ended well, and no row was there to be restored. */
+function requireRestored(results: readonly RestoreResult[], { incidents, silent }: RunsNamed): void {
+  if (results.some(({ status, restored }) => status !== 'succeeded' || restored > 0)) return;
+  if (results.length === 0) throw nothingToRestore(incidents.map(({ id }) => id).join(' '), silent);
+  throw new PortcullisError(
+    'NOTHING_REACHED',
+    results.map((each) => `no row of run ${each.run.slice(0, 8)} was restored: ${whyNone(each)}`).join('\n'),
+    {
+      mend: results.some(({ left }) => left.conflicts > 0)
+        ? 'decide on the rows that were changed since: --conflicts report lists them'
+        : 'nothing need be done',
+      details: { runs: results.map(({ run }) => run) },
+    },
+  );
+}
+
+function whyNone({ left }: RestoreResult): string {
+  if (left.applied === 0) return 'it changed nothing';
+  const { alreadyRestored, asBefore, conflicts } = left;
+  return [
+    ...(alreadyRestored > 0 ? [`${number(alreadyRestored)} were restored before`] : []),
+    ...(asBefore > 0 ? [`${number(asBefore)} are as before, by others`] : []),
+    ...(conflicts > 0 ? [`${number(conflicts)} were changed since, and skipped`] : []),
+  ].join(', ');
 }
 
 function resultText(voice: Voice, result: RestoreResult, dryRun: boolean): string {
@@ -223,7 +254,7 @@ function resultText(voice: Voice, result: RestoreResult, dryRun: boolean): strin
     ['reason', result.reason],
     [
       'changed',
-      `${countOf(left.applied, 'row')} by the run, ${number(left.alreadyRestored)} of them taken back`,
+      `${countOf(left.applied, 'row')} by the run, ${number(left.alreadyRestored)} of them restored`,
     ],
     [dryRun ? 'would restore' : 'restored', dryRun ? left.restorable : result.restored],
     ...(dryRun || left.restorable === 0 ? [] : [['not restored', left.restorable] as const]),
@@ -232,7 +263,7 @@ function resultText(voice: Voice, result: RestoreResult, dryRun: boolean): strin
       'conflicts',
       left.conflicts === 0
         ? 0
-        : { text: `${number(left.conflicts)}: touched since, and left alone`, tone: 'warning' },
+        : { text: `${number(left.conflicts)}: changed since, and skipped`, tone: 'warning' },
     ],
     ...took,
   ]);

@@ -44,7 +44,7 @@ export function addRollout(program: Command, context: Context): void {
     'Go on. Shares that were changed by hand are set again where the flag is on; one that is off stays off.',
     resumeRollout,
   );
-  addSteering(rollout, context, 'abort', 'Take the version back to zero everywhere, at once.', abortRollout);
+  addSteering(rollout, context, 'abort', 'Roll the version back to zero everywhere, at once.', abortRollout);
   addSteering(
     rollout,
     context,
@@ -64,7 +64,10 @@ function addStart(parent: Command, context: Context): void {
       'portcullis rollout start domain-claim --version current --reason "first version"',
     ],
   )
-    .requiredOption('-v, --version <version>', 'the version: whole, its beginning (1.1.0), or current')
+    .requiredOption(
+      '-v, --version <version>',
+      'the version: in full, its number, a unique prefix of its digest, or current',
+    )
     .requiredOption('--reason <text>', 'why, for whoever approves it and reads the history', reasonOption)
     .action(async (job: string, { version, reason }: { version: string; reason: string }) => {
       const voice = voiceOf(context, command);

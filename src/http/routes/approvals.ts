@@ -7,7 +7,7 @@ import { Approval, ApprovalPage, approvalIdPath } from '../record-schemas.js';
 import { pageQuery } from '../schemas.js';
 
 /** What waits for a second principal's decision, and the decision. */
-export function approvalRoutes({ control, planes }: HttpDeps): Route[] {
+export function approvalRoutes({ control, planes, flagsAt }: HttpDeps): Route[] {
   const decision = (decision: Decision, operationId: string, summary: string): Route =>
     route({
       method: 'post',
@@ -28,6 +28,7 @@ export function approvalRoutes({ control, planes }: HttpDeps): Route[] {
         'GATE_NOT_KILLED',
         'VERSION_NOT_QUARANTINED',
         'ROLLOUT_STATE',
+        'FLAGS_ELSEWHERE',
       ],
       handle: ({ params: { id }, caller }) =>
         decideRequest(
@@ -37,6 +38,7 @@ export function approvalRoutes({ control, planes }: HttpDeps): Route[] {
           id,
           callerOf(caller),
           decision,
+          flagsAt,
         ),
     });
   return [

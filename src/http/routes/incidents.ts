@@ -6,7 +6,7 @@ import { examineIncident, seeIncident, tendIncident } from '../../incidents/asse
 import { findIncident, listIncidents } from '../../incidents/browse-incidents.js';
 import { includeRun, includeSince } from '../../incidents/include-run.js';
 import { requireDamage } from '../../incidents/incident.js';
-import { writers } from '../../incidents/incident-runs.js';
+import { nothingToRestore, writers } from '../../incidents/incident-runs.js';
 import { measuresOf } from '../../incidents/measures.js';
 import { closeIncident, moveIncident } from '../../incidents/move-incident.js';
 import { openByHand } from '../../incidents/open-by-hand.js';
@@ -163,7 +163,7 @@ function actingRoutes({ jobs, control, planes }: HttpDeps): Route[] {
       params,
       body: IncidentInclusion,
       result: Incident,
-      errors: [...errors, 'INCIDENT_STATE', 'RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
+      errors: [...errors, 'INCIDENT_STATE', 'RUN_UNKNOWN', 'RUN_AMBIGUOUS', 'NOTHING_REACHED'],
       handle: async ({ params: { id }, body, caller }) => {
         const principal = callerOf(caller);
         const { reason, since } = body;
@@ -209,10 +209,10 @@ function actingRoutes({ jobs, control, planes }: HttpDeps): Route[] {
       result: IncidentRestore,
       statuses: [202],
       statusOf: () => 202,
-      errors: [...errors, 'INCIDENT_STATE', 'RUN_ACTIVE', 'RUN_UNKNOWN'],
+      errors: [...errors, 'INCIDENT_STATE', 'RUN_ACTIVE', 'RUN_UNKNOWN', 'NOTHING_REACHED'],
       handle: async ({ params: { id }, caller }) => {
         const principal = callerOf(caller);
-        const { incident, runs } = await seeIncident(control, poolOf, id);
+        const { incident, runs, silent } = await seeIncident(control, poolOf, id);
         for (const { region } of incident.regions) requireMay(principal, 'restore', region);
         requireDamage(incident);
         const due = writers(runs).filter(({ restore }) => restore?.status !== 'succeeded');
@@ -224,6 +224,7 @@ function actingRoutes({ jobs, control, planes }: HttpDeps): Route[] {
           restores.push(await beginRestore(control, await findRunOf(planes, run.id), principal));
         }
         const now = await tendIncident(control, poolOf, id, principal.name);
+        if (next.length === 0) throw nothingToRestore(incident.id, silent);
         return {
           id: incident.id,
           state: now.incident.state,

@@ -83,7 +83,13 @@ export function killRoutes({ jobs, control, planes, flagsAt }: HttpDeps): Route[
       body: RearmOrder,
       regionOf: ({ body }) => body.region,
       result: Approval,
-      errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'GATE_NOT_KILLED', 'VERSION_NOT_QUARANTINED'],
+      errors: [
+        'JOB_UNKNOWN',
+        'REGION_UNKNOWN',
+        'VERSION_UNKNOWN',
+        'GATE_NOT_KILLED',
+        'VERSION_NOT_QUARANTINED',
+      ],
       handle: async ({ params: { job }, body: { region, version, reason }, caller }) => {
         await regions(job, region);
         if (version !== undefined) {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PortcullisError } from '../../base/errors.js';
 import { DELIVERY_STATES, listNotifications, retryNotification } from '../../notify/browse.js';
 import { notify, testNotice } from '../../notify/notice.js';
 import type { HttpDeps } from '../deps.js';
@@ -35,7 +36,7 @@ const Notification = named(
 const NotificationPage = pageSchema('NotificationPage', Notification);
 
 /** What people were told, and whether it reached them. */
-export function notificationRoutes({ control }: HttpDeps): Route[] {
+export function notificationRoutes({ control, receivers }: HttpDeps): Route[] {
   return [
     route({
       method: 'get',
@@ -65,10 +66,17 @@ export function notificationRoutes({ control }: HttpDeps): Route[] {
       method: 'post',
       path: '/api/v1/notifications/test',
       operationId: 'testNotification',
-      summary: 'Sends a notification that says nothing, to see whether it arrives',
+      summary: 'Sends a test notification',
       action: 'notify',
       result: z.strictObject({ id: z.guid() }),
-      handle: async ({ caller }) => ({ id: await notify(control, testNotice(callerOf(caller).name)) }),
+      errors: ['NOTHING_REACHED'],
+      handle: async ({ caller }) => {
+        if (receivers === 0)
+          throw new PortcullisError('NOTHING_REACHED', 'no notification sent: no receiver is configured', {
+            mend: 'set PORTCULLIS_NOTIFY_URLS and PORTCULLIS_NOTIFY_SECRET where portcullis start runs',
+          });
+        return { id: await notify(control, testNotice(callerOf(caller).name)) };
+      },
     }),
   ];
 }

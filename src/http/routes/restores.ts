@@ -60,7 +60,7 @@ export function restoreRoutes({ installed, control, planes }: HttpDeps): Route[]
       result: RestoreBegun,
       statuses: [202],
       statusOf: () => 202,
-      errors: [...errors, 'RUN_ACTIVE'],
+      errors: [...errors, 'RUN_ACTIVE', 'NOTHING_REACHED'],
       handle: async ({ params: { id }, caller }) =>
         beginRestore(control, await findRunOf(planes, id), callerOf(caller)),
     }),

@@ -3,20 +3,14 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { requestApproval } from '../../../src/access/approvals.js';
 import { ensureAdminToken } from '../../../src/access/admin-token.js';
-import { issueToken, principalOfToken, revokeToken, type TokenRequest } from '../../../src/access/tokens.js';
+import { principalOfToken, revokeToken } from '../../../src/access/tokens.js';
 import { listAudit } from '../../../src/audit/browse-audit.js';
 import { recordAudit } from '../../../src/audit/record.js';
-import { createProgram } from '../../../src/cli/program.js';
-import { exitCodeOf, printError } from '../../../src/cli/exit.js';
-import type { Installation } from '../../../src/cli/app-port.js';
-import { embeddedDesk } from '../../../src/flags/flag-desk.js';
 import { applyPolicies } from '../../../src/flags/policy-store.js';
 import { parsePolicyFile } from '../../../src/flags/policy.js';
 import { testDatabase } from '../../support/database.js';
-import { onePlane } from '../../support/one-plane.js';
+import { databaseCli } from '../../support/database-cli.js';
 import { temporaryFolder } from '../../support/portcullis.js';
-import { FakeApp } from '../../unit/cli/fake-app.js';
-import { FakeTerminal } from '../../unit/cli/fake-terminal.js';
 
 const { owner } = await testDatabase();
 const POLICY = `
@@ -24,60 +18,9 @@ job: sweep
 schedule: '*/15 * * * *'
 regions: [eu-west-1, us-east-1]
 `;
-const homeless = await temporaryFolder();
 const flagsFolder = await temporaryFolder({ 'sweep.yaml': POLICY });
 
-/** The made-up app over a real control database. */
-class DatabaseApp extends FakeApp {
-  constructor(
-    private readonly home: string,
-    token: string | undefined,
-  ) {
-    super();
-    Object.assign(this.settings, { token });
-  }
-
-  override async open(): Promise<Installation> {
-    return {
-      ...(await super.open()),
-      home: this.home,
-      flagsFolder,
-      control: owner,
-      planes: onePlane({ ...(await super.open()).planes.of(''), owner }),
-      close: () => Promise.resolve(),
-    };
-  }
-
-  override flags() {
-    return Promise.resolve({ ...embeddedDesk(owner), close: () => Promise.resolve() });
-  }
-}
-
-interface As {
-  readonly token?: string;
-  readonly home?: string;
-}
-
-async function run(as: As, ...args: string[]) {
-  const io = new FakeTerminal();
-  let exit: number;
-  try {
-    await createProgram(new DatabaseApp(as.home ?? homeless, as.token), io).parseAsync([
-      'node',
-      'portcullis',
-      ...args,
-    ]);
-    exit = io.exitCode;
-  } catch (error) {
-    printError(error, { json: false }, io.stderr);
-    exit = exitCodeOf(error);
-  }
-  return { exit, out: io.stdout.text, err: io.stderr.text };
-}
-
-const issued = async (request: TokenRequest): Promise<As> => ({
-  token: (await issueToken(owner, request, 'test')).token,
-});
+const { run, issued } = await databaseCli(owner, flagsFolder);
 const lastEntry = async () => (await listAudit(owner, {}, { limit: 1 })).items[0];
 
 const SET = ['flags', 'set', 'sweep', '--off', '--reason', 'too many'];

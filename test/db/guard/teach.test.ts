@@ -56,8 +56,12 @@ test('what was held, tripped or taken back teaches only once it is accepted', as
   await past(0, 'succeeded', restored);
   expect(await taught()).toEqual([1]);
   for (const runId of [held, tripped, restored]) {
-    await acceptRun(owner, owner, { runId, job, region }, { reason: 'a merger', by: 'ada' });
-    await acceptRun(owner, owner, { runId, job, region }, { reason: 'a merger', by: 'ada' });
+    const accept = () => acceptRun(owner, owner, { runId, job, region }, { reason: 'a merger', by: 'ada' });
+    await accept();
+    await expect(accept()).rejects.toMatchObject({
+      code: 'NOTHING_REACHED',
+      message: `run ${runId.slice(0, 8)} was accepted already, by ada; nothing was changed`,
+    });
   }
   expect(await taught()).toEqual([1, 2, 3, 4]);
   const { rows } = await owner.query<{ n: number }>(
@@ -86,10 +90,14 @@ test('a restore has nothing to teach', async () => {
   ).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
 });
 
-test('a level that has shifted is learnt anew, for one kind or for all', async () => {
+test('a level that has shifted is learnt again, for one kind or for all; where nothing was learnt, that is said', async () => {
+  const again = (kind?: string) =>
+    rebaseline(owner, owner, { job, region, kind, reason: 'twice the customers', by: 'ada' });
+  await expect(again()).rejects.toMatchObject({ code: 'NOTHING_REACHED' });
   await past(1);
   await rebaseline(owner, owner, { job, region, kind: 'claim', reason: 'twice the customers', by: 'ada' });
   expect([await taught(), await taught('verify')]).toEqual([[], [1]]);
+  await expect(again('claim')).rejects.toMatchObject({ code: 'NOTHING_REACHED' });
   await past(2);
   expect(await taught()).toEqual([2]);
   await rebaseline(owner, owner, { job, region, reason: 'moved', by: 'ada' });

@@ -170,8 +170,10 @@ describe('a kill by a person', () => {
     expect(named.regions).toMatchObject([{ region, damaged: true, firstRun: null }]);
     expect((await assess(incident)).runs.map(({ id }) => id)).toEqual([second.run.id]);
     // To name less than before takes nothing away.
-    for (const at of [first.run.createdAt, since])
-      await includeSince(owner, incident ?? '', { since: at, regions: [region] }, 'ann');
+    await includeSince(owner, incident ?? '', { since: first.run.createdAt, regions: [region] }, 'ann');
+    await expect(
+      includeSince(owner, incident ?? '', { since, regions: [region] }, 'ann'),
+    ).rejects.toMatchObject({ code: 'NOTHING_REACHED' });
     expect((await assess(incident)).runs.map(({ id }) => id)).toEqual([second.run.id, first.run.id]);
     for (const [wrong, message] of [
       [{ since, regions: ['mars'] }, /mars is not part of/],
@@ -229,6 +231,10 @@ describe('a kill by a person', () => {
     await includeRun(owner, incident ?? '', await view(first.run.id), 'ann');
     const { runs, impact, incident: now } = await assess(incident);
     expect(runs.map(({ id }) => id)).toEqual([second.run.id, first.run.id]);
+    await expect(includeRun(owner, incident ?? '', await view(second.run.id), 'ann')).rejects.toMatchObject({
+      code: 'NOTHING_REACHED',
+      message: `run ${second.run.id.slice(0, 8)} is part of ${incident ?? ''} already; nothing was changed`,
+    });
     expect(now).toMatchObject({ state: 'contained', regions: [{ firstRun: first.run.id }] });
     expect(impact).toMatchObject({ runs: 2, rows: 200, units: 10 });
     const stranger = { ...(await view(first.run.id)), job: 'other' };

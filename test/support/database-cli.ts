@@ -1,0 +1,83 @@
+import type pg from 'pg';
+import { issueToken, type TokenRequest } from '../../src/access/tokens.js';
+import type { Installation, Purpose } from '../../src/cli/app-port.js';
+import { exitCodeOf, printError } from '../../src/cli/exit.js';
+import { createProgram } from '../../src/cli/program.js';
+import { embeddedDesk } from '../../src/flags/flag-desk.js';
+import { FakeApp } from '../unit/cli/fake-app.js';
+import { FakeTerminal } from '../unit/cli/fake-terminal.js';
+import { onePlane } from './one-plane.js';
+import { temporaryFolder } from './portcullis.js';
+
+/** The made-up app (job `sweep` in two regions) over a real database, which has every plane. */
+class DatabaseApp extends FakeApp {
+  purpose: Purpose | undefined;
+
+  constructor(
+    private readonly owner: pg.Pool,
+    private readonly found: Pick<Installation, 'home' | 'flagsFolder'>,
+    token: string | undefined,
+  ) {
+    super();
+    Object.assign(this.settings, { token });
+  }
+
+  override async open(purpose: Purpose): Promise<Installation> {
+    this.purpose = purpose;
+    const opened = await super.open(purpose);
+    const { owner } = this;
+    return {
+      ...opened,
+      ...this.found,
+      control: owner,
+      planes: onePlane({ ...opened.planes.of(''), owner, worker: owner }),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  override flags() {
+    return Promise.resolve({ ...embeddedDesk(this.owner), close: () => Promise.resolve() });
+  }
+}
+
+/** Whose token, and in which folder. */
+export interface As {
+  readonly token?: string;
+  readonly home?: string;
+}
+
+export interface Ran {
+  readonly exit: number;
+  readonly out: string;
+  readonly err: string;
+  /** For what it opened the database. */
+  readonly purpose: Purpose | undefined;
+}
+
+export interface DatabaseCli {
+  /** Runs a command line in this process, as the real program does. */
+  readonly run: (as: As, ...args: string[]) => Promise<Ran>;
+  /** A new token. */
+  readonly issued: (request: TokenRequest) => Promise<As>;
+}
+
+/** The command line over a database. `flagsFolder`: where its policy files are. */
+export async function databaseCli(owner: pg.Pool, flagsFolder = '/srv/flags'): Promise<DatabaseCli> {
+  const homeless = await temporaryFolder();
+  return {
+    async run(as, ...args) {
+      const io = new FakeTerminal();
+      const app = new DatabaseApp(owner, { home: as.home ?? homeless, flagsFolder }, as.token);
+      let exit: number;
+      try {
+        await createProgram(app, io).parseAsync(['node', 'portcullis', ...args]);
+        exit = io.exitCode;
+      } catch (error) {
+        printError(error, { json: args.includes('--json') }, io.stderr);
+        exit = exitCodeOf(error);
+      }
+      return { exit, out: io.stdout.text, err: io.stderr.text, purpose: app.purpose };
+    },
+    issued: async (request) => ({ token: (await issueToken(owner, request, 'test')).token }),
+  };
+}
