@@ -78,7 +78,7 @@ export async function openPlatform(
     trips: createTripwire(
       {
         control: installation.control,
-        ownerOf: (region) => installation.planes.of(region).owner,
+        ownerOf: (region) => installation.planes.of(region).kills,
         flagsAt: at,
       },
       metrics,

@@ -1,7 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
+import type { Beat } from '../base/beat.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import type { DatabaseSetup, Purpose } from '../cli/app-port.js';
+import { KillPool } from '../gate/kill-pool.js';
 import { openPlannerDatabase, type Planner, type PlannerPool } from '../jobs/planner-database.js';
 import { loadJob, type InstalledJob, type LoadedJob } from '../jobs/registry.js';
 import type { RegionPlane } from '../planes/region-plane.js';
@@ -47,6 +49,8 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
   readonly planes: readonly Plane[];
   readonly given: GivenLogins;
   readonly owner: pg.Pool;
+  readonly kills: pg.Pool;
+  readonly #holding: Beat | undefined;
   readonly #most: Connections;
   #schema: Schema | undefined;
   #opened: Opened | undefined;
@@ -68,6 +72,9 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
     // Whoever looks cannot write, by whatever mistake, and waits for nobody's lock for long.
     const looking = options.purpose === 'look' ? { readOnly: true, lockTimeoutS: LOOK_LOCK_S } : {};
     this.owner = openPool(url, { name: `owner of ${name}`, max: this.#most.owner, ...looking });
+    const kills = options.purpose === 'serve' ? new KillPool(url, name) : undefined;
+    this.kills = kills ?? this.owner;
+    this.#holding = kills?.hold();
   }
 
   get worker(): pg.Pool {
@@ -127,7 +134,8 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
     // An attempt under way ends with its connection.
     const opened = this.#opened;
     this.#opened = undefined;
-    const pools = new Set([this.owner, ...(opened ? [opened.worker] : [])]);
+    void this.#holding?.stop();
+    const pools = new Set([this.owner, this.kills, ...(opened ? [opened.worker] : [])]);
     await Promise.all([
       ...[...pools].map((pool) => pool.end()),
       ...(opened && 'close' in opened.planner ? [opened.planner.close()] : []),

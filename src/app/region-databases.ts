@@ -115,6 +115,10 @@ class UnsetDatabase implements RegionPlane {
     return this.#refuse();
   }
 
+  get kills(): never {
+    return this.#refuse();
+  }
+
   get worker(): never {
     return this.#refuse();
   }

@@ -16,7 +16,7 @@ import type { Surroundings } from '../jobs/platform.js';
 function advancePorts({ control, planes, jobs }: Installation, trips: Tripwire): AdvancePorts {
   return {
     ...rolloutSources(control, planes, jobs),
-    trip: (fault) => stopVersion({ control, ownerOf: (region) => planes.of(region).owner }, trips, fault),
+    trip: (fault) => stopVersion({ control, ownerOf: (region) => planes.of(region).kills }, trips, fault),
   };
 }
 

@@ -136,7 +136,7 @@ function carryOutKills(
   return startBeat(
     KILL_BEAT_MS,
     async () => {
-      for (const { job, killed } of await carryOutWishes(control, (at) => planes.of(at).owner, null, reach)) {
+      for (const { job, killed } of await carryOutWishes(control, (at) => planes.of(at).kills, null, reach)) {
         for (const { region } of killed) log.warn({ code: 'killed', job, region }, 'killed at last');
       }
     },
@@ -265,7 +265,7 @@ async function seedSample({ control, planes, jobs }: Installation): Promise<bool
 }
 
 function dropGateOf({ planes }: Installation, { surroundings }: WiredPlatform): DropGate {
-  return dropGateBy((region) => planes.of(region).owner, surroundings.trips);
+  return dropGateBy((region) => planes.of(region).kills, surroundings.trips);
 }
 
 function serveHttp(

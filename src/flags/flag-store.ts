@@ -50,6 +50,9 @@ const flagChange = z
     message: 'nothing to change: give enabled, variants or both',
   });
 
+/** A fault that names what it is about; the others follow the name of a field. */
+const WHOLE_SENTENCE = /^\p{Lu}/u;
+
 const COLUMNS = 'job, region, enabled, variants, revision, reason, changed_by, changed_at';
 
 interface StateRow extends FlagRow {
@@ -90,7 +93,9 @@ export async function readFlag(
 export async function setFlag(control: pg.Pool | pg.PoolClient, change: FlagChange): Promise<FlagState> {
   const parsed = flagChange.safeParse(change);
   if (!parsed.success) {
-    const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim());
+    const faults = parsed.error.issues.map(({ path, message }) =>
+      WHOLE_SENTENCE.test(message) ? message : `${path.join('.')} ${message}`.trim(),
+    );
     throw new PortcullisError('FLAG_CHANGE_INVALID', faults.join('; '), {
       mend: 'shares are thousandths, at least 1 each and at most 1000 together: {"version": "1.0.0+9f3c2a1b", "permille": 250}',
       details: { faults },

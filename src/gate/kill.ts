@@ -3,7 +3,8 @@ import type pg from 'pg';
 import { finishRun } from '../scheduler/finish.js';
 import { disconnectAttempt } from '../scheduler/lease.js';
 import { RUN_COLUMNS, type Run } from '../scheduler/election.js';
-import { connectAlone, inTransaction } from '../store/pool.js';
+import { inTransaction } from '../store/pool.js';
+import { connectBeside, type Beside } from './kill-pool.js';
 import { messageOf } from '../base/errors.js';
 import { GATE_LOCK, gateLockName } from './lock.js';
 import { leaveUnrecorded } from './unrecorded-kill.js';
@@ -196,7 +197,7 @@ const LOOK_AGAIN_MS = 50;
 
 /**
  * Cancels the batches that still hold the lock after a while, and ends their connections when the grace is over, until
- * the kill holds. Answers how many it ended. Through a connection of its own: those of the pool may all be waiting for locks.
+ * the kill holds. Answers how many it ended. Through a connection of its own: those of the pool may all wait for locks.
  */
 async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number> {
   const graceOverAt = performance.now() + attempt.graceMs;
@@ -206,17 +207,19 @@ async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number
     await stillWanted(waitMs, attempt.done);
     waitMs = LOOK_AGAIN_MS
   ) {
-    let client: pg.Client | undefined;
+    let beside: Beside | undefined;
+    let broken: Error | undefined;
     try {
-      client = await connectAlone(owner.options);
+      beside = await connectBeside(owner);
       do {
-        if (performance.now() < graceOverAt) await cancelHolders(client, attempt);
-        else terminated += await endHolders(client, attempt);
-      } while (await stillWanted(LOOK_AGAIN_MS, attempt.done));
-    } catch {
+        if (performance.now() < graceOverAt) await cancelHolders(beside.client, attempt);
+        else terminated += await endHolders(beside.client, attempt);
+      } while (!beside.shared && (await stillWanted(LOOK_AGAIN_MS, attempt.done)));
+    } catch (error) {
       // Tried again for as long as the lock is wanted; whether it can be had is for its own query to say.
+      broken = error instanceof Error ? error : new Error(messageOf(error));
     } finally {
-      await client?.end().catch(() => undefined);
+      await beside?.done(broken);
     }
   }
   return terminated;
@@ -226,7 +229,7 @@ async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number
  * A batch that is cancelled is undone by the database at once, and lets the lock go; its writer asks for the lock again,
  * and finds the gate closed. Does nothing to a process that stands still between two statements.
  */
-async function cancelHolders(client: pg.Client, attempt: Attempt): Promise<void> {
+async function cancelHolders(client: pg.ClientBase, attempt: Attempt): Promise<void> {
   const { rows } = await client.query<Holder>(
     `select pid, a.usename as login ${HOLDERS} and mode = 'ShareLock'`,
     [GATE_LOCK, attempt.name],
@@ -245,7 +248,7 @@ interface Holder {
  * kills too, or re-arms, and is ended only where nothing has been heard of it for as long as the grace. The same goes
  * for whoever else blocks the kill: by the gate's row, or a lock on its table.
  */
-async function endHolders(client: pg.Client, attempt: Attempt): Promise<number> {
+async function endHolders(client: pg.ClientBase, attempt: Attempt): Promise<number> {
   const { rows } = await client.query<Holder>(
     `with holder as (
        select pid, mode = 'ShareLock' as is_batch ${HOLDERS}
@@ -264,7 +267,7 @@ async function endHolders(client: pg.Client, attempt: Attempt): Promise<number> 
 
 /** One at a time, so that a holder that this login may not end keeps none of the others. Answers how many it reached. */
 async function signal(
-  client: pg.Client,
+  client: pg.ClientBase,
   send: 'pg_cancel_backend' | 'pg_terminate_backend',
   holders: readonly Holder[],
   { tell }: Attempt,

@@ -8,6 +8,8 @@ export interface RegionPlane {
   readonly name: string;
   /** May do everything: it migrates, kills and re-arms. */
   readonly owner: pg.Pool;
+  /** The owner's login for kills; of a process that serves, connections that nothing else uses. */
+  readonly kills: pg.Pool;
   /** Runs jobs: gates, runs, the journal and the jobs' own tables. */
   readonly worker: pg.Pool;
   /** Can only read: jobs plan through it. */

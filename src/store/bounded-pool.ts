@@ -1,9 +1,11 @@
 import type { Duplex } from 'node:stream';
+import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
 import {
   PATIENCE,
   abandonConnection,
   forgetConnection,
+  isFull,
   watchConnection,
   type Patience,
   type Watched,
@@ -97,17 +99,49 @@ export class BoundedClient extends pg.Client implements Watched {
 /** A network socket, plain or of TLS. */
 type Socket = Duplex & { readonly bytesRead: number; readonly bytesWritten: number };
 
-/** A pool of such connections. `end` waits a second for those that are in use, and then ends them too. */
+export type BoundedPoolConfig = pg.PoolConfig & Pick<BoundedConfig, 'patience'>;
+
+/** How soon a pool that the server gives no further connection looks whether one of its own is free. */
+const LOOK_AGAIN_MS = 20;
+
+/**
+ * A pool of such connections. `end` waits a second for those that are in use, and then ends them too. Where the server
+ * takes no more connections, the pool works with those that it has.
+ */
 export class BoundedPool extends pg.Pool {
   readonly #clients = new Set<BoundedClient>();
 
-  constructor(config: pg.PoolConfig & Pick<BoundedConfig, 'patience'>) {
+  constructor(config: BoundedPoolConfig) {
     super({ ...config, Client: BoundedClient });
     this.on('connect', (client) => {
       const bounded = client as unknown as BoundedClient;
       this.#clients.add(bounded);
       bounded.once('end', () => this.#clients.delete(bounded));
     });
+  }
+
+  override connect(): Promise<pg.PoolClient>;
+  override connect(callback: ConnectCallback): void;
+  override connect(callback?: ConnectCallback): Promise<pg.PoolClient> | undefined {
+    const connecting = this.#connect();
+    if (!callback) return connecting;
+    connecting.then(
+      (client) => callback(undefined, client, (release) => client.release(release)),
+      (error: unknown) => callback(error as Error, undefined, () => undefined),
+    );
+    return undefined;
+  }
+
+  async #connect(): Promise<pg.PoolClient> {
+    const until = performance.now() + (this.options.connectionTimeoutMillis ?? 0);
+    for (;;) {
+      try {
+        return await super.connect();
+      } catch (error) {
+        if (!isFull(error) || this.totalCount === 0 || this.ending || performance.now() > until) throw error;
+        await wait(LOOK_AGAIN_MS);
+      }
+    }
   }
 
   override end(): Promise<void>;
@@ -123,6 +157,12 @@ export class BoundedPool extends pg.Pool {
     return undefined;
   }
 }
+
+type ConnectCallback = (
+  error: Error | undefined,
+  client: pg.PoolClient | undefined,
+  done: (release?: Error | boolean) => void,
+) => void;
 
 /** Ends a connection, whatever it waits for, and its statement on the server. */
 export function abandon(client: pg.ClientBase, error: Error): void {

@@ -29,6 +29,9 @@ export interface Watched {
 
 const LOOK_MS = 250;
 
+/** How long a connection may be silent while the server takes no more connections, so that nobody can look. */
+const UNSEEN_MS = 300_000;
+
 /** Looks in a row that found nobody at work on the answer, before the connection counts as lost. */
 const STRIKES = 2;
 /** … and that got no answer at all. */
@@ -106,13 +109,16 @@ async function judge(connections: readonly Watched[]): Promise<void> {
   if (!first) return;
   let seen = new Map<number, Seen>();
   let why = '';
+  let full = false;
   try {
     seen = await ask(first, (client) => seenBy(client, connections));
   } catch (error) {
     why = messageOf(error);
+    full = isFull(error);
   }
   for (const connection of connections) {
     const silence = watched.get(connection);
+    if (full && silence && performance.now() - silence.since < UNSEEN_MS) continue;
     // An answer has come meanwhile: this process may have stood still.
     if (!silence || connection.owed() !== silence.owed) continue;
     take(
@@ -158,6 +164,11 @@ function lostError({ since }: Silence, why: string): PortcullisError {
 
 /** A session that waits for its client, or is idle, does no work; without track_activities only the wait is known. */
 const AT_WORK = `state in ('active', 'disabled') and wait_event_type is distinct from 'Client'`;
+
+/** SQLSTATE too_many_connections: of the server, the database or the login. */
+export function isFull(error: unknown): boolean {
+  return (error as { code?: unknown } | undefined)?.code === '53300';
+}
 
 const TERMINATE = `
   select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity

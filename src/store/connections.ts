@@ -8,6 +8,8 @@ export interface Connections {
   readonly planner: number;
   /** Everything else, over the owner's login. */
   readonly owner: number;
+  /** Kills, over the owner's login: of a process that serves. */
+  readonly kills: number;
   /** Listening for flags, and the folder's lock: on the control database alone. */
   readonly listening: number;
   readonly all: number;
@@ -16,6 +18,7 @@ export interface Connections {
 const WORKER_EACH = 8;
 const PLANNER_EACH = 4;
 const OWNER = 5;
+const KILLS = 4;
 const LISTENING = 4;
 
 /** The formula of docs/configuration.md. `concurrentRuns`: PORTCULLIS_CONCURRENT_RUNS. */
@@ -27,9 +30,9 @@ export function connectionsOf(concurrentRuns: number, control: boolean): Connect
     worker,
     planner,
     owner: OWNER,
-
+    kills: KILLS,
     listening,
-    all: worker + planner + OWNER + listening,
+    all: worker + planner + OWNER + KILLS + listening,
   };
 }
 

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { PortcullisError, messageOf } from '../base/errors.js';
-import { BoundedClient, BoundedPool } from './bounded-pool.js';
+import { BoundedClient, BoundedPool, type BoundedPoolConfig } from './bounded-pool.js';
 import type { Patience } from './connection-watch.js';
 import {
   beginTransaction,
@@ -37,7 +37,14 @@ export interface PoolOptions extends SessionOptions {
  * another.
  */
 export function openPool(url: string, options: PoolOptions): pg.Pool {
-  const pool = new BoundedPool({
+  const pool = new BoundedPool(poolConfig(url, options));
+  surviveLoss(pool);
+  return pool;
+}
+
+/** What {@link openPool} gives a pool, for whoever extends one. */
+export function poolConfig(url: string, options: PoolOptions): BoundedPoolConfig {
+  return {
     connectionString: url,
     application_name: `portcullis ${options.name}`,
     max: options.max ?? 10,
@@ -50,9 +57,7 @@ export function openPool(url: string, options: PoolOptions): pg.Pool {
     onConnect: async (client) => {
       await prepareSession(client, options);
     },
-  });
-  surviveLoss(pool);
-  return pool;
+  };
 }
 
 /** One connection by itself, with the settings that every connection has. Whoever asked for it ends it. */

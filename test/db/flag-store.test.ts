@@ -219,7 +219,7 @@ describe('setting a flag', () => {
 
   test.each<[string, Partial<FlagChange>, RegExp]>([
     ['nothing to change', {}, /nothing to change/],
-    ['no reason', { enabled: true, reason: '  ' }, /reason is empty/],
+    ['no reason', { enabled: true, reason: '  ' }, /^A reason is required\.$/],
     ['a share of nothing', { variants: [{ version: '1.0.0', permille: 0 }] }, /at least 1/],
     ['half a thousandth', { variants: [{ version: '1.0.0', permille: 0.5 }] }, /whole number/],
     ['over 1000', { variants: [{ version: '1.0.0', permille: 1001 }] }, /at most 1000/],

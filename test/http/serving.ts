@@ -49,6 +49,7 @@ export function planesAt(pool: pg.Pool): RegionPlanes {
   return onePlane({
     name: 'control',
     owner: pool,
+    kills: pool,
     worker: pool,
     planner,
     open: true,

@@ -15,7 +15,7 @@ import { namePath } from '../schemas.js';
 /** Kills, which never need an approval, and requests to take one back, which always do. */
 export function killRoutes({ jobs, control, planes, flagsAt }: HttpDeps): Route[] {
   const reach = { flagsAt };
-  const ownerOf = (region: string): pg.Pool => planes.of(region).owner;
+  const ownerOf = (region: string): pg.Pool => planes.of(region).kills;
   const regions = (job: string, region: string | undefined): Promise<readonly string[]> =>
     regionsOf(
       control,

@@ -23,6 +23,7 @@ function planeAt(name: string, pool: pg.Pool): RegionPlane {
   return {
     name,
     owner: pool,
+    kills: pool,
     worker: pool,
     planner: { rows: nothing, in: nothing, under: nothing },
     open: true,

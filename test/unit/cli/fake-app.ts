@@ -106,6 +106,7 @@ export class FakeApp implements App {
       planes: onePlane({
         name: 'control',
         owner: new pg.Pool({ connectionString: nowhere }),
+        kills: new pg.Pool({ connectionString: nowhere }),
         worker: new pg.Pool({ connectionString: nowhere }),
         planner: openPlannerDatabase(nowhere, 1),
         open: true,
