@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { boundAuditWait } from '../audit/record.js';
 import { switchOff, withdrawVersion } from '../flags/withdraw-version.js';
 import { loadPolicy } from '../flags/policy-store.js';
+import { columnsOf } from '../store/columns-of.js';
 import { inTransaction } from '../store/pool.js';
 import type { KillOrder } from './kill.js';
 
@@ -24,8 +25,10 @@ export interface KillWish {
   readonly trouble: string;
 }
 
-const WISH_COLUMNS = `id, job, region, version, restores_too as "restoresToo", drill, reason, wished_by as by, wished_at as at,
-  lapses_by as "lapsesBy", tries, trouble`;
+const WISH_COLUMNS = `id, job, region, version, restores_too as "restoresToo", reason, wished_by as by, wished_at as at,
+  lapses_by as "lapsesBy", tries, trouble,
+  -- An older schema knows no drills.
+  coalesce((to_jsonb(kill_wish) ->> 'drill')::boolean, false) as drill`;
 
 /** How far a kill has come on the control plane, where it could not reach its gate. */
 export interface Wished {
@@ -52,16 +55,17 @@ export async function wishKill(
     } else if (order.version === undefined) await switchOff(client, order);
     else await withdrawVersion(client, { ...order, version: order.version });
     const lapsesBy = flagsElsewhere ? null : await lastPermit(client, order);
+    const drills = (await columnsOf(client, 'portcullis_control.kill_wish')).has('drill');
     const { rows } = await client.query<{ id: string }>(
       `insert into portcullis_control.kill_wish
-         (id, job, region, version, restores_too, reason, wished_by, trouble, lapses_by, drill)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         (id, job, region, version, restores_too, reason, wished_by, trouble, lapses_by${drills ? ', drill' : ''})
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9${drills ? ', $10' : ''})
        on conflict (job, region, coalesce(version, ''), restores_too) where held_at is null
-       do update set trouble = excluded.trouble, drill = kill_wish.drill and excluded.drill
+       do update set trouble = excluded.trouble${drills ? ', drill = kill_wish.drill and excluded.drill' : ''}
        returning id`,
       [
         ...[randomUUID(), order.job, order.region, order.version ?? null, order.restoresToo ?? false],
-        ...[order.reason, order.by, trouble, lapsesBy, order.drill ?? false],
+        ...[order.reason, order.by, trouble, lapsesBy, ...(drills ? [order.drill ?? false] : [])],
       ],
     );
     return { wish: rows[0]?.id ?? '', lapsesBy };

@@ -1,8 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type pg from 'pg';
-import { finishRun } from '../scheduler/finish.js';
+import { finishRun, PLAN_COLUMNS } from '../scheduler/finish.js';
 import { disconnectAttempt } from '../scheduler/lease.js';
 import { RUN_COLUMNS, type Run } from '../scheduler/election.js';
+import { columnsOf } from '../store/columns-of.js';
 import { inTransaction } from '../store/pool.js';
 import { connectBeside, type Beside } from './kill-pool.js';
 import { messageOf } from '../base/errors.js';
@@ -310,11 +311,13 @@ export async function endKilledRuns(owner: pg.Pool, order: KillOrder): Promise<s
     values,
   );
   const code = order.version === undefined ? 'gate-killed' : 'version-quarantined';
+  const columns = await columnsOf(owner, 'portcullis_region.plan');
+  const planned = PLAN_COLUMNS.filter((column) => columns.has(column));
   const ended: string[] = [];
   for (const run of rows) {
     const reason = `killed by ${order.by}: ${order.reason}`;
     // Of two kills at once, one ends the run: the other finds an attempt that is not its own.
-    if (await finishRun(owner, run, { status: 'killed', code, reason })) ended.push(run.id);
+    if (await finishRun(owner, run, { status: 'killed', code, reason }, planned)) ended.push(run.id);
   }
   return ended;
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { lockAudit, recordAudit } from '../audit/record.js';
 import { newShortId } from '../base/short-id.js';
+import { columnsOf } from '../store/columns-of.js';
 import { looksLikeIncident } from './browse-incidents.js';
 import type { Cause, IncidentNote } from './incident.js';
 import type { IncidentState } from './incident-states.js';
@@ -53,11 +54,13 @@ const MOST_NOTES = 100;
  * none: then no run belongs to the incident there until somebody includes one.
  *
  * In the transaction that the client is in, with a line in the audit log. From its beginning on, that
- * transaction has the turn to write to the log: call it late.
+ * transaction has the turn to write to the log: call it late. It works on the first release's schema too, for kills
+ * there: a drill is an incident like any other then, which its title names.
  */
 export async function openIncident(client: pg.PoolClient, order: IncidentOrder): Promise<Opened> {
   await lockAudit(client);
-  const opened = (await unclosedLike(client, order)) ?? (await insertIncident(client, order));
+  const drills = (await columnsOf(client, 'portcullis_control.incident')).has('drill');
+  const opened = (await unclosedLike(client, order, drills)) ?? (await insertIncident(client, order, drills));
   const { id, joined } = opened;
   const onlyNoted = joined && order.cause === 'absence';
   if (!onlyNoted) await includeRegions(client, id, order);
@@ -87,16 +90,10 @@ export async function openIncident(client: pg.PoolClient, order: IncidentOrder):
 }
 
 /** Where one side names damage and the other does not, the one that does says from when to when. */
-async function includeRegions(
-  client: pg.PoolClient,
-  id: string,
-  { regions, cause }: IncidentOrder,
-): Promise<void> {
-  await client.query(
-    `insert into portcullis_control.incident_region as r (incident, region, first_run, since, contained_at, damaged)
+const INCLUDED = `
+  (incident, region, first_run, since, contained_at, damaged)
      select $1, region, first_run, coalesce(since, clock_timestamp()), contained_at, damaged
-     from jsonb_to_recordset($2)
-       as hit (region text, first_run uuid, since timestamptz, contained_at timestamptz, damaged boolean)
+     from hit
      on conflict (incident, region) do update
      set since = case when r.damaged = excluded.damaged then least(r.since, excluded.since)
                       when r.damaged then r.since else excluded.since end,
@@ -105,7 +102,30 @@ async function includeRegions(
                           else coalesce(r.first_run, excluded.first_run) end,
          contained_at = case when excluded.damaged or excluded.contained_at is null then excluded.contained_at
                              else coalesce(r.contained_at, excluded.contained_at) end,
-         damaged = r.damaged or excluded.damaged`,
+         damaged = r.damaged or excluded.damaged`;
+
+/** On a schema that does not tell damage from a kill: a region that was there keeps its first bad run. */
+const INCLUDED_OF_OLD = `
+  (incident, region, first_run, since, contained_at)
+     select $1, region, first_run, coalesce(since, clock_timestamp()), contained_at
+     from hit
+     on conflict (incident, region) do update
+     set since = least(r.since, excluded.since),
+         first_run = case when excluded.since < r.since then excluded.first_run
+                          else coalesce(r.first_run, excluded.first_run) end,
+         contained_at = excluded.contained_at`;
+
+async function includeRegions(
+  client: pg.PoolClient,
+  id: string,
+  { regions, cause }: IncidentOrder,
+): Promise<void> {
+  const damages = (await columnsOf(client, 'portcullis_control.incident_region')).has('damaged');
+  await client.query(
+    `with hit as (
+       select * from jsonb_to_recordset($2)
+         as hit (region text, first_run uuid, since timestamptz, contained_at timestamptz, damaged boolean))
+     insert into portcullis_control.incident_region as r ${damages ? INCLUDED : INCLUDED_OF_OLD}`,
     [
       id,
       JSON.stringify(
@@ -125,6 +145,7 @@ async function includeRegions(
 async function unclosedLike(
   client: pg.PoolClient,
   { job, version, cause, title, drill = false }: IncidentOrder,
+  drills: boolean,
 ): Promise<Opened | undefined> {
   const { rows } = await client.query<{ id: string }>(
     // What was only silent before goes by what has happened now.
@@ -134,24 +155,27 @@ async function unclosedLike(
          cause = case when cause = 'absence' then $3 else cause end
      where id = (
        select id from portcullis_control.incident
-       where job = $1 and drill = $5 and state <> 'closed' and (version = $2 or version is null or $2 is null)
+       where job = $1 ${drills ? 'and drill = $5' : ''} and state <> 'closed' and (version = $2 or version is null or $2 is null)
        order by version is not distinct from $2 desc, opened_at desc
        limit 1)
      returning id`,
-    [job, version ?? null, cause, title, drill],
+    [job, version ?? null, cause, title, ...(drills ? [drill] : [])],
   );
   return rows[0] && { id: rows[0].id, joined: true };
 }
 
-async function insertIncident(client: pg.PoolClient, order: IncidentOrder): Promise<Opened> {
+async function insertIncident(client: pg.PoolClient, order: IncidentOrder, drills: boolean): Promise<Opened> {
   const { job, version, cause, title, drill = false, by } = order;
   for (;;) {
     const { rows } = await client.query<{ id: string }>(
-      `insert into portcullis_control.incident (id, job, version, cause, state, title, evidence, opened_by, drill)
-       values ($1, $2, $3, $4, 'open', $5, jsonb_build_array(${NOTE}), $7, $8)
+      `insert into portcullis_control.incident (id, job, version, cause, state, title, evidence, opened_by${drills ? ', drill' : ''})
+       values ($1, $2, $3, $4, 'open', $5, jsonb_build_array(${NOTE}), $7${drills ? ', $8' : ''})
        on conflict (id) do nothing
        returning id`,
-      [newIncidentId(), job, version ?? null, cause, title, noteOf(order), by, drill],
+      [
+        ...[newIncidentId(), job, version ?? null, cause, title, noteOf(order), by],
+        ...(drills ? [drill] : []),
+      ],
     );
     // Without a row, someone has that id: once in a million million.
     if (rows[0]) return { id: rows[0].id, joined: false };

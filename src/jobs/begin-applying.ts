@@ -4,7 +4,7 @@ import { passGate, type Passage } from '../gate/fence.js';
 import { lockGate } from '../gate/lock.js';
 import type { PlanWritten } from '../journal/plan-tally.js';
 import type { Run } from '../scheduler/election.js';
-import { TAKE_PLAN } from '../scheduler/finish.js';
+import { takePlan } from '../scheduler/finish.js';
 import type { Epochs } from './apply-phase.js';
 import { attemptName } from '../scheduler/lease.js';
 import { inTransaction } from '../store/pool.js';
@@ -24,7 +24,7 @@ export async function beginApplying(region: pg.Pool, run: Run, admitted: Epochs)
       `with begun as (
          update portcullis_region.run r
          set status = 'applying', reason_code = 'planned', reason = 'the plan is judged',
-             lanes = jsonb_array_length(p.lanes), ${TAKE_PLAN}
+             lanes = jsonb_array_length(p.lanes), ${takePlan()}
          from portcullis_region.plan p
          where p.run = r.id and r.id = $1 and r.attempt = $2 and r.status = 'planning'
          returning r.id, p.lanes as ends

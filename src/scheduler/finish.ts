@@ -18,8 +18,8 @@ export interface Finished extends Outcome {
   readonly durationMs: number;
 }
 
-/** What a judged plan `p` leaves in the row `r` of its run, when that begins to apply it or ends. */
-export const TAKE_PLAN = [
+/** What a judged plan leaves in the row of its run, when that begins to apply it or ends. */
+export const PLAN_COLUMNS = [
   'planned_at',
   'gate_epoch',
   'version_epoch',
@@ -31,19 +31,25 @@ export const TAKE_PLAN = [
   'planned_units',
   'covered',
   'newcomers',
-]
-  .map((column) => `${column} = coalesce(p.${column}, r.${column})`)
-  .join(', ');
+] as const;
+
+/** Has the row `r` of a run take the columns of its plan `p`. */
+export function takePlan(columns: readonly string[] = PLAN_COLUMNS): string {
+  return columns.map((column) => `${column} = coalesce(p.${column}, r.${column})`).join(', ');
+}
 
 /**
  * Ends a run, counting what was applied from the journal itself. Answers undefined when the run is another
- * worker's by now, or already over: then nothing is changed.
+ * worker's by now, or already over: then nothing is changed. `planned`: the columns that the table of plans has, where
+ * that may be an older schema's.
  */
 export async function finishRun(
   pool: pg.Pool | pg.PoolClient,
   run: Run,
   outcome: Outcome,
+  planned: readonly string[] = PLAN_COLUMNS,
 ): Promise<Finished | undefined> {
+  const hasPlans = planned.length > 0;
   const { rows } = await pool.query<Finished>(
     `with conflicted as (
        select c.kind, count(*) as n
@@ -71,8 +77,8 @@ export async function finishRun(
      update portcullis_region.run r
      set status = $3, reason_code = $4, reason = $5, finished_at = clock_timestamp(),
          applied = case when r.lanes = 0 then '{}' else applied.counts end,
-         conflicts = (select coalesce(sum(n), 0) from conflicted), ${TAKE_PLAN}
-     from applied left join portcullis_region.plan p on p.run = $1
+         conflicts = (select coalesce(sum(n), 0) from conflicted)${hasPlans ? `, ${takePlan(planned)}` : ''}
+     from applied ${hasPlans ? 'left join portcullis_region.plan p on p.run = $1' : ''}
      where r.id = $1 and r.attempt = $2 and r.status = any($6)
      returning status, reason_code as code, reason, r.planned, r.applied, conflicts,
        (select coalesce(jsonb_object_agg(kind, n), '{}') from conflicted) as "conflictsByKind",

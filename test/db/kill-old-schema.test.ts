@@ -1,13 +1,18 @@
+import { readFile } from 'node:fs/promises';
 import { beforeAll, expect, test } from '@jest/globals';
 import type { Principal } from '../../src/access/roles.js';
 import { verifyAudit } from '../../src/audit/verify.js';
+import { openWishes } from '../../src/gate/kill-wish.js';
 import { countUnrecorded } from '../../src/gate/unrecorded-kill.js';
-import { killWithIncident, stopWithIncidents } from '../../src/incidents/kill-incident.js';
+import { findIncident } from '../../src/incidents/browse-incidents.js';
+import { carryOutWishes, killWithIncident, stopWithIncidents } from '../../src/incidents/kill-incident.js';
+import { openPool } from '../../src/store/pool.js';
 import { testDatabase } from '../support/database.js';
 import { goBackToFirstRelease } from '../support/old-schema.js';
 
 const { owner } = await testDatabase();
 const newer = await testDatabase();
+const migrated = await testDatabase();
 const ANN: Principal = { name: 'ann', role: 'operator', regions: null };
 
 beforeAll(async () => {
@@ -28,7 +33,7 @@ const recorded = async (of: typeof owner): Promise<string[]> =>
     )
   ).rows.map(({ subject }) => subject);
 
-test('a kill takes hold, fences the lanes of its runs, and is on record on the first release’s schema', async () => {
+test('a kill takes hold, fences and ends its runs, opens an incident and is on record on the first release’s schema', async () => {
   await owner.query(
     `insert into portcullis_region.run
        (id, job, version, region, slot, trigger, status, reason_code, reason, worker, lease_until)
@@ -40,20 +45,65 @@ test('a kill takes hold, fences the lanes of its runs, and is on record on the f
   const order = { job: 'old', regions: ['r1'], reason: 'enough' };
   const report = await killWithIncident(owner, () => owner, order, ANN);
   expect(report).toMatchObject({
-    killed: [{ job: 'old', region: 'r1' }],
+    killed: [{ job: 'old', region: 'r1', runsEnded: ['9f3c2a1b-0000-4000-8000-000000000000'] }],
     failed: [],
+    incident: expect.stringMatching(/^[a-z2-7]{8}$/),
   });
-  // Without this release's columns no incident can be opened; it says so.
-  expect(report).toMatchObject({
-    incident: null,
-    unrecorded: expect.stringContaining('no incident is open yet'),
-  });
-  expect(await gates()).toEqual([{ job: 'old', state: 'killed', epoch: 1, stopped: false }]);
+  expect(report.unrecorded).toBeUndefined();
+  const { rows: runs } = await owner.query('select status, reason_code, reason from portcullis_region.run');
+  expect(runs).toEqual([{ status: 'killed', reason_code: 'gate-killed', reason: 'killed by ann: enough' }]);
+  // Another joins it, and a drill too: its title tells.
+  const drilled = await killWithIncident(owner, () => owner, { ...order, drill: true }, ANN);
+  expect(drilled).toMatchObject({ incident: report.incident, killed: [{ region: 'r1' }] });
+  const { rows: incidents } = await owner.query(
+    `select id, cause, state, title, jsonb_array_length(evidence) as notes from portcullis_control.incident`,
+  );
+  expect(incidents).toEqual([
+    { id: report.incident, cause: 'kill', state: 'contained', title: 'ann killed old', notes: 2 },
+  ]);
+  const { rows: told } = await owner.query(`select title from portcullis_control.notice order by at`);
+  expect(told).toEqual([{ title: 'ann killed old in r1' }, { title: 'Drill: ann killed old in r1' }]);
+  expect(await gates()).toEqual([{ job: 'old', state: 'killed', epoch: 2, stopped: false }]);
   const { rows } = await owner.query('select attempt from portcullis_region.lane');
   expect(rows).toEqual([{ attempt: 2 }]);
-  expect(await recorded(owner)).toEqual(['old.r1']);
+  expect(await recorded(owner)).toEqual(['old.r1', 'old.r1']);
   expect(await verifyAudit(owner)).toMatchObject({ ok: true });
   expect(await countUnrecorded(owner)).toBe(0);
+});
+
+test('a kill that cannot reach its region leaves a pending kill there, and whoever reaches it carries it out', async () => {
+  const nowhere = openPool('postgresql://nobody@127.0.0.1:1/nothing', { name: 'nowhere' });
+  const order = { job: 'far', regions: ['r9'], reason: 'enough', drill: true };
+  const report = await killWithIncident(owner, () => nowhere, order, ANN);
+  await nowhere.end();
+  const [failed] = report.failed;
+  expect(report).toMatchObject({ killed: [], incident: expect.any(String), failed: [{ region: 'r9' }] });
+  expect(await openWishes(owner)).toMatchObject([
+    { id: failed?.wish, job: 'far', region: 'r9', by: 'ann', drill: false, reason: 'drill: enough' },
+  ]);
+  expect(await carryOutWishes(owner, () => owner)).toMatchObject([
+    { killed: [{ job: 'far', region: 'r9' }], incident: report.incident },
+  ]);
+  expect(await openWishes(owner)).toEqual([]);
+  expect(await recorded(owner)).toContain('far.r9');
+});
+
+test('once migrated, its incident has no damage that nobody named', async () => {
+  const database = migrated.owner;
+  await goBackToFirstRelease(database);
+  const { incident } = await killWithIncident(
+    database,
+    () => database,
+    { job: 'old', regions: ['r1'], reason: 'enough' },
+    ANN,
+  );
+  const FOLDER = new URL('../../src/store/migrations/control/', import.meta.url);
+  for (const name of ['010-moved-kills', '012-alerts', '013-named-damage', '014-kills-before-damage'])
+    await database.query(await readFile(new URL(`${name}.sql`, FOLDER), 'utf8'));
+  expect(await findIncident(database, incident ?? '')).toMatchObject({
+    state: 'contained',
+    regions: [{ region: 'r1', damaged: false }],
+  });
 });
 
 test('a version’s kill bumps the gate’s epoch there: the versions have none of their own', async () => {
