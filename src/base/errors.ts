@@ -1,5 +1,5 @@
 /**
- * Every error that a person can meet, with its code. `docs/errors.md` explains each one, and a test keeps
+ * Every error that a person can meet, with its code. `docs/reference/errors.md` explains each one, and a test keeps
  * the two in step. `status` is the HTTP status; `exit` is the CLI's exit code (1 failed, 2 usage, 3 held).
  */
 export const ERRORS = {
@@ -104,7 +104,7 @@ export interface ErrorFacts {
   readonly cause?: unknown;
 }
 
-/** An error that names what is wrong, where, and what to do; its code stands in `docs/errors.md`. */
+/** An error that names what is wrong, where, and what to do; its code stands in `docs/reference/errors.md`. */
 export class PortcullisError extends Error {
   readonly code: ErrorCode;
   readonly mend: string | undefined;

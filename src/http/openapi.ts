@@ -22,7 +22,7 @@ export function openApiOf(routes: readonly Route[], version: string): Json {
       title: 'Portcullis',
       version,
       description:
-        'Progressive-rollout feature flags and job gating. Errors are explained in docs/errors.md.',
+        'Progressive-rollout feature flags and job gating. Errors are explained in docs/reference/errors.md.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],

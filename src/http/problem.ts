@@ -3,14 +3,14 @@ import { ERRORS, PortcullisError, type ErrorCode } from '../base/errors.js';
 import { isUnreachable } from '../store/pool.js';
 import { isReadOnly, readOnlyError } from '../store/read-only.js';
 
-/** An error on the wire: RFC 9457, with the code that docs/errors.md explains. */
+/** An error on the wire: RFC 9457, with the code that docs/reference/errors.md explains. */
 export const Problem = z.strictObject({
   type: z.string().describe('a URN that ends in the code'),
   title: z.string().describe('the same words for every error of this code'),
   status: z.int(),
   detail: z.string().describe('what is wrong here'),
   instance: z.string().describe('a URN that ends in the x-request-id, to find the request in the log'),
-  code: z.string().describe('explained in docs/errors.md'),
+  code: z.string().describe('explained in docs/reference/errors.md'),
   mend: z.string().optional().describe('what can be done about it'),
   details: z.record(z.string(), z.unknown()).optional().describe('the particulars, for programs'),
 });

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 
-/** The headers of a notification; docs/configuration.md tells receivers how to check them. */
+/** The headers of a notification; docs/reference/configuration.md tells receivers how to check them. */
 const ID_HEADER = 'portcullis-id';
 const TIMESTAMP_HEADER = 'portcullis-timestamp';
 const SIGNATURE_HEADER = 'portcullis-signature';

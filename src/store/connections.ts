@@ -21,7 +21,7 @@ const OWNER = 5;
 const KILLS = 4;
 const LISTENING = 4;
 
-/** The formula of docs/configuration.md. `concurrentRuns`: PORTCULLIS_CONCURRENT_RUNS. */
+/** The formula of docs/reference/configuration.md. `concurrentRuns`: PORTCULLIS_CONCURRENT_RUNS. */
 export function connectionsOf(concurrentRuns: number, control: boolean): Connections {
   const worker = WORKER_EACH * concurrentRuns;
   const planner = PLANNER_EACH * concurrentRuns;

@@ -85,7 +85,7 @@ export const connections: Check<Installation> = {
           : {
               mark: 'warn',
               found: sum,
-              mend: 'raise max_connections, lower PORTCULLIS_CONCURRENT_RUNS, or put PgBouncer before the database: docs/configuration.md, Connections',
+              mend: 'raise max_connections, lower PORTCULLIS_CONCURRENT_RUNS, or put PgBouncer before the database: docs/reference/configuration.md, Connections',
             },
       ];
       if (superuser || reserving) return findings;

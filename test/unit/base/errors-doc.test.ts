@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { ERRORS, type ErrorCode } from '../../../src/base/errors.js';
 
 const root = join(import.meta.dirname, '../../..');
-const page = readFileSync(join(root, 'docs/errors.md'), 'utf8');
+const page = readFileSync(join(root, 'docs/reference/errors.md'), 'utf8');
 const sections = new Map(
   page
     .split(/^### /m)
@@ -16,7 +16,7 @@ const sections = new Map(
 );
 const codes = Object.keys(ERRORS) as ErrorCode[];
 
-describe('docs/errors.md', () => {
+describe('docs/reference/errors.md', () => {
   test('has a section for every code, in the order of the table, and for no other', () => {
     const headings = [...page.matchAll(/^### (.*)$/gm)].map((match) => match[1]);
     expect(headings.filter((each, index) => headings.indexOf(each) !== index)).toEqual([]);
