@@ -49,9 +49,13 @@ export const DEFAULT_COUNT_ALPHA = 2.5e-4;
 export const FEWEST_RUNS = 3;
 
 const HOUR_MS = 3_600_000;
-/** A job that runs more often than this is compared with nothing before so much of its day is known. */
+/**
+ * Of a job that runs more often than this, the hours to come of its first day may plan so many times what those
+ * before them did: more than a hundredfold between night and noon is rare. Only more is too many.
+ */
 const DAILY_MS = 23 * HOUR_MS;
 const FIRST_DAY_MS = 24 * HOUR_MS;
+const FIRST_DAY_TIMES = 100;
 /** Sooner nothing is too few, and no level has drifted: a job's weekends would never be learned. */
 const FORTNIGHT_MS = 14 * 24 * HOUR_MS;
 
@@ -134,8 +138,9 @@ export function decide(history: CountHistory, now: CountedRun, options: CountOpt
     shiftedSince: last?.shiftedSince ?? null,
     drift: last?.drift ?? NO_DRIFT,
   };
-  if (comparesWithNothing(comparison, now)) return { verdict: 'too-few', comparison, state: before };
   const { count, units } = now;
+  if (comparison.taught < FEWEST_RUNS || units <= 0) return { verdict: 'too-few', comparison, state: before };
+  if (isFirstDay(comparison)) return decideOnFirstDay(comparison, now, options, before);
   const own = comparison.class;
   const plain = own.predict(units);
   const shift =
@@ -204,8 +209,23 @@ const GROWS_FROM = 1.02;
 /** Work that gathers is counted in whole runs. */
 const LATE_FROM = 1.5;
 
-function comparesWithNothing({ taught, usualMs, spanMs }: Comparison, { units }: CountedRun): boolean {
-  return taught < FEWEST_RUNS || units <= 0 || (usualMs < DAILY_MS && spanMs < FIRST_DAY_MS);
+function isFirstDay({ usualMs, spanMs }: Comparison): boolean {
+  return usualMs < DAILY_MS && spanMs < FIRST_DAY_MS;
+}
+
+/** Too few to compare with, unless even hours that plan a hundred times as much would not plan so many. */
+function decideOnFirstDay(
+  comparison: Comparison,
+  { count, units }: CountedRun,
+  { alpha, floor }: CountOptions,
+  state: CountState,
+): CountDecision {
+  const times = FIRST_DAY_TIMES * Math.max(1, comparison.gathered);
+  const own = comparison.class.predict(units, { times, known: 1 });
+  const lnMore = lnAtLeast(own, count);
+  if (count < floor || lnMore > Math.log(alpha)) return { verdict: 'too-few', comparison, state };
+  const rest = { shift: undefined, lnFewer: 0, mayHold: false, drift: state.drift, isDrift: false };
+  return { verdict: 'fail', comparison, state, expected: { own, gathered: own, lnMore, ...rest } };
 }
 
 /** What a run that works is expected to plan: by what one of so many units is, for which classes are summed up. */
@@ -277,6 +297,11 @@ function toldOf(
     `${comparison.class.words} plan${units} ${figure(all.mean)} (${figure(low)}–${figure(high)}), ${countOf(samples, 'run')}`,
     ...(gathered > 1 ? [`the work of ${figure(gathered)} runs has gathered`] : []),
     ...(shift ? [shiftInWords(shift)] : []),
+    ...(isFirstDay(comparison)
+      ? [
+          `that is ${FIRST_DAY_TIMES} times what they planned, because less than a day is known and its other hours may differ`,
+        ]
+      : []),
     `chance ${chance(lnP)}, limit ${chance(Math.log(alpha))}`,
     ...(isDrift
       ? [

@@ -286,3 +286,33 @@ test('a job that runs more often than daily is compared with nothing on its firs
     'fail',
   );
 });
+
+describe('on the first day of a job that runs more often than daily', () => {
+  const draws = seededRandom('first day');
+  const night = series(20, QUARTER_MS, () => negativeBinomial(draws, 0.6, 10)).map((run) => ({
+    ...run,
+    units: 500,
+  }));
+
+  test('a run of few units trips that plans thousands of times as much as all did before', () => {
+    const judged = judgeCount(night, { at: START + 20 * QUARTER_MS, units: 10, count: 88 }, OPTIONS);
+    expect(judged.verdict).toBe('fail');
+    expect(judged.reason).toMatch(
+      /^claims: 88 planned; runs plan 1\.\d+ \(0–\d+\), 20 runs; that is 100 times what they planned, because less than a day is known and its other hours may differ; chance /,
+    );
+  });
+
+  test.each([
+    ['a curve', ofDay],
+    ['office hours', (at: number) => (isOffice(at) ? 120 : 0.4)],
+  ])('no healthy run trips of a job that follows %s, whenever it begins', (_, meanAt) => {
+    for (let hour = 0; hour < 24; hour += 1) {
+      const from = hour * HOUR_MS;
+      const { stopped } = walk(
+        series(96, QUARTER_MS, (at) => negativeBinomial(draws, meanAt(at + from), 10)),
+        false,
+      );
+      expect(stopped).toEqual([]);
+    }
+  });
+});
