@@ -34,7 +34,7 @@ export async function startRates(
 ): Promise<void> {
   for (const { name, of, acceptableShare, alpha } of rulesOf(rules, 'rate')) {
     const p0 = usualRate(acceptableShare, await acceptedEvents(client, run, of));
-    const kept: Kept = { rate: startRate({ rule: name, alpha, p0, plannedBatches }), judged: null };
+    const kept: Kept = { rate: startRate({ rule: name, of, alpha, p0, plannedBatches }), judged: null };
     await client.query(
       'insert into portcullis_region.rate (run, rule, frozen, state) values ($1, $2, $3, $4)',
       [run.id, name, JSON.stringify({ of }), JSON.stringify(kept)],

@@ -124,7 +124,7 @@ describe('a trip whose process is killed', () => {
 
       const run = await runIn(world, REGION);
       expect(run).toMatchObject({ status: 'killed' });
-      expect(run.reason).toContain('where none may be');
+      expect(run.reason).toContain('; none is allowed');
       // It was in the midst of writing, and wrote no more: not until the fence, and not after it.
       expect(run.batches).toBeGreaterThan(0);
       expect(run.batches).toBe(batchesAtDeath[at]);

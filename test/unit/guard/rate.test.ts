@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { type RateBatch, type RateState, startRate, stepRate, usualRate } from '../../../src/guard/rate.js';
 import type { Judged } from '../../../src/guard/verdict.js';
 
-const OPTIONS = { rule: 'conflicts', alpha: 0.001, p0: 0.01, plannedBatches: 40 };
+const OPTIONS = { rule: 'conflicts', of: 'conflicts' as const, alpha: 0.001, p0: 0.01, plannedBatches: 40 };
 
 function judgedAfter(
   batches: readonly RateBatch[],
@@ -30,7 +30,7 @@ describe('a rate', () => {
     const { judged } = judgedAfter(Array.from({ length: 4 }, () => ({ n: 100, x: 5 })));
     expect(judged.map(({ verdict }) => verdict)).toEqual(['pass', 'pass', 'fail', 'fail']);
     expect(judged[2]?.reason).toMatch(
-      /^conflicts: 15 of 300 changes where 3 were expected; chance \d\S* at most, limit 0.001$/,
+      /^conflicts: 15 of 300 changes conflicted; 3 expected; chance \d\S* at most, limit 0.001$/,
     );
   });
 
@@ -41,6 +41,9 @@ describe('a rate', () => {
     const first = judged.findIndex(({ verdict }) => verdict === 'fail');
     expect(first).toBeGreaterThanOrEqual(30);
     expect(first).toBeLessThan(33);
+    expect(judged[first]?.reason).toMatch(
+      /^conflicts: 10 of the last 100 changes conflicted; 1 expected; chance \S+ at most, limit 0.001$/,
+    );
   });
 
   test('agrees with the formula, step by step, where logarithms are not needed', () => {
@@ -126,7 +129,7 @@ describe('a rate', () => {
       start,
     );
     expect(judged.map(({ verdict }) => verdict)).toEqual(['pass', 'fail', 'fail']);
-    expect(judged[1]?.reason).toBe('conflicts: 1 of 1,000 changes where none may be');
+    expect(judged[1]?.reason).toBe('conflicts: 1 of 1,000 changes conflicted; none is allowed');
   });
 
   test('of which half are usual cannot be told', () => {
