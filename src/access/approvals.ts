@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../base/errors.js';
 import { newShortId } from '../base/short-id.js';
+import { storable, storableJson } from '../base/text.js';
 import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../store/page.js';
 import { inTransaction } from '../store/pool.js';
 import { ADMIN_NAME, requireMay, type Principal } from './roles.js';
@@ -89,7 +90,10 @@ export async function requestApproval(
        values ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8 * interval '1 millisecond')
        on conflict (id) do nothing
        returning ${COLUMNS}`,
-      [newShortId(), action, subject, region, reason, evidence, principal.name, expiresInMs],
+      [
+        ...[newShortId(), action, subject, region, storable(reason), storableJson(evidence)],
+        ...[principal.name, expiresInMs],
+      ],
     );
     // Someone has that id: once in a million million.
     if (rows[0] === undefined) continue;

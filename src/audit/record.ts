@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { PortcullisError, messageOf } from '../base/errors.js';
+import { storable, storableValue } from '../base/text.js';
 import { inTransaction } from '../store/pool.js';
 import { canonicalJson } from './canonical-json.js';
 import { type AuditEntry, type AuditHead, GENESIS, hashOfEntry } from './chain.js';
@@ -67,7 +68,7 @@ export async function boundAuditWait(client: pg.PoolClient): Promise<void> {
 }
 
 async function append(client: pg.PoolClient, note: AuditNote): Promise<AuditHead> {
-  const evidence = evidenceText(note);
+  const { evidence, principal, action, subject } = textsOf(note);
   await lockAudit(client);
   const { rows } = await client.query<{ seq: number | null; hash: string | null; now: string }>(
     `select head.seq, encode(head.hash, 'hex') as hash, ${NOW} as now
@@ -75,7 +76,7 @@ async function append(client: pg.PoolClient, note: AuditNote): Promise<AuditHead
      left join lateral (select seq, hash from portcullis_control.audit order by seq desc limit 1) head on true`,
   );
   const { seq, hash: prev, now } = { seq: null, hash: null, now: '', ...rows[0] };
-  const { principal, action, subject, flagRevision = null } = note;
+  const { flagRevision = null } = note;
   const entry: AuditEntry = {
     seq: (seq ?? GENESIS.seq) + 1,
     at: now,
@@ -96,8 +97,17 @@ async function append(client: pg.PoolClient, note: AuditNote): Promise<AuditHead
   return { seq: entry.seq, hash };
 }
 
-/** Checks the note before anything is locked, and answers its evidence as it is stored. */
-function evidenceText({ principal, action, subject, evidence, flagRevision }: AuditNote): string {
+/**
+ * Checks the note before anything is locked, and answers its texts as they are stored: nothing goes unrecorded over a
+ * character that PostgreSQL cannot hold.
+ */
+function textsOf(note: AuditNote): Record<'principal' | 'action' | 'subject' | 'evidence', string> {
+  const { flagRevision } = note;
+  const [principal, action, subject] = [note.principal, note.action, note.subject].map(storable) as [
+    string,
+    string,
+    string,
+  ];
   try {
     for (const [name, text] of Object.entries({ principal, action, subject })) {
       if (text === '') throw new TypeError(`${name} is empty`);
@@ -105,16 +115,15 @@ function evidenceText({ principal, action, subject, evidence, flagRevision }: Au
     if (flagRevision !== undefined && !Number.isSafeInteger(flagRevision)) {
       throw new TypeError(`flagRevision is ${flagRevision}`);
     }
-    canonicalJson({ principal, action, subject });
-    const text = canonicalJson(evidence);
-    const bytes = Buffer.byteLength(text);
-    if (bytes <= MAX_EVIDENCE_BYTES) return text;
+    const evidence = canonicalJson(storableValue(note.evidence));
+    const bytes = Buffer.byteLength(evidence);
+    if (bytes <= MAX_EVIDENCE_BYTES) return { principal, action, subject, evidence };
     throw new TypeError(`evidence is ${bytes} bytes, over ${MAX_EVIDENCE_BYTES}`);
   } catch (error) {
     throw new PortcullisError(
       'AUDIT_ENTRY_INVALID',
       `${action} of ${subject} cannot go on the record: ${messageOf(error)}`,
-      { mend: 'give texts without U+0000 and evidence that is plain JSON', cause: error },
+      { mend: 'give evidence that is plain JSON of at most 256 KiB', cause: error },
     );
   }
 }

@@ -1,3 +1,5 @@
+import { unstorableIn } from './text.js';
+
 /** The most letters that a reason or a conclusion may have, wherever it is given. */
 export const REASON_LETTERS = 500;
 
@@ -12,7 +14,8 @@ export function parseReason(text: string): ParsedReason {
   const reason = text.trim();
   if (!VISIBLE.test(reason)) return { fault: 'A reason is required.' };
   if (reason.length > REASON_LETTERS) return { fault: `A reason has at most ${REASON_LETTERS} letters.` };
-  if (reason.includes('\0')) return { fault: 'A reason must not hold the character U+0000.' };
+  const unstorable = unstorableIn(reason);
+  if (unstorable !== undefined) return { fault: `A reason ${unstorable}.` };
   return { reason };
 }
 

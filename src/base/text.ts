@@ -11,6 +11,32 @@ export function storable(text: string): string {
   return text.replace(UNSTORABLE, REPLACEMENT);
 }
 
+/** What keeps a text from being stored as it is, for whoever wrote it; undefined: nothing does. */
+export function unstorableIn(text: string): string | undefined {
+  if (text.includes('\0')) return 'must not hold the character U+0000';
+  if (HALF.test(text)) return 'must not hold half a character (a lone surrogate)';
+  return undefined;
+}
+
+const HALF = /\p{Surrogate}/u;
+
+/** Plain JSON with every text and every member's name made {@link storable}. Whatever else it holds stays as it is. */
+export function storableValue(value: unknown): unknown {
+  if (typeof value === 'string') return storable(value);
+  if (Array.isArray(value)) return value.map(storableValue);
+  if (!isPlain(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [storable(key), storableValue(member)]),
+  );
+}
+
+/** Told by the name of its class: under jest, an object may be of another realm's. */
+function isPlain(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  const { constructor: made } = value as { constructor?: unknown };
+  return Object.getPrototypeOf(value) === null || (typeof made === 'function' && made.name === 'Object');
+}
+
 /** Every escape in a JSON text, so that a backslash that is itself escaped is passed over. */
 const ESCAPES = /\\(?:u0000|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)/g;
 
@@ -19,7 +45,9 @@ const ESCAPES = /\\(?:u0000|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)/g;
  * surrogates as one character, and escapes only what stands alone.
  */
 export function storableJson(value: object): string {
-  return JSON.stringify(value).replace(ESCAPES, (escape) =>
+  const json = JSON.stringify(value);
+  if (!json.includes('\\u')) return json;
+  return json.replace(ESCAPES, (escape) =>
     escape.length > 2 && (escape === '\\u0000' || /^\\u[dD]/.test(escape)) ? REPLACEMENT : escape,
   );
 }

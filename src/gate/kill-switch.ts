@@ -3,6 +3,7 @@ import { requireMay, type Principal } from '../access/roles.js';
 import { randomUUID } from 'node:crypto';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
+import { storable } from '../base/text.js';
 import { within } from '../base/within.js';
 import { isReadOnly } from '../store/read-only.js';
 import { gatesOf } from './gates-of.js';
@@ -66,7 +67,7 @@ export async function killJob(
   reach: KillReach = {},
 ): Promise<KillReport> {
   for (const region of request.regions) requireMay(principal, 'kill', region);
-  const { regions, ...rest } = request;
+  const { regions, ...rest } = { ...request, reason: storable(request.reason) };
   if (regions.length === 0) throw nothingReached(`${request.job} has no gate, flag or policy in any region`);
   const orders = regions.map((region) => ({ ...rest, region, by: principal.name, record: randomUUID() }));
   const tried = await Promise.allSettled(orders.map((order) => killWithin(ownerOf, order, reach.answerMs)));

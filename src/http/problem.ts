@@ -39,6 +39,15 @@ export function knownError(thrown: unknown): PortcullisError {
     });
   }
   if (isReadOnly(thrown)) return readOnlyError(thrown);
+  if (UNSTORABLE.has(String((thrown as { code?: unknown } | null)?.code)))
+    return new PortcullisError(
+      'REQUEST_INVALID',
+      'the request holds a character that the database cannot hold',
+      {
+        mend: 'send texts without U+0000 and without half a character (a lone surrogate)',
+        cause: thrown,
+      },
+    );
   const refused = Refused.safeParse(thrown);
   if (refused.success) return refusal(refused.data, thrown);
   return new PortcullisError('INTERNAL', 'this request met an error in Portcullis itself', {
@@ -63,6 +72,9 @@ function refusal({ type, message, limit }: z.infer<typeof Refused>, cause: unkno
       return new PortcullisError('REQUEST_INVALID', message, { cause });
   }
 }
+
+/** SQLSTATEs of a character that PostgreSQL has no place for, where none of the schemas has found it. */
+const UNSTORABLE = new Set(['22021', '22P05']);
 
 export function problemOf(error: PortcullisError, requestId: string): Problem {
   const { status, title } = ERRORS[error.code];

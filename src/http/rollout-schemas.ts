@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import { APPROVAL_STATES } from '../access/approvals.js';
 import { ROLLOUT_STATES, type RolloutStatus } from '../rollout/rollout-states.js';
-import { count, named, text, time, word } from './schemas.js';
+import { count, named, reason, time, word } from './schemas.js';
 
 const statuses = Object.keys(ROLLOUT_STATES) as [RolloutStatus, ...RolloutStatus[]];
-const reason = text(z.string().trim().min(1).max(300));
 const ms = z.number().min(0).describe('milliseconds');
 
 const Part = named(
@@ -101,7 +100,9 @@ export const Rollout = named(
 export const RolloutOrder = named(
   'RolloutOrder',
   z.strictObject({
-    version: word.describe('whole, its beginning, or `current`: the one that this process has'),
+    version: word.describe(
+      'the full version, its number, a unique prefix of its digest, or `current`: the one that this process has',
+    ),
     reason: reason.describe('for whoever approves it and reads the history'),
   }),
 );

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseReason, REASON_LETTERS } from '../base/reason.js';
+import { unstorableIn } from '../base/text.js';
 import { Problem } from './problem.js';
 
 /** The schemas that have a name of their own in the OpenAPI document. */
@@ -10,9 +11,12 @@ export function named<Schema extends z.ZodType>(id: string, schema: Schema): Sch
   return schema;
 }
 
-/** PostgreSQL's text holds every character but this one. */
+/** A text that PostgreSQL can hold. */
 export const text = (schema: z.ZodString) =>
-  schema.refine((value) => !value.includes('\0'), { message: 'must not hold the character U+0000' });
+  schema.superRefine((value, context) => {
+    const unstorable = unstorableIn(value);
+    if (unstorable !== undefined) context.addIssue(unstorable);
+  });
 
 export const word = text(z.string().min(1).max(200));
 export const time = z.iso.datetime().describe('ISO 8601, UTC');

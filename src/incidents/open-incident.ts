@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { lockAudit, recordAudit } from '../audit/record.js';
+import { storable, storableJson } from '../base/text.js';
 import { newShortId } from '../base/short-id.js';
 import { columnsOf } from '../store/columns-of.js';
 import { looksLikeIncident } from './browse-incidents.js';
@@ -159,7 +160,7 @@ async function unclosedLike(
        order by version is not distinct from $2 desc, opened_at desc
        limit 1)
      returning id`,
-    [job, version ?? null, cause, title, ...(drills ? [drill] : [])],
+    [job, version ?? null, cause, storable(title), ...(drills ? [drill] : [])],
   );
   return rows[0] && { id: rows[0].id, joined: true };
 }
@@ -173,7 +174,7 @@ async function insertIncident(client: pg.PoolClient, order: IncidentOrder, drill
        on conflict (id) do nothing
        returning id`,
       [
-        ...[newIncidentId(), job, version ?? null, cause, title, noteOf(order), by],
+        ...[newIncidentId(), job, version ?? null, cause, storable(title), noteOf(order), by],
         ...(drills ? [drill] : []),
       ],
     );
@@ -193,8 +194,13 @@ function newIncidentId(): string {
 /** $6, with the database's time. */
 const NOTE = `jsonb_build_object('at', to_jsonb(clock_timestamp() at time zone 'UTC') #>> '{}' || 'Z') || $6::jsonb`;
 
-function noteOf({ by, cause, title, regions, evidence }: IncidentOrder): Omit<IncidentNote, 'at'> {
-  return { by, cause, title, regions: regions.map(({ region }) => region), facts: evidence };
+/** A note of an incident ({@link IncidentNote}) without its time, as JSON. */
+function noteOf({ by, cause, title, regions, evidence }: IncidentOrder): string {
+  const note: Omit<IncidentNote, 'at'> = {
+    ...{ by, cause, title, facts: evidence },
+    regions: regions.map(({ region }) => region),
+  };
+  return storableJson(note);
 }
 
 async function addNote(client: pg.PoolClient, id: string, order: IncidentOrder): Promise<void> {

@@ -1,4 +1,5 @@
 import { PortcullisError } from '../base/errors.js';
+import { unstorableIn } from '../base/text.js';
 import type { Shape } from '../journal/shape.js';
 import type { AdmittedUnits, Change, Image } from './contract.js';
 import type { LoadedJob } from './registry.js';
@@ -33,6 +34,8 @@ function faultOf(job: LoadedJob, units: AdmittedUnits, change: Change): string |
     return `kind ${change.kind} changes ${shape.name}, not ${change.resource}`;
   if (!units.has(change.unit)) return `unit ${change.unit} is not admitted`;
   if (change.key === '') return 'the key is empty';
+  const unstorable = unstorableIn(change.key);
+  if (unstorable !== undefined) return `the key ${unstorable}`;
   const { before, after } = change;
   if (before === null && after === null) return 'before and after are both null';
   if ((before === null || after === null) && !shape.whole)
@@ -46,9 +49,13 @@ function faultOf(job: LoadedJob, units: AdmittedUnits, change: Change): string |
 }
 
 function requirementFault(job: LoadedJob, change: Change): string | undefined {
-  for (const { resource, image } of change.requires ?? []) {
+  for (const { resource, key, image } of change.requires ?? []) {
     const shape = job.shapes.get(resource);
     if (!shape) return `it requires a row of ${resource}, which is not declared`;
+    for (const value of [key, ...Object.values(image)]) {
+      const unstorable = typeof value === 'string' ? unstorableIn(value) : undefined;
+      if (unstorable !== undefined) return `what it requires of ${resource} ${unstorable}`;
+    }
     const known = names(shape.compared);
     const surplus = Object.keys(image).find((column) => !known.includes(column));
     if (surplus !== undefined) return `it requires column ${surplus} of ${resource}, which is not declared`;
@@ -70,8 +77,8 @@ function imageFault(which: string, image: Image, wanted: readonly string[]): str
     if (value === undefined) return `${which} lacks column ${column}`;
     if (typeof value === 'number' && !Number.isSafeInteger(value))
       return `${which}.${column} is not a whole number: give it as text`;
-    if (typeof value === 'string' && value.includes('\0'))
-      return `${which}.${column} has a NUL character, which PostgreSQL cannot keep`;
+    const unstorable = typeof value === 'string' ? unstorableIn(value) : undefined;
+    if (unstorable !== undefined) return `${which}.${column} ${unstorable}`;
     if (value !== null && typeof value === 'object')
       return `${which}.${column} is not a plain value: give it as PostgreSQL's text`;
   }

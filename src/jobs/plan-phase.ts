@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
+import { storableJson } from '../base/text.js';
 import type { Buckets } from '../base/bucketing.js';
 import { faultPoint } from '../base/fault-point.js';
 import type { Policy } from '../flags/policy.js';
@@ -158,7 +159,7 @@ async function storePlan(
       JSON.stringify(job.definition.resources),
       JSON.stringify(orderedSteps(job, written.operations)),
       JSON.stringify(written.lanes),
-      end ? JSON.stringify(end) : null,
+      end ? storableJson(end) : null,
       leave.versionEpoch,
     ],
   );

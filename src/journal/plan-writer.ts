@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
+import { storableJson } from '../base/text.js';
 import { copySent } from '../store/bounded-pool.js';
 import type { Change } from './change.js';
 import { PlanTally, type PlanWritten } from './plan-tally.js';
@@ -69,7 +70,7 @@ function copyLine(run: string, lane: number, seq: number, change: Change): strin
 }
 
 /** Required values are kept as text, since they are compared as text: any type has one. */
-function requirements(change: Change): unknown {
+function requirements(change: Change): object | null {
   if (change.requires === undefined || change.requires.length === 0) return null;
   return change.requires.map(({ resource, key, image }) => ({
     resource,
@@ -92,8 +93,8 @@ function escapeText(text: string): string {
 }
 
 /** JSON has no raw tabs or newlines; only its backslashes need another. */
-function escapeJson(value: unknown): string {
+function escapeJson(value: object | null): string {
   if (value === null) return '\\N';
-  const json = JSON.stringify(value);
+  const json = storableJson(value);
   return json.includes('\\') ? json.replaceAll('\\', '\\\\') : json;
 }

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { storable, storableJson } from '../base/text.js';
 import { recordAudit } from '../audit/record.js';
 import type { Variant } from '../flags/definition.js';
 import type { RolloutDocument } from '../flags/rollout-document.js';
@@ -156,7 +157,7 @@ export async function recordEvent(
     `insert into portcullis_control.rollout_event (rollout, seq, at, action, by, reason, evidence)
      select $1, coalesce(max(seq), 0) + 1, $2, $3, $4, $5, $6
      from portcullis_control.rollout_event where rollout = $1`,
-    [rollout.id, at, action, by, reason, JSON.stringify(evidence)],
+    [rollout.id, at, action, by, storable(reason), storableJson(evidence)],
   );
   await recordAudit(client, {
     principal: by,

@@ -10,6 +10,7 @@ import {
 } from '../access/approvals.js';
 import type { Principal } from '../access/roles.js';
 import { PortcullisError } from '../base/errors.js';
+import { storableJson } from '../base/text.js';
 import { type WaveEvidence, hashOfEvidence, worsened } from './evidence.js';
 import type { Rollout } from './rollout-store.js';
 import { tellOfWave } from './tell-rollout.js';
@@ -128,7 +129,7 @@ export async function askForWave(
   await client.query(
     `insert into portcullis_control.rollout_approval (rollout, wave, request, evidence, evidence_hash)
      values ($1, $2, $3, $4, $5)`,
-    [rollout.id, evidence.wave, asked.id, JSON.stringify(evidence), evidenceHash],
+    [rollout.id, evidence.wave, asked.id, storableJson(evidence), evidenceHash],
   );
   await tellOfWave(client, rollout, { name: evidence.wave, regions }, asked);
   return asked;

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { storable } from '../base/text.js';
 import { before, type FinalStatus } from './run-states.js';
 import type { Run } from './election.js';
 
@@ -83,7 +84,7 @@ export async function finishRun(
      returning status, reason_code as code, reason, r.planned, r.applied, conflicts,
        (select coalesce(jsonb_object_agg(kind, n), '{}') from conflicted) as "conflictsByKind",
        (extract(epoch from finished_at - created_at) * 1000)::float8 as "durationMs"`,
-    [run.id, run.attempt, outcome.status, outcome.code, outcome.reason, before(outcome.status)],
+    [run.id, run.attempt, outcome.status, outcome.code, storable(outcome.reason), before(outcome.status)],
   );
   return rows[0];
 }

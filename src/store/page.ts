@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { compareText } from '../base/compare-text.js';
 import { PortcullisError } from '../base/errors.js';
+import { storableJson } from '../base/text.js';
 
 /** One page of a list that is walked by key: rows added meanwhile neither repeat nor hide any other. */
 export interface Page<Item> {
@@ -96,9 +97,10 @@ export function keyOfCursor<Key extends z.ZodType>(
 ): z.output<Key> | undefined {
   if (cursor === undefined) return undefined;
   const parsed = key.safeParse(decode(cursor));
-  if (parsed.success) return parsed.data;
+  // No list gives a key that its database cannot hold.
+  if (parsed.success && JSON.stringify([parsed.data]) === storableJson([parsed.data])) return parsed.data;
   throw new PortcullisError('REQUEST_INVALID', 'that cursor is not one that this list gave', {
-    mend: 'pass `next` of the page before, unchanged, or leave the cursor out to begin anew',
+    mend: 'pass `next` of the page before, unchanged, or leave the cursor out for the first page',
   });
 }
 

@@ -288,7 +288,17 @@ describe('a job that proposes what it must not is refused and writes nothing', (
     [
       'a value with a NUL in it',
       (claim) => ({ ...claim, after: { ...claim.after, organisation_id: 'a\0b' } }),
-      /NUL character/,
+      /after\.organisation_id must not hold the character U\+0000/,
+    ],
+    [
+      'a value with half a character',
+      (claim) => ({ ...claim, after: { ...claim.after, organisation_id: 'a\ud83d' } }),
+      /after\.organisation_id must not hold half a character/,
+    ],
+    [
+      'a key with a NUL',
+      (claim) => ({ ...claim, key: 'a\0b' }),
+      /the key must not hold the character U\+0000/,
     ],
     [
       'a fraction as a number',
@@ -322,6 +332,24 @@ describe('a job that proposes what it must not is refused and writes nothing', (
     );
     expect(report).toMatchObject({ status: 'refused', code: 'PLAN_WROTE', applied: {} });
     expect(await managed()).toBe(0);
+  });
+
+  test('evidence and messages of a job are kept, but for what PostgreSQL cannot hold', async () => {
+    platform.flags.open('claims', region, all);
+    const evidence = { why: 'a\0', 'half\ud83d': '\ud83d', whole: '🚨' };
+    const odd = twisted((claim) => ({ ...claim, evidence }));
+    expect(await run(odd)).toMatchObject({ status: 'succeeded' });
+    const { rows } = await database.owner.query(
+      `select distinct c.evidence from portcullis_region.change c join portcullis_region.run r on r.id = c.run
+       where r.region = $1`,
+      [region],
+    );
+    expect(rows).toEqual([{ evidence: { why: 'a\ufffd', 'half\ufffd': '\ufffd', whole: '🚨' } }]);
+    const failing = claimEverything('claims', async function* (_, claims) {
+      yield* claims;
+      throw new Error('upside\0down');
+    });
+    expect(await run(failing)).toMatchObject({ status: 'failed', reason: 'upside\ufffddown' });
   });
 
   test('an error of the job’s own ends its run as failed, with the message', async () => {

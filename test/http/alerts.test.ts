@@ -116,6 +116,38 @@ describe('a firing alert', () => {
   });
 });
 
+describe('an alert for a job whose policy is malformed', () => {
+  test('kills where the job has flags, and says what is wrong', async () => {
+    await owner.query(
+      `update portcullis_control.policy set policy = '{"job": "domain-claim", "regions": 7}'`,
+    );
+    try {
+      const { status, body } = await hook(
+        alert(),
+        alert({ fingerprint: 'all' }, { portcullis_job: 'domain-claim' }),
+      );
+      expect([status, fates(body)]).toEqual([200, ['killed', 'killed']]);
+      expect(body['alerts']).toMatchObject([
+        {
+          reason: expect.stringMatching(
+            /^domain-claim in eu-west-1; the stored policy of domain-claim is malformed: .*, so each alert that names it kills$/,
+          ),
+        },
+        { reason: expect.stringMatching(/^domain-claim in ap-south-1, eu-west-1; the stored policy/) },
+      ]);
+      expect(dropped).toMatchObject([
+        { region: 'eu-west-1', restore: 'propose', failed: [{ rule: 'alert' }] },
+        { region: 'ap-south-1' },
+        { region: 'eu-west-1' },
+      ]);
+      const elsewhere = await hook(alert({}, { ...PLACE, portcullis_region: 'eu-wst-1' }));
+      expect(JSON.stringify(elsewhere.body)).toContain('did you mean eu-west-1?');
+    } finally {
+      await apply();
+    }
+  });
+});
+
 describe('a batch', () => {
   test('with an alert of an unknown job or region names it, and has the others done', async () => {
     const { status, body } = await hook(

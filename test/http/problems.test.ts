@@ -89,8 +89,37 @@ describe('an error is a problem document', () => {
     ['an unknown key', post({ enabled: true, reason: 'x', enbaled: true })],
     ['a share over the whole', post({ variants: [{ version: '1', permille: 1001 }], reason: 'x' })],
     ['a NUL', post({ enabled: true, reason: 'a\0b' })],
+    ['half a character', post({ enabled: true, reason: 'a\ud83d' })],
   ])('for a body with %s', async (_, init) => {
     expectProblem(await served.json(FLAG, init), 'REQUEST_INVALID');
+  });
+
+  test.each([
+    ['U+0000', 'a\0b', 'must not hold the character U+0000'],
+    ['half a character', 'a\ud83d', 'must not hold half a character (a lone surrogate)'],
+  ])('for a text with %s, in plain words, wherever one is taken', async (_, odd, message) => {
+    const cursor = Buffer.from(JSON.stringify([odd, odd])).toString('base64url');
+    for (const [path, body] of [
+      ['/api/v1/jobs/domain-claim/kill', { reason: odd }],
+      ['/api/v1/jobs/domain-claim/kill', { region: odd, reason: 'x' }],
+      ['/api/v1/stop', { reason: odd }],
+      ['/api/v1/jobs/domain-claim/rearm', { region: 'eu-west-1', reason: odd }],
+      ['/api/v1/incidents', { job: 'domain-claim', title: odd }],
+      ['/api/v1/incidents/abcdefgh/close', { conclusion: odd }],
+      ['/api/v1/incidents/abcdefgh/include', { run: 'abcd', reason: odd }],
+      ['/api/v1/rollouts/domain-claim/pause', { reason: odd }],
+      ['/api/v1/databases/confirm', { reason: odd }],
+      ['/api/v1/alerts/00c0ffee/clear', { reason: odd }],
+    ] as const) {
+      const refused = await served.json(path, post(body));
+      expectProblem(refused, 'REQUEST_INVALID');
+      expect([path, refused.body['detail']]).toEqual([path, expect.stringContaining(message)]);
+    }
+    for (const path of ['/api/v1/gates', '/api/v1/incidents', '/api/v1/runs', '/api/v1/audit'])
+      expectProblem(await served.json(`${path}?cursor=${cursor}`), 'REQUEST_INVALID');
+    for (const query of [`job=${encodeURIComponent('a\0b')}`, 'job=%ED%A0%BD'])
+      expect((await served.json(`/api/v1/incidents?${query}`)).status).toBeLessThan(500);
+    expect((await owner.query('select from portcullis_region.gate')).rowCount).toBe(0);
   });
 
   test('for a body over 64 KiB', async () => {

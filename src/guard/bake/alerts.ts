@@ -29,11 +29,19 @@ export interface AlertFate {
   readonly reason: string;
 }
 
+/** What alerts may kill of a job. */
+export type AlertTarget = Pick<Policy, 'job' | 'regions'> & {
+  /** The policy's alert rules and what its trips do; absent: the policy is malformed. */
+  readonly guard?: Policy['guard'];
+  /** Why the policy is malformed. */
+  readonly malformed?: string;
+};
+
 /** What alerts are received with. */
 export interface AlertDesk {
   readonly control: pg.Pool;
-  /** The policies in force, by job. */
-  readonly policies: ReadonlyMap<string, Policy>;
+  /** By job. */
+  readonly targets: ReadonlyMap<string, AlertTarget>;
   readonly dropGate: DropGate;
   /** Throws FORBIDDEN where the sender may not kill in that region. */
   readonly requireMay: (region: string) => void;
@@ -87,9 +95,9 @@ async function carryOut(
   alert: Alert,
   name: string,
 ): Promise<Pick<AlertFate, 'fate' | 'reason'>> {
-  const aim = aimOf(desk.policies, alert.labels);
+  const aim = aimOf(desk.targets, alert.labels);
   if ('refusal' in aim) return { fate: 'refused', reason: aim.refusal };
-  const { policy } = aim;
+  const { target } = aim;
   const denied: string[] = [];
   const regions = aim.regions.filter((region) => {
     try {
@@ -102,14 +110,15 @@ async function carryOut(
   });
   if (regions.length === 0) return { fate: 'refused', reason: denied.join('; ') };
   if (alert.status === 'resolved') {
-    await resolve(desk.control, alert, policy.job, regions);
+    await resolve(desk.control, alert, target.job, regions);
     return { fate: 'resolved', reason: 'noted; what was killed stays so until two people re-arm it' };
   }
-  const rule = ruleFor(policy, name);
-  if (!rule) return { fate: 'ignored', reason: `no alert rule of ${policy.job}'s policy names it` };
-  const noted = await note(desk.control, alert, policy.job, regions);
+  const rule = ruleFor(target, name);
+  if (rule === undefined)
+    return { fate: 'ignored', reason: `no alert rule of ${target.job}'s policy names it` };
+  const noted = await note(desk.control, alert, target.job, regions);
   if (!noted.handled) {
-    const failures = await drop(desk, policy, rule, alert, regions);
+    const failures = await drop(desk, target, rule, alert, regions);
     if (failures.length > 0) return { fate: 'failed', reason: failures.join('; ') };
     await desk.control.query(
       `update portcullis_control.alert set killed_at = clock_timestamp()
@@ -122,7 +131,9 @@ async function carryOut(
     return { fate: 'refused', reason: `killed in ${regions.join(', ')} only: ${denied.join('; ')}` };
   }
   if (noted.handled) return { fate: 'known', reason: 'its gates were dropped when it came first' };
-  return { fate: 'killed', reason: `${policy.job} in ${regions.join(', ')}` };
+  const unread =
+    target.malformed === undefined ? '' : `; ${target.malformed}, so each alert that names it kills`;
+  return { fate: 'killed', reason: `${target.job} in ${regions.join(', ')}${unread}` };
 }
 
 /** Judges by the alerts that are firing for a job in a region. */
@@ -138,18 +149,21 @@ export function judgeAlerts(rule: AlertRule, firing: readonly { readonly name: s
 
 /** Which job and regions an alert's labels mean; without a region, all of the job's. */
 function aimOf(
-  policies: ReadonlyMap<string, Policy>,
+  targets: ReadonlyMap<string, AlertTarget>,
   labels: Alert['labels'],
-): { readonly policy: Policy; readonly regions: readonly string[] } | { readonly refusal: string } {
+): { readonly target: AlertTarget; readonly regions: readonly string[] } | { readonly refusal: string } {
   const job = labels[JOB_LABEL];
   if (job === undefined) return { refusal: `it has no label ${JOB_LABEL}` };
   try {
-    const policy = policies.get(job);
-    if (!policy) throw unknownName('JOB_UNKNOWN', 'job', shorten(job, NAME_LENGTH), [...policies.keys()]);
+    const target = targets.get(job);
+    if (!target) throw unknownName('JOB_UNKNOWN', 'job', shorten(job, NAME_LENGTH), [...targets.keys()]);
     const region = labels[REGION_LABEL];
-    if (region === undefined) return { policy, regions: policy.regions };
-    if (!policy.regions.includes(region)) requireRegion(shorten(region, NAME_LENGTH), policy.regions);
-    return { policy, regions: [region] };
+    if (region === undefined && target.regions.length > 0) return { target, regions: target.regions };
+    if (region !== undefined && target.regions.includes(region)) return { target, regions: [region] };
+    if (target.regions.length === 0)
+      return { refusal: `${target.malformed ?? target.job}; it has no gate and no flag to kill` };
+    requireRegion(shorten(region ?? '', NAME_LENGTH), target.regions);
+    return { target, regions: [] };
   } catch (error) {
     return { refusal: refusalOf(error) };
   }
@@ -164,8 +178,10 @@ function nameOf({ labels }: Alert): string {
   return shorten(labels['alertname'] ?? '', NAME_LENGTH);
 }
 
-function ruleFor(policy: Policy, name: string): AlertRule | undefined {
-  return rulesOf(policy.guard.rules, 'alert').find((rule) => speaksOf(rule, name));
+/** The name of the rule that has an alert kill. Where the rules cannot be read, each alert kills. */
+function ruleFor({ guard }: AlertTarget, name: string): string | undefined {
+  if (guard === undefined) return 'alert';
+  return rulesOf(guard.rules, 'alert').find((rule) => speaksOf(rule, name))?.name;
 }
 
 function speaksOf({ alerts }: AlertRule, name: string): boolean {
@@ -238,8 +254,8 @@ function endOf({ startsAt, endsAt }: Alert): string | null {
 /** Drops the gates of an alert. Answers where that failed, and why. */
 async function drop(
   { dropGate }: AlertDesk,
-  { job, guard }: Policy,
-  rule: AlertRule,
+  { job, guard }: AlertTarget,
+  rule: string,
   alert: Alert,
   regions: readonly string[],
 ): Promise<string[]> {
@@ -248,13 +264,13 @@ async function drop(
   const name = nameOf(alert);
   const judged: Judged = {
     verdict: 'fail',
-    rule: rule.name,
-    reason: `${rule.name}: ${name || 'an alert'} fires${said === undefined ? '' : `: ${shorten(said, SUMMARY_LENGTH)}`}`,
+    rule,
+    reason: `${rule}: ${name || 'an alert'} fires${said === undefined ? '' : `: ${shorten(said, SUMMARY_LENGTH)}`}`,
     figures: { alert: name, startsAt },
   };
   const named = labels[VERSION_LABEL];
   const version = named === undefined ? null : shorten(named, NAME_LENGTH);
-  const order = { job, version, failed: [judged], restore: guard.onTrip.restore } as const;
+  const order = { job, version, failed: [judged], restore: guard?.onTrip.restore ?? 'propose' } as const;
   const ends = await Promise.allSettled(regions.map((region) => dropGate({ ...order, region })));
   return ends.flatMap((end, at) =>
     end.status === 'rejected' ? [`${regions[at] ?? ''}: ${messageOf(end.reason)}`] : [],

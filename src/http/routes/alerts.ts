@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import { z } from 'zod';
 import { mayDo, requireMay } from '../../access/roles.js';
 import type { TokenHolder } from '../../access/tokens.js';
@@ -5,7 +6,8 @@ import { PortcullisError } from '../../base/errors.js';
 import { shorten } from '../../base/text.js';
 import { countOf } from '../../base/words.js';
 import { loadPolicies } from '../../flags/policy-store.js';
-import { FATES, receiveAlerts, type AlertFate } from '../../guard/bake/alerts.js';
+import { gatesOf } from '../../gate/gates-of.js';
+import { FATES, receiveAlerts, type AlertFate, type AlertTarget } from '../../guard/bake/alerts.js';
 import { ALERT_STATES, clearAlert, listAlerts } from '../../guard/bake/browse-alerts.js';
 import { notify } from '../../notify/notice.js';
 import type { HttpDeps } from '../deps.js';
@@ -82,10 +84,7 @@ export function alertRoutes(deps: HttpDeps): Route[] {
       result: AlertFates,
       errors: ['ALERT_REFUSED', 'ALERT_UNHANDLED'],
       handle: async ({ body, caller }) => {
-        const loaded = await loadPolicies(control);
-        const policies = new Map(
-          loaded.flatMap((each) => (each.ok ? [[each.job, each.policy] as const] : [])),
-        );
+        const targets = await targetsOf(control);
         const denials: unknown[] = [];
         const requireHere = (region: string): void => {
           try {
@@ -96,7 +95,7 @@ export function alertRoutes(deps: HttpDeps): Route[] {
           }
         };
         const fates = await receiveAlerts(
-          { control, policies, dropGate, requireMay: requireHere },
+          { control, targets, dropGate, requireMay: requireHere },
           body.alerts,
         );
         const truncatedAlerts = countIn(body.truncatedAlerts);
@@ -145,6 +144,19 @@ export function alertRoutes(deps: HttpDeps): Route[] {
       },
     }),
   ];
+}
+
+/** What alerts may kill: by policy, or, where that is malformed, wherever the job has a gate or a flag. */
+async function targetsOf(control: pg.Pool): Promise<Map<string, AlertTarget>> {
+  const loaded = await loadPolicies(control);
+  const gates = loaded.every(({ ok }) => ok) ? new Map<string, string[]>() : await gatesOf(control);
+  return new Map(
+    loaded.map((each): [string, AlertTarget] =>
+      each.ok
+        ? [each.job, each.policy]
+        : [each.job, { job: each.job, regions: gates.get(each.job) ?? [], malformed: each.reason }],
+    ),
+  );
 }
 
 /** What Alertmanager says of what it left out, as far as it says so. */
