@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram';
 import dns from 'node:dns';
+import packet from 'dns-packet';
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
@@ -7,17 +8,13 @@ import { PortcullisError } from '../../src/base/errors.js';
 import { createDns, type DnsOptions } from '../../src/jobs/lookup/dns-client.js';
 import type { DnsAnswerClass, TxtAnswer } from '../../src/jobs/lookup/dns.js';
 import { listedZone, type ZoneAnswer } from '../../src/replay/zone-answer.js';
-import {
-  startZoneResponder,
-  type ZoneResponder,
-  type ZoneResponderOptions,
-} from '../../src/replay/zone-responder.js';
+import { startZoneResponder, type ZoneResponderOptions } from '../../src/replay/zone-responder.js';
 
 const NAME = '_portcullis-challenge.example.test';
 const TOKEN = `token=${'0123456789abcdef'.repeat(2)}`;
 const proof: ZoneAnswer = { kind: 'txt', values: [TOKEN] };
 
-const started: ZoneResponder[] = [];
+const started: { close(): Promise<unknown> }[] = [];
 afterEach(async () => {
   await Promise.all(started.splice(0).map((responder) => responder.close()));
 });
@@ -50,6 +47,36 @@ async function answerTo(
   const { resolver } = await serve({ [NAME]: answer });
   const [only] = await dnsOf([resolver], options).txt(NAME);
   return only?.answer;
+}
+
+const RCODES = { FORMERR: 1, NOTIMP: 4 };
+
+/** A forwarder that does not understand EDNS, as some in home routers and firewalls do not: how it answers an OPT. */
+async function forwarderWithoutEdns(resolver: string, answers: 'FORMERR' | 'NOTIMP' | 'nothing') {
+  const [host = '', port = ''] = resolver.split(':');
+  const asked: boolean[] = [];
+  const socket = createSocket('udp4');
+  const upstream = createSocket('udp4');
+  const clients = new Map<number, number>();
+  upstream.on('message', (reply) => socket.send(reply, clients.get(reply.readUInt16BE(0)) ?? 0, '127.0.0.1'));
+  socket.on('message', (message, from) => {
+    const { id = 0, questions = [], additionals = [] } = packet.decode(message);
+    const edns = additionals.some(({ type }) => type === 'OPT');
+    asked.push(edns);
+    clients.set(id, from.port);
+    if (!edns) upstream.send(message, Number(port), host);
+    if (!edns || answers === 'nothing') return;
+    // RFC 6891 says FORMERR; some leave out the question that they could not read.
+    const about = answers === 'FORMERR' ? [] : questions;
+    const reply = packet.encode({ type: 'response', id, flags: RCODES[answers], questions: about });
+    socket.send(reply, from.port, from.address);
+  });
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  started.push({
+    close: () => Promise.all([socket, upstream].map((each) => once(each.close(), 'close'))),
+  });
+  return { resolver: `127.0.0.1:${socket.address().port}`, asked };
 }
 
 /** A port on which nothing listens: one that the system has just had back. */
@@ -283,6 +310,18 @@ describe('the client', () => {
     questions = 0;
     expect(await dns(3).txt(NAME)).toMatchObject([{ answer: { values: [TOKEN] } }]);
   });
+
+  test.each(['FORMERR', 'NOTIMP', 'nothing'] as const)(
+    'asks a forwarder that answers %s to EDNS again without it',
+    async (answers) => {
+      const { resolver } = await serve({ [NAME]: proof });
+      const forwarder = await forwarderWithoutEdns(resolver, answers);
+      const options = answers === 'nothing' ? { tries: 2, timeoutMs: 500 } : {};
+      const [only] = await dnsOf([forwarder.resolver], options).txt(NAME);
+      expect(only?.answer).toEqual({ kind: 'records', values: [TOKEN], ttlSeconds: 60 });
+      expect(forwarder.asked).toEqual([true, false]);
+    },
+  );
 
   test('keeps a chain of slow aliases within tries × timeout', async () => {
     const slow = (target: string): ZoneAnswer => ({

@@ -102,7 +102,10 @@ async function lookUp(
   }
 }
 
-/** Asks the servers in turn until one says something or the tries are used up; then the last failure stands. */
+/**
+ * Asks the servers in turn until one says something or the tries are used up; then the last failure stands. A server
+ * that said nothing is asked again without EDNS: some forwarders drop what they do not understand.
+ */
 async function askRepeatedly(
   servers: readonly ServerAddress[],
   name: string,
@@ -111,12 +114,14 @@ async function askRepeatedly(
   signal: AbortSignal | undefined,
 ): Promise<Said | Failed> {
   let last: Failed = { kind: 'failed', code: servers.length === 0 ? 'UNREACHABLE' : 'TIMEOUT' };
+  const silent = new Set<ServerAddress>();
   for (let made = 0; made < options.tries; made += 1) {
     const server = servers[made % servers.length];
     const timeoutMs = Math.min(options.timeoutMs, deadlineMs - performance.now());
     if (server === undefined || timeoutMs <= 0) return last;
-    const reply = await ask(server, name, { timeoutMs, signal });
+    const reply = await ask(server, name, !silent.has(server), { timeoutMs, signal });
     if (reply.kind === 'said') return reply;
+    if (reply.code === 'TIMEOUT') silent.add(server);
     last = reply;
   }
   return last;

@@ -7,27 +7,35 @@ import {
   readReply,
   type Failed,
   type Question,
+  type Reply,
   type Said,
 } from './dns-message.js';
 import type { ServerAddress } from './server-address.js';
 
-type UdpOutcome = Said | Failed | { readonly kind: 'truncated' };
+type UdpOutcome = Exclude<Reply, { readonly kind: 'stray' }>;
 
 const UNREACHABLE: Failed = { kind: 'failed', code: 'UNREACHABLE' };
 const MALFORMED: Failed = { kind: 'failed', code: 'MALFORMED' };
 const TIMEOUT: Failed = { kind: 'failed', code: 'TIMEOUT' };
 
 /**
- * Asks one server for a name's TXT records, once: over UDP, and over TCP when that answer is truncated; both
- * within `timeoutMs`. The name must be askable.
+ * Asks one server for a name's TXT records, once: over UDP, without EDNS where the server does not understand it, and
+ * over TCP when that answer is truncated; all within `timeoutMs`. The name must be askable.
  */
-export async function ask(server: ServerAddress, name: string, limits: Limits): Promise<Said | Failed> {
-  const question = newQuestion(name);
+export async function ask(
+  server: ServerAddress,
+  name: string,
+  edns: boolean,
+  limits: Limits,
+): Promise<Said | Failed> {
+  const question = newQuestion(name, edns);
   const startedMs = performance.now();
   const reply = await askOverUdp(server, question, limits);
-  if (reply.kind !== 'truncated') return reply;
-  const leftMs = limits.timeoutMs - (performance.now() - startedMs);
-  return leftMs <= 0 ? TIMEOUT : askOverTcp(server, question, { ...limits, timeoutMs: leftMs });
+  if (reply.kind === 'said' || reply.kind === 'failed') return reply;
+  const timeoutMs = limits.timeoutMs - (performance.now() - startedMs);
+  if (timeoutMs <= 0) return TIMEOUT;
+  if (reply.kind === 'no-edns') return ask(server, name, false, { ...limits, timeoutMs });
+  return askOverTcp(server, question, { ...limits, timeoutMs });
 }
 
 /**

@@ -9,6 +9,8 @@ const EDNS_PAYLOAD_BYTES = 1232;
 export interface Question {
   readonly id: number;
   readonly name: string;
+  /** Whether it carries EDNS's OPT record (RFC 6891), which some forwarders do not understand. */
+  readonly edns: boolean;
 }
 
 /** A readable answer to our question: its records, and whether the name exists. */
@@ -26,33 +28,38 @@ export interface Failed {
 
 /** What a message turned out to be. `stray` is one that does not answer our question: an echo, a forgery. */
 export type Reply =
-  Said | Failed | { readonly kind: 'truncated' } | { readonly kind: 'stray'; readonly garbled: boolean };
+  | Said
+  | Failed
+  | { readonly kind: 'truncated' }
+  /** The server does not understand EDNS: the question may be asked again without it (RFC 6891, section 7). */
+  | { readonly kind: 'no-edns'; readonly code: DnsFailure }
+  | { readonly kind: 'stray'; readonly garbled: boolean };
 
 /** A question with an id that cannot be guessed. */
-export function newQuestion(name: string): Question {
-  return { id: randomInt(0x10000), name };
+export function newQuestion(name: string, edns: boolean): Question {
+  return { id: randomInt(0x10000), name, edns };
 }
 
-export function encodeQuestion({ id, name }: Question): Buffer {
+export function encodeQuestion({ id, name, edns }: Question): Buffer {
   return packet.encode({
     type: 'query',
     id,
     flags: packet.RECURSION_DESIRED,
     questions: [{ type: 'TXT', class: 'IN', name }],
-    additionals: [
-      {
-        type: 'OPT',
-        name: '.',
-        udpPayloadSize: EDNS_PAYLOAD_BYTES,
-        extendedRcode: 0,
-        ednsVersion: 0,
-        flags: 0,
-        flag_do: false,
-        options: [],
-      },
-    ],
+    additionals: edns ? [OPT] : [],
   });
 }
+
+const OPT: packet.OptAnswer = {
+  type: 'OPT',
+  name: '.',
+  udpPayloadSize: EDNS_PAYLOAD_BYTES,
+  extendedRcode: 0,
+  ednsVersion: 0,
+  flags: 0,
+  flag_do: false,
+  options: [],
+};
 
 /** Response codes that leave us without an answer (RFC 1035, 6895); every other is taken for malformed. */
 const FAILURES: Readonly<Record<number, DnsFailure>> = {
@@ -64,6 +71,7 @@ const FAILURES: Readonly<Record<number, DnsFailure>> = {
 const NOERROR = 0;
 const FORMERR = 1;
 const NXDOMAIN = 3;
+const NOTIMP = 4;
 
 export function readReply(message: Buffer, question: Question): Reply {
   const decoded = decodeWhole(message);
@@ -75,7 +83,8 @@ export function readReply(message: Buffer, question: Question): Reply {
   if (!answersQuestion(decoded, question, rcode)) return { kind: 'stray', garbled: false };
   if (decoded.flag_tc) return { kind: 'truncated' };
   if (rcode !== NOERROR && rcode !== NXDOMAIN) {
-    return { kind: 'failed', code: FAILURES[rcode] ?? 'MALFORMED' };
+    const code = FAILURES[rcode] ?? 'MALFORMED';
+    return { kind: question.edns && (rcode === FORMERR || rcode === NOTIMP) ? 'no-edns' : 'failed', code };
   }
   return {
     kind: 'said',

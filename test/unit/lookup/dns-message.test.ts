@@ -8,7 +8,8 @@ import {
   type Question,
 } from '../../../src/jobs/lookup/dns-message.js';
 
-const question: Question = { id: 4711, name: 'example.test' };
+const question: Question = { id: 4711, name: 'example.test', edns: true };
+const plain: Question = { ...question, edns: false };
 
 function reply(changes: Partial<packet.Packet> = {}): Buffer {
   return packet.encode({
@@ -44,7 +45,7 @@ describe('a question', () => {
   });
 
   test('has an id of its own', () => {
-    const ids = new Set(Array.from({ length: 64 }, () => newQuestion('example.test').id));
+    const ids = new Set(Array.from({ length: 64 }, () => newQuestion('example.test', true).id));
     expect(ids.size).toBeGreaterThan(50);
   });
 });
@@ -73,7 +74,14 @@ describe('a reply', () => {
     [6, 'MALFORMED'],
     [9, 'REFUSED'],
   ])('with response code %d is the failure %s', (rcode, code) => {
-    expect(readReply(reply({ flags: rcode }), question)).toEqual({ kind: 'failed', code });
+    expect(readReply(reply({ flags: rcode }), plain)).toEqual({ kind: 'failed', code });
+  });
+
+  test.each([
+    [1, 'MALFORMED'],
+    [4, 'REFUSED'],
+  ])('with response code %d to a question with EDNS may be asked for again without it', (rcode, code) => {
+    expect(readReply(reply({ flags: rcode }), question)).toEqual({ kind: 'no-edns', code });
   });
 
   test('whose response code stands in EDNS is not taken for success', () => {
@@ -84,7 +92,7 @@ describe('a reply', () => {
   });
 
   test('without a question is taken only where the server could not read ours', () => {
-    expect(readReply(reply({ questions: [], flags: 1 }), question)).toEqual({
+    expect(readReply(reply({ questions: [], flags: 1 }), plain)).toEqual({
       kind: 'failed',
       code: 'MALFORMED',
     });
