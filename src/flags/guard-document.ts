@@ -15,6 +15,9 @@ import {
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 
+/** So that the first honest change in a small region, 1 row of 1, is not over a share of it. */
+export const SHARE_FLOOR = 10;
+
 const changeKind = z
   .string()
   .regex(NAME, 'is not a kind of change, such as claim')
@@ -32,6 +35,15 @@ const cap = z
     shareOfRegion: percentage
       .meta({ description: "The largest share of the region's rows that one run may change, such as 5%." })
       .optional(),
+    floor: whole(
+      0,
+      10_000_000,
+      `So many rows are always within shareOfRegion, however small the region; ${SHARE_FLOOR} where it is left out.`,
+    ).optional(),
+  })
+  .refine((each) => each.floor === undefined || each.shareOfRegion !== undefined, {
+    message: 'floor needs shareOfRegion',
+    ...onAnyObject,
   })
   .refine(
     (each) => each.perRun !== undefined || each.perUnit !== undefined || each.shareOfRegion !== undefined,

@@ -1,4 +1,4 @@
-import type { GuardDocument } from './guard-document.js';
+import { SHARE_FLOOR, type GuardDocument } from './guard-document.js';
 import { milliseconds, permille } from './policy-values.js';
 
 /** How much of one kind of change a run may plan. A limit that is absent does not limit. */
@@ -10,6 +10,14 @@ export interface Cap {
   readonly perUnit?: number;
   /** Thousandths of the region's rows of the resource that the kind changes. */
   readonly shareOfRegionPermille?: number;
+  /** The share is never less than so many rows; absent: {@link SHARE_FLOOR}. */
+  readonly shareFloor?: number;
+}
+
+/** The most rows that a cap's share lets a run change in a region of so many; undefined where it has none. */
+export function shareLimit(cap: Cap, rowsInRegion: number): number | undefined {
+  if (cap.shareOfRegionPermille === undefined) return undefined;
+  return Math.max((rowsInRegion * cap.shareOfRegionPermille) / 1000, cap.shareFloor ?? SHARE_FLOOR);
 }
 
 /** A query over a run's proposed changes that must return no rows. */
@@ -131,11 +139,12 @@ export function typedGuard({ timeZone, onTrip, prometheus, caps, rules }: GuardD
     ...(timeZone !== undefined && { timeZone }),
     onTrip,
     prometheus: prometheus.map(({ url, regions }) => ({ url, ...(regions && { regions }) })),
-    caps: caps.map(({ kind, perRun, perUnit, shareOfRegion }) => ({
+    caps: caps.map(({ kind, perRun, perUnit, shareOfRegion, floor }) => ({
       kind,
       ...(perRun !== undefined && { perRun }),
       ...(perUnit !== undefined && { perUnit }),
       ...(shareOfRegion !== undefined && { shareOfRegionPermille: permille(shareOfRegion) }),
+      ...(floor !== undefined && { shareFloor: floor }),
     })),
     rules: rules.map(typedRule),
   };

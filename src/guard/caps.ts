@@ -1,4 +1,5 @@
-import type { Cap } from '../flags/guard-policy.js';
+import { SHARE_FLOOR } from '../flags/guard-document.js';
+import { shareLimit, type Cap } from '../flags/guard-policy.js';
 import { figure as say } from './in-words.js';
 import type { Judged } from './verdict.js';
 
@@ -25,7 +26,7 @@ export interface CapExceeded {
 
 /**
  * Judges a plan against the policy's caps. Pure. Answers every cap the plan is over, in the policy's order;
- * none means pass. A share of a region without rows is over any cap as soon as something is planned.
+ * none means pass.
  */
 export function exceededCaps(caps: readonly Cap[], figures: readonly PlanFigures[]): CapExceeded[] {
   const byKind = new Map(figures.map((each) => [each.kind, each]));
@@ -54,16 +55,15 @@ export function exceededCaps(caps: readonly Cap[], figures: readonly PlanFigures
         `${say(count)} ${cap.kind} planned for ${unit}, at most ${say(cap.perUnit)} for one unit`,
       );
     }
-    if (cap.shareOfRegionPermille !== undefined && rowsInRegion !== undefined) {
-      const limit = (rowsInRegion * cap.shareOfRegionPermille) / 1000;
-      if (planned > limit) {
-        exceed(
-          'shareOfRegion',
-          planned,
-          limit,
-          `${say(planned)} ${cap.kind} planned of ${say(rowsInRegion)} rows in the region, at most ${cap.shareOfRegionPermille / 10} %`,
-        );
-      }
+    const limit = rowsInRegion === undefined ? undefined : shareLimit(cap, rowsInRegion);
+    if (limit !== undefined && planned > limit) {
+      const { shareOfRegionPermille = 0, shareFloor = SHARE_FLOOR } = cap;
+      exceed(
+        'shareOfRegion',
+        planned,
+        limit,
+        `${say(planned)} ${cap.kind} planned of ${say(rowsInRegion ?? 0)} rows in the region, at most ${shareOfRegionPermille / 10} %${limit > shareFloor ? '' : ` or ${say(shareFloor)}`}`,
+      );
     }
     return over;
   });

@@ -124,11 +124,12 @@ function written(rule: Cap | CountRule): string {
     const { name, change, of, alpha, floor } = rule;
     return `- { kind: count, name: ${name}, change: ${change}, of: ${of}, alpha: ${plain(alpha)}, floor: ${floor} }`;
   }
-  const { kind, perRun, perUnit, shareOfRegionPermille: share } = rule;
+  const { kind, perRun, perUnit, shareOfRegionPermille: share, shareFloor } = rule;
   const limits = [
     ...(perRun === undefined ? [] : [`perRun: ${perRun}`]),
     ...(perUnit === undefined ? [] : [`perUnit: ${perUnit}`]),
     ...(share === undefined ? [] : [`shareOfRegion: ${share / 10}%`]),
+    ...(shareFloor === undefined ? [] : [`floor: ${shareFloor}`]),
   ];
   return `- { kind: ${[kind, ...limits].join(', ')} }`;
 }

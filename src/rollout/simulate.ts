@@ -1,4 +1,4 @@
-import type { Cap, RuleKind } from '../flags/guard-policy.js';
+import { shareLimit, type Cap, type RuleKind } from '../flags/guard-policy.js';
 import type { Policy } from '../flags/policy.js';
 import type { RolloutPolicy } from '../flags/rollout-policy.js';
 import { promotionTime } from './promotion-time.js';
@@ -110,11 +110,9 @@ function mostOf(cap: Cap, organisations: number, rows: number | undefined): numb
   const limits = [
     cap.perRun,
     cap.perUnit === undefined ? undefined : cap.perUnit * organisations,
-    cap.shareOfRegionPermille === undefined || rows === undefined
-      ? undefined
-      : Math.floor((rows * cap.shareOfRegionPermille) / 1000),
+    rows === undefined ? undefined : shareLimit(cap, rows),
   ].filter((each) => each !== undefined);
-  return limits.length === 0 ? null : Math.min(...limits);
+  return limits.length === 0 ? null : Math.floor(Math.min(...limits));
 }
 
 function reachOf({ guard, apply }: Policy): RuleReach[] {

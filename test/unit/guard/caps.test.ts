@@ -20,9 +20,33 @@ describe('caps', () => {
     expect(exceededCaps([{ kind: 'claim', perRun: 1 }], [{ kind: 'claim', planned: 0 }])).toEqual([]);
   });
 
-  test('let nothing into a region that has no rows of the resource', () => {
-    const figures = [{ kind: 'claim', planned: 1, rowsInRegion: 0 }];
-    expect(exceededCaps([{ kind: 'claim', shareOfRegionPermille: 1000 }], figures)).toHaveLength(1);
+  test.each([
+    ['the first honest change of a small region', 1, 1, undefined, []],
+    ['as many as the floor', 10, 0, undefined, []],
+    [
+      'more, where there are no rows',
+      11,
+      0,
+      undefined,
+      ['11 claim planned of 0 rows in the region, at most 40 % or 10'],
+    ],
+    ['more than a floor of 2', 3, 5, 2, ['3 claim planned of 5 rows in the region, at most 40 % or 2']],
+    ['one, with a floor of 0', 1, 0, 0, ['1 claim planned of 0 rows in the region, at most 40 % or 0']],
+    [
+      'a share of a large region',
+      41,
+      100,
+      undefined,
+      ['41 claim planned of 100 rows in the region, at most 40 %'],
+    ],
+  ])('a share has a floor: %s', (_, planned, rowsInRegion, shareFloor, reasons) => {
+    const cap = {
+      kind: 'claim',
+      shareOfRegionPermille: 400,
+      ...(shareFloor !== undefined && { shareFloor }),
+    };
+    const over = exceededCaps([cap], [{ kind: 'claim', planned, rowsInRegion }]);
+    expect(over.map(({ reason }) => reason)).toEqual(reasons);
   });
 
   test('are over exactly when the count is greater than the limit', () => {
