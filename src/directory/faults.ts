@@ -39,12 +39,18 @@ export class Faults {
     return this.#kept.toSorted((a, b) => order(a) - order(b) || a.line - b.line).slice(0, SHOWN_FAULTS);
   }
 
+  /** The first faults, a line each, and how many more there are. */
+  lines(): string[] {
+    const faults = this.first();
+    const lines = faults.map(({ file, line, reason }) => `${file}:${line}: ${reason}`);
+    return this.#total > faults.length ? [...lines, `… and ${this.#total - faults.length} more`] : lines;
+  }
+
   /** Throws CSV_INVALID with the first faults and the count of all, if there is any, and what came of it. */
   throwIfAny(mend: string, consequence = 'nothing was imported'): void {
     if (this.#total === 0) return;
     const faults = this.first();
-    const lines = faults.map(({ file, line, reason }) => `${file}:${line}: ${reason}`);
-    if (this.#total > faults.length) lines.push(`… and ${this.#total - faults.length} more`);
+    const lines = this.lines();
     const count = this.#total === 1 ? '1 fault' : `${this.#total} faults`;
     throw new PortcullisError('CSV_INVALID', `${count}; ${consequence}\n${lines.join('\n')}`, {
       mend,

@@ -2,8 +2,10 @@ import type pg from 'pg';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import { inTransaction } from '../store/pool.js';
 import { ADMINS, checkStaged } from './checks.js';
-import { FILES, type FileName } from './columns.js';
+import { FILES, type FileName, type FileShape } from './columns.js';
 import { Faults } from './faults.js';
+import { notesOn } from './notes.js';
+import type { Row } from './rows.js';
 import { createStaging, stage } from './stage.js';
 
 /** The paths of a directory's files; an import may leave some out. */
@@ -21,6 +23,10 @@ export interface ImportOptions {
   /** How long to wait for a run or another import that is using the directory. Default 10,000. */
   readonly waitMs?: number;
   readonly onProgress?: (progress: ImportProgress) => void;
+  /** Where to note the rows that are imported, and that no run works on. */
+  readonly notes?: Faults;
+  /** The regions of the policies; absent: any region may be. */
+  readonly regions?: readonly string[];
   /** Runs last in the import's transaction: what it puts on the record commits with the rows, or not at all. */
   readonly record?: (client: pg.PoolClient, report: ImportReport) => Promise<void>;
 }
@@ -105,9 +111,12 @@ export async function importDirectory(
     let total = 0;
     for (const { name, path, shape } of files) {
       let count = 0;
-      const read = await stage(client, path, shape, faults, (rows) => {
-        count = rows;
-        options.onProgress?.({ step: `reading ${name}`, rows });
+      const read = await stage(client, path, shape, faults, {
+        onRows: (rows) => {
+          count = rows;
+          options.onProgress?.({ step: `reading ${name}`, rows });
+        },
+        onRow: noter(path, shape, options),
       });
       whole &&= read;
       total += count;
@@ -127,6 +136,18 @@ export async function importDirectory(
   });
   await pool.query(`analyze ${TABLES.join(', ')}`);
   return report;
+}
+
+function noter(
+  path: string,
+  shape: FileShape,
+  { notes, regions }: ImportOptions,
+): ((row: Row) => void) | undefined {
+  if (notes === undefined) return undefined;
+  const notesOf = notesOn(shape, regions);
+  return (row) => {
+    for (const note of notesOf(row)) notes.add(path, row.line, note);
+  };
 }
 
 function refuseNonsense(files: number, options: ImportOptions): void {

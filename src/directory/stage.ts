@@ -19,16 +19,22 @@ export async function createStaging(client: pg.PoolClient, shape: FileShape): Pr
   await client.query(`create temporary table ${shape.staging} (line integer, ${columns}) on commit drop`);
 }
 
+export interface Listener {
+  /** The rows so far, now and then. */
+  readonly onRows: (rows: number) => void;
+  readonly onRow?: ((row: Row) => void) | undefined;
+}
+
 /**
- * Reads a file into its staging table; memory stays flat. `onRows` hears the rows so far. Answers whether the
- * file could be read to its end; what is wrong in it is in `faults`. Throws FILE_UNREADABLE.
+ * Reads a file into its staging table; memory stays flat. Answers whether the file could be read to its end; what is
+ * wrong in it is in `faults`. Throws FILE_UNREADABLE.
  */
 export async function stage(
   client: pg.PoolClient,
   path: string,
   shape: FileShape,
   faults: Faults,
-  onRows: (rows: number) => void,
+  { onRows, onRow }: Listener,
 ): Promise<boolean> {
   let whole = false;
   async function* copyText(): AsyncGenerator<string> {
@@ -45,6 +51,7 @@ export async function stage(
     let next = await rows.next();
     for (; next.done !== true; next = await rows.next()) {
       batch += copyLine(next.value);
+      onRow?.(next.value);
       count += 1;
       if (count % TOLD_EVERY === 0) onRows(count);
       if (batch.length < BATCH) continue;

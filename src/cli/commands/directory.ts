@@ -4,6 +4,7 @@ import type pg from 'pg';
 import { recordAudit } from '../../audit/record.js';
 import { PortcullisError } from '../../base/errors.js';
 import { FILES, type FileName } from '../../directory/columns.js';
+import { Faults } from '../../directory/faults.js';
 import { exportDirectory } from '../../directory/export.js';
 import { importDirectory, type ImportFiles } from '../../directory/import.js';
 import { nearest } from '../../base/nearest.js';
@@ -43,15 +44,20 @@ function addImport(parent: Command, context: Context): void {
     .option('-r, --region <region>', 'into the database of this region, where it has one of its own')
     .action(async ({ replace = false, region, ...files }: ImportCommand) => {
       const voice = voiceOf(context, command);
+      const notes = new Faults();
       const report = await withInstallation(context, async (installation) => {
         const { name: principal } = await requireActing(context, installation, 'import-directory');
         const { control } = installation;
         // A misspelt one would be taken to stand beside the control plane.
-        if (region !== undefined) requireRegion(region, regionsIn(await context.app.policies(installation)));
+        const regions = regionsIn(await context.app.policies(installation));
+        if (region !== undefined) requireRegion(region, regions);
         const database = databaseOf(installation, region);
         return withProgress(context.io.stderr, 'importing', (progress) =>
           importDirectory(database, files, {
             replace,
+            notes,
+            // Before the first policy is in force any region may be meant.
+            ...(regions.length > 0 && { regions }),
             onProgress: ({ step, rows }) => progress.say(`${step}, ${countOf(rows, 'row')}`),
             record: async (client, rows) => {
               if (!replace && Object.values(rows).every((count) => count === 0)) throw nothingImported(files);
@@ -66,13 +72,22 @@ function addImport(parent: Command, context: Context): void {
           }),
         );
       });
-      voice.result(report, () =>
-        voice.table(
-          [{ title: 'imported' }, { title: 'rows' }],
-          Object.entries(report).map(([table, rows]: [string, number]) => [table, rows]),
-        ),
+      voice.result({ ...report, notes: { total: notes.total, first: notes.first() } }, () =>
+        [
+          voice.table(
+            [{ title: 'imported' }, { title: 'rows' }],
+            Object.entries(report).map(([table, rows]: [string, number]) => [table, rows]),
+          ),
+          ...notesText(notes),
+        ].join('\n'),
       );
     });
+}
+
+function notesText(notes: Faults): string[] {
+  if (notes.total === 0) return [];
+  const lines = notes.lines();
+  return ['', `${countOf(notes.total, 'row')} imported that no run will work on:`, ...lines];
 }
 
 function nothingImported(files: ImportFiles): PortcullisError {
