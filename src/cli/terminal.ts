@@ -26,7 +26,7 @@ export interface Terminal {
   exitWith(code: ExitCode): void;
   /**
    * Takes over Ctrl-C and SIGTERM until the answered function is called. `handler` hears the first; a second
-   * ends the process at once.
+   * ends the process at once, unless it comes with the first.
    */
   onInterrupt(handler: () => void): () => void;
   /** Hears single keys while standard input is a terminal, until the answered function is called. */
@@ -101,11 +101,17 @@ function sizeOr(size: number | undefined): number {
 /** How long a process may take to end after Ctrl-C or SIGTERM: less than orchestrators wait before they kill it. */
 const STOP_MS = 25_000;
 
+/** npm passes the Ctrl-C on that the terminal has sent already: two signals this close together are one. */
+const ONE_SIGNAL_MS = 500;
+
 function onInterrupt(handler: () => void): () => void {
-  let heard = false;
+  let first: number | undefined;
   const listener = (): void => {
-    if (heard) process.exit(INTERRUPTED);
-    heard = true;
+    if (first !== undefined) {
+      if (performance.now() - first >= ONE_SIGNAL_MS) process.exit(INTERRUPTED);
+      return;
+    }
+    first = performance.now();
     // Whatever hangs: what waits outlives this process no longer than that.
     setTimeout(() => {
       process.stderr.write(
