@@ -1,6 +1,6 @@
 import { formatDurationMs } from '../base/duration.js';
 import type { Assessment } from '../incidents/assess-incident.js';
-import { causeOf, hasDamage, type Incident } from '../incidents/incident.js';
+import { causeOf, closedByTrips, hasDamage, type Incident, type TripClosed } from '../incidents/incident.js';
 import { measuresOf } from '../incidents/measures.js';
 import type { Step } from '../incidents/runbook.js';
 import type { Moment } from '../incidents/timeline.js';
@@ -58,6 +58,7 @@ function factsText(voice: Voice, { incident, impact, silent }: Assessment): stri
     ['severity', incident.severity ?? 'not assessed'],
     ['job', `${incident.job}${incident.version === null ? '' : ` ${incident.version}`}`],
     ['why', causeOf(incident)],
+    ...closedByTrips(incident).map((each) => ['closed', closedText(incident, each)] as const),
     ['since', `${time(incident.openedAt)}, opened by ${incident.openedBy} (${incident.cause})`],
     ...(hasDamage(incident)
       ? ([
@@ -79,6 +80,13 @@ function factsText(voice: Voice, { incident, impact, silent }: Assessment): stri
         ['not asked', { text: `${region}, whose figures are missing: ${reason}`, tone: 'bad' }] as const,
     ),
   ]);
+}
+
+/** What a trip has closed: the candidate alone, or the gate. */
+function closedText({ job, version }: Incident, { region, closed, why }: TripClosed): string {
+  return closed === 'candidate'
+    ? `${version ?? ''} alone in ${region}; the gate ${job}.${region} stays open for other versions: ${why}`
+    : `the gate ${job}.${region}: ${why}`;
 }
 
 function undamagedText({ id, drill }: Incident): string {

@@ -225,11 +225,14 @@ export const guardDocument = z.strictObject({
     })
     .optional(),
   onTrip: z
-    .strictObject({ restore: z.enum(['propose', 'auto', 'never']).default('propose') })
+    .strictObject({
+      restore: z.enum(['propose', 'auto', 'never']).default('propose'),
+      close: z.enum(['candidate', 'region']).optional(),
+    })
     .prefault({})
     .meta({
       description:
-        'restore: what becomes of what a tripped run has written; proposed to a person, started by itself, or neither.',
+        "restore: what becomes of what a tripped run has written; proposed to a person, started by itself, or neither. close: what a trip closes; candidate: the version that failed, where its rollout is unfinished; region: the region's gate. Without close: candidate where the evidence is that version's alone, otherwise region.",
     }),
   prometheus: z.array(prometheus).max(20).default([]),
   caps: z

@@ -102,11 +102,18 @@ export interface PrometheusServer {
   readonly regions?: readonly string[];
 }
 
+/** What a trip closes: the candidate that failed, by its own epoch, or the region's gate. */
+export type Close = 'candidate' | 'region';
+
 /** What a job's runs are judged by. */
 export interface GuardPolicy {
   /** The IANA time zone in which the job's day turns; absent: UTC. */
   readonly timeZone?: string;
-  readonly onTrip: { readonly restore: 'propose' | 'auto' | 'never' };
+  readonly onTrip: {
+    readonly restore: 'propose' | 'auto' | 'never';
+    /** Absent: the candidate where the evidence is its own alone, and the region otherwise. */
+    readonly close?: Close;
+  };
   readonly prometheus: readonly PrometheusServer[];
   readonly caps: readonly Cap[];
   /** Each with a name of its own. */
@@ -137,7 +144,7 @@ export function kindsNamed(
 export function typedGuard({ timeZone, onTrip, prometheus, caps, rules }: GuardDocument): GuardPolicy {
   return {
     ...(timeZone !== undefined && { timeZone }),
-    onTrip,
+    onTrip: { restore: onTrip.restore, ...(onTrip.close !== undefined && { close: onTrip.close }) },
     prometheus: prometheus.map(({ url, regions }) => ({ url, ...(regions && { regions }) })),
     caps: caps.map(({ kind, perRun, perUnit, shareOfRegion, floor }) => ({
       kind,

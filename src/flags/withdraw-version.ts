@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
 import { flagName } from './definition.js';
 
-/** A flag that gives a version no share any more; its share is held, not given to another. */
+/** A flag that gives a version no share any more. */
 export interface Withdrawn {
   readonly region: string;
   readonly revision: number;
@@ -16,6 +16,10 @@ interface WithdrawnRow extends Withdrawn {
 /**
  * Takes a version's share away in every region, in the transaction that the client is in, and puts that on
  * record. A flag that gives it nothing stays as it is, so to do it twice is to do it once.
+ *
+ * Where a rollout under way gave the share and nobody has changed the flag since, the others get back what they had:
+ * they lose no unit, and their runs in flight go on. Otherwise the share is held, not given to another, and the others'
+ * buckets move: their runs are fenced.
  */
 export async function withdrawVersion(
   client: pg.PoolClient,
@@ -26,9 +30,15 @@ export async function withdrawVersion(
        select region, variants from portcullis_control.flag
        where job = $1 and variants @> jsonb_build_array(jsonb_build_object('version', $2::text))
        order by region for update
+     ), base as (
+       select p.region, p.flag_revision as revision, p.base as variants
+       from portcullis_control.rollout r join portcullis_control.rollout_part p on p.rollout = r.id
+       where r.job = $1 and r.version = $2 and r.ended_at is null
      )
      update portcullis_control.flag f
-     set variants = jsonb_path_query_array(f.variants, '$[*] ? (@.version != $gone)', jsonb_build_object('gone', $2::text)),
+     set variants = coalesce(
+           (select b.variants from base b where b.region = f.region and b.revision = f.revision),
+           jsonb_path_query_array(f.variants, '$[*] ? (@.version != $gone)', jsonb_build_object('gone', $2::text))),
          reason = $3, changed_by = $4
      from given
      where f.job = $1 and f.region = given.region

@@ -21,11 +21,11 @@ const FEW_CHANGES = 2_000;
  * Asks whether a policy's invariant holds of a plan, in the transaction that has written it, as the guard's role, which
  * can only read (region/015-invariants-confined.sql). A query that fails or takes too long is `unreachable`. Nothing
  * that it does outlives it: the savepoint undoes what belongs to the transaction, and session locks are released.
- * Figures: observed (rows), atLeast where there are more than are counted, timeoutMs.
+ * Figures: observed (rows), atLeast where there are more than are counted, timeoutMs, version (whose plan it is).
  */
 export async function judgeInvariant(
   client: pg.PoolClient,
-  run: string,
+  { id: run, version }: { readonly id: string; readonly version: string },
   planned: number,
   { name, sql, timeoutMs }: InvariantRule,
 ): Promise<Judged> {
@@ -49,10 +49,10 @@ export async function judgeInvariant(
     const { total, evidence } = rows[0] ?? { total: 0, evidence: [] };
     const count = Math.min(total, ROWS_COUNTED);
     const more = total > ROWS_COUNTED;
-    const figures = { observed: count, atLeast: more, timeoutMs };
+    const figures = { observed: count, atLeast: more, timeoutMs, version };
     if (count === 0) return { verdict: 'pass', rule: name, reason: `${name}: holds`, figures };
     const kept = evidence.map(shortened);
-    const changes = `${more ? 'more than ' : ''}${figure(count)} planned ${count === 1 ? 'change breaks' : 'changes break'}`;
+    const changes = `${more ? 'more than ' : ''}${figure(count)} ${count === 1 ? 'change' : 'changes'} planned by ${version} ${count === 1 ? 'breaks' : 'break'}`;
     return {
       verdict: 'fail',
       rule: name,

@@ -4,6 +4,7 @@ import type { BatchWritten, Stretch } from '../journal/write-batch.js';
 import type { Run } from '../scheduler/election.js';
 import { acceptedEvents } from './accepted-runs.js';
 import { startRate, stepRate, usualRate, type RateState } from './rate.js';
+import { closingOf } from './closing.js';
 import { failedRule, writeTrip } from './trip-row.js';
 import { writeVerdicts } from './verdict-rows.js';
 import type { Judged } from './verdict.js';
@@ -67,7 +68,7 @@ export async function judgeBatch(
   run: Run,
   stretch: Stretch,
   written: BatchWritten,
-  restore: GuardPolicy['onTrip']['restore'],
+  onTrip: GuardPolicy['onTrip'],
 ): Promise<RateStop | undefined> {
   const { rows } = await client.query<RateRow>(
     'select rule, frozen, state, tripped from portcullis_region.rate where run = $1 order by rule for update',
@@ -101,7 +102,8 @@ export async function judgeBatch(
     run: id,
     stage: 'apply',
     failed: [first, ...others],
-    restore,
+    restore: onTrip.restore,
+    closing: closingOf(onTrip, { version, shared: [] }),
   });
   await writeVerdicts(
     client,

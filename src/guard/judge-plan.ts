@@ -18,6 +18,7 @@ export interface WrittenPlan {
     readonly id: string;
     readonly job: string;
     readonly region: string;
+    readonly version: string;
     /** When it was due. */
     readonly slot: Date;
     readonly createdAt: Date;
@@ -49,7 +50,7 @@ export async function judgePlan(
   const judged = judgeCaps(caps, await figuresFor(client, run, counts, caps, kinds));
   const planned = Object.values(counts).reduce((sum, count) => sum + count, 0);
   for (const rule of rulesOf(rules, 'invariant')) {
-    judged.push(await judgeInvariant(client, run.id, planned, rule));
+    judged.push(await judgeInvariant(client, run, planned, rule));
   }
   for (const { name, change, of, alpha, floor } of rulesOf(rules, 'count')) {
     const now = countNow(plan, { change, of });

@@ -6,10 +6,7 @@ import { switchOff, withdrawVersion } from '../flags/withdraw-version.js';
 import { openIncident } from '../incidents/open-incident.js';
 import { notify } from '../notify/notice.js';
 import { inTransaction } from '../store/pool.js';
-import { reasonOf, type Trip } from './trip-row.js';
-
-/** A fenced trip: its gate is closed. */
-type Fenced = Trip & { readonly fencedAt: Date };
+import { reasonOf, type Fenced, type Trip } from './trip-row.js';
 
 /**
  * What a trip does on the control plane, in one transaction and once: the version loses its share in every
@@ -25,7 +22,9 @@ export async function recordTrip(
     await boundAuditWait(client);
     const before = await recorded(client, trip.id);
     if (before !== undefined) return before;
-    const { job, region, version, run, stage, failed } = trip;
+    const { job, region, version, run, stage, failed, closed } = trip;
+    const what = version === null ? job : `${job} ${version}`;
+    const title = `${what} tripped in ${region}: ${failed[0].rule}`;
     const reason = shorten(`tripped in ${region}: ${reasonOf(trip)}`, 500);
     // Before the turn to write to the log is taken: whoever sets a flag holds its row and then waits for that.
     if (flagsAt !== undefined) {
@@ -41,9 +40,10 @@ export async function recordTrip(
       stage,
       failed: inShort(failed),
       restore: trip.restore,
+      closed: closed.close,
+      closedWhy: closed.why,
       ...(flagsAt !== undefined && { flagsAt }),
     };
-    const title = `${version === null ? job : `${job} ${version}`} tripped in ${region}: ${failed[0].rule}`;
     const { id: incident } = await openIncident(client, {
       job,
       ...(version !== null && { version }),
@@ -61,9 +61,12 @@ export async function recordTrip(
       by,
     });
     await client.query(
-      `insert into portcullis_control.trip (id, job, region, version, run, stage, failed, incident, at, fenced_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-      [trip.id, job, region, version, run, stage, storableJson(failed), incident, trip.at, trip.fencedAt],
+      `insert into portcullis_control.trip (id, job, region, version, run, stage, failed, incident, at, fenced_at, closed)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+      [
+        ...[trip.id, job, region, version, run, stage, storableJson(failed), incident],
+        ...[trip.at, trip.fencedAt, closed.close],
+      ],
     );
     await notify(
       client,
@@ -71,7 +74,7 @@ export async function recordTrip(
         kind: 'trip',
         job,
         region,
-        title: `${job} tripped in ${region}: ${failed[0].rule}`,
+        title,
         lines: [...failed.map((each) => each.reason), ...whatNow(trip, incident, flagsAt)],
         details: { incident, version, ...facts },
       },
@@ -117,16 +120,26 @@ function inShort(failed: Trip['failed']): Trip['failed'][number][] {
     .map((each) => ({ ...each, evidence: each.evidence.slice(0, ROWS_TOLD) }));
 }
 
+/** What a trip has closed, and why: in a sentence. */
+function closedText(
+  { version, region, closed: { close, why } }: Pick<Fenced, 'version' | 'region' | 'closed'>,
+  flagOff: boolean,
+): string {
+  if (version === null)
+    return `The gate of ${region} is killed${flagOff ? ' and its flag is off' : ''} (${why}).`;
+  return close === 'candidate'
+    ? `${version} is quarantined and may act in no region; the gate of ${region} stays open for other versions (${why}).`
+    : `The gate of ${region} is killed, and ${version} may act in no region (${why}).`;
+}
+
 function whatNow(
-  { job, region, version, run, stage, restore }: Trip,
+  { job, region, version, run, stage, restore, closed }: Fenced,
   incident: string,
   flagsAt: string | undefined,
 ): string[] {
   const wrote = stage === 'apply' && run !== null;
   return [
-    version === null
-      ? `The gate is killed${flagsAt === undefined ? ' and its flag is off' : ''}.`
-      : `The gate is killed, and ${version} may act in no region.`,
+    closedText({ version, region, closed }, flagsAt === undefined),
     ...(wrote && restore === 'auto' ? ['What it has written is being restored.'] : []),
     ...(wrote && restore === 'propose'
       ? [`To take back what it has written: portcullis restore ${incident}`]

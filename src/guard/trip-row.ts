@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { storableJson } from '../base/text.js';
 import type { GuardPolicy } from '../flags/guard-policy.js';
+import type { Closing } from './closing.js';
 import type { Stage } from './consequences.js';
 import type { Figures, Judged } from './verdict.js';
 import { writeSaid } from './without-evidence.js';
@@ -26,6 +27,8 @@ export interface TripOrder {
   /** All that failed together, the first first. */
   readonly failed: readonly [FailedRule, ...FailedRule[]];
   readonly restore: GuardPolicy['onTrip']['restore'];
+  /** What it is to close, if its version turns out to be a candidate. */
+  readonly closing: Closing;
 }
 
 /** A trip, and how far it has got. */
@@ -34,6 +37,8 @@ export interface Trip extends TripOrder {
   readonly at: Date;
   /** When its run was elected; without a run, when it tripped. */
   readonly since: Date;
+  /** What it closes, and why. Null: not decided yet. */
+  readonly closed: Closing | null;
   /** From when on nothing of it can commit in its region; null: not yet. */
   readonly fencedAt: Date | null;
   /** The regions in which its version is quarantined. */
@@ -41,18 +46,25 @@ export interface Trip extends TripOrder {
   readonly settledAt: Date | null;
 }
 
+/** A trip whose first step is taken: what it closes is closed. */
+export type Fenced = Trip & { readonly fencedAt: Date; readonly closed: Closing };
+
 const COLUMNS = `id, job, region, version, run, stage, failed, restore, at, fenced_at as "fencedAt", quarantined,
-  settled_at as "settledAt",
+  settled_at as "settledAt", jsonb_build_object('close', close, 'why', close_why) as closing,
+  case when closed is not null then jsonb_build_object('close', closed, 'why', closed_why) end as closed,
   coalesce((select r.created_at from portcullis_region.run r where r.id = trip.run), at) as since`;
 
 /** Writes down that a gate is to be dropped, in the region's database, before anything is done about it. */
 export async function writeTrip(region: pg.Pool | pg.PoolClient, order: TripOrder): Promise<Trip> {
-  const { job, version, run, stage, failed, restore } = order;
+  const { job, version, run, stage, failed, restore, closing } = order;
   const { rows } = await writeSaid(region, failed, (said) =>
     region.query<Trip>(
-      `insert into portcullis_region.trip (id, job, region, version, run, stage, failed, restore)
-     values ($1, $2, $3, $4, $5, $6, $7, $8) returning ${COLUMNS}`,
-      [randomUUID(), job, order.region, version, run, stage, storableJson(said), restore],
+      `insert into portcullis_region.trip (id, job, region, version, run, stage, failed, restore, close, close_why)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning ${COLUMNS}`,
+      [
+        ...[randomUUID(), job, order.region, version, run, stage, storableJson(said), restore],
+        ...[closing.close, closing.why],
+      ],
     ),
   );
   const [trip] = rows;
@@ -99,6 +111,20 @@ export async function forsakenTrips(region: pg.Pool): Promise<Trip[]> {
 /** A verdict that failed, as a trip keeps it. */
 export function failedRule({ rule, reason, figures, evidence = [] }: Judged): FailedRule {
   return { rule, reason, figures, evidence };
+}
+
+/**
+ * Settles what a trip closes, once: whoever carries it out after a crash closes the same. Answers what was settled
+ * first.
+ */
+export async function settleClosing(region: pg.Pool, id: string, { close, why }: Closing): Promise<Closing> {
+  const { rows } = await region.query<Closing>(
+    `update portcullis_region.trip
+     set closed_why = case when closed is null then $3 else closed_why end, closed = coalesce(closed, $2)
+     where id = $1 returning closed as close, closed_why as why`,
+    [id, close, why],
+  );
+  return rows[0] ?? { close, why };
 }
 
 /** All that failed, in one line. */

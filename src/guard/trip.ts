@@ -6,8 +6,9 @@ import { killGate } from '../gate/kill.js';
 import { electRestore } from '../scheduler/elect-restore.js';
 import { finishRun } from '../scheduler/finish.js';
 import { RUN_COLUMNS, type Run } from '../scheduler/election.js';
+import { askCandidacy, closedBy, type Closing } from './closing.js';
 import { recordTrip } from './record-trip.js';
-import { reasonOf, type Trip } from './trip-row.js';
+import { reasonOf, settleClosing, type Fenced, type Trip } from './trip-row.js';
 
 /** The databases that a trip reaches: the owner's login everywhere, for a trip kills. */
 export interface TripPlanes {
@@ -18,8 +19,8 @@ export interface TripPlanes {
 }
 
 export interface Tripped {
-  readonly trip: Trip;
-  /** How long the gate took to close; 0 where it was closed before. */
+  readonly trip: Fenced;
+  /** How long it took to close what it closes; 0 where that was closed before. */
   readonly fenceMs: number;
   readonly incident?: string;
   /** What could not be done yet, and why. It is tried again until it is; the region is closed meanwhile. */
@@ -29,7 +30,8 @@ export interface Tripped {
 /**
  * Carries a trip out from where it stands, the world first and the bookkeeping after:
  *
- * 1. the region's gate is killed: from then on nothing of it can commit there;
+ * 1. what it closes is closed, and from then on nothing of it can commit in its region: the version, by its own epoch,
+ *    where it is a candidate (closing.ts), and otherwise the region's gate;
  * 2. the version is quarantined, in this region and in every other;
  * 3. on the control plane, all or nothing: the version's share is taken away in every flag, an incident is
  *    opened or joined, it goes on record, and people are told.
@@ -39,11 +41,13 @@ export interface Tripped {
  */
 export async function carryOutTrip(planes: TripPlanes, trip: Trip): Promise<Tripped> {
   await faultPoint('trip.written');
-  const { fenceMs, fencedAt } = await closeRegion(planes, trip);
+  const startedAt = performance.now();
+  const closed = await fence(planes, trip);
+  const fenceMs = trip.fencedAt ? 0 : performance.now() - startedAt;
   await faultPoint('trip.fenced');
-  const { quarantined, left } = await quarantineEverywhere(planes, trip);
+  const { quarantined, left } = await quarantineEverywhere(planes, closed);
   await faultPoint('trip.quarantined');
-  const fenced = { ...trip, fencedAt, quarantined };
+  const fenced = { ...closed, quarantined };
   const incident = await recordTrip(planes, fenced, byOf(trip)).catch((error: unknown) => {
     left.push(`flags, incident and record: ${messageOf(error)}`);
     return undefined;
@@ -77,20 +81,49 @@ function byOf({ failed: [first] }: Pick<Trip, 'failed'>): string {
   return `guard:${first.rule}`;
 }
 
-async function closeRegion(
-  planes: TripPlanes,
-  trip: Trip,
-): Promise<{ readonly fenceMs: number; readonly fencedAt: Date }> {
-  if (trip.fencedAt) return { fenceMs: 0, fencedAt: trip.fencedAt };
-  const owner = planes.ownerOf(trip.region);
-  const { job, region } = trip;
-  const { tookMs } = await killGate(owner, { job, region, reason: reasonOf(trip), by: byOf(trip) });
+/**
+ * Closes what a trip closes. A version that may be a candidate is stopped before anybody is asked whether it is one, so
+ * that the answer, which may not come, only decides whether the gate is killed as well.
+ */
+async function fence(planes: TripPlanes, trip: Trip): Promise<Fenced> {
+  const { id, job, region, version, fencedAt, closed } = trip;
+  if (fencedAt && closed) return { ...trip, fencedAt, closed };
+  const owner = planes.ownerOf(region);
+  let { quarantined } = trip;
+  if (trip.closing.close === 'candidate' && version !== null && !quarantined.includes(region)) {
+    await quarantineIn(planes, trip, version, region);
+    quarantined = [...quarantined, region];
+  }
+  const settled = closed ?? (await settleClosing(owner, id, await decideClosing(planes, trip)));
+  if (settled.close === 'region')
+    await killGate(owner, { job, region, reason: reasonOf(trip), by: byOf(trip) });
   const { rows } = await owner.query<{ at: Date }>(
     `update portcullis_region.trip set fenced_at = coalesce(fenced_at, clock_timestamp())
      where id = $1 returning fenced_at as at`,
-    [trip.id],
+    [id],
   );
-  return { fenceMs: tookMs, fencedAt: rows[0]?.at ?? new Date() };
+  return { ...trip, quarantined, closed: settled, fencedAt: rows[0]?.at ?? new Date() };
+}
+
+async function decideClosing({ control }: TripPlanes, trip: Trip): Promise<Closing> {
+  const { job, region, version, closing } = trip;
+  const candidacy =
+    closing.close === 'candidate' && version !== null
+      ? await askCandidacy(control, { job, region, version })
+      : 'none';
+  return closedBy(closing, candidacy, trip);
+}
+
+async function quarantineIn(planes: TripPlanes, trip: Trip, version: string, region: string): Promise<void> {
+  const { id, job } = trip;
+  const order = { job, region, version, reason: reasonOf(trip), by: byOf(trip) };
+  await killGate(planes.ownerOf(region), order);
+  await planes
+    .ownerOf(trip.region)
+    .query('update portcullis_region.trip set quarantined = array_append(quarantined, $2) where id = $1', [
+      id,
+      region,
+    ]);
 }
 
 /** Its own region first, which asks nobody. Answers where it is done, and what could not be. */
@@ -102,16 +135,10 @@ async function quarantineEverywhere(
   const quarantined = [...trip.quarantined];
   const left: string[] = [];
   if (version === null) return { quarantined, left };
-  const owner = planes.ownerOf(trip.region);
   const quarantine = async (region: string): Promise<void> => {
     if (quarantined.includes(region)) return;
     try {
-      const order = { job, region, version, reason: reasonOf(trip), by: byOf(trip) };
-      await killGate(planes.ownerOf(region), order);
-      await owner.query(
-        'update portcullis_region.trip set quarantined = array_append(quarantined, $2) where id = $1',
-        [trip.id, region],
-      );
+      await quarantineIn(planes, trip, version, region);
       quarantined.push(region);
     } catch (error) {
       left.push(`quarantine in ${region}: ${messageOf(error)}`);

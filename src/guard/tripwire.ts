@@ -6,7 +6,7 @@ import { forsakenTrips, type Trip } from './trip-row.js';
 
 /** What a worker, which may neither kill nor touch a flag, has others do when a rule has failed. */
 export interface Tripwire {
-  /** Closes the region and does all the rest that can be done now: see `carryOutTrip`. */
+  /** Closes what the trip closes, and does all the rest that can be done now: see `carryOutTrip`. */
   carryOut(trip: Trip): Promise<Tripped>;
   /** To be called once the trip's run is over: see `concludeTrip`. */
   conclude(tripped: Tripped): Promise<void>;
@@ -20,6 +20,7 @@ export function createTripwire(planes: TripPlanes, metrics: Metrics, log: Log): 
     async carryOut(trip) {
       const tripped = await carryOutTrip(planes, trip);
       const { job, region, version, id, run, failed, stage } = trip;
+      const { close, why } = tripped.trip.closed;
       if (trip.fencedAt === null) {
         for (const { rule } of failed) metrics.guardTrip({ job, region, rule });
         metrics.tripSeconds('fence', tripped.fenceMs / 1_000);
@@ -27,7 +28,18 @@ export function createTripwire(planes: TripPlanes, metrics: Metrics, log: Log): 
         if (detectMs !== undefined) metrics.tripSeconds('detect', detectMs / 1_000);
         const rules = failed.map(({ rule }) => rule);
         log.warn(
-          { code: 'guard-tripped', trip: id, runId: run, job, region, version, stage, rules },
+          {
+            code: 'guard-tripped',
+            trip: id,
+            runId: run,
+            job,
+            region,
+            version,
+            stage,
+            rules,
+            closed: close,
+            why,
+          },
           failed[0].reason,
         );
       }

@@ -126,13 +126,22 @@ async function killsInForce(control: pg.Pool, gates: readonly GateThere[]): Prom
   return rows;
 }
 
+interface LostTrip {
+  readonly id: string;
+  readonly job: string;
+  readonly region: string;
+  readonly version: string | null;
+  /** Whether it killed the gate, not the version alone. */
+  readonly gateToo: boolean;
+}
+
 async function tripsAfter(
   control: pg.Pool,
   owner: pg.Pool,
   gates: readonly GateThere[],
 ): Promise<LostKill[]> {
-  const { rows } = await control.query<{ id: string; job: string; region: string; version: string | null }>(
-    `select t.id, t.job, t.region, t.version
+  const { rows } = await control.query<LostTrip>(
+    `select t.id, t.job, t.region, t.version, t.closed = 'region' as "gateToo"
      from portcullis_control.trip t join unnest($1::text[], $2::text[]) as g (job, region) using (job, region)`,
     [gates.map(({ job }) => job), gates.map(({ region }) => region)],
   );
@@ -144,8 +153,8 @@ async function tripsAfter(
   const reason = 'a rule tripped';
   return rows
     .filter(({ id }) => !known.has(id))
-    .flatMap(({ job, region, version }) => [
-      { job, region, version: null, reason, restoresToo: false },
+    .flatMap(({ job, region, version, gateToo }) => [
+      ...(gateToo ? [{ job, region, version: null, reason, restoresToo: false }] : []),
       ...(version === null ? [] : [{ job, region, version, reason, restoresToo: false }]),
     ]);
 }

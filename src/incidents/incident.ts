@@ -60,6 +60,36 @@ export interface Incident {
   readonly falseAlarm: boolean;
 }
 
+/** What a trip has closed in a region, and why: the version alone, or the gate. */
+export interface TripClosed {
+  readonly region: string;
+  readonly closed: 'candidate' | 'region';
+  readonly why: string;
+}
+
+/** What the trips of an incident have closed, the first first. */
+export function closedByTrips({ evidence }: Pick<Incident, 'evidence'>): TripClosed[] {
+  return evidence.flatMap(({ cause, regions, facts: { closed, closedWhy } }) =>
+    cause === 'trip' && (closed === 'candidate' || closed === 'region')
+      ? regions.map((region) => ({ region, closed, why: String(closedWhy) }))
+      : [],
+  );
+}
+
+/** What a trip or a kill notes as closed where it left the gate alone. */
+const VERSION_ALONE: readonly unknown[] = ['candidate', 'version'];
+
+/** The regions whose gates something of an incident has killed: not those where only the version was stopped. */
+export function regionsKilled(incident: Pick<Incident, 'evidence' | 'regions'>): string[] {
+  const spared = (region: string): boolean => {
+    const stops = incident.evidence.filter(
+      ({ cause, regions }) => (cause === 'trip' || cause === 'kill') && regions.includes(region),
+    );
+    return stops.length > 0 && stops.every(({ facts: { closed } }) => VERSION_ALONE.includes(closed));
+  };
+  return incident.regions.map(({ region }) => region).filter((region) => !spared(region));
+}
+
 /** Whether damage was named in any of its regions: before that nothing is counted, restored or published. */
 export function hasDamage({ regions }: Pick<Incident, 'regions'>): boolean {
   return regions.some(({ damaged }) => damaged);

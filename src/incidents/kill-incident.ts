@@ -146,7 +146,8 @@ async function openKillIncident(
     cause: 'kill',
     title: `${drill ? 'Drill: ' : ''}${by} killed ${version === undefined ? job : `${job} ${version}`}`,
     evidence: {
-      ...{ reason, runsEnded: killed.flatMap(({ runsEnded }) => runsEnded), failed },
+      ...{ reason, closed: version === undefined ? 'region' : 'version' },
+      ...{ runsEnded: killed.flatMap(({ runsEnded }) => runsEnded), failed },
       ...(flagsAt !== undefined && { flagsAt }),
     },
   });

@@ -1,7 +1,7 @@
 import { formatDurationMs } from '../base/duration.js';
 import { countOf, number, time } from '../base/words.js';
 import type { Assessment } from './assess-incident.js';
-import { causeOf, hasDamage, type Incident } from './incident.js';
+import { causeOf, closedByTrips, hasDamage, type Incident } from './incident.js';
 import { measuresOf } from './measures.js';
 import { runbookOf } from './runbook.js';
 import { SEVERITIES } from './severity.js';
@@ -55,6 +55,10 @@ function facts(incident: Incident): string {
         `${time(incident.openedAt)} by ${incident.openedBy} (${incident.cause}${incident.drill ? ', a drill' : ''})`,
       ],
       ['why', causeOf(incident)],
+      ...closedByTrips(incident).map(({ region, closed, why }) => [
+        'closed',
+        `${closed === 'candidate' ? `${incident.version ?? ''} alone in ${region}, its gate stayed open` : `the gate of ${region}`}: ${why}`,
+      ]),
     ],
   );
 }

@@ -1,6 +1,6 @@
 import { countOf, number } from '../base/words.js';
 import type { Assessment } from './assess-incident.js';
-import { hasDamage, type Incident } from './incident.js';
+import { hasDamage, regionsKilled, type Incident } from './incident.js';
 import { writers } from './incident-runs.js';
 import { stillOpen } from './move-incident.js';
 
@@ -93,7 +93,11 @@ function undamaged(incident: Incident): Step[] {
 function stop(incident: Incident): Step {
   const { id, job, version, state } = incident;
   const open = stillOpen(incident);
-  const where = open.length > 0 ? open : incident.regions.map(({ region }) => region);
+  const where = open.length > 0 ? open : regionsKilled(incident);
+  const shown = [
+    ...(where.length > 0 ? ['the gates killed'] : []),
+    ...(version === null ? [] : [`${version} quarantined`]),
+  ].join(' and ');
   return {
     title: 'Stop it',
     commands: [
@@ -101,7 +105,7 @@ function stop(incident: Incident): Step {
       ...(version === null ? [] : [`portcullis kill ${job} --version ${version} --reason "incident ${id}"`]),
       `portcullis status`,
     ],
-    expect: `each kill answers that no change commits any more, and status shows the gates killed${version === null ? '' : ` and ${version} quarantined`}. Exit code 1, KILL_INCOMPLETE: give it again until it answers 0`,
+    expect: `each kill answers that no change commits any more, and status shows ${shown}. Exit code 1, KILL_INCOMPLETE: give it again until it answers 0`,
     done: open.length === 0 && state !== 'open',
   };
 }
@@ -134,18 +138,31 @@ function restoring({ id }: Incident, rows: number, done: boolean): Step[] {
   ];
 }
 
-function reopening({ id, job, version, regions, state }: Incident): Step[] {
+function reopening(incident: Incident): Step[] {
+  const { id, job, version, state } = incident;
+  const killed = regionsKilled(incident);
+  const done = state === 'closed';
+  if (killed.length === 0 && version !== null) {
+    return [
+      {
+        title: 'Let a good version go on',
+        commands: ['portcullis status'],
+        expect: `the gates as they were: only ${version} was stopped, and it stays quarantined. Should it have been right: portcullis rearm ${job} --version ${version}, which a second person approves`,
+        done,
+      },
+    ];
+  }
   return [
     {
       title: 'Let a good version go on',
       commands: [
-        ...regions.map(
-          ({ region }) => `portcullis rearm ${job} --region ${region} --reason "incident ${id} is over"`,
+        ...killed.map(
+          (region) => `portcullis rearm ${job} --region ${region} --reason "incident ${id} is over"`,
         ),
         'portcullis approve APPROVAL',
       ],
-      expect: `each re-arm answers the id of a request, which a second person approves; GATE_NOT_KILLED where only a version was stopped. ${version === null ? 'Take a bad version’s share away first: portcullis flags set' : `${version} stays quarantined`}`,
-      done: state === 'closed',
+      expect: `each re-arm answers the id of a request, which a second person approves; GATE_NOT_KILLED where somebody has re-armed it since. ${version === null ? 'Take a bad version’s share away first: portcullis flags set' : `${version} stays quarantined`}`,
+      done,
     },
   ];
 }

@@ -1,6 +1,6 @@
 import { countOf, listOf, time } from '../base/words.js';
 import type { Assessment } from './assess-incident.js';
-import { hasDamage } from './incident.js';
+import { hasDamage, regionsKilled } from './incident.js';
 import { stoppedAt } from './measures.js';
 
 export interface StatusUpdate {
@@ -31,7 +31,7 @@ export function statusUpdatesOf({ incident, impact, silent }: Assessment): Statu
     updates.push({
       phase: 'identified',
       at: stopped,
-      text: `We have stopped the job at ${time(stopped)}: it makes no further changes. ${
+      text: `We have stopped ${regionsKilled(incident).length === 0 ? 'the part of the job that was at fault' : 'the job'} at ${time(stopped)}: it makes no further changes. ${
         impact.units === 0 && silent.length === 0
           ? 'It was stopped before it changed anything.'
           : `${countOf(impact.units, 'organisation')}${silent.length === 0 ? '' : ', and possibly more,'} ${impact.units === 1 ? 'was' : 'were'} affected${withUsers(impact)}. We are restoring what was changed.`

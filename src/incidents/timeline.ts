@@ -58,27 +58,32 @@ function momentsOf(run: IncidentRun): Moment[] {
 }
 
 interface TripRow {
+  readonly version: string | null;
+  readonly closed: 'candidate' | 'region';
   readonly at: Date;
   readonly fenced_at: Date;
   readonly region: string;
   readonly failed: readonly { readonly rule: string; readonly reason: string }[];
 }
 
-/** When rules failed and when their gates were closed, by the region's clock: the record comes later than both. */
+/** When rules failed and when what they close was closed, by the region's clock: the record comes later than both. */
 async function tripsOf(control: pg.Pool, { id, job }: Incident): Promise<Moment[]> {
   const { rows } = await control.query<TripRow>(
-    `select at, fenced_at, region, failed from portcullis_control.trip
+    `select at, fenced_at, region, failed, version, closed from portcullis_control.trip
      where incident = $1 order by at limit ${MOST}`,
     [id],
   );
-  return rows.flatMap(({ at, fenced_at, region, failed }) => {
+  return rows.flatMap(({ at, fenced_at, region, failed, version, closed }) => {
     const who = `guard:${failed[0]?.rule ?? ''}`;
     const reasons = failed.map(({ reason }) => reason).join('; ');
     return [
       { at: at.toISOString(), who, kind: 'rule-failed', what: `failed in ${region}: ${reasons}` },
       {
         ...{ at: fenced_at.toISOString(), who, kind: 'fenced' },
-        what: `closed the gate ${job}.${region}: no change commits there any more`,
+        what:
+          closed === 'region'
+            ? `closed the gate ${job}.${region}: no change commits there any more`
+            : `quarantined ${version ?? ''} in ${region}: no change of it commits there any more; the gate ${job}.${region} stays open for other versions`,
       },
     ];
   });

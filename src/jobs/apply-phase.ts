@@ -19,12 +19,12 @@ export async function applyRun(
   signal: AbortSignal,
   onBatch?: (written: BatchWritten) => void,
 ): Promise<Applied> {
-  const { restore } = policy.guard.onTrip;
+  const { onTrip } = policy.guard;
   return throughInterruptions(pool, signal, async () =>
     applyPlan(pool, {
       ...(await readApplyPlan(pool, run)),
       ...((await hasRates(pool, run.id)) && {
-        judge: (client, stretch, written) => judgeBatch(client, run, stretch, written, restore),
+        judge: (client, stretch, written) => judgeBatch(client, run, stretch, written, onTrip),
       }),
       batch: policy.apply.batch,
       firstBatches: policy.apply.firstBatches,

@@ -5,6 +5,7 @@ import type { Buckets } from '../base/bucketing.js';
 import { faultPoint } from '../base/fault-point.js';
 import type { Policy } from '../flags/policy.js';
 import { acceptedHistory } from '../guard/accepted-runs.js';
+import { closingOf } from '../guard/closing.js';
 import { batchesOf, startRates } from '../guard/judge-batch.js';
 import { judgePlan } from '../guard/judge-plan.js';
 import { keptOf, newcomersOf, type NewcomersKept } from '../guard/newcomers.js';
@@ -99,6 +100,7 @@ export async function planRun(
     const [first, ...others] = tripping.map(failedRule);
     if (first) {
       const { job: name, region, version, id } = run;
+      const { onTrip } = policy.guard;
       const trip = {
         job: name,
         region,
@@ -106,8 +108,10 @@ export async function planRun(
         run: id,
         stage: 'plan',
         failed: [first, ...others],
+        restore: onTrip.restore,
+        closing: closingOf(onTrip, { version, shared: [] }),
       } as const;
-      await writeTrip(client, { ...trip, restore: policy.guard.onTrip.restore });
+      await writeTrip(client, trip);
     }
     await storePlan(client, job, run, leave, written, keptOf(newcomers, apart), end);
     if (!end) await startRates(client, run, policy.guard, batchesOf(written.lanes, policy.apply));

@@ -3,6 +3,7 @@ import type { Principal } from '../access/roles.js';
 import { loadPolicy } from '../flags/policy-store.js';
 import { gatesOf } from '../gate/gates-of.js';
 import { killJob, requireComplete } from '../gate/kill-switch.js';
+import { closingOf, sharedEvidence } from '../guard/closing.js';
 import type { TripPlanes } from '../guard/trip.js';
 import { type Trip, unsettledTrip, writeTrip } from '../guard/trip-row.js';
 import type { Tripwire } from '../guard/tripwire.js';
@@ -24,8 +25,8 @@ export interface Fault {
 const STOPPER: Principal = { name: 'system:rollout', role: 'operator', regions: null };
 
 /**
- * Trips where the version failed a rule, unless the guard has done so: its gate is killed, an incident is opened
- * or joined. Then quarantines it wherever it is not. What a trip leaves undone is done by whoever finds it. Throws
+ * Trips where the version failed a rule, unless the guard has done so: what the trip closes is closed, an incident is
+ * opened or joined. Then quarantines it wherever it is not. What a trip leaves undone is done by whoever finds it. Throws
  * KILL_INCOMPLETE where the version is not quarantined everywhere: to be called again until it does not.
  */
 export async function stopVersion(planes: TripPlanes, trips: Tripwire, fault: Fault): Promise<void> {
@@ -54,18 +55,24 @@ async function tripOf(
   const loaded = await loadPolicy(planes.control, job);
   return inTransaction(planes.ownerOf(region), async (client) => {
     // Of two control planes that see the failure at once, one trips.
-    const { rows } = await client.query<{ killed: boolean }>(
-      `select state = 'killed' as killed from portcullis_region.gate where job = $1 and region = $2 for update`,
-      [job, region],
+    const { rows } = await client.query<{ closed: boolean }>(
+      `select g.state = 'killed' or exists (
+         select from portcullis_region.trip t
+         where t.job = g.job and t.region = g.region and t.version = $3 and t.closed = 'candidate') as closed
+       from portcullis_region.gate g where g.job = $1 and g.region = $2 for update of g`,
+      [job, region, version],
     );
     const unsettled = await unsettledTrip(client, { job, region, version });
     if (unsettled) return unsettled;
-    if (rows[0]?.killed === true && (await quarantineOf(client, job, version)) !== undefined)
+    if (rows[0]?.closed === true && (await quarantineOf(client, job, version)) !== undefined)
       return undefined;
+    const onTrip = loaded.ok ? loaded.policy.guard.onTrip : ({ restore: 'propose' } as const);
+    const shared = sharedEvidence(loaded.ok ? loaded.policy.guard.rules : [], [rule]);
     return writeTrip(client, {
       ...{ job, region, version, run: null, stage: 'bake' },
       failed: [{ rule, reason, figures: {}, evidence: [] }],
-      restore: loaded.ok ? loaded.policy.guard.onTrip.restore : 'propose',
+      restore: onTrip.restore,
+      closing: closingOf(onTrip, { version, shared }),
     });
   });
 }

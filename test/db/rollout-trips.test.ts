@@ -27,19 +27,18 @@ async function expectOneStory(roll: Rolling, region: string): Promise<void> {
     endReason: expect.stringContaining(REASON) as unknown,
   });
   expect(await shares(roll)).toEqual({ a: '1.0.0 1000', b: '1.0.0 1000', c: '1.0.0 1000' });
-  expect(
-    await all(
-      `select region, killed_by as by, reason from portcullis_region.gate where job = $1 and state = 'killed'`,
-    ),
-  ).toEqual([{ region, by: 'guard:logins', reason: REASON }]);
+  // The candidate's own: the gate stays open for the stable version.
+  expect(await all(`select region from portcullis_region.gate where job = $1 and state = 'killed'`)).toEqual(
+    [],
+  );
   expect(await all('select version, set_by as by from portcullis_region.quarantine where job = $1')).toEqual([
     { version, by: 'guard:logins' },
   ]);
   expect(
     await all(
-      'select region, version, stage, settled_at is not null as settled from portcullis_region.trip where job = $1',
+      'select region, version, stage, closed, settled_at is not null as settled from portcullis_region.trip where job = $1',
     ),
-  ).toEqual([{ region, version, stage: 'bake', settled: true }]);
+  ).toEqual([{ region, version, stage: 'bake', closed: 'candidate', settled: true }]);
   const incidents = await all(
     `select id, version, cause, state, title, jsonb_array_length(evidence) as notes,
             evidence #>> '{0,facts,failed,0,reason}' as why
@@ -86,7 +85,7 @@ describe('a rollout and the guard’s trip are one story', () => {
     const roll = await begunOn(database);
     const [a = ''] = roll.regions;
     await roll.trip(a);
-    expect(await shares(roll)).toEqual({ a: '1.0.0 900', b: '1.0.0 1000', c: '1.0.0 1000' });
+    expect(await shares(roll)).toEqual({ a: '1.0.0 1000', b: '1.0.0 1000', c: '1.0.0 1000' });
     expect((await roll.look()).decision).toMatchObject({ action: 'abort', region: a });
     await expectOneStory(roll, a);
   });
@@ -132,7 +131,7 @@ describe('a rollout and the guard’s trip are one story', () => {
     const reports = await roll.slot([roll.candidate, roll.stable]);
     onFaultPoint(undefined);
     expect(tripped).toBe(true);
-    expect(await shares(roll)).toMatchObject({ b: '1.0.0 500', c: '1.0.0 500' });
+    expect(await shares(roll)).toMatchObject({ b: '1.0.0 1000', c: '1.0.0 1000' });
     expect(await roll.rollout()).toMatchObject({ status: 'running' });
     const after = reports.find(({ run }) => run.region === c && run.version === roll.stable.version);
     expect(after).toMatchObject({ status: 'succeeded' });

@@ -177,7 +177,8 @@ describe('a candidate at fault', () => {
     const reports = await roll.slot();
     const ended = (region: string, { version }: { version: string }) =>
       reports.find(({ run }) => run.region === region && run.version === version);
-    expect(ended(a, roll.candidate)).toMatchObject({ status: 'held', code: 'gate-killed' });
+    expect(ended(a, roll.candidate)).toMatchObject({ status: 'held', code: 'version-quarantined' });
+    expect(ended(a, roll.stable)).toMatchObject({ status: 'succeeded', applied: { claim: 200 } });
     expect(ended(b, roll.candidate)).toMatchObject({ status: 'held' });
     expect(ended(b, roll.stable)).toMatchObject({ status: 'succeeded', applied: { claim: 200 } });
     expect(ended(c, roll.stable)).toMatchObject({ status: 'succeeded', applied: { claim: 200 } });

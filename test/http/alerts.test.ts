@@ -26,7 +26,7 @@ const served = await serving(owner, {
   dropGate: (failure) => {
     if (failure.region === broken) return Promise.reject(new Error('connect ECONNREFUSED'));
     dropped.push(failure);
-    return Promise.resolve();
+    return Promise.resolve(failure.closing);
   },
 });
 
@@ -61,6 +61,7 @@ describe('a firing alert', () => {
     expect(dropped).toEqual([
       {
         ...{ job: 'domain-claim', region: 'eu-west-1', version: null, restore: 'propose' },
+        closing: { close: 'region', why: 'no version is named' },
         failed: [
           {
             ...{

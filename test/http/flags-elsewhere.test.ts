@@ -11,7 +11,7 @@ import { BEGIN_WAVE } from '../../src/rollout/wave-approval.js';
 import { openPool } from '../../src/store/pool.js';
 import { testDatabase } from '../support/database.js';
 import { ToldSource } from '../support/flag-sources.js';
-import { trip } from '../support/trip.js';
+import { OWN, trip } from '../support/trip.js';
 import { hearFlags, poster, serving } from './serving.js';
 
 /** With flags of an Unleash server, whose truth is shown, and what cannot work is refused. */
@@ -118,11 +118,11 @@ test('a trip kills and quarantines, and its notice says that the flag is still a
   const rule = { rule: 'asked-for', reason: 'asked-for: 3 rows', figures: {}, evidence: [] };
   const { incident = '' } = await trip(planes, {
     ...{ job: JOB, region: 'ap-south-1', version: null, run: null, stage: 'bake' },
-    ...{ failed: [rule], restore: 'propose' },
+    ...{ failed: [rule], restore: 'propose', closing: OWN },
   });
   const notices = await notificationsOf(owner, incident);
   const lines = notices.at(-1)?.lines ?? [];
-  expect(lines).toContain('The gate is killed.');
+  expect(lines).toContain('The gate of ap-south-1 is killed (no version is named).');
   expect(lines).toContainEqual(expect.stringContaining(`switch ${JOB}.ap-south-1 off there`));
   expect(await embedded()).toEqual(before);
 });

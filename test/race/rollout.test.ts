@@ -86,7 +86,7 @@ describe('a control plane that is killed', () => {
     ['rollout.tripped', 1],
     ['rollout.flag-set', 2],
   ] as const)(
-    'at %s (%i) of an abort leaves one trip, which the next brings to its end, and the gate killed',
+    'at %s (%i) of an abort leaves one trip, which the next brings to its end, and the gate open for the stable version',
     async (point, nth) => {
       const roll = await started();
       await roll.look();
@@ -104,14 +104,14 @@ describe('a control plane that is killed', () => {
       expect(await roll.rollout()).toMatchObject({ status: 'aborted' });
       expect(await shares(roll)).toEqual(STABLE);
       const { rows } = await owner.query(
-        `select t.settled_at is not null as settled, g.state, g.killed_by as by,
+        `select t.settled_at is not null as settled, t.closed, g.state,
                 (select count(*) from portcullis_region.quarantine q where q.job = t.job) as quarantined,
                 (select count(*) from portcullis_control.incident i where i.job = t.job) as incidents
          from portcullis_region.trip t join portcullis_region.gate g using (job, region) where t.job = $1`,
         [job],
       );
       expect(rows).toEqual([
-        { settled: true, state: 'killed', by: 'guard:logins', quarantined: 1, incidents: 1 },
+        { settled: true, closed: 'candidate', state: 'open', quarantined: 1, incidents: 1 },
       ]);
     },
     180_000,

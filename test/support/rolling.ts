@@ -21,6 +21,7 @@ import { claimEverything, seedAccounts } from './accounts.js';
 import { checkShares } from './check-shares.js';
 import type { TestDatabase } from './database.js';
 import { DatabaseFlags } from './database-flags.js';
+import { OWN } from './trip.js';
 import { loadTestJob, testPlatform, type TestPlatform } from './platform.js';
 
 export const ann: Principal = { name: 'ann', role: 'operator', regions: null };
@@ -164,7 +165,7 @@ ${rollout.replaceAll('R-', `r${jobs}-`)}`;
         reason: 'logins: 9 of 10 fail',
         figures: {},
       } as const;
-      await dropGate({ job, region, version, failed: [failed], restore: 'propose' });
+      await dropGate({ job, region, version, failed: [failed], restore: 'propose', closing: OWN });
       await flags.hear();
       for (const each of regions) await reconcile(each);
     },
@@ -177,6 +178,7 @@ ${rollout.replaceAll('R-', `r${jobs}-`)}`;
 
 /** A canary, and then the rest behind a second person. */
 export const WAVES = `
+guard: { rules: [{ kind: outcome, name: logins, event: login-failed }] }
 rollout:
   waves:
     - { name: canary, regions: [R-a], steps: [10%, 100%], bake: { runs: 2, changes: 10, time: 10m } }

@@ -1,5 +1,9 @@
 import { carryOutTrip, concludeTrip, type Tripped, type TripPlanes } from '../../src/guard/trip.js';
+import type { Closing } from '../../src/guard/closing.js';
 import { writeTrip, type TripOrder } from '../../src/guard/trip-row.js';
+
+/** What a trip is to close whose evidence is its version's own. */
+export const OWN: Closing = { close: 'candidate', why: 'the evidence is its own' };
 
 /** Drops the gate for a rule that failed, from the first word to the last. */
 export async function trip(planes: TripPlanes, order: TripOrder): Promise<Tripped> {

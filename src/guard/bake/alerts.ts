@@ -4,6 +4,7 @@ import { shorten, storableJson } from '../../base/text.js';
 import { requireRegion, unknownName } from '../../base/unknown-name.js';
 import { rulesOf, type AlertRule } from '../../flags/guard-policy.js';
 import type { Policy } from '../../flags/policy.js';
+import { closingOf, type Closing } from '../closing.js';
 import type { Judged } from '../verdict.js';
 import type { DropGate } from './drop-gate.js';
 import { kept, readAlert, type Alert } from './read-alert.js';
@@ -15,7 +16,7 @@ const VERSION_LABEL = 'portcullis_version';
 
 export const FATES = ['killed', 'known', 'resolved', 'ignored', 'refused', 'failed'] as const;
 /**
- * What became of an alert. `killed`: its gates are dropped; `known`: they were, when it came first; `resolved`:
+ * What became of an alert. `killed`: what it names is stopped, as the reason says; `known`: they were, when it came first; `resolved`:
  * noted, and nothing is re-armed; `ignored`: no rule of the policy names it; `refused`: it cannot be understood, names
  * no job or region that there is, or one that its sender may not kill; `failed`: a gate could not be dropped, or it
  * could not be noted, so that it must be sent again.
@@ -116,10 +117,12 @@ async function carryOut(
   const rule = ruleFor(target, name);
   if (rule === undefined)
     return { fate: 'ignored', reason: `no alert rule of ${target.job}'s policy names it` };
+  let killed = '';
   const noted = await note(desk.control, alert, target.job, regions);
   if (!noted.handled) {
-    const failures = await drop(desk, target, rule, alert, regions);
+    const { stopped, failures } = await drop(desk, target, rule, alert, regions);
     if (failures.length > 0) return { fate: 'failed', reason: failures.join('; ') };
+    killed = stopped.join('; ');
     await desk.control.query(
       `update portcullis_control.alert set killed_at = clock_timestamp()
        where fingerprint = $1 and starts_at = $2`,
@@ -133,7 +136,7 @@ async function carryOut(
   if (noted.handled) return { fate: 'known', reason: 'its gates were dropped when it came first' };
   const unread =
     target.malformed === undefined ? '' : `; ${target.malformed}, so each alert that names it kills`;
-  return { fate: 'killed', reason: `${target.job} in ${regions.join(', ')}${unread}` };
+  return { fate: 'killed', reason: `${killed}${unread}` };
 }
 
 /** Judges by the alerts that are firing for a job in a region. */
@@ -251,14 +254,14 @@ function endOf({ startsAt, endsAt }: Alert): string | null {
   return endsAt !== undefined && Date.parse(endsAt) > Date.parse(startsAt ?? '') ? endsAt : null;
 }
 
-/** Drops the gates of an alert. Answers where that failed, and why. */
+/** Stops what an alert names. Answers what was stopped, and where that failed, and why. */
 async function drop(
   { dropGate }: AlertDesk,
   { job, guard }: AlertTarget,
   rule: string,
   alert: Alert,
   regions: readonly string[],
-): Promise<string[]> {
+): Promise<{ readonly stopped: readonly string[]; readonly failures: readonly string[] }> {
   const { labels, annotations, startsAt = '' } = alert;
   const said = annotations['summary'] ?? annotations['description'];
   const name = nameOf(alert);
@@ -270,9 +273,25 @@ async function drop(
   };
   const named = labels[VERSION_LABEL];
   const version = named === undefined ? null : shorten(named, NAME_LENGTH);
-  const order = { job, version, failed: [judged], restore: guard?.onTrip.restore ?? 'propose' } as const;
+  // An alert that names a version is about that version.
+  const closing: Closing = guard
+    ? closingOf(guard.onTrip, { version, shared: [] })
+    : { close: 'region', why: 'the policy is malformed' };
+  const restore = guard?.onTrip.restore ?? 'propose';
+  const order = { job, version, failed: [judged], restore, closing } as const;
   const ends = await Promise.allSettled(regions.map((region) => dropGate({ ...order, region })));
-  return ends.flatMap((end, at) =>
-    end.status === 'rejected' ? [`${regions[at] ?? ''}: ${messageOf(end.reason)}`] : [],
-  );
+  const closed = (close: Closing['close']): string[] =>
+    ends.flatMap((end, at) =>
+      end.status === 'fulfilled' && end.value.close === close ? (regions[at] ?? []) : [],
+    );
+  const texts = [
+    [job, closed('region')] as const,
+    [`${job} ${version ?? ''} alone`, closed('candidate')] as const,
+  ];
+  return {
+    stopped: texts.flatMap(([what, where]) => (where.length === 0 ? [] : [`${what} in ${where.join(', ')}`])),
+    failures: ends.flatMap((end, at) =>
+      end.status === 'rejected' ? [`${regions[at] ?? ''}: ${messageOf(end.reason)}`] : [],
+    ),
+  };
 }

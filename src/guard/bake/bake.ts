@@ -9,6 +9,7 @@ import { notify } from '../../notify/notice.js';
 import { inTransaction } from '../../store/pool.js';
 import type { Log } from '../../telemetry/log.js';
 import type { Metrics } from '../../telemetry/metrics.js';
+import { closingOf, sharedEvidence } from '../closing.js';
 import { consequenceOf } from '../consequences.js';
 import { measureVerdicts } from '../measure-verdicts.js';
 import { judgeRegions, lnEvidence, type OutcomeState } from '../outcome.js';
@@ -139,13 +140,17 @@ async function follow(
   );
   const [first, ...others] = failures.map(({ judged }) => judged);
   if (first) {
-    const { job, region, version } = candidate;
+    const { version } = candidate;
+    const { onTrip, rules } = policy.guard;
+    const shared = sharedEvidence(
+      rules,
+      failures.map(({ judged }) => judged.rule),
+    );
     await platform.dropGate({
-      job,
-      region,
-      version,
+      ...candidate,
       failed: [first, ...others],
-      restore: policy.guard.onTrip.restore,
+      restore: onTrip.restore,
+      closing: closingOf(onTrip, { version, shared }),
     });
   }
   await keepVerdicts(platform.control, candidate, judgements);
@@ -220,8 +225,10 @@ async function bakeTogether(platform: BakePlatform, policy: Policy, baked: reado
       );
       if (judged.verdict === 'fail') {
         const region = gravest(states);
-        const { restore } = policy.guard.onTrip;
-        await platform.dropGate({ job: policy.job, region, version, failed: [judged], restore });
+        const { onTrip } = policy.guard;
+        const closing = closingOf(onTrip, { version, shared: [] });
+        const { restore } = onTrip;
+        await platform.dropGate({ job: policy.job, region, version, failed: [judged], restore, closing });
       }
       await keepVerdicts(platform.control, everywhere, [{ kind: 'outcome', judged, state: {} }]);
     }

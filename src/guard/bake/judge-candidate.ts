@@ -8,7 +8,7 @@ import { firingAlerts } from './browse-alerts.js';
 import { judgeAbsence, judgeScrape, lastCame, scrapeQuery } from './judge-absence.js';
 import { judgeOutcome, type Candidate } from './judge-outcome.js';
 import { fillQuery, judgePromql, type PromqlState } from './judge-promql.js';
-import { askPrometheus, type PrometheusAnswer } from './prometheus.js';
+import { askPrometheus, current, type PrometheusAnswer } from './prometheus.js';
 import type { Remembered, RuleJudgement } from './verdicts.js';
 
 /** What a candidate is judged with. */
@@ -79,7 +79,7 @@ async function judgeRule(
       return { kind, judged, state: {} };
     }
     case 'promql': {
-      const answers = await askAll(policy, candidate.region, fillQuery(rule.query, candidate));
+      const answers = await askAll(bench, candidate.region, fillQuery(rule.query, candidate));
       const { judged, state } = judgePromql(rule, answers, promqlState(before), now);
       return { kind, judged, state: { ...state } };
     }
@@ -93,7 +93,7 @@ async function judgeRule(
         rule.of === 'scrape'
           ? judgeScrape(
               rule,
-              await askAll(policy, candidate.region, scrapeQuery(candidate, rule.longerThanMs)),
+              await askAll(bench, candidate.region, scrapeQuery(candidate, rule.longerThanMs)),
               watchedSince,
               now,
             )
@@ -108,11 +108,11 @@ async function judgeRule(
 }
 
 /** What every Prometheus of the region answers. */
-function askAll({ guard }: Policy, region: string, query: string): Promise<PrometheusAnswer[]> {
-  const urls = guard.prometheus
+function askAll({ policy, now }: Bench, region: string, query: string): Promise<PrometheusAnswer[]> {
+  const urls = policy.guard.prometheus
     .filter(({ regions }) => regions?.includes(region) ?? true)
     .map(({ url }) => url);
-  return Promise.all(urls.map((url) => askPrometheus(url, query, PROMETHEUS_MS)));
+  return Promise.all(urls.map(async (url) => current(await askPrometheus(url, query, PROMETHEUS_MS), now)));
 }
 
 function promqlState(state: Readonly<Record<string, unknown>>): PromqlState {

@@ -25,7 +25,8 @@ export function fillQuery(query: string, candidate: Candidate): string {
  * Judges what the Prometheus servers of a region said. One that is silent is not asked for more where another
  * answers; where they disagree, the worse counts. On its wrong side for less than the rule's `for`, a query is
  * `too-few`: that is neither good nor bad yet. An answer with warnings is partial (Thanos, whose stores do not all
- * answer): it can show that a query is wrong, and never that it is right. `now` is the database's.
+ * answer): it can show that a query is wrong, and never that it is right. So can one with a series that is NaN: that series
+ * is evidence of nothing, and the verdict says which. `now` is the database's.
  */
 export function judgePromql(
   rule: PromqlRule,
@@ -51,9 +52,11 @@ export function judgePromql(
   const wrong = worst !== undefined && isWrong(rule, worst);
   // What is found wrong is wrong whatever is missing; a pass needs an answer that is whole.
   const whole = answers.flatMap((each) => (each.answered && each.partial === undefined ? [each.values] : []));
+  const nan = nanOf(answers);
   if (!wrong && whole.length === 0) {
     return { judged: told('unreachable', `the answer is partial: ${partsOf(answers)}`), state: before };
   }
+  if (!wrong && nan !== undefined) return { judged: told('no-data', nan), state: { since: null } };
   if (!wrong && whole.some((values) => values.length === 0)) {
     const where = whole.length === 1 ? 'the query' : 'on one server the query';
     return { judged: told('no-data', `${where} finds nothing`), state: { since: null } };
@@ -65,7 +68,18 @@ export function judgePromql(
   const lasting =
     rule.forMs === 0 ? '' : ` for ${formatDurationMs(lastedMs)} of ${formatDurationMs(rule.forMs)}`;
   const verdict = lastedMs >= rule.forMs ? 'fail' : 'too-few';
-  return { judged: told(verdict, `${worst} is ${side}${lasting}`, worst), state: { since } };
+  const beside = nan === undefined ? '' : `; ${nan}`;
+  return { judged: told(verdict, `${worst} is ${side}${lasting}${beside}`, worst), state: { since } };
+}
+
+const SERIES_NAMED = 5;
+
+/** Which series are NaN, in words; undefined where none is. */
+function nanOf(answers: readonly PrometheusAnswer[]): string | undefined {
+  const series = [...new Set(answers.flatMap((each) => (each.answered ? (each.nan ?? []) : [])))];
+  if (series.length === 0) return undefined;
+  const more = series.length > SERIES_NAMED ? ` and ${series.length - SERIES_NAMED} more` : '';
+  return `no evidence, since NaN: ${series.slice(0, SERIES_NAMED).join(', ')}${more}`;
 }
 
 /** Why answers are partial. */

@@ -7,6 +7,10 @@ export type PrometheusAnswer =
   | {
       readonly answered: true;
       readonly values: readonly number[];
+      /** Series that are there and are no number, by their labels: they are evidence of nothing. Absent: none. */
+      readonly nan?: readonly string[];
+      /** When the query was evaluated, by the server's clock, in milliseconds since 1970; absent where it found nothing. */
+      readonly at?: number;
       /** Why series may be missing: a part of the stores behind it did not answer. */
       readonly partial?: string;
     }
@@ -22,7 +26,10 @@ const Answer = z.discriminatedUnion('status', [
     // `infos`, which speak of the query's style, are not read.
     warnings: z.array(z.string()).optional(),
     data: z.discriminatedUnion('resultType', [
-      z.object({ resultType: z.literal('vector'), result: z.array(z.object({ value: Sample })) }),
+      z.object({
+        resultType: z.literal('vector'),
+        result: z.array(z.object({ metric: z.record(z.string(), z.string()).default({}), value: Sample })),
+      }),
       z.object({ resultType: z.literal('scalar'), result: Sample }),
     ]),
   }),
@@ -30,7 +37,7 @@ const Answer = z.discriminatedUnion('status', [
 ]);
 
 /**
- * Asks one Prometheus for the value of a query now, over its HTTP API. Values that are no number are left out.
+ * Asks one Prometheus for the value of a query now, over its HTTP API. Series that are NaN are answered by name.
  * Never throws, never follows a redirect, and takes no longer than `timeoutMs`.
  */
 export async function askPrometheus(
@@ -60,12 +67,41 @@ function read(status: number, text: string): PrometheusAnswer {
   if (parsed.data.status === 'error')
     return { answered: false, problem: shorten(parsed.data.error, PROBLEM_LENGTH) };
   const { data, warnings = [] } = parsed.data;
-  const samples = data.resultType === 'scalar' ? [data.result] : data.result.map(({ value }) => value);
+  const series =
+    data.resultType === 'scalar'
+      ? [{ name: 'the scalar', at: data.result[0], value: numberOf(data.result[1]) }]
+      : data.result.map(({ metric, value: [at, value] }) => ({
+          ...{ name: nameOf(metric), at, value: numberOf(value) },
+        }));
+  const [first] = series;
+  const nan = series.filter(({ value }) => Number.isNaN(value)).map(({ name }) => name);
   return {
     answered: true,
-    values: samples.map(([, value]) => numberOf(value)).filter((value) => !Number.isNaN(value)),
+    values: series.map(({ value }) => value).filter((value) => !Number.isNaN(value)),
+    ...(nan.length > 0 && { nan }),
+    ...(first && { at: first.at * 1_000 }),
     ...(warnings.length > 0 && { partial: shorten(warnings.join('; '), PROBLEM_LENGTH) }),
   };
+}
+
+/** How far an answer's time may be from now: Prometheus itself takes a sample of five minutes ago for one of now. */
+const STALE_MS = 5 * 60_000;
+
+/** An answer of another time is none: a cache, or a server whose clock is wrong. `now` is the database's. */
+export function current(answer: PrometheusAnswer, now: Date): PrometheusAnswer {
+  if (!answer.answered || answer.at === undefined) return answer;
+  if (Math.abs(now.getTime() - answer.at) <= STALE_MS) return answer;
+  const at = new Date(answer.at).toISOString();
+  return { answered: false, problem: `its answer is as of ${at}, and now it is ${now.toISOString()}` };
+}
+
+const NAME_LENGTH = 200;
+
+/** A series as PromQL writes it. */
+function nameOf(metric: Readonly<Record<string, string>>): string {
+  const { __name__: name = '', ...labels } = metric;
+  const pairs = Object.entries(labels).map(([label, value]) => `${label}=${JSON.stringify(value)}`);
+  return shorten(`${name}{${pairs.join(', ')}}`, NAME_LENGTH);
 }
 
 /** As Prometheus writes it: `+Inf` and `-Inf` besides what JavaScript reads. */

@@ -29,7 +29,10 @@ const vector =
     response.end(
       JSON.stringify({
         status: 'success',
-        data: { resultType: 'vector', result: values.map((value) => ({ metric: {}, value: [0, value] })) },
+        data: {
+          resultType: 'vector',
+          result: values.map((value) => ({ metric: {}, value: [Date.now() / 1_000, value] })),
+        },
       }),
     );
 let say: Say = vector('1');
@@ -63,7 +66,7 @@ const platform: BakePlatform = {
   dropGate: (failure) => {
     if (broken) return Promise.reject(new Error('connect ECONNREFUSED'));
     dropped.push(failure);
-    return Promise.resolve();
+    return Promise.resolve(failure.closing);
   },
   log,
   metrics,
@@ -324,6 +327,6 @@ describe('the bake', () => {
     expect(rows).toEqual([
       { quarantine: 'errors: 9 is above 5', incident: `${job} ${NEW} tripped in ${region}: errors` },
     ]);
-    expect(await notices()).toEqual([`${job} tripped in ${region}: errors`]);
+    expect(await notices()).toEqual([`${job} ${NEW} tripped in ${region}: errors`]);
   });
 });

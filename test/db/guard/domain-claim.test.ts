@@ -124,7 +124,12 @@ describe('each invariant', () => {
       await plant(client);
       const names: string[] = [];
       for (const rule of invariants) {
-        const { verdict, reason, evidence } = await judgeInvariant(client, runId, 1, rule);
+        const { verdict, reason, evidence } = await judgeInvariant(
+          client,
+          { id: runId, version: '1.0.0_00000000' },
+          1,
+          rule,
+        );
         if (verdict === 'pass') continue;
         expect({ reason, verdict }).toMatchObject({ verdict: 'fail' });
         expect(evidence?.length).toBeGreaterThan(0);

@@ -51,6 +51,7 @@ test('what was held, tripped or taken back teaches only once it is accepted', as
     stage: 'apply',
     failed,
     restore: 'never',
+    closing: { close: 'region', why: 'the test says so' },
   });
   const restored = await past(4);
   await past(0, 'succeeded', restored);

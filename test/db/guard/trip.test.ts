@@ -11,7 +11,7 @@ import { inTransaction } from '../../../src/store/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { testDatabase } from '../../support/database.js';
-import { trip } from '../../support/trip.js';
+import { OWN, trip } from '../../support/trip.js';
 
 const database = await testDatabase();
 const { owner } = database;
@@ -66,6 +66,7 @@ const orderOf = (run: string | null, changes: Partial<TripOrder> = {}): TripOrde
   stage: 'plan',
   failed: [broken],
   restore: 'propose',
+  closing: OWN,
   ...changes,
 });
 
@@ -110,7 +111,7 @@ describe('a trip', () => {
     expect(tripped.left).toEqual([]);
     expect(await world()).toEqual({
       ...AFTER,
-      notices: [{ title: `${job} tripped in ${REGION}: asked-for`, line: 'asked-for: 3 rows' }],
+      notices: [{ title: `${job} ${VERSION} tripped in ${REGION}: asked-for`, line: 'asked-for: 3 rows' }],
     });
   });
 

@@ -11,12 +11,12 @@ import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { testDatabase } from '../../support/database.js';
 import { until } from '../../support/until.js';
-import { trip } from '../../support/trip.js';
+import { OWN, trip } from '../../support/trip.js';
 import { receiving } from '../notify/receiving.js';
 
 const { owner } = await testDatabase();
 const REGION = 'eu-west-1';
-const TITLE = `claims tripped in ${REGION}: asked-for`;
+const TITLE = `claims 1.1.0+00000001 tripped in ${REGION}: asked-for`;
 const rule = { rule: 'asked-for', reason: 'asked-for: 3 rows', figures: {}, evidence: [] };
 
 const senders: Beat[] = [];
@@ -48,7 +48,7 @@ test('the timeline says whom an incident was told to and when, whom it never rea
     { control: owner, ownerOf: () => owner },
     {
       ...{ job: 'claims', region: REGION, version: '1.1.0+00000001', run: null, stage: 'bake' },
-      ...{ failed: [rule], restore: 'propose' },
+      ...{ failed: [rule], restore: 'propose', closing: OWN },
     },
   );
   await notify(owner, { kind: 'hold', job: 'claims', title: 'of something else' });

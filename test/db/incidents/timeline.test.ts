@@ -12,7 +12,7 @@ import { inTransaction } from '../../../src/store/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { database, region, restore, run, VERSION } from '../../support/restoring.js';
-import { trip } from '../../support/trip.js';
+import { OWN, trip } from '../../support/trip.js';
 import { until } from '../../support/until.js';
 import { receiving } from '../notify/receiving.js';
 
@@ -28,7 +28,7 @@ test('an incident’s timeline has all that happened, in order, and who did it',
   const other = `${region}-b`;
   await readGate(owner, 'claims', other);
   const bad = await run();
-  const order = { job: 'claims', version: VERSION, stage: 'bake', restore: 'propose' } as const;
+  const order = { job: 'claims', version: VERSION, stage: 'bake', restore: 'propose', closing: OWN } as const;
   const planes = { control: owner, ownerOf: () => owner };
   const { incident = '' } = await trip(planes, {
     ...{ ...order, region, run: bad.run.id },
@@ -67,7 +67,7 @@ test('an incident’s timeline has all that happened, in order, and who did it',
   expect(moments.map(({ at }) => at)).toEqual(moments.map(({ at }) => at).toSorted());
   const { name } = receiverOf(url);
   const ran = `run ${short(bad.run.id)} of ${VERSION} in ${region}`;
-  const told = (where: string, rule: string): string => `claims tripped in ${where}: ${rule}`;
+  const told = (where: string, rule: string): string => `claims ${VERSION} tripped in ${where}: ${rule}`;
   const happened = (one: readonly string[], moment: Partial<Moment>): void => {
     expect(moments.filter(({ kind }) => one.includes(kind))).toEqual([expect.objectContaining(moment)]);
   };

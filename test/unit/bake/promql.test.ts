@@ -93,6 +93,26 @@ test('a partial answer shows that a query is wrong, and never that it is right',
   expect(judgeScrape(scrape, [partial(1)], at(0), at(300)).verdict).toBe('pass');
 });
 
+test('a series that is NaN beside numbers is no evidence: no pass and no failure, and the verdict says which', () => {
+  const beside = (nan: readonly string[], ...values: number[]): PrometheusAnswer => ({
+    ...{ answered: true, values, nan },
+  });
+  const now = { ...above, forMs: 0 };
+  expect(say(now, [beside(['e{i="b"}'], 0.01)], at(0).toISOString())).toEqual({
+    ...{ verdict: 'no-data', reason: 'errors: no evidence, since NaN: e{i="b"}', since: null },
+  });
+  expect(say(now, [beside(['e{i="b"}'])]).verdict).toBe('no-data');
+  expect(say(now, [found(1), beside(['e{i="b"}'], 1)]).verdict).toBe('no-data');
+  // What is found wrong is wrong whatever is missing.
+  expect(say(now, [beside(['e{i="b"}'], 9)])).toMatchObject({
+    ...{ verdict: 'fail', reason: 'errors: 9 is above 5; no evidence, since NaN: e{i="b"}' },
+  });
+  const many = Array.from({ length: 7 }, (_, series) => `s${series}`);
+  expect(say(now, [beside(many, 1)]).reason).toBe(
+    'errors: no evidence, since NaN: s0, s1, s2, s3, s4 and 2 more',
+  );
+});
+
 describe('absence', () => {
   const rule: AbsenceRule = { kind: 'absence', name: 'silence', of: 'run', longerThanMs: 60_000 };
 
