@@ -36,7 +36,8 @@ export function surpriseOf(lnAtLeast: number, chance: number): number {
 /** The state after a run that was so far out; before there is history enough only likeness is learned. */
 export function stepDrift(state: DriftState, z: number, isJudged: boolean): DriftState {
   const [half, one, two, lagged, squared, last] = state;
-  const rho = squared > 0 ? Math.min(MOST_ALIKE, Math.max(0, lagged / squared)) : 0;
+  // Less a standard error, by which neighbours that have nothing in common look alike in a sixth of all histories.
+  const rho = squared > 0 ? Math.min(MOST_ALIKE, Math.max(0, (lagged - Math.sqrt(squared)) / squared)) : 0;
   const weight = (1 - rho) / (1 + rho);
   const grown = (evidence: number, delta: number): number =>
     isJudged ? Math.min(MOST, (1 + evidence) * Math.exp(weight * (delta * z - delta ** 2 / 2))) : 0;

@@ -210,23 +210,27 @@ class Learned {
 
   /**
    * How much a level has grown of itself: of the later half of the runs over the earlier, by what their classes are
-   * like. A level that grows so is above that of history by as much.
+   * like, less a standard error. A level that grows so is above that of history by as much.
    */
   #growthOf(inTime: readonly PlacedRun[], units: number): number {
     const halves = [0, 1].map((half) => {
-      let [planned, usual] = [0, 0];
+      let [planned, usual, squares] = [0, 0, 0];
       const middle = Math.floor(inTime.length / 2);
       for (let at = half * middle; at < middle + half * middle; at += 1) {
         const run = inTime[at];
         if (!run) continue;
         const mean = (this.find(run.place).mean(units) * run.units) / units;
-        planned += Math.min(run.count, SPIKE * mean);
+        const count = Math.min(run.count, SPIKE * mean);
+        planned += count;
         usual += mean;
+        squares += (count - mean) ** 2;
       }
-      return usual > 0 ? planned / usual : 1;
+      return { level: usual > 0 ? planned / usual : 1, variance: planned > 0 ? squares / planned ** 2 : 0 };
     });
-    const [earlier = 1, later = 1] = halves;
-    return earlier > 0 ? Math.min(MOST_GROWTH, Math.max(1, later / earlier)) : 1;
+    const [earlier, later] = halves;
+    if (!earlier || !later || earlier.level <= 0 || later.level <= 0) return 1;
+    const error = Math.sqrt(earlier.variance + later.variance);
+    return Math.min(MOST_GROWTH, Math.max(1, (later.level / earlier.level) * Math.exp(-error)));
   }
 
   get taught(): number {
