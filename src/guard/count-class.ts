@@ -54,6 +54,7 @@ export class ComparableRuns {
   readonly #above: ComparableRuns | undefined;
   #weigh: ((count: number) => number) | undefined;
   #idleOften: boolean | undefined;
+  #words: string | undefined;
   #summary: Summary | undefined;
   /** ln P(counts | k) of other classes, for each k. */
   #lnElsewhere: readonly number[] | undefined;
@@ -72,7 +73,7 @@ export class ComparableRuns {
 
   /** What its runs are called: `runs 09:00–17:00 on Mon–Fri`. */
   get words(): string {
-    return classWords(this.bounds);
+    return (this.#words ??= classWords(this.bounds));
   }
 
   get runs(): readonly TaughtRun[] {

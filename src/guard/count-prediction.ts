@@ -179,6 +179,31 @@ export function unlikelyUpTo(prediction: CountPrediction, p: number): number {
   return firstWhere(isLikely, 0, above) - 1;
 }
 
+/** Up to so many counts are summed one by one, which takes less than to look for an end among their tails. */
+const FEW_COUNTS = 1_000;
+
+/** The smallest and the largest count that is more likely than `p` to be reached from its side. */
+export function likelyBetween(prediction: CountPrediction, p: number): { low: number; high: number } {
+  const { works, components, mean } = prediction;
+  if (components.length > 0 && mean < FEW_COUNTS / 10) {
+    const first = works === null ? 0 : 1;
+    const masses = components.map(({ lnWeight, given }) => (works ?? 1) * exp(lnWeight + lnMass(given, 0)));
+    let below = works === null ? 0 : 1 - works;
+    let low = below > p ? 0 : -1;
+    for (let size = 0; size < FEW_COUNTS; size += 1) {
+      for (let at = 0; at < masses.length; at += 1) {
+        const mass = masses[at] ?? 0;
+        const { k, a, b } = components[at]?.given ?? { k: 1, a: 1, b: 1 };
+        below += mass;
+        masses[at] = (mass * (size + k) * (b + size)) / ((size + 1) * (a + k + b + size));
+      }
+      if (low < 0 && below > p) low = first + size;
+      if (1 - below <= p) return { low, high: first + size };
+    }
+  }
+  return { low: unlikelyUpTo(prediction, p) + 1, high: unlikelyFrom(prediction, p) - 1 };
+}
+
 /** The first whole number above `below` and up to `above` that holds; `above` does, and whatever follows one. */
 function firstWhere(holds: (count: number) => boolean, below: number, above: number): number {
   let [low, high] = [below, above];

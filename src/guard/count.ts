@@ -13,6 +13,7 @@ import {
 import { CountHistory, type Comparison, type CountedRun, type PlacedRun } from './count-history.js';
 import {
   chanceOf,
+  likelyBetween,
   likelyK,
   lnAtLeast,
   lnAtMost,
@@ -380,8 +381,5 @@ function apartFigures({ apart }: CountedRun): Figures {
 
 /** The interval that 19 of 20 healthy runs are in. */
 export function shownInterval(prediction: CountPrediction): { low: number; high: number } {
-  return {
-    low: unlikelyUpTo(prediction, OUTSIDE_SHOWN / 2) + 1,
-    high: unlikelyFrom(prediction, OUTSIDE_SHOWN / 2) - 1,
-  };
+  return likelyBetween(prediction, OUTSIDE_SHOWN / 2);
 }

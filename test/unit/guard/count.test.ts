@@ -4,6 +4,7 @@ import { judgeCount, type CountJudged } from '../../../src/guard/count.js';
 import { CountHistory, type CountedRun } from '../../../src/guard/count-history.js';
 import {
   addCount,
+  likelyBetween,
   lnAtLeast,
   noSums,
   predictAfter,
@@ -210,4 +211,21 @@ describe('a count', () => {
     expect(judged(shuffled, 61)).toEqual(judged(STEADY, 61));
     expect(judged(JSON.parse(JSON.stringify(STEADY)) as CountedRun[], 61)).toEqual(judged(STEADY, 61));
   });
+});
+
+test('the interval that is shown is the same, summed up or looked for among the tails', () => {
+  const counts = fc.array(fc.nat(80), { minLength: 1, maxLength: 40 });
+  const works = fc.option(fc.double({ min: 0.1, max: 0.99, noNaN: true }));
+  fc.assert(
+    fc.property(counts, works, (past, chance) => {
+      const sums = noSums();
+      for (const count of past) addCount(sums, count, 1);
+      const prediction = predictAfter(sums, chance, undefined);
+      expect(likelyBetween(prediction, 0.025)).toEqual({
+        low: unlikelyUpTo(prediction, 0.025) + 1,
+        high: unlikelyFrom(prediction, 0.025) - 1,
+      });
+    }),
+    { seed: 20261126 },
+  );
 });
