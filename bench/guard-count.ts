@@ -1,9 +1,9 @@
 import { CountHistory } from '#dist/guard/count-history.js';
 import { unlikelyFrom } from '#dist/guard/count-prediction.js';
 import { seededRandom, type Random } from '#dist/replay/random.js';
-import { median } from './bench.js';
 import { negativeBinomial, type CountTable } from './guard-draws.js';
 import { figureOf, type GuardFigure } from './guard-figures.js';
+import { NAIVE_RULES, type NaiveRule } from './guard-naive.js';
 
 const DAY_MS = 86_400_000;
 const ALPHA = 2.5e-4;
@@ -12,9 +12,6 @@ const COMPARED_ALPHA = 1e-3;
 const ALPHAS = [ALPHA, COMPARED_ALPHA];
 
 const SETTINGS = [5, 50, 1000].flatMap((mean) => [2, 10].map((k) => ({ mean, k })));
-
-/** The smallest count that fails. */
-type Threshold = (history: readonly number[]) => number;
 
 /** The rule's own thresholds at several alphas: what its history teaches is learnt once for all. */
 function oursAt(alphas: readonly number[], past: readonly number[]): number[] {
@@ -27,21 +24,13 @@ function oursAt(alphas: readonly number[], past: readonly number[]): number[] {
   return alphas.map((alpha) => unlikelyFrom(prediction, alpha));
 }
 
-const NAIVE: Readonly<Record<string, Threshold>> = {
-  '3 × mean': (history) => 3 * mean(history),
-  'median + 3 MAD': (history) => {
-    const middle = median(history);
-    return middle + 3 * 1.4826 * median(history.map((count) => Math.abs(count - middle)));
-  },
-  'EWMA 3σ': (history) => {
-    const level = history.reduce((smooth, count) => smooth + 0.2 * (count - smooth), mean(history));
-    const variance = mean(history.map((count) => (count - mean(history)) ** 2));
-    return level + 3 * Math.sqrt(variance);
-  },
-};
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+/** The smallest count that a naive rule finds too many after a history. */
+function naiveThreshold(make: () => NaiveRule, history: readonly number[]): number {
+  const rule = make();
+  history.forEach((count, day) => {
+    rule.learn(day * DAY_MS, count);
+  });
+  return Math.floor(rule.limit(history.length * DAY_MS)) + 1;
 }
 
 /**
@@ -93,7 +82,7 @@ function ratioOf(
   return {
     measured: ratio(({ ours }) => ours),
     naive: Object.fromEntries(
-      Object.keys(NAIVE).map((name) => [name, ratio(({ naive }) => naive[name] ?? Number.NaN)]),
+      Object.keys(NAIVE_RULES).map((name) => [name, ratio(({ naive }) => naive[name] ?? Number.NaN)]),
     ),
     reach: parts[0]?.reach ?? null,
     repetitions: parts.reduce((sum, part) => sum + part.repetitions, 0),
@@ -161,13 +150,13 @@ function averages(
   next: CountTable,
 ): { ours: number[]; naive: Record<string, number> } {
   const ours = ALPHAS.map(() => 0);
-  const naive = Object.entries(NAIVE).map(([name, threshold]) => ({ name, threshold, sum: 0 }));
+  const naive = Object.entries(NAIVE_RULES).map(([name, make]) => ({ name, make, sum: 0 }));
   for (let repetition = 0; repetition < repetitions; repetition += 1) {
     const history = drawHistory();
     oursAt(ALPHAS, history).forEach((threshold, at) => {
       ours[at] = (ours[at] ?? 0) + next.atLeast(threshold) / repetitions;
     });
-    for (const each of naive) each.sum += next.atLeast(each.threshold(history)) / repetitions;
+    for (const each of naive) each.sum += next.atLeast(naiveThreshold(each.make, history)) / repetitions;
   }
   return { ours, naive: Object.fromEntries(naive.map(({ name, sum }) => [name, sum])) };
 }

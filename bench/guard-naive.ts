@@ -1,8 +1,12 @@
 /** Rules for counts that one would write first, each told its runs one by one. All at a nominal one in a thousand or 3σ. */
 import { median } from './bench.js';
 
-/** Whether a run is too many; it learns of the run afterwards, whatever it said. */
-export type NaiveRule = (at: number, count: number) => boolean;
+export interface NaiveRule {
+  /** The count beyond which the next run is too many; Infinity while it knows too little. */
+  readonly limit: (at: number) => number;
+  /** Takes a run in, whatever it said of it. */
+  readonly learn: (at: number, count: number) => void;
+}
 
 const WINDOW = 100;
 const LEARNED_FROM = 10;
@@ -18,51 +22,65 @@ function deviation(values: readonly number[]): number {
   return Math.sqrt(mean(values.map((value) => (value - middle) ** 2)));
 }
 
-/** A rule over the last hundred runs. */
-function windowed(isTooMany: (past: readonly number[], count: number) => boolean): NaiveRule {
+/** A rule over the last hundred runs; `learned` is told of each run before it is one of them. */
+function windowed(
+  limitOf: (past: readonly number[]) => number,
+  learned: (past: readonly number[], count: number) => void = () => undefined,
+): NaiveRule {
   const past: number[] = [];
-  return (_, count) => {
-    const fails = past.length >= LEARNED_FROM && isTooMany(past, count);
-    past.push(count);
-    if (past.length > WINDOW) past.shift();
-    return fails;
+  return {
+    limit: () => (past.length >= LEARNED_FROM ? limitOf(past) : Infinity),
+    learn(_, count) {
+      if (past.length > 0) learned(past, count);
+      past.push(count);
+      if (past.length > WINDOW) past.shift();
+    },
   };
 }
 
 export const NAIVE_RULES: Readonly<Record<string, () => NaiveRule>> = {
-  '3σ': () => windowed((past, count) => count > mean(past) + 3 * deviation(past)),
+  '3σ': () => windowed((past) => mean(past) + 3 * deviation(past)),
   'EWMA 3σ': () => {
     let level = Number.NaN;
-    return windowed((past, count) => {
-      const before = Number.isNaN(level) ? mean(past) : level;
-      level = before + 0.2 * (count - before);
-      return count > before + 3 * deviation(past);
-    });
+    const levelOf = (past: readonly number[]): number => (Number.isNaN(level) ? mean(past) : level);
+    return windowed(
+      (past) => levelOf(past) + 3 * deviation(past),
+      (past, count) => {
+        const before = levelOf(past);
+        level = before + 0.2 * (count - before);
+      },
+    );
   },
   'median + 3 MAD': () =>
-    windowed((past, count) => {
+    windowed((past) => {
       const middle = median(past);
-      return count > middle + 3 * 1.4826 * median(past.map((each) => Math.abs(each - middle)));
+      return middle + 3 * 1.4826 * median(past.map((each) => Math.abs(each - middle)));
     }),
   'Poisson CUSUM': () => {
     let sum = 0;
-    return windowed((past, count) => {
-      sum = Math.max(0, sum + count * Math.LN2 - mean(past));
-      const fails = sum >= Math.log(1_000);
-      if (fails) sum = 0;
-      return fails;
-    });
+    const needed = Math.log(1_000);
+    return windowed(
+      (past) => (needed + mean(past) - sum) / Math.LN2,
+      (past, count) => {
+        sum = Math.max(0, sum + count * Math.LN2 - mean(past));
+        if (sum >= needed) sum = 0;
+      },
+    );
   },
   Farrington: () => {
     const slots = new Map<number, number[]>();
     const past: number[] = [];
-    return (at, count) => {
-      const slot = Math.floor((at % WEEK_MS) / QUARTER_MS);
-      const alike = [-1, 0, 1].flatMap((step) => slots.get(slot + step) ?? []);
-      const base = alike.length >= 5 ? alike : past.slice(-WINDOW);
-      slots.set(slot, [...(slots.get(slot) ?? []), count].slice(-6));
-      past.push(count);
-      return base.length >= 5 && count > farringtonLimit(base);
+    const slotOf = (at: number): number => Math.floor((at % WEEK_MS) / QUARTER_MS);
+    return {
+      limit(at) {
+        const alike = [-1, 0, 1].flatMap((step) => slots.get(slotOf(at) + step) ?? []);
+        const base = alike.length >= 5 ? alike : past.slice(-WINDOW);
+        return base.length >= 5 ? farringtonLimit(base) : Infinity;
+      },
+      learn(at, count) {
+        slots.set(slotOf(at), [...(slots.get(slotOf(at)) ?? []), count].slice(-6));
+        past.push(count);
+      },
     };
   },
 };

@@ -1,14 +1,26 @@
 import { measureCount } from './guard-count.js';
-import { measureRhythms } from './guard-rhythms.js';
 import type { GuardFigure } from './guard-figures.js';
+import { cost, drifts, levels, outages } from './guard-levels.js';
 import { measureOutcome } from './guard-outcome.js';
 import { measureRate } from './guard-rate.js';
+import { officeHours, oftenIdle, quarterHours, weekdays } from './guard-rhythms.js';
+import { healthyYear } from './guard-year.js';
 
 const SEED = '2021-02-10';
 const REPETITIONS = 20_000;
 /** Each learns from a history of its own, which takes longer. */
-const STEADY_REPETITIONS = 3_000;
-const RHYTHM_REPETITIONS = 40;
+const STEADY_REPETITIONS = 1_000;
+/** So many that a figure near its reach is known to a tenth or so. */
+const RHYTHMS = [
+  { measure: oftenIdle, repetitions: 80 },
+  { measure: officeHours, repetitions: 40 },
+  { measure: weekdays, repetitions: 200 },
+  { measure: quarterHours, repetitions: 40 },
+  { measure: levels, repetitions: 40 },
+  { measure: outages, repetitions: 80 },
+  { measure: drifts, repetitions: 100 },
+  { measure: cost, repetitions: 1 },
+];
 
 export interface GuardResult {
   readonly name: 'guard';
@@ -25,7 +37,11 @@ export const guard = {
       ...measureOutcome(SEED, REPETITIONS, progress),
       ...measureRate(SEED, REPETITIONS, progress),
       ...measureCount(SEED, STEADY_REPETITIONS, progress),
-      ...measureRhythms(SEED, RHYTHM_REPETITIONS, progress),
+      ...RHYTHMS.flatMap(({ measure, repetitions }) => {
+        progress(`count, ${measure.name}`);
+        return measure({ seed: SEED, repetitions });
+      }),
+      ...healthyYear(SEED, progress),
     ];
     return { name: 'guard', ok: figures.every(({ ok }) => ok), seed: SEED, figures };
   },
