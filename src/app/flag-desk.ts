@@ -1,10 +1,13 @@
+import type pg from 'pg';
 import type { Installation } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { embeddedDesk, foreignDesk, type FlagDesk } from '../flags/flag-desk.js';
 import { flagsAt } from '../flags/flags-elsewhere.js';
 import { loadPolicies } from '../flags/policy-store.js';
+import { POLL_MS } from '../flags/embedded-source.js';
 import type { FlagSource } from '../flags/source.js';
 import { UnleashSource } from '../flags/unleash-source.js';
+import { isPooled, openPool } from '../store/pool.js';
 
 /** Flags from the source that is configured; `heard`: what this process hears them from already. */
 export function deskOf(
@@ -25,11 +28,25 @@ export async function openDesk(
   installation: Pick<Installation, 'control'>,
 ): Promise<FlagDesk & { close(): Promise<void> }> {
   if (config.flagSource.kind === 'embedded') {
-    return { ...embeddedDesk(installation.control), close: () => Promise.resolve() };
+    const polledMs = (await isPolled(config, installation.control)) ? POLL_MS : null;
+    return { ...embeddedDesk(installation.control, undefined, polledMs), close: () => Promise.resolve() };
   }
   const source = unleashSource(config.flagSource);
   await source.start();
   return { ...deskOf(config, installation, source), close: () => source.stop() };
+}
+
+/** Whether a process that serves hears of no flag change, and so asks again and again. */
+async function isPolled({ directDatabaseUrl }: Config, control: pg.Pool): Promise<boolean> {
+  if (!(await isPooled(control))) return false;
+  if (directDatabaseUrl === undefined) return true;
+  const pool = openPool(directDatabaseUrl, { name: 'flags', max: 1 });
+  try {
+    // Where it cannot be asked, doctor says why.
+    return await isPooled(pool).catch(() => true);
+  } finally {
+    await pool.end();
+  }
 }
 
 export function unleashSource({

@@ -5,7 +5,7 @@ import type { Voice } from './context.js';
 import { printable, wrapTo } from './display-width.js';
 import { toneOf, type Tone } from './tone.js';
 
-interface Toned {
+export interface Toned {
   readonly text: string;
   readonly tone: Tone;
 }
@@ -31,16 +31,20 @@ export function flagCell(flag: FlagView | null, { heardAt }: SourceView): Toned 
 
 /** Where flags come from, where that is not the control database, and how old they are; empty where nothing is to be said. */
 export function sourceText(voice: Voice, source: SourceView): string {
-  const { url, problem, heardAt, ageMs } = source;
-  if (url === null && problem === null) return '';
+  const { url, problem, heardAt, ageMs, polledMs } = source;
+  if (url === null && problem === null && polledMs === null) return '';
   const from = url === null ? 'the control database' : `Unleash at ${url}`;
   const age =
     heardAt === null || ageMs === null
       ? 'never heard by this process'
       : `last heard ${formatDurationMs(ageMs)} ago`;
+  const how =
+    polledMs === null
+      ? ''
+      : `, asked every ${polledMs / 1_000} s${url === null ? ' (a connection pooler passes no changes on; PORTCULLIS_DIRECT_DATABASE_URL leads past it)' : ''}`;
   const text =
     problem === null
-      ? `Flags: ${from}, ${age}`
+      ? `Flags: ${from}, ${age}${how}`
       : `Flags: ${from} cannot be asked: ${problem.reason}; since ${time(problem.since)}, ${age}`;
   const { columns } = voice.tableOptions();
   const lines = wrapTo(printable(text), columns);

@@ -6,9 +6,9 @@ import type { KillWish } from '../gate/kill-wish.js';
 import type { RunView } from '../scheduler/browse-runs.js';
 import type { Voice } from './context.js';
 import { printable, wrapTo } from './display-width.js';
-import { flagCell, sourceText } from './flag-text.js';
+import { flagCell, sourceText, type Toned } from './flag-text.js';
 import type { JobStatus, RegionStatus, Status, VersionStatus } from './status.js';
-import { share, reasonBeside, total } from './wording.js';
+import { share, reasonBeside, total, waitingText } from './wording.js';
 import { Table, type Cell, type Row } from './table.js';
 import { toneOf } from './tone.js';
 
@@ -25,10 +25,41 @@ const COLUMNS = [
 ];
 
 /** Every job's regions: a line for each version, and under a region whatever there is to explain. */
-export function statusText(voice: Voice, { jobs, flagSource }: Status): string {
-  if (jobs.length === 0) return 'No jobs\n';
-  const source = sourceText(voice, flagSource);
-  return source + jobs.map((job) => jobText(voice, job, flagSource)).join('\n');
+export function statusText(voice: Voice, { jobs, flagSource, databases }: Status): string {
+  const head = sourceText(voice, flagSource) + databasesText(voice, databases);
+  if (jobs.length === 0) return `${head}No jobs\n`;
+  return head + jobs.map((job) => jobText(voice, job, flagSource)).join('\n');
+}
+
+/** What is to be known of the region databases; empty where there is nothing. */
+function databasesText(voice: Voice, databases: Status['databases']): string {
+  const { columns } = voice.tableOptions();
+  const lines = databases.flatMap((each): Toned[] => {
+    const { database, confirmed, identity, last, unrecordedKills: kills, unrecordedTrips: trips } = each;
+    const waiting = waitingText({ kills, trips });
+    return [
+      ...(confirmed
+        ? []
+        : [
+            {
+              text: `Database ${database} is another one than before (${identity}, before ${last ?? 'unknown'}): nothing is written to it until portcullis database confirm`,
+              tone: 'bad' as const,
+            },
+          ]),
+      ...(waiting === undefined
+        ? []
+        : [
+            {
+              text: `Database ${database}: ${waiting}; each process that serves goes on trying`,
+              tone: 'warning' as const,
+            },
+          ]),
+    ];
+  });
+  const wrapped = lines.flatMap(({ text, tone }) =>
+    wrapTo(printable(text), columns).map((line) => voice.paint(line, tone)),
+  );
+  return wrapped.length === 0 ? '' : `${wrapped.join('\n')}\n\n`;
 }
 
 function jobText(

@@ -3,6 +3,7 @@ import type { Policy } from '../flags/policy.js';
 import { openWishes, type KillWish } from '../gate/kill-wish.js';
 import type { GateView } from '../gate/browse-gates.js';
 import type { UnreachablePlane } from '../planes/ask-planes.js';
+import { listDatabases, type DatabaseView } from '../planes/databases.js';
 import { listGatesOf } from '../planes/browse.js';
 import { announcedVersions } from '../rollout/announce.js';
 import { lastRuns, type RunView } from '../scheduler/browse-runs.js';
@@ -14,6 +15,8 @@ import { standingOf, versionStandings, type Standing, type VersionStanding } fro
 /** Every job, and where its flags come from. Times are ISO 8601 in UTC. */
 export interface Status {
   readonly flagSource: SourceView;
+  /** The region databases that could be asked: which they are, and what of them is not on record yet. */
+  readonly databases: readonly DatabaseView[];
   readonly jobs: readonly JobStatus[];
 }
 
@@ -58,10 +61,11 @@ export async function readStatus(
   policies: readonly Policy[],
   desk: FlagDesk,
 ): Promise<Status> {
-  const [now, flags, wishes, { gates, unreachable }] = await Promise.all([
+  const [now, flags, wishes, { databases }, { gates, unreachable }] = await Promise.all([
     databaseTime(control),
     desk.list(),
     openWishes(control),
+    listDatabases(control, planes),
     allGates(planes),
   ]);
   const away = new Map(unreachable.map(({ database, reason }) => [database, reason]));
@@ -117,7 +121,7 @@ export async function readStatus(
       regions: await Promise.all([...regions].map((region) => regionStatus(job, region, servedIn(region)))),
     };
   };
-  return { flagSource: desk.source(), jobs: await Promise.all([...names].sort().map(jobStatus)) };
+  return { flagSource: desk.source(), databases, jobs: await Promise.all([...names].sort().map(jobStatus)) };
 }
 
 async function allGates(

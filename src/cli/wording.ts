@@ -1,4 +1,4 @@
-import { number } from '../base/words.js';
+import { countOf, number } from '../base/words.js';
 import type { Image } from '../journal/change.js';
 
 /** How figures and times are written for people. */
@@ -47,4 +47,20 @@ export function reasonBeside(by: string | null, reason: string): string {
   if (by?.startsWith(GUARD) !== true) return reason;
   const named = `${by.slice(GUARD.length)}: `;
   return reason.startsWith(named) ? reason.slice(named.length) : reason;
+}
+
+/** That kills and trips hold and are not on record yet; undefined where there are none. */
+export function waitingText({
+  kills,
+  trips,
+}: {
+  readonly kills: number;
+  readonly trips: number;
+}): string | undefined {
+  if (kills + trips === 0) return undefined;
+  const what = [
+    ...(kills === 0 ? [] : [countOf(kills, 'kill')]),
+    ...(trips === 0 ? [] : [countOf(trips, 'trip')]),
+  ];
+  return `${what.join(' and ')} ${kills + trips === 1 ? 'holds and is' : 'hold and are'} not in the audit log yet`;
 }

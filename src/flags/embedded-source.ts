@@ -17,6 +17,9 @@ export interface EmbeddedSourceOptions {
 
 const LONGEST_BACKOFF_MS = 5_000;
 
+/** How often flags are read where no notification came, or none comes. */
+export const POLL_MS = 1_000;
+
 /**
  * Flags from the control database. It keeps one of the pool's connections to itself, listens on it for
  * changes, and reads all the flags at each notification and at each poll, so that neither a lost
@@ -34,8 +37,9 @@ export class EmbeddedSource implements FlagSource {
   #stopped = false;
   #nap = new AbortController();
   #due = false;
+  #polled = false;
 
-  constructor(control: pg.Pool, { pollMs = 1_000, timeoutMs = 5_000, now }: EmbeddedSourceOptions = {}) {
+  constructor(control: pg.Pool, { pollMs = POLL_MS, timeoutMs = 5_000, now }: EmbeddedSourceOptions = {}) {
     this.#control = control;
     this.#pollMs = pollMs;
     this.#timeoutMs = timeoutMs;
@@ -54,7 +58,7 @@ export class EmbeddedSource implements FlagSource {
   }
 
   state(): SourceState {
-    return this.#hearing.state();
+    return { ...this.#hearing.state(), ...(this.#polled && { polledMs: this.#pollMs }) };
   }
 
   onChange(listener: ChangeListener): () => void {
@@ -88,6 +92,7 @@ export class EmbeddedSource implements FlagSource {
     client.on('error', onError).on('notification', onNotification);
     try {
       const { pooled } = await sessionOf(client);
+      this.#polled = pooled;
       if (!pooled) await client.query(this.#question('listen portcullis_flag'));
       while (!this.#stopped) {
         this.#due = false;

@@ -28,6 +28,8 @@ export interface SourceView {
   /** When it last confirmed what is shown; null where this process has never heard it. */
   readonly heardAt: string | null;
   readonly ageMs: number | null;
+  /** How often it is asked, where it does not tell of changes by itself. */
+  readonly polledMs: number | null;
   /** What is wrong with it, as this process sees it. */
   readonly problem: (SourceProblem & { readonly since: string }) | null;
 }
@@ -41,12 +43,22 @@ export interface FlagDesk {
   set(change: FlagChange): Promise<FlagView>;
 }
 
-/** Flags of the control database, which is asked each time. `heard`: what a process that acts on them has heard. */
-export function embeddedDesk(control: pg.Pool, heard?: FlagSource): FlagDesk {
+/**
+ * Flags of the control database, which is asked each time. `heard`: what a process that acts on them has heard.
+ * `polledMs`: how often such a process asks, where this one is none and knows.
+ */
+export function embeddedDesk(control: pg.Pool, heard?: FlagSource, polledMs: number | null = null): FlagDesk {
   return {
     source: () =>
       heard === undefined
-        ? { kind: 'embedded', url: null, heardAt: new Date().toISOString(), ageMs: 0, problem: null }
+        ? {
+            kind: 'embedded',
+            url: null,
+            heardAt: new Date().toISOString(),
+            ageMs: 0,
+            polledMs,
+            problem: null,
+          }
         : sourceView(heard, null),
     list: async (job) => (await listFlags(control, job)).map(flagView),
     set: async (change) => flagView(await setFlag(control, change)),
@@ -79,7 +91,7 @@ export function foreignDesk(
 }
 
 export function sourceView(source: FlagSource, url: string | null): SourceView {
-  const { heardAgeMs, problem, problemAgeMs = 0 } = source.state();
+  const { heardAgeMs, problem, problemAgeMs = 0, polledMs = null } = source.state();
   const ago = (ms: number): string => new Date(Date.now() - ms).toISOString();
   const ageMs = Number.isFinite(heardAgeMs) ? Math.max(0, Math.round(heardAgeMs)) : null;
   return {
@@ -87,6 +99,7 @@ export function sourceView(source: FlagSource, url: string | null): SourceView {
     url,
     heardAt: ageMs === null ? null : ago(ageMs),
     ageMs,
+    polledMs,
     problem: problem === undefined ? null : { ...problem, since: ago(problemAgeMs) },
   };
 }

@@ -14,6 +14,8 @@ export interface SourceState {
   readonly problem?: SourceProblem;
   /** Since when something is wrong; there where `problem` is. */
   readonly problemAgeMs?: number;
+  /** How often the source is asked; absent: it tells of changes by itself. */
+  readonly polledMs?: number;
 }
 
 /** Told the names of the flags that changed; an empty list where only the source's state did. */

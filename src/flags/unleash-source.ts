@@ -56,7 +56,7 @@ export class UnleashSource implements FlagSource {
   }
 
   state(): SourceState {
-    return this.#hearing.state();
+    return { ...this.#hearing.state(), polledMs: this.#options.pollMs };
   }
 
   onChange(listener: ChangeListener): () => void {

@@ -108,6 +108,18 @@ export async function forsakenTrips(region: pg.Pool): Promise<Trip[]> {
   return rows;
 }
 
+/** How many trips of a region's database have no incident and no entry in the audit log yet. */
+export async function countUnrecordedTrips(control: pg.Pool, region: pg.Pool): Promise<number> {
+  const { rows } = await region.query<{ id: string }>(
+    'select id from portcullis_region.trip where settled_at is null order by at limit 1000',
+  );
+  if (rows.length === 0) return 0;
+  const { rowCount } = await control.query('select from portcullis_control.trip where id = any($1)', [
+    rows.map(({ id }) => id),
+  ]);
+  return rows.length - (rowCount ?? 0);
+}
+
 /** A verdict that failed, as a trip keeps it. */
 export function failedRule({ rule, reason, figures, evidence = [] }: Judged): FailedRule {
   return { rule, reason, figures, evidence };

@@ -107,6 +107,7 @@ const FlagSource = named(
     url: z.string().nullable().describe('the server to change flags at; null: they are changed here'),
     heardAt: time.nullable().describe('when it last confirmed what is shown; null: never, by this process'),
     ageMs: durationMs.nullable(),
+    polledMs: durationMs.nullable().describe('how often it is asked; null: it tells of changes by itself'),
     problem: z
       .strictObject({ code: z.string(), reason: z.string(), since: time })
       .nullable()

@@ -36,22 +36,18 @@ export async function seeIncident(control: pg.Pool, poolOf: PoolOf, id: string):
   return { incident, ...(await runsOfIncident(poolOf, incident)) };
 }
 
-/** Looks at an incident's runs and impact. Writes nothing. Throws INCIDENT_UNKNOWN. */
+/**
+ * Looks at an incident's runs and impact. Its severity is as they are now, also where nobody has kept that yet. Writes
+ * nothing. Throws INCIDENT_UNKNOWN.
+ */
 export async function examineIncident(control: pg.Pool, poolOf: PoolOf, id: string): Promise<Assessment> {
   const { incident, runs, silent } = await seeIncident(control, poolOf, id);
   const found = await impactOfIncident(poolOf, incident, runs);
-  return { incident, runs, impact: found.impact, silent: [...silent, ...found.silent] };
-}
-
-/** Looks at an incident's runs and impact, and keeps what that shows, as {@link tendIncident} does. */
-export async function assessIncident(
-  control: pg.Pool,
-  poolOf: PoolOf,
-  id: string,
-  by: string,
-): Promise<Assessment> {
-  const looked = await examineIncident(control, poolOf, id);
-  return { ...looked, incident: await follow(control, { ...looked, extent: looked.impact }, by) };
+  const severity = severityNow(incident, found.impact);
+  return {
+    incident: { ...incident, severity },
+    ...{ runs, impact: found.impact, silent: [...silent, ...found.silent] },
+  };
 }
 
 /**
@@ -109,14 +105,21 @@ function newsOf({
   silent,
 }: Tended): Pick<Incident, 'severity' | 'state'> | undefined {
   if (incident.state === 'closed') return undefined;
-  const severity = hasDamage(incident)
-    ? worse(incident.severity, severityOf({ organisations: extent.units, rows: extent.rows }))
-    : incident.severity;
+  const severity = severityNow(incident, extent);
   const reached = restoreStateOf(runs);
   const credible = reached !== 'restored' || silent.length === 0;
   const state =
     reached !== undefined && credible && mayFollow(incident.state, reached) ? reached : incident.state;
   return severity === incident.severity && state === incident.state ? undefined : { severity, state };
+}
+
+/** The severity, which only ever rises; of a closed incident, and of one without damage, the one that was kept. */
+function severityNow(
+  incident: Incident,
+  { units, rows }: Pick<IncidentExtent, 'units' | 'rows'>,
+): Severity | null {
+  if (incident.state === 'closed' || !hasDamage(incident)) return incident.severity;
+  return worse(incident.severity, severityOf({ organisations: units, rows }));
 }
 
 /** How far the restores of the runs that wrote are; undefined where none was begun. */

@@ -4,6 +4,7 @@ import { requireRegion } from '../base/unknown-name.js';
 import { hidesIdentity, readDatabase, type DatabaseStanding } from '../gate/database.js';
 import { gatesOf } from '../gate/gates-of.js';
 import { countUnrecorded } from '../gate/unrecorded-kill.js';
+import { countUnrecordedTrips } from '../guard/trip-row.js';
 import { askPlanes } from './ask-planes.js';
 import type { RegionPlane, RegionPlanes } from './region-plane.js';
 
@@ -17,15 +18,19 @@ export interface DatabaseView extends Omit<DatabaseStanding, 'lastConfirmedAt' |
   readonly hidden: boolean;
   /** Kills that hold and are not in the audit log yet. */
   readonly unrecordedKills: number;
+  /** Trips that are not on record yet: neither in the audit log nor with an incident. */
+  readonly unrecordedTrips: number;
 }
 
 /** Every region database, and which of them could not be asked. */
 export async function listDatabases(
+  control: pg.Pool,
   planes: RegionPlanes,
 ): Promise<{ readonly databases: readonly DatabaseView[]; readonly unreachable: readonly string[] }> {
   const { answers, unreachable } = await askPlanes(planes, async ({ owner }) => ({
     ...(await readDatabase(owner)),
     unrecordedKills: await countUnrecorded(owner),
+    unrecordedTrips: await countUnrecordedTrips(control, owner),
   }));
   return {
     databases: answers.map(({ plane, answer }) => ({

@@ -61,6 +61,20 @@ export async function announceVersions(
   });
 }
 
+/** The workers that have announced themselves of late, each with the regions that it serves. */
+export async function workersAtWork(
+  control: pg.Pool,
+): Promise<{ readonly worker: string; readonly regions: readonly string[] }[]> {
+  const { rows } = await control.query<{ worker: string; regions: string[] }>(
+    `select worker, array_agg(distinct region) as regions
+     from portcullis_control.worker_version, unnest(regions) region
+     where last_seen_at > clock_timestamp() - make_interval(secs => $1::float8 / 1000)
+     group by worker order by worker`,
+    [SILENT_MS],
+  );
+  return rows;
+}
+
 /** A worker leaves in good order: from now on it can run nothing. */
 export async function withdrawWorker(control: pg.Pool, worker: string): Promise<void> {
   await control.query('delete from portcullis_control.worker_version where worker = $1', [worker]);

@@ -44,6 +44,8 @@ export interface ServerConnections {
   readonly superuser: boolean;
   readonly login: string;
   readonly version: number;
+  /** Connections that clients have now, ours and others'. */
+  readonly used: number;
 }
 
 /** Reads what the server allows. */
@@ -55,7 +57,8 @@ export async function readConnections(owner: pg.Pool): Promise<ServerConnections
         and exists (select from pg_roles r where r.rolname = 'pg_use_reserved_connections'
                     and pg_has_role(current_user, r.oid, 'usage')) as reserving,
       (select rolsuper from pg_roles where rolname = current_user) as superuser,
-      current_user as login, current_setting('server_version_num')::integer as version`);
+      current_user as login, current_setting('server_version_num')::integer as version,
+      (select count(*) from pg_stat_activity where backend_type = 'client backend')::integer as used`);
   const [row] = rows;
   if (!row) throw new Error('the server does not say how many connections it allows');
   return row;

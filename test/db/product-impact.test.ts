@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { randomUUID } from 'node:crypto';
-import { assessIncident, type Assessment } from '../../src/incidents/assess-incident.js';
+import type { Assessment } from '../../src/incidents/assess-incident.js';
+import { assessIncident } from '../support/assess-incident.js';
 import { includeSince } from '../../src/incidents/include-run.js';
 import { killWithIncident } from '../../src/incidents/kill-incident.js';
 import { closeIncident } from '../../src/incidents/move-incident.js';

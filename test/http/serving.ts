@@ -60,7 +60,7 @@ export function planesAt(pool: pg.Pool): RegionPlanes {
 
 /** For tests that are not about flags. */
 const NO_FLAGS: HttpFlags = {
-  source: () => ({ kind: 'none', url: null, heardAt: null, ageMs: null, problem: null }),
+  source: () => ({ kind: 'none', url: null, heardAt: null, ageMs: null, polledMs: null, problem: null }),
   list: () => Promise.resolve([]),
   set: () => Promise.reject(new Error('this test has no flags')),
   look: () => ({ open: false, code: 'flag-unknown', reason: 'this test has no flags' }),

@@ -69,7 +69,14 @@ describe('promtool check metrics', () => {
         metrics,
         log: createLogger({ level: 'silent' }),
         flags: {
-          source: () => ({ kind: 'embedded', url: null, heardAt: null, ageMs: null, problem: null }),
+          source: () => ({
+            kind: 'embedded',
+            url: null,
+            heardAt: null,
+            ageMs: null,
+            polledMs: null,
+            problem: null,
+          }),
           list: () => Promise.resolve([]),
           set: () => Promise.reject(new Error('not in this test')),
           look: () => ({ open: false, code: 'flag-unknown', reason: 'not in this test' }),

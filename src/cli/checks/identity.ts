@@ -1,4 +1,4 @@
-import { countOf } from '../../base/words.js';
+import { waitingText } from '../wording.js';
 import { listDatabases, type DatabaseView } from '../../planes/databases.js';
 import type { Check, Finding, Patient } from './check.js';
 
@@ -7,8 +7,8 @@ type Found = Omit<Finding, 'check'>;
 /** Whether a failover would be noticed, and whether each database is confirmed. */
 export const identity: Check<Patient> = {
   name: 'failover',
-  examine: async ({ installation: { planes } }) =>
-    (await listDatabases(planes)).databases.map((database) => identityFinding(database)),
+  examine: async ({ installation: { control, planes } }) =>
+    (await listDatabases(control, planes)).databases.map((database) => identityFinding(database)),
 };
 
 export function identityFinding({ database, identity: is, confirmed, hidden, last }: DatabaseView): Found {
@@ -29,17 +29,21 @@ export function identityFinding({ database, identity: is, confirmed, hidden, las
   return { mark: 'ok', found: `${database} is ${is}, confirmed` };
 }
 
-/** Kills that hold and wait to be put on record. */
+/** Kills and trips that hold and wait to be put on record. */
 export const unrecorded: Check<Patient> = {
   name: 'record',
-  examine: async ({ installation: { planes } }) => {
-    const { databases } = await listDatabases(planes);
-    const waiting = databases.reduce((sum, { unrecordedKills }) => sum + unrecordedKills, 0);
-    if (waiting === 0) return [{ mark: 'ok', found: 'every kill is in the audit log' }];
+  examine: async ({ installation: { control, planes } }) => {
+    const { databases } = await listDatabases(control, planes);
+    const waiting = waitingText({
+      kills: databases.reduce((sum, { unrecordedKills }) => sum + unrecordedKills, 0),
+      trips: databases.reduce((sum, { unrecordedTrips }) => sum + unrecordedTrips, 0),
+    });
+    if (waiting === undefined)
+      return [{ mark: 'ok', found: 'every kill and every trip is in the audit log' }];
     return [
       {
         mark: 'warn',
-        found: `${countOf(waiting, 'kill holds and is', 'kills hold and are')} not in the audit log yet`,
+        found: waiting,
         mend: 'start a process that serves (portcullis start or worker), and look who holds the audit log: portcullis audit verify',
       },
     ];

@@ -1,5 +1,6 @@
 import { PortcullisError, messageOf } from '../../base/errors.js';
-import { countOf } from '../../base/words.js';
+import { countOf, number } from '../../base/words.js';
+import { workersAtWork } from '../../rollout/announce.js';
 import { connectionsOf, readConnections } from '../../store/connections.js';
 import { isDone, planRoles } from '../../store/role-plan.js';
 import { rolesGiven } from '../../store/logins.js';
@@ -73,21 +74,16 @@ export const logins: Check<Installation> = {
 /** Whether a kill finds a connection whatever the others do. */
 export const connections: Check<Installation> = {
   name: 'connections',
-  examine: async ({ databases, concurrentRuns }) =>
-    eachOf(databases, async ({ owner, name }) => {
-      const { usable, reserving, login, version, superuser } = await readConnections(owner);
+  examine: async ({ databases, concurrentRuns, control, planes }) => {
+    const workers = await workersAtWork(control).catch(() => []);
+    return eachOf(databases, async ({ owner, name }) => {
+      const { usable, used, reserving, login, version, superuser } = await readConnections(owner);
       const { all } = connectionsOf(concurrentRuns, name === 'control');
-      const fit = Math.floor(usable / all);
-      const sum = `a serving process may take ${all} of ${usable} connections: ${countOf(fit, 'such process', 'such processes')} fit`;
-      const findings: Found[] = [
-        fit > 0
-          ? { mark: 'ok', found: sum }
-          : {
-              mark: 'warn',
-              found: sum,
-              mend: 'raise max_connections, lower PORTCULLIS_CONCURRENT_RUNS, or put PgBouncer before the database: docs/reference/configuration.md, Connections',
-            },
-      ];
+      // Every process that serves asks the control database; another one only for its own regions.
+      const fleet = workers.filter(
+        ({ regions }) => name === 'control' || regions.some((region) => planes.of(region).name === name),
+      ).length;
+      const findings: Found[] = [connectionsFinding({ usable, used, all, fleet })];
       if (superuser || reserving) return findings;
       const sql =
         version >= 160_000
@@ -99,8 +95,37 @@ export const connections: Check<Installation> = {
         mend: sql,
       });
       return findings;
-    }),
+    });
+  },
 };
+
+/**
+ * Whether the processes that are at work fit the server, each with the concurrent runs that are configured here, and
+ * one more.
+ */
+export function connectionsFinding({
+  usable,
+  used,
+  all,
+  fleet,
+}: {
+  readonly usable: number;
+  readonly used: number;
+  readonly all: number;
+  readonly fleet: number;
+}): Found {
+  const fit = Math.floor(usable / all);
+  const found =
+    `a serving process may take ${all} of ${usable} connections: ${countOf(fit, 'such process', 'such processes')} fit, ` +
+    `${countOf(fleet, 'is', 'are')} at work (up to ${number(fleet * all)} connections); ${number(used)} are in use now`;
+  return fit > 0 && fit >= fleet
+    ? { mark: 'ok', found }
+    : {
+        mark: 'warn',
+        found,
+        mend: 'raise max_connections, lower PORTCULLIS_CONCURRENT_RUNS, or put PgBouncer before the database: docs/reference/configuration.md, Connections',
+      };
+}
 
 /** What was found of each database, with its name where there are several. */
 async function eachOf(

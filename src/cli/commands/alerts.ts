@@ -1,4 +1,4 @@
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { requireMay } from '../../access/roles.js';
 import { countOf, time } from '../../base/words.js';
 import {
@@ -8,14 +8,12 @@ import {
   type AlertState,
   type AlertView,
 } from '../../guard/bake/browse-alerts.js';
-import { actingPrincipal, requireActing } from '../acting.js';
-import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
+import { actingPrincipal } from '../acting.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { group, leaf } from '../leaf.js';
+import { jobOption, limitOption, showList, stateOption } from '../listing.js';
 import { reasonOption } from '../reason-option.js';
 import type { Tone } from '../tone.js';
-import { limitUpTo, listUpTo } from '../up-to.js';
-
-const MOST = 10_000;
 
 export function addAlerts(program: Command, context: Context): void {
   const alerts = group(program, 'alerts', 'Alerts: what Alertmanager sent, and what of it still fires.');
@@ -34,17 +32,15 @@ function addList(parent: Command, context: Context): void {
     'portcullis alerts list --state firing',
     'portcullis alerts list --job domain-claim --json',
   ])
-    .addOption(new Option('-s, --state <state>', 'only in this state').choices(ALERT_STATES))
-    .option('-j, --job <job>', 'only of this job')
-    .option('-n, --limit <alerts>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
-    .action(async ({ state, job, limit }: ListOptions) => {
-      const voice = voiceOf(context, command);
-      await withLook(context, async (installation) => {
-        await requireActing(context, installation, 'read');
-        const found = await listUpTo(limit, (page) => listAlerts(installation.control, { state, job }, page));
-        voice.result({ alerts: found }, () => listText(voice, found));
-      });
-    });
+    .addOption(stateOption(ALERT_STATES))
+    .addOption(jobOption())
+    .addOption(limitOption('alerts'))
+    .action(({ state, job, limit }: ListOptions) =>
+      showList(context, command, {
+        ...{ as: 'alerts', limit, text: listText },
+        pageOf: (control, page) => listAlerts(control, { state, job }, page),
+      }),
+    );
 }
 
 function addClear(parent: Command, context: Context): void {

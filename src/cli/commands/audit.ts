@@ -14,14 +14,16 @@ import { exportAudit, verifyLines } from '../../audit/lines.js';
 import { verifyAudit } from '../../audit/verify.js';
 import { PortcullisError, messageOf } from '../../base/errors.js';
 import { countUnrecorded } from '../../gate/unrecorded-kill.js';
+import { countUnrecordedTrips } from '../../guard/trip-row.js';
 import { askPlanes } from '../../planes/ask-planes.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { instant } from '../instant.js';
 import { group, leaf } from '../leaf.js';
+import { limitOption, showList } from '../listing.js';
 import { withProgress } from '../progress.js';
+import { waitingText } from '../wording.js';
 import type { Cell } from '../table.js';
-import { limitUpTo, listUpTo } from '../up-to.js';
 import { countOf, time } from '../../base/words.js';
 
 export function addAudit(program: Command, context: Context): void {
@@ -30,8 +32,6 @@ export function addAudit(program: Command, context: Context): void {
   addVerify(audit, context);
   addExport(audit, context);
 }
-
-const MOST = 10_000;
 
 interface ListOptions {
   readonly by?: string;
@@ -50,14 +50,12 @@ function addList(parent: Command, context: Context): void {
     .option('--action <action>', 'only this action, such as set-flag')
     .option('--subject <subject>', 'only what was done to this: a flag, a token, a request for approval')
     .option('--since <time>', 'only from this moment on (ISO 8601; UTC where it names no zone)', instant)
-    .option('-n, --limit <entries>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
-    .action(async ({ by: principal, action, subject, since, limit }: ListOptions) => {
-      const voice = voiceOf(context, command);
-      await withLook(context, async (installation) => {
-        await requireActing(context, installation, 'verify-audit');
-        const filter: AuditFilter = { principal, action, subject, since: since?.toISOString() };
-        const entries = await listUpTo(limit, (page) => listAudit(installation.control, filter, page));
-        voice.result({ entries }, () => entriesText(voice, entries));
+    .addOption(limitOption('entries'))
+    .action(({ by: principal, action, subject, since, limit }: ListOptions) => {
+      const filter: AuditFilter = { principal, action, subject, since: since?.toISOString() };
+      return showList(context, command, {
+        ...{ as: 'entries', limit, action: 'verify-audit', text: entriesText },
+        pageOf: (control, page) => listAudit(control, filter, page),
       });
     });
 }
@@ -113,10 +111,11 @@ function addVerify(parent: Command, context: Context): void {
     });
 }
 
-/** What waits: kills that hold and are not in the log yet. */
+/** What waits: kills and trips that hold and are not in the log yet. */
 interface Verified {
   readonly verdict: ChainVerdict;
-  readonly waiting: { readonly kills: number; readonly unreachable: readonly string[] } | undefined;
+  readonly waiting:
+    { readonly kills: number; readonly trips: number; readonly unreachable: readonly string[] } | undefined;
 }
 
 function verifyDatabase(context: Context, expectHead: AuditHead | undefined): Promise<Verified> {
@@ -128,9 +127,16 @@ function verifyDatabase(context: Context, expectHead: AuditHead | undefined): Pr
         expectHead,
         onProgress: (count) => progress.say(`verifying, ${countOf(count, 'entry', 'entries')}`),
       });
-      const { answers, unreachable } = await askPlanes(planes, ({ owner }) => countUnrecorded(owner));
-      const kills = answers.reduce((sum, { answer }) => sum + answer, 0);
-      return { verdict, waiting: { kills, unreachable: unreachable.map(({ database }) => database) } };
+      const { answers, unreachable } = await askPlanes(planes, async ({ owner }) => ({
+        kills: await countUnrecorded(owner),
+        trips: await countUnrecordedTrips(control, owner),
+      }));
+      const waiting = {
+        kills: answers.reduce((sum, { answer }) => sum + answer.kills, 0),
+        trips: answers.reduce((sum, { answer }) => sum + answer.trips, 0),
+        unreachable: unreachable.map(({ database }) => database),
+      };
+      return { verdict, waiting };
     });
   });
 }
@@ -154,19 +160,10 @@ function verdictResult(verdict: ChainVerdict) {
 
 function waitingFacts(waiting: Verified['waiting']): [string, Cell][] {
   if (waiting === undefined) return [];
-  const { kills, unreachable } = waiting;
+  const { unreachable } = waiting;
+  const text = waitingText(waiting);
   return [
-    ...(kills === 0
-      ? []
-      : [
-          [
-            'waiting',
-            {
-              text: `${countOf(kills, 'kill holds and is', 'kills hold and are')} not recorded yet`,
-              tone: 'warning',
-            },
-          ] satisfies [string, Cell],
-        ]),
+    ...(text === undefined ? [] : [['waiting', { text, tone: 'warning' }] satisfies [string, Cell]]),
     ...(unreachable.length === 0
       ? []
       : [

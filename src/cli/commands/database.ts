@@ -4,7 +4,7 @@ import { confirmChanged } from '../../incidents/changed-database.js';
 import { databaseMeant, listDatabases, type DatabaseView } from '../../planes/databases.js';
 import { time } from '../../base/words.js';
 import { requireActing } from '../acting.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
 import { group, leaf } from '../leaf.js';
 import { reasonOption } from '../reason-option.js';
 
@@ -19,9 +19,9 @@ function addShow(parent: Command, context: Context): void {
     'portcullis database show',
   ]).action(async () => {
     const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
+    await withLook(context, async (installation) => {
       await requireActing(context, installation, 'read');
-      const found = await listDatabases(installation.planes);
+      const found = await listDatabases(installation.control, installation.planes);
       voice.result(found, () => databasesText(voice, found.databases));
       for (const each of found.unreachable) voice.note(`${each} cannot be reached`);
     });

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { requireMay } from '../../access/roles.js';
 import { PortcullisError } from '../../base/errors.js';
 import { regionsOf } from '../../gate/gates-of.js';
-import { assessIncident, examineIncident } from '../../incidents/assess-incident.js';
+import { examineIncident } from '../../incidents/assess-incident.js';
 import { findIncident, listIncidents } from '../../incidents/browse-incidents.js';
 import { includeRun, includeSince } from '../../incidents/include-run.js';
 import { INCIDENT_STATES, type IncidentState } from '../../incidents/incident-states.js';
@@ -21,11 +21,9 @@ import { voiceOf, withInstallation, withLook, type Context } from '../context.js
 import { incidentsText, incidentText, runbookText } from '../incident-text.js';
 import { instant } from '../instant.js';
 import { group, leaf } from '../leaf.js';
-import { limitUpTo, listUpTo } from '../up-to.js';
+import { jobOption, limitOption, showList, stateOption } from '../listing.js';
 import { time } from '../../base/words.js';
 import { reasonOption } from '../reason-option.js';
-
-const MOST = 10_000;
 
 export function addIncident(program: Command, context: Context): void {
   const incident = group(
@@ -51,20 +49,16 @@ function addList(incident: Command, context: Context): void {
     'portcullis incident list',
     'portcullis incident list --unclosed --json',
   ])
-    .option('-j, --job <job>', 'only of this job')
-    .addOption(new Option('-s, --state <state>', 'only in this state').choices(Object.keys(INCIDENT_STATES)))
+    .addOption(jobOption())
+    .addOption(stateOption(Object.keys(INCIDENT_STATES)))
     .option('--unclosed', 'only those that are not closed')
-    .option('-n, --limit <incidents>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
-    .action(async (options: { job?: string; state?: IncidentState; unclosed?: boolean; limit: number }) => {
-      const voice = voiceOf(context, command);
-      await withLook(context, async (installation) => {
-        await requireActing(context, installation, 'read');
-        const incidents = await listUpTo(options.limit, (page) =>
-          listIncidents(installation.control, options, page),
-        );
-        voice.result({ incidents }, () => incidentsText(voice, incidents));
-      });
-    });
+    .addOption(limitOption('incidents'))
+    .action((options: { job?: string; state?: IncidentState; unclosed?: boolean; limit: number }) =>
+      showList(context, command, {
+        ...{ as: 'incidents', limit: options.limit, text: incidentsText },
+        pageOf: (control, page) => listIncidents(control, options, page),
+      }),
+    );
 }
 
 function addShow(incident: Command, context: Context): void {
@@ -75,11 +69,10 @@ function addShow(incident: Command, context: Context): void {
     ['portcullis incident show k3v7qa2m'],
   ).action(async (id: string) => {
     const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
-      const { name } = await requireActing(context, installation, 'read');
+    await withLook(context, async (installation) => {
+      await requireActing(context, installation, 'read');
       const { control } = installation;
-      // Whoever looks sees its severity; so it is put down.
-      const looked = await assessIncident(control, poolsOf(installation), id, name);
+      const looked = await examineIncident(control, poolsOf(installation), id);
       const moments = await timelineOf(control, looked);
       const measures = measuresOf(looked.incident, looked.impact.firstAppliedAt);
       const { incident: found, ...rest } = looked;

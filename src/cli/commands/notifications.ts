@@ -1,4 +1,4 @@
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import {
   DELIVERY_STATES,
   listNotifications,
@@ -9,14 +9,12 @@ import {
 } from '../../notify/browse.js';
 import { notify, testNotice } from '../../notify/notice.js';
 import { requireActing } from '../acting.js';
-import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { group, leaf } from '../leaf.js';
+import { limitOption, showList, stateOption } from '../listing.js';
 import type { Row } from '../table.js';
 import type { Tone } from '../tone.js';
-import { limitUpTo, listUpTo } from '../up-to.js';
 import { countOf, time } from '../../base/words.js';
-
-const MOST = 10_000;
 
 export function addNotifications(program: Command, context: Context): void {
   const notifications = group(
@@ -36,20 +34,14 @@ function addList(parent: Command, context: Context): void {
     'List notifications and what became of their deliveries, newest first.',
     ['portcullis notifications list', 'portcullis notifications list --state dead --json'],
   )
-    .addOption(
-      new Option('-s, --state <state>', 'only with a delivery in this state').choices(DELIVERY_STATES),
-    )
-    .option('-n, --limit <notifications>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
-    .action(async ({ state, limit }: { state?: DeliveryState; limit: number }) => {
-      const voice = voiceOf(context, command);
-      await withLook(context, async (installation) => {
-        await requireActing(context, installation, 'read');
-        const found = await listUpTo(limit, (page) =>
-          listNotifications(installation.control, { state }, page),
-        );
-        voice.result({ notifications: found }, () => listText(voice, found));
-      });
-    });
+    .addOption(stateOption(DELIVERY_STATES, 'only with a delivery in this state'))
+    .addOption(limitOption('notifications'))
+    .action(({ state, limit }: { state?: DeliveryState; limit: number }) =>
+      showList(context, command, {
+        ...{ as: 'notifications', limit, text: listText },
+        pageOf: (control, page) => listNotifications(control, { state }, page),
+      }),
+    );
 }
 
 function addRetry(parent: Command, context: Context): void {

@@ -10,12 +10,10 @@ import { leaf } from '../leaf.js';
 import { regionsIn, requireRegion, unknownName } from '../names.js';
 import { noteUnreachable } from '../unreachable.js';
 import { toneOf } from '../tone.js';
-import { limitUpTo, listUpTo } from '../up-to.js';
+import { jobOption, limitOption, listUpTo } from '../listing.js';
 import { time } from '../../base/words.js';
 import { total } from '../wording.js';
 import { addShow } from './run-show.js';
-
-const MOST = 10_000;
 
 interface RunsOptions {
   readonly job?: string;
@@ -29,10 +27,10 @@ export function addRuns(program: Command, context: Context): void {
     'portcullis runs --region eu-west-1 --status held',
     'portcullis runs --limit 1 --json',
   ])
-    .option('-j, --job <job>', 'only of this job')
+    .addOption(jobOption())
     .option('-r, --region <region>', 'only in this region')
     .addOption(new Option('-s, --status <status>', 'only with this status').choices(Object.keys(RUN_STATES)))
-    .option('-n, --limit <runs>', `the most to list, 1 to ${MOST}`, limitUpTo(MOST), 20)
+    .addOption(limitOption('runs'))
     .enablePositionalOptions()
     .action(async (options: RunsOptions) => {
       const voice = voiceOf(context, command);

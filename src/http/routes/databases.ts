@@ -19,6 +19,7 @@ const Database = named(
     switchoverUntil: time.nullable().describe('until when another one is confirmed beforehand'),
     hidden: z.boolean().describe('whether the service hides the identity, so that a failover goes unnoticed'),
     unrecordedKills: count.describe('kills that hold and are not in the audit log yet'),
+    unrecordedTrips: count.describe('trips that are neither in the audit log nor have an incident yet'),
   }),
 );
 
@@ -61,7 +62,7 @@ export function databaseRoutes({ control, planes }: HttpDeps): Route[] {
       summary: 'The region databases, and whether a person has confirmed each',
       action: 'read',
       result: Databases,
-      handle: () => listDatabases(planes),
+      handle: () => listDatabases(control, planes),
     }),
     route({
       method: 'post',

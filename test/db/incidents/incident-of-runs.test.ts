@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
 import type { Principal } from '../../../src/access/roles.js';
-import { assessIncident, examineIncident, tendIncident } from '../../../src/incidents/assess-incident.js';
+import { examineIncident, tendIncident } from '../../../src/incidents/assess-incident.js';
+import { assessIncident } from '../../support/assess-incident.js';
 import { findIncident, listIncidents } from '../../../src/incidents/browse-incidents.js';
 import { includeRun, includeSince } from '../../../src/incidents/include-run.js';
 import { writers } from '../../../src/incidents/incident-runs.js';

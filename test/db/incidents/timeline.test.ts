@@ -2,7 +2,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import { recordAudit } from '../../../src/audit/record.js';
 import type { Beat } from '../../../src/base/beat.js';
 import { readGate } from '../../../src/gate/permit.js';
-import { assessIncident } from '../../../src/incidents/assess-incident.js';
+import { assessIncident } from '../../support/assess-incident.js';
 import { closeIncident } from '../../../src/incidents/move-incident.js';
 import { timelineOf, type Moment } from '../../../src/incidents/timeline.js';
 import { notificationsOf, retryNotification } from '../../../src/notify/browse.js';

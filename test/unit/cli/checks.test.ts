@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { connectionsFinding } from '../../../src/cli/checks/set-up.js';
 import { clockFinding } from '../../../src/cli/checks/database.js';
 import { diskFinding, nodeFinding } from '../../../src/cli/checks/machine.js';
 import { resolverFindings } from '../../../src/cli/checks/network.js';
@@ -66,4 +67,19 @@ test('an open gate without a permit is worth knowing, a held one is not', () => 
   expect(permitFindings([gate('open', false)])).toMatchObject([
     { mark: 'warn', found: expect.stringContaining('sweep.eu-west-1') as unknown },
   ]);
+});
+
+test.each([
+  [{ usable: 197, used: 20, all: 61, fleet: 3 }, 'ok'],
+  // Each fits by itself, and together they do not.
+  [{ usable: 97, used: 20, all: 61, fleet: 2 }, 'warn'],
+  [{ usable: 50, used: 20, all: 61, fleet: 0 }, 'warn'],
+] as const)('the connections of the processes at work, %j: %s', (standing, mark) => {
+  expect(connectionsFinding(standing)).toMatchObject({ mark });
+});
+
+test('how many connections the processes at work may take is said', () => {
+  expect(connectionsFinding({ usable: 197, used: 20, all: 61, fleet: 3 }).found).toBe(
+    'a serving process may take 61 of 197 connections: 3 such processes fit, 3 are at work (up to 183 connections); 20 are in use now',
+  );
 });

@@ -12,7 +12,14 @@ import { FakeTerminal } from './fake-terminal.js';
 const AT = '2026-11-23T09:00:00.000Z';
 const LATER = '2026-11-23T09:30:00.000Z';
 const [NEW, OLD] = ['1.1.0+00000001', '1.0.0+00000000'];
-const EMBEDDED: SourceView = { kind: 'embedded', url: null, heardAt: LATER, ageMs: 0, problem: null };
+const EMBEDDED: SourceView = {
+  kind: 'embedded',
+  url: null,
+  heardAt: LATER,
+  ageMs: 0,
+  polledMs: null,
+  problem: null,
+};
 const REGION = 'ap-northeast-1';
 
 const OPEN: GateView = {
@@ -67,9 +74,10 @@ function regionWith(
   };
 }
 
-function shown(region: RegionStatus, source = EMBEDDED): string {
+function shown(region: RegionStatus, source = EMBEDDED, databases: Status['databases'] = []): string {
   const status: Status = {
     flagSource: source,
+    databases,
     jobs: [{ job: 'claims', version: '2.0.0+00000002', schedule: null, nextSlot: null, regions: [region] }],
   };
   const text = statusText(new Voice(new FakeTerminal({ columns: 80 }), false), status);
@@ -163,10 +171,39 @@ describe('flags of an Unleash server', () => {
   });
 });
 
+describe('what the databases are to be known for', () => {
+  const DATABASE = {
+    ...{ database: 'control', identity: '7312/2', confirmed: true, last: '7312/2', lastConfirmedAt: AT },
+    ...{ switchoverUntil: null, hidden: false, unrecordedKills: 0, unrecordedTrips: 0 },
+  };
+  const flat = (databases: Status['databases'], source = EMBEDDED): string =>
+    shown(regionWith(OPEN), source, databases).replaceAll('\n', ' ');
+
+  test('is nothing where all is recorded and confirmed', () => {
+    expect(flat([DATABASE])).toBe(flat([]));
+  });
+
+  test('is what waits to be recorded, and that one is another than before', () => {
+    expect(flat([{ ...DATABASE, unrecordedKills: 2, unrecordedTrips: 1 }])).toContain(
+      'Database control: 2 kills and 1 trip hold and are not in the audit log yet; each process that serves goes on trying',
+    );
+    expect(flat([{ ...DATABASE, unrecordedTrips: 1 }])).toContain('1 trip holds and is not in the audit log');
+    expect(flat([{ ...DATABASE, confirmed: false, last: '7312/1' }])).toContain(
+      'Database control is another one than before (7312/2, before 7312/1): nothing is written to it until portcullis database confirm',
+    );
+  });
+
+  test('how often flags are asked for behind a connection pooler is said', () => {
+    expect(flat([], { ...EMBEDDED, polledMs: 1_000 })).toContain(
+      'Flags: the control database, last heard 0 ms ago, asked every 1 s (a connection pooler passes no changes on; PORTCULLIS_DIRECT_DATABASE_URL leads past it)',
+    );
+  });
+});
+
 test('without a job it says so', () => {
-  expect(statusText(new Voice(new FakeTerminal(), false), { flagSource: EMBEDDED, jobs: [] })).toBe(
-    'No jobs\n',
-  );
+  expect(
+    statusText(new Voice(new FakeTerminal(), false), { flagSource: EMBEDDED, databases: [], jobs: [] }),
+  ).toBe('No jobs\n');
 });
 
 test('what others wrote cannot reach the terminal of whoever asks', () => {
@@ -182,7 +219,7 @@ test('what others wrote cannot reach the terminal of whoever asks', () => {
     nextSlot: null,
     regions: [regionWith(gate)],
   };
-  voice.result({}, () => statusText(voice, { flagSource: EMBEDDED, jobs: [job] }));
+  voice.result({}, () => statusText(voice, { flagSource: EMBEDDED, databases: [], jobs: [job] }));
   expect(terminal.stdout.text).toContain('calm\\x1b[2J\\x1b]0;title\\x07');
   expect(terminal.stdout.text).toContain('\u001b[31m1.1.0+00000001 is quarantined\u001b[0m');
   voice.note('calm\u001b[2J');

@@ -1,0 +1,75 @@
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import type pg from 'pg';
+import type { Action } from '../access/roles.js';
+import type { Page, PageRequest } from '../store/page.js';
+import { requireActing } from './acting.js';
+import { voiceOf, withLook, type Context, type Voice } from './context.js';
+
+/** The most that one page has. */
+const PAGE = 200;
+
+const MOST = 10_000;
+const USUAL = 20;
+
+/** `-n, --limit`: how many `items` to list. */
+export function limitOption(items: string): Option {
+  return new Option(`-n, --limit <${items}>`, `the most to list, 1 to ${MOST}`)
+    .argParser(limitUpToMost)
+    .default(USUAL);
+}
+
+function limitUpToMost(text: string): number {
+  const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1 && limit <= MOST) return limit;
+  throw new InvalidArgumentError(`A limit is a whole number from 1 to ${MOST}.`);
+}
+
+/** `-s, --state`: only items in one of these states. */
+export function stateOption(states: readonly string[], says = 'only in this state'): Option {
+  return new Option('-s, --state <state>', says).choices(states);
+}
+
+/** `-j, --job`. */
+export function jobOption(): Option {
+  return new Option('-j, --job <job>', 'only of this job');
+}
+
+/** A list of the control plane's, and how it is shown. */
+interface Listing<Item> {
+  /** The name that the items have in JSON. */
+  readonly as: string;
+  readonly limit: number;
+  /** What whoever looks must be allowed to do; absent: `read`. */
+  readonly action?: Action;
+  readonly pageOf: (control: pg.Pool, page: PageRequest) => Promise<Page<Item>>;
+  readonly text: (voice: Voice, items: readonly Item[]) => string;
+}
+
+/** Shows the first items of a list. */
+export async function showList<Item>(
+  context: Context,
+  command: Command,
+  { as, limit, action = 'read', pageOf, text }: Listing<Item>,
+): Promise<void> {
+  const voice = voiceOf(context, command);
+  await withLook(context, async (installation) => {
+    await requireActing(context, installation, action);
+    const items = await listUpTo(limit, (page) => pageOf(installation.control, page));
+    voice.result({ [as]: items }, () => text(voice, items));
+  });
+}
+
+/** The first `limit` items of a list that comes in pages. */
+export async function listUpTo<Item>(
+  limit: number,
+  pageOf: (request: PageRequest) => Promise<Page<Item>>,
+): Promise<Item[]> {
+  const items: Item[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await pageOf({ limit: Math.min(PAGE, limit - items.length), cursor });
+    items.push(...page.items);
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined && items.length < limit);
+  return items;
+}
