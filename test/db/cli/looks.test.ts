@@ -143,6 +143,7 @@ test('kills and trips that wait to be recorded are in status, audit verify and d
   );
   const trip = await writeTrip(owner, {
     ...{ job: 'sweep', region: 'r1', version: null, run: null, stage: 'bake', restore: 'never' },
+    closing: { close: 'region', why: 'x' },
     failed: [{ rule: 'r', reason: 'r: x', figures: {}, evidence: [] }],
   });
   const waits = '1 kill and 1 trip hold and are not in the audit log yet';
@@ -176,7 +177,8 @@ test('an incident is shown by a look that writes nothing, with the severity of w
   await owner.query(
     `update portcullis_control.incident_region set damaged = true, since = now() - interval '1 hour'`,
   );
-  const stored = async () => (await owner.query('select * from portcullis_control.incident')).rows;
+  const stored = async () =>
+    (await owner.query<Record<string, unknown>>('select * from portcullis_control.incident')).rows;
   const before = await stored();
   expect(before).toMatchObject([{ severity: null }]);
   const shown = await run(viewer, 'incident', 'show', id, '--json');

@@ -7,7 +7,6 @@ import type { Close } from '../../../src/flags/guard-policy.js';
 import { closingOf } from '../../../src/guard/closing.js';
 import { carryOutTrip, concludeTrip, type TripPlanes } from '../../../src/guard/trip.js';
 import { unsettledTrip, writeTrip, type TripOrder } from '../../../src/guard/trip-row.js';
-import { assessIncident } from '../../../src/incidents/assess-incident.js';
 import { postMortemOf } from '../../../src/incidents/post-mortem.js';
 import { runbookOf } from '../../../src/incidents/runbook.js';
 import { timelineOf } from '../../../src/incidents/timeline.js';
@@ -17,6 +16,7 @@ import { createTripwire } from '../../../src/guard/tripwire.js';
 import { inTransaction } from '../../../src/store/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
+import { assessIncident } from '../../support/assess-incident.js';
 import { testDatabase } from '../../support/database.js';
 import { trip } from '../../support/trip.js';
 
