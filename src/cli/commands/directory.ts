@@ -78,16 +78,16 @@ function addImport(parent: Command, context: Context): void {
             [{ title: 'imported' }, { title: 'rows' }],
             Object.entries(report).map(([table, rows]: [string, number]) => [table, rows]),
           ),
-          ...notesText(notes),
-        ].join('\n'),
+          notesText(notes),
+        ].join(''),
       );
     });
 }
 
-function notesText(notes: Faults): string[] {
-  if (notes.total === 0) return [];
-  const lines = notes.lines();
-  return ['', `${countOf(notes.total, 'row')} imported that no run will work on:`, ...lines];
+function notesText(notes: Faults): string {
+  if (notes.total === 0) return '';
+  const title = `${countOf(notes.total, 'row')} imported that no run will work on:`;
+  return `\n${[title, ...notes.lines()].join('\n')}\n`;
 }
 
 function nothingImported(files: ImportFiles): PortcullisError {
