@@ -61,12 +61,12 @@ export interface GuestDatabase {
   pool(url: string): pg.Pool;
 }
 
-/** An empty database, dropped with every role whose name begins with its own when the file's tests are over. */
-export async function emptyDatabase(): Promise<GuestDatabase> {
+/** An empty database, of a `locale` such as `template template0 …`; dropped with every role whose name begins with its own when the file's tests are over. */
+export async function emptyDatabase(locale = ''): Promise<GuestDatabase> {
   const server = process.env['PORTCULLIS_TEST_SERVER'];
   if (server === undefined) throw new Error('no test server: run through jest, in a project with a database');
   const name = `e_${randomBytes(6).toString('hex')}`;
-  await administer(server, `create database ${name}`);
+  await administer(server, `create database ${name} ${locale}`);
   const at = new URL(server);
   at.pathname = `/${name}`;
   const pools: pg.Pool[] = [];

@@ -50,9 +50,7 @@ export const parseDomainName = remembered((text): DomainName => {
   if (isIP(name.replace(/^\[|\]$/g, '')) !== 0) return refused('ip-address');
   if (name.startsWith('*.')) return refused('wildcard');
   // Before anything decodes or maps it: no percent signs, slashes, look-alike full stops or invisible marks.
-  if (!NAME_CHARACTERS.test(name) || name.normalize('NFKC') !== name.normalize('NFC')) {
-    return refused('bad-character');
-  }
+  if (!NAME_CHARACTERS.test(name) || isLookAlike(name)) return refused('bad-character');
   if (name.split('.').includes('')) return refused('empty-label');
   const ascii = domainToASCII(name);
   if (ascii === '') return refused('bad-label');
@@ -63,6 +61,17 @@ export const parseDomainName = remembered((text): DomainName => {
   if (!labels.every(isLabel)) return refused('bad-label');
   return judge(ascii, labels);
 });
+
+/** The Kelvin sign: the one character that even NFC makes an ASCII letter of. */
+const KELVIN = '\u212A';
+
+/**
+ * Whether characters stand for others: a full-width letter, a ligature. The database decides the same
+ * (src/store/migrations/region/022-host-names.sql), whatever its locale folds.
+ */
+function isLookAlike(name: string): boolean {
+  return name.includes(KELVIN) || name.normalize('NFKC') !== name.normalize('NFC');
+}
 
 /**
  * Whether it is a label in its canonical form. One that says it is punycode must be: it decodes to more than ASCII,

@@ -75,6 +75,7 @@ describe('a domain name is refused with its reason', () => {
     ['a zero-width joiner', 'exam\u200dple.com', 'bad-character'],
     ['an ideographic full stop', 'example\u3002com', 'bad-character'],
     ['full-width letters', 'ｅxample.com', 'bad-character'],
+    ['a Kelvin sign', '\u212Aelvin-example.org', 'bad-character'],
     ['full-width digits that spell an address', '１２７.0.0.1', 'bad-character'],
     ['mathematical letters', '𝐞xample.com', 'bad-character'],
     ['half a surrogate pair', 'ex\ud800ample.com', 'bad-character'],
