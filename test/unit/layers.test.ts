@@ -61,14 +61,6 @@ describe('the layers', () => {
     expect(lines.flat().sort()).toEqual(rooms.sort());
   });
 
-  test('stand in the README in the same order', () => {
-    const said = /^`src\/` is in layers, lowest first: (.*?)\. A/m.exec(
-      readFileSync(join(ROOT, 'README.md'), 'utf8'),
-    )?.[1];
-    const order = said?.split(', ').map((line) => line.replaceAll('`', '').split(' ').sort());
-    expect(order).toEqual([...lines.slice(0, -1).map((line) => [...line].sort()), ['app']]);
-  });
-
   test('refuse an import that runs up or sideways, from every room, and no import that runs down', async () => {
     const eslint = await ruleAlone();
     for (const [height, line] of lines.slice(0, -1).entries()) {
