@@ -7,14 +7,23 @@ import { RESULT } from '../replay/replay-result.js';
 import { FakeApp } from './fake-app.js';
 import { FakeTerminal } from './fake-terminal.js';
 
-/** The README opens with what a replay printed: its figures are of then, its shape must be of now. */
+/**
+ * docs/reference/replay.md has what a replay printed, and the README its first table: the figures are of then, the shape must
+ * be of now.
+ */
 
-const readme = await readFile(new URL('../../../README.md', import.meta.url), 'utf8');
-const shown = /npx portcullis replay`[^\n]*\n\n```\n(.*?)\n```/s.exec(readme)?.[1]?.split('\n') ?? [];
+const shown = await shownIn('docs/reference/replay.md');
+const shownInReadme = await shownIn('README.md');
 const printed = await print({
   ...RESULT,
   worlds: WORLD_NAMES.flatMap((name) => RESULT.worlds.slice(0, 1).map((world) => ({ ...world, name }))),
 });
+
+/** The block of a page that shows what `npx portcullis replay` printed. */
+async function shownIn(page: string): Promise<string[]> {
+  const text = await readFile(new URL(`../../../${page}`, import.meta.url), 'utf8');
+  return /npx portcullis replay`[^\n]*\n\n```\n(.*?)\n```/s.exec(text)?.[1]?.split('\n') ?? [];
+}
 
 async function print(result: ReplayResult): Promise<string[]> {
   const app = new FakeApp();
@@ -38,7 +47,7 @@ function cellsOf(line: string): { text: string; end: number }[] {
   }));
 }
 
-describe.each(['world', 'users locked out'])("the README's table of each %s", (title) => {
+describe.each(['world', 'users locked out'])("the page's table of each %s", (title) => {
   const [head = '', ...rows] = tableOf(shown, title);
   const [headNow = '', ...rowsNow] = tableOf(printed, title);
   const texts = (line: string) => cellsOf(line).map(({ text }) => text);
@@ -62,7 +71,15 @@ describe.each(['world', 'users locked out'])("the README's table of each %s", (t
   });
 });
 
-test("the README says what the star means in the program's own words", () => {
-  const star = (lines: readonly string[]) => lines.filter((line) => line.startsWith('* '));
-  expect(star(shown)).toEqual(star(printed));
+const stars = (lines: readonly string[]) => lines.filter((line) => line.startsWith('* '));
+
+test("the page says what the star means in the program's own words", () => {
+  expect(stars(shown)).toEqual(stars(printed));
+  expect(stars(shown)).toHaveLength(1);
+});
+
+test('the README has the same first table and star', () => {
+  const world = tableOf(shown, 'world');
+  expect(tableOf(shownInReadme, 'world')).toEqual(world);
+  expect(shownInReadme).toEqual([...world, '', ...stars(shown)]);
 });
