@@ -1,4 +1,6 @@
-import { time } from '../base/words.js';
+import { countOf, number, time } from '../base/words.js';
+import type { OutcomePower } from '../guard/outcome-power.js';
+import type { Cell } from './table.js';
 import type { SimulatedStep, Simulation } from '../rollout/simulate.js';
 import type { Voice } from './context.js';
 import { counts, share } from './wording.js';
@@ -14,6 +16,7 @@ const STEPS = [
   'about',
   'most changes of a run',
 ];
+const FINDS = ['wave', 'region', 'share', 'rule', 'a fault of'];
 const RULES = ['rule', 'kind', 'most changes first', 'why'];
 
 /** A rollout on paper, for a person. */
@@ -36,12 +39,46 @@ export function simulationText(voice: Voice, { steps, rules, ends, approvals }: 
     RULES.map((title) => ({ title })),
     rules.map(({ rule, kind, most, why }) => [rule, kind, most ?? 'what the caps let pass', why]),
   );
+  const finds = steps.flatMap((step) =>
+    step.outcomes.map((power) => [
+      ...[step.wave, step.region, share(step.permille), power.rule],
+      powerText(power),
+    ]),
+  );
+  const found =
+    finds.length === 0
+      ? ''
+      : `\n${voice.table(
+          FINDS.map((title) => ({ title })),
+          finds,
+        )}`;
   const last = ends === null ? 'It would never end on these figures.' : `It would end at ${time(ends)}.`;
   const people =
     approvals.length === 0
       ? ''
       : ` Not counted: the time that people take to approve ${approvals.join(', ')}.`;
-  return `${table}\n${last}${people}\n\n${reach}`;
+  return `${table}\n${last}${people}\n\n${reach}${found}`;
+}
+
+/** What an outcome rule can find in a step, at best. */
+function powerText({ factor, finds, events, days }: OutcomePower): Cell {
+  switch (finds) {
+    case 'nothing':
+      return {
+        text: 'any size is missed: too few units of one version to compare; caps and invariants carry the step',
+        tone: 'warning',
+      };
+    case 'missed':
+      return { text: `${factor} × is missed: the units run out before`, tone: 'warning' };
+    case 'found': {
+      const when = days === null ? 'no outcome reported yet' : `${daysText(days)} at the present rate`;
+      return `${factor} × is found after about ${number(Math.ceil(events ?? 0))} events: ${when}`;
+    }
+  }
+}
+
+function daysText(days: number): string {
+  return days < 1 ? 'less than a day' : countOf(Math.ceil(days), 'day');
 }
 
 /** What nothing limits is said before the figures: it must not read as none. */

@@ -3,7 +3,7 @@ import { logMeanExp } from './log-sum.js';
 import type { Judged } from './verdict.js';
 
 /** How many times as bad as the stable version a candidate may be: a bet on each, a quarter of the wealth. */
-const RATIOS = [1.5, 2.5, 6, 25];
+export const RATIOS: readonly number[] = [1.5, 2.5, 6, 25];
 
 export interface OutcomeOptions {
   /** The rule's name in the policy. */

@@ -128,6 +128,20 @@ export const Simulation = named(
           mostPerRun: z
             .record(z.string(), count.nullable())
             .describe('the most changes of each kind that pass the caps; null: no cap limits it'),
+          outcomes: z
+            .array(
+              z.strictObject({
+                rule: z.string(),
+                factor: z.number().describe('how many times as bad the version is supposed to be'),
+                finds: z
+                  .enum(['found', 'missed', 'nothing'])
+                  .describe('nothing: no fault, however bad, with so few units'),
+                events: z.number().nullable().describe('units with a first bad outcome until it is found'),
+                days: z.number().nullable().describe('null: not found, or the base rate is not known'),
+              }),
+            )
+            .readonly()
+            .describe('what each outcome rule can find in this step, at best'),
         }),
       )
       .readonly(),

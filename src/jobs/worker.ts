@@ -52,6 +52,14 @@ export async function startWorker(
   served: readonly ServedJob[],
   options: WorkerOptions = {},
 ): Promise<Worker> {
+  for (const { job, policy, regions } of served) {
+    for (const region of regions) {
+      platform.metrics.changesExpected({
+        ...{ job: policy.job, region, version: job.version },
+        kinds: job.kinds.keys(),
+      });
+    }
+  }
   const shutdown = new AbortController();
   const running = new Set<Promise<unknown>>();
   const turns = new Turns(options.concurrentRuns ?? 4);

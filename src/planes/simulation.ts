@@ -25,8 +25,11 @@ export async function simulationOf(
     });
   }
   const figures = new Map<string, RegionFigures>();
-  for (const region of policy.regions)
-    figures.set(region, await figuresOf(planes.of(region).worker, job, region));
+  for (const region of policy.regions) {
+    const { worker, owner } = planes.of(region);
+    const known = await figuresOf(worker, job, region);
+    figures.set(region, { ...known, badPerUnitDay: await badOf(owner, name, region, known.organisations) });
+  }
   const now = await databaseTime(control);
   const [first, last] = [nthSlot(policy.schedule, 1, now), nthSlot(policy.schedule, SLOTS, now)];
   const periodMs =
@@ -38,6 +41,23 @@ export async function simulationOf(
     changesPerRun: undefined,
   };
   return simulateRollout({ ...policy, rollout }, (region) => figures.get(region) ?? nothing, periodMs, now);
+}
+
+/** How often units have their first bad outcome, by its kind: by what was reported in the time that is kept. */
+async function badOf(
+  pool: pg.Pool,
+  job: string,
+  region: string,
+  units: number,
+): Promise<Record<string, number>> {
+  if (units === 0) return {};
+  const { rows } = await pool.query<{ kind: string; units: number; days: number }>(
+    `select kind, count(distinct unit) as units,
+       (greatest(1, extract(epoch from clock_timestamp() - min(received_at)) / 86400))::float8 as days
+     from portcullis_region.outcome where job = $1 and region = $2 group by kind`,
+    [job, region],
+  );
+  return Object.fromEntries(rows.map(({ kind, units: bad, days }) => [kind, bad / units / days]));
 }
 
 async function figuresOf(pool: pg.Pool, job: LoadedJob, region: string): Promise<RegionFigures> {

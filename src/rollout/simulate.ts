@@ -1,6 +1,7 @@
-import { shareLimit, type Cap, type RuleKind } from '../flags/guard-policy.js';
+import { rulesOf, shareLimit, type Cap, type RuleKind } from '../flags/guard-policy.js';
 import type { Policy } from '../flags/policy.js';
 import type { RolloutPolicy } from '../flags/rollout-policy.js';
+import { outcomePower, type OutcomePower } from '../guard/outcome-power.js';
 import { promotionTime } from './promotion-time.js';
 
 /** What a region is like, as far as the paper needs to know. */
@@ -12,6 +13,8 @@ export interface RegionFigures {
   readonly rowsByResource: Readonly<Record<string, number>>;
   /** Changes of one run at the full share, as usual; undefined where no run has shown it. */
   readonly changesPerRun: number | undefined;
+  /** The chance of a unit to have its first bad outcome of a kind on a day; without an entry: not known. */
+  readonly badPerUnitDay?: Readonly<Record<string, number>>;
 }
 
 /** A step on paper. */
@@ -28,6 +31,8 @@ export interface SimulatedStep {
   readonly rows: Readonly<Record<string, number>>;
   /** The most changes of each kind that one run could plan and pass the caps; null: no cap limits it. */
   readonly mostPerRun: Readonly<Record<string, number | null>>;
+  /** What each outcome rule can find of a fault that makes outcomes twice as frequent. */
+  readonly outcomes: readonly OutcomePower[];
 }
 
 /** How much a version at fault could do before a rule stops it. */
@@ -83,6 +88,16 @@ export function simulateRollout(
           ),
           mostPerRun: Object.fromEntries(
             guard.caps.map((cap) => [cap.kind, mostOf(cap, organisations, figures.rowsByKind[cap.kind])]),
+          ),
+          outcomes: rulesOf(guard.rules, 'outcome').map((rule) =>
+            outcomePower(
+              { ...rule, regions: policy.regions.length },
+              {
+                candidates: organisations,
+                others: figures.organisations - organisations,
+                perUnitDay: figures.badPerUnitDay?.[rule.event],
+              },
+            ),
           ),
         });
       }

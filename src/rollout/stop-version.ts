@@ -3,6 +3,7 @@ import type { Principal } from '../access/roles.js';
 import { loadPolicy } from '../flags/policy-store.js';
 import { gatesOf } from '../gate/gates-of.js';
 import { killJob, requireComplete } from '../gate/kill-switch.js';
+import { readGate } from '../gate/permit.js';
 import { closingOf, sharedEvidence } from '../guard/closing.js';
 import type { TripPlanes } from '../guard/trip.js';
 import { type Trip, unsettledTrip, writeTrip } from '../guard/trip-row.js';
@@ -54,7 +55,8 @@ async function tripOf(
 ): Promise<Trip | undefined> {
   const loaded = await loadPolicy(planes.control, job);
   return inTransaction(planes.ownerOf(region), async (client) => {
-    // Of two control planes that see the failure at once, one trips.
+    // Of two control planes that see the failure at once, one trips: by the gate's row, which is made where there is none.
+    await readGate(client, job, region);
     const { rows } = await client.query<{ closed: boolean }>(
       `select g.state = 'killed' or exists (
          select from portcullis_region.trip t

@@ -34,6 +34,8 @@ export async function startPrometheus(setup: {
   readonly rules: string;
   /** Let the target's own label `job` stay, as dashboards/prometheus/prometheus.yml does. */
   readonly honorLabels?: boolean;
+  /** Another configuration than this one; it reads rules.yml. */
+  readonly config?: string;
 }): Promise<RealServer> {
   const program = await requireProgram('prometheus', 'prometheus');
   const config = `
@@ -47,7 +49,8 @@ scrape_configs:
     honor_labels: ${setup.honorLabels ?? false}
     static_configs: [{ targets: ['${setup.target}'] }]
 `;
-  return start(program, setup.port, { 'prometheus.yml': config, 'rules.yml': setup.rules }, (folder) => [
+  const files = { 'prometheus.yml': setup.config ?? config, 'rules.yml': setup.rules };
+  return start(program, setup.port, files, (folder) => [
     `--config.file=${join(folder, 'prometheus.yml')}`,
     `--storage.tsdb.path=${join(folder, 'data')}`,
     `--web.listen-address=127.0.0.1:${setup.port}`,
@@ -61,6 +64,8 @@ export async function startAlertmanager(setup: {
   readonly port: number;
   readonly webhook: string;
   readonly token: string;
+  /** Another configuration than this one. */
+  readonly config?: string;
 }): Promise<RealServer> {
   const program = await requireProgram('prometheus-alertmanager', 'prometheus-alertmanager');
   const config = `
@@ -71,7 +76,7 @@ receivers:
       - url: ${setup.webhook}
         http_config: { authorization: { credentials: '${setup.token}' } }
 `;
-  return start(program, setup.port, { 'alertmanager.yml': config }, (folder) => [
+  return start(program, setup.port, { 'alertmanager.yml': setup.config ?? config }, (folder) => [
     `--config.file=${join(folder, 'alertmanager.yml')}`,
     `--storage.path=${join(folder, 'data')}`,
     `--web.listen-address=127.0.0.1:${setup.port}`,

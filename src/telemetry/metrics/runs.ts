@@ -2,7 +2,8 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { PLACE, type Place } from './places.js';
 
 export type Phase = 'elect' | 'plan' | 'judge' | 'apply' | 'finish';
-export type Stage = 'planned' | 'applied' | 'conflicted';
+const STAGES = ['planned', 'applied', 'conflicted'] as const;
+export type Stage = (typeof STAGES)[number];
 
 export interface RunFinished extends Place {
   readonly version: string;
@@ -21,6 +22,11 @@ export interface RunChanges extends Place {
 /** Runs and their changes. */
 export interface RunMetrics {
   runFinished(run: RunFinished): void;
+  /**
+   * Begins the counters of a version's changes at 0: a series that begins with its first run's changes has no rise that
+   * rate() could see, and an alert on it misses the very run that it is for.
+   */
+  changesExpected(of: Place & { readonly version: string; readonly kinds: Iterable<string> }): void;
   phaseFinished(phase: Place & { readonly phase: Phase; readonly durationMs: number }): void;
   /**
    * How many changes of one kind a finished run had at one stage. Call it for every kind that the job
@@ -82,6 +88,11 @@ export function measureRuns(registry: Registry): RunMetrics {
     runFinished({ job, region, version, status, reasonCode, durationMs }) {
       runs.inc({ job, region, version, status, reason_code: reasonCode });
       runSeconds.observe({ job, region, status }, durationMs / 1_000);
+    },
+    changesExpected({ job, region, version, kinds }) {
+      for (const kind of kinds) {
+        for (const stage of STAGES) changesTotal.inc({ job, region, version, kind, stage }, 0);
+      }
     },
     phaseFinished({ job, region, phase, durationMs }) {
       phaseSeconds.observe({ job, region, phase }, durationMs / 1_000);

@@ -21,6 +21,22 @@ describe('the metrics', () => {
     expect(samples(text, 'portcullis_run_duration_seconds_sum')[0]).toMatch(/ 1\.5$/);
   });
 
+  test('begin the changes of a version at 0, so that its first run is a rise', async () => {
+    const metrics = createMetrics();
+    metrics.changesExpected({ ...place, version: '1.0.0+aa', kinds: ['claim'] });
+    const begun = samples(await metrics.text(), 'portcullis_changes_total');
+    expect(begun.map((line) => line.replace(/.*stage="(\w+)"} /, '$1 '))).toEqual([
+      'planned 0',
+      'applied 0',
+      'conflicted 0',
+    ]);
+    metrics.changes({ ...claim, stage: 'applied', count: 40 });
+    // Said again, as whenever policies change, it takes nothing back.
+    metrics.changesExpected({ ...place, version: '1.0.0+aa', kinds: ['claim'] });
+    expect(samples(await metrics.text(), 'portcullis_changes_total')[1]).toMatch(/ 40$/);
+    expect(samples(await metrics.text(), 'portcullis_run_changes')).toHaveLength(1);
+  });
+
   test('show the changes of the last run, and the sum and spread of all', async () => {
     const metrics = createMetrics();
     metrics.changes({ ...claim, stage: 'applied', count: 40 });
