@@ -56,6 +56,7 @@ export const ERRORS = {
   PLAN_INVALID: { status: 500, exit: 1, title: 'The job proposed a change that is not allowed' },
   PLAN_WROTE: { status: 500, exit: 1, title: 'The job tried to write while planning' },
   TABLE_UNWRITABLE: { status: 500, exit: 1, title: 'A table of the job cannot be written' },
+  BATCH_INTERRUPTED: { status: 500, exit: 1, title: 'A batch was interrupted each time that it was tried' },
   TIME_LIMIT: { status: 504, exit: 1, title: 'A phase of a run took longer than its limit' },
   LEASE_LOST: { status: 409, exit: 1, title: 'Another worker took this run over' },
 

@@ -9,7 +9,10 @@ import type { Step } from '../journal/write-batch.js';
  */
 const AGAIN = new Set(['40001', '40P01', '57014']);
 
-export function asksAgain(error: unknown): boolean {
+/** How often a batch is tried in all. A kill cancels it once or twice; what goes on doing so is something else. */
+export const TRIES = 5;
+
+export function asksAgain(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && AGAIN.has(error.code ?? '');
 }
 
@@ -35,13 +38,15 @@ export function blame(error: unknown): never {
 
 /**
  * An error as a run ends with it. One of names or privileges names what is missing of the tables that the steps
- * write, with the GRANT to run. To be called when the batch is rolled back.
+ * write, with the GRANT to run; a batch that was interrupted each time says so, and what becomes of the run. To be
+ * called when the batch is rolled back.
  */
 export async function explained(
   client: pg.PoolClient,
   error: unknown,
   steps: readonly Step[],
 ): Promise<unknown> {
+  if (asksAgain(error)) return interrupted(error);
   if (!(error instanceof pg.DatabaseError) || error.code?.startsWith('42') !== true) return error;
   const missing = await missingGrants(client, steps).catch(() => []);
   const fix =
@@ -52,6 +57,24 @@ export async function explained(
         : 'the table, or a trigger of it, has changed since the run was planned; correct it, or the job’s declaration';
   const message = `a batch cannot be written: ${error.message} (SQLSTATE ${error.code}); ${fix}`;
   return new PortcullisError('TABLE_UNWRITABLE', message, { cause: error });
+}
+
+/** Classes 40 and 57 are the run's own: they blame no change, also where a change's own trigger raises one of them. */
+function interrupted(error: pg.DatabaseError): PortcullisError {
+  const what =
+    error.code === '57014'
+      ? `cancelled ${TRIES} times in a row, and not by a kill of this run`
+      : `rolled back by the database ${TRIES} times in a row`;
+  const cause =
+    error.code === '57014'
+      ? 'a time limit in a trigger or function, or who cancels it'
+      : 'who else writes these rows';
+  return new PortcullisError(
+    'BATCH_INTERRUPTED',
+    `a batch was ${what}: ${error.message} (SQLSTATE ${error.code ?? ''}); the batches before it stay applied. ` +
+      `Find the cause (${cause}), then restore this run, or let the next run do the rest`,
+    { cause: error },
+  );
 }
 
 /** The GRANTs that the client's login lacks for the steps. */

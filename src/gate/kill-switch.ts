@@ -8,7 +8,8 @@ import { within } from '../base/within.js';
 import { isReadOnly } from '../store/read-only.js';
 import { gatesOf } from './gates-of.js';
 import { wishKill } from './kill-wish.js';
-import { endKilledRuns, GRACE_MS, killGate, type Killed, type KillOrder } from './kill.js';
+import { endKilledRuns, GRACE_MS, killGate, type Killed } from './kill.js';
+import type { KillOrder } from './kill-order.js';
 import { completeUnrecorded, moveKill, noteOf } from './unrecorded-kill.js';
 
 /** What to kill: a job in some regions, or one version of it everywhere. */
@@ -21,6 +22,9 @@ export interface KillRequest {
   /** For practice: the gate is killed, and everything that is recorded or told of it says so. */
   readonly drill?: boolean;
 }
+
+/** Why to stop everything. */
+export type StopRequest = Pick<KillRequest, 'reason' | 'drill'>;
 
 /** A gate that a kill could not reach, and what was done about it. */
 export interface FailedKill {
@@ -139,7 +143,7 @@ async function leave(
 export async function stopEverything(
   control: pg.Pool,
   ownerOf: (region: string) => pg.Pool,
-  reason: string,
+  { reason, drill = false }: StopRequest,
   principal: Principal,
   reach: KillReach = {},
 ): Promise<readonly KillReport[]> {
@@ -148,7 +152,7 @@ export async function stopEverything(
   if (jobs.length === 0) throw nothingReached('there is no gate, flag or policy of any job');
   return Promise.all(
     jobs.map(([job, regions]) =>
-      killJob(control, ownerOf, { job, regions, reason, restoresToo: true }, principal, reach),
+      killJob(control, ownerOf, { job, regions, reason, drill, restoresToo: true }, principal, reach),
     ),
   );
 }

@@ -5,20 +5,11 @@ import { switchOff, withdrawVersion } from '../flags/withdraw-version.js';
 import { loadPolicy } from '../flags/policy-store.js';
 import { columnsOf } from '../store/columns-of.js';
 import { inTransaction } from '../store/pool.js';
-import type { KillOrder } from './kill.js';
+import type { KeptOrder, KillOrder } from './kill-order.js';
 
 /** A kill that could not reach its gate, and that whoever can reach it is to carry out. */
-export interface KillWish {
-  readonly id: string;
-  readonly job: string;
-  readonly region: string;
-  readonly version: string | null;
-  readonly restoresToo: boolean;
-  readonly drill: boolean;
-  readonly reason: string;
-  readonly by: string;
-  readonly at: Date;
-  /** By when the last permit will have lapsed; null where nobody can say. */
+export interface KillWish extends KeptOrder {
+  /** By when the last permit will have expired; null where nobody can say. */
   readonly lapsesBy: Date | null;
   readonly tries: number;
   /** Why it has not been carried out. */

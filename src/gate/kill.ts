@@ -7,6 +7,7 @@ import { columnsOf } from '../store/columns-of.js';
 import { inTransaction } from '../store/pool.js';
 import { connectBeside, type Beside } from './kill-pool.js';
 import { messageOf } from '../base/errors.js';
+import type { KillOrder } from './kill-order.js';
 import { GATE_LOCK, gateLockName } from './lock.js';
 import { leaveUnrecorded } from './unrecorded-kill.js';
 
@@ -15,21 +16,6 @@ const UNDISTURBED_MS = 50;
 
 /** … and until its connection is ended for it. */
 export const GRACE_MS = 1_000;
-
-export interface KillOrder {
-  readonly job: string;
-  readonly region: string;
-  readonly reason: string;
-  readonly by: string;
-  /** Stop restores too: `stop --all`. */
-  readonly restoresToo?: boolean;
-  /** For practice. */
-  readonly drill?: boolean;
-  /** Only this version: it is quarantined in the region, and the gate stays open for others. */
-  readonly version?: string;
-  /** The id (a UUID) of the row that the kill's own transaction leaves for the audit log; absent: it leaves none. */
-  readonly record?: string;
-}
 
 /** A kill that has taken hold: no batch in its scope can commit any more. */
 export interface Killed {

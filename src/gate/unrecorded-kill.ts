@@ -2,23 +2,13 @@ import type pg from 'pg';
 import { boundAuditWait, lockAudit, recordAudit, type AuditNote } from '../audit/record.js';
 import { faultPoint } from '../base/fault-point.js';
 import { inTransaction } from '../store/pool.js';
-import type { KillOrder } from './kill.js';
+import type { KeptOrder, KillOrder } from './kill-order.js';
 
 /**
  * A kill that holds and is not in the audit log yet, as its own transaction left it in the region's database. It is
  * moved to the log by the process that killed, or by any that reaches both databases.
  */
-export interface UnrecordedKill {
-  readonly id: string;
-  readonly at: Date;
-  readonly job: string;
-  readonly region: string;
-  /** Null: the job, whatever its version. */
-  readonly version: string | null;
-  readonly restoresToo: boolean;
-  readonly drill: boolean;
-  readonly reason: string;
-  readonly by: string;
+export interface UnrecordedKill extends KeptOrder {
   readonly epoch: number;
   readonly inFlight: number;
   /** Null where the process that killed did not come that far. */

@@ -9,7 +9,7 @@ import {
 } from '../journal/write-batch.js';
 import { attemptName } from '../scheduler/lease.js';
 import { beginTransaction } from '../store/pool.js';
-import { ChangesRefused, asksAgain, blame, explained } from './batch-error.js';
+import { ChangesRefused, TRIES, asksAgain, blame, explained } from './batch-error.js';
 import { passFence, type FenceCode, type Leave } from './fence.js';
 import { lockGate } from './lock.js';
 
@@ -124,8 +124,6 @@ async function applyLane(
     client.release(failure);
   }
 }
-
-const TRIES = 5;
 
 /**
  * Applies one stretch. Where the database refuses it (a constraint, a value, whatever a trigger raises), it is halved

@@ -3,6 +3,11 @@ import { count, named, reason, word } from './schemas.js';
 
 const decimalMs = z.number().min(0).describe('milliseconds');
 
+const drill = z
+  .boolean()
+  .default(false)
+  .describe('for practice: gates are killed all the same; incident and notices say drill');
+
 export const KillOrder = named(
   'KillOrder',
   z.strictObject({
@@ -13,14 +18,14 @@ export const KillOrder = named(
         'only this version (the full one, its number, or a unique prefix of its digest): it is quarantined, and the gate stays open for others',
       ),
     reason: reason.describe('for the record, and for whoever re-arms it'),
-    drill: z
-      .boolean()
-      .default(false)
-      .describe('for practice: the gate is killed all the same; incident and notices say drill'),
+    drill,
   }),
 );
 
-export const StopOrder = named('StopOrder', z.strictObject({ reason: reason.describe('for the record') }));
+export const StopOrder = named(
+  'StopOrder',
+  z.strictObject({ reason: reason.describe('for the record'), drill }),
+);
 
 export const Killed = named(
   'Killed',

@@ -8,7 +8,9 @@ import {
   type KillReach,
   type KillReport,
   type KillRequest,
+  type StopRequest,
 } from '../gate/kill-switch.js';
+import { orderOf } from '../gate/kill-order.js';
 import { claimWishes, concludeWish, type KillWish } from '../gate/kill-wish.js';
 import { moveKill, unrecordedKills, type UnrecordedKill } from '../gate/unrecorded-kill.js';
 import { notify } from '../notify/notice.js';
@@ -45,13 +47,13 @@ export async function killWithIncident(
 export async function stopWithIncidents(
   control: pg.Pool,
   ownerOf: PoolOf,
-  reason: string,
+  { reason, drill = false }: StopRequest,
   principal: Principal,
   reach?: KillReach,
 ): Promise<readonly KillWithIncident[]> {
   const reports = [];
-  for (const report of await stopEverything(control, ownerOf, reason, principal, reach)) {
-    const request = { reason, restoresToo: true };
+  const request = { reason: drill ? `drill: ${reason}` : reason, drill, restoresToo: true };
+  for (const report of await stopEverything(control, ownerOf, request, principal, reach)) {
     reports.push(await withIncident(control, ownerOf, report, request, principal, reach));
   }
   return reports;
@@ -82,20 +84,13 @@ async function carryOutWish(
   wish: KillWish,
   reach: KillReach,
 ): Promise<KillWithIncident> {
-  const { id, job, region, version, restoresToo, reason, drill, by } = wish;
-  const request = {
-    job,
-    regions: [region],
-    reason,
-    restoresToo,
-    drill,
-    ...(version !== null && { version }),
-  };
+  const { region, by, ...order } = orderOf(wish);
+  const request = { ...order, regions: [region] };
   // Who asked was allowed to, when they asked.
   const principal: Principal = { name: by, role: 'admin', regions: null };
   const report = await killJob(control, ownerOf, request, principal, reach);
   const [failed] = report.failed;
-  await concludeWish(control, id, failed?.reason);
+  await concludeWish(control, wish.id, failed?.reason);
   return failed
     ? { ...report, incident: null }
     : withIncident(control, ownerOf, report, request, principal, reach);
@@ -170,9 +165,8 @@ export async function recordLateKills(control: pg.Pool, region: pg.Pool): Promis
 }
 
 async function recordLateKill(control: pg.Pool, owner: pg.Pool, kill: UnrecordedKill): Promise<void> {
-  const { job, region, restoresToo, drill, reason, by, epoch, inFlight } = kill;
-  const version = kill.version ?? undefined;
-  const request = { reason, restoresToo, drill, ...(version !== undefined && { version }) };
+  const { job, region, by, ...request } = orderOf(kill);
+  const { epoch, inFlight } = kill;
   const runsEnded = kill.runsEnded ?? [];
   const killed = { job, region, epoch, inFlight, tookMs: 0, terminated: kill.terminated ?? 0, runsEnded };
   const at = kill.at.toISOString();

@@ -122,7 +122,7 @@ test.each([
 ])('a stop of everything takes hold on %s schema', async (_, database) => {
   const pool = database();
   const jobs = new Map([['every', ['r1', 'r2']]]);
-  const [report] = await stopWithIncidents(pool, () => pool, 'now', ANN, { jobs });
+  const [report] = await stopWithIncidents(pool, () => pool, { reason: 'now' }, ANN, { jobs });
   expect(report).toMatchObject({ killed: [{ region: 'r1' }, { region: 'r2' }], failed: [] });
   expect(await gates(pool)).toEqual(
     expect.arrayContaining([{ job: 'every', state: 'killed', epoch: 1, stopped: true }]),

@@ -83,7 +83,9 @@ describe('a kill while somebody holds the audit log', () => {
     ]);
     await holdingTheAuditLog(async () => {
       expect((await kill('busy-1', '1.0.0+a')).unrecorded).toBeDefined();
-      const reports = await stopWithIncidents(control.owner, () => region.owner, 'all', ANN, { jobs });
+      const reports = await stopWithIncidents(control.owner, () => region.owner, { reason: 'all' }, ANN, {
+        jobs,
+      });
       expect(reports.map(({ killed, unrecorded }) => [killed.length, unrecorded !== undefined])).toEqual([
         [1, true],
         [1, true],

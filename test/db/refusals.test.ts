@@ -131,8 +131,40 @@ describe('an error that says nothing of a change ends the run, and no change is 
       `perform nextval('directory.tries'); raise query_canceled using message = 'statement timeout'`,
     );
     const report = await run();
-    expect(report).toMatchObject({ status: 'failed', reason: 'statement timeout', conflicts: 0 });
+    expect(report).toMatchObject({ status: 'failed', code: 'BATCH_INTERRUPTED', conflicts: 0 });
+    expect(report.reason).toBe(
+      'a batch was cancelled 5 times in a row, and not by a kill of this run: statement timeout (SQLSTATE 57014); ' +
+        'the batches before it stay applied. Find the cause (a time limit in a trigger or function, or who cancels it), ' +
+        'then restore this run, or let the next run do the rest',
+    );
     const { rows } = await owner.query<{ tries: number }>('select last_value as tries from directory.tries');
     expect(rows[0]?.tries).toBe(5);
   });
+
+  test.each(['restored exactly', 'finished by the next run'])(
+    'a run that a row’s own time limit left half applied can be %s',
+    async (how) => {
+      const before = await checksum();
+      // What the server says when the trigger's own limit is over.
+      await onUpdate(
+        '5-5',
+        `raise query_canceled using message = 'canceling statement due to statement timeout'`,
+      );
+      const report = await run();
+      expect(report).toMatchObject({ status: 'failed', code: 'BATCH_INTERRUPTED', conflicts: 0 });
+      const applied = await managed();
+      expect(applied).toBeGreaterThan(0);
+      expect(applied).toBeLessThan(200);
+      expect(report.applied).toEqual({ claim: applied });
+      await sql('drop trigger objects on directory.account; drop function directory.objection');
+      if (how === 'restored exactly') {
+        const { report: restore } = await restoreOnly(report.run.id);
+        expect(restore).toMatchObject({ status: 'succeeded', applied: { claim: applied }, conflicts: 0 });
+        expect(await checksum()).toBe(before);
+      } else {
+        expect(await run()).toMatchObject({ status: 'succeeded', applied: { claim: 200 - applied } });
+        expect(await managed()).toBe(200);
+      }
+    },
+  );
 });

@@ -73,20 +73,33 @@ export function addStop(program: Command, context: Context): void {
   ])
     .requiredOption('--all', 'everything there is')
     .requiredOption('--reason <reason>', 'why, for the record and for whoever re-arms it', reasonOption)
+    .option('--drill', 'for practice: everything is stopped all the same; incidents and notices say drill')
     .addOption(waitOption())
     .addOption(noWaitOption())
-    .action(async ({ reason, wait }: Pick<KillOptions, 'reason' | 'wait'>) => {
+    .action(async ({ reason, drill = false, wait }: Pick<KillOptions, 'reason' | 'drill' | 'wait'>) => {
       const voice = voiceOf(context, command);
       await withKilling(context, async (installation, principal, reach) => {
         const jobs = await killable(installation);
         const ownerOf = (at: string) => installation.planes.of(at).owner;
         const everywhere = { ...reach, jobs };
-        const reports = await stopWithIncidents(installation.control, ownerOf, reason, principal, everywhere);
+        const reports = await stopWithIncidents(
+          installation.control,
+          ownerOf,
+          { reason, drill },
+          principal,
+          everywhere,
+        );
         const killings = reports.map((report) => {
-          const request = { job: report.job, regions: jobs.get(report.job) ?? [], reason, restoresToo: true };
+          const request = {
+            job: report.job,
+            regions: jobs.get(report.job) ?? [],
+            reason,
+            drill,
+            restoresToo: true,
+          };
           return { killing: { request, principal, reach }, report };
         });
-        answer(voice, {}, await seeThrough(context, voice, installation, killings, wait));
+        answer(voice, { drill }, await seeThrough(context, voice, installation, killings, wait));
       });
     });
 }

@@ -67,8 +67,8 @@ export function killRoutes({ jobs, control, planes, flagsAt }: HttpDeps): Route[
       body: StopOrder,
       result: Stopped,
       errors: ['NOTHING_REACHED', 'KILL_INCOMPLETE'],
-      handle: async ({ body: { reason }, caller }) => {
-        const reports = await stopWithIncidents(control, ownerOf, reason, callerOf(caller), reach);
+      handle: async ({ body, caller }) => {
+        const reports = await stopWithIncidents(control, ownerOf, body, callerOf(caller), reach);
         requireComplete(reports);
         return { jobs: reports };
       },

@@ -311,7 +311,7 @@ describe('a kill by a person', () => {
 
 test('stopping everything opens one incident for each job', async () => {
   await run();
-  const reports = await stopWithIncidents(owner, poolOf, 'everything', ann);
+  const reports = await stopWithIncidents(owner, poolOf, { reason: 'everything' }, ann);
   expect(reports.map(({ job }) => job)).toEqual(['claims']);
   const { items } = await listIncidents(owner, { unclosed: true }, { limit: 9 });
   expect(items.map(({ id }) => id)).toEqual(reports.map(({ incident }) => incident));

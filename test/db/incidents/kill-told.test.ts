@@ -3,6 +3,7 @@ import pg from 'pg';
 import type { Principal } from '../../../src/access/roles.js';
 import type { Beat } from '../../../src/base/beat.js';
 import { readGate } from '../../../src/gate/permit.js';
+import { findIncident } from '../../../src/incidents/browse-incidents.js';
 import { carryOutWishes, killWithIncident, stopWithIncidents } from '../../../src/incidents/kill-incident.js';
 import { openByHand } from '../../../src/incidents/open-by-hand.js';
 import { notificationsOf, type Notification } from '../../../src/notify/browse.js';
@@ -81,7 +82,7 @@ test('what a person reports is told, and where it goes on', async () => {
 
 test('to stop everything tells of each job, and that restores are stopped too', async () => {
   await readGate(owner, 'other', 'eu');
-  const reports = await stopWithIncidents(owner, () => owner, 'everything', ann, {
+  const reports = await stopWithIncidents(owner, () => owner, { reason: 'everything' }, ann, {
     jobs: new Map([
       ['other', ['eu']],
       ['claims', ['eu']],
@@ -93,4 +94,23 @@ test('to stop everything tells of each job, and that restores are stopped too', 
     expect(notices.at(-1)).toMatchObject({ title: `ann killed ${job} in eu`, kind: 'kill' });
     expect(notices.at(-1)?.lines).toContain('No change of it commits there any more, and no restore.');
   }
+});
+
+test('to stop everything for practice stops everything, and says drill in each incident and notice', async () => {
+  const jobs = new Map([['drilled', ['eu']]]);
+  const order = { reason: 'game day', drill: true };
+  const [report] = await stopWithIncidents(owner, () => owner, order, ann, { jobs });
+  expect(await readGate(owner, 'drilled', 'eu')).toMatchObject({
+    state: 'killed',
+    reason: 'drill: game day',
+  });
+  const incident = report?.incident ?? '';
+  expect(await findIncident(owner, incident)).toMatchObject({
+    drill: true,
+    title: 'Drill: ann killed drilled',
+  });
+  expect((await notificationsOf(owner, incident)).at(-1)?.title).toBe('Drill: ann killed drilled in eu');
+  // A real stop is no drill, and joins none.
+  const [real] = await stopWithIncidents(owner, () => owner, { reason: 'now' }, ann, { jobs });
+  expect(real?.incident).not.toBe(incident);
 });

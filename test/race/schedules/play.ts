@@ -1,7 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { flagName } from '../../../src/flags/definition.js';
 import { PortcullisError } from '../../../src/base/errors.js';
-import { endKilledRuns, killGate, type KillOrder } from '../../../src/gate/kill.js';
+import { endKilledRuns, killGate } from '../../../src/gate/kill.js';
+import type { KillOrder } from '../../../src/gate/kill-order.js';
 import { killJob } from '../../../src/gate/kill-switch.js';
 import { reconcileGate } from '../../../src/gate/permit.js';
 import { askLift, askRearm, decideRearm } from '../../../src/gate/rearm-approval.js';
