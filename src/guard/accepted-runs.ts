@@ -44,6 +44,8 @@ interface AcceptedRun extends Covering {
 
 /** As many runs as a slot every five minutes makes in the four weeks that teach. */
 const MOST_RUNS = 8_200;
+/** Of what a person accepted before those: a month's special days are learned from these. */
+const MOST_REMEMBERED = 1_000;
 /** What rules kept is asked of the runs among which they look for a shift of the level. */
 const STATES_OF = 100;
 
@@ -60,9 +62,12 @@ const ACCEPTED = `r.job = $1 and r.region = $2 and not r.dry_run and r.restores 
            where cure.restores = r.id and not cure.dry_run
              and cure.status in ('planning', 'applying', 'succeeded'))))`;
 
+const FACTS =
+  'id, created_at, slot, accepted_at is not null as accepted, admitted_units, planned, planned_units, covered, newcomers';
+
 /**
- * The newest accepted runs: those that planned and applied to their end, and those that a person has accepted.
- * Runs that were held, tripped or taken back, restores, dry runs and runs that admitted nobody are not among them.
+ * The newest accepted runs, those that planned and applied to their end and those that a person has accepted, and of
+ * the latter also what came before. Runs that were held, tripped or taken back, restores, dry runs and runs that admitted nobody are not among them.
  */
 export async function acceptedHistory(
   client: pg.Pool | pg.PoolClient,
@@ -74,10 +79,14 @@ export async function acceptedHistory(
     [job, region],
   );
   const { rows } = await client.query<AcceptedRow>(
-    `select id, created_at, slot, accepted_at is not null as accepted, admitted_units, planned, planned_units, covered, newcomers
-     from portcullis_region.run r
-     where ${ACCEPTED}
-     order by created_at desc limit $3`,
+    `with newest as (
+       select ${FACTS} from portcullis_region.run r where ${ACCEPTED} order by created_at desc limit $3
+     ), remembered as (
+       select ${FACTS} from portcullis_region.run r
+       where ${ACCEPTED} and r.accepted_at is not null and r.created_at < (select min(created_at) from newest)
+       order by created_at desc limit ${MOST_REMEMBERED}
+     )
+     select * from newest union all select * from remembered order by created_at desc`,
     [job, region, most],
   );
   const states = await statesOf(client, rows.slice(0, STATES_OF));
@@ -153,7 +162,7 @@ export function countedRuns(
   });
 }
 
-/** The same of the newest runs in the database, so many at the most. Oldest first. */
+/** The same of the newest runs in the database, so many at the most, and of what was accepted before. Oldest first. */
 export async function acceptedRuns(
   pool: pg.Pool | pg.PoolClient,
   subject: CountSubject,

@@ -4,7 +4,7 @@ import { ComparableRuns } from './count-class.js';
 import type { CountState } from './count-state.js';
 import { K } from './count-prediction.js';
 import { isWithin, learnTree, type CalendarTree, type Split } from './count-tree.js';
-import { TAUGHT_MS, TAUGHT_RUNS, usualWait, waitedFor, type Covering } from './coverage.js';
+import { REMEMBERED_MS, TAUGHT_MS, TAUGHT_RUNS, usualWait, waitedFor, type Covering } from './coverage.js';
 import { everyRun, narrowed, type ClassBounds } from './count-words.js';
 
 /** How many changes of the kind a run planned, or for how many units any, of those admitted that history knew. */
@@ -171,6 +171,17 @@ function teachingFrom(runs: readonly PlacedRun[], to: number, at: number): numbe
   return upTo;
 }
 
+/** Runs before those that teach that a person accepted after an alarm, on days that come once a month. */
+function remembered(runs: readonly PlacedRun[], before: number, to: number): PlacedRun[] {
+  const since = (runs[to - 1]?.atMs ?? 0) - REMEMBERED_MS;
+  return runs
+    .slice(0, before)
+    .filter(
+      ({ accepted, place, atMs, units }) =>
+        accepted === true && place.month !== 0 && atMs >= since && units > 0,
+    );
+}
+
 /** What the runs from one place of a history up to another teach. */
 class Learned {
   readonly usualMs: number;
@@ -186,21 +197,21 @@ class Learned {
   ) {
     this.#joined = to;
     this.usualMs = usualWait(runs, from, to);
-    const inTime: PlacedRun[] = [];
+    const recent: PlacedRun[] = [];
     for (let at = from; at < to; at += 1) {
       const run = runs[at];
-      if (run && this.#isInTime(runs, at, run)) inTime.push(run);
+      if (run && this.#isInTime(runs, at, run)) recent.push(run);
     }
-    this.#taught = inTime.length;
-    const units = inTime.at(-1)?.units ?? 1;
-    const places = inTime.map(({ place }) => place);
-    const counts = new Float64Array(inTime.length);
-    inTime.forEach((run, at) => (counts[at] = (run.count * units) / run.units));
+    this.#taught = recent.length;
+    const taught = [...remembered(runs, from, to), ...recent];
+    const units = taught.at(-1)?.units ?? 1;
+    const places = taught.map(({ place }) => place);
+    const counts = Float64Array.from(taught, (run) => (run.count * units) / run.units);
     const leaves: ComparableRuns[] = [];
-    const taught = { runs: inTime, units, leaves };
-    this.#tree = classesOf(learnTree({ places, counts }), everyRun(places), undefined, taught);
+    const tree = learnTree({ places, counts });
+    this.#tree = classesOf(tree, everyRun(places), undefined, { runs: taught, units, leaves });
     shareSpreads(leaves, units);
-    this.growth = this.#growthOf(inTime, units);
+    this.growth = this.#growthOf(recent, units);
   }
 
   /** What of the calendar there are runs of. */

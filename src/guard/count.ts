@@ -166,7 +166,7 @@ export function decide(history: CountHistory, now: CountedRun, options: CountOpt
   const mayHold = isKnownLong && held.mean >= floor;
   const tooFew = mayHold && lnFewer <= lnAlpha;
   const isIdle = count === 0 && held.works !== null;
-  const z = surpriseAt(comparison, held, lnHeld, now, level);
+  const z = surpriseAt(comparison, held, now, level);
   const drift = isLate || isIdle ? before.drift : stepDrift(before.drift, z, isKnownLong);
   const drifts = !isLate && !isIdle && count >= floor && z > 0 && driftEvidence(drift) >= driftLimit(alpha);
   const fails = tooMany || tooFew || drifts;
@@ -192,17 +192,21 @@ export function decide(history: CountHistory, now: CountedRun, options: CountOpt
   };
 }
 
-/** How far out a count is, in spreads, where the level has grown of itself as it does. */
+/**
+ * How far out a count is, in spreads, where the level has grown of itself as it does; of a run that works, among those
+ * that do: that it works at all would be a surprise each time.
+ */
 function surpriseAt(
   { class: own, growth }: Comparison,
   held: CountPrediction,
-  lnHeld: number,
   { count, units }: CountedRun,
   level: Level | undefined,
 ): number {
-  if (growth < GROWS_FROM) return surpriseOf(lnHeld, chanceOf(held, count));
-  const grown = own.predict(units, { times: (level?.times ?? 1) * growth, known: level?.known ?? 1 });
-  return surpriseOf(lnAtLeast(grown, count), chanceOf(grown, count));
+  const { times = 1, known = 1 } = level ?? {};
+  const grown = growth < GROWS_FROM ? held : own.predict(units, { times: times * growth, known });
+  if (grown.components.length === 0) return 0;
+  const size = grown.works === null ? grown : { ...grown, works: 1 };
+  return surpriseOf(lnAtLeast(size, count), chanceOf(size, count));
 }
 
 /** Less growth is not worth a second prediction. */

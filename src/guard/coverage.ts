@@ -16,6 +16,9 @@ export const TAUGHT_MS = 28 * 86_400_000;
 /** Where these days hold fewer runs, so many teach. */
 export const TAUGHT_RUNS = 100;
 
+/** What a person accepted of a month's special days is remembered for so long: such a day comes once a month. */
+export const REMEMBERED_MS = 400 * 86_400_000;
+
 /** Of ten waits for a run nine are usual: a job of every working day waits three days for one run of five. */
 const USUAL_SHARE = 0.9;
 

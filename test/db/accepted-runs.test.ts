@@ -48,3 +48,15 @@ test('accepted runs are those that applied to their end, the newest, oldest firs
   const at = new Date('2026-01-01T00:03:00Z');
   expect(runs[0]).toMatchObject({ at, due: at, count: 3, units: 50, accepted: false });
 });
+
+test('what a person accepted before the newest is remembered', async () => {
+  const region = 'eu-central-1';
+  const accepted = { region, status: 'held', accepted_at: new Date(), accepted_by: 'test' };
+  for (const minute of [1, 2, 3, 4, 5]) await insertRun(minute, minute === 2 ? accepted : { region });
+  const runs = await acceptedRuns(owner, { ...SUBJECT, region }, 2);
+  expect(runs.map(({ count, accepted: by }) => [count, by])).toEqual([
+    [2, true],
+    [4, false],
+    [5, false],
+  ]);
+});

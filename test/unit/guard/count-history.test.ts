@@ -208,6 +208,17 @@ describe('levels', () => {
     expect(ends.length).toBeLessThanOrEqual(5);
   });
 
+  test('of month ends are learned by a job of many runs a day too, whose other history is four weeks', () => {
+    const draws = random('month ends of many runs');
+    const isLast = (at: number): boolean => new Date(at + DAY_MS).getUTCDate() === 1;
+    const runs = series(4 * 240, 6 * HOUR_MS, (at) => negativeBinomial(draws, isLast(at) ? 300 : 50, 20));
+    const ends = walk(runs).stopped.filter((at) => isLast(START + at * 6 * HOUR_MS));
+    const inMonth = (month: number): number =>
+      ends.filter((at) => new Date(START + at * 6 * HOUR_MS).getUTCMonth() === month).length;
+    expect([0, 1].map((month) => inMonth(month) > 0)).toEqual([true, true]);
+    expect([4, 5, 6].map(inMonth)).toEqual([0, 0, 0]);
+  });
+
   test('that a person has accepted twice are the new level', () => {
     const draws = random('shift');
     const { stopped, judged } = walk(
