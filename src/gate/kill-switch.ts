@@ -163,13 +163,13 @@ function nothingReached(why: string): PortcullisError {
   });
 }
 
-/** Throws KILL_INCOMPLETE, with all that was reported, where a kill has not taken hold everywhere. */
-export function requireComplete(reports: readonly KillReport[]): void {
+/** Throws KILL_INCOMPLETE, with all that was reported, where a kill, of one version or of all, has not taken hold everywhere. */
+export function requireComplete(reports: readonly KillReport[], version?: string): void {
   const failed = reports.flatMap((report) => report.failed.map((each) => ({ job: report.job, ...each })));
   if (failed.length === 0) return;
   throw new PortcullisError(
     'KILL_INCOMPLETE',
-    failed.map(({ job, ...each }) => unreachedText(job, each)).join('\n'),
+    failed.map(({ job, ...each }) => unreachedText(job, each, version)).join('\n'),
     {
       mend: failed.every(({ wish }) => wish !== null)
         ? 'nothing need be done: every process that can reach the gate keeps trying; portcullis status shows when it is killed'
@@ -179,14 +179,20 @@ export function requireComplete(reports: readonly KillReport[]): void {
   );
 }
 
-/** What has become of a kill that could not reach its gate, in one sentence. */
-export function unreachedText(job: string, { region, reason, wish, lapsesBy }: FailedKill): string {
-  const unreached = `${job} in ${region} could not be killed yet: ${reason}`;
+/** What has become of a kill, of one version or of all, that could not reach its gate: in one sentence. */
+export function unreachedText(
+  job: string,
+  { region, reason, wish, lapsesBy }: FailedKill,
+  version?: string,
+): string {
+  const unreached = `${version === undefined ? job : `${job} ${version}`} in ${region} could not be killed yet: ${reason}`;
   if (wish === null) return unreached;
   const closes =
     lapsesBy === null
       ? 'permit expiry unknown'
-      : `its flag is taken back, so that workers which hear it close the gate; by ${lapsesBy} its permit will have lapsed`;
+      : version === undefined
+        ? `its flag is taken back, so that workers which hear it close the gate; by ${lapsesBy} its permit will have lapsed`
+        : `its share is withdrawn: connected workers stop it now, and by ${lapsesBy} the last permit that allows it will have lapsed; the gate stays open for other versions`;
   return `${unreached}; ${closes}; it is killed as soon as it can be reached`;
 }
 

@@ -37,7 +37,7 @@ export function killNotice(
       ...(stopped.length === 0
         ? []
         : [`No change of it commits there any more${restoresToo ? ', and no restore' : ''}.`]),
-      ...failed.map((each) => `${unreachedText(what, each)}.`),
+      ...failed.map((each) => `${unreachedText(job, each, version)}.`),
       ...(flagsAt === undefined ? [] : [unchangedElsewhere(flagsAt, job, regions)]),
       `More: portcullis incident show ${incident}`,
     ],

@@ -44,7 +44,7 @@ export async function stopVersion(planes: TripPlanes, trips: Tripwire, fault: Fa
   }
   if (missing.length === 0) return;
   const order = { job, version, regions: missing, reason };
-  requireComplete([await killJob(control, (each) => planes.ownerOf(each), order, STOPPER)]);
+  requireComplete([await killJob(control, (each) => planes.ownerOf(each), order, STOPPER)], version);
 }
 
 /** The guard's own trip while it is unfinished, or else a new one; undefined where all of it is done. */

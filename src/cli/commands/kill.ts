@@ -151,8 +151,9 @@ async function seeThrough(
   if (unreached.length === 0 || wait === false) {
     return tried.map(({ report }) => ({ ...report, killedByOthers: [] }));
   }
-  for (const { report } of tried) {
-    for (const failed of report.failed) voice.note(unreachedText(report.job, failed));
+  for (const { killing, report } of tried) {
+    for (const failed of report.failed)
+      voice.note(unreachedText(report.job, failed, killing.request.version));
   }
   voice.note('trying until it is killed; Ctrl-C leaves it to the processes that are running');
   return interruptible(io, async (interrupted) => {
@@ -180,7 +181,7 @@ function answer(voice: Voice, asked: Asked, reports: readonly KillInTheEnd[]): v
         `killed; not yet on record: ${report.unrecorded}. Every process that serves goes on trying: portcullis audit verify tells what waits`,
       );
   }
-  requireComplete(reports);
+  requireComplete(reports, asked.version);
 }
 
 type Asked = Pick<KillRequest, 'version' | 'drill'>;

@@ -54,7 +54,7 @@ export function killRoutes({ jobs, control, planes, flagsAt }: HttpDeps): Route[
           callerOf(caller),
           reach,
         );
-        requireComplete([report]);
+        requireComplete([report], version);
         return report;
       },
     }),
