@@ -31,9 +31,7 @@ export async function simulationOf(
     figures.set(region, { ...known, badPerUnitDay: await badOf(owner, name, region, known.organisations) });
   }
   const now = await databaseTime(control);
-  const [first, last] = [nthSlot(policy.schedule, 1, now), nthSlot(policy.schedule, SLOTS, now)];
-  const periodMs =
-    first && last ? (last.getTime() - first.getTime()) / (SLOTS - 1) : Number.POSITIVE_INFINITY;
+  const periodMs = periodOf(policy.schedule, now);
   const nothing: RegionFigures = {
     organisations: 0,
     rowsByKind: {},
@@ -58,6 +56,16 @@ async function badOf(
     [job, region],
   );
   return Object.fromEntries(rows.map(({ kind, units: bad, days }) => [kind, bad / units / days]));
+}
+
+/** How far apart slots are, on average; of a schedule that is due so seldom that there are not enough, the next two. */
+function periodOf(schedule: string, now: Date): number {
+  const first = nthSlot(schedule, 1, now);
+  for (const slots of [SLOTS, 2]) {
+    const last = nthSlot(schedule, slots, now);
+    if (first && last) return (last.getTime() - first.getTime()) / (slots - 1);
+  }
+  return Number.POSITIVE_INFINITY;
 }
 
 async function figuresOf(pool: pg.Pool, job: LoadedJob, region: string): Promise<RegionFigures> {

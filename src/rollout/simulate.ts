@@ -76,7 +76,7 @@ export function simulateRollout(
         const starts: Date = promotionTime(rollout, at).at;
         const changes = ((figures.changesPerRun ?? 0) * permille) / 1000;
         const runs = runsNeeded(wave.bake, changes);
-        at = runs === null ? null : new Date(starts.getTime() + Math.max(wave.bake.timeMs, runs * periodMs));
+        at = runs === null ? null : after(starts, Math.max(wave.bake.timeMs, runs * periodMs));
         const organisations = Math.ceil((figures.organisations * permille) / 1000);
         steps.push({
           ...{ wave: wave.name, region, permille, starts, ends: at, runs, organisations },
@@ -113,6 +113,12 @@ export function simulateRollout(
     ends: begins,
     approvals: rollout.waves.filter(({ approvals }) => approvals > 0).map(({ name }) => name),
   };
+}
+
+/** Null: never, or later than any date there is: a schedule that is due no more has an endless period. */
+function after(from: Date, ms: number): Date | null {
+  const date = new Date(from.getTime() + ms);
+  return Number.isNaN(date.getTime()) ? null : date;
 }
 
 /** Null: never. */

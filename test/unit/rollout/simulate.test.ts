@@ -27,7 +27,7 @@ const planned = (): Policy & { rollout: NonNullable<Policy['rollout']> } => {
   if (!rollout) throw new Error('no waves');
   return { ...policy, rollout };
 };
-const simulate = (changesPerRun: number | undefined) =>
+const simulate = (changesPerRun: number | undefined, periodMs = 15 * MINUTE_MS) =>
   simulateRollout(
     planned(),
     () => ({
@@ -36,7 +36,7 @@ const simulate = (changesPerRun: number | undefined) =>
       rowsByResource: { account: 3001 },
       changesPerRun,
     }),
-    15 * MINUTE_MS,
+    periodMs,
     new Date('2026-11-23T09:00:00Z'),
   );
 
@@ -129,6 +129,11 @@ describe('a rollout on paper', () => {
     expect(steps).toHaveLength(1);
     expect(steps[0]).toMatchObject({ ends: null, runs: null });
     expect(ends).toBeNull();
+  });
+
+  test('never ends where the schedule is due no more', () => {
+    const { steps, ends } = simulate(100, Number.POSITIVE_INFINITY);
+    expect({ ends, first: steps[0]?.ends }).toEqual({ ends: null, first: null });
   });
 
   test('tells of every rule how much a version at fault could change first', () => {
