@@ -21,8 +21,8 @@ export interface LeaseKeeper {
   progressed(): void;
   /** The run is in this phase from now on, for at most `limitMs`. */
   enter(phase: Phase, limitMs: number): void;
-  /** The run's work is over, and only its end is left: no connection of it is ended any more. */
-  workOver(): void;
+  /** The run's work is over, and only its end is left: once this resolves, no connection of it is ended any more. */
+  workOver(): Promise<void>;
   /** Ends the renewals. To be called however the run ends. */
   end(): void;
 }
@@ -56,6 +56,7 @@ export function keepLease(pool: pg.Pool, run: Run, options: KeeperOptions, outer
   let phase: Phase = run.restores === null ? 'decide' : 'plan the restore';
   let progressAt = performance.now();
   let disconnecting: NodeJS.Timeout | undefined;
+  let disconnected: Promise<unknown> = Promise.resolve();
   let limit: NodeJS.Timeout | undefined;
   let workOver = false;
 
@@ -66,7 +67,7 @@ export function keepLease(pool: pg.Pool, run: Run, options: KeeperOptions, outer
     if (workOver) return;
     const hangs = cause.why === 'time-limit' || cause.why === 'no-progress';
     disconnecting = setTimeout(
-      () => void disconnectAttempt(pool, run).catch(() => undefined),
+      () => (disconnected = disconnectAttempt(pool, run).catch(() => undefined)),
       hangs ? 0 : GRACE_MS,
     );
   };
@@ -115,11 +116,13 @@ export function keepLease(pool: pg.Pool, run: Run, options: KeeperOptions, outer
       if (!signal.aborted)
         limit = setTimeout(() => stop({ why: 'time-limit', phase: next, limitMs }), limitMs);
     },
-    workOver: () => {
+    workOver: async () => {
       workOver = true;
       progressAt = performance.now();
       clearTimeout(limit);
       clearTimeout(disconnecting);
+      // The run's end has the name of its connections too: what is under way would end it.
+      await disconnected;
     },
     end: () => {
       clearInterval(timer);

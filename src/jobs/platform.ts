@@ -7,6 +7,7 @@ import type { AdmittedUnits } from './contract.js';
 import type { Dns } from './lookup/dns.js';
 import type { Https } from './lookup/https.js';
 import type { Planner } from './planner-database.js';
+import type { Phase } from './phase-limits.js';
 import type { RunsUnderWay } from './runs-under-way.js';
 
 /** How a worker asks the flags: see src/flags/provider.ts. */
@@ -28,6 +29,8 @@ export interface Surroundings {
   readonly trips: Tripwire;
   /** How long a run may show no progress, in milliseconds; absent: PROGRESS_MS (src/jobs/phase-limits.ts). */
   readonly progressMs?: number;
+  /** How long phases of a run may take, in milliseconds, where that is not PHASE_LIMITS (src/jobs/phase-limits.ts). */
+  readonly limits?: Partial<Readonly<Record<Phase, number>>>;
   /** The runs of this process, for its readiness. */
   readonly underWay?: RunsUnderWay;
   /** How a version that is not admitted in a region stands, in words; absent: nobody can say. */

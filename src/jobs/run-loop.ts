@@ -20,7 +20,7 @@ import { admittedUnder, applyRun, conflictsOf, type Epochs } from './apply-phase
 import { watchGate } from './gate-watch.js';
 import { stopCause, type LeaseKeeper } from './lease-keeper.js';
 import { Aborted, planRun, type PlanLeave } from './plan-phase.js';
-import { PHASE_LIMITS, judgeLimitMs } from './phase-limits.js';
+import { PHASE_LIMITS, judgeLimitMs, type Phase } from './phase-limits.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
 import { beginApplying } from './begin-applying.js';
@@ -100,9 +100,13 @@ function watched(platform: Platform, { guard }: Policy, keeper: LeaseKeeper): Pl
     https: { getText: (url, signal) => answered(https.getText(url, signal)) },
     planning: {
       progressed: () => keeper.progressed(),
-      judging: () => keeper.enter('judge', judgeLimitMs(guard)),
+      judging: () => keeper.enter('judge', platform.limits?.judge ?? judgeLimitMs(guard)),
     },
   };
+}
+
+function limitOf({ limits }: Platform, phase: Phase): number {
+  return limits?.[phase] ?? PHASE_LIMITS[phase];
 }
 
 interface Attempt {
@@ -118,7 +122,7 @@ async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Prom
   const { platform, run } = attempt;
   const { signal } = attempt.keeper;
   let writing = status === 'applying';
-  attempt.keeper.enter('decide', PHASE_LIMITS.decide);
+  attempt.keeper.enter('decide', limitOf(platform, 'decide'));
   let endWatch = (): Promise<void> => Promise.resolve();
   const watch = (admitted: Epochs): void => {
     const { policy, keeper } = attempt;
@@ -160,7 +164,7 @@ async function plan(
   leave: PlanLeave,
 ): Promise<StoredPlan> {
   options.onProgress?.({ phase: 'planning' });
-  keeper.enter('plan', PHASE_LIMITS.plan);
+  keeper.enter('plan', limitOf(platform, 'plan'));
   const planned = await planRun(platform, job, policy, run, leave, keeper.signal);
   await faultPoint('plan.committed');
   measurePhase(platform.metrics, run, 'plan', planned.planMs);
@@ -184,7 +188,7 @@ async function begin(
 
 async function apply({ platform, policy, run, keeper, options }: Attempt): Promise<End> {
   const startedAt = performance.now();
-  keeper.enter('apply', PHASE_LIMITS.apply);
+  keeper.enter('apply', limitOf(platform, 'apply'));
   const applied = await applyRun(platform.region, policy, run, keeper.signal, (written) => {
     keeper.progressed();
     options.onProgress?.({ phase: 'batch', written });

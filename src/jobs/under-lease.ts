@@ -39,7 +39,7 @@ export async function underLease(
   const keeper = keepLease(region, run, options, signal);
   try {
     const end = await carryOut(keeper);
-    keeper.workOver();
+    await keeper.workOver();
     if (end === 'not-ours') {
       // Another has it, or nobody yet: it could not be renewed in time, and from then on anybody may.
       log.warn(

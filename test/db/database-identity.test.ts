@@ -7,6 +7,8 @@ import { killJob } from '../../src/gate/kill-switch.js';
 import { readGate } from '../../src/gate/permit.js';
 import { askRearm, decideRearm } from '../../src/gate/rearm-approval.js';
 import { confirmChanged, watchDatabase } from '../../src/incidents/changed-database.js';
+import { RESTORE_PACE } from '../../src/jobs/restore-run.js';
+import { restoreRuns } from '../../src/jobs/restore-runs.js';
 import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
 
@@ -44,6 +46,23 @@ describe('a database that is another one than before', () => {
     await expect(confirmDatabase(control.owner, owner, ANN)).rejects.toMatchObject({
       code: 'DATABASE_CONFIRMED',
     });
+  });
+
+  test('is not restored into before a person has confirmed it, and is afterwards', async () => {
+    const bad = await here.run();
+    const id = bad?.run.id ?? '';
+    expect(await here.managed()).toBe(200);
+    await failOver();
+    const restore = async () => {
+      const { signal } = new AbortController();
+      const [done] = await restoreRuns(here.platform, [id], { signal, paceOf: () => RESTORE_PACE });
+      return done?.report;
+    };
+    expect(await restore()).toMatchObject({ status: 'stopped', code: 'database-unconfirmed', applied: {} });
+    expect(await here.managed()).toBe(200);
+    await confirmDatabase(control.owner, owner, ANN);
+    expect(await restore()).toMatchObject({ status: 'succeeded', applied: { claim: 200 } });
+    expect(await here.managed()).toBe(0);
   });
 
   test('is killed as ever, and stays killed when it is confirmed', async () => {

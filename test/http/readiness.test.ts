@@ -1,8 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { createReadiness, type ReadinessOptions } from '../../src/http/readiness.js';
+import { executeRun } from '../../src/jobs/run-loop.js';
+import { RunsUnderWay } from '../../src/jobs/runs-under-way.js';
+import { elect } from '../../src/scheduler/election.js';
 import { openPool } from '../../src/store/pool.js';
+import { claimEverything, seedAccounts } from '../support/accounts.js';
 import { testDatabase } from '../support/database.js';
+import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
 import { answerOf, hearFlags, serving } from './serving.js';
@@ -31,6 +36,52 @@ describe('/readyz', () => {
   test('is ready while the database answers and flags are fresh', async () => {
     const ask = await asking();
     expect(await ask()).toEqual({ status: 200, body: { status: 'ready', reasons: [] }, health: 200 });
+  });
+
+  test('names a run that hangs, and is ready again when it was given up', async () => {
+    const underWay = new RunsUnderWay();
+    const platform = { ...testPlatform(database), progressMs: 2_000, underWay };
+    const definition = claimEverything('claims', async function* () {
+      await new Promise(() => undefined);
+    });
+    const job = await loadTestJob(platform, definition);
+    await seedAccounts(owner, 'r1', 1, 1);
+    platform.flags.open('claims', 'r1', { version: job.version, permille: 1000 });
+    const policy = testPolicy('claims', ['r1'], { leaseMs: 6_000 });
+    const claim = {
+      job: 'claims',
+      version: job.version,
+      region: 'r1',
+      trigger: 'manual',
+      worker: 'w',
+    } as const;
+    const election = await elect(platform.region, { ...claim, leaseMs: policy.leaseMs });
+    if (!election.elected) throw new Error(election.why);
+    const ask = await asking({
+      runs: {
+        hanging: () => underWay.hanging(),
+        databases: () => underWay.databases().map((pool) => () => pool.query('select 1')),
+      },
+    });
+    const { signal } = new AbortController();
+    const ended = executeRun(platform, job, policy, election.run, 'planning', { signal });
+    let over: unknown;
+    ended.then(
+      (end) => (over = end ?? 'given up'),
+      (error: unknown) => (over = error),
+    );
+    const hangs = await until('the run hangs', async () => {
+      if (over !== undefined) throw new Error('the run is over', { cause: over });
+      const answer = await ask();
+      return answer.status === 503 && answer;
+    });
+    expect(hangs).toMatchObject({ status: 503, body: { status: 'not-ready' }, health: 200 });
+    expect(hangs.body['reasons']).toEqual([
+      expect.stringMatching(/^run [0-9a-f]{8} of claims in r1 has shown no progress for /),
+    ]);
+    expect(await ended).toBeUndefined();
+    expect((await ask()).status).toBe(200);
+    await platform.planner.close();
   });
 
   test('turns when flags become stale, and back when they are heard again', async () => {
