@@ -6,16 +6,15 @@ import { startBeat, type Beat } from '../base/beat.js';
 import { PortcullisError, messageOf } from '../base/errors.js';
 import { within } from '../base/within.js';
 import { flagsAt } from '../flags/flags-elsewhere.js';
-import { NO_DRIFT, driftTexts, policyDrift } from '../flags/policy-drift.js';
-import { readPolicies, type Policy } from '../flags/policy.js';
-import { applyFirstPolicies, loadPolicies } from '../flags/policy-store.js';
+import { driftTexts } from '../flags/policy-drift.js';
+import type { Policy } from '../flags/policy.js';
+import { loadPolicies } from '../flags/policy-store.js';
 import { createHttpApp } from '../http/app.js';
 import { listen, type Listening } from '../http/listen.js';
 import { startBake } from '../guard/bake/bake.js';
 import { dropGateBy, type DropGate } from '../guard/bake/drop-gate.js';
 import { startSender } from '../notify/sender.js';
 import { createReadiness } from '../http/readiness.js';
-import { kindsOfJobs } from '../jobs/registry.js';
 import { askExtent, askReached, rememberExtent } from '../incidents/incident-extent.js';
 import { watchDatabase } from '../incidents/changed-database.js';
 import { carryOutWishes, recordLateKills } from '../incidents/kill-incident.js';
@@ -31,6 +30,7 @@ import { deskOf } from './flag-desk.js';
 import { keepEmbedded } from './keep-embedded.js';
 import { openPlatform, type WiredPlatform } from './platform.js';
 import { startAnnouncing, startRollouts } from './rollouts.js';
+import { startPolicies } from './start-policies.js';
 
 const SAMPLE_SEED = 'portcullis';
 /** How long each part of a service may take to stop. Runs are given up in a third of it (src/jobs/lease-keeper.ts). */
@@ -142,26 +142,6 @@ function carryOutKills(
     },
     (error) => log.error({ code: 'kills-unread', err: error }, `kills: ${messageOf(error)}`),
   );
-}
-
-/**
- * A database's first start puts the policy files in force. No later start changes what is in force: it says how the
- * files differ. The files that Portcullis ships are nobody's own, and are compared with nothing.
- */
-async function startPolicies(
-  { flagsShipped }: Config,
-  { control, flagsFolder, jobs }: Installation,
-): Promise<StartPolicies> {
-  const kindsOf = kindsOfJobs(jobs);
-  if ((await loadPolicies(control)).length === 0) {
-    const applied = await applyFirstPolicies(
-      control,
-      await readPolicies(flagsFolder, kindsOf),
-      'system:start',
-    );
-    if (applied) return { applied };
-  }
-  return { drift: flagsShipped ? NO_DRIFT : await policyDrift(control, flagsFolder, kindsOf) };
 }
 
 /** Puts into the log what a person who starts a process must know about its surroundings. */
