@@ -43,6 +43,19 @@ const versionEpoch = (job: string, region: string, version: string): string => `
  * writes the stretch; so the three commit together.
  */
 export async function passFence(client: pg.PoolClient, leave: Leave, stretch: Stretch): Promise<Passage> {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    if (await moveCursor(client, leave, stretch)) return { passed: true };
+    const passage = await whyNot(client, leave, stretch);
+    if (!passage.passed) return passage;
+    // What was in the way is gone: a permit was renewed, or a database confirmed, between the two statements.
+  }
+  const reason = `it was refused ${TRIES} times, each time for something that was over a moment later`;
+  return { passed: false, code: 'permit-lapsed', reason };
+}
+
+const TRIES = 3;
+
+async function moveCursor(client: pg.PoolClient, leave: Leave, stretch: Stretch): Promise<boolean> {
   const { rowCount } = await client.query({
     name: 'portcullis fence',
     text: `
@@ -72,7 +85,7 @@ export async function passFence(client: pg.PoolClient, leave: Leave, stretch: St
       leave.versionEpoch,
     ],
   });
-  return rowCount === 1 ? { passed: true } : whyNot(client, leave, stretch);
+  return rowCount === 1;
 }
 
 /**
@@ -116,10 +129,14 @@ const standingOf = (job: string, region: string, version: string): string => `
  */
 async function whyNot(client: pg.PoolClient, leave: Leave, stretch: Stretch): Promise<Passage> {
   const { rows } = await client.query<Standing>(
-    `select l.attempt = $4 and l.applied_seq = $3 as owned, ${standingOf('$5', '$6', '$7')}, false as permitted
+    `select l.attempt = $4 and l.applied_seq = $3 as owned, ${standingOf('$5', '$6', '$7')},
+       $8::boolean or g.permit_until > clock_timestamp() as permitted
      from portcullis_region.lane l, portcullis_region.gate g
      where l.run = $1 and l.lane = $2 and g.job = $5 and g.region = $6`,
-    [stretch.run, stretch.lane, stretch.from, leave.attempt, leave.job, leave.region, leave.version],
+    [
+      ...[stretch.run, stretch.lane, stretch.from, leave.attempt, leave.job, leave.region, leave.version],
+      leave.epoch === null,
+    ],
   );
   return passageOf(rows[0], leave);
 }

@@ -2,11 +2,13 @@ import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import type { Principal } from '../../src/access/roles.js';
 import { messageOf } from '../../src/base/errors.js';
+import { passFence, type Passage } from '../../src/gate/fence.js';
 import { killGate, type Killed } from '../../src/gate/kill.js';
 import { killJob } from '../../src/gate/kill-switch.js';
 import { readGate } from '../../src/gate/permit.js';
 import { elect } from '../../src/scheduler/election.js';
 import { electRestore } from '../../src/scheduler/elect-restore.js';
+import { inTransaction } from '../../src/store/pool.js';
 import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
@@ -183,5 +185,48 @@ describe('a kill', () => {
     expect(rows).toEqual([
       { evidence: expect.objectContaining({ reason: 'bad', runsEnded: [run], terminated: 0 }) },
     ]);
+  });
+});
+
+describe('what the fence refused, and was over before it could say why', () => {
+  /** Passes the fence with a restore's batch; `between` happens after the first refusal. */
+  async function passing(between: () => Promise<unknown>): Promise<Passage> {
+    const restore = await applying('1.0.0+a', await applying('1.0.0+a'));
+    const { region } = here;
+    await readGate(owner, 'claims', region);
+    const leave = { job: 'claims', region, attempt: 1, epoch: null, version: '1.0.0+a', versionEpoch: 0 };
+    return inTransaction(owner, async (client) => {
+      const ask = client.query.bind(client) as (statement: unknown, ...rest: unknown[]) => Promise<unknown>;
+      let asked = 0;
+      client.query = (async (statement: unknown, ...rest: unknown[]) => {
+        const answer = await ask(statement, ...rest);
+        asked += 1;
+        if (asked === 1) await between();
+        return answer;
+      }) as typeof client.query;
+      try {
+        return await passFence(client, leave, { run: restore, lane: 0, from: 0, to: 5 });
+      } finally {
+        client.query = ask as typeof client.query;
+      }
+    });
+  }
+  const confirmed = (identity: string): Promise<unknown> =>
+    database.owner.query('update portcullis_region.confirmed_database set identity = $1', [identity]);
+
+  test('is tried again: a database was confirmed in that moment', async () => {
+    const { rows } = await owner.query<{ id: string }>('select portcullis_region.database_identity() as id');
+    await confirmed('another/1');
+    expect(await passing(() => confirmed(rows[0]?.id ?? ''))).toEqual({ passed: true });
+  });
+
+  test('is refused for what is in the way now', async () => {
+    const { rows } = await owner.query<{ id: string }>('select portcullis_region.database_identity() as id');
+    await confirmed('another/1');
+    const passage = await passing(async () => {
+      await confirmed(rows[0]?.id ?? '');
+      await owner.query('update portcullis_region.gate set stopped = true where region = $1', [here.region]);
+    });
+    expect(passage).toMatchObject({ passed: false, code: 'all-stopped' });
   });
 });
