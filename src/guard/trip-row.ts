@@ -54,22 +54,33 @@ const COLUMNS = `id, job, region, version, run, stage, failed, restore, at, fenc
   case when closed is not null then jsonb_build_object('close', closed, 'why', closed_why) end as closed,
   coalesce((select r.created_at from portcullis_region.run r where r.id = trip.run), at) as since`;
 
-/** Writes down that a gate is to be dropped, in the region's database, before anything is done about it. */
-export async function writeTrip(region: pg.Pool | pg.PoolClient, order: TripOrder): Promise<Trip> {
+/**
+ * Writes down that a gate is to be dropped, in the region's database, before anything is done about it. `id` is a UUID:
+ * where a trip has it already, that one is answered, as far as it has got.
+ */
+export async function writeTrip(
+  region: pg.Pool | pg.PoolClient,
+  order: TripOrder,
+  id: string = randomUUID(),
+): Promise<Trip> {
   const { job, version, run, stage, failed, restore, closing } = order;
   const { rows } = await writeSaid(region, failed, (said) =>
     region.query<Trip>(
       `insert into portcullis_region.trip (id, job, region, version, run, stage, failed, restore, close, close_why)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning ${COLUMNS}`,
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (id) do nothing returning ${COLUMNS}`,
       [
-        ...[randomUUID(), job, order.region, version, run, stage, storableJson(said), restore],
+        ...[id, job, order.region, version, run, stage, storableJson(said), restore],
         ...[closing.close, closing.why],
       ],
     ),
   );
-  const [trip] = rows;
+  const [trip] = rows.length > 0 ? rows : await tripOf(region, id);
   if (!trip) throw new Error('the trip was not written');
   return trip;
+}
+
+async function tripOf(region: pg.Pool | pg.PoolClient, id: string): Promise<Trip[]> {
+  return (await region.query<Trip>(`select ${COLUMNS} from portcullis_region.trip where id = $1`, [id])).rows;
 }
 
 /** The trip that a run has caused, if it has. */

@@ -62,6 +62,7 @@ describe('a firing alert', () => {
       {
         ...{ job: 'domain-claim', region: 'eu-west-1', version: null, restore: 'propose' },
         closing: { close: 'region', why: 'no version is named' },
+        event: 'alert 00c0ffee00c0ffee of 2026-03-01 09:30:00.123457+00',
         failed: [
           {
             ...{
@@ -280,6 +281,26 @@ describe('a resolution that overtakes its alert', () => {
     expect(await firingAlerts(owner, 'domain-claim', 'eu-west-1')).toEqual([]);
     await hook(alert({ startsAt: '2026-03-01T11:00:00Z' }));
     expect(await firingAlerts(owner, 'domain-claim', 'eu-west-1')).toEqual([{ name: 'ClaimsSpike' }]);
+  });
+});
+
+describe('an alert that fires again before its end was told', () => {
+  test('is over with its last firing: Alertmanager names no other one then', async () => {
+    const again = { startsAt: '2026-03-01T09:31:00Z' };
+    await hook(alert());
+    await hook(alert(again));
+    await hook(alert({ ...again, status: 'resolved', endsAt: '2026-03-01T10:00:00Z' }));
+    expect(await firingAlerts(owner, 'domain-claim', 'eu-west-1')).toEqual([]);
+    // A firing from after that end is none of those.
+    await hook(alert({ startsAt: '2026-03-01T11:00:00Z' }));
+    await hook(alert({ ...again, status: 'resolved', endsAt: '2026-03-01T10:00:00Z' }));
+    expect(await firingAlerts(owner, 'domain-claim', 'eu-west-1')).toEqual([{ name: 'ClaimsSpike' }]);
+  });
+
+  test('is over where only its beginning is known', async () => {
+    await hook(alert());
+    await hook(alert({ startsAt: '2026-03-01T09:31:00Z', status: 'resolved', endsAt: 'soon' }));
+    expect(await firingAlerts(owner, 'domain-claim', 'eu-west-1')).toEqual([]);
   });
 });
 

@@ -120,12 +120,15 @@ async function carryOut(
   let killed = '';
   const noted = await note(desk.control, alert, target.job, regions);
   if (!noted.handled) {
-    const { stopped, failures } = await drop(desk, target, rule, alert, regions);
+    const event = `alert ${alert.fingerprint} of ${noted.startsAt}`;
+    const { stopped, failures } = await drop(desk, target, rule, alert, regions, event);
     if (failures.length > 0) return { fate: 'failed', reason: failures.join('; ') };
     killed = stopped.join('; ');
+    // Its end may have been noted in the same moment as its beginning, and neither have seen the other.
     await desk.control.query(
-      `update portcullis_control.alert set killed_at = clock_timestamp()
-       where fingerprint = $1 and starts_at = $2`,
+      `update portcullis_control.alert a
+       set killed_at = clock_timestamp(), resolved_at = coalesce(a.resolved_at, ${resolvedAfter('a.starts_at')})
+       where a.fingerprint = $1 and a.starts_at = $2`,
       [alert.fingerprint, noted.startsAt],
     );
   }
@@ -199,6 +202,10 @@ const STARTS_AT = `coalesce($2::timestamptz,
   (select max(starts_at) from portcullis_control.alert where fingerprint = $1 and resolved_at is null),
   clock_timestamp())`;
 
+/** When Alertmanager said that an alert was over which had begun at that time; null where it did not. */
+const resolvedAfter = (startsAt: string): string => `
+  (select max(e.resolved_at) from portcullis_control.alert e where e.fingerprint = $1 and e.ended_at >= ${startsAt})`;
+
 /**
  * Keeps an alert that fires, and answers whether its gates were dropped before. One whose resolution came first, as
  * instances of Alertmanager that run side by side send it, is kept as resolved: it kills, and does not go on firing.
@@ -213,9 +220,10 @@ async function note(
     `insert into portcullis_control.alert as a
        (fingerprint, starts_at, job, regions, name, labels, annotations, fires_until, resolved_at)
      values ($1, ${STARTS_AT}, $3, $4, $5, $6, $7, coalesce($8, clock_timestamp() + ${FIRES_FOR}),
-       (select max(resolved_at) from portcullis_control.alert where fingerprint = $1 and ended_at >= $2))
+       ${resolvedAfter('$2')})
      on conflict (fingerprint, starts_at) do update
-     set regions = excluded.regions, fires_until = excluded.fires_until
+     set regions = excluded.regions, fires_until = excluded.fires_until,
+         resolved_at = coalesce(a.resolved_at, excluded.resolved_at)
      returning killed_at is not null as handled, starts_at::text as "startsAt"`,
     [...columnsOf(alert, job, regions), endOf(alert)],
   );
@@ -224,7 +232,10 @@ async function note(
   return row;
 }
 
-/** Notes that an alert is resolved, also of a firing that has not come yet. */
+/**
+ * Notes that an alert is resolved, also of a firing that has not come yet. Earlier firings of it are over too: of one
+ * that fires again within Alertmanager's `group_interval`, only the last is resolved by name.
+ */
 async function resolve(
   control: pg.Pool,
   alert: Alert,
@@ -232,11 +243,18 @@ async function resolve(
   regions: readonly string[],
 ): Promise<void> {
   await control.query(
-    `insert into portcullis_control.alert as a
-       (fingerprint, starts_at, job, regions, name, labels, annotations, fires_until, resolved_at, ended_at)
-     values ($1, ${STARTS_AT}, $3, $4, $5, $6, $7, clock_timestamp(), clock_timestamp(), $8)
-     on conflict (fingerprint, starts_at) do update
-     set resolved_at = coalesce(a.resolved_at, excluded.resolved_at), ended_at = coalesce(a.ended_at, excluded.ended_at)`,
+    `with resolution as (
+       insert into portcullis_control.alert as a
+         (fingerprint, starts_at, job, regions, name, labels, annotations, fires_until, resolved_at, ended_at)
+       values ($1, ${STARTS_AT}, $3, $4, $5, $6, $7, clock_timestamp(), clock_timestamp(), $8)
+       on conflict (fingerprint, starts_at) do update
+       set resolved_at = coalesce(a.resolved_at, excluded.resolved_at), ended_at = coalesce(a.ended_at, excluded.ended_at)
+       returning starts_at, resolved_at, ended_at
+     )
+     update portcullis_control.alert a set resolved_at = r.resolved_at, ended_at = coalesce(a.ended_at, r.ended_at)
+     from resolution r
+     where a.fingerprint = $1 and a.resolved_at is null and a.starts_at <> r.starts_at
+       and a.starts_at <= greatest(r.starts_at, r.ended_at)`,
     [...columnsOf(alert, job, regions), endOf(alert)],
   );
 }
@@ -261,6 +279,7 @@ async function drop(
   rule: string,
   alert: Alert,
   regions: readonly string[],
+  event: string,
 ): Promise<{ readonly stopped: readonly string[]; readonly failures: readonly string[] }> {
   const { labels, annotations, startsAt = '' } = alert;
   const said = annotations['summary'] ?? annotations['description'];
@@ -278,7 +297,7 @@ async function drop(
     ? closingOf(guard.onTrip, { version, shared: [] })
     : { close: 'region', why: 'the policy is malformed' };
   const restore = guard?.onTrip.restore ?? 'propose';
-  const order = { job, version, failed: [judged], restore, closing } as const;
+  const order = { job, version, failed: [judged], restore, closing, event } as const;
   const ends = await Promise.allSettled(regions.map((region) => dropGate({ ...order, region })));
   const closed = (close: Closing['close']): string[] =>
     ends.flatMap((end, at) =>

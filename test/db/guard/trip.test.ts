@@ -3,7 +3,9 @@ import pg from 'pg';
 import { onFaultPoint, type TripFaultPoint } from '../../../src/base/fault-point.js';
 import { killGate } from '../../../src/gate/kill.js';
 import { readGate } from '../../../src/gate/permit.js';
+import { rearmGate } from '../../../src/gate/rearm.js';
 import { createTripwire } from '../../../src/guard/tripwire.js';
+import { dropGateBy } from '../../../src/guard/bake/drop-gate.js';
 import { carryOutTrip, concludeTrip, type TripPlanes } from '../../../src/guard/trip.js';
 import { unsettledTrip, writeTrip, type TripOrder } from '../../../src/guard/trip-row.js';
 import { elect, type Run } from '../../../src/scheduler/election.js';
@@ -239,4 +241,30 @@ test('a trip and a kill of the same gate at the same time both hold', async () =
   const order = { job, region: REGION, reason: 'by hand', by: 'ada' };
   await Promise.all([trip(planes, orderOf(null)), killGate(owner, order)]);
   expect(await readGate(owner, job, REGION)).toMatchObject({ state: 'killed' });
+});
+
+test('an event that is reported by two at once, and again after a re-arm, trips once', async () => {
+  const trips = createTripwire(planes, createMetrics(), createLogger({ level: 'silent' }));
+  const drop = dropGateBy(() => owner, trips);
+  const judged = { ...broken, verdict: 'fail' } as const;
+  const failure = { job, region: REGION, version: null, failed: [judged], restore: 'propose' } as const;
+  const report = (event: string): Promise<void> => drop({ ...failure, event });
+  const state = async () => (await readGate(owner, job, REGION)).state;
+  await Promise.all([report('alert a of 09:30'), report('alert a of 09:30')]);
+  expect(await state()).toBe('killed');
+  const { epoch } = await readGate(owner, job, REGION);
+  await rearmGate(owner, { job, region: REGION, epoch, reason: 'fixed', by: 'ada', onRearm: 'skip' });
+  await report('alert a of 09:30');
+  expect(await state()).toBe('held');
+  const count = async () => {
+    const { rows } = await owner.query<{ n: number }>(
+      'select count(*) as n from portcullis_region.trip where job = $1',
+      [job],
+    );
+    return rows[0]?.n;
+  };
+  expect(await count()).toBe(1);
+  await report('alert a of 10:30');
+  expect(await state()).toBe('killed');
+  expect(await count()).toBe(2);
 });
