@@ -24,6 +24,7 @@ export interface Batch {
     readonly status: string;
     readonly judged: boolean;
     readonly laneAttempt: number;
+    readonly confirmed: boolean;
     readonly gate: string;
     readonly gateEpoch: number;
     readonly stopped: boolean;
@@ -73,6 +74,7 @@ export function batchBreaches(
       );
     }
     demand(!standing.stopped, 'a kill is a fence', 'committed while everything was stopped');
+    demand(standing.confirmed, 'a person confirms a database', 'committed while nobody had confirmed it');
     demand(
       standing.status === 'applying' && standing.judged,
       'judged before the first write',

@@ -12,6 +12,8 @@ export interface GateMoment {
   readonly variants: readonly Variant[];
   readonly stopped: boolean;
   readonly version_epochs: Readonly<Record<string, number>>;
+  /** Whether a person had confirmed the database. */
+  readonly confirmed: boolean;
 }
 
 export interface Request {
@@ -64,6 +66,9 @@ export function gateBreaches(
       if (given === undefined || given.length === 0 || !sameVariants(given, now.variants)) {
         breach('closed by default', `${what}: no flag ever gave that (revision ${now.flag_revision})`);
       }
+    }
+    if (now.state === 'open' && before?.state !== 'open' && !now.confirmed) {
+      breach('a person confirms a database', `${what}: it opened while nobody had confirmed the database`);
     }
     if (now.flag_revision < revision) {
       breach('closed by default', `${what}: on news of revision ${now.flag_revision}, ${revision} was known`);

@@ -1,4 +1,6 @@
 import type pg from 'pg';
+import { lockGate } from '../../../src/gate/lock.js';
+import { inTransaction } from '../../../src/store/pool.js';
 
 /**
  * What the test database remembers by itself, whatever the product writes down. `tick` counts commits: taken
@@ -15,9 +17,24 @@ create function history.process() returns text language sql as $$
   select coalesce(nullif(current_setting('history.process', true), ''), current_setting('application_name'))
 $$;
 
+-- Which database a stage takes its own for; a failover raises it. Workers, people and operators of a stage ask with one
+-- answer, as they would of one server.
+create table history.timeline (stage text primary key, n integer not null);
+create function history.identity(of text) returns text language sql stable as $$
+  select concat('test/', of, coalesce((select '.' || n from history.timeline where stage = of), ''))
+$$;
+create or replace function portcullis_region.database_identity() returns text
+language sql stable security definer as $$
+  select history.identity(substring(history.process() from '^portcullis ([a-z0-9]+) '))
+$$;
+create function history.confirmed() returns boolean language sql as $$
+  select exists (select from portcullis_region.confirmed_database
+                 where identity = portcullis_region.database_identity())
+$$;
+
 create table history.gate (
   tick bigint primary key, job text, region text, state text, epoch bigint, flag_revision bigint,
-  variants jsonb, stopped boolean, reason text, version_epochs jsonb);
+  variants jsonb, stopped boolean, reason text, version_epochs jsonb, confirmed boolean);
 create index on history.gate (job);
 create function history.version_epochs(text, text) returns jsonb language sql as $$
   select coalesce(jsonb_object_agg(version, epoch), '{}') from portcullis_region.version_epoch
@@ -26,20 +43,22 @@ $$;
 create function history.gate_moved() returns trigger language plpgsql security definer as $$
 begin
   insert into history.gate values (nextval('history.tick'), new.job, new.region, new.state, new.epoch,
-    new.flag_revision, new.variants, new.stopped, new.reason, history.version_epochs(new.job, new.region));
+    new.flag_revision, new.variants, new.stopped, new.reason, history.version_epochs(new.job, new.region),
+    history.confirmed());
   return null;
 end $$;
 create constraint trigger history after insert or update on portcullis_region.gate
   deferrable initially deferred for each row execute function history.gate_moved();
 
-create table history.run (tick bigint primary key, job text, id uuid, was text, status text, restore boolean);
+create table history.run (
+  tick bigint primary key, job text, id uuid, was text, status text, code text, restore boolean);
 create index on history.run (job);
 create index on history.run (id);
 create function history.run_moved() returns trigger language plpgsql security definer as $$
 begin
   if tg_op = 'INSERT' or old.status <> new.status then
     insert into history.run values (nextval('history.tick'), new.job, new.id,
-      case when tg_op = 'UPDATE' then old.status end, new.status, new.restores is not null);
+      case when tg_op = 'UPDATE' then old.status end, new.status, new.reason_code, new.restores is not null);
   end if;
   return null;
 end $$;
@@ -68,7 +87,7 @@ begin
     'epoch', r.gate_epoch, 'versionEpoch', r.version_epoch,
     'versionEpochNow', coalesce((history.version_epochs(r.job, r.region) ->> r.version)::bigint, 0), 'attempt', r.attempt, 'worker', r.worker, 'status', r.status,
     'judged', r.planned_at <= new.applied_at, 'laneAttempt', l.attempt,
-    'gate', g.state, 'gateEpoch', g.epoch, 'stopped', g.stopped, 'variants', g.variants,
+    'confirmed', history.confirmed(), 'gate', g.state, 'gateEpoch', g.epoch, 'stopped', g.stopped, 'variants', g.variants,
     'quarantined', exists (select from portcullis_region.quarantine q where q.job = r.job and q.version = r.version))
   from portcullis_region.run r join portcullis_region.gate g using (job, region)
     join portcullis_region.lane l on l.run = r.id
@@ -94,11 +113,59 @@ end $$;
 create trigger history after insert or update or delete on directory.account
   for each row execute function history.account_changed();
 
+-- Who has changed a job's policy and flags.
+create table history.control (tick bigint primary key, job text, what text, by text);
+create index on history.control (job);
+create function history.policy_changed() returns trigger language plpgsql as $$
+begin
+  insert into history.control values (nextval('history.tick'), new.job, 'policy', new.applied_by);
+  return null;
+end $$;
+create constraint trigger history after insert or update on portcullis_control.policy
+  deferrable initially deferred for each row execute function history.policy_changed();
+create function history.flag_changed() returns trigger language plpgsql as $$
+begin
+  insert into history.control values (nextval('history.tick'), new.job, 'flag of ' || new.region, new.changed_by);
+  return null;
+end $$;
+create constraint trigger history after insert or update on portcullis_control.flag
+  deferrable initially deferred for each row execute function history.flag_changed();
+
 -- Kills as they were acknowledged to whoever ordered them.
 create table history.acknowledged (
   tick bigint primary key, job text, region text, version text, restores_too boolean);
 create index on history.acknowledged (job);
 `;
+
+/** Makes the database another one for a stage from one moment on: under the locks of these gates, so that no batch is in flight. */
+export async function failOver(
+  owner: pg.Pool,
+  stage: string,
+  gates: readonly { readonly job: string; readonly region: string }[],
+): Promise<void> {
+  await inTransaction(owner, async (client) => {
+    for (const { job, region } of gates) await lockGate(client, job, region, 'exclusive');
+    await client.query(
+      `insert into history.timeline (stage, n) values ($1, 1)
+       on conflict (stage) do update set n = timeline.n + 1`,
+      [stage],
+    );
+  });
+}
+
+/** Has a stage's database be the one that permits hold on, as migrating makes it, and forgets its failovers. */
+export async function confirmAtFirst(owner: pg.Pool, stage: string): Promise<void> {
+  await owner.query(
+    `with forgotten as (
+       delete from history.timeline where stage = $1
+     ), others as (
+       delete from portcullis_region.confirmed_database where starts_with(identity, 'test/' || $1 || '.')
+     )
+     insert into portcullis_region.confirmed_database (identity, confirmed_by, reason)
+     values ('test/' || $1, 'the test', 'a schedule begins') on conflict do nothing`,
+    [stage],
+  );
+}
 
 /** Writes down that a kill has just been acknowledged. */
 export async function acknowledge(

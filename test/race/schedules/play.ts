@@ -1,9 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { flagName } from '../../../src/flags/definition.js';
 import { PortcullisError } from '../../../src/base/errors.js';
 import { endKilledRuns, killGate } from '../../../src/gate/kill.js';
 import type { KillOrder } from '../../../src/gate/kill-order.js';
 import { killJob } from '../../../src/gate/kill-switch.js';
+import { moveKill, unrecordedKills } from '../../../src/gate/unrecorded-kill.js';
+import { confirmDatabase } from '../../../src/gate/database.js';
 import { reconcileGate } from '../../../src/gate/permit.js';
 import { askLift, askRearm, decideRearm } from '../../../src/gate/rearm-approval.js';
 import { executeRun } from '../../../src/jobs/run-loop.js';
@@ -12,7 +15,9 @@ import { electRestore } from '../../../src/scheduler/elect-restore.js';
 import { takeOver } from '../../../src/scheduler/lease.js';
 import { isUnreachable } from '../../../src/store/pool.js';
 import { bounded } from './bounded.js';
-import { acknowledge } from './history.js';
+import { sendAlert, type SentAlert } from './alerts.js';
+import { acknowledge, failOver } from './history.js';
+import { startWith } from './restart.js';
 import type { Edit, Points, Schedule, Step } from './schedule.js';
 import { PRINCIPALS, World, type Stage } from './world.js';
 import type { Process } from './process.js';
@@ -27,6 +32,10 @@ export interface Played {
   readonly approved: { readonly id: string; readonly by: string }[];
   /** Subjects of kills that were acknowledged as being on the record. */
   readonly killed: string[];
+  /** Alerts in the order in which they were sent, with what became of each. */
+  readonly alerts: SentAlert[];
+  /** Starts that said something else of the policy files than there was to say. */
+  readonly misled: string[];
   /** What went wrong in a way that nothing explains. */
   readonly astray: string[];
 }
@@ -52,8 +61,11 @@ export async function play(stage: Stage, schedule: Schedule): Promise<Played> {
   return player.played;
 }
 
-/** How long a step may take before it is looked whether it waits for another. */
+/** How long a step may take before it is looked whether it waits for another; the next looks come later and later. */
 const LOOK_MS = 5;
+const LOOK_AGAIN_MS = 20;
+/** How long it may take while the only waits there are have been there before it. */
+const OLD_WAITS_MS = 40;
 /** How long any step may take, on a machine that is busy with a lot else. The longest are kills: their grace. */
 const STEP_MS = 60_000;
 /**
@@ -61,6 +73,10 @@ const STEP_MS = 60_000;
  * zombie, another kill of this process too where the process is as slow as that between two statements.
  */
 const IMPATIENT_MS = 250;
+
+/** Longer than any schedule takes: only steps end them. */
+const LEASE_MS = 20_000;
+const PERMIT_MS = 30_000;
 
 /** In how long a permit lapses that is made to: longer than it takes to commit that. */
 const LAPSES_MS = 100;
@@ -70,16 +86,19 @@ class Player {
   private readonly pending = new Set<Promise<unknown>>();
 
   constructor(private readonly world: World) {
-    this.played = { world, edited: [], asked: [], approved: [], killed: [], astray: [] };
+    this.played = {
+      ...{ world, edited: [], asked: [], approved: [], killed: [], alerts: [], misled: [], astray: [] },
+    };
   }
 
   async perform(step: Step): Promise<void> {
+    const before = this.pending.size > 0 ? await this.world.stage.waiting() : [];
     const doing = (this.does[step.do] as Does<Step['do']>)(step).catch((error: unknown) => {
       if (!(error instanceof PortcullisError) && !isDeadlock(error)) this.astray(step.do, error);
     });
     this.pending.add(doing);
     void doing.then(() => this.pending.delete(doing));
-    await this.settled(doing);
+    await this.settled(doing, before);
   }
 
   async end(): Promise<void> {
@@ -88,6 +107,18 @@ class Player {
     for (const process of stage.processes) {
       for (const error of process.errors.splice(0)) this.astray(process.name, error);
     }
+    await this.recordLate();
+    await this.world.clear();
+  }
+
+  /** Kills whose own processes died before they were on record: two processes find them at the same time. */
+  private async recordLate(): Promise<void> {
+    const { job, stage } = this.world;
+    const late = (await unrecordedKills(stage.operator, 0)).filter((kill) => kill.job === job);
+    const move = async (): Promise<void> => {
+      for (const kill of late) await moveKill(stage.operator, stage.operator, kill);
+    };
+    await Promise.all([move(), move()]);
   }
 
   /** A lost connection is no surprise: an impatient kill ends those that it finds in its way. */
@@ -99,21 +130,24 @@ class Player {
   }
 
   /** Waits until something is done, or waits for what only a later step can bring. */
-  private async settled(doing: Promise<unknown>): Promise<void> {
+  private async settled(doing: Promise<unknown>, before: readonly string[]): Promise<void> {
     const { stage } = this.world;
     const done = doing.then(() => 'done' as const);
-    for (;;) {
+    const since = performance.now();
+    for (let lookMs = LOOK_MS; ; lookMs = Math.min(2 * lookMs, LOOK_AGAIN_MS)) {
       const others = this.pending.size > 1 || stage.processes.some((process) => !process.idle);
       if (!others) {
         await done;
         return;
       }
       const late = new AbortController();
-      const look = wait(LOOK_MS, 'look' as const, { signal: late.signal }).catch(() => 'done' as const);
+      const look = wait(lookMs, 'look' as const, { signal: late.signal }).catch(() => 'done' as const);
       const first = await Promise.race([done, look]);
       late.abort();
       if (first === 'done') return;
-      if (await stage.blocked()) return;
+      const waiting = await stage.waiting();
+      const old = performance.now() - since >= OLD_WAITS_MS ? [] : before;
+      if (waiting.some((each) => !old.includes(each))) return;
     }
   }
 
@@ -131,7 +165,8 @@ class Player {
       const { run, status } = found;
       const job = this.world.versions.find(({ version }) => version === run.version) ?? this.world.version(0);
       const { signal } = new AbortController();
-      await executeRun(platform, job, this.world.policy, run, status, { signal });
+      process.policy ??= await this.world.policyInForce();
+      await executeRun(platform, job, process.policy, run, status, { signal });
     }, points);
     await process.still();
   }
@@ -169,11 +204,35 @@ class Player {
       this.world.process(worker).proceed(points);
       await this.world.process(worker).still();
     },
-    crash: async ({ worker }) => {
-      const dying = this.world.process(worker);
-      this.world.stage.replace(worker);
-      for (const region of this.world.regions) this.hear(worker, region);
-      await dying.crash(this.world.stage.owner);
+    crash: ({ worker }) => this.crash(worker),
+    restart: async ({ worker, files }) => {
+      await this.crash(worker);
+      const misled = await startWith(this.world, files);
+      if (misled !== undefined) this.played.misled.push(misled);
+      this.world.process(worker).policy = await this.world.policyInForce();
+    },
+    alert: async (step) => {
+      const sent = await sendAlert(this.world, step);
+      this.played.alerts.push(sent);
+      const { owner } = this.world.stage;
+      if (sent.fate !== 'killed') return;
+      const { job } = this.world;
+      await acknowledge(owner, { job, region: sent.region, version: null, all: false });
+      if (sent.version === null) return;
+      for (const region of this.world.regions)
+        await acknowledge(owner, { job, region, version: sent.version, all: false });
+    },
+    'fail over': async () => {
+      const { job, regions, stage } = this.world;
+      await failOver(
+        stage.owner,
+        stage.name,
+        regions.map((region) => ({ job, region })),
+      );
+    },
+    'confirm database': async ({ by }) => {
+      const { operator } = this.world.stage;
+      await confirmDatabase(operator, operator, { by, reason: 'what it lost is known' });
     },
     'leases end': () =>
       this.world.stage.owner.query(
@@ -182,13 +241,13 @@ class Player {
       ),
     'take over': ({ worker, points }) =>
       this.begin(worker, points, async (process) => {
-        const { job, regions, versions, policy } = this.world;
+        const { job, regions, versions } = this.world;
         return takeOver(process.platform.region, {
           jobs: [job],
           regions,
           versions: versions.map(({ version }) => version),
           worker: process.name,
-          leaseMs: policy.leaseMs,
+          leaseMs: LEASE_MS,
         });
       }),
     kill: (step) => this.kill(step),
@@ -242,7 +301,7 @@ class Player {
       await wait(LAPSES_MS + 1);
     },
     edit: ({ region, organisation, edit }) =>
-      this.edit(`${this.world.region(region)}-acc-${organisation}-`, edit),
+      this.edit(`${this.world.region(region)}-acc-${organisation === 'all' ? '' : `${organisation}-`}`, edit),
     restore: ({ worker, back, points }) =>
       this.begin(worker, points, async (process) => {
         const { rows } = await process.platform.region.query<{ id: string }>(
@@ -251,11 +310,19 @@ class Player {
         );
         const [of] = rows;
         if (!of) return undefined;
-        const { leaseMs } = this.world.policy;
-        const run = await electRestore(process.platform.region, { of: of.id, worker: process.name, leaseMs });
+        const run = await electRestore(process.platform.region, {
+          ...{ of: of.id, worker: process.name, leaseMs: LEASE_MS },
+        });
         return run && { run, status: 'planning' };
       }),
   };
+
+  private async crash(worker: number): Promise<void> {
+    const dying = this.world.process(worker);
+    this.world.stage.replace(worker);
+    for (const region of this.world.regions) this.hear(worker, region);
+    await dying.crash(this.world.stage.owner);
+  }
 
   private hear(worker: number, region: string): void {
     this.world.process(worker).flags.hear(this.world.job, region, this.world.flag(region));
@@ -264,9 +331,9 @@ class Player {
   private async reconcile(worker: number, region: string): Promise<void> {
     const process = this.world.process(worker);
     const { platform, flags } = process;
-    const { job, policy } = this.world;
+    const { job } = this.world;
     try {
-      await reconcileGate(platform.region, job, region, flags.look(flagName(job, region)), policy.permitMs);
+      await reconcileGate(platform.region, job, region, flags.look(flagName(job, region)), PERMIT_MS);
     } catch (error) {
       // It died with the news on its way.
       if (!process.crashed) throw error;
@@ -281,7 +348,7 @@ class Player {
       slot: new Date(Date.UTC(2026, 0, 1, 0, slot)),
       trigger: 'schedule',
       worker: process.name,
-      leaseMs: this.world.policy.leaseMs,
+      leaseMs: LEASE_MS,
     } as const;
   }
 
@@ -296,12 +363,16 @@ class Player {
     const rest = { job, reason: 'enough', restoresToo, ...(version !== undefined && { version }) };
     const acknowledged = async (region: string): Promise<void> =>
       acknowledge(owner, { job, region, version: version ?? null, all: restoresToo });
+    const onRecord = (region: string): void => {
+      this.played.killed.push(version === undefined ? `${job}.${region}` : `${job} ${version} in ${region}`);
+    };
     if (impatient) {
       if (by === 'eve') return;
       for (const region of regions) {
-        const order: KillOrder = { ...rest, region, by };
+        const order: KillOrder = { ...rest, region, by, record: randomUUID() };
         await killGate(operator, order, IMPATIENT_MS);
         await acknowledged(region);
+        onRecord(region);
         await endKilledRuns(operator, order);
       }
       return;
@@ -310,7 +381,7 @@ class Player {
     for (const { region, reason } of report.failed) this.played.astray.push(`kill in ${region}: ${reason}`);
     for (const { region } of report.killed) {
       await acknowledged(region);
-      this.played.killed.push(version === undefined ? `${job}.${region}` : `${job} ${version} in ${region}`);
+      onRecord(region);
     }
     if (report.unrecorded !== undefined) this.played.astray.push(`unrecorded: ${report.unrecorded}`);
   }

@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { onFaultPoint } from '../../../src/base/fault-point.js';
 import { flagName, type FlagAnswer, type FlagDefinition } from '../../../src/flags/definition.js';
 import type { AdmittedUnits } from '../../../src/jobs/contract.js';
+import type { Policy } from '../../../src/flags/policy.js';
 import type { Flags, Platform } from '../../../src/jobs/platform.js';
 import { openPool } from '../../../src/store/pool.js';
 import { HandSetFlags } from '../../support/platform.js';
@@ -79,6 +80,8 @@ export class Process {
   }[] = [];
   private running: Promise<unknown> | undefined;
   crashed = false;
+  /** The policy that it has read; undefined: none of this schedule's yet. */
+  policy: Policy | undefined;
   private readonly waiting: (() => void)[] = [];
   /** What its run threw, unless the process was crashed. */
   readonly errors: unknown[] = [];

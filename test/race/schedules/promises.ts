@@ -3,29 +3,30 @@ import { RUN_STATES, type RunStatus } from '../../../src/scheduler/run-states.js
 import { batchBreaches, laneBreaches, type Acknowledged, type Batch } from './batches.js';
 import { approvalBreaches, gateBreaches, type Breach, type GateMoment, type Request } from './gates.js';
 import type { Played } from './play.js';
-import { AS_PLANNED } from './world.js';
+import { alertBreaches } from './alerts.js';
+import { APPLIED_BY, AS_PLANNED } from './world.js';
 
 /** Compares what was played with what the database remembers, and answers every promise that was broken. */
 export async function breachesOf(owner: pg.Pool, played: Played): Promise<Breach[]> {
   const { job, regions } = played.world;
   const rows = async <T extends pg.QueryResultRow>(sql: string, ...values: unknown[]): Promise<T[]> =>
     (await owner.query<T>(sql, values)).rows;
-  const [gates, requests, batches, acknowledged, moves, differences, audited, misjudged] = await Promise.all([
-    rows<GateMoment>('select * from history.gate where job = $1 order by tick', job),
-    rows<Request>(
-      REQUESTS,
-      played.asked.map(({ id }) => id),
-    ),
-    rows<Batch>(BATCHES, job),
-    rows<Acknowledged>('select * from history.acknowledged where job = $1', job),
-    rows<Move>('select * from history.run where job = $1 order by tick', job),
-    rows<Breach>(DIFFERENCES, job, regions),
-    rows<{ action: string; principal: string; subject: string }>(AUDITED, [
-      ...played.asked.map(({ id }) => id),
-      ...played.killed,
-    ]),
-    rows<Breach>(MISJUDGED, job, AS_PLANNED.name),
-  ]);
+  // One after the other: a connection costs more than all of them.
+  const gates = await rows<GateMoment>('select * from history.gate where job = $1 order by tick', job);
+  const requests = await rows<Request>(
+    REQUESTS,
+    played.asked.map(({ id }) => id),
+  );
+  const batches = await rows<Batch>(BATCHES, job);
+  const acknowledged = await rows<Acknowledged>('select * from history.acknowledged where job = $1', job);
+  const moves = await rows<Move>('select * from history.run where job = $1 order by tick', job);
+  const differences = await rows<Breach>(DIFFERENCES, job, regions);
+  const misjudged = await rows<Breach>(MISJUDGED, job, AS_PLANNED.name);
+  const audited = await rows<Audited>(AUDITED, [...played.asked.map(({ id }) => id), ...played.killed]);
+  const changes = await rows<ControlChange>(
+    'select what, by from history.control where job = $1 order by tick',
+    job,
+  );
   return [
     ...played.astray.map((how) => ({ promise: 'nothing goes astray', how })),
     ...batchBreaches(played, batches, acknowledged),
@@ -45,7 +46,31 @@ export async function breachesOf(owner: pg.Pool, played: Played): Promise<Breach
     ...misjudged,
     ...(await editBreaches(owner, played)),
     ...unaudited(played, audited),
+    ...restartBreaches(played, changes),
+    ...(await alertBreaches(owner, played.world, played.alerts)),
   ];
+}
+
+interface ControlChange {
+  readonly what: string;
+  readonly by: string;
+}
+
+/** Policy and flags are as a person has put them in force, but for what a rule that trips takes from a flag. */
+function restartBreaches({ misled }: Played, changes: readonly ControlChange[]): Breach[] {
+  const promise = 'a restart changes nothing';
+  return [
+    ...misled.map((how) => ({ promise, how })),
+    ...changes
+      .filter(({ by }) => by !== APPLIED_BY && !by.startsWith('guard:'))
+      .map(({ what, by }) => ({ promise, how: `${by} changed the ${what}` })),
+  ];
+}
+
+interface Audited {
+  readonly action: string;
+  readonly principal: string;
+  readonly subject: string;
 }
 
 const REQUESTS = `
@@ -132,6 +157,8 @@ interface Move {
   readonly id: string;
   readonly was: RunStatus | null;
   readonly status: RunStatus;
+  /** Why it is that. */
+  readonly code: string;
   readonly restore: boolean;
 }
 
@@ -155,14 +182,20 @@ function runBreaches(moves: readonly Move[]): Breach[] {
   });
 }
 
-/** A kill stops the job and lets the cure through: only a stop of everything ends a restore. */
+/**
+ * A kill stops the job and lets the cure through: only a stop of everything ends a restore, or a database that nobody
+ * has confirmed.
+ */
 function cureBreaches(moves: readonly Move[], acknowledged: readonly Acknowledged[]): Breach[] {
   if (acknowledged.some((kill) => kill.restores_too)) return [];
   return moves
-    .filter(({ restore, status }) => restore && (status === 'killed' || status === 'stopped'))
-    .map(({ id, status }) => ({
+    .filter(
+      ({ restore, status, code }) =>
+        restore && (status === 'killed' || status === 'stopped') && code !== 'database-unconfirmed',
+    )
+    .map(({ id, status, code }) => ({
       promise: 'a kill lets the cure through',
-      how: `restore ${id} was ${status}`,
+      how: `restore ${id} was ${status}: ${code}`,
     }));
 }
 
@@ -196,10 +229,7 @@ async function editBreaches(owner: pg.Pool, { world, edited }: Played): Promise<
     : [{ promise: 'no user edit is lost', how: `${made.length} rows were edited, ${kept.length} kept` }];
 }
 
-function unaudited(
-  { approved, killed }: Played,
-  audited: readonly { action: string; principal: string; subject: string }[],
-): Breach[] {
+function unaudited({ approved, killed }: Played, audited: readonly Audited[]): Breach[] {
   const missing = [
     ...approved
       .filter(
@@ -210,10 +240,13 @@ function unaudited(
     ...killed
       .filter(
         (subject) =>
-          audited.filter((e) => e.subject === subject && ['kill', 'quarantine'].includes(e.action)).length <
+          audited.filter((e) => e.subject === subject && ['kill', 'quarantine'].includes(e.action)).length !==
           killed.filter((each) => each === subject).length,
       )
       .map((subject) => `kill of ${subject}`),
   ];
-  return missing.map((what) => ({ promise: 'on the record', how: `${what} is not in the audit log` }));
+  return missing.map((what) => ({
+    promise: 'on the record',
+    how: `${what} is not in the audit log, or not as often as it happened`,
+  }));
 }

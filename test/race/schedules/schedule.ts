@@ -1,5 +1,3 @@
-import { Random } from './random.js';
-
 /** The principals of a schedule; who may do what is src/access/roles.ts's. */
 export type Name = 'ann' | 'bob' | 'cat' | 'dan' | 'eve';
 
@@ -38,16 +36,41 @@ export type Step =
   | { readonly do: 'crash'; readonly worker: number }
   | { readonly do: 'leases end' }
   | { readonly do: 'take over'; readonly worker: number; readonly points: Points }
-  /** Impatient: batches in flight are ended at once, as those of a paused process are after the grace. */
+  /**
+   * Impatient: batches in flight are ended at once, as those of a paused process are after the grace; and whoever killed
+   * dies before the kill is on record.
+   */
   | { readonly do: 'kill'; readonly what: Kill; readonly by: Name; readonly impatient: boolean }
   | { readonly do: 'ask re-arm'; readonly region: number; readonly by: Name }
   | { readonly do: 'ask lift'; readonly version: number; readonly by: Name }
   /** The newest request but `back`. */
   | { readonly do: 'decide'; readonly back: number; readonly by: Name; readonly approve: boolean }
   | { readonly do: 'permit lapses'; readonly region: number }
-  | { readonly do: 'edit'; readonly region: number; readonly organisation: number; readonly edit: Edit }
+  | {
+      readonly do: 'edit';
+      readonly region: number;
+      readonly organisation: number | 'all';
+      readonly edit: Edit;
+    }
+  /** A worker's process dies, and another starts in its place, which finds these policy files. */
+  | { readonly do: 'restart'; readonly worker: number; readonly files: Files }
+  /** Alertmanager sends an alert, for the first time or again: the firing that began as the `firing`th. */
+  | {
+      readonly do: 'alert';
+      readonly region: number;
+      readonly alert: number;
+      readonly firing: number;
+      readonly status: 'firing' | 'resolved';
+    }
+  /** From one moment on, the stage's region database is another timeline. */
+  | { readonly do: 'fail over' }
+  /** A person confirms the database that it is now. */
+  | { readonly do: 'confirm database'; readonly by: Name }
   /** Takes the newest run but `back` back. */
   | { readonly do: 'restore'; readonly worker: number; readonly back: number; readonly points: Points };
+
+/** How the files that a start finds stand to the policy in force: its own, another, one without its regions, faulty. */
+export type Files = 'same' | 'changed' | 'moved' | 'faulty';
 
 export type Edit = 'release' | 'exclude' | 'rename' | 'backdate' | 'rename one';
 
@@ -65,150 +88,9 @@ export const WORKERS = 2;
 export const VERSIONS = 2;
 export const ORGANISATIONS = 4;
 export const ACCOUNTS_EACH = 3;
-
-const SHARES: readonly Shares[] = [
-  [[0, 1000]],
-  [[0, 1000]],
-  [[0, 300]],
-  [[0, 700]],
-  [
-    [1, 400],
-    [0, 600],
-  ],
-  [[1, 1000]],
-  [],
-];
-
-const EDITS: readonly Edit[] = ['release', 'exclude', 'exclude', 'rename', 'backdate', 'rename one'];
-
-const NAMES: readonly Name[] = ['ann', 'ann', 'bob', 'bob', 'cat', 'cat', 'dan', 'eve'];
-
-/** The schedule of a seed: a flag that is on, a run that has begun, and then whatever comes. */
-export function scheduleOf(seed: number): Schedule {
-  const random = new Random(seed);
-  const regions = random.chance(25) ? 2 : 1;
-  const lanes = random.chance(25) ? 2 : 1;
-  const batch = 2 + random.below(2);
-  const cap = random.chance(15) ? 5 + random.below(8) : undefined;
-  const opening: Step[] = Array.from({ length: regions }, (_, region) => ({
-    do: 'flag',
-    region,
-    shares: random.pick(SHARES.slice(0, 5)),
-    heardBy: [0, 1],
-  }));
-  const count = 7 + random.below(7);
-  const steps = Array.from({ length: count }, () => stepsOf(random, regions))
-    .flat()
-    .slice(0, count);
-  const first: Step = { do: 'run', worker: 0, region: 0, version: 0, slot: 0, points: pointsOf(random) };
-  return { seed, regions, lanes, batch, cap, steps: [...opening, first, ...steps] };
-}
-
-function pointsOf(random: Random): Points {
-  return random.chance(20) ? 'all' : random.below(random.chance(50) ? 6 : 24);
-}
-
-/** Mostly one step; now and then a few that only together lead somewhere, whatever is under way. */
-function stepsOf(random: Random, regions: number): Step[] {
-  const worker = random.below(WORKERS);
-  const region = random.below(regions);
-  const make = random.weighted<() => Step[]>([
-    [72, () => [stepOf(random, regions)]],
-    [
-      12,
-      () => [
-        { do: 'leases end' },
-        { do: 'take over', worker, points: random.below(12) },
-        { do: 'proceed', worker: 1 - worker, points: pointsOf(random) },
-      ],
-    ],
-    [
-      6,
-      () => [
-        { do: 'kill', what: { region }, by: random.pick(NAMES), impatient: random.chance(40) },
-        { do: 'ask re-arm', region, by: random.pick(NAMES) },
-        { do: 'decide', back: 0, by: random.pick(NAMES), approve: true },
-        { do: 'reconcile', worker, region },
-      ],
-    ],
-    [
-      4,
-      () => [
-        { do: 'restore', worker, back: 0, points: random.below(10) },
-        {
-          do: 'kill',
-          what: random.pick<Kill>([{ region }, 'all']),
-          by: 'ann',
-          impatient: random.chance(40),
-        },
-        { do: 'proceed', worker, points: pointsOf(random) },
-      ],
-    ],
-    [
-      6,
-      () => [
-        { do: 'edit', region, organisation: random.below(ORGANISATIONS), edit: random.pick(EDITS) },
-        { do: 'restore', worker, back: 0, points: pointsOf(random) },
-      ],
-    ],
-  ]);
-  return make();
-}
-
-function stepOf(random: Random, regions: number): Step {
-  const region = random.below(regions);
-  const worker = random.below(WORKERS);
-  const version = random.chance(75) ? 0 : 1;
-  const by = random.pick(NAMES);
-  const make = random.weighted<() => Step>([
-    [
-      3,
-      () => ({
-        do: 'flag',
-        region,
-        shares: random.pick(SHARES),
-        heardBy: random.pick([[0], [1], [0, 1], []]),
-      }),
-    ],
-    [1, () => ({ do: 'hear', worker, region })],
-    [1, () => ({ do: 'stale', worker, region })],
-    [3, () => ({ do: 'reconcile', worker, region })],
-    [4, () => ({ do: 'run', worker, region, version, slot: random.below(4), points: pointsOf(random) })],
-    [1, () => ({ do: 'catch-up', worker, region, version, slot: random.below(4), points: pointsOf(random) })],
-    [5, () => ({ do: 'proceed', worker, points: pointsOf(random) })],
-    [2, () => ({ do: 'crash', worker })],
-    [2, () => ({ do: 'leases end' })],
-    [3, () => ({ do: 'take over', worker, points: pointsOf(random) })],
-    [
-      4,
-      () => ({
-        do: 'kill',
-        what: random.weighted<Kill>([
-          [6, { region }],
-          [2, { version }],
-          [1, 'all'],
-        ]),
-        by,
-        impatient: random.chance(40),
-      }),
-    ],
-    [3, () => ({ do: 'ask re-arm', region, by })],
-    [1, () => ({ do: 'ask lift', version, by })],
-    [4, () => ({ do: 'decide', back: random.chance(80) ? 0 : 1, by, approve: random.chance(85) })],
-    [2, () => ({ do: 'permit lapses', region })],
-    [
-      4,
-      () => ({
-        do: 'edit',
-        region,
-        organisation: random.below(ORGANISATIONS),
-        edit: random.pick(EDITS),
-      }),
-    ],
-    [3, () => ({ do: 'restore', worker, back: random.below(2), points: pointsOf(random) })],
-  ]);
-  return make();
-}
+/** The first of them names no version; the second blames the first version. */
+export const ALERTS = 2;
+export const FIRINGS = 2;
 
 /** A schedule as one reads it: a line for each step. */
 export function told({ steps, ...setting }: Schedule): string {

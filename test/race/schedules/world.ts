@@ -1,8 +1,9 @@
 import type pg from 'pg';
 import type { Principal } from '../../../src/access/roles.js';
 import { flagName, type FlagAnswer, type Variant } from '../../../src/flags/definition.js';
-import type { InvariantRule } from '../../../src/flags/guard-policy.js';
 import type { Policy } from '../../../src/flags/policy.js';
+import { parsePolicyFile } from '../../../src/flags/policy.js';
+import { applyPolicies, requirePolicy } from '../../../src/flags/policy-store.js';
 import { createTripwire } from '../../../src/guard/tripwire.js';
 import type { AdmittedUnits } from '../../../src/jobs/contract.js';
 import { openPlannerDatabase, type PlannerPool } from '../../../src/jobs/planner-database.js';
@@ -13,10 +14,21 @@ import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { claimEverything, seedAccounts } from '../../support/accounts.js';
 import type { TestDatabase } from '../../support/database.js';
-import { loadTestJob, noRules, testPlatform, testPolicy } from '../../support/platform.js';
+import { FAR_SLOT } from '../../support/far-slot.js';
+import { loadTestJob, testPlatform } from '../../support/platform.js';
 import { bounded } from './bounded.js';
+import { confirmAtFirst } from './history.js';
+import type { LockWaits } from './lock-waits.js';
 import { Process, rewritten, type Rewrite } from './process.js';
-import { ACCOUNTS_EACH, ORGANISATIONS, VERSIONS, WORKERS, type Name, type Schedule } from './schedule.js';
+import {
+  ACCOUNTS_EACH,
+  ORGANISATIONS,
+  VERSIONS,
+  WORKERS,
+  type Files,
+  type Name,
+  type Schedule,
+} from './schedule.js';
 
 /** What a plant does to the product; see plants.ts. */
 export interface Twist {
@@ -42,7 +54,7 @@ export class Stage {
   /** What operators' commands work with. */
   readonly operator: pg.Pool;
   private readonly planner: PlannerPool;
-  private readonly base: Omit<Platform, 'worker' | 'region' | 'flags'>;
+  readonly base: Omit<Platform, 'worker' | 'region' | 'flags'>;
   readonly processes: Process[] = [];
   private born = 0;
   /** What is under way on it, for whoever finds that it hangs. */
@@ -53,6 +65,7 @@ export class Stage {
     readonly name: string,
     readonly loaded: LoadedJob,
     readonly twist: Twist,
+    private readonly waits: LockWaits,
   ) {
     this.owner = openPool(database.url, { name: `${name} people`, max: 10, statementTimeoutMs: 30_000 });
     this.operator = rewritten(openPool(database.url, { name: `${name} operator`, max: 20 }), twist.operator);
@@ -66,7 +79,7 @@ export class Stage {
       https: { getText: nothing },
       log,
       metrics,
-      trips: createTripwire({ control: this.owner, ownerOf: () => this.owner }, metrics, log),
+      trips: createTripwire({ control: this.operator, ownerOf: () => this.operator }, metrics, log),
     };
     for (let worker = 0; worker < WORKERS; worker += 1) this.replace(worker);
   }
@@ -89,13 +102,13 @@ export class Stage {
     return rows.map(({ what }) => what);
   }
 
-  /** Whether one of its connections waits for a lock. */
-  async blocked(): Promise<boolean> {
-    const { rowCount } = await this.owner.query(
-      `select from pg_stat_activity where wait_event_type = 'Lock' and ${OF_STAGE} limit 1`,
-      this.backends,
-    );
-    return rowCount === 1;
+  /** Which of its connections wait for a lock: a name for each wait. */
+  async waiting(): Promise<string[]> {
+    const [, pids] = this.backends;
+    const mine = `portcullis ${this.name} `;
+    return (await this.waits.now())
+      .filter(({ pid, name }) => name.startsWith(mine) || pids.includes(pid))
+      .map(({ wait }) => wait);
   }
 
   private get backends(): [string, number[]] {
@@ -131,19 +144,21 @@ export const PRINCIPALS: Readonly<Record<Name, (region: string) => Principal>> =
 };
 
 /** Holds of every plan that is judged on the directory that it was made from, whatever people do meanwhile. */
-export const AS_PLANNED: InvariantRule = {
+export const AS_PLANNED = {
   kind: 'invariant',
   name: 'as-planned',
-  timeoutMs: 30_000,
+  timeout: '30s',
   sql: `select p.key from proposed p left join account a on a.id = p.key
         where (a.email, a.state) is distinct from (p.before ->> 'email', p.before ->> 'state')`,
 };
+
+/** Who puts a schedule's policy in force. */
+export const APPLIED_BY = 'cat';
 
 /** A small world of a schedule's own: a job, one or two regions, organisations, accounts and flags. */
 export class World {
   readonly job: string;
   readonly regions: readonly string[];
-  readonly policy: Policy;
   readonly versions: readonly LoadedJob[];
   /** What each flag is now, and what each was at each revision. */
   private readonly flags = new Map<string, FlagAnswer>();
@@ -156,17 +171,7 @@ export class World {
   ) {
     this.job = `claims-${schedule.seed}`;
     this.regions = Array.from({ length: schedule.regions }, (_, n) => `s${schedule.seed}-${n}`);
-    const { lanes, batch, cap } = schedule;
-    const { loaded, twist } = stage;
-    const policy = testPolicy(this.job, this.regions, {
-      apply: { lanes, batch, firstBatches: [1] },
-      guard: {
-        ...noRules,
-        caps: cap === undefined ? [] : [{ kind: 'claim', perRun: cap }],
-        rules: schedule.seed % 3 === 0 ? [AS_PLANNED] : [],
-      },
-    });
-    this.policy = twist.policy?.(policy) ?? policy;
+    const { loaded } = stage;
     this.versions = Array.from({ length: VERSIONS }, (_, n) => ({
       ...loaded,
       definition: { ...loaded.definition, name: this.job },
@@ -175,9 +180,48 @@ export class World {
   }
 
   async make(): Promise<void> {
+    const { owner, name } = this.stage;
+    await confirmAtFirst(owner, name);
+    for (const process of this.stage.processes) process.policy = undefined;
+    await applyPolicies(owner, [parsePolicyFile(this.policyText('same'), 'claims.yaml')], APPLIED_BY);
     for (const region of this.regions) {
-      await seedAccounts(this.stage.owner, region, ORGANISATIONS, ACCOUNTS_EACH);
+      await seedAccounts(owner, region, ORGANISATIONS, ACCOUNTS_EACH);
     }
+  }
+
+  /** Takes its policy and flags out, so that the next starts need not read it; its history stays. */
+  async clear(): Promise<void> {
+    const { owner } = this.stage;
+    await owner.query('delete from portcullis_control.policy where job = $1', [this.job]);
+    await owner.query('delete from portcullis_control.flag where job = $1', [this.job]);
+  }
+
+  /** What a policy file says of its job; `same`: what is in force. JSON is YAML too. */
+  policyText(files: Files): string {
+    const { lanes, batch, cap, seed } = this.schedule;
+    const inForce = {
+      job: this.job,
+      schedule: FAR_SLOT,
+      regions: this.regions,
+      apply: { lanes, batch, firstBatches: [1] },
+      guard: {
+        caps: cap === undefined ? [] : [{ kind: 'claim', perRun: cap }],
+        rules: [{ kind: 'alert', name: 'pages' }, ...(seed % 3 === 0 ? [AS_PLANNED] : [])],
+      },
+    };
+    const other = {
+      same: {},
+      changed: { apply: { lanes, batch: batch + 5, firstBatches: [1] }, guard: {} },
+      moved: { regions: ['elsewhere'] },
+      faulty: { regions: 'everywhere' },
+    }[files];
+    return JSON.stringify({ ...inForce, ...other });
+  }
+
+  /** The policy in force, as a process reads it. */
+  async policyInForce(): Promise<Policy> {
+    const policy = await requirePolicy(this.stage.owner, this.job);
+    return this.stage.twist.policy?.(policy) ?? policy;
   }
 
   region(n: number): string {
