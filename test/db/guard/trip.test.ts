@@ -5,7 +5,7 @@ import { killGate } from '../../../src/gate/kill.js';
 import { readGate } from '../../../src/gate/permit.js';
 import { rearmGate } from '../../../src/gate/rearm.js';
 import { createTripwire } from '../../../src/guard/tripwire.js';
-import { dropGateBy } from '../../../src/guard/bake/drop-gate.js';
+import { dropGateBy, type BakeFailure } from '../../../src/guard/bake/drop-gate.js';
 import { carryOutTrip, concludeTrip, type TripPlanes } from '../../../src/guard/trip.js';
 import { unsettledTrip, writeTrip, type TripOrder } from '../../../src/guard/trip-row.js';
 import { elect, type Run } from '../../../src/scheduler/election.js';
@@ -247,8 +247,12 @@ test('an event that is reported by two at once, and again after a re-arm, trips 
   const trips = createTripwire(planes, createMetrics(), createLogger({ level: 'silent' }));
   const drop = dropGateBy(() => owner, trips);
   const judged = { ...broken, verdict: 'fail' } as const;
-  const failure = { job, region: REGION, version: null, failed: [judged], restore: 'propose' } as const;
-  const report = (event: string): Promise<void> => drop({ ...failure, event });
+  const failure: BakeFailure = {
+    ...{ job, region: REGION, version: null, restore: 'propose' },
+    failed: [judged],
+    closing: { close: 'region', why: 'no version is named' },
+  };
+  const report = (event: string): Promise<unknown> => drop({ ...failure, event });
   const state = async () => (await readGate(owner, job, REGION)).state;
   await Promise.all([report('alert a of 09:30'), report('alert a of 09:30')]);
   expect(await state()).toBe('killed');
