@@ -13,12 +13,12 @@ const STEADY_REPETITIONS = 1_000;
 /** So many that a figure near its reach is known to a tenth or so. */
 const RHYTHMS = [
   { measure: oftenIdle, repetitions: 80 },
-  { measure: officeHours, repetitions: 40 },
-  { measure: weekdays, repetitions: 200 },
-  { measure: quarterHours, repetitions: 40 },
-  { measure: levels, repetitions: 40 },
-  { measure: outages, repetitions: 80 },
-  { measure: drifts, repetitions: 100 },
+  { measure: officeHours, repetitions: 30 },
+  { measure: weekdays, repetitions: 120 },
+  { measure: quarterHours, repetitions: 30 },
+  { measure: levels, repetitions: 20 },
+  { measure: outages, repetitions: 40 },
+  { measure: drifts, repetitions: 60 },
   { measure: cost, repetitions: 1 },
 ];
 
