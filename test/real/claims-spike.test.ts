@@ -76,7 +76,9 @@ afterAll(async () => {
 
 /** The value of a query that finds one series. */
 async function asked(query: string): Promise<number | undefined> {
-  const response = await fetch(`${prometheus?.url ?? ''}/api/v1/query?${new URLSearchParams({ query }).toString()}`);
+  const response = await fetch(
+    `${prometheus?.url ?? ''}/api/v1/query?${new URLSearchParams({ query }).toString()}`,
+  );
   const { data } = (await response.json()) as { data: { result: { value: [number, string] }[] } };
   return data.result.length === 1 ? Number(data.result[0]?.value[1]) : undefined;
 }
