@@ -117,8 +117,10 @@ function waitingText({ waiting, unmanned }: PartView): Cell {
 }
 
 /** What blocks it, and until when where that is known. */
-function whyText({ state, reason, blockers, earliest }: PartView): string {
-  if (state !== 'baking') return reason;
+function whyText({ state, reason, blockers, earliest, skipped }: PartView): string {
+  if (state === 'done') return reason;
+  const left = skipped.map(({ permille, by }) => `bake of ${permille / 10}% skipped by ${by}`);
+  if (state !== 'baking') return [reason, ...left].join('; ');
   const when = earliest === null ? [] : [`not before ${time(earliest)}`];
-  return [...blockers, ...when].join('; ');
+  return [...blockers, ...when, ...left].join('; ');
 }

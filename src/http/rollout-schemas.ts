@@ -29,6 +29,10 @@ const Part = named(
       })
       .nullable()
       .describe('null where nothing bakes'),
+    skipped: z
+      .array(z.strictObject({ permille: count, by: z.string(), reason: z.string() }))
+      .readonly()
+      .describe('steps that it left without their bake, by the share of the step in thousandths'),
     verdicts: z
       .array(
         z.strictObject({

@@ -146,15 +146,17 @@ async function carryOut(
   // All of them at once: two writers who each had one and wanted the other's would wait for ever.
   await lockFlags(client, rollout.job);
   const revisions: Record<string, number> = {};
-  for (const { region, to } of decision.moves) {
+  for (const { region, to, skips } of decision.moves) {
     const part = rollout.parts.find((each) => each.region === region);
     const flag = seen.find((each) => each.region === region);
     if (part === undefined || flag === undefined) continue;
+    const skipped = JSON.stringify(skips ? [skips] : []);
     if (to === 'done') {
       await client.query(
-        `update portcullis_control.rollout_part set done_at = $3, waived_by = null, waived_reason = null
+        `update portcullis_control.rollout_part
+         set done_at = $3, waived_by = null, waived_reason = null, skipped = skipped || $4::jsonb
          where rollout = $1 and region = $2`,
-        [rollout.id, region, now],
+        [rollout.id, region, now, skipped],
       );
       continue;
     }
@@ -173,9 +175,10 @@ async function carryOut(
     await faultPoint('rollout.flag-set');
     await client.query(
       `update portcullis_control.rollout_part
-       set step = $3, since = $4, flag_revision = $5, base = $6, waived_by = null, waived_reason = null
+       set step = $3, since = $4, flag_revision = $5, base = $6, waived_by = null, waived_reason = null,
+           skipped = skipped || $7::jsonb
        where rollout = $1 and region = $2`,
-      [rollout.id, region, to, now, set.revision, JSON.stringify(base)],
+      [rollout.id, region, to, now, set.revision, JSON.stringify(base), skipped],
     );
   }
   const complete = decision.moves.length === 0;

@@ -49,6 +49,8 @@ export interface WaveEvidence {
     readonly permille: number;
     readonly runs: number;
     readonly changes: number;
+    /** The steps that it left without their bake; absent: none. */
+    readonly skipped?: readonly { readonly step: number; readonly by: string; readonly reason: string }[];
     readonly verdicts: Readonly<Record<string, Verdict>>;
   }[];
 }
@@ -63,13 +65,16 @@ const RANKS: readonly Verdict[] = ['pass', 'too-few', 'no-data', 'unreachable', 
 
 /**
  * In what way evidence has become worse since it was approved; undefined where it has not: there may be more of
- * it. Worse is a rule that says something worse, or says nothing any more, and a region that lost its share.
+ * it. Worse is a rule that says something worse, or says nothing any more, a region that lost its share, and a bake that
+ * was skipped.
  */
 export function worsened(approved: WaveEvidence, now: WaveEvidence): string | undefined {
   for (const before of approved.regions) {
     const after = now.regions.find(({ region }) => region === before.region);
     if (after === undefined || after.permille < before.permille)
       return `${before.region} has a smaller share`;
+    if ((after.skipped?.length ?? 0) > (before.skipped?.length ?? 0))
+      return `a bake of ${before.region} was skipped`;
     for (const [rule, verdict] of Object.entries(before.verdicts)) {
       const said = after.verdicts[rule];
       if (said === undefined) return `${rule} in ${before.region} says nothing any more`;

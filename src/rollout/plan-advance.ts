@@ -13,8 +13,20 @@ export interface Part {
   readonly since: Date | null;
   /** Whether the bake of its last step has passed. */
   readonly done: boolean;
-  /** Who spared it the bake of this step, and why. */
-  readonly waived?: { readonly by: string; readonly reason: string };
+  /** Who skipped the bake of this step, and why. */
+  readonly waived?: Waiver;
+  /** The steps that it left, or ended at, without their bake. */
+  readonly skipped: readonly SkippedBake[];
+}
+
+export interface Waiver {
+  readonly by: string;
+  readonly reason: string;
+}
+
+/** A step, from 0, whose bake was skipped. */
+export interface SkippedBake extends Waiver {
+  readonly step: number;
 }
 
 /** Where a rollout stands. */
@@ -32,6 +44,8 @@ export interface Standing {
 export interface RegionMove {
   readonly region: string;
   readonly to: number | 'done';
+  /** The bake that it leaves out; absent: it has passed. */
+  readonly skips?: SkippedBake;
 }
 
 /** What one region does, and why. */
@@ -41,6 +55,8 @@ export interface PartPlan {
   readonly reason: string;
   /** Before this it cannot move, as far as is known. Null where that hangs on a person. */
   readonly earliest: Date | null;
+  /** The bake that it leaves out to be ready. */
+  readonly skips?: SkippedBake;
 }
 
 export type Decision =
@@ -124,16 +140,14 @@ function decide(look: Look, current: Wave | undefined, parts: readonly PartPlan[
     return {
       action: 'advance',
       moves: [],
-      reason: `${standing.version} has everything, and its last bake passed`,
+      reason: completeText(look),
     };
   }
   const blind = blindnessOf(look);
   if (blind !== undefined) return { action: 'hold', reason: blind, ...never };
 
   const inWave = parts.filter(({ region }) => current.regions.includes(region));
-  const ready = inWave
-    .filter(({ state }) => state === 'ready')
-    .map(({ region }) => moveOf(look, current, region));
+  const ready = inWave.filter(({ state }) => state === 'ready').map((part) => moveOf(look, current, part));
   const ends = ready.filter(({ to }) => to === 'done');
   const promotions = ready.filter(({ to }) => to !== 'done');
   if (promotions.length > 0) {
@@ -194,7 +208,7 @@ function planPart(look: Look, wave: Wave, isCurrent: boolean, region: string): P
     reason,
     earliest,
   });
-  if (part.done) return plan('done', `${shareText(wave, part.step)}, baked`);
+  if (part.done) return plan('done', doneText(wave, part));
   if (!isCurrent) return plan('waiting', `wave ${wave.name} has not begun`);
   if (seen.flag.as !== 'set') return plan('held', seen.flag.reason);
   if (seen.killed !== undefined) return plan('held', `killed: ${seen.killed}`);
@@ -202,11 +216,13 @@ function planPart(look: Look, wave: Wave, isCurrent: boolean, region: string): P
     return plan('ready', `may have its first share`, promotionTime(look.policy, look.now).at);
   const mute = seen.verdicts.find(({ verdict }) => verdict === 'no-data' || verdict === 'unreachable');
   if (mute) return plan('held', mute.reason);
-  if (part.waived) {
-    return plan('ready', `its bake was skipped by ${part.waived.by}: ${part.waived.reason}`, look.now);
+  const lacking = lackOf(look, wave, part, seen);
+  // A bake that has passed by itself is not skipped.
+  if (part.waived && (seen.runFault !== undefined || lacking !== undefined)) {
+    const skips = { step: part.step, ...part.waived };
+    return { ...plan('ready', `its bake is skipped by ${skips.by}: ${skips.reason}`, look.now), skips };
   }
   if (seen.runFault !== undefined) return plan('held', seen.runFault);
-  const lacking = lackOf(look, wave, part, seen);
   const progress = progressText(wave, part, seen, look.now);
   if (lacking === undefined) return plan('ready', progress, promotionTime(look.policy, look.now).at);
   return plan(
@@ -262,22 +278,50 @@ function approvalMissing({ standing }: Look, wave: Wave): string | undefined {
   return `wave ${wave.name} waits for a second person's approval`;
 }
 
-function moveOf(look: Look, wave: Wave, region: string): RegionMove {
+function moveOf(look: Look, wave: Wave, { region, skips }: PartPlan): RegionMove {
   const { step } = partOf(look, region);
-  return { region, to: step + 1 < wave.stepsPermille.length ? step + 1 : 'done' };
+  const to = step + 1 < wave.stepsPermille.length ? step + 1 : 'done';
+  return { region, to, ...(skips && { skips }) };
 }
 
 function movesText(look: Look, wave: Wave, moves: readonly RegionMove[]): string {
-  const texts = moves.map(({ region, to }) => {
-    if (to === 'done') return `${region} is done`;
+  const texts = moves.map(({ region, to, skips }) => {
     const from = partOf(look, region).step;
-    return `${region} from ${from < 0 ? '0%' : shareText(wave, from)} to ${shareText(wave, to)}`;
+    const without = skips ? ` without the bake of ${shareText(wave, from)}, skipped by ${skips.by}` : '';
+    if (to === 'done') return `${region} is done${without}`;
+    return `${region} from ${from < 0 ? '0%' : shareText(wave, from)} to ${shareText(wave, to)}${without}`;
   });
   return `wave ${wave.name}: ${texts.join(', ')}`;
 }
 
 function shareText(wave: Wave, step: number): string {
   return `${(wave.stepsPermille[step] ?? 0) / 10}%`;
+}
+
+/** `100%, baked`, unless bakes were skipped. */
+function doneText(wave: Wave, { step, skipped }: Part): string {
+  const share = shareText(wave, step);
+  return skipped.length === 0 ? `${share}, baked` : `${share}; ${skippedText(wave, skipped)}`;
+}
+
+function skippedText(wave: Wave, skipped: readonly SkippedBake[]): string {
+  return skipped
+    .map(({ step, by, reason }) => `bake of ${shareText(wave, step)} skipped by ${by}: ${reason}`)
+    .join('; ');
+}
+
+/** What a rollout came to. A bake that was skipped has not passed. */
+function completeText({ policy, standing: { version, parts } }: Look): string {
+  const skipped = parts.flatMap((part) => {
+    const wave = policy.waves.find(({ regions }) => regions.includes(part.region));
+    return wave === undefined || part.skipped.length === 0
+      ? []
+      : [`${part.region}: ${skippedText(wave, part.skipped)}`];
+  });
+  const complete = `rollout of ${version} complete at its last steps`;
+  return skipped.length === 0
+    ? `${complete}; every bake passed`
+    : `${complete}; not every bake passed: ${skipped.join('; ')}`;
 }
 
 function soonest(parts: readonly PartPlan[]): Date | null {
@@ -291,7 +335,13 @@ function begun(standing: Standing, region: string): boolean {
 
 function partOf({ standing }: Look, region: string): Part {
   return (
-    standing.parts.find((part) => part.region === region) ?? { region, step: -1, since: null, done: false }
+    standing.parts.find((part) => part.region === region) ?? {
+      region,
+      step: -1,
+      since: null,
+      done: false,
+      skipped: [],
+    }
   );
 }
 

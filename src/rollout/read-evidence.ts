@@ -152,6 +152,7 @@ export function waveEvidence(
           permille: permilleOf(rollout.policy, part),
           runs: seen?.runs ?? 0,
           changes: seen?.changes ?? 0,
+          ...(part.skipped.length > 0 && { skipped: part.skipped }),
           verdicts: Object.fromEntries((seen?.verdicts ?? []).map(({ rule, verdict }) => [rule, verdict])),
         };
       }),

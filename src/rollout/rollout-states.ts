@@ -13,7 +13,11 @@ export const ROLLOUT_STATES = {
     meaning: 'keeps every share as it is until a person resumes it; a failed rule still aborts it',
     next: ['running', 'aborted'],
   },
-  completed: { underWay: false, meaning: 'the version has everything, and its last bake passed', next: [] },
+  completed: {
+    underWay: false,
+    meaning: 'the version has the last share in every region; its end says which bakes were skipped',
+    next: [],
+  },
   aborted: { underWay: false, meaning: 'the version was taken back to zero everywhere', next: [] },
 } as const satisfies Record<string, { underWay: boolean; meaning: string; next: readonly string[] }>;
 
@@ -28,7 +32,7 @@ export type RolloutStatus = keyof typeof ROLLOUT_STATES;
  * | `baking`  | the version has a step's share, and evidence is gathered | the evidence is full: next step, or done  |
  * | `held`    | something must be put right first                        | it is                                     |
  * | `ready`   | it may move as soon as the rollout may                   | the rollout moves it                      |
- * | `done`    | the version has everything here, and its last bake passed | never, but for an abort                  |
+ * | `done`    | the version has its last share here, baked or skipped    | never, but for an abort                   |
  */
 export type PartState = 'waiting' | 'baking' | 'held' | 'ready' | 'done';
 

@@ -4,7 +4,7 @@ import { recordAudit } from '../audit/record.js';
 import type { Variant } from '../flags/definition.js';
 import type { RolloutDocument } from '../flags/rollout-document.js';
 import { type RolloutPolicy, typedRollout } from '../flags/rollout-policy.js';
-import type { Part } from './plan-advance.js';
+import type { Part, SkippedBake } from './plan-advance.js';
 import { type RolloutStatus, UNDER_WAY } from './rollout-states.js';
 
 /** A region's part of a rollout, as it is kept. */
@@ -68,6 +68,7 @@ interface PartRow {
   readonly done_at: Date | null;
   readonly waived_by: string | null;
   readonly waived_reason: string | null;
+  readonly skipped: readonly SkippedBake[];
 }
 
 const COLUMNS = `id, job, version, status, policy, reason, started_by, started_at, looked_at, watched_since,
@@ -169,7 +170,7 @@ export async function recordEvent(
 
 async function withParts(control: pg.Pool | pg.PoolClient, row: RolloutRow): Promise<Rollout> {
   const { rows } = await control.query<PartRow>(
-    `select region, step, since, flag_revision, base, done_at, waived_by, waived_reason
+    `select region, step, since, flag_revision, base, done_at, waived_by, waived_reason, skipped
      from portcullis_control.rollout_part where rollout = $1`,
     [row.id],
   );
@@ -196,7 +197,7 @@ async function withParts(control: pg.Pool | pg.PoolClient, row: RolloutRow): Pro
 }
 
 function partOf(row: PartRow): StoredPart {
-  const { region, step, since, base, done_at, waived_by, waived_reason } = row;
+  const { region, step, since, base, done_at, waived_by, waived_reason, skipped } = row;
   return {
     region,
     step,
@@ -204,6 +205,7 @@ function partOf(row: PartRow): StoredPart {
     flagRevision: row.flag_revision,
     base,
     done: done_at !== null,
+    skipped,
     ...(waived_by !== null && waived_reason !== null && { waived: { by: waived_by, reason: waived_reason } }),
   };
 }

@@ -89,6 +89,8 @@ export interface PartView {
     readonly elapsedMs: number;
     readonly elapsedNeededMs: number;
   } | null;
+  /** The steps that it left, or ended at, without their bake: by the share of the step, in thousandths. */
+  readonly skipped: readonly { readonly permille: number; readonly by: string; readonly reason: string }[];
   readonly verdicts: readonly { readonly rule: string; readonly verdict: Verdict; readonly reason: string }[];
   /** The organisations of the region; null where that cannot be told. */
   readonly organisations: number | null;
@@ -290,6 +292,11 @@ function partView({ policy, version }: Rollout, part: StoredPart, known: Known):
             elapsedMs: Math.max(0, now.getTime() - since.getTime()),
             elapsedNeededMs: wave.bake.timeMs,
           },
+    skipped: part.skipped.map(({ step: at, by, reason }) => ({
+      permille: permilleOf(policy, { region, step: at }),
+      by,
+      reason,
+    })),
     verdicts: (seen?.verdicts ?? []).map(({ rule, verdict, reason }) => ({ rule, verdict, reason })),
     organisations,
     waiting: organisations === null ? null : Math.round((organisations * waitingPermille) / 1000),

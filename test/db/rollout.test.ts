@@ -314,10 +314,13 @@ describe('people', () => {
     });
     await promoteRollout(owner, order, bob);
     await expect(promoteRollout(owner, order, bob)).rejects.toMatchObject({ code: 'ROLLOUT_STATE' });
-    expect((await roll.look()).decision.reason).toContain('from 10% to 100%');
+    expect((await roll.look()).decision.reason).toContain(
+      'from 10% to 100% without the bake of 10%, skipped by bob',
+    );
     // Of one step only.
     expect((await roll.look()).decision.action).toBe('wait');
-    const { id } = await roll.rollout();
+    const { id, parts } = await roll.rollout();
+    expect(parts[0]?.skipped).toEqual([{ step: 0, by: 'bob', reason: 'because' }]);
     const events = await rolloutEvents(owner, id, 20);
     expect(events.map(({ action, by }) => `${action} by ${by}`)).toEqual([
       'advance by system:rollout',

@@ -45,7 +45,7 @@ function standing(parts: Record<string, Partial<Part>> = {}, changes: Partial<St
     approved: new Set(),
     parts: all.map((region) => {
       const { step = -1, ...rest } = parts[region] ?? {};
-      return { region, step, since: step < 0 ? null : START, done: false, ...rest };
+      return { region, step, since: step < 0 ? null : START, done: false, skipped: [], ...rest };
     }),
     ...changes,
   };
@@ -192,6 +192,49 @@ describe('evidence', () => {
     expect(with_('too-few')).toBe('advance');
     expect(with_('no-data')).toBe('hold');
     expect(with_('fail')).toBe('abort');
+  });
+});
+
+describe('a bake that was skipped', () => {
+  const waived = { by: 'bob', reason: 'a fix' };
+
+  test('is named in the step that leaves it out', () => {
+    const { decision } = plan(standing({ eu: { step: 0, waived } }), evidence({ eu: {} }), after(1));
+    expect(decision).toMatchObject({
+      action: 'advance',
+      moves: [{ region: 'eu', to: 1, skips: { step: 0, by: 'bob', reason: 'a fix' } }],
+      reason: 'wave canary: eu from 1% to 100% without the bake of 1%, skipped by bob',
+    });
+  });
+
+  test('is none where it has passed by itself meanwhile', () => {
+    const { decision } = plan(standing({ eu: { step: 0, waived } }), evidence({ eu: full }), after(61));
+    expect(decision).toMatchObject({
+      moves: [{ region: 'eu', to: 1 }],
+      reason: 'wave canary: eu from 1% to 100%',
+    });
+  });
+
+  const done = (skipped: Part['skipped'] = []): Partial<Part> => ({ step: 1, done: true, skipped });
+
+  test('has not passed when the rollout is complete', () => {
+    const all = { eu: done([{ step: 0, ...waived }]), us: done(), ap: done() };
+    const { decision, parts } = plan(standing(all), evidence());
+    expect(decision.reason).toBe(
+      'rollout of 1.1.0+9f3c2a1b complete at its last steps; not every bake passed: eu: bake of 1% skipped by bob: a fix',
+    );
+    expect(parts.map(({ reason }) => reason)).toEqual([
+      '100%; bake of 1% skipped by bob: a fix',
+      '100%, baked',
+      '100%, baked',
+    ]);
+  });
+
+  test('is nowhere where none was', () => {
+    const all = { eu: done(), us: done(), ap: done() };
+    expect(plan(standing(all), evidence()).decision.reason).toBe(
+      'rollout of 1.1.0+9f3c2a1b complete at its last steps; every bake passed',
+    );
   });
 });
 
