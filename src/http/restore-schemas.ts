@@ -30,7 +30,7 @@ export const RestorePreview = named(
   z.strictObject({
     runId: z.guid(),
     applied: count.describe('changes that the run applied'),
-    alreadyRestored: count.describe('of these, taken back by a restore'),
+    alreadyRestored: count.describe('of these, restored already'),
     restorable: count.describe('rows as the run left them'),
     asBefore: count.describe('rows that somebody else has brought back'),
     conflicts: count.describe('rows touched since: a restore leaves them alone'),

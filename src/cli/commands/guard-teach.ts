@@ -21,7 +21,7 @@ function addAccept(parent: Command, context: Context): void {
   const command = leaf(
     parent,
     'accept <run>',
-    'Accept a run that was held, tripped or taken back: what it planned was right, and is part of the baseline from now on. Shows what the next run like it is judged by, before and after. It re-arms nothing.',
+    'Accept a run that was held, tripped or restored: what it planned was right, and is part of the baseline from now on. Shows what the next run like it is judged by, before and after. It re-arms nothing.',
     ['portcullis guard accept 3f2a9c1e --reason "a merger: the claims are real"'],
   )
     .requiredOption('--reason <text>', 'why, for whoever reads the record', reasonOption)
@@ -85,7 +85,7 @@ function addRebaseline(parent: Command, context: Context): void {
   const command = leaf(
     parent,
     'rebaseline <job>',
-    'Say that a level has shifted for good: runs until now teach the count rules no more. Until there are new ones, caps carry them.',
+    'Say that a level has shifted for good: runs until now are excluded from the baseline. Until there are new ones, caps carry the count rules.',
     [
       'portcullis guard rebaseline domain-claim --region eu-west-1 --kind claim --reason "twice the customers"',
     ],
@@ -110,7 +110,7 @@ function addRebaseline(parent: Command, context: Context): void {
         const since = await rebaseline(owner, installation.control, { job, region, kind, reason, by });
         voice.result(
           { job, region, kind: kind ?? null, since },
-          () => `runs of ${job} in ${region} before ${since} teach no more\n`,
+          () => `runs of ${job} in ${region} before ${since} are no longer part of the baseline\n`,
         );
       });
     });
