@@ -224,11 +224,14 @@ describe('a build that breaks an invariant', () => {
         ...OTHERS.map((region) => [region, -1]),
       ]);
       expect(await it.shares()).toEqual(Object.fromEntries(REGIONS.map((region) => [region, '1.0.0 1000'])));
-      const gates = await owner.query<{ region: string; by: string }>(
-        `select region, killed_by as by from portcullis_region.gate where job = $1 and state = 'killed'`,
+      // The evidence is the candidate's alone: it is closed, and no region's gate.
+      const closed = await owner.query<{ version: string; by: string }>(
+        `select version, set_by as by from portcullis_region.quarantine where job = $1
+         union all
+         select region, killed_by from portcullis_region.gate where job = $1 and state = 'killed'`,
         [JOB],
       );
-      expect(gates.rows).toEqual([{ region: CANARY, by: 'guard:consent-is-given' }]);
+      expect(closed.rows).toEqual([{ version: candidate, by: 'guard:consent-is-given' }]);
 
       // What it would have done was planned there, and nowhere else; and nothing of it was written.
       const planned = () =>
@@ -250,7 +253,7 @@ describe('a build that breaks an invariant', () => {
       expect(rows).toEqual([{ region: CANARY, status: 'refused', applied: {}, written: 0 }]);
 
       const after = new Date();
-      for (const region of OTHERS) {
+      for (const region of REGIONS) {
         await until(
           `${stable} goes on in ${region}`,
           async () => {
