@@ -41,8 +41,7 @@ describe.each(Object.keys(LOSSES))('with its connections %s', (loss) => {
   const lose = LOSSES[loss] ?? (() => Promise.reject(new Error(loss)));
 
   test.each(POINTS)('a run at %s, met %i times, ends or is taken over, exactly', async (point, nth) => {
-    const region = await world.newRegion();
-    await world.loseAt(await world.electRun(region), point, nth, lose);
+    const region = await world.loseAt(world.electRun, point, nth, lose);
     await world.endAll(region);
     expect(await standing(owner, region)).toEqual(EXACT);
   });
@@ -50,10 +49,7 @@ describe.each(Object.keys(LOSSES))('with its connections %s', (loss) => {
   test.each(RESTORE_POINTS)(
     'a restore at %s, met %i times, ends or is taken over, exactly',
     async (point, nth) => {
-      const region = await world.newRegion();
-      const run = await world.electRun(region);
-      await world.carryOut(world.heir, run);
-      await world.loseAt(await world.restoreOf(run), point, nth, lose);
+      const region = await world.loseAt(world.electRestore, point, nth, lose);
       await world.endAll(region);
       expect(await standing(owner, region)).toEqual(RESTORED);
     },

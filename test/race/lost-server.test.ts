@@ -63,8 +63,7 @@ describe('a run whose server is ended', () => {
   test.each(LOSSES)(
     'by %s at %s, met %i times, ends or is taken over, exactly',
     async (signal, point, nth) => {
-      const region = await world.newRegion();
-      await world.loseAt(await world.electRun(region), point, nth, () => restart(signal));
+      const region = await world.loseAt(world.electRun, point, nth, () => restart(signal));
       await world.endAll(region);
       expect(await standing(owner, region)).toEqual(EXACT);
     },
@@ -72,10 +71,7 @@ describe('a run whose server is ended', () => {
 });
 
 test('a restore whose server is killed in a batch ends or is taken over, exactly', async () => {
-  const region = await world.newRegion();
-  const run = await world.electRun(region);
-  await world.carryOut(world.heir, run);
-  await world.loseAt(await world.restoreOf(run), 'apply.written', 3, () => restart('SIGKILL'));
+  const region = await world.loseAt(world.electRestore, 'apply.written', 3, () => restart('SIGKILL'));
   await world.endAll(region);
   expect(await standing(owner, region)).toEqual(RESTORED);
 });

@@ -92,6 +92,7 @@ describe('flags of a server that is not ours', () => {
     const desk = foreignDesk(source, 'https://unleash.example/api', governed);
     expect(desk.source()).toEqual({
       ...{ kind: 'told', url: 'https://unleash.example/api', heardAt: null, ageMs: null, problem: null },
+      polledMs: null,
     });
     expect(await desk.list()).toEqual([]);
     source.sayFeatures([featureOf(FLAG, false, SHARES), featureOf('other-team.eu-west-1', true, SHARES)]);
