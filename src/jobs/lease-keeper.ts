@@ -67,7 +67,9 @@ export function keepLease(pool: pg.Pool, run: Run, options: KeeperOptions, outer
     if (workOver) return;
     const hangs = cause.why === 'time-limit' || cause.why === 'no-progress';
     disconnecting = setTimeout(
-      () => (disconnected = disconnectAttempt(pool, run).catch(() => undefined)),
+      () => {
+        disconnected = disconnectAttempt(pool, run).catch(() => undefined);
+      },
       hangs ? 0 : GRACE_MS,
     );
   };

@@ -40,7 +40,7 @@ export async function* streamRows<Row>(
     await begin(client);
     cursor = client.query(new Cursor<Row>(sql, [...params]));
     for (;;) {
-      const rows = await cursor.read(ROWS_AT_ONCE);
+      const rows = await unlessLost(client, cursor.read(ROWS_AT_ONCE));
       onProgress?.();
       // A loop: yield* would make a promise of each row first.
       for (const row of rows) yield row;
@@ -63,21 +63,30 @@ function beginNow(client: pg.PoolClient): Promise<void> {
   return beginTransaction(client, { isolation: 'repeatable read', readOnly: true });
 }
 
-/** Ends a cursor and its transaction. Answers an error where the connection is lost: then nothing is answered. */
+/** Ends a cursor and its transaction. Answers an error where the connection is lost. */
 async function ended(client: pg.PoolClient, cursor: Cursor | undefined): Promise<Error | undefined> {
-  const lost = new Error('Connection terminated');
-  if (client instanceof BoundedClient && client.ended) return lost;
-  let onEnd = (): void => undefined;
-  const gone = new Promise<Error>((resolve) => client.once('end', (onEnd = () => resolve(lost))));
   try {
-    const done = (async () => {
-      await cursor?.close();
-      await client.query('commit');
-      return undefined;
-    })();
-    return await Promise.race([gone, done]);
+    if (cursor) await unlessLost(client, cursor.close());
+    await client.query('commit');
+    return undefined;
   } catch (error) {
-    return error instanceof Error ? error : lost;
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+/**
+ * A cursor's answer, or an error where the connection ends first. pg-cursor tells neither `close` of that, nor a `read`
+ * whose rows have all come and whose last word, ReadyForQuery, has not.
+ */
+async function unlessLost<T>(client: pg.PoolClient, answer: Promise<T>): Promise<T> {
+  const lost = new Error('Connection terminated');
+  let onEnd = (): void => undefined;
+  const gone = new Promise<never>((_, reject) => client.once('end', (onEnd = () => reject(lost))));
+  // The one that comes second is nobody's.
+  for (const each of [gone, answer]) each.catch(() => undefined);
+  try {
+    if (client instanceof BoundedClient && client.ended) throw lost;
+    return await Promise.race([gone, answer]);
   } finally {
     client.off('end', onEnd);
   }

@@ -4,7 +4,7 @@ import type pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import { streamRows } from '../../src/journal/stream-rows.js';
 import { copySent } from '../../src/store/bounded-pool.js';
-import { isUnreachable, openPool } from '../../src/store/pool.js';
+import { beginTransaction, isUnreachable, openPool } from '../../src/store/pool.js';
 import { testDatabase } from '../support/database.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
@@ -145,6 +145,19 @@ describe.each(Object.keys(LOSSES))('a connection that %s', (loss) => {
       for await (const row of rows) expect(row).toBeDefined();
     };
     expect(await outcome(read())).toBe('unreachable');
+  });
+
+  // Between the two the cursor waits for ReadyForQuery, and says nothing where that never comes.
+  test('ends a stream of rows also between its last row and the last word', async () => {
+    await open();
+    const rows = streamRows(pool, 'select 1 as n', [], {
+      begin: async (client) => {
+        await beginTransaction(client, { readOnly: true });
+        const { connection } = client as unknown as { connection: pg.Connection };
+        connection.once('commandComplete', () => connection.stream.destroy());
+      },
+    });
+    expect(await outcome(rows.next())).toBe('unreachable');
   });
 
   test('ends with the reader of a stream of rows', async () => {

@@ -9,6 +9,7 @@ const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 const REVIEWED = [
   /[iI]d\.slice\(0, (8|18)\)|active(Run)?\.slice\(0, 8\)|\b(run|of|run\.restores)\??\.slice\(0, 8\)/,
   /\.restores\.slice\(0, 8\)|digest\('hex'\)\.slice\(0, \d+\)|subject\.slice\(0, 8\)/,
+  /\bhex\.slice\(/,
   // The last character, an ASCII one that was looked at.
   /\.slice\(0, -1\)/,
   /\b(at|toISOString\(\))\.slice\((0|5|11), 1[06]\)/,
@@ -16,8 +17,8 @@ const REVIEWED = [
   /text\.slice\(0, at\)/,
   /plain\.slice\(0, 3\)/,
   // Lists.
-  /\b(rows|lines|known|order|regions|all|paths|issue\.path|path|failed|reasons|of|batch|values|SAMPLE_REGIONS|shown|between)\.slice\(/,
-  /\)\.slice\(0, most\)|\.slice\(0, (MOST_LABELS|ROWS_TOLD|RULES_TOLD|SHOWN_FAULTS)\)/,
+  /\b(rows|lines|known|order|regions|all|paths|issue\.path|path|failed|reasons|of|batch|values|SAMPLE_REGIONS|shown|between|quarantined|series)\.slice\(/,
+  /\)\.slice\(0, most\)|\.slice\(0, (MOST_LABELS|ROWS_TOLD|RULES_TOLD|SHOWN_FAULTS|before)\)/,
 ];
 /** The one place that cuts; and a sample token of ASCII, split over two strings of a DNS record. */
 const EXEMPT = new Set(['base/text.ts', 'replay/sample-zone.ts']);
