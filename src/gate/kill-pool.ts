@@ -1,10 +1,8 @@
 import type pg from 'pg';
 import { startBeat, type Beat } from '../base/beat.js';
 import { BoundedPool } from '../store/bounded-pool.js';
+import { KILL_CONNECTIONS } from '../store/connections.js';
 import { connectAlone, openPool, poolConfig, surviveLoss } from '../store/pool.js';
-
-/** The most connections of one process for kills in one database: orders, and ending who holds a gate's lock. */
-export const KILL_CONNECTIONS = { orders: 3, holders: 1 };
 
 /** More often than a pool closes an idle connection, and than most proxies do. */
 const HOLD_MS = 10_000;

@@ -67,7 +67,7 @@ const FACTS =
 
 /**
  * The newest accepted runs, those that planned and applied to their end and those that a person has accepted, and of
- * the latter also what came before. Runs that were held, tripped or taken back, restores, dry runs and runs that admitted nobody are not among them.
+ * the latter also what came before. Runs that were held, tripped or restored, restores, dry runs and runs that admitted nobody are not among them.
  */
 export async function acceptedHistory(
   client: pg.Pool | pg.PoolClient,

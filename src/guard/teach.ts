@@ -4,7 +4,7 @@ import { PortcullisError } from '../base/errors.js';
 import { acceptedHistory, countedRuns } from './accepted-runs.js';
 
 /**
- * Accepts a run that was held, tripped or taken back: what it planned was right, and counts as usual from now
+ * Accepts a run that was held, tripped or restored: what it planned was right, and counts as usual from now
  * on. Throws REQUEST_INVALID for a run that has no plan of its own, and NOTHING_REACHED for one that was accepted.
  */
 export async function acceptRun(

@@ -18,21 +18,24 @@ export interface Connections {
 const WORKER_EACH = 8;
 const PLANNER_EACH = 4;
 const OWNER = 5;
-const KILLS = 4;
 const LISTENING = 4;
+
+/** For kills, of a process that serves: orders, and ending who holds a gate's lock meanwhile. */
+export const KILL_CONNECTIONS = { orders: 3, holders: 1 };
 
 /** The formula of docs/reference/configuration.md. `concurrentRuns`: PORTCULLIS_CONCURRENT_RUNS. */
 export function connectionsOf(concurrentRuns: number, control: boolean): Connections {
   const worker = WORKER_EACH * concurrentRuns;
   const planner = PLANNER_EACH * concurrentRuns;
   const listening = control ? LISTENING : 0;
+  const kills = KILL_CONNECTIONS.orders + KILL_CONNECTIONS.holders;
   return {
     worker,
     planner,
     owner: OWNER,
-    kills: KILLS,
+    kills,
     listening,
-    all: worker + planner + OWNER + KILLS + listening,
+    all: worker + planner + OWNER + kills + listening,
   };
 }
 

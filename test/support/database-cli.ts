@@ -1,11 +1,9 @@
 import type pg from 'pg';
 import { issueToken, type TokenRequest } from '../../src/access/tokens.js';
 import type { Installation, Purpose } from '../../src/cli/app-port.js';
-import { exitCodeOf, printError } from '../../src/cli/exit.js';
-import { createProgram } from '../../src/cli/program.js';
 import { embeddedDesk } from '../../src/flags/flag-desk.js';
 import { FakeApp } from '../unit/cli/fake-app.js';
-import { FakeTerminal } from '../unit/cli/fake-terminal.js';
+import { runProgram } from '../unit/cli/run-program.js';
 import { onePlane } from './one-plane.js';
 import { temporaryFolder } from './portcullis.js';
 
@@ -66,17 +64,8 @@ export async function databaseCli(owner: pg.Pool, flagsFolder = '/srv/flags'): P
   const homeless = await temporaryFolder();
   return {
     async run(as, ...args) {
-      const io = new FakeTerminal();
       const app = new DatabaseApp(owner, { home: as.home ?? homeless, flagsFolder }, as.token);
-      let exit: number;
-      try {
-        await createProgram(app, io).parseAsync(['node', 'portcullis', ...args]);
-        exit = io.exitCode;
-      } catch (error) {
-        printError(error, { json: args.includes('--json') }, io.stderr);
-        exit = exitCodeOf(error);
-      }
-      return { exit, out: io.stdout.text, err: io.stderr.text, purpose: app.purpose };
+      return { ...(await runProgram(app, args)), purpose: app.purpose };
     },
     issued: async (request) => ({ token: (await issueToken(owner, request, 'test')).token }),
   };

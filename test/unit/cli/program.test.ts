@@ -1,23 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Command } from 'commander';
-import { exitCodeOf, printError } from '../../../src/cli/exit.js';
 import { createProgram } from '../../../src/cli/program.js';
 import { FakeApp } from './fake-app.js';
 import { FakeTerminal } from './fake-terminal.js';
+import { runProgram } from './run-program.js';
 
-/** Runs a command line as main.ts does, and answers its exit code and what it printed. */
 async function run(...args: string[]): Promise<{ exit: number; out: string; err: string; app: FakeApp }> {
   const app = new FakeApp();
-  const io = new FakeTerminal();
-  let exit: number;
-  try {
-    await createProgram(app, io).parseAsync(['node', 'portcullis', ...args]);
-    exit = io.exitCode;
-  } catch (error) {
-    printError(error, { json: args.includes('--json') }, io.stderr);
-    exit = exitCodeOf(error);
-  }
-  return { exit, out: io.stdout.text, err: io.stderr.text, app };
+  return { ...(await runProgram(app, args)), app };
 }
 
 describe('a faulty command line', () => {

@@ -1,0 +1,21 @@
+import type { App } from '../../../src/cli/app-port.js';
+import { exitCodeOf, printError } from '../../../src/cli/exit.js';
+import { createProgram } from '../../../src/cli/program.js';
+import { FakeTerminal } from './fake-terminal.js';
+
+/** Runs a command line as main.ts does, and answers its exit code and what it printed. */
+export async function runProgram(
+  app: App,
+  args: readonly string[],
+): Promise<{ exit: number; out: string; err: string }> {
+  const io = new FakeTerminal();
+  let exit: number;
+  try {
+    await createProgram(app, io).parseAsync(['node', 'portcullis', ...args]);
+    exit = io.exitCode;
+  } catch (error) {
+    printError(error, { json: args.includes('--json') }, io.stderr);
+    exit = exitCodeOf(error);
+  }
+  return { exit, out: io.stdout.text, err: io.stderr.text };
+}
