@@ -91,7 +91,7 @@ describe('npm start', () => {
     'ends all that it started when npm alone is told to, by SIGTERM',
     async () => {
       const out = await startAndSignal((pid) => process.kill(pid, 'SIGTERM'));
-      expect(out).toMatch(/stopping.*\nstopped\n$/);
+      expect(out).toMatch(/stopping: .*\n(.*\n)*stopped\n$/);
     },
     STARTING_MS,
   );
@@ -100,7 +100,7 @@ describe('npm start', () => {
     'stops in good order on Ctrl-C, which reaches it twice: from the terminal, and from npm',
     async () => {
       const out = await startAndSignal((pid) => process.kill(-pid, 'SIGINT'));
-      expect(out).toMatch(/stopping.*\nstopped\n$/);
+      expect(out).toMatch(/stopping: .*\n(.*\n)*stopped\n$/);
     },
     STARTING_MS,
   );
