@@ -36,7 +36,7 @@ export function claimJob(plan: (context: PlanContext) => AsyncIterable<Change> =
     kinds: { claim: 'account' },
     plan,
   });
-  return { definition, folder: new URL('.', import.meta.url) };
+  return { definition, folder: new URL('.', import.meta.url), build: 'bench' };
 }
 
 /** The flag that lets the job act. */

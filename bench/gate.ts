@@ -7,8 +7,8 @@ import { openPool } from '#dist/store/pool.js';
 import { inTurns, secondsOf, type Bench } from './bench.js';
 
 const ORGANISATIONS = 1_000_000;
-const CANDIDATE = '2.0.0+0badc0de';
-const STABLE = '1.0.0+5afec0de';
+const CANDIDATE = '2.0.0_0badc0de';
+const STABLE = '1.0.0_5afec0de';
 const FLAG = { job: 'bench-gate', region: 'r1' };
 
 export const gate: Bench = {

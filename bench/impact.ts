@@ -80,7 +80,7 @@ async function fill(owner: pg.Pool, run: string, products: readonly string[]): P
     `insert into portcullis_region.run
            (id, job, version, region, slot, trigger, status, reason_code, reason, worker, lease_until, planned, applied,
             lanes, resources)
-         values ($1, 'bench', '1.0.0+00000000', 'r1', clock_timestamp(), 'manual', 'succeeded', 'applied', 'made by the bench',
+         values ($1, 'bench', '1.0.0_00000000', 'r1', clock_timestamp(), 'manual', 'succeeded', 'applied', 'made by the bench',
                  'bench', clock_timestamp(), '{}', '{}', $2, $3)`,
     [run, LANES, JSON.stringify({ account })],
   );

@@ -170,7 +170,7 @@ async function seedRun(owner: pg.Pool, epoch: number, writers: number): Promise<
     `insert into portcullis_region.run
        (id, job, version, region, slot, trigger, status, reason_code, reason, worker, lease_until, gate_epoch, lanes,
         resources, steps, finished_at)
-     values ($1, $2, '1.0.0+a', $3, clock_timestamp(), 'manual', 'stopped', 'bench', 'bench', 'bench', clock_timestamp(),
+     values ($1, $2, '1.0.0_a', $3, clock_timestamp(), 'manual', 'stopped', 'bench', 'bench', 'bench', clock_timestamp(),
              $4, $5, $6, $7, clock_timestamp())`,
     [id, PLACE.job, PLACE.region, epoch, writers, JSON.stringify(resources), JSON.stringify(steps)],
   );
@@ -192,7 +192,7 @@ async function seedRun(owner: pg.Pool, epoch: number, writers: number): Promise<
   );
   const now = new Date();
   return {
-    ...{ id, ...PLACE, version: '1.0.0+a', slot: now, trigger: 'manual', dryRun: false },
+    ...{ id, ...PLACE, version: '1.0.0_a', slot: now, trigger: 'manual', dryRun: false },
     ...{ restores: null, attempt: 1, createdAt: now },
   };
 }

@@ -60,6 +60,13 @@ const environment = {
     .string()
     .regex(/^[\w.:-]{1,60}$/, 'must be letters, digits, . : - and _')
     .optional(),
+  BUILD_ID: z
+    .string()
+    .regex(
+      /^[0-9A-Za-z][0-9A-Za-z.-]{2,38}[0-9A-Za-z]$/,
+      'must be 4 to 40 letters, digits, . and -, such as a commit’s hash',
+    )
+    .optional(),
   CONCURRENT_RUNS: z.coerce.number().int().min(1).max(64).default(4),
   LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
   FLAG_SOURCE: z.enum(['embedded', 'unleash']).default('embedded'),
@@ -128,6 +135,8 @@ export interface Config {
   readonly regions: readonly string[] | undefined;
   readonly worker: string;
   readonly concurrentRuns: number;
+  /** What identifies the build of the jobs, in place of the digest of their code. */
+  readonly buildId: string | undefined;
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly flagSource:
     | { readonly kind: 'embedded' }
@@ -257,6 +266,7 @@ function toConfig(
     regions: read.REGIONS,
     worker: read.WORKER ?? `${hostname()}:${process.pid}`,
     concurrentRuns: read.CONCURRENT_RUNS,
+    buildId: read.BUILD_ID,
     logLevel: read.LOG_LEVEL,
     flagSource:
       read.FLAG_SOURCE === 'unleash'

@@ -12,8 +12,8 @@ import { RegionDatabase } from './region-database.js';
 import { RegionDatabases, type RegionAddress } from './region-databases.js';
 
 /** The jobs that this program can run. */
-const JOBS: readonly InstalledJob[] = [
-  { definition: domainClaim, folder: new URL('../jobs/domain-claim/', import.meta.url) },
+const jobsOf = ({ buildId: build }: Config): readonly InstalledJob[] => [
+  { definition: domainClaim, folder: new URL('../jobs/domain-claim/', import.meta.url), build },
 ];
 
 /** How long to wait for the regions' databases: what is not there by then is said to be unreachable. */
@@ -33,7 +33,7 @@ export async function openInstallation(config: Config, purpose: Purpose): Promis
       ? await startEmbedded({ folder: config.home, existing: purpose === 'look' || purpose === 'kill' })
       : undefined;
   const owner = config.databaseUrl ?? server?.url ?? '';
-  const options = { installed: JOBS, purpose, concurrentRuns: config.concurrentRuns };
+  const options = { installed: jobsOf(config), purpose, concurrentRuns: config.concurrentRuns };
   const home = new RegionDatabase({
     ...options,
     name: 'control',
@@ -100,7 +100,7 @@ async function openFor(
   }
   if (purpose === 'kill') {
     databases.place(await placesToKill(home, config));
-    return Promise.all(JOBS.map(unchecked));
+    return Promise.all(jobsOf(config).map(unchecked));
   }
   await home.openNow();
   databases.place((await loadPolicies(home.owner)).flatMap((each) => (each.ok ? [each.policy] : [])));

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { z } from 'zod';
+import { spellingsOf } from '../base/version-named.js';
 import { keyOfCursor, pageOf, type Page, type PageRequest } from '../store/page.js';
 import type { ChainedEntry } from './chain.js';
 import { AUDIT_COLUMNS, type AuditRow, entryOfRow } from './row.js';
@@ -25,12 +26,20 @@ export async function listAudit(
     `select ${AUDIT_COLUMNS} from portcullis_control.audit
      where ($1::text is null or principal = $1)
        and ($2::text is null or action = $2)
-       and ($3::text is null or subject = $3)
+       and ($3::text[] is null or subject = any($3))
        and ($4::timestamptz is null or audit.at >= $4)
        and ($5::bigint is null or seq < $5)
      order by seq desc
      limit $6`,
-    [filter.principal, filter.action, filter.subject, filter.since, before, page.limit + 1],
+    [
+      filter.principal,
+      filter.action,
+      // What was recorded before versions' names changed stays as it was written.
+      filter.subject === undefined ? null : spellingsOf(filter.subject),
+      filter.since,
+      before,
+      page.limit + 1,
+    ],
   );
   return pageOf(rows, page.limit, entryOfRow, (row) => [row.seq]);
 }

@@ -1,24 +1,76 @@
 import { PortcullisError } from './errors.js';
 
-const DIGEST = /^[0-9a-f]+$/;
+/**
+ * Stands between a version's number and its digest. It is legal in the names of Unleash's variants, URLs, image tags and
+ * Kubernetes labels, and never part of a semantic version.
+ */
+const SEPARATOR = '_';
+/** What stood there in releases before: people, scripts and the audit log still say it. */
+const OLD_SEPARATOR = '+';
+
+/** A digest, or a build ID in its place. */
+const DIGEST = /^[0-9A-Za-z][0-9A-Za-z.-]*$/;
 /** So that a digest alone is not taken for a number. */
 const LEAST_DIGITS = 4;
 
+/** A job's own version: semantic, without build metadata. */
+const NUMBER = /^\d+\.\d+\.\d+(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$/;
+const WHOLE = /^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?_[0-9A-Za-z][0-9A-Za-z.-]*$/;
+
+/** `1.1.0_9f3c2a1b`, of a job's own version and the digest of its code. Throws JOB_INVALID. */
+export function versionName(job: string, number: string, digest: string): string {
+  if (NUMBER.test(number)) return `${number}${SEPARATOR}${digest}`;
+  throw new PortcullisError(
+    'JOB_INVALID',
+    number.includes(OLD_SEPARATOR)
+      ? `${job}: its version ${number} contains build metadata (+): Portcullis adds the digest of the code itself`
+      : `${job}: its version ${number} is not a semantic version`,
+    { mend: 'give it a semantic version without build metadata, such as 1.0.0 or 1.0.0-rc.1' },
+  );
+}
+
+/** The digest, or the build ID, of a full version. */
+export function digestOfVersion(version: string): string {
+  return version.slice(version.indexOf(SEPARATOR) + 1);
+}
+
+/** Where a text names a version, of either spelling: its number and what stands before its digest. */
+const NAMED = /(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)[+_](?=[0-9A-Za-z])/g;
+
+/** A version, or a text that names some, as it is written now: `1.1.0_9f3c2a1b` for `1.1.0+9f3c2a1b`. */
+export function currentSpelling(text: string): string {
+  return text.replace(NAMED, `$1${SEPARATOR}`);
+}
+
+/** Both spellings of a version or a text, the current one first: for what was written before names changed. */
+export function spellingsOf(text: string): readonly string[] {
+  return [...new Set([currentSpelling(text), text.replace(NAMED, `$1${OLD_SEPARATOR}`)])];
+}
+
+/** Whether a name, in the current spelling, is a full version. */
+export function isWholeVersion(name: string): boolean {
+  return WHOLE.test(name);
+}
+
 /**
- * The versions that a name means, of those that are known: exactly that one; `1.1.0` for `1.1.0+9f3c2a1b`; the
+ * The versions that a name means, of those that are known: exactly that one; `1.1.0` for `1.1.0_9f3c2a1b`; the
  * beginning of a digest, behind its number, or alone with four digits or more. Never a part of a number: `1.1` means
- * neither `1.1.0` nor `1.10.0`.
+ * neither `1.1.0` nor `1.10.0`. The old spelling `1.1.0+9f3c2a1b` means the same, on either side.
  */
 export function versionsNamed(name: string, known: readonly string[]): readonly string[] {
   if (known.includes(name)) return [name];
-  const [number = '', digest, ...more] = name.split('+');
+  const wanted = currentSpelling(name);
+  const exact = known.find((version) => currentSpelling(version) === wanted);
+  if (exact !== undefined) return [exact];
+  const [number = '', digest, ...more] = wanted.split(SEPARATOR);
   if (more.length > 0) return [];
   return known.filter((version) => {
-    const [itsNumber, itsDigest = ''] = version.split('+');
+    const [itsNumber, itsDigest = ''] = currentSpelling(version).split(SEPARATOR);
     if (digest !== undefined)
       return number === itsNumber && DIGEST.test(digest) && itsDigest.startsWith(digest);
     return (
-      number === itsNumber || (name.length >= LEAST_DIGITS && DIGEST.test(name) && itsDigest.startsWith(name))
+      number === itsNumber ||
+      (wanted.length >= LEAST_DIGITS && DIGEST.test(wanted) && itsDigest.startsWith(wanted))
     );
   });
 }

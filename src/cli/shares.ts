@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { PortcullisError } from '../base/errors.js';
-import { VERSION_NAMES, versionsNamed } from '../base/version-named.js';
+import { currentSpelling, isWholeVersion, VERSION_NAMES, versionsNamed } from '../base/version-named.js';
 import type { Variant } from '../flags/definition.js';
 import { share } from './wording.js';
 
@@ -19,9 +19,6 @@ export function parseShare(text: string): number {
   return permille;
 }
 
-/** A version as a person may shorten it, made whole. */
-const WHOLE_VERSION = /^\d[^+\s]*\+[0-9a-f]+$/;
-
 /**
  * The version that a person means: `current` for the one that is installed, an installed one (see `versionsNamed`), or
  * a whole version, which may be installed elsewhere. Throws FLAG_CHANGE_INVALID.
@@ -29,7 +26,7 @@ const WHOLE_VERSION = /^\d[^+\s]*\+[0-9a-f]+$/;
 export function resolveVersion(text: string, installed: readonly string[]): string {
   const [only, ...others] = text === 'current' ? installed : versionsNamed(text, installed);
   if (only !== undefined && others.length === 0) return only;
-  if (WHOLE_VERSION.test(text)) return text;
+  if (isWholeVersion(currentSpelling(text))) return currentSpelling(text);
   const there = installed.length === 0 ? 'none is installed' : `installed is ${installed.join(', ')}`;
   throw new PortcullisError(
     'FLAG_CHANGE_INVALID',
@@ -57,7 +54,7 @@ export function pairShares(
   }));
 }
 
-/** `1.0.0+9f3c2a1b 25%, 0.9.0+11aa22bb 75%`. */
+/** `1.0.0_9f3c2a1b 25%, 0.9.0_11aa22bb 75%`. */
 export function sharesText(variants: readonly Variant[]): string {
   const text = ({ version, permille, rule }: Variant): string =>
     `${version} ${share(permille)}${rule === undefined ? '' : ' (by its strategies)'}`;

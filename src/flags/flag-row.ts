@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { WHOLE_PERMILLE } from '../base/bucketing.js';
+import { currentSpelling } from '../base/version-named.js';
 import { type FlagDefinition, HOLD, type MalformedFlag, type Variant, flagName } from './definition.js';
 import type { Feature } from './flag-repository.js';
 
@@ -17,7 +18,8 @@ export const versionShares = z
     z.strictObject({
       version: z
         .string()
-        .regex(/^[0-9A-Za-z][0-9A-Za-z.+_-]{0,99}$/, 'is not a version such as 1.0.0+9f3c2a1b')
+        .regex(/^[0-9A-Za-z][0-9A-Za-z.+_-]{0,99}$/, 'is not a version such as 1.0.0_9f3c2a1b')
+        .overwrite(currentSpelling)
         .refine((version) => version !== HOLD, 'is not a version: what no version has is held anyhow'),
       permille: z
         .int('must be a whole number of thousandths')

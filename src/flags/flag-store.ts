@@ -97,7 +97,7 @@ export async function setFlag(control: pg.Pool | pg.PoolClient, change: FlagChan
       WHOLE_SENTENCE.test(message) ? message : `${path.join('.')} ${message}`.trim(),
     );
     throw new PortcullisError('FLAG_CHANGE_INVALID', faults.join('; '), {
-      mend: 'shares are thousandths, at least 1 each and at most 1000 together: {"version": "1.0.0+9f3c2a1b", "permille": 250}',
+      mend: 'shares are thousandths, at least 1 each and at most 1000 together: {"version": "1.0.0_9f3c2a1b", "permille": 250}',
       details: { faults },
     });
   }

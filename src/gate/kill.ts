@@ -7,6 +7,7 @@ import { columnsOf } from '../store/columns-of.js';
 import { inTransaction } from '../store/pool.js';
 import { connectBeside, type Beside } from './kill-pool.js';
 import { messageOf } from '../base/errors.js';
+import { spellingsOf } from '../base/version-named.js';
 import type { KillOrder } from './kill-order.js';
 import { GATE_LOCK, gateLockName } from './lock.js';
 import { leaveUnrecorded } from './unrecorded-kill.js';
@@ -104,12 +105,16 @@ async function placeOf(client: pg.PoolClient): Promise<Schema & { readonly pid: 
   return { versionEpochs: false, records: false, pid: undefined, ...rows[0] };
 }
 
-/** The runs that a kill ends: $1 job, $2 region, $3 one version or null, $4 whether restores too. */
+/**
+ * The runs that a kill ends: $1 job, $2 region, $3 one version in its spellings, as ordered first, or null, $4 whether
+ * restores too. A database that is not migrated yet, or a program of before, has the old spelling.
+ */
 const RUNS_IN_SCOPE = `job = $1 and region = $2 and status in ('planning', 'applying') and not dry_run
-       and ($3::text is null or version = $3) and (restores is null or $4)`;
+       and ($3::text[] is null or version = any($3)) and (restores is null or $4)`;
 
 function scopeOf({ job, region, version, restoresToo }: KillOrder): unknown[] {
-  return [job, region, version ?? null, restoresToo ?? false];
+  const spellings = version === undefined ? null : [...new Set([version, ...spellingsOf(version)])];
+  return [job, region, spellings, restoresToo ?? false];
 }
 
 /**
@@ -131,7 +136,7 @@ async function closeScope(client: pg.PoolClient, order: KillOrder, schema: Schem
       ? [CLOSE, [...scopeOf(order), reason, by]]
       : [schema.versionEpochs ? QUARANTINE : QUARANTINE_OF_OLD, [...scopeOf(order), reason, by]];
   const { rows } = await client.query<{ epoch: number }>(text, values);
-  return rows[0]?.epoch ?? 0;
+  return Math.max(0, ...rows.map(({ epoch }) => epoch));
 }
 
 const CLOSE = `
@@ -146,13 +151,16 @@ const CLOSE = `
   returning epoch`;
 
 const QUARANTINED = `
-  with lanes as (${LANES}), quarantined as (
-    insert into portcullis_region.quarantine (job, version, reason, set_by) values ($1, $3, $5, $6)
+  with lanes as (${LANES}), named as (
+    select ($3::text[])[1] as version
+    union select version from portcullis_region.run where job = $1 and region = $2 and version = any($3)
+  ), quarantined as (
+    insert into portcullis_region.quarantine (job, version, reason, set_by) select $1, version, $5, $6 from named
     on conflict (job, version) do nothing
   )`;
 
 const QUARANTINE = `${QUARANTINED}
-  insert into portcullis_region.version_epoch as v (job, region, version, epoch) values ($1, $2, $3, 1)
+  insert into portcullis_region.version_epoch as v (job, region, version, epoch) select $1, $2, version, 1 from named
   on conflict (job, region, version) do update set epoch = v.epoch + 1
   returning epoch`;
 

@@ -15,7 +15,7 @@ import {
 const Variant = named(
   'Variant',
   z.strictObject({
-    version: z.string().describe('semver+digest'),
+    version: z.string().describe('semantic version and digest, such as 1.0.0_9f3c2a1b'),
     permille: z.int().min(1).max(1000).describe('share of the units, in thousandths'),
     rule: z.string().optional().describe('a fingerprint of what decides besides the shares'),
   }),
@@ -25,7 +25,7 @@ const Job = named(
   'Job',
   z.strictObject({
     name: z.string(),
-    version: z.string().describe('semver+digest of the code that this process has'),
+    version: z.string().describe('semantic version and digest of the code that this process has'),
     schedule: z.string().nullable().describe('cron, in UTC; null where no policy schedules it'),
     regions: z.array(z.string()).readonly(),
     kinds: z.array(z.string()).readonly().describe('kinds of change that it may propose'),

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
+import { currentSpelling } from '../base/version-named.js';
 import { listOf } from '../base/words.js';
 import { notify } from '../notify/notice.js';
 import type { RunView } from '../scheduler/browse-runs.js';
@@ -38,7 +39,7 @@ export async function openByHand(
       },
     );
   }
-  const blamed = version ?? run?.version;
+  const blamed = version === undefined ? run?.version : currentSpelling(version);
   const hits = await Promise.all(
     regions.map(async (region): Promise<RegionHit> => {
       const first = run?.region === region ? run : undefined;

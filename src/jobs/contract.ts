@@ -42,7 +42,7 @@ export interface PlanContext {
 
 export interface JobDefinition {
   readonly name: string;
-  /** Semantic version. The full version also has the digest of the job's code: `1.0.0+9f3c2a1b`. */
+  /** Semantic version, without build metadata. The full version also has the digest of the job's code: `1.0.0_9f3c2a1b`. */
   readonly version: string;
   readonly unit: UnitSource;
   readonly resources: Readonly<Record<string, Resource>>;

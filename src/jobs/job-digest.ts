@@ -1,18 +1,16 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readJobCode } from './job-code.js';
 
 /**
- * The digest of a job's code: of every program file in its folder, by name and content. A changed digest is
- * a new version, whatever number the job gives itself. Maps and declarations are left out: they don't run.
+ * The digest of all that a job consists of: see {@link readJobCode}. A changed digest is a new version, whatever number
+ * the job gives itself. The same code has the same digest wherever it is installed. Throws JOB_INVALID.
  */
 export async function digestOf(folder: URL): Promise<string> {
-  const files = (await readdir(folder, { recursive: true }))
-    .filter((file) => /\.(js|ts|json|sql|txt)$/.test(file) && !file.endsWith('.d.ts'))
-    .sort();
+  const { files, packages } = await readJobCode(folder);
   const hash = createHash('sha256');
-  for (const file of files) {
-    const content = await readFile(new URL(file, folder));
-    hash.update(`${file.replace(/\.(js|ts)$/, '')}\0${content.length}\0`).update(content);
+  for (const [name, content] of [...files].sort(([one], [other]) => (one < other ? -1 : 1))) {
+    hash.update(`file ${name}\0${content.length}\0`).update(content);
   }
+  for (const each of [...packages].sort()) hash.update(`package ${each}\0`);
   return hash.digest('hex').slice(0, 8);
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { PortcullisError } from '../base/errors.js';
+import { versionName } from '../base/version-named.js';
 import { faultsOfUse } from '../journal/product-use.js';
 import { readShape, type Shape } from '../journal/shape.js';
 import type { JobDefinition } from './contract.js';
@@ -9,12 +10,14 @@ import { digestOf } from './job-digest.js';
 export interface InstalledJob {
   readonly definition: JobDefinition;
   readonly folder: URL;
+  /** What identifies the build, as CI says; in place of the digest of the code. */
+  readonly build?: string | undefined;
 }
 
 /** A job that can run: its version with its digest, and its resources checked against the database. */
 export interface LoadedJob {
   readonly definition: JobDefinition;
-  /** `1.0.0+9f3c2a1b`. */
+  /** `1.0.0_9f3c2a1b`. */
   readonly version: string;
   readonly shapes: ReadonlyMap<string, Shape>;
   /** The resource of each kind of change. */
@@ -26,9 +29,9 @@ export function kindsOfJobs(jobs: readonly LoadedJob[]): ReadonlyMap<string, rea
   return new Map(jobs.map(({ definition, kinds }) => [definition.name, [...kinds.keys()]]));
 }
 
-/** The full version of an installed job. */
-export async function versionOf(job: InstalledJob): Promise<string> {
-  return `${job.definition.version}+${await digestOf(job.folder)}`;
+/** The full version of an installed job. Throws JOB_INVALID. */
+export async function versionOf({ definition, folder, build }: InstalledJob): Promise<string> {
+  return versionName(definition.name, definition.version, build ?? (await digestOf(folder)));
 }
 
 /** Loads a job. Throws JOB_INVALID where its declaration doesn't fit the database or itself. */

@@ -1,11 +1,17 @@
 import type pg from 'pg';
-import { onlyVersion, versionsNamed } from '../base/version-named.js';
+import {
+  currentSpelling,
+  digestOfVersion,
+  isWholeVersion,
+  onlyVersion,
+  versionsNamed,
+} from '../base/version-named.js';
 import { inTransaction } from '../store/pool.js';
 
 /** What a worker can run, and where. */
 export interface Announcement {
   readonly job: string;
-  /** `1.1.0+9f3c2a1b`: the number, and the digest of the job's code. */
+  /** `1.1.0_9f3c2a1b`: the number, and the digest of the job's code. */
   readonly version: string;
   readonly regions: readonly string[];
 }
@@ -44,7 +50,7 @@ export async function announceVersions(
       await client.query(
         `insert into portcullis_control.version (job, version, digest) values ($1, $2, $3)
          on conflict (job, version) do update set last_seen_at = clock_timestamp()`,
-        [job, version, version.slice(version.indexOf('+') + 1)],
+        [job, version, digestOfVersion(version)],
       );
       await client.query(
         `insert into portcullis_control.worker_version (worker, job, version, regions) values ($1, $2, $3, $4)
@@ -115,16 +121,14 @@ export async function requireVersion(control: pg.Pool, job: string, meant: strin
   return onlyVersion(job, meant, known);
 }
 
-/** A version as nobody has shortened it. */
-const WHOLE = /^\d+\.\d+\.\d+(-[\w.-]+)?\+[0-9a-f]+$/;
-
 /**
  * The version that a kill is meant for, of those that are known: as `requireVersion` finds it, or one that nobody
  * knows yet but that is given whole, so that a faulty build is kept out before it comes. Any other would be killed
  * in name only, while what was meant goes on. Throws VERSION_UNKNOWN with those there are.
  */
 export function versionToKill(job: string, meant: string, known: readonly string[]): string {
-  return WHOLE.test(meant) && versionsNamed(meant, known).length === 0
-    ? meant
+  const name = currentSpelling(meant);
+  return isWholeVersion(name) && versionsNamed(name, known).length === 0
+    ? name
     : onlyVersion(job, meant, known);
 }

@@ -14,7 +14,7 @@ describe('flags from the control database', () => {
   const write = async (permille: number): Promise<void> => {
     await database.owner.query(
       `update portcullis_control.flag set enabled = true, variants = $1, changed_by = 'another process'`,
-      [JSON.stringify([{ version: '1.0.0+abc', permille }])],
+      [JSON.stringify([{ version: '1.0.0_abc', permille }])],
     );
   };
   const share = (source: FlagSource): number | undefined => {
@@ -99,7 +99,7 @@ describe('flags from the control database', () => {
     );
     const slow = await database.owner.connect();
     await slow.query('begin');
-    await slow.query(`update portcullis_control.flag set enabled = true, variants = '[{"version": "1.0.0+abc", "permille": 7}]'
+    await slow.query(`update portcullis_control.flag set enabled = true, variants = '[{"version": "1.0.0_abc", "permille": 7}]'
                       where region = 'eu-west-1'`);
     await database.owner.query(
       `update portcullis_control.flag set enabled = true where region = 'eu-west-2'`,

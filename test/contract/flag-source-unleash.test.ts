@@ -6,7 +6,7 @@ import { UnleashSource } from '../../src/flags/unleash-source.js';
 import { until } from '../support/until.js';
 import { UnleashServer } from '../support/unleash-server.js';
 
-const ALL: readonly Variant[] = [{ version: '1.0.0+abc', permille: 1000 }];
+const ALL: readonly Variant[] = [{ version: '1.0.0_abc', permille: 1000 }];
 
 describe('flags from an Unleash server', () => {
   const name = 'domain-claim.eu-west-1';

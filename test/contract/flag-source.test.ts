@@ -136,7 +136,7 @@ class UnleashOrigin implements Origin {
   }
 }
 
-const ALL: readonly Variant[] = [{ version: '1.0.0+abc', permille: 1000 }];
+const ALL: readonly Variant[] = [{ version: '1.0.0_abc', permille: 1000 }];
 
 describe.each<[string, () => Origin]>([
   ['the control database', () => new ControlDatabase()],
@@ -183,13 +183,13 @@ describe.each<[string, () => Origin]>([
     const told: string[] = [];
     source.onChange((changed) => told.push(...changed));
     await origin.say('eu-west-1', true, [
-      { version: '1.1.0+def', permille: 1 },
+      { version: '1.1.0_def', permille: 1 },
       ...ALL.map((v) => ({ ...v, permille: 999 })),
     ]);
     const changedAt = performance.now();
     await until('the change is there', () => {
       const answer = look();
-      return answer.open && answer.definition.variants[0]?.version === '1.1.0+def';
+      return answer.open && answer.definition.variants[0]?.version === '1.1.0_def';
     });
     expect(performance.now() - changedAt).toBeLessThan(SOON_MS);
     const after = look();
@@ -266,17 +266,17 @@ describe.each<[string, () => Origin]>([
   });
 
   test('answer through OpenFeature, in bulk as one by one', async () => {
-    await origin.say('eu-west-1', true, [{ version: '1.0.0+abc', permille: 300 }]);
+    await origin.say('eu-west-1', true, [{ version: '1.0.0_abc', permille: 300 }]);
     await OpenFeature.setProviderAndWait('contract', provider);
     await opened();
     const client = OpenFeature.getClient('contract');
     const answer = look();
     if (!answer.open) throw new Error(answer.reason);
     const units = Array.from({ length: 200 }, (__, at) => `org-${at}`);
-    const admitted = provider.admit(answer.definition, '1.0.0+abc', units);
+    const admitted = provider.admit(answer.definition, '1.0.0_abc', units);
     for (const unit of units) {
       const value = await client.getStringValue('domain-claim.eu-west-1', 'hold', { targetingKey: unit });
-      expect(value).toBe(admitted.has(unit) ? '1.0.0+abc' : 'hold');
+      expect(value).toBe(admitted.has(unit) ? '1.0.0_abc' : 'hold');
     }
     expect(admitted.size).toBeGreaterThan(30);
     expect(admitted.size).toBeLessThan(90);

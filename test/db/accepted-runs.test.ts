@@ -11,7 +11,7 @@ async function insertRun(minute: number, facts: Readonly<Record<string, unknown>
   const row: Record<string, unknown> = {
     id: randomUUID(),
     job: 'sweep',
-    version: '1.0.0+abcd',
+    version: '1.0.0_abcd',
     region: 'eu-west-1',
     slot: at,
     trigger: 'schedule',

@@ -13,7 +13,7 @@ let regions = 0;
 function claim(changes: Partial<SlotClaim> = {}): SlotClaim & { slot: Date } {
   return {
     job: 'claims',
-    version: '1.0.0+aaaaaaaa',
+    version: '1.0.0_aaaaaaaa',
     region: `region-${regions}`,
     slot: SLOT,
     trigger: 'schedule',
@@ -87,7 +87,7 @@ describe('a missed slot', () => {
 
   test('that was held is taken up again once, with another attempt', async () => {
     await finishRun(pool, await elected(), held);
-    expect(await lastSlotDone(pool, 'claims', '1.0.0+aaaaaaaa', `region-${regions}`)).toBeUndefined();
+    expect(await lastSlotDone(pool, 'claims', '1.0.0_aaaaaaaa', `region-${regions}`)).toBeUndefined();
     const tries = await Promise.all(Array.from({ length: 20 }, () => electMissed(pool, claim())));
     const won = tries.filter((each) => each !== undefined);
     expect(won).toHaveLength(1);
@@ -97,7 +97,7 @@ describe('a missed slot', () => {
   test('that was done is left alone', async () => {
     await finishRun(pool, await elected(), done);
     expect(await electMissed(pool, claim())).toBeUndefined();
-    expect(await lastSlotDone(pool, 'claims', '1.0.0+aaaaaaaa', `region-${regions}`)).toEqual(SLOT);
+    expect(await lastSlotDone(pool, 'claims', '1.0.0_aaaaaaaa', `region-${regions}`)).toEqual(SLOT);
   });
 });
 
@@ -105,7 +105,7 @@ describe('a lease', () => {
   const scope = () => ({
     jobs: ['claims'],
     regions: [`region-${regions}`],
-    versions: ['1.0.0+aaaaaaaa'],
+    versions: ['1.0.0_aaaaaaaa'],
     worker: 'two',
     leaseMs: 20_000,
   });
@@ -156,6 +156,6 @@ describe('a lease', () => {
 
   test('of a run still planning goes only to a worker with the same version', async () => {
     await elected({ leaseMs: 0 });
-    expect(await takeOver(pool, { ...scope(), versions: ['2.0.0+bbbbbbbb'] })).toBeUndefined();
+    expect(await takeOver(pool, { ...scope(), versions: ['2.0.0_bbbbbbbb'] })).toBeUndefined();
   });
 });

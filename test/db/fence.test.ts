@@ -67,8 +67,8 @@ const lock = (how: string): string => `select ${how}(7020210, hashtext('claims.$
 
 describe('a kill', () => {
   test('gives the lanes of the runs that it stops another attempt, and not those of restores', async () => {
-    const run = await applying('1.0.0+a');
-    const restore = await applying('1.0.0+a', run);
+    const run = await applying('1.0.0_a');
+    const restore = await applying('1.0.0_a', run);
     await kill();
     expect([await lanesOf(run), await lanesOf(restore)]).toEqual([
       [2, 2],
@@ -82,21 +82,21 @@ describe('a kill', () => {
   });
 
   test('of a version gives only its lanes another attempt, and leaves the gate’s epoch as it was', async () => {
-    const bad = await applying('1.1.0+b');
-    const good = await applying('1.0.0+a');
+    const bad = await applying('1.1.0_b');
+    const good = await applying('1.0.0_a');
     const before = await readGate(owner, 'claims', here.region);
-    expect(await kill({ version: '1.1.0+b' })).toMatchObject({ epoch: 1 });
-    expect(await kill({ version: '1.1.0+b' })).toMatchObject({ epoch: 2 });
+    expect(await kill({ version: '1.1.0_b' })).toMatchObject({ epoch: 1 });
+    expect(await kill({ version: '1.1.0_b' })).toMatchObject({ epoch: 2 });
     expect([await lanesOf(bad), await lanesOf(good)]).toEqual([
       [3, 3],
       [1, 1],
     ]);
     const after = await readGate(owner, 'claims', here.region);
-    expect(after).toMatchObject({ epoch: before.epoch, versionEpochs: { '1.1.0+b': 2 } });
+    expect(after).toMatchObject({ epoch: before.epoch, versionEpochs: { '1.1.0_b': 2 } });
   });
 
   test('of one version lets the run of another go on to its end', async () => {
-    const report = await here.runUntil('apply.committed', 2, () => kill({ version: '9.9.9+bad' }));
+    const report = await here.runUntil('apply.committed', 2, () => kill({ version: '9.9.9_bad' }));
     expect(report).toMatchObject({ status: 'succeeded', applied: { claim: 200 } });
     expect(report?.run.attempt).toBe(1);
   });
@@ -104,14 +104,14 @@ describe('a kill', () => {
   test('of one version ends the connection of another’s batch that keeps it waiting, and that run goes on', async () => {
     let killed: Killed | undefined;
     const report = await here.runUntil('apply.written', 3, async () => {
-      killed = await kill({ version: '9.9.9+bad' });
+      killed = await kill({ version: '9.9.9_bad' });
     });
     expect(killed).toMatchObject({ inFlight: 1, terminated: 1 });
     expect(report).toMatchObject({ status: 'succeeded', applied: { claim: 200 }, conflicts: 0 });
   });
 
   test('does not wait for a lane that a takeover holds and stands still with', async () => {
-    const run = await applying('1.0.0+a');
+    const run = await applying('1.0.0_a');
     const client = await owner.connect();
     await client.query('begin');
     await client.query('select from portcullis_region.lane where run = $1 and lane = 0 for update', [run]);
@@ -191,10 +191,10 @@ describe('a kill', () => {
 describe('what the fence refused, and was over before it could say why', () => {
   /** Passes the fence with a restore's batch; `between` happens after the first refusal. */
   async function passing(between: () => Promise<unknown>): Promise<Passage> {
-    const restore = await applying('1.0.0+a', await applying('1.0.0+a'));
+    const restore = await applying('1.0.0_a', await applying('1.0.0_a'));
     const { region } = here;
     await readGate(owner, 'claims', region);
-    const leave = { job: 'claims', region, attempt: 1, epoch: null, version: '1.0.0+a', versionEpoch: 0 };
+    const leave = { job: 'claims', region, attempt: 1, epoch: null, version: '1.0.0_a', versionEpoch: 0 };
     return inTransaction(owner, async (client) => {
       const ask = client.query.bind(client) as (statement: unknown, ...rest: unknown[]) => Promise<unknown>;
       let asked = 0;

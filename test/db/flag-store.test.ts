@@ -181,10 +181,17 @@ describe('loading policies', () => {
 describe('setting a flag', () => {
   beforeEach(() => applied());
 
+  test('keeps a version that is given in the old spelling under its name of today', async () => {
+    const given = { version: '1.0.0+aaaaaaaa', permille: 250 };
+    const kept = { version: '1.0.0_aaaaaaaa', permille: 250 };
+    expect(await setFlag(control, change({ variants: [given] }))).toMatchObject({ variants: [kept] });
+    await expect(setFlag(control, change({ variants: [given, kept] }))).rejects.toThrow(/named twice/);
+  });
+
   test('changes what is given and leaves the rest', async () => {
     const variants = [
-      { version: '1.1.0+bbbbbbbb', permille: 1 },
-      { version: '1.0.0+aaaaaaaa', permille: 999 },
+      { version: '1.1.0_bbbbbbbb', permille: 1 },
+      { version: '1.0.0_aaaaaaaa', permille: 999 },
     ];
     const on = await setFlag(control, change({ enabled: true, variants }));
     expect(on).toMatchObject({

@@ -82,7 +82,7 @@ describe('a kill while somebody holds the audit log', () => {
       ['busy-2', ['r1']],
     ]);
     await holdingTheAuditLog(async () => {
-      expect((await kill('busy-1', '1.0.0+a')).unrecorded).toBeDefined();
+      expect((await kill('busy-1', '1.0.0_a')).unrecorded).toBeDefined();
       const reports = await stopWithIncidents(control.owner, () => region.owner, { reason: 'all' }, ANN, {
         jobs,
       });
@@ -95,7 +95,7 @@ describe('a kill while somebody holds the audit log', () => {
     await recordLateKills(control.owner, region.owner);
     expect(await recorded('busy-')).toEqual(
       expect.arrayContaining([
-        { action: 'quarantine', subject: 'busy-1 1.0.0+a in r1', principal: 'ann' },
+        { action: 'quarantine', subject: 'busy-1 1.0.0_a in r1', principal: 'ann' },
         { action: 'kill', subject: 'busy-1.r1', principal: 'ann' },
         { action: 'kill', subject: 'busy-2.r1', principal: 'ann' },
       ]),

@@ -182,8 +182,13 @@ describe('a kill', () => {
       reason: `${job.version} is quarantined: faulty`,
     });
     const lift = { job: 'claims', version: job.version, reason: 'it was the data' };
-    const [number = '', digest = ''] = job.version.split('+');
-    for (const meant of [number, digest.slice(0, 6), `${number}+${digest.slice(0, 3)}`]) {
+    const [number = '', digest = ''] = job.version.split('_');
+    for (const meant of [
+      number,
+      digest.slice(0, 6),
+      `${number}_${digest.slice(0, 3)}`,
+      `${number}+${digest}`,
+    ]) {
       const named = await askLift(owner(), [owner()], { ...lift, version: meant }, ann);
       expect(named.subject).toBe(`claims ${job.version}`);
     }

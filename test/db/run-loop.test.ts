@@ -9,7 +9,7 @@ import { loadTestJob, noRules, testPlatform, testPolicy } from '../support/platf
 
 const database = await testDatabase();
 const platform = testPlatform(database);
-const VERSION = '1.0.0+00000000';
+const VERSION = '1.0.0_00000000';
 afterAll(() => platform.planner.close());
 
 /** Each test works in a region of its own. */
@@ -92,7 +92,7 @@ describe('a run behind an open flag', () => {
       'claims',
       region,
       { version: VERSION, permille: 300 },
-      { version: '2.0.0+ffffffff', permille: 700 },
+      { version: '2.0.0_ffffffff', permille: 700 },
     );
     const report = await run(claimEverything('claims'));
     const { rows } = await database.owner.query<{ organisation_id: string }>(
@@ -182,7 +182,7 @@ describe('a run whose flag is closed', () => {
   });
 
   test('is held when the flag gives everything to another version', async () => {
-    platform.flags.open('claims', region, { version: '2.0.0+ffffffff', permille: 1000 });
+    platform.flags.open('claims', region, { version: '2.0.0_ffffffff', permille: 1000 });
     expect(await run(claimEverything('claims'))).toMatchObject({
       status: 'held',
       code: 'version-not-admitted',

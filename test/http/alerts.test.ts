@@ -78,9 +78,9 @@ describe('a firing alert', () => {
   });
 
   test('without a region drops all of them; with a version blames it', async () => {
-    await hook(alert({}, { portcullis_job: 'domain-claim', portcullis_version: '1.0.0+a' }));
+    await hook(alert({}, { portcullis_job: 'domain-claim', portcullis_version: '1.0.0_a' }));
     expect(dropped).toMatchObject(
-      ['ap-south-1', 'eu-west-1'].map((region) => ({ region, version: '1.0.0+a' })),
+      ['ap-south-1', 'eu-west-1'].map((region) => ({ region, version: '1.0.0_a' })),
     );
   });
 

@@ -10,8 +10,8 @@ const flags = await hearFlags(owner);
 const served = await serving(owner, {
   flags: flags.desk,
   jobs: () => [
-    { name: 'b-job', version: '1.0.0+b', schedule: null, regions: ['eu-west-1'], kinds: ['mark'] },
-    { name: 'a-job', version: '1.0.0+a', schedule: '*/10 * * * *', regions: ['us-east-1'], kinds: ['claim'] },
+    { name: 'b-job', version: '1.0.0_b', schedule: null, regions: ['eu-west-1'], kinds: ['mark'] },
+    { name: 'a-job', version: '1.0.0_a', schedule: '*/10 * * * *', regions: ['us-east-1'], kinds: ['claim'] },
   ],
 });
 
@@ -209,7 +209,7 @@ describe('the other lists', () => {
   });
 
   test('flags carry what this process would answer now', async () => {
-    const on = post({ enabled: true, variants: [{ version: '1.0.0+a', permille: 1000 }], reason: 'test' });
+    const on = post({ enabled: true, variants: [{ version: '1.0.0_a', permille: 1000 }], reason: 'test' });
     expect((await served.json('/api/v1/flags/domain-claim/eu-west-1', on)).status).toBe(200);
     await until('the flag is heard', () => flags.desk.look('domain-claim.eu-west-1').open);
     const shown = await walk('/api/v1/flags');

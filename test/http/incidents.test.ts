@@ -9,7 +9,7 @@ const database = await testDatabase();
 const { owner } = database;
 const here = await claiming(database);
 const served = await serving(owner, {
-  jobs: () => [{ name: 'claims', version: '1.0.0+a', schedule: null, regions: [], kinds: ['claim'] }],
+  jobs: () => [{ name: 'claims', version: '1.0.0_a', schedule: null, regions: [], kinds: ['claim'] }],
 });
 
 const ann = poster(await served.as('ann', 'operator'));

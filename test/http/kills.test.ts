@@ -67,17 +67,17 @@ describe('a kill over HTTP', () => {
     await owner.query(
       `insert into portcullis_region.gate (job, region) values ('domain-claim', 'eu-west-1')`,
     );
-    const one = await ann('jobs/domain-claim/kill', { version: '1.0.0+a', reason: 'faulty' });
+    const one = await ann('jobs/domain-claim/kill', { version: '1.0.0_a', reason: 'faulty' });
     expect(one.status).toBe(200);
     expect(await gate()).toMatchObject({
       state: 'held',
       killedBy: null,
-      quarantined: [{ version: '1.0.0+a', reason: 'faulty', by: 'ann', at: expect.stringMatching(/^2.*Z$/) }],
+      quarantined: [{ version: '1.0.0_a', reason: 'faulty', by: 'ann', at: expect.stringMatching(/^2.*Z$/) }],
     });
   });
 
   test('of a version kills the one that is meant, and never a name that nothing bears', async () => {
-    const versions = ['1.1.0+0000000a', '1.1.0+0000000b', '1.2.0+0000000c'];
+    const versions = ['1.1.0_0000000a', '1.1.0_0000000b', '1.2.0_0000000c'];
     await announceVersions(
       owner,
       'w1',
@@ -95,11 +95,11 @@ describe('a kill over HTTP', () => {
     }
     expect(await quarantined()).toEqual([]);
     expect((await ann('jobs/domain-claim/kill', { version: '1.2.0', reason: 'faulty' })).status).toBe(200);
-    expect(await quarantined()).toEqual(['1.2.0+0000000c']);
+    expect(await quarantined()).toEqual(['1.2.0_0000000c']);
     // Not seen anywhere yet: kept out before it comes.
-    const early = { version: '1.3.0+0000000d', reason: 'faulty build' };
+    const early = { version: '1.3.0_0000000d', reason: 'faulty build' };
     expect((await ann('jobs/domain-claim/kill', early)).status).toBe(200);
-    expect(await quarantined()).toEqual(['1.2.0+0000000c', '1.3.0+0000000d']);
+    expect(await quarantined()).toEqual(['1.2.0_0000000c', '1.3.0_0000000d']);
   });
 
   test('names the job or region that there is not', async () => {
@@ -116,7 +116,7 @@ describe('a kill over HTTP', () => {
   });
 
   test('that reaches nothing says so, and leaves nothing behind', async () => {
-    const info = { name: 'sweep', version: '1.0.0+a', schedule: null, regions: [], kinds: [] };
+    const info = { name: 'sweep', version: '1.0.0_a', schedule: null, regions: [], kinds: [] };
     const alone = await serving(empty.owner, { jobs: () => [info] });
     for (const [path, detail] of [
       ['stop', 'nothing was stopped: there is no gate, flag or policy of any job'],
@@ -251,8 +251,8 @@ describe('a re-arm over HTTP', () => {
   });
 
   test('of a version lifts its quarantine', async () => {
-    await ann('jobs/domain-claim/kill', { version: '1.0.0+a', reason: 'faulty' });
-    const { body } = await ann('jobs/domain-claim/rearm', { version: '1.0.0+a', reason: 'not at fault' });
+    await ann('jobs/domain-claim/kill', { version: '1.0.0_a', reason: 'faulty' });
+    const { body } = await ann('jobs/domain-claim/rearm', { version: '1.0.0_a', reason: 'not at fault' });
     expect((await bob(`approvals/${String(body['id'])}/approve`, {})).status).toBe(200);
     const { rows } = await owner.query('select from portcullis_region.quarantine');
     expect(rows).toEqual([]);
@@ -265,7 +265,7 @@ describe('a re-arm over HTTP', () => {
     const ask = { ...WHERE, reason: 'x' };
     expect((await ann('jobs/domain-claim/rearm', ask)).body['code']).toBe('GATE_NOT_KILLED');
     expect((await ann('jobs/no-such-job/rearm', ask)).body['code']).toBe('JOB_UNKNOWN');
-    const both = { ...ask, version: '1.0.0+a' };
+    const both = { ...ask, version: '1.0.0_a' };
     expect((await ann('jobs/domain-claim/rearm', both)).body['code']).toBe('REQUEST_INVALID');
     expect((await bob('approvals/nosuchid/approve', {})).body['code']).toBe('APPROVAL_UNKNOWN');
   });

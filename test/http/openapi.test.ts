@@ -18,7 +18,7 @@ const { account } = domainClaim.resources;
 if (!account) throw new Error('domain-claim changes accounts');
 const job: LoadedJob = {
   definition: domainClaim,
-  version: '1.0.0+a',
+  version: '1.0.0_a',
   shapes: new Map([['account', await readShape(owner, 'account', account)]]),
   kinds: new Map(),
 };
@@ -26,7 +26,7 @@ const served = await serving(owner, {
   installed: () => [job],
   flags: (await hearFlags(owner)).desk,
   jobs: () => [
-    { name: 'domain-claim', version: '1.0.0+a', schedule: null, regions: ['eu-west-1'], kinds: ['claim'] },
+    { name: 'domain-claim', version: '1.0.0_a', schedule: null, regions: ['eu-west-1'], kinds: ['claim'] },
   ],
 });
 
@@ -153,7 +153,7 @@ describe('every operation in it', () => {
     );
     await owner.query(
       `insert into portcullis_region.gate (job, region, variants)
-       values ('domain-claim', 'eu-west-1', '[{"version": "1.0.0+a", "permille": 5}]')`,
+       values ('domain-claim', 'eu-west-1', '[{"version": "1.0.0_a", "permille": 5}]')`,
     );
     const given: Record<string, string> = {
       job: 'domain-claim',
@@ -226,13 +226,13 @@ async function deadNotification(pool: typeof owner): Promise<string> {
 async function askedOf(pool: typeof owner): Promise<string> {
   await pool.query(
     `insert into portcullis_region.quarantine (job, version, reason, set_by)
-     values ('domain-claim', '1.0.0+a', 'test', 'ann') on conflict do nothing`,
+     values ('domain-claim', '1.0.0_a', 'test', 'ann') on conflict do nothing`,
   );
   const ann = { name: 'ann', role: 'operator', regions: null } as const;
   const { id } = await askLift(
     pool,
     [pool],
-    { job: 'domain-claim', version: '1.0.0+a', reason: 'test' },
+    { job: 'domain-claim', version: '1.0.0_a', reason: 'test' },
     ann,
   );
   return id;

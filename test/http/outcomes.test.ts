@@ -4,7 +4,7 @@ import { post, poster, serving } from './serving.js';
 
 const { owner } = await testDatabase();
 const job = {
-  ...{ name: 'domain-claim', version: '1.0.0+a', schedule: null, kinds: ['claim'] },
+  ...{ name: 'domain-claim', version: '1.0.0_a', schedule: null, kinds: ['claim'] },
   regions: ['eu-west-1', 'us-east-1'],
 };
 const served = await serving(owner, { jobs: () => [job] });

@@ -135,8 +135,8 @@ describe('an error is a problem document', () => {
     expect(noRegion.body['mend']).toBe('did you mean eu-west-1?');
     const stale = await served.json(FLAG, post({ enabled: true, reason: 'x', ifRevision: 99 }));
     expectProblem(stale, 'FLAG_REVISION_STALE');
-    const half = { version: '1.0.0+a', permille: 600 };
-    const over = post({ variants: [half, { ...half, version: '1.0.0+b' }], reason: 'x' });
+    const half = { version: '1.0.0_a', permille: 600 };
+    const over = post({ variants: [half, { ...half, version: '1.0.0_b' }], reason: 'x' });
     expectProblem(await served.json(FLAG, over), 'FLAG_CHANGE_INVALID');
   });
 
@@ -181,7 +181,7 @@ describe('a flag', () => {
       FLAG,
       post({
         enabled: true,
-        variants: [{ version: '1.0.0+9f3c2a1b', permille: 250 }],
+        variants: [{ version: '1.0.0_9f3c2a1b', permille: 250 }],
         reason: 'first quarter',
         ifRevision: before?.revision,
       }),
@@ -189,7 +189,7 @@ describe('a flag', () => {
     expect(status).toBe(200);
     expect(body).toMatchObject({ name, enabled: true, reason: 'first quarter' });
     expect(body['revision']).toBeGreaterThan(before?.revision ?? Infinity);
-    expect(body['variants']).toEqual([{ version: '1.0.0+9f3c2a1b', permille: 250 }]);
+    expect(body['variants']).toEqual([{ version: '1.0.0_9f3c2a1b', permille: 250 }]);
     expect(body['changedBy']).toMatch(/^test-/);
     await until('the flag is heard', () => flags.desk.look(name).open);
   });

@@ -52,7 +52,7 @@ describe('the record', () => {
     const carol = await served.as('carol', 'operator');
     const { body } = await carol(
       '/api/v1/flags/domain-claim/us-east-1',
-      post({ enabled: true, variants: [{ version: '1.0.0+a', permille: 5 }], reason: 'canary' }),
+      post({ enabled: true, variants: [{ version: '1.0.0_a', permille: 5 }], reason: 'canary' }),
     );
     const { body: page } = await carol('/api/v1/audit?principal=carol&action=set-flag&limit=1');
     expect(page['items']).toEqual([
@@ -65,7 +65,7 @@ describe('the record', () => {
           before: expect.objectContaining({ enabled: false, variants: [] }),
           after: {
             enabled: true,
-            variants: [{ version: '1.0.0+a', permille: 5 }],
+            variants: [{ version: '1.0.0_a', permille: 5 }],
             revision: body['revision'],
           },
         },

@@ -5,7 +5,7 @@ import { startRollout } from '../../src/rollout/start-rollout.js';
 import { askForWave } from '../../src/rollout/wave-approval.js';
 import { inTransaction } from '../../src/store/pool.js';
 
-const NEW_VERSION = '9.9.9+99999999';
+const NEW_VERSION = '9.9.9_99999999';
 const ann: Principal = { name: 'ann', role: 'operator', regions: null };
 
 /** Puts a rollout of domain-claim into the state in which the operation at that path can be carried out. */

@@ -21,7 +21,7 @@ rollout:
 `;
 await applyPolicies(owner, [parsePolicyFile(POLICY, 'test.yaml')], 'test');
 for (const region of ['eu', 'us']) {
-  const variants = [{ version: '1.0.0+11111111', permille: 1000 }];
+  const variants = [{ version: '1.0.0_11111111', permille: 1000 }];
   await setFlag(owner, {
     job: 'nightly',
     region,
@@ -31,8 +31,8 @@ for (const region of ['eu', 'us']) {
     changedBy: 'test',
   });
 }
-await announceVersions(owner, 'w1', [{ job: 'nightly', version: '1.0.0+11111111', regions: ['eu'] }]);
-await announceVersions(owner, 'w2', [{ job: 'nightly', version: '1.1.0+22222222', regions: ['eu', 'us'] }]);
+await announceVersions(owner, 'w1', [{ job: 'nightly', version: '1.0.0_11111111', regions: ['eu'] }]);
+await announceVersions(owner, 'w2', [{ job: 'nightly', version: '1.1.0_22222222', regions: ['eu', 'us'] }]);
 
 const STATUS = '/api/v1/rollouts/nightly';
 const ann = poster(await served.as('ann', 'operator'), STATUS);
@@ -58,7 +58,7 @@ describe('a rollout over HTTP', () => {
     expect(await viewer(STATUS)).toMatchObject({ status: 404, body: { code: 'ROLLOUT_NONE' } });
     expect(await ann('start', { version: '2', reason: 'x' })).toMatchObject({
       status: 404,
-      body: { code: 'VERSION_UNKNOWN', mend: expect.stringContaining('1.1.0+22222222') as unknown },
+      body: { code: 'VERSION_UNKNOWN', mend: expect.stringContaining('1.1.0_22222222') as unknown },
     });
     expect(await ann('start', { version: '1.0.0', reason: 'x' })).toMatchObject({
       body: { code: 'ROLLOUT_REFUSED' },
@@ -66,7 +66,7 @@ describe('a rollout over HTTP', () => {
     expect(await eve('start', { version: '1.1.0', reason: 'x' })).toMatchObject({ status: 403 });
     expect(await ann('start', { version: '1.1.0', reason: 'new rules' })).toMatchObject({
       status: 200,
-      body: { version: '1.1.0+22222222', status: 'running', startedBy: 'ann', next: { action: 'hold' } },
+      body: { version: '1.1.0_22222222', status: 'running', startedBy: 'ann', next: { action: 'hold' } },
     });
     expect(await ann('start', { version: '1.1.0', reason: 'again' })).toMatchObject({
       status: 409,
@@ -92,7 +92,7 @@ describe('a rollout over HTTP', () => {
         {
           name: 'rest',
           approval: null,
-          regions: [{ region: 'us', state: 'waiting', permille: 0, unmanned: ['1.0.0+11111111'] }],
+          regions: [{ region: 'us', state: 'waiting', permille: 0, unmanned: ['1.0.0_11111111'] }],
         },
       ],
     });

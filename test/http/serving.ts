@@ -177,7 +177,7 @@ export async function seedRun(pool: pg.Pool, seed: Partial<RunSeed> = {}): Promi
     `insert into portcullis_region.run
        (id, job, version, region, slot, trigger, status, reason_code, reason, worker, lease_until, lanes, planned,
         applied, conflicts, admitted_units, created_at, planned_at, finished_at)
-     values ($1, $2, '1.0.0+9f3c2a1b', $3, clock_timestamp() + random() * interval '100 years', 'manual', $4, 'done',
+     values ($1, $2, '1.0.0_9f3c2a1b', $3, clock_timestamp() + random() * interval '100 years', 'manual', $4, 'done',
              'all applied', 'worker-1', clock_timestamp(), 1, '{"claim": 3}', '{"claim": 2}', 1, 12, $5, $5, $6)`,
     [
       id,

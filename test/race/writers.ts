@@ -69,7 +69,7 @@ export async function seedPlannedRun(
     `insert into portcullis_region.run
        (id, job, version, region, slot, trigger, status, reason_code, reason, worker, lease_until, gate_epoch, lanes,
         planned, resources, steps)
-     values ($1, $2, '1.0.0+a', $3, clock_timestamp(), 'manual', 'applying', 'planned', 'planned', 'writers',
+     values ($1, $2, '1.0.0_a', $3, clock_timestamp(), 'manual', 'applying', 'planned', 'planned', 'writers',
              clock_timestamp() + interval '1 hour', $4, $5, jsonb_build_object('move', $6::integer), $7, $8)`,
     [
       ...[id, gate.job, gate.region, gate.epoch, lanes, lanes * changesEach],

@@ -19,7 +19,7 @@ beforeAll(async () => {
 /** Every recorder, each used at least once: a metric without a sample is one that promtool has not seen. */
 function recordEverything(metrics: Metrics): void {
   const place = { job: 'domain-claim', region: 'eu-west-1' };
-  const version = '1.0.0+9f3c2a1b';
+  const version = '1.0.0_9f3c2a1b';
   metrics.runFinished({ ...place, version, status: 'succeeded', reasonCode: 'done', durationMs: 1_234 });
   for (const phase of ['elect', 'plan', 'judge', 'apply', 'finish'] satisfies Phase[]) {
     metrics.phaseFinished({ ...place, phase, durationMs: 20 });

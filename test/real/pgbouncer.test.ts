@@ -129,7 +129,7 @@ describe.each(configurations)('behind a PgBouncer in transaction mode, %s', (_, 
     const write = (permille: number) =>
       pooled.owner.query(
         `update portcullis_control.flag set enabled = true, variants = $1, changed_by = 'bob'`,
-        [JSON.stringify([{ version: '1.0.0+abc', permille }])],
+        [JSON.stringify([{ version: '1.0.0_abc', permille }])],
       );
     for (const [url, pollMs] of [
       [pooled.workerUrl, 1_000],

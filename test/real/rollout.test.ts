@@ -107,7 +107,7 @@ async function world({ owner, url }: TestDatabase, edits: readonly Edit[]): Prom
     const { rows } = await owner.query<{ version: string }>(
       `select version from portcullis_control.worker_version
        where job = $1 and starts_with(version, $2) and cardinality(regions) = $3`,
-      [JOB, `${number}+`, REGIONS.length],
+      [JOB, `${number}_`, REGIONS.length],
     );
     return rows[0]?.version;
   };

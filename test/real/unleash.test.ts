@@ -18,8 +18,7 @@ import { RealUnleash } from '../support/real-unleash.js';
 import { until } from '../support/until.js';
 
 /**
- * A real Unleash server. It refuses a `+` in names, and so a version with its digest cannot be a variant there: the
- * version that runs here is written without one.
+ * A real Unleash server. It refuses a `+` in names, which is why a version's digest stands behind `_`.
  */
 
 const database = await testDatabase();
@@ -98,7 +97,7 @@ describe('a real Unleash server', () => {
     expect(provider.look(`${JOB}.ap-south-1`)).toMatchObject({ open: false, code: 'flag-unknown' });
   });
 
-  test('takes no version with its digest as a variant: a + is refused', async () => {
+  test('takes a version as it is named as a variant, and refuses the old spelling with a +', async () => {
     await expect(unleash.addStrategy(FLAG, [{ name: '1.0.0+00000000', weight: 1000 }])).rejects.toThrow(
       / 400: /,
     );

@@ -120,5 +120,5 @@ export async function loadTestJob(
     const shape = shapes.get(resource);
     if (shape) kinds.set(kind, shape);
   }
-  return { definition, version: `${definition.version}+${digest}`, shapes, kinds };
+  return { definition, version: `${definition.version}_${digest}`, shapes, kinds };
 }

@@ -12,7 +12,7 @@ import { loadTestJob, testPlatform, testPolicy, type TestPlatform } from './plat
 
 export const database: TestDatabase = await testDatabase();
 export const platform: TestPlatform = testPlatform(database);
-export const VERSION = '1.0.0+00000000';
+export const VERSION = '1.0.0_00000000';
 export const pace = { leaseMs: 20_000, batch: 30 };
 afterAll(() => platform.planner.close());
 afterEach(() => onFaultPoint(undefined));

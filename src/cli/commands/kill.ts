@@ -39,7 +39,7 @@ export function addKill(program: Command, context: Context): void {
     [
       'portcullis kill domain-claim --region eu-west-1 --reason "claims nobody asked for"',
       'portcullis kill domain-claim --reason "everywhere, now"',
-      'portcullis kill domain-claim --version 1.1.0+9f3c2a1b --reason "faulty build"',
+      'portcullis kill domain-claim --version 1.1.0_9f3c2a1b --reason "faulty build"',
     ],
   )
     .option('-r, --region <region>', 'only in this region')

@@ -26,7 +26,7 @@ export function addRearm(program: Command, context: Context): void {
     'Ask for a killed job to be re-armed. A second person approves it: portcullis approve ID.',
     [
       'portcullis rearm domain-claim --region eu-west-1 --reason "fixed in 1.1.1; answers the kill of this morning"',
-      'portcullis rearm domain-claim --version 1.1.0+9f3c2a1b --reason "the build was not at fault"',
+      'portcullis rearm domain-claim --version 1.1.0_9f3c2a1b --reason "the build was not at fault"',
     ],
   )
     .option('-r, --region <region>', 'the region whose gate was killed')

@@ -18,8 +18,8 @@ import { PLACE, emptyJournal, seedJournal } from './journal.js';
 
 const { owner } = await testDatabase();
 const { job, region } = PLACE;
-const NEW = '1.1.0+b';
-const OLD = '1.0.0+a';
+const NEW = '1.1.0_b';
+const OLD = '1.0.0_a';
 
 /** A Prometheus that answers as it is told. */
 type Say = (response: ServerResponse, query: string) => void;

@@ -7,8 +7,8 @@ import { PLACE, applyUpTo, emptyJournal, seedJournal } from './journal.js';
 
 const { owner } = await testDatabase();
 
-const OLD = '1.0.0+a';
-const NEW = '1.1.0+b';
+const OLD = '1.0.0_a';
+const NEW = '1.1.0_b';
 const RULE: OutcomeRule = {
   kind: 'outcome',
   name: 'logins',

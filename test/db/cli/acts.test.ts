@@ -126,18 +126,18 @@ describe('a version', () => {
     await applyPolicies(owner, [parsePolicyFile(policy, 'sweep.yaml')], 'test');
     await owner.query(
       `insert into portcullis_region.quarantine (job, version, reason, set_by)
-       values ('sweep', '1.0.0+0000abcd', 'faulty', 'ann'), ('sweep', '1.1.0+0000ef01', 'faulty', 'ann'),
-              ('sweep', '1.1.0+0000ef02', 'faulty', 'ann')`,
+       values ('sweep', '1.0.0_0000abcd', 'faulty', 'ann'), ('sweep', '1.1.0_0000ef01', 'faulty', 'ann'),
+              ('sweep', '1.1.0_0000ef02', 'faulty', 'ann')`,
     );
     const lift = (version: string) =>
       run(operator, 'rearm', 'sweep', '--version', version, '--reason', 'not at fault');
-    for (const name of ['1.0.0', 'current', '0000abcd', '1.0.0+0000', '1.0.0+0000abcd']) {
-      expect((await lift(name)).out).toContain('Re-arm of sweep 1.0.0+0000abcd requested');
+    for (const name of ['1.0.0', 'current', '0000abcd', '1.0.0_0000', '1.0.0_0000abcd']) {
+      expect((await lift(name)).out).toContain('Re-arm of sweep 1.0.0_0000abcd requested');
     }
     expect(await lift('1.1.0')).toMatchObject({ exit: 2, err: expect.stringContaining('VERSION_UNKNOWN') });
     expect(await lift('1.1')).toMatchObject({
       exit: 1,
-      err: expect.stringMatching(/VERSION_NOT_QUARANTINED[^]*1\.0\.0\+0000abcd, 1\.1\.0\+0000ef01/),
+      err: expect.stringMatching(/VERSION_NOT_QUARANTINED[^]*1\.0\.0_0000abcd, 1\.1\.0_0000ef01/),
     });
   });
 });

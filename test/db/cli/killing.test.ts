@@ -17,11 +17,11 @@ afterAll(() => away.end());
 describe('the version that a kill on the command line is meant for', () => {
   test('is the installed one, or one that was announced, and never a name that nothing bears', async () => {
     const meant = (text: string) => versionMeant({ control: owner, jobs }, job, text);
-    await announceVersions(owner, 'w1', [{ job, version: '1.2.0+0000000c', regions: ['eu-west-1'] }]);
+    await announceVersions(owner, 'w1', [{ job, version: '1.2.0_0000000c', regions: ['eu-west-1'] }]);
     expect(await meant('current')).toBe(current);
     expect(await meant('1.0.0')).toBe(current);
-    expect(await meant('1.2.0')).toBe('1.2.0+0000000c');
-    expect(await meant('1.3.0+0000000d')).toBe('1.3.0+0000000d');
+    expect(await meant('1.2.0')).toBe('1.2.0_0000000c');
+    expect(await meant('1.3.0_0000000d')).toBe('1.3.0_0000000d');
     for (const text of ['1', '1.3.0', '', '\u001b[2J', `${current}\n`]) {
       await expect(meant(text)).rejects.toMatchObject({ code: 'VERSION_UNKNOWN' });
     }
@@ -30,7 +30,7 @@ describe('the version that a kill on the command line is meant for', () => {
   test('is found without the control database too', async () => {
     const meant = (text: string) => versionMeant({ control: away, jobs }, job, text);
     expect(await meant('1.0.0')).toBe(current);
-    expect(await meant('1.3.0+0000000d')).toBe('1.3.0+0000000d');
+    expect(await meant('1.3.0_0000000d')).toBe('1.3.0_0000000d');
     await expect(meant('1.3.0')).rejects.toMatchObject({ code: 'VERSION_UNKNOWN' });
   });
 });

@@ -165,7 +165,7 @@ test('an incident is shown by a look that writes nothing, with the severity of w
   await owner.query(
     `insert into portcullis_region.run
        (id, job, version, region, slot, trigger, status, reason_code, reason, worker, lease_until, admitted_units, planned_at)
-     values ('5eed0000-0000-4000-8000-000000000000', 'sweep', '1.0.0+a', 'eu-west-1', now(), 'manual', 'succeeded',
+     values ('5eed0000-0000-4000-8000-000000000000', 'sweep', '1.0.0_a', 'eu-west-1', now(), 'manual', 'succeeded',
              'applied', 'all applied', 'w', now(), 5, now())`,
   );
   const { id } = await openByHand(
@@ -188,8 +188,8 @@ test('an incident is shown by a look that writes nothing, with the severity of w
 });
 
 test('the workers at work are those that announced themselves of late, with their regions', async () => {
-  const announced = { job: 'sweep', version: '1.0.0+a', regions: ['r1', 'r2'] };
-  await announceVersions(owner, 'w1', [announced, { ...announced, version: '1.1.0+b', regions: ['r3'] }]);
+  const announced = { job: 'sweep', version: '1.0.0_a', regions: ['r1', 'r2'] };
+  await announceVersions(owner, 'w1', [announced, { ...announced, version: '1.1.0_b', regions: ['r3'] }]);
   await announceVersions(owner, 'w2', [announced]);
   expect(await workersAtWork(owner)).toEqual([
     { worker: 'w1', regions: ['r1', 'r2', 'r3'] },

@@ -14,7 +14,7 @@ const { owner } = database;
 const platform = testPlatform(database);
 afterAll(() => platform.planner.close());
 
-const VERSION = '1.0.0+00000000';
+const VERSION = '1.0.0_00000000';
 const REGION = 'eu-west-1';
 const SUBJECT = { job: 'claims', region: REGION } as const;
 const ORGANISATIONS = 10;

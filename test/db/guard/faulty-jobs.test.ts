@@ -17,7 +17,7 @@ const platform = testPlatform(database);
 afterAll(() => platform.planner.close());
 afterEach(() => onFaultPoint(undefined));
 
-const VERSION = '1.0.0+00000000';
+const VERSION = '1.0.0_00000000';
 const ORGANISATIONS = 40;
 const ACCOUNTS = ORGANISATIONS * 50;
 
@@ -233,7 +233,7 @@ describe('a faulty job is stopped before it has changed anything', () => {
       );
       await tripped(report);
       expect(report?.reason).toMatch(
-        /^odd: 1 change planned by 1\.0\.0\+00000000 breaks it.* \(its evidence could not be recorded: /,
+        /^odd: 1 change planned by 1\.0\.0_00000000 breaks it.* \(its evidence could not be recorded: /,
       );
     } finally {
       await owner.query(`

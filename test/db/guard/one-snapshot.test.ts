@@ -21,7 +21,7 @@ const platform = testPlatform(database);
 afterAll(() => platform.planner.close());
 afterEach(() => onFaultPoint(undefined));
 
-const VERSION = '1.0.0+00000000';
+const VERSION = '1.0.0_00000000';
 const ACCOUNTS = 400;
 
 /** Each test works in a region of its own: ten organisations with forty accounts each. */
@@ -198,7 +198,7 @@ describe('a run whose plan is judged, and not begun', () => {
 
   async function taken(): Promise<TakenOver> {
     // A worker that has another version of the job: what is judged needs no job's code.
-    const scope = { jobs: ['claims'], regions: [region], versions: ['2.0.0+00000000'] };
+    const scope = { jobs: ['claims'], regions: [region], versions: ['2.0.0_00000000'] };
     const over = await takeOver(platform.region, { ...scope, worker: 'other', leaseMs: 60_000 });
     if (!over) throw new Error('there was nothing to take over');
     return over;

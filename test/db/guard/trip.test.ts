@@ -20,7 +20,7 @@ const { owner } = database;
 const planes: TripPlanes = { control: owner, ownerOf: () => owner };
 const REGION = 'eu-west-1';
 const OTHERS = ['ap-south-1', 'us-east-1'];
-const VERSION = '1.1.0+00000001';
+const VERSION = '1.1.0_00000001';
 
 /** Each test has a job of its own. */
 let job = '';
@@ -37,7 +37,7 @@ beforeEach(async () => {
         region,
         JSON.stringify([
           { version: VERSION, permille: 250 },
-          { version: '1.0.0+00000000', permille: 750 },
+          { version: '1.0.0_00000000', permille: 750 },
         ]),
       ],
     );
@@ -99,7 +99,7 @@ const AFTER = {
     { region: 'us-east-1', state: 'held' },
   ],
   quarantined: [{ version: VERSION }],
-  shares: [{ variants: [{ version: '1.0.0+00000000', permille: 750 }] }],
+  shares: [{ variants: [{ version: '1.0.0_00000000', permille: 750 }] }],
   incidents: [{ version: VERSION, cause: 'trip', state: 'contained' }],
   trips: [{ version: VERSION, stage: 'plan', settled: true, recorded: true }],
   audited: ['set-flag', 'set-flag', 'set-flag', 'trip'].map((action) => ({ action })),

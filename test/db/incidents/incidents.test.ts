@@ -9,8 +9,8 @@ import { testDatabase } from '../../support/database.js';
 
 const { owner } = await testDatabase();
 
-const V1 = '1.0.0+aaaaaaaa';
-const V2 = '1.1.0+bbbbbbbb';
+const V1 = '1.0.0_aaaaaaaa';
+const V2 = '1.1.0_bbbbbbbb';
 const STOPPED = '2026-03-01T10:00:05.000Z';
 
 /** Each test has a job of its own. */
@@ -224,7 +224,7 @@ describe('the states of an incident', () => {
 
 test('incidents are listed newest first, by job and state, page by page', async () => {
   const ids = [];
-  for (const version of [V1, V2, '1.2.0+cccccccc']) ids.unshift((await open({ version })).id);
+  for (const version of [V1, V2, '1.2.0_cccccccc']) ids.unshift((await open({ version })).id);
   await close(ids[1] ?? '');
   const first = await listIncidents(owner, { job }, { limit: 2 });
   const second = await listIncidents(owner, { job }, { limit: 2, cursor: first.next ?? '' });

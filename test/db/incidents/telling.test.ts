@@ -16,7 +16,7 @@ import { receiving } from '../notify/receiving.js';
 
 const { owner } = await testDatabase();
 const REGION = 'eu-west-1';
-const TITLE = `claims 1.1.0+00000001 tripped in ${REGION}: asked-for`;
+const TITLE = `claims 1.1.0_00000001 tripped in ${REGION}: asked-for`;
 const rule = { rule: 'asked-for', reason: 'asked-for: 3 rows', figures: {}, evidence: [] };
 
 const senders: Beat[] = [];
@@ -47,7 +47,7 @@ test('the timeline says whom an incident was told to and when, whom it never rea
   const { incident = '' } = await trip(
     { control: owner, ownerOf: () => owner },
     {
-      ...{ job: 'claims', region: REGION, version: '1.1.0+00000001', run: null, stage: 'bake' },
+      ...{ job: 'claims', region: REGION, version: '1.1.0_00000001', run: null, stage: 'bake' },
       ...{ failed: [rule], restore: 'propose', closing: OWN },
     },
   );

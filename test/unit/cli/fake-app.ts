@@ -19,7 +19,7 @@ const JOB: LoadedJob = {
       [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }),
     }),
   },
-  version: '1.0.0+0000abcd',
+  version: '1.0.0_0000abcd',
   shapes: new Map(),
   kinds: new Map(),
 };

@@ -40,7 +40,7 @@ describe('portcullis replay', () => {
     expect(io.stdout.text).toMatch(/^Portcullis +0 +0 +0 +740 ms +at once +nothing to do +0 +exactly$/m);
     expect(io.stdout.text).toMatch(/^ungated +1,442 +1,658 +1,419 +1,411 +1,438$/m);
     expect(io.stdout.text).toMatch(/^ungated +9,310 rows in 529 ms, 17,593 a second$/m);
-    expect(io.stdout.text).toContain('domain-claim 1.1.0+19d8a776 after 40 runs of 1.0.0+0115b575');
+    expect(io.stdout.text).toContain('domain-claim 1.1.0_19d8a776 after 40 runs of 1.0.0_0115b575');
   });
 
   test('prints one object with --json', async () => {

@@ -26,13 +26,13 @@ describe('start', () => {
       'postgresql://owner:***@db:5432/portcullis',
       '/srv/flags',
       'a sample world, made just now',
-      'sweep 1.0.0+0000abcd in eu-west-1, us-east-1',
+      'sweep 1.0.0_0000abcd in eu-west-1, us-east-1',
       'portcullis status --watch',
     ]) {
       expect(text).toContain(fact);
     }
     expect(text).toMatch(
-      /09:30:00Z {2}eu-west-1 {2}1\.0\.0\+0000abcd {2}succeeded {4}1,234 {4}1,234 {10}0 {2}done/,
+      /09:30:00Z {2}eu-west-1 {2}1\.0\.0_0000abcd {2}succeeded {4}1,234 {4}1,234 {10}0 {2}done/,
     );
     expect(app.happened).toEqual(['open', 'serve']);
     io.interrupt();
@@ -95,7 +95,7 @@ describe('start', () => {
     ]);
     expect(events[0]).toMatchObject({ http: 'http://127.0.0.1:7020', seeded: false });
     expect(events[4]).toMatchObject({
-      ...{ job: 'sweep', version: '1.0.0+0000abcd', region: 'us-east-1', slot: '2026-03-01T09:30:00.000Z' },
+      ...{ job: 'sweep', version: '1.0.0_0000abcd', region: 'us-east-1', slot: '2026-03-01T09:30:00.000Z' },
       ...{ status: 'held', reasonCode: 'flag-off', conflicts: 0, durationMs: 1_235 },
     });
     expect(io.stderr.text).toBe('');

@@ -33,14 +33,19 @@ describe('a share', () => {
 });
 
 describe('a version', () => {
-  const installed = ['1.0.0+9f3c2a1b'];
+  const installed = ['1.0.0_9f3c2a1b'];
 
-  test.each(['current', '1.0.0', '1.0.0+9f', '9f3c', '1.0.0+9f3c2a1b'])('%s is the installed one', (text) => {
-    expect(resolveVersion(text, installed)).toBe('1.0.0+9f3c2a1b');
-  });
+  test.each(['current', '1.0.0', '1.0.0_9f', '9f3c', '1.0.0_9f3c2a1b', '1.0.0+9f', '1.0.0+9f3c2a1b'])(
+    '%s is the installed one',
+    (text) => {
+      expect(resolveVersion(text, installed)).toBe('1.0.0_9f3c2a1b');
+    },
+  );
 
   test('that is whole may be installed elsewhere', () => {
-    expect(resolveVersion('2.0.0+00ff00ff', installed)).toBe('2.0.0+00ff00ff');
+    expect(resolveVersion('2.0.0_00ff00ff', installed)).toBe('2.0.0_00ff00ff');
+    expect(resolveVersion('2.0.0+00ff00ff', installed)).toBe('2.0.0_00ff00ff');
+    expect(resolveVersion('2.0.0-rc.1_v1.2-4', installed)).toBe('2.0.0-rc.1_v1.2-4');
   });
 
   test.each(['2.0.0', '1.0.1', '1.0', '1', '9f', '', '1.0.0-', '0'])(
@@ -49,7 +54,7 @@ describe('a version', () => {
       expect(() => resolveVersion(text, installed)).toThrow(
         expect.objectContaining({
           code: 'FLAG_CHANGE_INVALID',
-          mend: expect.stringContaining('1.0.0+9f3c2a1b') as unknown,
+          mend: expect.stringContaining('1.0.0_9f3c2a1b') as unknown,
         }),
       );
     },
@@ -57,27 +62,27 @@ describe('a version', () => {
 
   test('a part of a number names no version', () => {
     for (const text of ['1', '1.1', '1.1.']) {
-      expect(() => resolveVersion(text, ['1.10.0+9f3c2a1b'])).toThrow(/no installed version/);
-      expect(() => resolveVersion(text, ['1.1.0+9f3c2a1b'])).toThrow(/no installed version/);
+      expect(() => resolveVersion(text, ['1.10.0_9f3c2a1b'])).toThrow(/no installed version/);
+      expect(() => resolveVersion(text, ['1.1.0_9f3c2a1b'])).toThrow(/no installed version/);
     }
-    expect(() => resolveVersion('1.0.0', ['1.0.01+9f3c2a1b'])).toThrow(/no installed version/);
+    expect(() => resolveVersion('1.0.0', ['1.0.01_9f3c2a1b'])).toThrow(/no installed version/);
   });
 
   test('that may be several is refused', () => {
-    expect(() => resolveVersion('1.0.0', ['1.0.0+aa', '1.0.0+bb'])).toThrow(/any of several/);
-    expect(() => resolveVersion('current', ['1.0.0+aa', '1.0.1+bb'])).toThrow(/any of several/);
+    expect(() => resolveVersion('1.0.0', ['1.0.0_aa', '1.0.0_bb'])).toThrow(/any of several/);
+    expect(() => resolveVersion('current', ['1.0.0_aa', '1.0.1_bb'])).toThrow(/any of several/);
     expect(() => resolveVersion('current', [])).toThrow(/no installed version/);
   });
 });
 
 test('versions and shares go in pairs, in the order given', () => {
-  const variants = pairShares(['2.0.0+aa', 'current'], [5, 995], ['1.0.0+9f3c2a1b']);
+  const variants = pairShares(['2.0.0_aa', 'current'], [5, 995], ['1.0.0_9f3c2a1b']);
   expect(variants).toEqual([
-    { version: '2.0.0+aa', permille: 5 },
-    { version: '1.0.0+9f3c2a1b', permille: 995 },
+    { version: '2.0.0_aa', permille: 5 },
+    { version: '1.0.0_9f3c2a1b', permille: 995 },
   ]);
-  expect(sharesText(variants)).toBe('2.0.0+aa 0.5%, 1.0.0+9f3c2a1b 99.5%');
-  expect(() => pairShares(['current'], [], ['1.0.0+aa'])).toThrow(
+  expect(sharesText(variants)).toBe('2.0.0_aa 0.5%, 1.0.0_9f3c2a1b 99.5%');
+  expect(() => pairShares(['current'], [], ['1.0.0_aa'])).toThrow(
     expect.objectContaining({ code: 'FLAG_CHANGE_INVALID' }),
   );
 });

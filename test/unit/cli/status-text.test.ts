@@ -11,7 +11,7 @@ import { FakeTerminal } from './fake-terminal.js';
 
 const AT = '2026-11-23T09:00:00.000Z';
 const LATER = '2026-11-23T09:30:00.000Z';
-const [NEW, OLD] = ['1.1.0+00000001', '1.0.0+00000000'];
+const [NEW, OLD] = ['1.1.0_00000001', '1.0.0_00000000'];
 const EMBEDDED: SourceView = {
   kind: 'embedded',
   url: null,
@@ -78,7 +78,7 @@ function shown(region: RegionStatus, source = EMBEDDED, databases: Status['datab
   const status: Status = {
     flagSource: source,
     databases,
-    jobs: [{ job: 'claims', version: '2.0.0+00000002', schedule: null, nextSlot: null, regions: [region] }],
+    jobs: [{ job: 'claims', version: '2.0.0_00000002', schedule: null, nextSlot: null, regions: [region] }],
   };
   const text = statusText(new Voice(new FakeTerminal({ columns: 80 }), false), status);
   for (const line of text.split('\n')) expect([line, displayWidth(line) <= 80]).toEqual([line, true]);
@@ -214,14 +214,14 @@ test('what others wrote cannot reach the terminal of whoever asks', () => {
   const gate = { ...OPEN, state: 'killed', reason, killedBy: 'ann', killedAt: AT, quarantined } as const;
   const job = {
     job: 'claims',
-    version: '2.0.0+00000002',
+    version: '2.0.0_00000002',
     schedule: null,
     nextSlot: null,
     regions: [regionWith(gate)],
   };
   voice.result({}, () => statusText(voice, { flagSource: EMBEDDED, databases: [], jobs: [job] }));
   expect(terminal.stdout.text).toContain('calm\\x1b[2J\\x1b]0;title\\x07');
-  expect(terminal.stdout.text).toContain('\u001b[31m1.1.0+00000001 is quarantined\u001b[0m');
+  expect(terminal.stdout.text).toContain('\u001b[31m1.1.0_00000001 is quarantined\u001b[0m');
   voice.note('calm\u001b[2J');
   expect(terminal.stderr.text).toBe('calm\\x1b[2J\n');
 });

@@ -109,7 +109,7 @@ describe('a table', () => {
       { title: 'reason' },
     ];
     const head = (columnsOfTerminal: number): string | undefined =>
-      renderTable(droppable, [['eu-west-1', '1.0.0+9f3c2a1b', '12 ms', 'x'.repeat(60)]], {
+      renderTable(droppable, [['eu-west-1', '1.0.0_9f3c2a1b', '12 ms', 'x'.repeat(60)]], {
         ...plain,
         columns: columnsOfTerminal,
       })

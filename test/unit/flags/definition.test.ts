@@ -4,7 +4,7 @@ import { type Variant, jobAndRegion, narrowed } from '../../../src/flags/definit
 
 /** Up to five versions whose shares fit into 1000. */
 const variants: fc.Arbitrary<Variant[]> = fc
-  .uniqueArray(fc.constantFrom('1.0.0+a', '1.1.0+b', '2.0.0+c', '2.1.0+d', '3.0.0+e'), { maxLength: 5 })
+  .uniqueArray(fc.constantFrom('1.0.0_a', '1.1.0_b', '2.0.0_c', '2.1.0_d', '3.0.0_e'), { maxLength: 5 })
   .chain((versions) =>
     fc
       .array(fc.integer({ min: 1, max: 400 }), { minLength: versions.length, maxLength: versions.length })

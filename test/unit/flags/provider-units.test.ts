@@ -40,7 +40,7 @@ const weights = fc
     return shares.flatMap((share, at) => {
       const permille = Math.min(share, left);
       left -= permille;
-      return permille > 0 ? [{ version: `${at + 1}.0.0+abcdef`, permille }] : [];
+      return permille > 0 ? [{ version: `${at + 1}.0.0_abcdef`, permille }] : [];
     });
   });
 

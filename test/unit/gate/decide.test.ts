@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { FlagAnswer, Variant } from '../../../src/flags/definition.js';
 import { decideAdmission, decideMove, type Gate } from '../../../src/gate/decide.js';
 
-const OLD: Variant = { version: '1.0.0+aaaaaaaa', permille: 500 };
+const OLD: Variant = { version: '1.0.0_aaaaaaaa', permille: 500 };
 
 function gate(changes: Partial<Gate> = {}): Gate {
   return {
@@ -57,14 +57,14 @@ describe('what news of a flag does to a gate', () => {
   });
 
   test('a candidate that grows at the cost of the version before it narrows that one alone', () => {
-    const candidate = { version: '2.0.0+bbbbbbbb', permille: 100 };
+    const candidate = { version: '2.0.0_bbbbbbbb', permille: 100 };
     const before = gate({ variants: [candidate, { ...OLD, permille: 900 }] });
     const grown = open(41, { ...candidate, permille: 200 }, { ...OLD, permille: 800 });
     expect(decideMove(before, grown)).toEqual({ to: 'narrow', versions: [OLD.version] });
   });
 
   test('another version in the same place narrows it', () => {
-    expect(decideMove(gate(), open(41, { version: '2.0.0+bbbbbbbb', permille: 500 }))).toEqual({
+    expect(decideMove(gate(), open(41, { version: '2.0.0_bbbbbbbb', permille: 500 }))).toEqual({
       to: 'narrow',
       versions: [OLD.version],
     });
@@ -160,7 +160,7 @@ describe('whether a version may begin a run', () => {
       gate({ quarantined: { [OLD.version]: 'it took too much' } }),
       open(40, OLD),
       'version-quarantined',
-      '1.0.0+aaaaaaaa is quarantined: it took too much',
+      '1.0.0_aaaaaaaa is quarantined: it took too much',
     ],
     [
       'the gate has newer news',
@@ -174,10 +174,10 @@ describe('whether a version may begin a run', () => {
   });
 
   test('no, when another version has all there is; the shares are named', () => {
-    expect(decideAdmission(gate(), open(40, { ...OLD, permille: 5 }), '3.0.0+cccccccc')).toEqual({
+    expect(decideAdmission(gate(), open(40, { ...OLD, permille: 5 }), '3.0.0_cccccccc')).toEqual({
       admitted: false,
       code: 'version-not-admitted',
-      reason: '3.0.0+cccccccc is not admitted in eu-west-1',
+      reason: '3.0.0_cccccccc is not admitted in eu-west-1',
     });
   });
 

@@ -3,7 +3,7 @@ import { rememberExtent, type ExtentIn } from '../../../src/incidents/incident-e
 import type { IncidentRun } from '../../../src/incidents/incident-runs.js';
 
 const run = (id: string, finishedAt: string | null = '2026-03-01T10:00:00.000Z'): IncidentRun => ({
-  ...{ id, version: '1.0.0+a', region: 'eu', trigger: 'schedule', status: 'succeeded', reason: 'applied' },
+  ...{ id, version: '1.0.0_a', region: 'eu', trigger: 'schedule', status: 'succeeded', reason: 'applied' },
   ...{ createdAt: '2026-03-01T09:59:00.000Z', finishedAt, firstAppliedAt: finishedAt },
   ...{ lastAppliedAt: finishedAt, restore: null, restores: [] },
 });

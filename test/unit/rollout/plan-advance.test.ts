@@ -39,7 +39,7 @@ const POLICY: RolloutPolicy = {
 function standing(parts: Record<string, Partial<Part>> = {}, changes: Partial<Standing> = {}): Standing {
   const all = POLICY.waves.flatMap((wave) => wave.regions);
   return {
-    version: '1.1.0+9f3c2a1b',
+    version: '1.1.0_9f3c2a1b',
     paused: false,
     watchedSince: START,
     approved: new Set(),
@@ -221,7 +221,7 @@ describe('a bake that was skipped', () => {
     const all = { eu: done([{ step: 0, ...waived }]), us: done(), ap: done() };
     const { decision, parts } = plan(standing(all), evidence());
     expect(decision.reason).toBe(
-      'rollout of 1.1.0+9f3c2a1b complete at its last steps; not every bake passed: eu: bake of 1% skipped by bob: a fix',
+      'rollout of 1.1.0_9f3c2a1b complete at its last steps; not every bake passed: eu: bake of 1% skipped by bob: a fix',
     );
     expect(parts.map(({ reason }) => reason)).toEqual([
       '100%; bake of 1% skipped by bob: a fix',
@@ -233,7 +233,7 @@ describe('a bake that was skipped', () => {
   test('is nowhere where none was', () => {
     const all = { eu: done(), us: done(), ap: done() };
     expect(plan(standing(all), evidence()).decision.reason).toBe(
-      'rollout of 1.1.0+9f3c2a1b complete at its last steps; every bake passed',
+      'rollout of 1.1.0_9f3c2a1b complete at its last steps; every bake passed',
     );
   });
 });

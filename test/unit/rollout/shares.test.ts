@@ -7,23 +7,23 @@ const owner = (shares: readonly Variant[], bucket: number): string | undefined =
   spansOf(shares).find(({ after, upTo }) => bucket > after && bucket <= upTo)?.version;
 
 const base: Variant[] = [
-  { version: '1.0.0+a', permille: 700 },
-  { version: '0.9.0+b', permille: 200 },
+  { version: '1.0.0_a', permille: 700 },
+  { version: '0.9.0_b', permille: 200 },
 ];
 
 describe("a candidate's share", () => {
   test('is taken from the first buckets, and the others keep what they had of the rest', () => {
-    expect(sharesWith(base, '1.1.0+c', 100)).toEqual([
-      { version: '1.1.0+c', permille: 100 },
-      { version: '1.0.0+a', permille: 600 },
-      { version: '0.9.0+b', permille: 200 },
+    expect(sharesWith(base, '1.1.0_c', 100)).toEqual([
+      { version: '1.1.0_c', permille: 100 },
+      { version: '1.0.0_a', permille: 600 },
+      { version: '0.9.0_b', permille: 200 },
     ]);
-    expect(sharesWith(base, '1.1.0+c', 750)).toEqual([
-      { version: '1.1.0+c', permille: 750 },
-      { version: '0.9.0+b', permille: 150 },
+    expect(sharesWith(base, '1.1.0_c', 750)).toEqual([
+      { version: '1.1.0_c', permille: 750 },
+      { version: '0.9.0_b', permille: 150 },
     ]);
-    expect(sharesWith(base, '1.1.0+c', 1000)).toEqual([{ version: '1.1.0+c', permille: 1000 }]);
-    expect(sharesWith([], '1.1.0+c', 5)).toEqual([{ version: '1.1.0+c', permille: 5 }]);
+    expect(sharesWith(base, '1.1.0_c', 1000)).toEqual([{ version: '1.1.0_c', permille: 1000 }]);
+    expect(sharesWith([], '1.1.0_c', 5)).toEqual([{ version: '1.1.0_c', permille: 5 }]);
   });
 
   test('leaves every organisation that it does not take with the version that had it', () => {
@@ -48,8 +48,8 @@ describe("a candidate's share", () => {
   });
 
   test('is gone without it, and only equal shares in equal order are the same', () => {
-    const shares = sharesWith(base, '1.1.0+c', 100);
-    expect(sharesWithout(shares, '1.1.0+c').map(({ version }) => version)).toEqual(['1.0.0+a', '0.9.0+b']);
+    const shares = sharesWith(base, '1.1.0_c', 100);
+    expect(sharesWithout(shares, '1.1.0_c').map(({ version }) => version)).toEqual(['1.0.0_a', '0.9.0_b']);
     expect(sameShares(shares, [...shares])).toBe(true);
     expect(sameShares(shares, shares.toReversed())).toBe(false);
     expect(sameShares(shares, base)).toBe(false);

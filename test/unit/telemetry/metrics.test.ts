@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 
 const place = { job: 'domain-claim', region: 'eu-west-1' };
-const claim = { ...place, version: '1.0.0+aa', kind: 'claim' } as const;
+const claim = { ...place, version: '1.0.0_aa', kind: 'claim' } as const;
 
 /** The lines of one metric's samples. */
 function samples(text: string, name: string): string[] {
@@ -12,18 +12,18 @@ function samples(text: string, name: string): string[] {
 describe('the metrics', () => {
   test('count a run by outcome and time it in seconds', async () => {
     const metrics = createMetrics();
-    const run = { ...place, version: '1.0.0+aa', status: 'succeeded', reasonCode: 'done', durationMs: 1_500 };
+    const run = { ...place, version: '1.0.0_aa', status: 'succeeded', reasonCode: 'done', durationMs: 1_500 };
     metrics.runFinished(run);
     const text = await metrics.text();
     expect(samples(text, 'portcullis_runs_total')).toEqual([
-      'portcullis_runs_total{job="domain-claim",region="eu-west-1",version="1.0.0+aa",status="succeeded",reason_code="done"} 1',
+      'portcullis_runs_total{job="domain-claim",region="eu-west-1",version="1.0.0_aa",status="succeeded",reason_code="done"} 1',
     ]);
     expect(samples(text, 'portcullis_run_duration_seconds_sum')[0]).toMatch(/ 1\.5$/);
   });
 
   test('begin the changes of a version at 0, so that its first run is a rise', async () => {
     const metrics = createMetrics();
-    metrics.changesExpected({ ...place, version: '1.0.0+aa', kinds: ['claim'] });
+    metrics.changesExpected({ ...place, version: '1.0.0_aa', kinds: ['claim'] });
     const begun = samples(await metrics.text(), 'portcullis_changes_total');
     expect(begun.map((line) => line.replace(/.*stage="(\w+)"} /, '$1 '))).toEqual([
       'planned 0',
@@ -32,7 +32,7 @@ describe('the metrics', () => {
     ]);
     metrics.changes({ ...claim, stage: 'applied', count: 40 });
     // Said again, as whenever policies change, it takes nothing back.
-    metrics.changesExpected({ ...place, version: '1.0.0+aa', kinds: ['claim'] });
+    metrics.changesExpected({ ...place, version: '1.0.0_aa', kinds: ['claim'] });
     expect(samples(await metrics.text(), 'portcullis_changes_total')[1]).toMatch(/ 40$/);
     expect(samples(await metrics.text(), 'portcullis_run_changes')).toHaveLength(1);
   });
@@ -52,10 +52,10 @@ describe('the metrics', () => {
   test('show a new version in place of the version before it', async () => {
     const metrics = createMetrics();
     metrics.changes({ ...claim, stage: 'planned', count: 40 });
-    metrics.changes({ ...claim, version: '2.0.0+bb', stage: 'planned', count: 5 });
+    metrics.changes({ ...claim, version: '2.0.0_bb', stage: 'planned', count: 5 });
     const shown = samples(await metrics.text(), 'portcullis_run_changes');
     expect(shown).toHaveLength(1);
-    expect(shown[0]).toMatch(/version="2\.0\.0\+bb".* 5$/);
+    expect(shown[0]).toMatch(/version="2\.0\.0_bb".* 5$/);
   });
 
   test('show a gate in exactly one state', async () => {
