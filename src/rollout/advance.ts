@@ -7,6 +7,7 @@ import { loadPolicy } from '../flags/policy-store.js';
 import { nthSlot } from '../scheduler/slots.js';
 import { databaseTime } from '../store/database-clock.js';
 import { inTransaction } from '../store/pool.js';
+import { regionsServed } from './announce.js';
 import { endRollout } from './end-rollout.js';
 import type { RegionEvidence } from './evidence.js';
 import { type AdvancePlan, type Decision, planAdvance } from './plan-advance.js';
@@ -65,7 +66,8 @@ async function look(ports: AdvancePorts, client: pg.PoolClient, id: string): Pro
   const now = ports.now?.() ?? (await databaseTime(client));
   const flags = await listFlags(client, locked.job);
   const rollout = await noteHandTurned(client, await noteLook(client, locked, now), flags, now);
-  const evidence = await readEvidence(ports, rollout, flags, now);
+  const served = await regionsServed(client, rollout);
+  const evidence = await readEvidence(ports, rollout, flags, served, now);
   const approvals = await weighApprovals(client, rollout, (wave) => waveEvidence(rollout, wave, evidence));
   const { rejected } = approvals;
   if (rejected && rollout.status === 'running') {

@@ -113,6 +113,15 @@ export async function announcedVersions(
   }));
 }
 
+/** The regions in which a worker that announced itself of late can run a version. */
+export async function regionsServed(
+  control: pg.Pool | pg.PoolClient,
+  { job, version }: { readonly job: string; readonly version: string },
+): Promise<readonly string[]> {
+  const announced = await announcedVersions(control, job);
+  return announced.find((each) => each.version === version)?.regions ?? [];
+}
+
 /**
  * The announced version that a person means: see `versionsNamed`. Throws VERSION_UNKNOWN with those there are.
  */

@@ -23,6 +23,8 @@ export type FlagStanding =
 export interface RegionEvidence {
   readonly region: string;
   readonly flag: FlagStanding;
+  /** Whether a worker that announced itself of late can run the version here. */
+  readonly served: boolean;
   /** Why its gate was killed; absent: it was not. */
   readonly killed?: string;
   /** Why the version was quarantined; absent: it was not. */

@@ -98,6 +98,7 @@ export interface AdvancePlan {
  * | a rule has no data or cannot be reached; a gate killed | hold                                        |
  * | a region of the wave: flag off, changed by hand     | hold its part; the wave does not end           |
  * | a region of the wave: its newest run went wrong     | hold its part                                  |
+ * | a region of the wave: no worker serves the version  | hold its next step; a last bake may still end  |
  * | too few runs, changes, minutes, or a rule says so   | its part keeps baking                          |
  * | nobody watched, and no run or verdict since         | its part keeps baking                          |
  * | the next wave needs a second person                 | hold, and ask                                  |
@@ -212,24 +213,37 @@ function planPart(look: Look, wave: Wave, isCurrent: boolean, region: string): P
   if (!isCurrent) return plan('waiting', `wave ${wave.name} has not begun`);
   if (seen.flag.as !== 'set') return plan('held', seen.flag.reason);
   if (seen.killed !== undefined) return plan('held', `killed: ${seen.killed}`);
-  if (part.step < 0)
-    return plan('ready', `may have its first share`, promotionTime(look.policy, look.now).at);
+  // A share that nobody serves is work that nobody does, and evidence that never comes.
+  const unserved = seen.served ? undefined : unservedText(look.standing.version);
+  if (part.step < 0) {
+    return unserved === undefined
+      ? plan('ready', `may have its first share`, promotionTime(look.policy, look.now).at)
+      : plan('held', unserved);
+  }
   const mute = seen.verdicts.find(({ verdict }) => verdict === 'no-data' || verdict === 'unreachable');
   if (mute) return plan('held', mute.reason);
   const lacking = lackOf(look, wave, part, seen);
   // A bake that has passed by itself is not skipped.
+  const takesStep = part.step + 1 < wave.stepsPermille.length;
   if (part.waived && (seen.runFault !== undefined || lacking !== undefined)) {
+    if (takesStep && unserved !== undefined) return plan('held', unserved);
     const skips = { step: part.step, ...part.waived };
     return { ...plan('ready', `its bake is skipped by ${skips.by}: ${skips.reason}`, look.now), skips };
   }
   if (seen.runFault !== undefined) return plan('held', seen.runFault);
   const progress = progressText(wave, part, seen, look.now);
+  if (lacking === undefined && takesStep && unserved !== undefined) return plan('held', unserved);
   if (lacking === undefined) return plan('ready', progress, promotionTime(look.policy, look.now).at);
   return plan(
     'baking',
     lacking === '' ? progress : `${progress}; ${lacking}`,
     earliestOf(look, wave, part, seen),
   );
+}
+
+/** Why a region gets no further share where no worker can run the version. */
+export function unservedText(version: string): string {
+  return `no worker serves ${version}`;
 }
 
 /** What the bake still lacks: empty where the figures say it all, undefined where it is complete. */
@@ -351,6 +365,7 @@ function evidenceOf({ evidence }: Look, region: string): RegionEvidence {
     evidence.find((seen) => seen.region === region) ?? {
       region,
       flag: { as: 'off', reason: 'nothing is known of it' },
+      served: false,
       runs: 0,
       changes: 0,
       runsWatched: 0,

@@ -24,12 +24,13 @@ interface RunsRow {
 
 /**
  * Reads what is known of the version in every region. Never throws for a region that cannot be read: that is
- * a verdict, `unreachable`.
+ * a verdict, `unreachable`. `served`: the regions in which a worker can run the version now.
  */
 export async function readEvidence(
   sources: EvidenceSources,
   rollout: Rollout,
   flags: readonly FlagState[],
+  served: readonly string[],
   now: Date,
 ): Promise<RegionEvidence[]> {
   return Promise.all(
@@ -40,14 +41,14 @@ export async function readEvidence(
         part,
         flags.find((each) => each.region === region),
       );
+      const here = { region, flag, served: served.includes(region) };
       try {
         const [row, verdicts] = await Promise.all([
           readRuns(sources.regionOf(region), rollout, part),
           part.step < 0 ? [] : sources.verdictsOf(rollout.job, rollout.version, region),
         ]);
         return {
-          region,
-          flag,
+          ...here,
           runs: row.runs,
           changes: row.changes,
           runsWatched: row.watched,
@@ -59,7 +60,7 @@ export async function readEvidence(
       } catch (error) {
         const reason = `evidence: it could not be read: ${messageOf(error)}`;
         const verdict: RuleVerdict = { rule: 'evidence', verdict: 'unreachable', reason, judgedAt: now };
-        return { region, flag, runs: 0, changes: 0, runsWatched: 0, verdicts: [verdict] };
+        return { ...here, runs: 0, changes: 0, runsWatched: 0, verdicts: [verdict] };
       }
     }),
   );

@@ -10,7 +10,7 @@ import { nthSlot } from '../scheduler/slots.js';
 import { databaseTime } from '../store/database-clock.js';
 import { announcedVersions } from './announce.js';
 import type { RegionEvidence } from './evidence.js';
-import { planAdvance, type Decision, type PartPlan } from './plan-advance.js';
+import { planAdvance, unservedText, type Decision, type PartPlan } from './plan-advance.js';
 import { type EvidenceSources, permilleOf, readEvidence } from './read-evidence.js';
 import { newestRollout, rolloutEvents, type Rollout, type StoredPart } from './rollout-store.js';
 import { type PartState, ROLLOUT_STATES, type RolloutStatus } from './rollout-states.js';
@@ -125,7 +125,8 @@ export async function viewRollout(sources: ViewSources, job: string): Promise<Ro
     policyDocumentOf(control, job),
     loadPolicy(control, job),
   ]);
-  const evidence = await readEvidence(sources, rollout, flags, now);
+  const served = announced.find(({ version }) => version === rollout.version)?.regions ?? [];
+  const evidence = await readEvidence(sources, rollout, flags, served, now);
   const approved = new Set(
     approvals
       .filter((each) => each.state === 'approved' && each.lapsedReason === null)
@@ -269,7 +270,7 @@ function partView({ policy, version }: Rollout, part: StoredPart, known: Known):
   const waitingPermille = unmanned.reduce((sum, { permille }) => sum + permille, 0);
   const unserved = step >= 0 && !done && !manned(version, region);
   const lacks = wave === undefined || planned === undefined ? [] : lacking(wave, part, seen, planned, now);
-  const blockers = unserved ? [`no worker serves ${version}`, ...lacks] : lacks;
+  const blockers = unserved ? [...new Set([unservedText(version), ...lacks])] : lacks;
   const slides = unserved || (seen?.changes ?? 0) < (wave?.bake.changes ?? 0) || hasTooFew(seen);
   return {
     region,

@@ -23,6 +23,7 @@ const announce = ({ job, candidate, policy }: Rolling): Promise<void> =>
 test('a step that lacks changes or a worker says so, and gives no date that slides', async () => {
   const roll = await begunOn(database);
   const [canary = ''] = roll.regions;
+  await roll.leave();
   const before = await view(roll);
   expect(before.next?.earliest).toBeNull();
   expect(before.next?.blockers).toEqual(
@@ -39,6 +40,36 @@ test('a step that lacks changes or a worker says so, and gives no date that slid
   expect(text).toContain('0 of 10 changes');
   expect(text).not.toMatch(/^earliest/m);
   for (const line of text.split('\n')) expect([line, displayWidth(line) <= 80]).toEqual([line, true]);
+});
+
+test('no step is taken that no live worker can serve, and the status says why', async () => {
+  const roll = await rolling(
+    database,
+    `
+rollout:
+  waves:
+    - { name: canary, regions: [R-a], steps: [10%, 50%, 100%], bake: { runs: 1, changes: 1, time: 1m } }
+    - { name: rest, regions: [R-b, R-c], steps: [100%], bake: { runs: 1, changes: 1, time: 1m } }
+`,
+  );
+  const [region = ''] = roll.policy.regions;
+  await roll.set(region, { enabled: true, variants: [{ version: roll.stable.version, permille: 1000 }] });
+  const unserved = `${region}: no worker serves ${roll.candidate.version}`;
+  await roll.leave();
+  await roll.start();
+  expect((await roll.look()).decision).toMatchObject({ action: 'hold', reason: unserved });
+  expect((await view(roll)).next).toMatchObject({ action: 'hold', blockers: [unserved], earliest: null });
+  roll.comeBack();
+  expect((await roll.look()).decision.action).toBe('advance');
+  // Its bake is full, and then its workers are gone.
+  await roll.slot();
+  roll.pass(1);
+  await roll.leave();
+  expect((await roll.look()).decision).toMatchObject({ action: 'hold', reason: unserved });
+  expect((await view(roll)).next?.blockers).toContain(unserved);
+  expect((await roll.rollout()).parts[0]?.step).toBe(0);
+  roll.comeBack();
+  expect((await roll.look()).decision.action).toBe('advance');
 });
 
 test('a step that only waits for time has a date, which stays', async () => {

@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from '@jest/globals';
 import { createTripwire } from '../../src/guard/tripwire.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
 import { type AdvancePorts, advanceRollout } from '../../src/rollout/advance.js';
+import { announceVersions } from '../../src/rollout/announce.js';
 import { newestRollout } from '../../src/rollout/rollout-store.js';
 import { startRollout } from '../../src/rollout/start-rollout.js';
 import { stopVersion } from '../../src/rollout/stop-version.js';
@@ -48,6 +49,9 @@ beforeAll(async () => {
 }, 400_000);
 
 async function look(): Promise<void> {
+  // Its runs are started by hand: no worker process announces it.
+  const { version } = candidate;
+  await announceVersions(owner, 'by hand', [{ job: JOB, version, regions: SAMPLE_REGIONS }]);
   const rollout = await newestRollout(owner, JOB);
   if (!rollout || !(await advanceRollout(ports, rollout.id))) throw new Error('nobody looked');
 }

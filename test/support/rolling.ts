@@ -12,6 +12,7 @@ import { executeRun, type RunReport } from '../../src/jobs/run-loop.js';
 import type { LoadedJob } from '../../src/jobs/registry.js';
 import { type AdvancePorts, advanceRollout, type Looked } from '../../src/rollout/advance.js';
 import type { RuleVerdict } from '../../src/rollout/evidence.js';
+import { announceVersions, withdrawWorker } from '../../src/rollout/announce.js';
 import { newestRollout, type Rollout, rolloutsUnderWay } from '../../src/rollout/rollout-store.js';
 import { startRollout } from '../../src/rollout/start-rollout.js';
 import { stopVersion } from '../../src/rollout/stop-version.js';
@@ -41,6 +42,9 @@ export interface Rolling {
   now(): Date;
   /** Turns the clock on. */
   pass(minutes: number): void;
+  /** The workers that have the candidate leave, until they come back. */
+  leave(): Promise<void>;
+  comeBack(): void;
   start(): Promise<Rollout>;
   /** The control plane looks once, and the workers hear what it has set. */
   look(): Promise<Looked>;
@@ -95,6 +99,7 @@ ${rollout.replaceAll('R-', `r${jobs}-`)}`;
   const reconcile = (region: string) =>
     reconcileGate(platform.region, job, region, flags.look(flagName(job, region)), 30_000);
   const dropGate = dropGateBy(() => owner, platform.trips);
+  let serving = true;
   const rolled: Rolling = {
     job,
     stable,
@@ -106,8 +111,16 @@ ${rollout.replaceAll('R-', `r${jobs}-`)}`;
     pass: (minutes) => {
       now = new Date(now.getTime() + minutes * MINUTE_MS);
     },
+    leave: () => {
+      serving = false;
+      return withdrawWorker(owner, `w-${job}`);
+    },
+    comeBack: () => {
+      serving = true;
+    },
     start: () => startRollout(owner, { job, version: candidate.version, reason: 'new claims', now }, ann),
     look: async () => {
+      if (serving) await announceVersions(owner, `w-${job}`, [{ job, version: candidate.version, regions }]);
       const [id = ''] = await rolloutsUnderWay(owner, job);
       const looked = await advanceRollout(ports, id);
       if (!looked) throw new Error('nobody looked');

@@ -5,6 +5,7 @@ import { dropGateBy } from '../../guard/bake/drop-gate.js';
 import { keepOutcomes } from '../../guard/bake/outcome-report.js';
 import type { Tripped } from '../../guard/trip.js';
 import { advanceRollout, type AdvancePorts } from '../../rollout/advance.js';
+import { announceVersions } from '../../rollout/announce.js';
 import { bakeVerdicts } from '../../rollout/bake-verdicts.js';
 import { stopVersion } from '../../rollout/stop-version.js';
 import type { FailedLogin } from './life.js';
@@ -20,7 +21,7 @@ export interface GuardWatch {
 
 /** Watches a rollout, of which there is no other, in place of the control plane's own timers. */
 export function watchBake(world: OpenWorld, policy: Policy, rollout: string): GuardWatch {
-  const { owner, platform } = world;
+  const { owner, platform, faulty } = world;
   const { job } = policy;
   const ownerOf = () => owner;
   let tripped: Tripped | undefined;
@@ -59,7 +60,10 @@ export function watchBake(world: OpenWorld, policy: Policy, rollout: string): Gu
     },
     async look(now) {
       await bakeJob(bake, policy);
-      if (tripped === undefined) await advanceRollout(ports(now), rollout);
+      if (tripped !== undefined) return tripped;
+      // The replay runs both versions itself.
+      await announceVersions(owner, 'replay', [{ job, version: faulty.version, regions: policy.regions }]);
+      await advanceRollout(ports(now), rollout);
       return tripped;
     },
   };

@@ -63,6 +63,7 @@ function evidence(of: Record<string, Partial<RegionEvidence>> = {}): RegionEvide
     regions.map((region) => ({
       region,
       flag: { as: 'set' as const },
+      served: true,
       runs: 0,
       changes: 0,
       runsWatched: 0,
@@ -192,6 +193,41 @@ describe('evidence', () => {
     expect(with_('too-few')).toBe('advance');
     expect(with_('no-data')).toBe('hold');
     expect(with_('fail')).toBe('abort');
+  });
+});
+
+describe('a version that no worker serves in a region', () => {
+  const unserved = 'no worker serves 1.1.0_9f3c2a1b';
+
+  test('gets no first share there, and the rollout says why', () => {
+    const { decision, parts } = plan(standing(), evidence({ eu: { served: false } }), START);
+    expect(decision).toEqual({ action: 'hold', reason: `eu: ${unserved}`, earliest: null });
+    expect(parts[0]).toMatchObject({ region: 'eu', state: 'held', reason: unserved });
+  });
+
+  test('gets no next step, however good the evidence, nor where its bake was skipped', () => {
+    const gone = evidence({ eu: { ...full, served: false } });
+    expect(plan(baking, gone).decision).toMatchObject({ action: 'hold', reason: `eu: ${unserved}` });
+    const waived = { by: 'bob', reason: 'a fix' };
+    const skipped = standing({ eu: { step: 0, waived } });
+    expect(plan(skipped, evidence({ eu: { served: false } }), after(1)).decision.action).toBe('hold');
+    expect(plan(baking, evidence({ eu: full })).decision.action).toBe('advance');
+  });
+
+  test('keeps no other region of the wave from its step', () => {
+    const state = standing({ ...canaryDone }, { approved: new Set(['rest']) });
+    expect(plan(state, evidence({ us: { served: false } })).decision).toMatchObject({
+      action: 'advance',
+      moves: [{ region: 'ap', to: 0 }],
+    });
+  });
+
+  test('ends its last bake all the same: that gives nobody a share', () => {
+    const state = standing({ eu: { step: 1 } });
+    expect(plan(state, evidence({ eu: { ...full, served: false } })).decision).toMatchObject({
+      action: 'advance',
+      moves: [{ region: 'eu', to: 'done' }],
+    });
   });
 });
 
