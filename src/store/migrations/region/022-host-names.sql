@@ -109,10 +109,17 @@ begin
   return array_to_string(labels, '.');
 end $$;
 
+-- The domain of an address. Most are ASCII, and need no more than lower(). Parsed here and not at each call, so that no
+-- search_path changes what it means; simple enough for PostgreSQL to put it in the place of a call.
+create function directory.email_domain(email text) returns text
+  language sql immutable parallel safe
+  return case when octet_length(email) = char_length(email) then lower(split_part(email, '@', 2) collate "C")
+    else directory.host_name(split_part(email, '@', 2)) end;
+
 drop index directory.account_by_domain;
 alter table directory.account drop column email_domain;
--- Most addresses are ASCII, and need no function.
-alter table directory.account add column email_domain text generated always as (
-  case when octet_length(email) = char_length(email) then lower(split_part(email, '@', 2) collate "C")
-    else directory.host_name(split_part(email, '@', 2)) end) stored;
+-- One call and nothing else: an update that sets no column which this is made of reads the stored expression's text anew
+-- for each row (PostgreSQL 18), and spelled out here it cost a batch of 500 some 2 ms.
+alter table directory.account
+  add column email_domain text generated always as (directory.email_domain(email)) stored;
 create index account_by_domain on directory.account (home_region, email_domain) where state = 'UNMANAGED';
