@@ -6,7 +6,8 @@ import { newShortId } from '../base/short-id.js';
 import { storable, storableJson } from '../base/text.js';
 import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../store/page.js';
 import { inTransaction } from '../store/pool.js';
-import { ADMIN_NAME, requireMay, type Principal } from './roles.js';
+import { requireMay, type Principal } from './roles.js';
+import { requireSecond, type Asked } from './second-person.js';
 
 export type Decision = 'approve' | 'reject';
 export const APPROVAL_STATES = ['pending', 'approved', 'rejected', 'expired'] as const;
@@ -38,20 +39,33 @@ export interface Approval {
   readonly evidence: Readonly<Record<string, unknown>>;
   readonly state: ApprovalState;
   readonly requestedBy: string;
+  /** Whose token asked; null: a machine's. */
+  readonly requestedPerson: string | null;
   readonly requestedAt: string;
   readonly expiresAt: string;
   readonly decidedBy: string | null;
+  /** The person who decided. */
+  readonly decidedPerson: string | null;
   readonly decidedAt: string | null;
+  /** Who introduced the person who approved. */
+  readonly introducedBy: string | null;
+  /** What speaks against there having been two people, though it was no reason to refuse it. */
+  readonly caution: string | null;
   readonly carriedOutAt: string | null;
 }
 
 interface ApprovalRow extends Pick<Approval, 'id' | 'action' | 'subject' | 'region' | 'reason' | 'state'> {
   readonly request: Approval['evidence'];
   readonly requested_by: string;
+  readonly requested_person: string | null;
+  readonly requested_hands: readonly string[];
   readonly requested_at: Date;
   readonly expires_at: Date;
   readonly decided_by: string | null;
+  readonly decided_person: string | null;
   readonly decided_at: Date | null;
+  readonly introduced_by: string | null;
+  readonly caution: string | null;
   readonly carried_out_at: Date | null;
   /** requested_at to the microsecond, which a Date cannot hold and the walk must not lose. */
   readonly requested_key: string;
@@ -65,8 +79,9 @@ export function approvalState(alias = 'approval'): string {
 
 const STATE = approvalState();
 const COLUMNS = `
-  id, action, subject, region, reason, request, ${STATE} as state, requested_by, requested_at, expires_at,
-  decided_by, decided_at, carried_out_at, requested_at::text as requested_key`;
+  id, action, subject, region, reason, request, ${STATE} as state, requested_by, requested_person, requested_hands,
+  requested_at, expires_at, decided_by, decided_person, decided_at, introduced_by, caution, carried_out_at,
+  requested_at::text as requested_key`;
 
 const HOUR_MS = 3_600_000;
 
@@ -86,13 +101,13 @@ export async function requestApproval(
   for (;;) {
     const { rows } = await control.query<ApprovalRow>(
       `insert into portcullis_control.approval
-         (id, action, subject, region, reason, request, requested_by, expires_at)
-       values ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8 * interval '1 millisecond')
+         (id, action, subject, region, reason, request, requested_by, expires_at, requested_person, requested_hands)
+       values ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8 * interval '1 millisecond', $9, $10)
        on conflict (id) do nothing
        returning ${COLUMNS}`,
       [
         ...[newShortId(), action, subject, region, storable(reason), storableJson(evidence)],
-        ...[principal.name, expiresInMs],
+        ...[principal.name, expiresInMs, principal.person?.name ?? null, principal.hands ?? []],
       ],
     );
     // Someone has that id: once in a million million.
@@ -117,9 +132,10 @@ export async function requestApproval(
 
 /**
  * Approves or rejects a request, once: of any number who decide at the same moment, one does and the others
- * are told so. What was approved is carried out in the same transaction, on the client given: if that throws,
+ * are told so. Who approves is another person than those who know the token that asked: see second-person.ts. What was approved is carried out in the same transaction, on the client given: if that throws,
  * nothing is decided and the request stays open. Throws APPROVAL_UNKNOWN, FORBIDDEN, APPROVAL_SELF (whoever
- * asked can neither approve nor reject), APPROVAL_DECIDED, APPROVAL_EXPIRED, or what `carryOut` throws.
+ * asked can neither approve nor reject), what `requireSecond` throws, APPROVAL_DECIDED, APPROVAL_EXPIRED, or what
+ * `carryOut` throws.
  */
 export async function decideApproval(
   control: pg.Pool,
@@ -129,13 +145,25 @@ export async function decideApproval(
   carryOut: (client: pg.PoolClient, approval: Approval) => Promise<void>,
 ): Promise<Approval> {
   return inTransaction(control, async (client) => {
-    const asked = await lockApproval(client, id);
+    const row = await readApproval(client, id, 'for update');
+    const asked = approvalOf(row);
     requireMay(principal, 'approve', asked.region ?? undefined);
-    refuseUnlessOpen(asked, principal);
+    const { id: what, requestedBy, state } = asked;
+    const by = { what, by: requestedBy, hands: row.requested_hands, at: row.requested_at };
+    const second =
+      decision === 'approve'
+        ? await requireSecond(client, by, principal, { id: what, state, requestedBy })
+        : refuseOwn(by, principal);
+    refuseUnlessOpen(asked);
     const { rows } = await client.query<ApprovalRow>(
-      `update portcullis_control.approval set decided_by = $2, decided_at = clock_timestamp(), decision = $3
+      `update portcullis_control.approval
+       set decided_by = $2, decided_at = clock_timestamp(), decision = $3, decided_person = $4, introduced_by = $5,
+           caution = $6
        where id = $1 returning ${COLUMNS}`,
-      [asked.id, principal.name, decision],
+      [
+        ...[asked.id, principal.name, decision, principal.person?.name ?? null],
+        ...[second?.introducedBy ?? null, second?.caution ?? null],
+      ],
     );
     const decided = rows[0] === undefined ? asked : approvalOf(rows[0]);
     if (decision === 'approve') await carryOut(client, decided);
@@ -150,6 +178,10 @@ export async function decideApproval(
         region: asked.region,
         reason: asked.reason,
         requestedBy: asked.requestedBy,
+        requestedPerson: asked.requestedPerson,
+        person: decided.decidedPerson,
+        introducedBy: decided.introducedBy,
+        caution: decided.caution,
       },
     });
     if (decision === 'reject') return decided;
@@ -183,60 +215,50 @@ export async function listApprovals(
 
 /** One request, however it was typed. Throws APPROVAL_UNKNOWN. */
 export async function findApproval(control: pg.Pool, id: string): Promise<Approval> {
-  return readApproval(control, id, '');
-}
-
-function lockApproval(client: pg.PoolClient, id: string): Promise<Approval> {
-  return readApproval(client, id, 'for update');
+  return approvalOf(await readApproval(control, id, ''));
 }
 
 async function readApproval(
   control: pg.Pool | pg.PoolClient,
   id: string,
   lock: '' | 'for update',
-): Promise<Approval> {
+): Promise<ApprovalRow> {
   const { rows } = await control.query<ApprovalRow>(
     `select ${COLUMNS} from portcullis_control.approval where id = $1 ${lock}`,
     [id.trim().toLowerCase()],
   );
-  if (rows[0]) return approvalOf(rows[0]);
+  if (rows[0]) return rows[0];
   throw new PortcullisError('APPROVAL_UNKNOWN', `no request for approval has the id ${id}`, {
     mend: 'portcullis approvals lists those there are',
     details: { id },
   });
 }
 
-function refuseUnlessOpen(asked: Approval, { name }: Principal): void {
+/** Nobody decides what they asked for, not even against it: throws APPROVAL_SELF. */
+function refuseOwn({ what, by, hands }: Asked, { name, person }: Principal): undefined {
+  if (name !== by && (person === undefined || !hands.includes(person.id))) return undefined;
+  throw new PortcullisError('APPROVAL_SELF', `${name} asked for ${what}, and so cannot decide it`, {
+    mend: 'ask another person who may approve',
+    details: { id: what, requestedBy: by, principal: name, action: 'approve' },
+  });
+}
+
+function refuseUnlessOpen(asked: Approval): void {
   const { id, state, requestedBy } = asked;
   const details = { id, state, requestedBy, decidedBy: asked.decidedBy };
-  if (onePerson(requestedBy, name)) {
-    throw new PortcullisError('APPROVAL_SELF', `${name} asked for ${id}, and so cannot decide it`, {
-      mend: 'ask someone else who may approve',
-      details: { ...details, principal: name, action: 'approve' },
-    });
-  }
   if (state === 'approved' || state === 'rejected') {
     throw new PortcullisError(
       'APPROVAL_DECIDED',
       `${id} was ${state} by ${asked.decidedBy ?? ''} at ${asked.decidedAt ?? ''}`,
-      { mend: 'ask anew if it is wanted again', details },
+      { mend: 'submit a new request if it is wanted again', details },
     );
   }
   if (state === 'expired') {
     throw new PortcullisError('APPROVAL_EXPIRED', `${id} could be decided until ${asked.expiresAt}`, {
-      mend: 'ask anew: things may have changed since',
+      mend: 'submit a new request: things may have changed since',
       details,
     });
   }
-}
-
-/**
- * Whether two principals may be one person. Whoever works at the machine without a token has the database's login,
- * and can read or replace the admin's token too, so those count as one, as do all who work there.
- */
-function onePerson(one: string, other: string): boolean {
-  const atMachine = (name: string): boolean => name === ADMIN_NAME || name.startsWith('local:');
-  return one === other || (atMachine(one) && atMachine(other));
 }
 
 function approvalOf(row: ApprovalRow): Approval {
@@ -249,10 +271,14 @@ function approvalOf(row: ApprovalRow): Approval {
     evidence: row.request,
     state: row.state,
     requestedBy: row.requested_by,
+    requestedPerson: row.requested_person,
     requestedAt: row.requested_at.toISOString(),
     expiresAt: row.expires_at.toISOString(),
     decidedBy: row.decided_by,
+    decidedPerson: row.decided_person,
     decidedAt: row.decided_at?.toISOString() ?? null,
+    introducedBy: row.introduced_by,
+    caution: row.caution,
     carriedOutAt: row.carried_out_at?.toISOString() ?? null,
   };
 }

@@ -1,10 +1,18 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError, type ErrorCode } from '../base/errors.js';
 
 /** What a refusal carries of whom it refused what. */
 const Refused = z.looseObject({ principal: z.string(), action: z.string() });
+
+const REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  'FORBIDDEN',
+  'APPROVAL_SELF',
+  'MACHINE_CANNOT_APPROVE',
+  'APPROVER_UNPROVEN',
+  'APPROVER_TOO_NEW',
+]);
 
 /** A principal's attempts go on the record up to so many a minute: nobody fills the log with them. */
 const PER_MINUTE = 10;
@@ -12,12 +20,12 @@ const PER_MINUTE = 10;
 const LOOK_BACK = 200;
 
 /**
- * Puts on the record that a principal tried what it may not do (FORBIDDEN, APPROVAL_SELF), and leaves every other
+ * Puts on the record that a principal tried what it may not do, and leaves every other
  * error alone. To be called for principals that are known: who bears no valid token leaves no trace here.
  */
 export async function recordRefusal(control: pg.Pool, error: unknown): Promise<void> {
   if (!(error instanceof PortcullisError)) return;
-  if (error.code !== 'FORBIDDEN' && error.code !== 'APPROVAL_SELF') return;
+  if (!REFUSALS.has(error.code)) return;
   const refused = Refused.safeParse(error.details);
   if (!refused.success) return;
   const { principal, action, ...particulars } = refused.data;

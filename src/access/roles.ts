@@ -3,16 +3,30 @@ import { PortcullisError } from '../base/errors.js';
 export const ROLES = ['viewer', 'operator', 'approver', 'admin', 'worker'] as const;
 export type Role = (typeof ROLES)[number];
 
+/** What a person's first token may be; a worker is a machine. */
+export const PEOPLE_ROLES = ['viewer', 'operator', 'approver', 'admin'] as const satisfies readonly Role[];
+export type PersonRole = (typeof PEOPLE_ROLES)[number];
+
+/** A role, or `local`: a user at the keyboard without a token, who may look, kill and stop. */
+export type Standing = Role | 'local';
+
 /** The token that the first start makes, and leaves in Portcullis' own folder. */
 export const ADMIN_NAME = 'admin';
 
-/** Who acts: the holder of a token, or a person at the keyboard of the machine that has the database's login. */
+/** Who acts: the holder of a token, or a user at the keyboard of the machine that has the database's login. */
 export interface Principal {
   /** On the record of everything done. A token's name is given once; a name with a colon is no token's. */
   readonly name: string;
-  readonly role: Role;
+  readonly role: Standing;
   /** The only regions to act in; null: all. */
   readonly regions: readonly string[] | null;
+  /** Whose token it is; absent: a machine's, or there is no token. */
+  readonly person?: { readonly id: string; readonly name: string } | undefined;
+  /**
+   * The ids of the people who know the token, or may: its person, and whoever issued it. Four eyes compare these:
+   * see second-person.ts. Absent: nobody is known.
+   */
+  readonly hands?: readonly string[] | undefined;
 }
 
 /**
@@ -21,10 +35,10 @@ export interface Principal {
  */
 // prettier-ignore
 export const MAY_DO = {
-  // action            viewer   operator    approver    admin    worker
-  'read':             ['viewer', 'operator', 'approver', 'admin', 'worker'],
-  'verify-audit':     ['viewer', 'operator', 'approver', 'admin'],
-  'kill':             [          'operator', 'approver', 'admin', 'worker'],
+  // action            viewer   operator    approver    admin    worker    no token
+  'read':             ['viewer', 'operator', 'approver', 'admin', 'worker', 'local'],
+  'verify-audit':     ['viewer', 'operator', 'approver', 'admin',           'local'],
+  'kill':             [          'operator', 'approver', 'admin', 'worker', 'local'],
   'request-rearm':    [          'operator', 'approver', 'admin'],
   'set-flag':         [          'operator',             'admin'],
   'apply-policy':     [          'operator',             'admin'],
@@ -38,7 +52,8 @@ export const MAY_DO = {
   'confirm-database': [                      'approver', 'admin'],
   'import-directory': [                                  'admin'],
   'manage-tokens':    [                                  'admin'],
-} as const satisfies Readonly<Record<string, readonly Role[]>>;
+  'manage-people':    [                                  'admin'],
+} as const satisfies Readonly<Record<string, readonly Standing[]>>;
 
 export type Action = keyof typeof MAY_DO;
 
@@ -53,9 +68,9 @@ export type Permission = { readonly allowed: true } | { readonly allowed: false;
  */
 export function mayDo(principal: Principal, action: Action, region?: string): Permission {
   const { name, role, regions } = principal;
-  const roles: readonly Role[] = MAY_DO[action];
+  const roles: readonly Standing[] = MAY_DO[action];
   if (!roles.includes(role)) {
-    return { allowed: false, reason: `${name} is ${named(role)}, and ${action} takes ${anyOf(roles)}` };
+    return { allowed: false, reason: `${name} is ${titled(role)}, and ${action} takes ${anyOf(roles)}` };
   }
   if (regions === null || LOOKING.has(action)) return { allowed: true };
   if (region !== undefined && regions.includes(region)) return { allowed: true };
@@ -68,19 +83,21 @@ export function requireMay(principal: Principal, action: Action, region?: string
   const permission = mayDo(principal, action, region);
   if (permission.allowed) return;
   const { name, role, regions } = principal;
-  const needs: readonly Role[] = MAY_DO[action];
+  const needs: readonly Standing[] = MAY_DO[action];
   throw new PortcullisError('FORBIDDEN', permission.reason, {
     mend: needs.includes(role)
       ? `name one of the regions ${regions?.join(', ') ?? ''}, or use a token that is not bound to them`
-      : `use the token of ${anyOf(needs)}`,
+      : `use the token of ${anyOf(needs)}${role === 'local' ? ', in PORTCULLIS_TOKEN' : ''}`,
     details: { principal: name, role, action, needs, ...(region !== undefined && { region }) },
   });
 }
 
-function anyOf(roles: readonly Role[]): string {
-  return new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(roles.map(named));
+function anyOf(roles: readonly Standing[]): string {
+  const named = roles.filter((role) => role !== 'local').map(titled);
+  return new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(named);
 }
 
-function named(role: Role): string {
+function titled(role: Standing): string {
+  if (role === 'local') return 'without a token';
   return `${/^[aeiou]/.test(role) ? 'an' : 'a'} ${role}`;
 }

@@ -16,15 +16,29 @@ export interface TokenHolder extends Principal {
   readonly id: string;
 }
 
-export interface TokenFacts extends TokenHolder {
+/** Times are ISO 8601 in UTC. */
+export interface TokenFacts {
+  readonly id: string;
+  readonly name: string;
+  readonly role: Role;
+  readonly regions: readonly string[] | null;
+  /** Whose it is; null: a machine's. */
+  readonly person: string | null;
+  /** The names of the people who know it, or may: its person, and whoever issued it. */
+  readonly knownTo: readonly string[];
   readonly createdAt: string;
   readonly lastUsedAt: string | null;
   readonly revokedAt: string | null;
 }
 
+/** Whose a token is: a person's, by name, or a machine's. */
+export type TokenOwner = { readonly person: string } | 'machine';
+
 export interface TokenRequest {
   readonly name: string;
   readonly role: Role;
+  /** Absent only where a token is replaced: then it stays whose it was. */
+  readonly owner?: TokenOwner | undefined;
   /** The only regions that its holder may act in; absent: all. */
   readonly regions?: readonly string[] | undefined;
   /** End the token of that name, if there is one, and put the new one in its place at once. */
@@ -37,46 +51,106 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
 const REGION = /^[a-z0-9][a-z0-9-]*$/;
 
 /**
- * Makes a token of 256 random bits, and puts on the record that `issuedBy` (a principal's name) did. A name is
- * given once, so that a line in the record means one holder. Where `keep` fails, it is not issued. Throws TOKEN_NAME_TAKEN, TOKEN_NAME_INVALID, or
- * REQUEST_INVALID for a region that cannot be one.
+ * Makes a token of 256 random bits, and puts on the record that `by` did. A name is given once, so that a line in the
+ * record means one holder. Whoever issues a token knows it: one that they issue for somebody else does not approve.
+ * Throws TOKEN_NAME_TAKEN, TOKEN_NAME_INVALID, PERSON_UNKNOWN, or REQUEST_INVALID for a region that cannot be one and
+ * for an owner that is missing or cannot have the role.
  */
 export async function issueToken(
   control: pg.Pool,
-  { name, role, regions, replace = false }: TokenRequest,
-  issuedBy: string,
-  keep?: (token: string) => Promise<void>,
+  { name, role, owner, regions, replace = false }: TokenRequest,
+  by: Pick<Principal, 'name' | 'hands'>,
 ): Promise<IssuedToken> {
   refuseNonsense(name, regions);
+  return inTransaction(control, async (client) => {
+    const person = await personOf(client, { name, owner, replace });
+    if (person === null && role === 'approver') {
+      throw new PortcullisError('REQUEST_INVALID', 'a machine never approves, so it cannot be an approver', {
+        mend: 'give it the role operator or worker; or add a person: portcullis people add NAME',
+      });
+    }
+    const hands = [...new Set([...(person === null ? [] : [person]), ...(by.hands ?? [])])];
+    const issued = await putToken(client, {
+      ...{ name, role, person, hands, regions: regions ?? null },
+      replaces: replace ? 'any' : 'none',
+    });
+    await recordAudit(client, {
+      principal: by.name,
+      action: 'issue-token',
+      subject: name,
+      evidence: { id: issued.id, role, regions: regions ?? null, replace, owner: owner ?? 'as before' },
+    });
+    return issued;
+  });
+}
+
+/** The id of the person whose token it is to be; null: a machine's. */
+async function personOf(
+  client: pg.PoolClient,
+  { name, owner, replace }: Pick<TokenRequest, 'name' | 'owner' | 'replace'>,
+): Promise<string | null> {
+  if (owner === 'machine') return null;
+  if (owner === undefined) {
+    const { rows } = await client.query<{ person: string | null }>(
+      'select person from portcullis_control.api_token where name = $1',
+      [name],
+    );
+    if (rows[0] && replace === true) return rows[0].person;
+    throw new PortcullisError('REQUEST_INVALID', `whose token ${name} is, is missing`, {
+      mend: 'say --person NAME or --machine',
+    });
+  }
+  const { rows } = await client.query<{ id: string }>(
+    'select id from portcullis_control.person where name = $1 and removed_at is null',
+    [owner.person],
+  );
+  if (rows[0]) return rows[0].id;
+  throw new PortcullisError('PERSON_UNKNOWN', `there is no person named ${owner.person}`, {
+    mend: `portcullis people list shows who there is; portcullis people add ${owner.person} adds them`,
+    details: { name: owner.person },
+  });
+}
+
+/** A token as it is stored. */
+interface StoredToken {
+  readonly name: string;
+  readonly role: Role;
+  readonly regions: readonly string[] | null;
+  /** The id of its person; null: a machine's. */
+  readonly person: string | null;
+  readonly hands: readonly string[];
+  /** Which token of that name it may replace: any, one of the same person, or none. */
+  readonly replaces: 'any' | 'same-person' | 'none';
+}
+
+/** Stores a new token, in the transaction that the client is in. Throws TOKEN_NAME_TAKEN. */
+export async function putToken(
+  client: pg.PoolClient,
+  { name, role, regions, person, hands, replaces }: StoredToken,
+): Promise<IssuedToken> {
   const id = randomUUID();
   const token = PREFIX + randomBytes(32).toString('base64url');
   const replacing = `do update set id = excluded.id, sha256 = excluded.sha256, role = excluded.role,
-                            regions = excluded.regions, created_at = clock_timestamp(), last_used_at = null,
-                            revoked_at = null`;
-  await inTransaction(control, async (client) => {
-    const { rowCount } = await client.query(
-      `insert into portcullis_control.api_token (id, name, sha256, role, regions) values ($1, $2, $3, $4, $5)
-       on conflict (name) ${replace ? replacing : 'do nothing'}`,
-      [id, name, hashOf(token), role, regions],
-    );
-    if (rowCount === 0) {
-      throw new PortcullisError('TOKEN_NAME_TAKEN', `there is, or was, a token named ${name}`, {
-        mend: 'choose another name, or replace that token',
-        details: { name },
-      });
-    }
-    await recordAudit(client, {
-      principal: issuedBy,
-      action: 'issue-token',
-      subject: name,
-      evidence: { id, role, regions: regions ?? null, replace },
+                            regions = excluded.regions, person = excluded.person, hands = excluded.hands,
+                            created_at = clock_timestamp(), last_used_at = null, revoked_at = null
+                     where $8 or api_token.person = excluded.person`;
+  const { rowCount } = await client.query(
+    `insert into portcullis_control.api_token (id, name, sha256, role, regions, person, hands)
+     select $1, $2, $3, $4, $5::text[], $6::uuid, $7::uuid[] where $8::boolean is not null
+     on conflict (name) ${replaces === 'none' ? 'do nothing' : replacing}`,
+    [id, name, hashOf(token), role, regions, person, hands, replaces === 'any'],
+  );
+  if (rowCount === 0) {
+    throw new PortcullisError('TOKEN_NAME_TAKEN', `there is, or was, a token named ${name}`, {
+      mend: 'choose another name, or replace that token',
+      details: { name },
     });
-    await keep?.(token);
-  });
+  }
   return { id, token };
 }
 
-function refuseNonsense(name: string, regions: readonly string[] | undefined): void {
+/** Throws TOKEN_NAME_INVALID, or REQUEST_INVALID for a region that cannot be one. */
+export function refuseNonsense(name: string, regions: readonly string[] | undefined): void {
   if (!NAME.test(name)) {
     throw new PortcullisError('TOKEN_NAME_INVALID', `${JSON.stringify(name)} cannot name a token`, {
       mend: 'use 1 to 64 letters, digits, dots, hyphens, underscores or @, beginning with a letter or digit',
@@ -104,15 +178,18 @@ export async function principalOfToken(
   { touch = true }: { readonly touch?: boolean } = {},
 ): Promise<TokenHolder | undefined> {
   if (!touch) {
+    // Also on an older schema, which has no people: whoever is not to be written of only looks or kills.
     const { rows } = await control.query<TokenHolder>(
       `select id, name, role, regions from portcullis_control.api_token where sha256 = $1 and revoked_at is null`,
       [hashOf(token)],
     );
     return rows[0];
   }
-  const { rows } = await control.query<TokenHolder>(
+  const { rows } = await control.query<
+    TokenHolder & { readonly person_id: string | null; readonly person_name: string }
+  >(
     `with holder as (
-       select id, name, role, regions, last_used_at from portcullis_control.api_token
+       select id, name, role, regions, person, hands, last_used_at from portcullis_control.api_token
        where sha256 = $1 and revoked_at is null
      ), touched as (
        update portcullis_control.api_token as used set last_used_at = clock_timestamp()
@@ -120,10 +197,15 @@ export async function principalOfToken(
        where used.id = holder.id
          and (holder.last_used_at is null or holder.last_used_at < clock_timestamp() - interval '1 minute')
      )
-     select id, name, role, regions from holder`,
+     select holder.id, holder.name, holder.role, holder.regions, holder.hands,
+            p.id as person_id, p.name as person_name
+     from holder left join portcullis_control.person p on p.id = holder.person`,
     [hashOf(token)],
   );
-  return rows[0];
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  const { person_id: id, person_name: name, ...holder } = row;
+  return { ...holder, ...(id !== null && { person: { id, name } }) };
 }
 
 /** Ends a token at once. Throws TOKEN_UNKNOWN, and NOTHING_REACHED where it was revoked already. */
@@ -160,19 +242,23 @@ export async function revokeToken(control: pg.Pool, name: string, revokedBy: str
 /** Every token ever issued, by name. Never the token itself: nobody has it but its holder. */
 export async function listTokens(control: pg.Pool): Promise<TokenFacts[]> {
   const { rows } = await control.query<
-    TokenHolder & { created_at: Date; last_used_at: Date | null; revoked_at: Date | null }
+    Omit<TokenFacts, 'createdAt' | 'lastUsedAt' | 'revokedAt'> & {
+      readonly created_at: Date;
+      readonly last_used_at: Date | null;
+      readonly revoked_at: Date | null;
+    }
   >(
-    `select id, name, role, regions, created_at, last_used_at, revoked_at
-     from portcullis_control.api_token order by name`,
+    `select t.id, t.name, t.role, t.regions, p.name as person, t.created_at, t.last_used_at, t.revoked_at,
+            array(select h.name from portcullis_control.person h where h.id = any(t.hands) order by 1) as "knownTo"
+     from portcullis_control.api_token t left join portcullis_control.person p on p.id = t.person
+     order by t.name`,
   );
-  return rows.map(
-    ({ created_at: createdAt, last_used_at: lastUsedAt, revoked_at: revokedAt, ...holder }) => ({
-      ...holder,
-      createdAt: createdAt.toISOString(),
-      lastUsedAt: lastUsedAt?.toISOString() ?? null,
-      revokedAt: revokedAt?.toISOString() ?? null,
-    }),
-  );
+  return rows.map(({ created_at: createdAt, last_used_at: lastUsedAt, revoked_at: revokedAt, ...token }) => ({
+    ...token,
+    createdAt: createdAt.toISOString(),
+    lastUsedAt: lastUsedAt?.toISOString() ?? null,
+    revokedAt: revokedAt?.toISOString() ?? null,
+  }));
 }
 
 function hashOf(token: string): Buffer {

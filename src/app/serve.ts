@@ -25,6 +25,7 @@ import { databaseTime } from '../store/database-clock.js';
 import type { RegionPlane } from '../planes/region-plane.js';
 import { lockFolder } from '../store/folder-lock.js';
 import { ensureAdminToken } from '../access/admin-token.js';
+import { makeDemoPerson } from '../access/demo-person.js';
 import { Crew } from './crew.js';
 import { deskOf } from './flag-desk.js';
 import { keepEmbedded } from './keep-embedded.js';
@@ -108,11 +109,13 @@ export async function serve(
     }
     await mkdir(config.home, { recursive: true });
     const adminToken = options.http ? await ensureAdminToken(control, config.home) : undefined;
+    const demoToken = seeded && options.http ? await makeDemoPerson(control, config.home) : undefined;
     const http = options.http ? await serveHttp(config, installation, wired, crew) : undefined;
     if (http) undo.push(() => http.close());
     return {
       ...(http && { httpUrl: http.url }),
       ...(adminToken && { adminToken }),
+      ...(demoToken !== undefined && { demoToken }),
       seeded,
       ...(placed && { policies: placed }),
       served: crew.served,

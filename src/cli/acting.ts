@@ -1,16 +1,15 @@
 import { userInfo } from 'node:os';
 import { readAdminToken } from '../access/admin-token.js';
 import { requireMay, type Action, type Principal } from '../access/roles.js';
-import { listTokens, principalOfToken } from '../access/tokens.js';
+import { principalOfToken } from '../access/tokens.js';
 import { PortcullisError } from '../base/errors.js';
 import type { Installation } from './app-port.js';
 import type { Context } from './context.js';
 
 /**
- * As whom the command line acts: the holder of PORTCULLIS_TOKEN; else of the admin token in Portcullis' own
- * folder, where this user may read it; else the person at the keyboard, who holds the database's login and so
- * may stop and start things as an operator, but neither approves nor hands out rights. On an installation that
- * has no admin token that holds everywhere, that person is its admin. Throws TOKEN_REFUSED for a token that was given and is not valid.
+ * As whom the command line acts: the holder of PORTCULLIS_TOKEN; else of the admin token in Portcullis' own folder,
+ * where this user may read it; else the user at the keyboard, who may look, kill and stop. Throws TOKEN_REFUSED for a
+ * token that was given and is not valid.
  */
 export async function actingPrincipal(
   { app: { settings } }: Context,
@@ -27,7 +26,7 @@ export async function actingPrincipal(
   }
   const token = await readAdminToken(home);
   const admin = token === undefined ? undefined : await principalOfToken(control, token, use);
-  return admin ?? (await atKeyboard(control));
+  return admin ?? localPrincipal();
 }
 
 /** Whom the command line acts as, who may do that. Throws TOKEN_REFUSED or FORBIDDEN. */
@@ -42,17 +41,9 @@ export async function requireActing(
   return principal;
 }
 
-async function atKeyboard(control: Installation['control']): Promise<Principal> {
-  const tokens = await listTokens(control);
-  const administered = tokens.some(
-    ({ role, regions, revokedAt }) => role === 'admin' && regions === null && revokedAt === null,
-  );
-  return localPrincipal(administered ? 'operator' : 'admin');
-}
-
-/** The person at the keyboard. */
-export function localPrincipal(role: Principal['role']): Principal {
-  return { name: `local:${userName()}`, role, regions: null };
+/** The user at the keyboard, without a token. */
+export function localPrincipal(): Principal {
+  return { name: `local:${userName()}`, role: 'local', regions: null };
 }
 
 /** In a container, a user may have a number and no name. */

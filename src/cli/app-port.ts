@@ -109,6 +109,8 @@ export interface Service {
   readonly httpUrl?: string;
   /** Where the admin token stands. */
   readonly adminToken?: AdminToken;
+  /** The file with the token of the sample world's second person, where this start made it. */
+  readonly demoToken?: string;
   readonly seeded: boolean;
   /** What this start did with the policy files; undefined for a worker, which reads none. */
   readonly policies?: StartPolicies;

@@ -46,7 +46,7 @@ export async function killingPrincipal(context: Context, installation: Installat
     return await askControl(() => actingPrincipal(context, installation));
   } catch (error) {
     if (!isUnreachable(error) && !hasNoSchema(error)) throw error;
-    return localPrincipal('operator');
+    return localPrincipal();
   }
 }
 

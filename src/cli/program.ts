@@ -13,8 +13,10 @@ import { addGuard } from './commands/guard.js';
 import { addImpact } from './commands/impact.js';
 import { addIncident } from './commands/incident.js';
 import { addKill, addStop } from './commands/kill.js';
+import { addLogin } from './commands/login.js';
 import { addMigrate } from './commands/migrate.js';
 import { addNotifications } from './commands/notifications.js';
+import { addPeople } from './commands/people.js';
 import { addApprove, addRearm } from './commands/rearm.js';
 import { addReplay } from './commands/replay.js';
 import { addRollout } from './commands/rollout.js';
@@ -52,6 +54,8 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   addNotifications,
   addDatabase,
   addDirectory,
+  addPeople,
+  addLogin,
   addTokens,
   addAudit,
   addReplay,

@@ -79,10 +79,12 @@ function waveText(voice: Voice, rollout: RolloutView, wave: WaveView): string {
 function approvalText({ approvals, approval }: WaveView): string {
   if (approvals === 0) return '';
   if (!approval) return ', needs a second person';
-  const { request, state, decidedBy, lapsedReason } = approval;
+  const { request, state, decidedBy, introducedBy, caution, lapsedReason } = approval;
   if (lapsedReason !== null) return `, needs a second person again: ${lapsedReason}`;
   if (state === 'pending') return `, waits for a second person: portcullis approve ${request}`;
-  return `, ${state}${decidedBy === null ? '' : ` by ${decidedBy}`}`;
+  const who = decidedBy === null ? '' : ` by ${decidedBy}`;
+  const through = introducedBy === null ? '' : `, introduced by ${introducedBy}`;
+  return `, ${state}${who}${through}${caution === null ? '' : ` (${caution})`}`;
 }
 
 /** `2 of 3 runs, 41 of 50 changes, 37 of 60 minutes`. */

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 
 /** Where text goes. The size is that of the terminal now, and Infinity where there is none. */
 export interface Output {
@@ -31,6 +32,10 @@ export interface Terminal {
   onInterrupt(handler: () => void): () => void;
   /** Hears single keys while standard input is a terminal, until the answered function is called. */
   onKey(handler: (key: string) => void): () => void;
+  /** Whether a person is there to be asked. */
+  readonly asks: boolean;
+  /** Asks on standard error, and reads a line of standard input; empty where that has ended. */
+  askLine(question: string): Promise<string>;
 }
 
 /** 0 done, 1 failed, 2 usage, 3 held or killed. */
@@ -53,6 +58,8 @@ export function processTerminal(): Terminal {
     },
     onInterrupt,
     onKey,
+    asks: process.stdin.isTTY && process.stderr.isTTY,
+    askLine,
   };
 }
 
@@ -126,6 +133,19 @@ function onInterrupt(handler: () => void): () => void {
   return () => {
     for (const signal of signals) process.off(signal, listener);
   };
+}
+
+async function askLine(question: string): Promise<string> {
+  const { stdin, stderr } = process;
+  const lines = createInterface({ input: stdin, ...(stdin.isTTY && { output: stderr }) });
+  try {
+    if (stdin.isTTY) lines.setPrompt(question);
+    if (stdin.isTTY) lines.prompt();
+    for await (const line of lines) return line;
+    return '';
+  } finally {
+    lines.close();
+  }
 }
 
 function onKey(handler: (key: string) => void): () => void {

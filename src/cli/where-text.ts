@@ -11,6 +11,7 @@ export function whereObject(installation: Installation, service: Service): Recor
     ...{ home, flagsFolder, database, embedded: embedded && { adopted: embedded.adopted } },
     http: service.httpUrl ?? null,
     adminToken: service.adminToken ?? null,
+    demoToken: service.demoToken ?? null,
     seeded: service.seeded,
     policies: service.policies ?? null,
     served: service.served.map(({ job, policy, regions }) => ({
@@ -41,6 +42,9 @@ export function whereText(voice: Voice, installation: Installation, service: Ser
     ...(adminToken
       ? [['admin token', `${adminToken.file}${TOKEN_NOTES[adminToken.standing]}`] as const]
       : []),
+    ...(service.demoToken === undefined
+      ? []
+      : [['demo token', `${service.demoToken} (approves in the sample world; no second human)`] as const]),
     ['database', `${installation.database}${embeddedText(installation)}`],
     ['policies', installation.flagsFolder],
     ...policyFacts(service),

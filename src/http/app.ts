@@ -20,6 +20,7 @@ import { killRoutes } from './routes/kills.js';
 import { notificationRoutes } from './routes/notifications.js';
 import { operationRoutes } from './routes/operations.js';
 import { outcomeRoutes } from './routes/outcomes.js';
+import { peopleRoutes } from './routes/people.js';
 import { recordRoutes } from './routes/record.js';
 import { restoreRoutes } from './routes/restores.js';
 import { rolloutRoutes } from './routes/rollouts.js';
@@ -38,6 +39,7 @@ export function routesOf(deps: HttpDeps): readonly Route[] {
     ...killRoutes(deps),
     ...databaseRoutes(deps),
     ...approvalRoutes(deps),
+    ...peopleRoutes(deps),
     ...runRoutes(deps),
     ...restoreRoutes(deps),
     ...incidentRoutes(deps),
@@ -79,6 +81,7 @@ export function createHttpApp(deps: HttpDeps): Express {
       '/api',
     ),
   );
+  app.use('/login', noStore);
   app.use(routerOf(routes.filter(({ path }) => !needsToken(path))));
   app.use(notFound);
   app.use(noteRefusal(deps));

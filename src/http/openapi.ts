@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAY_DO, ROLES, type Role } from '../access/roles.js';
+import { MAY_DO, ROLES, type Standing } from '../access/roles.js';
 import { ERRORS, type ErrorCode } from '../base/errors.js';
 import { PROBLEM_TYPE } from './problem.js';
 import { needsToken, type Route } from './route.js';
@@ -57,7 +57,7 @@ function operation(route: Route): Json {
 /** Said only where not every role will do. */
 function rolesNeeded({ action }: Route): Json {
   if (action === 'anyone') return {};
-  const roles: readonly Role[] = MAY_DO[action];
+  const roles = ROLES.filter((role) => (MAY_DO[action] as readonly Standing[]).includes(role));
   return roles.length === ROLES.length ? {} : { description: `Takes the role ${roles.join(', ')}.` };
 }
 

@@ -87,6 +87,8 @@ export const Rollout = named(
               request: z.string(),
               state: z.enum(APPROVAL_STATES),
               decidedBy: z.string().nullable(),
+              introducedBy: z.string().nullable().describe('who introduced the person who approved'),
+              caution: z.string().nullable().describe('what speaks against there having been two people'),
               lapsedReason: z.string().nullable().describe('why it does not count any more'),
             })
             .nullable(),

@@ -112,13 +112,16 @@ export function route<
     errors: spec.errors ?? [],
     async answer(call) {
       const { caller } = call;
+      // Whoever may not do this anywhere learns nothing of what the call should look like.
+      admit(spec.action, caller && { ...caller, regions: null }, undefined);
       const checked = {
         params: check('path', spec.params ?? NOTHING, call.params) as z.output<Params>,
         query: check('query', spec.query ?? NOTHING, call.query) as z.output<Query>,
         body: (spec.body && check('body', spec.body, call.body)) as z.output<Body>,
       };
-      if (spec.regionOf === 'handler') admit(spec.action, caller && { ...caller, regions: null }, undefined);
-      else admit(spec.action, caller, spec.regionOf ? spec.regionOf(checked) : regionIn(checked.params));
+      if (spec.regionOf !== 'handler') {
+        admit(spec.action, caller, spec.regionOf ? spec.regionOf(checked) : regionIn(checked.params));
+      }
       const body = await spec.handle({ ...checked, caller });
       return { status: spec.statusOf?.(body) ?? 200, contentType, body };
     },

@@ -25,6 +25,8 @@ export interface Rollout {
   readonly policy: RolloutPolicy;
   readonly reason: string;
   readonly startedBy: string;
+  /** The people who know the token that started it: see `Principal.hands`. */
+  readonly startedHands: readonly string[];
   readonly startedAt: Date;
   readonly lookedAt: Date;
   readonly watchedSince: Date;
@@ -51,6 +53,7 @@ interface RolloutRow {
   readonly policy: RolloutDocument;
   readonly reason: string;
   readonly started_by: string;
+  readonly started_hands: readonly string[];
   readonly started_at: Date;
   readonly looked_at: Date;
   readonly watched_since: Date;
@@ -71,8 +74,8 @@ interface PartRow {
   readonly skipped: readonly SkippedBake[];
 }
 
-const COLUMNS = `id, job, version, status, policy, reason, started_by, started_at, looked_at, watched_since,
-  ended_at, ended_by, end_reason`;
+const COLUMNS = `id, job, version, status, policy, reason, started_by, started_hands, started_at,
+  looked_at, watched_since, ended_at, ended_by, end_reason`;
 
 /** How long a process that stands still in the middle of a step may keep the others from it. */
 const STANDSTILL_MS = 30_000;
@@ -186,6 +189,7 @@ async function withParts(control: pg.Pool | pg.PoolClient, row: RolloutRow): Pro
     policy,
     reason: row.reason,
     startedBy: row.started_by,
+    startedHands: row.started_hands,
     startedAt: row.started_at,
     lookedAt: row.looked_at,
     watchedSince: row.watched_since,

@@ -60,6 +60,8 @@ export interface WaveView {
     readonly request: string;
     readonly state: ApprovalState;
     readonly decidedBy: string | null;
+    readonly introducedBy: string | null;
+    readonly caution: string | null;
     /** Why it does not count any more. */
     readonly lapsedReason: string | null;
   } | null;
@@ -218,8 +220,8 @@ function nextOf(
 
 function approvalOf(approval: WaveApproval | undefined): WaveView['approval'] {
   if (!approval) return null;
-  const { request, state, decidedBy, lapsedReason } = approval;
-  return { request, state, decidedBy, lapsedReason };
+  const { request, state, decidedBy, introducedBy, caution, lapsedReason } = approval;
+  return { request, state, decidedBy, introducedBy, caution, lapsedReason };
 }
 
 interface Known {

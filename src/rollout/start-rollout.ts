@@ -49,9 +49,13 @@ export async function startRollout(
     const id = randomUUID();
     await client.query(
       `insert into portcullis_control.rollout
-         (id, job, version, status, policy, reason, started_by, started_at, looked_at, watched_since)
-       values ($1, $2, $3, 'running', $4, $5, $6, $7, $7, $7)`,
-      [id, job, version, JSON.stringify(document.rollout), reason, principal.name, at],
+         (id, job, version, status, policy, reason, started_by, started_at, looked_at, watched_since,
+          started_hands)
+       values ($1, $2, $3, 'running', $4, $5, $6, $7, $7, $7, $8)`,
+      [
+        ...[id, job, version, JSON.stringify(document.rollout), reason, principal.name, at],
+        principal.hands ?? [],
+      ],
     );
     await client.query(
       'insert into portcullis_control.rollout_part (rollout, region) select $1, unnest($2::text[])',

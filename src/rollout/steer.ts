@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
+import { requireSecond } from '../access/second-person.js';
 import { PortcullisError } from '../base/errors.js';
 import { REASON_LETTERS } from '../base/reason.js';
 import { shorten } from '../base/text.js';
@@ -72,9 +73,9 @@ export async function abortRollout(
 }
 
 /**
- * Spares the steps that bake now the rest of their bake. It takes an approver who is not the one who started the
- * rollout. Rules that fail, have no data or cannot be reached, windows, freezes and approvals count all the
- * same. Throws FORBIDDEN, APPROVAL_SELF, ROLLOUT_NONE, ROLLOUT_STATE.
+ * Spares the steps that bake now the rest of their bake. It takes an approver who is another person than whoever
+ * started the rollout. Rules that fail, have no data or cannot be reached, windows, freezes and approvals count all the
+ * same. Throws FORBIDDEN, ROLLOUT_NONE, ROLLOUT_STATE, and what `requireSecond` throws.
  */
 export async function promoteRollout(
   control: pg.Pool,
@@ -84,15 +85,9 @@ export async function promoteRollout(
   requireMay(principal, 'approve');
   requireOwnFlags(order);
   return steer(control, order, async (client, rollout, at) => {
-    if (rollout.startedBy === principal.name) {
-      throw new PortcullisError(
-        'APPROVAL_SELF',
-        `${principal.name} started the rollout, and so cannot skip its bake`,
-        {
-          mend: 'ask someone else who may approve',
-        },
-      );
-    }
+    const { version, startedBy: by, startedHands: hands, startedAt } = rollout;
+    const what = `the rollout of ${version}`;
+    await requireSecond(client, { what, by, hands, at: startedAt }, principal);
     const baking = rollout.parts.filter(({ step, done }) => step >= 0 && !done);
     if (baking.length === 0) throw state(rollout, 'nothing bakes now');
     if (baking.every(({ waived }) => waived)) throw state(rollout, 'the bakes under way are skipped already');

@@ -14,7 +14,7 @@ export async function tellOfWave(
     ...{ kind: 'rollout', job },
     title: `the rollout of ${job} ${version} waits for a second person before wave ${wave.name}`,
     lines: [
-      `It would begin in ${wave.regions.join(', ')}. Anybody who may approve there can agree, but for ${startedBy}.`,
+      `It would begin in ${wave.regions.join(', ')}. Anybody who may approve there can agree, except the person who started it with the token ${startedBy}.`,
       `What it rests on: portcullis rollout status ${job}`,
       `To agree: portcullis approve ${request.id}`,
     ],

@@ -31,6 +31,9 @@ export interface WaveApproval {
   readonly evidenceHash: string;
   readonly decidedBy: string | null;
   readonly decidedAt: Date | null;
+  /** Who introduced the person who approved it, and what speaks against there having been two people. */
+  readonly introducedBy: string | null;
+  readonly caution: string | null;
   /** Why it does not count any more. */
   readonly lapsedReason: string | null;
 }
@@ -43,6 +46,8 @@ interface ApprovalRow {
   readonly lapsed_reason: string | null;
   readonly decided_by: string | null;
   readonly decided_at: Date | null;
+  readonly introduced_by: string | null;
+  readonly caution: string | null;
   readonly state: ApprovalState;
 }
 
@@ -58,6 +63,8 @@ export async function waveApprovals(
     evidenceHash: row.evidence_hash,
     decidedBy: row.decided_by,
     decidedAt: row.decided_at,
+    introducedBy: row.introduced_by,
+    caution: row.caution,
     lapsedReason: row.lapsed_reason,
   }));
 }
@@ -124,7 +131,7 @@ export async function askForWave(
       expiresInMs: DECIDE_WITHIN_MS,
     },
     // As whom it was started: so that they can't be the second person too.
-    { name: rollout.startedBy, role: 'operator', regions: null },
+    { name: rollout.startedBy, role: 'operator', regions: null, hands: rollout.startedHands },
   );
   await client.query(
     `insert into portcullis_control.rollout_approval (rollout, wave, request, evidence, evidence_hash)
@@ -201,6 +208,7 @@ async function lapse(client: pg.PoolClient, request: string, reason: string): Pr
 async function readRows(control: pg.Pool | pg.PoolClient, rollout: string): Promise<ApprovalRow[]> {
   const { rows } = await control.query<ApprovalRow>(
     `select p.wave, p.request, p.evidence, p.evidence_hash, p.lapsed_reason, a.decided_by, a.decided_at,
+            a.introduced_by, a.caution,
             ${approvalState('a')} as state
      from portcullis_control.rollout_approval p join portcullis_control.approval a on a.id = p.request
      where p.rollout = $1 order by a.requested_at desc`,

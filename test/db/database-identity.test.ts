@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import type { Principal } from '../../src/access/roles.js';
 import { recordAudit } from '../../src/audit/record.js';
 import { hidesIdentity, confirmDatabase, confirmSwitchover, readDatabase } from '../../src/gate/database.js';
 import { killGate } from '../../src/gate/kill.js';
@@ -11,6 +10,7 @@ import { RESTORE_PACE } from '../../src/jobs/restore-run.js';
 import { restoreRuns } from '../../src/jobs/restore-runs.js';
 import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
+import { person } from '../support/people.js';
 
 const database = await testDatabase();
 const control = await testDatabase();
@@ -93,8 +93,8 @@ describe('a database that is another one than before', () => {
   });
 
   describe('that has lost a kill which its audit log has', () => {
-    const bob: Principal = { name: 'bob', role: 'admin', regions: null };
-    const cleo: Principal = { name: 'cleo', role: 'admin', regions: null };
+    const bob = person('bob', 'admin');
+    const cleo = person('cleo', 'admin');
 
     /** Opens the region's gate, kills it, and answers how to lose what was done to the gate since it was open. */
     async function killed(version?: string): Promise<() => Promise<void>> {

@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import type { Principal } from '../../src/access/roles.js';
 import { messageOf } from '../../src/base/errors.js';
 import { passFence, type Passage } from '../../src/gate/fence.js';
 import { killGate, type Killed } from '../../src/gate/kill.js';
@@ -12,13 +11,14 @@ import { inTransaction } from '../../src/store/pool.js';
 import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
+import { person } from '../support/people.js';
 
 const database = await testDatabase();
 const here = await claiming(database);
 const { job } = here;
 const { owner } = database;
 
-const ANN: Principal = { name: 'ann', role: 'operator', regions: null };
+const ANN = person('ann', 'operator');
 const GRACE_MS = 50;
 const kill = (
   changes: { version?: string; restoresToo?: boolean } = {},

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { beforeAll, expect, test } from '@jest/globals';
-import type { Principal } from '../../src/access/roles.js';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { openWishes } from '../../src/gate/kill-wish.js';
 import { countUnrecorded } from '../../src/gate/unrecorded-kill.js';
@@ -9,11 +8,12 @@ import { carryOutWishes, killWithIncident, stopWithIncidents } from '../../src/i
 import { openPool } from '../../src/store/pool.js';
 import { testDatabase } from '../support/database.js';
 import { goBackToFirstRelease } from '../support/old-schema.js';
+import { person } from '../support/people.js';
 
 const { owner } = await testDatabase();
 const newer = await testDatabase();
 const migrated = await testDatabase();
-const ANN: Principal = { name: 'ann', role: 'operator', regions: null };
+const ANN = person('ann', 'operator');
 
 beforeAll(async () => {
   await goBackToFirstRelease(owner);

@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import type { Principal } from '../../src/access/roles.js';
 import { lockAudit } from '../../src/audit/record.js';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { onFaultPoint } from '../../src/base/fault-point.js';
@@ -8,11 +7,12 @@ import { readGate } from '../../src/gate/permit.js';
 import { countUnrecorded } from '../../src/gate/unrecorded-kill.js';
 import { killWithIncident, recordLateKills, stopWithIncidents } from '../../src/incidents/kill-incident.js';
 import { testDatabase } from '../support/database.js';
+import { person } from '../support/people.js';
 
 /** The region's database, and the control plane's: another one. */
 const region = await testDatabase();
 const control = await testDatabase();
-const ANN: Principal = { name: 'ann', role: 'operator', regions: null };
+const ANN = person('ann', 'operator');
 const AUDIT_LOCK = 7_020_216;
 
 afterEach(() => onFaultPoint(undefined));

@@ -1,7 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import type { Principal } from '../../src/access/roles.js';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { killGate } from '../../src/gate/kill.js';
 import { killJob } from '../../src/gate/kill-switch.js';
@@ -10,14 +9,15 @@ import { readGate } from '../../src/gate/permit.js';
 import { askLift, askRearm, decideRearm } from '../../src/gate/rearm-approval.js';
 import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
+import { person } from '../support/people.js';
 
 const database = await testDatabase();
 const here = await claiming(database);
 const { platform, job, all } = here;
 
-const ann: Principal = { name: 'ann', role: 'operator', regions: null };
-const bob: Principal = { name: 'bob', role: 'approver', regions: null };
-const eve: Principal = { name: 'eve', role: 'viewer', regions: null };
+const ann = person('ann', 'operator');
+const bob = person('bob', 'approver');
+const eve = person('eve', 'viewer');
 
 const owner = (): pg.Pool => database.owner;
 const kill = (reason = 'enough') =>

@@ -14,9 +14,10 @@ import { impactOf } from '../../src/journal/impact.js';
 import { impactByProduct } from '../../src/journal/product-impact.js';
 import { accountsUsedIn, claimEverything, HERE, seedAccounts } from '../support/accounts.js';
 import { database, platform, region, restore, run, sql, VERSION } from '../support/restoring.js';
+import { person } from '../support/people.js';
 
 const { owner } = database;
-const ann = { name: 'ann', role: 'operator', regions: null } as const;
+const ann = person('ann', 'operator');
 
 /** The claims, with where it stands which products the accounts are used in. */
 function usedIn(use: ProductUse = HERE, plan?: Parameters<typeof claimEverything>[1]): JobDefinition {

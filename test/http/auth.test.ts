@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import { issueToken, listTokens, revokeToken, principalOfToken } from '../../src/access/tokens.js';
+import { listTokens, revokeToken, principalOfToken } from '../../src/access/tokens.js';
 import { testDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
 import { answerOf, serving } from './serving.js';
+import { person, tokenOf } from '../support/people.js';
 
 const database = await testDatabase();
 const { owner } = database;
@@ -52,7 +53,7 @@ describe('a call under /api', () => {
   });
 
   test('with a token is refused from the moment it is revoked', async () => {
-    const { token } = await issueToken(owner, { name: 'leaver', role: 'viewer' }, 'test');
+    const { token } = await tokenOf(owner, { name: 'leaver', role: 'viewer' });
     expect((await served.call('/api/v1/runs', bearing(`Bearer ${token}`))).status).toBe(200);
     await revokeToken(owner, 'leaver', 'test');
     expect((await served.call('/api/v1/runs', bearing(`Bearer ${token}`))).status).toBe(401);
@@ -65,7 +66,7 @@ test.each(['/metrics', '/healthz', '/readyz'])('%s needs no token', async (path)
 
 describe('a token', () => {
   test('is 256 random bits, and the database has only its hash', async () => {
-    const { token } = await issueToken(owner, { name: 'hashed', role: 'viewer' }, 'test');
+    const { token } = await tokenOf(owner, { name: 'hashed', role: 'viewer' });
     expect(token).toMatch(/^pcl_[\w-]{43}$/);
     const { rows } = await owner.query<{ row: string }>(
       `select t::text as row from portcullis_control.api_token t where name = 'hashed'`,
@@ -75,40 +76,36 @@ describe('a token', () => {
   });
 
   test('names its holder', async () => {
-    const { id, token } = await issueToken(owner, { name: 'alice', role: 'viewer' }, 'test');
+    const { id, token } = await tokenOf(owner, { name: 'alice', role: 'viewer' });
     expect(await principalOfToken(owner, token)).toEqual({
       id,
-      name: 'alice',
-      role: 'viewer',
-      regions: null,
+      ...person('alice', 'viewer'),
     });
     expect(await principalOfToken(owner, `${token}x`)).toBeUndefined();
   });
 
   test('has a name that no other has, unless it replaces it', async () => {
-    const first = await issueToken(owner, { name: 'bob', role: 'viewer' }, 'test');
-    await expect(issueToken(owner, { name: 'bob', role: 'viewer' }, 'test')).rejects.toMatchObject({
+    const first = await tokenOf(owner, { name: 'bob', role: 'viewer' });
+    await expect(tokenOf(owner, { name: 'bob', role: 'viewer' })).rejects.toMatchObject({
       code: 'TOKEN_NAME_TAKEN',
     });
-    const second = await issueToken(owner, { name: 'bob', role: 'viewer', replace: true }, 'test');
+    const second = await tokenOf(owner, { name: 'bob', role: 'viewer', replace: true });
     expect(await principalOfToken(owner, first.token)).toBeUndefined();
     expect(await principalOfToken(owner, second.token)).toEqual({
       id: second.id,
-      name: 'bob',
-      role: 'viewer',
-      regions: null,
+      ...person('bob', 'viewer'),
     });
   });
 
   test('that replaces a revoked one is valid', async () => {
-    await issueToken(owner, { name: 'back', role: 'viewer' }, 'test');
+    await tokenOf(owner, { name: 'back', role: 'viewer' });
     await revokeToken(owner, 'back', 'test');
-    const { token } = await issueToken(owner, { name: 'back', role: 'viewer', replace: true }, 'test');
+    const { token } = await tokenOf(owner, { name: 'back', role: 'viewer', replace: true });
     expect(await principalOfToken(owner, token)).toBeDefined();
   });
 
   test.each(['', ' ', 'a b', '-x', 'x'.repeat(65), 'a\nb'])('cannot be named %j', async (name) => {
-    await expect(issueToken(owner, { name, role: 'viewer' }, 'test')).rejects.toMatchObject({
+    await expect(tokenOf(owner, { name, role: 'viewer' })).rejects.toMatchObject({
       code: 'TOKEN_NAME_INVALID',
     });
   });
@@ -118,7 +115,7 @@ describe('a token', () => {
   });
 
   test('notes its last use, at most once a minute', async () => {
-    const { token } = await issueToken(owner, { name: 'busy', role: 'viewer' }, 'test');
+    const { token } = await tokenOf(owner, { name: 'busy', role: 'viewer' });
     const lastUse = async () => (await listTokens(owner)).find(({ name }) => name === 'busy')?.lastUsedAt;
     expect(await lastUse()).toBeNull();
     await principalOfToken(owner, token);

@@ -13,6 +13,7 @@ import { testDatabase } from '../support/database.js';
 import { ToldSource } from '../support/flag-sources.js';
 import { OWN, trip } from '../support/trip.js';
 import { hearFlags, poster, serving } from './serving.js';
+import { person } from '../support/people.js';
 
 /** With flags of an Unleash server, whose truth is shown, and what cannot work is refused. */
 
@@ -70,7 +71,7 @@ test('setting a flag and steering a rollout are refused, and change nothing', as
 });
 
 test('a wave is not approved by its id either: it would begin nothing; it may be rejected', async () => {
-  const ada = { name: 'ada', role: 'operator', regions: null } as const;
+  const ada = person('ada', 'operator');
   const asked = () =>
     requestApproval(
       owner,
@@ -104,7 +105,7 @@ test('a kill that cannot reach its gate touches no flag that is not in force, an
   const before = await embedded();
   const nowhere = openPool('postgresql://nobody@127.0.0.1:1/nothing', { name: 'nowhere' });
   const order = { job: JOB, regions: ['us-east-1'], reason: 'x' };
-  const by = { name: 'ann', role: 'operator', regions: null } as const;
+  const by = person('ann', 'operator');
   const { failed } = await killWithIncident(owner, () => nowhere, order, by, { flagsAt: AT });
   await nowhere.end();
   expect(failed).toMatchObject([{ lapsesBy: null }]);

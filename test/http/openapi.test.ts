@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { askLift } from '../../src/gate/rearm-approval.js';
+import { addPerson } from '../../src/access/people.js';
 import { routesOf } from '../../src/http/app.js';
 import { domainClaim } from '../../src/jobs/domain-claim/job.js';
 import type { LoadedJob } from '../../src/jobs/registry.js';
@@ -11,6 +12,7 @@ import { notify, testNotice } from '../../src/notify/notice.js';
 import { testDatabase } from '../support/database.js';
 import { rolloutFor } from './rolling-out.js';
 import { bodyFor, hearFlags, INCLUDED, post, seedRun, serving } from './serving.js';
+import { person } from '../support/people.js';
 
 const database = await testDatabase();
 const { owner } = database;
@@ -159,6 +161,7 @@ describe('every operation in it', () => {
       job: 'domain-claim',
       region: 'eu-west-1',
       subject: 'account:a-1',
+      name: 'newcomer',
     };
     for (const { method, path, operation } of operations) {
       given['id'] = run;
@@ -168,7 +171,8 @@ describe('every operation in it', () => {
       if (path.includes('/alerts/{id}')) given['id'] = await firingAlert();
       if (path.includes('/rollouts/')) await rolloutFor(owner, path);
       const asked = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => given[name] ?? '');
-      const init = method === 'post' ? post(bodyFor(path)) : {};
+      const body = path === '/login' ? { code: await codeOf(owner) } : bodyFor(path);
+      const init = method === 'post' ? post(body) : {};
       const yes = Object.keys(operation.responses).find((status) => status.startsWith('2'));
       await expectAsDocumented(operation, await served.call(asked, init), Number(yes));
       await expectAsDocumented(operation, await served.call(`${asked}?surely-not=1`, init), 400);
@@ -211,6 +215,12 @@ async function incidentOf(pool: typeof owner, path: string): Promise<string> {
   return id;
 }
 
+/** The code of somebody who has not redeemed it. */
+async function codeOf(pool: typeof owner): Promise<string> {
+  const { code } = await addPerson(pool, { name: 'invited', role: 'viewer' }, person('ann', 'admin'));
+  return code;
+}
+
 /** A notification with a delivery that was given up. */
 async function deadNotification(pool: typeof owner): Promise<string> {
   const id = await notify(pool, testNotice('test'));
@@ -228,7 +238,7 @@ async function askedOf(pool: typeof owner): Promise<string> {
     `insert into portcullis_region.quarantine (job, version, reason, set_by)
      values ('domain-claim', '1.0.0_a', 'test', 'ann') on conflict do nothing`,
   );
-  const ann = { name: 'ann', role: 'operator', regions: null } as const;
+  const ann = person('ann', 'operator');
   const { id } = await askLift(
     pool,
     [pool],

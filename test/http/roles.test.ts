@@ -1,11 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import { decideApproval, requestApproval } from '../../src/access/approvals.js';
-import { MAY_DO, ROLES, type Role } from '../../src/access/roles.js';
+import { MAY_DO, ROLES, type Standing } from '../../src/access/roles.js';
 import { listAudit } from '../../src/audit/browse-audit.js';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { routesOf } from '../../src/http/app.js';
 import { testDatabase } from '../support/database.js';
 import { bodyFor, hearFlags, post, serving } from './serving.js';
+import { person } from '../support/people.js';
 
 const { owner } = await testDatabase();
 const flags = await hearFlags(owner);
@@ -26,7 +27,7 @@ describe('a token', () => {
         .replace(':region', 'eu-west-1')
         .replace(':id', 'abcd1234');
       const answer = await call?.(asked, method === 'post' ? post(bodyFor(asked)) : {});
-      const allowed: readonly Role[] = MAY_DO[action];
+      const allowed: readonly Standing[] = MAY_DO[action];
       expect([asked, answer?.status === 403]).toEqual([asked, !allowed.includes(role)]);
       if (answer?.status === 403) {
         expect(answer.body).toMatchObject({
@@ -95,13 +96,11 @@ describe('the record', () => {
 
 test('requests for approval are listed by state', async () => {
   await owner.query('delete from portcullis_control.approval');
-  const alice = { name: 'alice', role: 'operator', regions: null } as const;
+  const alice = person('alice', 'operator');
   const ask = { action: 'rearm', subject: 'domain-claim.eu-west-1', reason: 'over', evidence: { epoch: 3 } };
   const { id } = await requestApproval(owner, ask, alice);
   const { id: other } = await requestApproval(owner, ask, alice);
-  await decideApproval(owner, other, { name: 'bob', role: 'admin', regions: null }, 'reject', () =>
-    Promise.resolve(),
-  );
+  await decideApproval(owner, other, person('bob', 'admin'), 'reject', () => Promise.resolve());
   const pending = await served.json('/api/v1/approvals?state=pending');
   expect(pending.body['items']).toEqual([
     expect.objectContaining({ id, state: 'pending', requestedBy: 'alice', region: null, decidedBy: null }),

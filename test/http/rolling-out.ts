@@ -1,12 +1,12 @@
 import type pg from 'pg';
-import type { Principal } from '../../src/access/roles.js';
 import { announceVersions } from '../../src/rollout/announce.js';
 import { startRollout } from '../../src/rollout/start-rollout.js';
 import { askForWave } from '../../src/rollout/wave-approval.js';
 import { inTransaction } from '../../src/store/pool.js';
+import { person } from '../support/people.js';
 
 const NEW_VERSION = '9.9.9_99999999';
-const ann: Principal = { name: 'ann', role: 'operator', regions: null };
+const ann = person('ann', 'operator');
 
 /** Puts a rollout of domain-claim into the state in which the operation at that path can be carried out. */
 export async function rolloutFor(owner: pg.Pool, path: string): Promise<void> {

@@ -13,9 +13,9 @@ import { listen, type ListenOptions } from '../../src/http/listen.js';
 import type { Planner } from '../../src/jobs/planner-database.js';
 import type { RegionPlanes } from '../../src/planes/region-plane.js';
 import { onePlane } from '../support/one-plane.js';
-import { issueToken } from '../../src/access/tokens.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
+import { tokenOf } from '../support/people.js';
 
 export interface Served {
   readonly url: string;
@@ -90,7 +90,7 @@ export async function serving(
     readiness: () => Promise.resolve([]),
     ...replaced,
   };
-  const { token } = await issueToken(pool, { name: `test-${randomUUID()}`, role: 'admin' }, 'test');
+  const { token } = await tokenOf(pool, { name: `test-${randomUUID()}`, role: 'admin' });
   const listening = await listen(createHttpApp(deps), { port: 0, ...options });
   open.push(listening);
   const call = (path: string, init: RequestInit = {}): Promise<Response> => {
@@ -108,7 +108,7 @@ export async function serving(
     call,
     json,
     as: async (name, role, regions) => {
-      const issued = await issueToken(pool, { name, role, regions }, 'test');
+      const issued = await tokenOf(pool, { name, role, regions });
       return (path, init = {}) => {
         const headers = new Headers(init.headers);
         headers.set('authorization', `Bearer ${issued.token}`);
@@ -223,6 +223,8 @@ export function bodyFor(path: string): unknown {
   if (path.endsWith('/incidents')) return { job: 'domain-claim', title: 'test' };
   if (path.endsWith('/include')) return { run: INCLUDED };
   if (path.endsWith('/close')) return { conclusion: 'test', falseAlarm: true };
+  if (path.endsWith('/people')) return { name: 'newcomer', role: 'viewer' };
+  if (path.endsWith('/tokens')) return { name: 'newcomer', role: 'viewer', owner: 'machine' };
   return { enabled: false, reason: 'test' };
 }
 

@@ -1,6 +1,4 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import type { Principal } from '../../src/access/roles.js';
-import { issueToken } from '../../src/access/tokens.js';
 import { killJob } from '../../src/gate/kill-switch.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
 import { testDatabase } from '../support/database.js';
@@ -9,10 +7,11 @@ import { commitOrder, watchCommitOrder } from './commit-order.js';
 import { batchesIn, changedRows, runIn, type Killed } from './killed-run.js';
 import { sampleWorld, type SampleWorld } from './sample.js';
 import { stopped, wake } from './standing-still.js';
+import { person, tokenOf } from '../support/people.js';
 
 const database = await testDatabase();
 const { owner } = database;
-const ANN: Principal = { name: 'ann', role: 'operator', regions: null };
+const ANN = person('ann', 'operator');
 const [killed, planning, inBatch, betweenBatches] = SAMPLE_REGIONS;
 
 let world: SampleWorld;
@@ -96,7 +95,7 @@ describe('a restore', () => {
     ]);
     const ask = ['rearm', 'domain-claim', '--region', inBatch, '--reason', 'it was the network', '--json'];
     const { id } = JSON.parse((await command(ask)).stdout) as { id: string };
-    const { token } = await issueToken(owner, { name: 'bob', role: 'approver' }, 'test');
+    const { token } = await tokenOf(owner, { name: 'bob', role: 'approver' });
     expect((await command(['approve', id, '--json'], { PORTCULLIS_TOKEN: token })).code).toBe(0);
     const done = await command(restore(inBatch));
     expect([done.code, answered(done)]).toMatchObject([0, [{ status: 'succeeded' }]]);

@@ -1,6 +1,4 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import type { Principal } from '../../src/access/roles.js';
-import { issueToken } from '../../src/access/tokens.js';
 import { GRACE_MS } from '../../src/gate/kill.js';
 import { killJob } from '../../src/gate/kill-switch.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
@@ -11,12 +9,13 @@ import { watchCommitOrder } from './commit-order.js';
 import { endLeases, expectKilled, kill, runIn } from './killed-run.js';
 import { sampleWorld, type SampleWorld } from './sample.js';
 import { stopped, wake } from './standing-still.js';
+import { person, tokenOf } from '../support/people.js';
 
 const database = await testDatabase();
 const { owner } = database;
 
 /** In whose name a rule's trip kills. */
-const GUARD: Principal = { name: 'guard', role: 'operator', regions: null };
+const GUARD = person('guard', 'operator');
 /** A batch for each change, so that a run has hundreds of moments at which a kill can find it. */
 const SLOW = 'apply: { lanes: 1, batch: 1, firstBatches: [] }';
 /**
@@ -152,7 +151,7 @@ describe('a kill', () => {
   });
 
   test('racing the approval of a re-arm wins', async () => {
-    const { token } = await issueToken(owner, { name: 'bob', role: 'approver' }, 'test');
+    const { token } = await tokenOf(owner, { name: 'bob', role: 'approver' });
     for (let round = 1; round <= 2; round += 1) {
       await kill(world, rearmed, `round ${round}`);
       const ask = ['rearm', 'domain-claim', '--region', rearmed, '--reason', 'mended', '--json'];

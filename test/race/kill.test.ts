@@ -1,6 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import type { Principal } from '../../src/access/roles.js';
 import { killJob } from '../../src/gate/kill-switch.js';
 import { reconcileGate } from '../../src/gate/permit.js';
 import { rearmGate } from '../../src/gate/rearm.js';
@@ -9,11 +8,12 @@ import { testDatabase } from '../support/database.js';
 import { HandSetFlags } from '../support/platform.js';
 import { commitOrder, watchCommitOrder } from './commit-order.js';
 import { seedPlannedRun, Writers, type WriterRun } from './writers.js';
+import { person } from '../support/people.js';
 
 const database = await testDatabase();
 const { owner } = database;
 const flags = new HandSetFlags();
-const ann: Principal = { name: 'ann', role: 'operator', regions: null };
+const ann = person('ann', 'operator');
 
 /** Another at each run of the test, and said, so that a round that fails can be played again. */
 const seed = process.env['PORTCULLIS_TEST_SEED'] ?? String(Date.now());

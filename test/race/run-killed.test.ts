@@ -4,9 +4,10 @@ import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, untilWith } from '../support/portcullis.js';
 import { sampleWorld, type SampleWorld } from './sample.js';
+import { person } from '../support/people.js';
 
 const database = await testDatabase();
-const ann = { name: 'ann', role: 'operator', regions: null } as const;
+const ann = person('ann', 'operator');
 
 let world: SampleWorld;
 beforeAll(async () => {

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { issueToken } from '../../src/access/tokens.js';
 import { readVerdicts } from '../../src/guard/bake/verdicts.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, temporaryFolder, type Running } from '../support/portcullis.js';
 import { freePort, startAlertmanager, startPrometheus, type RealServer } from '../support/prometheus.js';
 import { until } from '../support/until.js';
+import { tokenOf } from '../support/people.js';
 
 const { owner, url: databaseUrl } = await testDatabase();
 
@@ -49,7 +49,7 @@ let alertmanager: RealServer | undefined;
 
 beforeAll(async () => {
   const [http, prometheusPort, alertmanagerPort] = await Promise.all([freePort(), freePort(), freePort()]);
-  const { token } = await issueToken(owner, { name: 'alertmanager', role: 'worker' }, 'test');
+  const { token } = await tokenOf(owner, { name: 'alertmanager', role: 'worker' });
   const target = `127.0.0.1:${http}`;
   alertmanager = await startAlertmanager({
     port: alertmanagerPort,

@@ -2,12 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse, stringify } from 'yaml';
-import { issueToken } from '../../src/access/tokens.js';
 import { testDatabase } from '../support/database.js';
 import { shippedPolicy } from '../support/far-slot.js';
 import { portcullis, temporaryFolder, type Running } from '../support/portcullis.js';
 import { freePort, startAlertmanager, startPrometheus, type RealServer } from '../support/prometheus.js';
 import { until } from '../support/until.js';
+import { tokenOf } from '../support/people.js';
 
 /**
  * The shipped rule, the shipped route and the shipped policy, together: what a real run of the shipped job does makes
@@ -33,7 +33,7 @@ let folder = '';
 beforeAll(async () => {
   const [http, prometheusPort, alertmanagerPort] = await Promise.all([freePort(), freePort(), freePort()]);
   const target = `127.0.0.1:${http}`;
-  const { token } = await issueToken(owner, { name: 'alertmanager', role: 'worker' }, 'test');
+  const { token } = await tokenOf(owner, { name: 'alertmanager', role: 'worker' });
   folder = await temporaryFolder({ 'domain-claim.yaml': await shippedPolicy(), token });
   env = {
     PORTCULLIS_HOME: join(folder, 'home'),

@@ -81,7 +81,9 @@ describe('the commands of', () => {
     'the first five minutes',
     async () => {
       const out = await succeed(await commandsOf('docs/guide/first-five-minutes.md'));
-      expect(out).toContain('is re-armed, asked for by admin and approved by carol');
+      expect(out).toContain(
+        'is re-armed, asked for by admin and approved by demo, introduced by the sample world',
+      );
       expect(out).toContain('every row is as it was before the run');
     },
     PATIENCE_MS,

@@ -1,7 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { z } from 'zod';
-import type { Principal } from '../../src/access/roles.js';
-import { issueToken } from '../../src/access/tokens.js';
 import { listFlags, setFlag } from '../../src/flags/flag-store.js';
 import { startRollout } from '../../src/rollout/start-rollout.js';
 import { dashboardQueries, rulesText } from '../support/dashboard-queries.js';
@@ -9,6 +7,7 @@ import { testDatabase } from '../support/database.js';
 import { portcullis, temporaryFolder, type Running } from '../support/portcullis.js';
 import { freePort, startPrometheus, type RealServer } from '../support/prometheus.js';
 import { until } from '../support/until.js';
+import { person, tokenOf } from '../support/people.js';
 
 /**
  * A real Prometheus scrapes a Portcullis on which all happens that a panel or a rule is about. The tests of this
@@ -22,7 +21,7 @@ const TEST_MS = PATIENCE_MS + 5_000;
 const JOB = 'domain-claim';
 const STABLE = 'eu-west-1';
 const BAKING = 'us-west-2';
-const ann: Principal = { name: 'ann', role: 'operator', regions: null };
+const ann = person('ann', 'operator');
 
 /** Nobody answers `gates`, and nothing fails but when an alert says so. */
 const policy = (nowhere: number): string => `
@@ -60,7 +59,7 @@ beforeAll(async () => {
     PORTCULLIS_HTTP: target,
     PORTCULLIS_LOG_LEVEL: 'error',
   };
-  ({ token } = await issueToken(owner, { name: 'product', role: 'worker' }, 'test'));
+  ({ token } = await tokenOf(owner, { name: 'product', role: 'worker' }));
   serving = portcullis(['start', '--sample', '--run-now', '--json'], { env });
   prometheus = await startPrometheus({
     ...{ port, target, rules: await rulesText(), honorLabels: true },

@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
 import { parse, stringify } from 'yaml';
-import type { Principal } from '../../src/access/roles.js';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { listFlags, setFlag } from '../../src/flags/flag-store.js';
 import { seedSampleWorld } from '../../src/replay/sample-world.js';
@@ -13,6 +12,7 @@ import { checkShares } from '../support/check-shares.js';
 import { testDatabase, type TestDatabase } from '../support/database.js';
 import { portcullis, temporaryFolder, type Running } from '../support/portcullis.js';
 import { until } from '../support/until.js';
+import { person } from '../support/people.js';
 
 const databases = { healthy: await testDatabase(), faulty: await testDatabase() };
 
@@ -20,7 +20,7 @@ const JOB = 'domain-claim';
 const CANARY = 'eu-west-1';
 const OTHERS = ['eu-central-1', 'us-east-1'];
 const REGIONS = [CANARY, ...OTHERS];
-const bob: Principal = { name: 'bob', role: 'approver', regions: null };
+const bob = person('bob', 'approver');
 
 const NEWER: Edit = { file: 'job.js', from: `version: '1.0.0'`, to: `version: '1.1.0'` };
 /** Claims whoever is at the domain of an organisation, whether it has consented or not. */

@@ -116,8 +116,7 @@ echo $! >prometheus-pid`,
     async () => (await shell('curl -fsS "$PROMETHEUS_URL/-/ready"')).exit === 0,
     PATIENCE_MS,
   );
-  const issued = await shell('portcullis tokens issue carol --role approver --json');
-  env['SECOND_PERSON'] = (JSON.parse(issued.out) as { token: string }).token;
+  env['SECOND_PERSON'] = (await shell('cat "$PORTCULLIS_HOME/demo-token"')).out.trim();
 }, PATIENCE_MS);
 
 /** What runs now. By the time of `afterAll` the folder that says so is gone. */

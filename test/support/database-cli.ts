@@ -1,11 +1,12 @@
 import type pg from 'pg';
-import { issueToken, type TokenRequest } from '../../src/access/tokens.js';
+import type { TokenRequest } from '../../src/access/tokens.js';
 import type { Installation, Purpose } from '../../src/cli/app-port.js';
 import { embeddedDesk } from '../../src/flags/flag-desk.js';
 import { FakeApp } from '../unit/cli/fake-app.js';
 import { runProgram } from '../unit/cli/run-program.js';
 import { onePlane } from './one-plane.js';
 import { temporaryFolder } from './portcullis.js';
+import { tokenOf } from './people.js';
 
 /** The made-up app (job `sweep` in two regions) over a real database, which has every plane. */
 class DatabaseApp extends FakeApp {
@@ -42,6 +43,8 @@ class DatabaseApp extends FakeApp {
 export interface As {
   readonly token?: string;
   readonly home?: string;
+  /** What is typed, line by line. */
+  readonly typed?: readonly string[];
 }
 
 export interface Ran {
@@ -65,8 +68,8 @@ export async function databaseCli(owner: pg.Pool, flagsFolder = '/srv/flags'): P
   return {
     async run(as, ...args) {
       const app = new DatabaseApp(owner, { home: as.home ?? homeless, flagsFolder }, as.token);
-      return { ...(await runProgram(app, args)), purpose: app.purpose };
+      return { ...(await runProgram(app, args, as.typed)), purpose: app.purpose };
     },
-    issued: async (request) => ({ token: (await issueToken(owner, request, 'test')).token }),
+    issued: async (request) => ({ token: (await tokenOf(owner, request)).token }),
   };
 }

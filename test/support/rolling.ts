@@ -1,7 +1,6 @@
 import { afterAll } from '@jest/globals';
 import type pg from 'pg';
 import { listApprovals } from '../../src/access/approvals.js';
-import type { Principal } from '../../src/access/roles.js';
 import { type Variant, flagName } from '../../src/flags/definition.js';
 import { type FlagState, listFlags, setFlag } from '../../src/flags/flag-store.js';
 import { type Policy, parsePolicyFile } from '../../src/flags/policy.js';
@@ -24,9 +23,10 @@ import type { TestDatabase } from './database.js';
 import { DatabaseFlags } from './database-flags.js';
 import { OWN } from './trip.js';
 import { loadTestJob, testPlatform, type TestPlatform } from './platform.js';
+import { person } from './people.js';
 
-export const ann: Principal = { name: 'ann', role: 'operator', regions: null };
-export const bob: Principal = { name: 'bob', role: 'approver', regions: null };
+export const ann = person('ann', 'operator');
+export const bob = person('bob', 'approver');
 
 const MINUTE_MS = 60_000;
 

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { APPROVAL_STATES, listApprovals, type Approval, type ApprovalState } from '../../access/approvals.js';
+import { askedByText, decidedByText } from '../approval-text.js';
 import type { Context, Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 import { limitOption, showList, stateOption } from '../listing.js';
@@ -32,7 +33,7 @@ const TONES: Readonly<Record<ApprovalState, Tone>> = {
 
 function approvalsText(voice: Voice, approvals: readonly Approval[]): string {
   if (approvals.length === 0) return 'No approvals\n';
-  return voice.table(
+  const table = voice.table(
     ['id', 'state', 'action', 'subject', 'asked by', 'at', 'until', 'decided by', 'reason'].map((title) => ({
       title,
     })),
@@ -41,11 +42,13 @@ function approvalsText(voice: Voice, approvals: readonly Approval[]): string {
       { text: each.state, tone: TONES[each.state] },
       each.action,
       each.subject,
-      each.requestedBy,
+      askedByText(each),
       time(each.requestedAt),
       time(each.expiresAt),
-      each.decidedBy ?? '–',
+      decidedByText(each),
       each.reason,
     ]),
   );
+  const cautions = approvals.flatMap(({ id, caution }) => (caution === null ? [] : [`${id}: ${caution}\n`]));
+  return table + cautions.join('');
 }

@@ -8,6 +8,7 @@ import { decideRequest } from '../../rollout/decide-request.js';
 import { BEGIN_WAVE } from '../../rollout/wave-approval.js';
 import { actingPrincipal } from '../acting.js';
 import type { Installation } from '../app-port.js';
+import { askedByText, decidedByText } from '../approval-text.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
 import { reasonOption } from '../reason-option.js';
@@ -124,10 +125,13 @@ function addDecision(program: Command, context: Context, decision: Decision, sum
   );
 }
 
-function decidedText({ action, state, subject, requestedBy, decidedBy }: Approval): string {
+function decidedText(approval: Approval): string {
+  const { action, state, subject, caution } = approval;
   if (state !== 'approved') return `refused: ${subject} stays as it is\n`;
-  const who = `asked for by ${requestedBy} and approved by ${decidedBy ?? ''}`;
-  return action === BEGIN_WAVE
-    ? `${subject} may begin, ${who}\n`
-    : `${subject} is re-armed, ${who}; it opens when its flag says so\n`;
+  const who = `asked for by ${askedByText(approval)} and approved by ${decidedByText(approval)}`;
+  const done =
+    action === BEGIN_WAVE
+      ? `${subject} may begin, ${who}\n`
+      : `${subject} is re-armed, ${who}; it opens when its flag says so\n`;
+  return caution === null ? done : `${done}on record: ${caution}\n`;
 }

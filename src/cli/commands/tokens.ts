@@ -1,8 +1,16 @@
 import { Option, type Command } from 'commander';
 import { ADMIN_NAME, requireMay, ROLES, type Role } from '../../access/roles.js';
-import { issueToken, listTokens, revokeToken, type TokenFacts } from '../../access/tokens.js';
+import { recoverAdminToken } from '../../access/admin-token.js';
+import {
+  issueToken,
+  listTokens,
+  revokeToken,
+  type IssuedToken,
+  type TokenFacts,
+} from '../../access/tokens.js';
 import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
+import { confirmed, yesOption } from '../confirm.js';
 import { nearest } from '../../base/nearest.js';
 import { PortcullisError } from '../../base/errors.js';
 import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
@@ -18,6 +26,8 @@ export function addTokens(program: Command, context: Context): void {
 
 interface IssueOptions {
   readonly role: Role;
+  readonly person?: string;
+  readonly machine?: boolean | undefined;
   readonly regions?: string;
   readonly replace?: boolean | undefined;
 }
@@ -28,39 +38,55 @@ function addIssue(parent: Command, context: Context): void {
     'issue <name>',
     'Make a token. It is shown this once: the database keeps only its hash. The name goes on the record of what it does.',
     [
-      'TOKEN=$(portcullis tokens issue ci --role operator)',
-      'portcullis tokens issue alice --role approver --regions eu-west-1,eu-west-2',
+      'TOKEN=$(portcullis tokens issue ci --machine --role operator)',
+      'portcullis tokens issue alice-laptop --person alice --role operator --regions eu-west-1,eu-west-2',
       'portcullis tokens issue ci --role operator --replace --json',
     ],
   )
     .addOption(new Option('--role <role>', 'what its holder may do').choices(ROLES).makeOptionMandatory(true))
+    .addOption(
+      new Option(
+        '--person <name>',
+        'whose it is: a token that somebody else issues for them does not approve',
+      ).conflicts('machine'),
+    )
+    .option('--machine', 'it is a machine’s, which never approves')
     .option('--regions <regions>', 'the only regions to act in, separated by commas; without it, all')
     .option('--replace', 'end the token of that name, if there is one, and make a new one in its place')
-    .action(async (name: string, { role, regions, replace }: IssueOptions) => {
+    .action(async (name: string, options: IssueOptions) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
-        const issuer = await issuerOf(context, installation, { name, role, replace });
-        const request = { name, role, replace, regions: regions?.split(',').map((each) => each.trim()) };
-        const { id, token } = await issueToken(installation.control, request, issuer);
+        const { id, token } = await issue(context, installation, name, options);
         voice.note(`token ${name}, shown this once; send it as "Authorization: Bearer …":`);
-        voice.result({ id, name, role, token }, () => `${token}\n`);
+        voice.result({ id, name, role: options.role, token }, () => `${token}\n`);
       });
     });
 }
 
 /**
- * Who issues a token: an admin; and a lost admin token is replaced by whoever is at the keyboard with the owner's
- * login. That makes no second person of anybody: for approvals, the two count as one.
+ * An admin issues tokens; and a lost admin token is replaced by whoever is at the keyboard with the owner's login. That
+ * makes no second person of anybody: see docs/reference/people.md.
  */
-async function issuerOf(
+async function issue(
   context: Context,
   installation: Installation,
-  { name, role, replace }: IssueOptions & { readonly name: string },
-): Promise<string> {
+  name: string,
+  { role, person, machine, regions, replace }: IssueOptions,
+): Promise<IssuedToken> {
+  const { control } = installation;
   const principal = await actingPrincipal(context, installation);
-  const lost = name === ADMIN_NAME && role === 'admin' && replace === true;
-  if (!(lost && principal.name.startsWith('local:'))) requireMay(principal, 'manage-tokens');
-  return principal.name;
+  const lost = name === ADMIN_NAME && role === 'admin' && replace === true && person === undefined;
+  if (lost && principal.role === 'local') return recoverAdminToken(control, principal.name);
+  requireMay(principal, 'manage-tokens');
+  return issueToken(
+    control,
+    {
+      ...{ name, role, replace },
+      owner: machine === true ? 'machine' : person === undefined ? undefined : { person },
+      regions: regions?.split(',').map((each) => each.trim()),
+    },
+    principal,
+  );
 }
 
 function addList(parent: Command, context: Context): void {
@@ -71,43 +97,47 @@ function addList(parent: Command, context: Context): void {
     ['portcullis tokens list'],
   ).action(async () => {
     const voice = voiceOf(context, command);
-    await withLook(context, async ({ control }) => {
-      const tokens = await listTokens(control);
+    await withLook(context, async (installation) => {
+      await requireActing(context, installation, 'read');
+      const tokens = await listTokens(installation.control);
       voice.result({ tokens }, () => tokensText(voice, tokens));
     });
   });
 }
 
 function addRevoke(parent: Command, context: Context): void {
-  const command = leaf(parent, 'revoke <name>', 'End a token at once.', [
-    'portcullis tokens revoke ci',
-  ]).action(async (name: string) => {
-    const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
-      const { control } = installation;
-      const revoker = await requireActing(context, installation, 'manage-tokens');
-      await revokeToken(control, name, revoker.name).catch(async (error: unknown) => {
-        if (!(error instanceof PortcullisError) || error.code !== 'TOKEN_UNKNOWN') throw error;
-        const names = (await listTokens(control)).map((each) => each.name);
-        const meant = nearest(name, names);
-        throw new PortcullisError(error.code, error.message, {
-          mend:
-            meant === undefined ? 'portcullis tokens list shows those there are' : `did you mean ${meant}?`,
-          details: { ...error.details, ...(meant !== undefined && { nearest: meant }) },
-          cause: error,
+  const command = leaf(parent, 'revoke <name>', 'End a token at once.', ['portcullis tokens revoke ci'])
+    .addOption(yesOption())
+    .action(async (name: string, { yes }: { readonly yes?: boolean }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const { control } = installation;
+        const revoker = await requireActing(context, installation, 'manage-tokens');
+        if (revoker.name === name) await confirmed(context, yes, `${name} is the token that you act with`);
+        await revokeToken(control, name, revoker.name).catch(async (error: unknown) => {
+          if (!(error instanceof PortcullisError) || error.code !== 'TOKEN_UNKNOWN') throw error;
+          const names = (await listTokens(control)).map((each) => each.name);
+          const meant = nearest(name, names);
+          throw new PortcullisError(error.code, error.message, {
+            mend:
+              meant === undefined ? 'portcullis tokens list shows those there are' : `did you mean ${meant}?`,
+            details: { ...error.details, ...(meant !== undefined && { nearest: meant }) },
+            cause: error,
+          });
         });
+        voice.result({ name, revoked: true }, () => `token ${name} is revoked\n`);
       });
-      voice.result({ name, revoked: true }, () => `token ${name} is revoked\n`);
     });
-  });
 }
 
 function tokensText(voice: Voice, tokens: readonly TokenFacts[]): string {
-  if (tokens.length === 0) return 'No tokens; to make one: portcullis tokens issue NAME --role ROLE\n';
+  if (tokens.length === 0)
+    return 'No tokens; to make one: portcullis tokens issue NAME --role ROLE --machine\n';
   return voice.table(
-    ['name', 'role', 'regions', 'state', 'issued', 'last used'].map((title) => ({ title })),
-    tokens.map(({ name, role, regions, createdAt, lastUsedAt, revokedAt }) => [
+    ['name', 'whose', 'role', 'regions', 'state', 'issued', 'last used'].map((title) => ({ title })),
+    tokens.map(({ name, person, knownTo, role, regions, createdAt, lastUsedAt, revokedAt }) => [
       name,
+      ownerText(person, knownTo),
       role,
       regions?.join(', ') ?? 'all',
       revokedAt === null
@@ -117,4 +147,11 @@ function tokensText(voice: Voice, tokens: readonly TokenFacts[]): string {
       lastUsedAt === null ? 'never' : time(lastUsedAt),
     ]),
   );
+}
+
+/** Whose a token is, and who else knows it. */
+function ownerText(person: string | null, knownTo: readonly string[]): string {
+  if (person === null) return 'a machine';
+  const others = knownTo.filter((each) => each !== person);
+  return others.length === 0 ? person : `${person}, known to ${others.join(', ')}`;
 }

@@ -22,6 +22,9 @@ export function approvalRoutes({ control, planes, flagsAt }: HttpDeps): Route[] 
       errors: [
         'APPROVAL_UNKNOWN',
         'APPROVAL_SELF',
+        'MACHINE_CANNOT_APPROVE',
+        'APPROVER_UNPROVEN',
+        'APPROVER_TOO_NEW',
         'APPROVAL_DECIDED',
         'APPROVAL_EXPIRED',
         'REARM_OUTDATED',

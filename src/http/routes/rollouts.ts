@@ -121,6 +121,9 @@ export function rolloutRoutes({ control, planes, installed, flagsAt }: HttpDeps)
     steering('abort', 'Takes the version back to zero everywhere, at once', 'kill', abortRollout),
     steering('promote', 'Skips the rest of the bakes under way', 'approve', promoteRollout, [
       'APPROVAL_SELF',
+      'MACHINE_CANNOT_APPROVE',
+      'APPROVER_UNPROVEN',
+      'APPROVER_TOO_NEW',
     ]),
     route({
       method: 'post',
@@ -136,6 +139,9 @@ export function rolloutRoutes({ control, planes, installed, flagsAt }: HttpDeps)
         'ROLLOUT_NONE',
         'ROLLOUT_STATE',
         'APPROVAL_SELF',
+        'MACHINE_CANNOT_APPROVE',
+        'APPROVER_UNPROVEN',
+        'APPROVER_TOO_NEW',
         'APPROVAL_DECIDED',
         'APPROVAL_EXPIRED',
         'FLAGS_ELSEWHERE',

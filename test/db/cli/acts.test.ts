@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Principal } from '../../../src/access/roles.js';
 import { applyPolicies } from '../../../src/flags/policy-store.js';
 import { parsePolicyFile } from '../../../src/flags/policy.js';
 import { killGate } from '../../../src/gate/kill.js';
@@ -15,6 +14,7 @@ import { databaseCli } from '../../support/database-cli.js';
 import { testDatabase } from '../../support/database.js';
 import { loadTestJob, testPlatform, testPolicy } from '../../support/platform.js';
 import { temporaryFolder } from '../../support/portcullis.js';
+import { person } from '../../support/people.js';
 
 /** An act that reached nothing says so, and exits non-zero. */
 
@@ -70,7 +70,7 @@ describe('a restore', () => {
   });
 
   test('of an incident without changes says so', async () => {
-    const by: Principal = { name: 'ann', role: 'operator', regions: null };
+    const by = person('ann', 'operator');
     const since = await findRun(owner, bad);
     const { id } = await openByHand(
       owner,

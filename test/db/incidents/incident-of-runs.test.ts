@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
-import type { Principal } from '../../../src/access/roles.js';
 import { examineIncident, tendIncident } from '../../../src/incidents/assess-incident.js';
 import { assessIncident } from '../../support/assess-incident.js';
 import { findIncident, listIncidents } from '../../../src/incidents/browse-incidents.js';
@@ -22,8 +21,9 @@ import { findRun, listRuns, type RunView } from '../../../src/scheduler/browse-r
 import { atPoint } from '../../support/at-point.js';
 import { claimEverything } from '../../support/accounts.js';
 import { checksum, database, region, restore, run, sql, VERSION } from '../../support/restoring.js';
+import { person } from '../../support/people.js';
 
-const ann: Principal = { name: 'ann', role: 'operator', regions: null };
+const ann = person('ann', 'operator');
 const { owner } = database;
 const poolOf = (): pg.Pool => owner;
 const kill = (version?: string, ownerOf = poolOf) =>

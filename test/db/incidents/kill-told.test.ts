@@ -1,6 +1,5 @@
 import { afterAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import type { Principal } from '../../../src/access/roles.js';
 import type { Beat } from '../../../src/base/beat.js';
 import { readGate } from '../../../src/gate/permit.js';
 import { findIncident } from '../../../src/incidents/browse-incidents.js';
@@ -15,9 +14,10 @@ import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { testDatabase } from '../../support/database.js';
 import { until } from '../../support/until.js';
 import { receiving } from '../notify/receiving.js';
+import { person } from '../../support/people.js';
 
 const { owner } = await testDatabase();
-const ann: Principal = { name: 'ann', role: 'admin', regions: null };
+const ann = person('ann', 'admin');
 let sender: Beat | undefined;
 afterAll(async () => sender?.stop());
 

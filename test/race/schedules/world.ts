@@ -29,6 +29,7 @@ import {
   type Name,
   type Schedule,
 } from './schedule.js';
+import { person } from '../../support/people.js';
 
 /** What a plant does to the product; see plants.ts. */
 export interface Twist {
@@ -136,11 +137,11 @@ export async function loadJob(database: TestDatabase): Promise<LoadedJob> {
 }
 
 export const PRINCIPALS: Readonly<Record<Name, (region: string) => Principal>> = {
-  ann: () => ({ name: 'ann', role: 'operator', regions: null }),
-  bob: () => ({ name: 'bob', role: 'approver', regions: null }),
-  cat: () => ({ name: 'cat', role: 'admin', regions: null }),
-  dan: (region) => ({ name: 'dan', role: 'approver', regions: [region] }),
-  eve: () => ({ name: 'eve', role: 'viewer', regions: null }),
+  ann: () => person('ann', 'operator'),
+  bob: () => person('bob', 'approver'),
+  cat: () => person('cat', 'admin'),
+  dan: (region) => person('dan', 'approver', [region]),
+  eve: () => person('eve', 'viewer'),
 };
 
 /** Holds of every plan that is judged on the directory that it was made from, whatever people do meanwhile. */

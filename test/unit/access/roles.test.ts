@@ -31,6 +31,7 @@ const EXPECTED: [Action, ...boolean[]][] = [
   ['confirm-database', false, false,   true,    true, false],
   ['import-directory', false, false,   false,   true, false],
   ['manage-tokens',    false, false,   false,   true, false],
+  ['manage-people',    false, false,   false,   true, false],
 ];
 
 describe('what each role may do', () => {
@@ -44,6 +45,12 @@ describe('what each role may do', () => {
       expect(ROLES.map((role) => mayDo(one(role), action).allowed)).toEqual(allowed);
     },
   );
+});
+
+test('without a token a user looks, kills and stops, and no more', () => {
+  const local: Principal = { name: 'local:root', role: 'local', regions: null };
+  const may = (Object.keys(MAY_DO) as Action[]).filter((action) => mayDo(local, action).allowed);
+  expect(may).toEqual(['read', 'verify-audit', 'kill']);
 });
 
 describe('a principal bound to regions', () => {

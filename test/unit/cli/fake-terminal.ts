@@ -38,6 +38,9 @@ export class FakeTerminal implements Terminal {
   readonly colour: boolean;
   readonly program = 'portcullis';
   exitCode: ExitCode = 0;
+  readonly asks = false;
+  /** What a test types. */
+  typed: string[] = [];
   readonly #interrupts = new Set<() => void>();
   readonly #keys = new Set<(key: string) => void>();
 
@@ -64,6 +67,10 @@ export class FakeTerminal implements Terminal {
   onKey(handler: (key: string) => void): () => void {
     this.#keys.add(handler);
     return () => this.#keys.delete(handler);
+  }
+
+  askLine(): Promise<string> {
+    return Promise.resolve(this.typed.shift() ?? '');
   }
 
   get listening(): boolean {

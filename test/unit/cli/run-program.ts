@@ -7,8 +7,10 @@ import { FakeTerminal } from './fake-terminal.js';
 export async function runProgram(
   app: App,
   args: readonly string[],
+  typed: readonly string[] = [],
 ): Promise<{ exit: number; out: string; err: string }> {
   const io = new FakeTerminal();
+  io.typed = [...typed];
   let exit: number;
   try {
     await createProgram(app, io).parseAsync(['node', 'portcullis', ...args]);

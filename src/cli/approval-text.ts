@@ -1,0 +1,17 @@
+import type { Approval } from '../access/approvals.js';
+
+/** Who asked: the token, and the person where that has another name. */
+export function askedByText({ requestedBy, requestedPerson }: Approval): string {
+  return tokenText(requestedBy, requestedPerson);
+}
+
+/** Who decided, and who introduced them. */
+export function decidedByText({ decidedBy, decidedPerson, introducedBy }: Approval): string {
+  if (decidedBy === null) return '–';
+  const who = tokenText(decidedBy, decidedPerson);
+  return introducedBy === null ? who : `${who}, introduced by ${introducedBy}`;
+}
+
+function tokenText(token: string, person: string | null): string {
+  return person === null || person === token ? token : `${token} of ${person}`;
+}

@@ -1,0 +1,130 @@
+import { Option, type Command } from 'commander';
+import { addPerson, listPeople, removePerson, type Person } from '../../access/people.js';
+import { PEOPLE_ROLES, type PersonRole } from '../../access/roles.js';
+import { countOf, listOf, time } from '../../base/words.js';
+import { requireActing } from '../acting.js';
+import { confirmed, yesOption } from '../confirm.js';
+import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
+import { group, leaf } from '../leaf.js';
+import type { Tone } from '../tone.js';
+
+export function addPeople(program: Command, context: Context): void {
+  const people = group(program, 'people', 'People: who holds tokens, and who introduced them.');
+  addAdd(people, context);
+  addList(people, context);
+  addRemove(people, context);
+}
+
+interface AddOptions {
+  readonly role: PersonRole;
+  readonly regions?: string;
+  readonly replace?: boolean | undefined;
+}
+
+function addAdd(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'add <name>',
+    'Add a person, and print a code that they redeem on their own: portcullis login. It is shown this once, and is valid for 24 hours.',
+    [
+      'portcullis people add bob --role approver',
+      'portcullis people add carol --role operator --regions eu-west-1,eu-west-2',
+      'portcullis people add bob --role approver --replace',
+    ],
+  )
+    .addOption(
+      new Option('--role <role>', 'what they may do').choices(PEOPLE_ROLES).makeOptionMandatory(true),
+    )
+    .option('--regions <regions>', 'the only regions to act in, separated by commas; without it, all')
+    .option('--replace', 'end the tokens of the person of that name, and give them a new code')
+    .action(async (name: string, { role, regions, replace }: AddOptions) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const principal = await requireActing(context, installation, 'manage-people');
+        const invited = await addPerson(
+          installation.control,
+          { name, role, replace, regions: regions?.split(',').map((each) => each.trim()) },
+          principal,
+        );
+        voice.note(
+          `code for ${name}, shown this once, valid until ${time(invited.expiresAt)}; they redeem it with portcullis login:`,
+        );
+        voice.result(invited, () => `${invited.code}\n`);
+      });
+    });
+}
+
+function addList(parent: Command, context: Context): void {
+  const command = leaf(parent, 'list', 'List people: their roles, their tokens, and who introduced them.', [
+    'portcullis people list',
+  ]).action(async () => {
+    const voice = voiceOf(context, command);
+    await withLook(context, async (installation) => {
+      await requireActing(context, installation, 'read');
+      const people = await listPeople(installation.control);
+      voice.result({ people }, () => peopleText(voice, people));
+    });
+  });
+}
+
+function addRemove(parent: Command, context: Context): void {
+  const command = leaf(parent, 'remove <name>', 'Remove a person, and end all their tokens at once.', [
+    'portcullis people remove bob',
+  ])
+    .addOption(yesOption())
+    .action(async (name: string, { yes }: { readonly yes?: boolean }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const principal = await requireActing(context, installation, 'manage-people');
+        if (principal.person?.name === name) {
+          await confirmed(context, yes, `${name} is you: this ends the token that you act with`);
+        }
+        const ended = await removePerson(installation.control, name, principal);
+        voice.result({ name, removed: true, tokens: ended }, () =>
+          ended.length === 0
+            ? `${name} is removed\n`
+            : `${name} is removed; ${countOf(ended.length, 'token')} revoked: ${listOf(ended)}\n`,
+        );
+      });
+    });
+}
+
+const TONES: Readonly<Record<Person['state'], Tone>> = {
+  known: 'good',
+  invited: 'warning',
+  expired: 'quiet',
+  removed: 'quiet',
+};
+
+function peopleText(voice: Voice, people: readonly Person[]): string {
+  if (people.length === 0) return 'No people; portcullis start adds the first\n';
+  return voice.table(
+    ['name', 'role', 'regions', 'state', 'since', 'introduced by', 'tokens'].map((title) => ({ title })),
+    people.map((person) => [
+      person.name,
+      person.role,
+      person.regions?.join(', ') ?? 'all',
+      { text: person.state, tone: TONES[person.state] },
+      time(person.removedAt ?? person.knownSince ?? person.addedAt),
+      introduction(person),
+      person.tokens.join(', '),
+    ]),
+  );
+}
+
+function introduction({ introducedBy, knownBy }: Person): string {
+  const names = introducedBy.join(', ');
+  switch (knownBy) {
+    case 'first-start':
+      return 'the first start';
+    case 'recovery':
+      return 'a recovery without a token';
+    case 'sample':
+      return 'the sample world';
+    case 'upgrade':
+      return names === '' ? 'the upgrade' : `${names}, before the upgrade`;
+    case 'code':
+    case null:
+      return names;
+  }
+}
