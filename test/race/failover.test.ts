@@ -10,10 +10,11 @@ import { provisionLogins } from '../../src/store/logins.js';
 import { migrate, type Plane } from '../../src/store/migrate.js';
 import { openPool } from '../../src/store/pool.js';
 import { testDatabase } from '../support/database.js';
-import { portcullis, temporaryFolder, untilWith, type Running } from '../support/portcullis.js';
+import { portcullis, untilWith, type Running } from '../support/portcullis.js';
 import { streamingPair } from '../support/streaming-pair.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
+import { adminHome } from '../support/people.js';
 
 /** `running` runs through the failover; `killed` is killed on the primary when the standby does not hear of it any more. */
 const [running, killed] = SAMPLE_REGIONS;
@@ -80,7 +81,7 @@ async function together(): Promise<World> {
   const promoted = pool(pair.standby.url(name));
   const env = {
     PORTCULLIS_DATABASE_URL: way.through(pair.primary.url(name)),
-    PORTCULLIS_HOME: await temporaryFolder(),
+    PORTCULLIS_HOME: await adminHome(old),
   };
   return { name, env, old, promoted, control: promoted };
 }
@@ -100,7 +101,7 @@ async function apart(): Promise<World> {
   const env = {
     PORTCULLIS_DATABASE_URL: elsewhere.url,
     PORTCULLIS_DATABASE_URL_PAIR: way.through(pair.primary.url(name)),
-    PORTCULLIS_HOME: await temporaryFolder(),
+    PORTCULLIS_HOME: await adminHome(control),
   };
   return { name, env, old, promoted: pool(pair.standby.url(name)), control };
 }

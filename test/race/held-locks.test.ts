@@ -5,8 +5,9 @@ import { GATE_LOCK, gateLockName } from '../../src/gate/lock.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
 import { MIGRATION_LOCK } from '../../src/store/migrate.js';
 import { testDatabase } from '../support/database.js';
-import { portcullis, temporaryFolder, type Finished } from '../support/portcullis.js';
+import { portcullis, type Finished } from '../support/portcullis.js';
 import { stopped } from './standing-still.js';
+import { adminHome } from '../support/people.js';
 
 /** What a command may take that waits for nobody's lock, on a machine that is busy with a lot else. */
 const BOUND_MS = 60_000;
@@ -17,7 +18,7 @@ const planner = pg.escapeIdentifier(decodeURIComponent(new URL(database.plannerU
 
 let env: Record<string, string>;
 beforeAll(async () => {
-  env = { PORTCULLIS_DATABASE_URL: database.url, PORTCULLIS_HOME: await temporaryFolder() };
+  env = { PORTCULLIS_DATABASE_URL: database.url, PORTCULLIS_HOME: await adminHome(owner) };
   await owner.query(
     `insert into portcullis_control.flag (job, region, reason, changed_by)
      select 'domain-claim', region, 'test', 'test' from unnest($1::text[]) as region`,

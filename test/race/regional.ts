@@ -8,6 +8,7 @@ import { seedSampleWorld } from '../../src/replay/sample-world.js';
 import { testDatabase, type TestDatabase } from '../support/database.js';
 import { portcullis, temporaryFolder } from '../support/portcullis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
+import { adminHome } from '../support/people.js';
 
 /** A database that processes reach by a way which a test can cut. The test itself looks past it. */
 export interface Reached {
@@ -53,7 +54,7 @@ ${policy}
     PORTCULLIS_DATABASE_URL: control.url,
     PORTCULLIS_DATABASE_URL_A: inA.url,
     PORTCULLIS_DATABASE_URL_B: inB.url,
-    PORTCULLIS_HOME: await temporaryFolder(),
+    PORTCULLIS_HOME: await adminHome(control.owner),
     // Where the regions are while the control database is away.
     PORTCULLIS_FLAGS: await temporaryFolder({ 'regional.yaml': text }),
   };

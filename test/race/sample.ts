@@ -5,7 +5,8 @@ import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
 import { seedSampleWorld } from '../../src/replay/sample-world.js';
 import type { TestDatabase } from '../support/database.js';
 import { FAR_SLOT } from '../support/far-slot.js';
-import { portcullis, temporaryFolder } from '../support/portcullis.js';
+import { portcullis } from '../support/portcullis.js';
+import { adminHome } from '../support/people.js';
 
 export interface SampleWorld {
   readonly database: TestDatabase;
@@ -41,7 +42,7 @@ guard: ${guard}
 ${policy}
 `;
   await applyPolicies(owner, [parsePolicyFile(text, 'race.yaml')], 'test');
-  const env = { PORTCULLIS_DATABASE_URL: database.url, PORTCULLIS_HOME: await temporaryFolder() };
+  const env = { PORTCULLIS_DATABASE_URL: database.url, PORTCULLIS_HOME: await adminHome(owner) };
   const [region] = SAMPLE_REGIONS;
   // The flag is still off, so nothing is written; it only tells which version the program has.
   const dry = ['run', 'domain-claim', '--region', region, '--dry-run', '--json'];

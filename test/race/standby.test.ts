@@ -5,9 +5,10 @@ import { applyPolicies } from '../../src/flags/policy-store.js';
 import { provisionLogins } from '../../src/store/logins.js';
 import { migrate } from '../../src/store/migrate.js';
 import { openPool } from '../../src/store/pool.js';
-import { portcullis, temporaryFolder } from '../support/portcullis.js';
+import { portcullis } from '../support/portcullis.js';
 import { streamingPair } from '../support/streaming-pair.js';
 import { until } from '../support/until.js';
+import { adminHome } from '../support/people.js';
 
 /** A command that is led to a standby: looks work, and acts say that the database takes no writes. */
 
@@ -22,6 +23,7 @@ test('a real standby is looked at, and what would write to it is refused as read
   await provisionLogins(owner, ['control', 'region']);
   const policy = `job: domain-claim\nschedule: '${FAR_SLOT}'\nregions: [eu-west-1]\n`;
   await applyPolicies(owner, [parsePolicyFile(policy, 'policy.yaml')], 'test');
+  const home = await adminHome(owner);
   await owner.end();
   const replica = openPool(pair.standby.url(name), { name: 'test' });
   replica.on('error', () => undefined);
@@ -32,7 +34,7 @@ test('a real standby is looked at, and what would write to it is refused as read
     return rowCount === 1;
   });
   await replica.end();
-  const env = { PORTCULLIS_DATABASE_URL: pair.standby.url(name), PORTCULLIS_HOME: await temporaryFolder() };
+  const env = { PORTCULLIS_DATABASE_URL: pair.standby.url(name), PORTCULLIS_HOME: home };
   const command = async (...args: string[]) => portcullis([...args, '--json'], { env }).finished;
 
   const status = await command('status');

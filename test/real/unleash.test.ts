@@ -13,9 +13,10 @@ import { claimEverything, seedAccounts } from '../support/accounts.js';
 import { atPoint } from '../support/at-point.js';
 import { testDatabase } from '../support/database.js';
 import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';
-import { portcullis, temporaryFolder, type Finished } from '../support/portcullis.js';
+import { portcullis, type Finished } from '../support/portcullis.js';
 import { RealUnleash } from '../support/real-unleash.js';
 import { until } from '../support/until.js';
+import { adminHome } from '../support/people.js';
 
 /**
  * A real Unleash server. It refuses a `+` in names, which is why a version's digest stands behind `_`.
@@ -75,9 +76,12 @@ afterAll(async () => {
 
 const opened = (): Promise<unknown> => until('the flag is open', () => provider.look(FLAG).open);
 
+let home: string | undefined;
+
 async function cli(...args: readonly string[]): Promise<Finished> {
+  home ??= await adminHome(database.owner);
   const env = {
-    ...{ PORTCULLIS_DATABASE_URL: database.url, PORTCULLIS_HOME: await temporaryFolder() },
+    ...{ PORTCULLIS_DATABASE_URL: database.url, PORTCULLIS_HOME: home },
     ...{ PORTCULLIS_FLAG_SOURCE: 'unleash', PORTCULLIS_UNLEASH_URL: unleash.url },
     ...{ PORTCULLIS_UNLEASH_TOKEN: token },
   };

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
+import { ensureAdminToken } from '../../src/access/admin-token.js';
 import type { Principal, Role } from '../../src/access/roles.js';
 import { issueToken, type IssuedToken, type TokenRequest } from '../../src/access/tokens.js';
+import { temporaryFolder } from './portcullis.js';
 
 /** The id of the person of that name, in every test. */
 export function personId(name: string): string {
@@ -13,6 +15,13 @@ export function personId(name: string): string {
 export function person(name: string, role: Role, regions: readonly string[] | null = null): Principal {
   const id = personId(name);
   return { name, role, regions, person: { id, name }, hands: [id] };
+}
+
+/** A home folder with the token of the first person, whom this adds. */
+export async function adminHome(owner: pg.Pool): Promise<string> {
+  const home = await temporaryFolder();
+  await ensureAdminToken(owner, home);
+  return home;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { ensureAdminToken } from '../../access/admin-token.js';
 import { messageOf, PortcullisError } from '../../base/errors.js';
 import { countOf } from '../../base/words.js';
 import { nothingToDo, setUp, setUpSql, type SetUpReport } from '../../store/set-up.js';
@@ -33,14 +34,17 @@ export function addMigrate(program: Command, context: Context): void {
       const voice = voiceOf(context, command);
       await withInstallation(
         context,
-        async ({ databases }) => {
+        async ({ databases, control, embedded, home }) => {
           const chosen = databasesNamed(databases, database);
           if (sql !== undefined) return printSql(context, chosen, sql);
           const reports: (SetUpReport & { database: string })[] = [];
           for (const each of chosen) reports.push({ database: each.name, ...(await setUp(each)) });
-          voice.result({ databases: reports }, () =>
+          // On a machine of its own, this may be the first start: what follows acts with the token.
+          const adminToken = embedded === false ? undefined : await ensureAdminToken(control, home);
+          voice.result({ databases: reports, ...(adminToken && { adminToken }) }, () =>
             reports.map((report) => `${report.database}: ${reportText(report)}\n`).join(''),
           );
+          if (adminToken?.standing === 'new') voice.note(`admin token: ${adminToken.file}`);
         },
         'set-up',
       );
