@@ -7,7 +7,7 @@ import { storable, storableJson } from '../base/text.js';
 import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../store/page.js';
 import { inTransaction } from '../store/pool.js';
 import { requireMay, type Principal } from './roles.js';
-import { requireSecond, type Asked } from './second-person.js';
+import { requireSecond, type Asked, type SecondPerson } from './second-person.js';
 
 export type Decision = 'approve' | 'reject';
 export const APPROVAL_STATES = ['pending', 'approved', 'rejected', 'expired'] as const;
@@ -150,10 +150,9 @@ export async function decideApproval(
     requireMay(principal, 'approve', asked.region ?? undefined);
     const { id: what, requestedBy, state } = asked;
     const by = { what, by: requestedBy, hands: row.requested_hands, at: row.requested_at };
-    const second =
-      decision === 'approve'
-        ? await requireSecond(client, by, principal, { id: what, state, requestedBy })
-        : refuseOwn(by, principal);
+    let second: SecondPerson | undefined;
+    if (decision === 'reject') refuseOwn(by, principal);
+    else second = await requireSecond(client, by, principal, { id: what, state, requestedBy });
     refuseUnlessOpen(asked);
     const { rows } = await client.query<ApprovalRow>(
       `update portcullis_control.approval
@@ -235,8 +234,8 @@ async function readApproval(
 }
 
 /** Nobody decides what they asked for, not even against it: throws APPROVAL_SELF. */
-function refuseOwn({ what, by, hands }: Asked, { name, person }: Principal): undefined {
-  if (name !== by && (person === undefined || !hands.includes(person.id))) return undefined;
+function refuseOwn({ what, by, hands }: Asked, { name, person }: Principal): void {
+  if (name !== by && (person === undefined || !hands.includes(person.id))) return;
   throw new PortcullisError('APPROVAL_SELF', `${name} asked for ${what}, and so cannot decide it`, {
     mend: 'ask another person who may approve',
     details: { id: what, requestedBy: by, principal: name, action: 'approve' },
