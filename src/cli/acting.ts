@@ -3,8 +3,12 @@ import { readAdminToken } from '../access/admin-token.js';
 import { requireMay, type Action, type Principal } from '../access/roles.js';
 import { principalOfToken } from '../access/tokens.js';
 import { PortcullisError } from '../base/errors.js';
-import type { Installation } from './app-port.js';
-import type { Context } from './context.js';
+import type { App, Installation } from './app-port.js';
+
+/** What says whose token was given: `Context` of context.ts fits. */
+interface Given {
+  readonly app: Pick<App, 'settings'>;
+}
 
 /**
  * As whom the command line acts: the holder of PORTCULLIS_TOKEN; else of the admin token in Portcullis' own folder,
@@ -12,7 +16,7 @@ import type { Context } from './context.js';
  * token that was given and is not valid.
  */
 export async function actingPrincipal(
-  { app: { settings } }: Context,
+  { app: { settings } }: Given,
   { control, home, purpose }: Pick<Installation, 'control' | 'home' | 'purpose'>,
 ): Promise<Principal> {
   // Whoever looks or kills writes nothing but gates, and waits for nobody's lock on a token's row.
@@ -29,9 +33,23 @@ export async function actingPrincipal(
   return admin ?? localPrincipal();
 }
 
+/** SQLSTATEs of a database without our schema: there, no token is known. */
+const NO_SCHEMA = new Set(['42P01', '3F000']);
+
+/** A token that was given and is not valid fails every command, also one that needs none. Throws TOKEN_REFUSED. */
+export async function refuseBadToken(
+  context: Given,
+  { control, home }: Pick<Installation, 'control' | 'home'>,
+): Promise<void> {
+  if (context.app.settings.token === undefined) return;
+  await actingPrincipal(context, { control, home, purpose: 'look' }).catch((error: unknown) => {
+    if (!NO_SCHEMA.has(String((error as { code?: unknown }).code))) throw error;
+  });
+}
+
 /** Whom the command line acts as, who may do that. Throws TOKEN_REFUSED or FORBIDDEN. */
 export async function requireActing(
-  context: Context,
+  context: Given,
   installation: Installation,
   action: Action,
   region?: string,

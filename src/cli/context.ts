@@ -3,6 +3,7 @@ import { recordRefusal } from '../access/refusals.js';
 import { messageOf, PortcullisError } from '../base/errors.js';
 import { countOf } from '../base/words.js';
 import { lockedOut, outdated } from '../store/migrate.js';
+import { refuseBadToken } from './acting.js';
 import type { App, Installation, OpenPlatform, Purpose } from './app-port.js';
 import { printableLines } from './display-width.js';
 import { withProgress } from './progress.js';
@@ -70,6 +71,8 @@ export async function withInstallation<T>(
   for (const text of app.settings.warnings) io.stderr.write(`warning: ${text}\n`);
   const installation = await withProgress(io.stderr, 'opening the database', () => app.open(purpose));
   try {
+    // A kill looks for itself who kills, and needs no control database for it.
+    if (purpose !== 'kill') await refuseBadToken({ app }, installation);
     return await work(installation).catch(async (error: unknown) => {
       const owners = installation.databases.map(({ owner }) => owner);
       throw ofSchema(installation, purpose === 'look' ? await lockedOut(owners, error) : error);

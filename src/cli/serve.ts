@@ -1,4 +1,5 @@
 import { nthSlot } from '../scheduler/slots.js';
+import { refuseBadToken } from './acting.js';
 import type { Installation, Service } from './app-port.js';
 import type { Context, Voice } from './context.js';
 import { aborted, interruptible } from './interrupt.js';
@@ -35,6 +36,7 @@ export async function serveUntilInterrupted(
     const runs = new RunLog(io.stdout, voice, progress);
     try {
       installation = await app.open('serve');
+      await refuseBadToken(context, installation);
       if (command.regions !== undefined) await requireRegions(context, installation, command.regions);
       progress.say('starting');
       service = await app.serve(installation, {

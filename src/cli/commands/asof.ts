@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { parseSubject } from '../../jobs/subject.js';
 import type { AsOf } from '../../journal/as-of.js';
 import { asOfIn } from '../../planes/browse.js';
+import { recordPersonalRead } from '../../access/personal-data.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { instant } from '../instant.js';
@@ -21,8 +22,9 @@ export function addAsOf(program: Command, context: Context): void {
     .action(async (text: string, { at, region }: { at: Date; region?: string }) => {
       const voice = voiceOf(context, command);
       await withLook(context, async (installation) => {
-        await requireActing(context, installation, 'read');
+        const principal = await requireActing(context, installation, 'read');
         const subject = parseSubject(installation.jobs, text);
+        await recordPersonalRead(installation.control, principal, text, { at: at.toISOString() });
         const found = await asOfIn(installation.planes, subject, at, region);
         voice.result({ subject: text, at: at.toISOString(), ...found }, () =>
           asOfText(voice, text, at, found),

@@ -8,6 +8,7 @@ import { Faults } from '../../directory/faults.js';
 import { exportDirectory } from '../../directory/export.js';
 import { importDirectory, type ImportFiles } from '../../directory/import.js';
 import { nearest } from '../../base/nearest.js';
+import { recordPersonalRead } from '../../access/personal-data.js';
 import { requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
@@ -126,6 +127,11 @@ function addExport(parent: Command, context: Context): void {
       const voice = voiceOf(context, command);
       // Not for a look: it makes temporary tables, which a read-only transaction may not.
       await withInstallation(context, async (installation) => {
+        const principal = await requireActing(context, installation, 'read');
+        await recordPersonalRead(installation.control, principal, 'directory', {
+          region: region ?? null,
+          folder: resolve(folder),
+        });
         const report = await withProgress(context.io.stderr, 'exporting the directory', () =>
           exportDirectory(
             databaseOf(installation, region),

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { Option, type Command } from 'commander';
 import { recordAudit } from '../../audit/record.js';
+import { recordPersonalRead } from '../../access/personal-data.js';
 import { PortcullisError } from '../../base/errors.js';
 import { formatDurationMs } from '../../base/duration.js';
 import { tendIncident } from '../../incidents/assess-incident.js';
@@ -66,7 +67,15 @@ export function addRestore(program: Command, context: Context): void {
             : await restoreNamed(context, installation, named);
         const quiet = options.conflicts === 'csv';
         if (!quiet) answer(voice, results, options.dryRun === true);
-        if (options.conflicts !== undefined) await printConflicts(context, runs, voice, results, quiet);
+        if (options.conflicts !== undefined) {
+          const principal = await actingPrincipal(context, installation);
+          for (const { run } of runs) {
+            await recordPersonalRead(installation.control, principal, `run ${run.runId}`, {
+              conflicts: true,
+            });
+          }
+          await printConflicts(context, runs, voice, results, quiet);
+        }
         if (options.dryRun !== true) requireRestored(results, named);
       });
     });

@@ -12,6 +12,8 @@ import type { Verdict } from '../../guard/verdict.js';
 import { listLanes, type LaneView } from '../../journal/browse-lanes.js';
 import { findRunOf, type FoundRun } from '../../planes/browse.js';
 import type { RunView } from '../../scheduler/browse-runs.js';
+import { recordPersonalRead } from '../../access/personal-data.js';
+import { requireActing } from '../acting.js';
 import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
@@ -49,9 +51,23 @@ export function addShow(parent: Command, context: Context): void {
       const voice = voiceOf(context, command);
       const all = options.changes === true || options.kind !== undefined || options.state !== undefined;
       await withLook(context, async (installation) => {
+        const principal = await requireActing(context, installation, 'read');
         const found = await findRunOf(installation.planes, id);
-        if (all) await printChanges(context, voice, found, options);
-        else await printRun(voice, found);
+        const recorded = recordPersonalRead(installation.control, principal, `run ${found.run.runId}`, {
+          all,
+        });
+        if (all) {
+          await recorded;
+          await printChanges(context, voice, found, options);
+          return;
+        }
+        // A run can be looked at where nothing can be written, such as on a replica: then without rows of people.
+        const rows = await recorded.then(
+          () => true,
+          () => false,
+        );
+        await printRun(voice, found, rows);
+        if (!rows) voice.note('changes are not shown: that they were read could not be put on record');
       });
     });
 }
@@ -61,15 +77,18 @@ function kindName(text: string): string {
   throw new InvalidArgumentError('A kind of change is a word such as claim.');
 }
 
-async function printRun(voice: Voice, { run, plane }: FoundRun): Promise<void> {
+/** `rows`: also some of its changes, which are rows of people. */
+async function printRun(voice: Voice, { run, plane }: FoundRun, rows: boolean): Promise<void> {
+  const none = { items: [] };
   const pool = plane.worker;
   const [verdicts, lanes, conflicts, changes] = await Promise.all([
     verdictsOf(pool, run.runId),
     listLanes(pool, run.runId),
-    listChanges(pool, run.runId, { state: 'conflict' }, { limit: SHOWN_CONFLICTS }),
-    listChanges(pool, run.runId, {}, { limit: SHOWN }),
+    rows ? listChanges(pool, run.runId, { state: 'conflict' }, { limit: SHOWN_CONFLICTS }) : none,
+    rows ? listChanges(pool, run.runId, {}, { limit: SHOWN }) : none,
   ]);
-  voice.result({ ...run, verdicts, lanes, conflictingChanges: conflicts.items, changes: changes.items }, () =>
+  const shown = { conflictingChanges: rows ? conflicts.items : null, changes: rows ? changes.items : null };
+  voice.result({ ...run, verdicts, lanes, ...shown }, () =>
     [
       voice.facts(factsOf(run)),
       kindsText(voice, run),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { recordPersonalRead } from '../../access/personal-data.js';
 import { PortcullisError } from '../../base/errors.js';
 import { previewRestores } from '../../jobs/restore-runs.js';
 import { parseSubject } from '../../jobs/subject.js';
@@ -77,9 +78,11 @@ export function restoreRoutes({ installed, control, planes }: HttpDeps): Route[]
       }),
       result: AsOf,
       errors: ['SUBJECT_UNKNOWN'],
-      handle: async ({ params: { subject }, query: { at, region } }) => {
+      handle: async ({ params: { subject }, query: { at, region }, caller }) => {
         const moment = at === undefined ? new Date() : new Date(at);
-        return { subject, ...(await asOfIn(planes, parseSubject(installed(), subject), moment, region)) };
+        const parsed = parseSubject(installed(), subject);
+        await recordPersonalRead(control, callerOf(caller), subject, { at: moment.toISOString() });
+        return { subject, ...(await asOfIn(planes, parsed, moment, region)) };
       },
     }),
   ];

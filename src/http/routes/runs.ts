@@ -1,14 +1,15 @@
 import { z } from 'zod';
+import { recordPersonalRead } from '../../access/personal-data.js';
 import { verdictsOf } from '../../guard/verdict-rows.js';
 import { CHANGE_STATES, listChanges } from '../../journal/browse-changes.js';
 import { findRunOf, listRunsOf } from '../../planes/browse.js';
 import type { HttpDeps } from '../deps.js';
-import { route, type Route } from '../route.js';
+import { callerOf, route, type Route } from '../route.js';
 import { ChangePage, Run, RunPage, RunVerdicts, kindQuery, runIdPath, statusQuery } from '../run-schemas.js';
 import { jobQuery, pageQuery, regionQuery } from '../schemas.js';
 import { withoutReasons } from '../unreachable.js';
 
-export function runRoutes({ planes }: HttpDeps): Route[] {
+export function runRoutes({ control, planes }: HttpDeps): Route[] {
   return [
     route({
       method: 'get',
@@ -59,8 +60,11 @@ export function runRoutes({ planes }: HttpDeps): Route[] {
       }),
       result: ChangePage,
       errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
-      handle: async ({ params, query }) => {
+      handle: async ({ params, query, caller }) => {
         const { run, plane } = await findRunOf(planes, params.id);
+        await recordPersonalRead(control, callerOf(caller), `run ${run.runId}`, {
+          ...{ kind: query.kind ?? null, state: query.state ?? null, cursor: query.cursor ?? null },
+        });
         return listChanges(plane.worker, run.runId, query, query);
       },
     }),

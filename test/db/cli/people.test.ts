@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { ensureAdminToken } from '../../../src/access/admin-token.js';
@@ -63,4 +63,19 @@ test('a lost admin token is recovered without a token, and that is on record', a
   const admin = { token: out.trim() };
   expect((await run(admin, 'people', 'list')).out).toMatch(/^admin .* a recovery without a token +admin$/m);
   expect((await run(admin, 'audit', 'list', '--subject', 'admin')).out).toMatch(/local:\S+ +recover-token/);
+});
+
+describe('personal data', () => {
+  test('is exported on record, and not with a token that is not valid', async () => {
+    const folder = await temporaryFolder();
+    const bad = await run({ token: 'pcl_bad', home }, 'directory', 'export', folder);
+    expect([bad.exit, bad.err]).toEqual([2, expect.stringContaining('TOKEN_REFUSED')]);
+    expect(await readdir(folder)).toEqual([]);
+    const ann = await issued({ name: 'ann', role: 'viewer' });
+    await run(ann, 'directory', 'export', folder);
+    const listed = await run(ann, 'audit', 'list', '--by', 'ann', '--json');
+    expect((JSON.parse(listed.out) as { entries: unknown[] }).entries).toMatchObject([
+      { action: 'read-personal-data', subject: 'directory', evidence: { folder, region: null } },
+    ]);
+  });
 });
