@@ -42,7 +42,7 @@ interface AcceptedRun extends Covering {
   readonly apart: NewcomersKept | null;
 }
 
-/** As many runs as a slot every five minutes makes in the four weeks that teach. */
+/** As many runs as one every five minutes makes in the four weeks that teach; today's are beyond MOST_TAUGHT_RUNS. */
 const MOST_RUNS = 8_200;
 /** Of what a person accepted before those: a month's special days are learned from these. */
 const MOST_REMEMBERED = 1_000;

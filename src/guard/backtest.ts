@@ -1,7 +1,15 @@
 import type { CountOf } from '../flags/guard-policy.js';
 import { countOf, number } from '../base/words.js';
 import { figure } from './in-words.js';
-import { decide, shownInterval, told, type CountDecision, type CountOptions } from './count.js';
+import {
+  decide,
+  shownInterval,
+  told,
+  type CountDecision,
+  type CountOptions,
+  type Expected,
+} from './count.js';
+import type { ComparableRuns } from './count-class.js';
 import { CountHistory, type CountedRun } from './count-history.js';
 import { unlikelyFrom } from './count-prediction.js';
 import { daysInWords } from './count-words.js';
@@ -112,8 +120,14 @@ export function backtestCount(past: readonly CountedRun[], options: CountOptions
   };
 }
 
+/** What of a decision tells how often runs are stopped: all of it would keep what each day taught. */
+type Decided = Pick<CountDecision, 'verdict'> & {
+  readonly worth: CountDecision['worth'] | undefined;
+  readonly expected: Pick<Expected, 'lnMore' | 'lnFewer' | 'mayHold' | 'isDrift'> | undefined;
+};
+
 interface Walk {
-  readonly decisions: readonly CountDecision[];
+  readonly decisions: readonly Decided[];
   readonly shown: readonly BacktestRun[];
   /** What is accepted after the last of them. */
   readonly history: CountHistory;
@@ -121,21 +135,26 @@ interface Walk {
 
 function walkForward(runs: readonly CountedRun[], options: CountOptions): Walk {
   const history = new CountHistory(options.timeZone);
-  const decisions: CountDecision[] = [];
+  const decisions: Decided[] = [];
   const shown: BacktestRun[] = [];
   for (const run of runs) {
     const decision = decide(history, run, options);
     shown.push(shownRun(run, told(decision, run, options)));
-    decisions.push(decision);
-    const fails = decision.verdict === 'fail';
+    const { verdict, worth, expected } = decision;
+    decisions.push({ verdict, worth, expected: expected && stopsBy(expected) });
+    const fails = verdict === 'fail';
     if (!fails || run.accepted === true)
       history.add({ ...run, accepted: fails && run.accepted === true, state: decision.state });
   }
   return { decisions, shown, history };
 }
 
+function stopsBy({ lnMore, lnFewer, mayHold, isDrift }: Expected): Decided['expected'] {
+  return { lnMore, lnFewer, mayHold, isDrift };
+}
+
 function stopsOf(
-  decisions: readonly CountDecision[],
+  decisions: readonly Decided[],
   runs: readonly CountedRun[],
   { alpha, floor }: CountOptions,
 ): Stops {
@@ -223,7 +242,7 @@ function bandsOf(history: CountHistory, runs: readonly CountedRun[], options: Co
     const place = placeOf(at);
     if (!isUsual(place)) continue;
     const comparable = classOf(place);
-    const band = known.get(comparable) ?? bandOf(comparable.predict(last.units), options);
+    const band = known.get(comparable) ?? bandOf(comparable, last.units, options);
     known.set(comparable, band);
     const quarters = days.get(place.weekday) ?? [];
     quarters.push({ quarter: place.slot, ...band });
@@ -241,10 +260,12 @@ function bandsOf(history: CountHistory, runs: readonly CountedRun[], options: Co
 }
 
 function bandOf(
-  prediction: Parameters<typeof shownInterval>[0],
+  comparable: ComparableRuns,
+  units: number,
   { alpha, floor }: CountOptions,
 ): Omit<BandOfDay['quarters'][number], 'quarter'> {
-  const from = unlikelyFrom(prediction, alpha);
+  const prediction = comparable.predict(units);
+  const from = unlikelyFrom(comparable.predictWithStopped(units, alpha) ?? prediction, alpha);
   return {
     expected: prediction.mean,
     ...shownInterval(prediction),

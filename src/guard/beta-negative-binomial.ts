@@ -11,14 +11,22 @@ export interface BetaNegativeBinomial {
   readonly k: number;
   readonly a: number;
   readonly b: number;
+  /** ln B(a, b), where it is known already. */
+  readonly lnBetaAB?: number | undefined;
 }
 
 /** What is smaller than this against the sum no longer shows in it. */
 const NEGLIGIBLE = 1e-17;
 
 /** ln P(Y = y). Also between whole numbers, where it is a smooth line through them. */
-export function lnMass({ k, a, b }: BetaNegativeBinomial, y: number): number {
-  return -log(y + k) - lnBeta(k, y + 1) + lnBeta(a + k, b + y) - lnBeta(a, b);
+export function lnMass(distribution: BetaNegativeBinomial, y: number): number {
+  const { k } = distribution;
+  return lnMassOf(distribution, y, -log(y + k) - lnBeta(k, y + 1));
+}
+
+/** The same, where lnΓ(y+k) − lnΓ(k) − lnΓ(y+1) is known. */
+export function lnMassOf({ k, a, b, lnBetaAB }: BetaNegativeBinomial, y: number, lnShape: number): number {
+  return lnShape + lnBeta(a + k, b + y) - (lnBetaAB ?? lnBeta(a, b));
 }
 
 /** ln P(Y ≥ y) for a whole y ≥ 0. */
@@ -41,8 +49,8 @@ export function lnLowerTail(distribution: BetaNegativeBinomial, y: number): numb
  * At least y failures before the k-th success: fewer than k successes before the y-th failure. Their chances
  * are summed, all k of them, whatever y is.
  */
-function lnSuccessesFirst({ k, a, b }: BetaNegativeBinomial, y: number): number {
-  let scale = lnBeta(a, b + y) - lnBeta(a, b);
+function lnSuccessesFirst({ k, a, b, lnBetaAB }: BetaNegativeBinomial, y: number): number {
+  let scale = lnBeta(a, b + y) - (lnBetaAB ?? lnBeta(a, b));
   let term = 1;
   let sum = 1;
   for (let successes = 0; successes < k - 1; successes += 1) {

@@ -1,10 +1,18 @@
 /** The accepted runs before a run, and which of them it is compared with. */
 import { calendarOf, type Calendar, type CalendarPlace } from './count-calendar.js';
-import { ComparableRuns } from './count-class.js';
+import { ComparableRuns, RUNS_ELSEWHERE, type Descent } from './count-class.js';
 import type { CountState } from './count-state.js';
 import { K } from './count-prediction.js';
 import { isWithin, learnTree, type CalendarTree, type Split } from './count-tree.js';
-import { REMEMBERED_MS, TAUGHT_MS, TAUGHT_RUNS, usualWait, waitedFor, type Covering } from './coverage.js';
+import {
+  MOST_TAUGHT_RUNS,
+  REMEMBERED_MS,
+  TAUGHT_MS,
+  TAUGHT_RUNS,
+  usualWait,
+  waitedFor,
+  type Covering,
+} from './coverage.js';
 import { everyRun, narrowed, type ClassBounds } from './count-words.js';
 
 /** How many changes of the kind a run planned, or for how many units any, of those admitted that history knew. */
@@ -30,9 +38,9 @@ const LATE_FROM = 1.5;
 const SPIKE = 3;
 /** Growth beyond is no growth of itself: half as much again in a year of daily runs is 1.1 here. */
 const MOST_GROWTH = 1.2;
-/** What is learnt of a spread elsewhere is worth so many runs. */
-const RUNS_ELSEWHERE = 30;
 const DAY_MS = 86_400_000;
+/** Older runs are of no use where fewer than this many of them worked. */
+const SIZES_KNOWN_FROM = 12;
 /** A level that people have accepted is looked for among so many runs. */
 const LATEST_RUNS = 100;
 
@@ -71,7 +79,11 @@ export interface Comparison {
 /** Accepted runs in the order in which they came, and what has been learned from them. */
 export class CountHistory {
   readonly #calendar: Calendar;
-  #runs: PlacedRun[] = [];
+  readonly #runs: PlacedRun[];
+  /** The places of those that worked. */
+  readonly #worked: number[] = [];
+  /** The places of those on a month's special days that a person accepted after an alarm. */
+  readonly #special: number[] = [];
   #learned: Learned | undefined;
 
   constructor(timeZone = 'UTC', runs: readonly CountedRun[] = []) {
@@ -80,18 +92,29 @@ export class CountHistory {
       .filter(({ units, newcomers }) => units > 0 || newcomers !== undefined)
       .map((run) => this.#placed(run))
       .sort((one, other) => one.atMs - other.atMs);
+    this.#runs.forEach((run, at) => {
+      this.#index(run, at);
+    });
   }
 
   /** A run that came after all others and was accepted. */
   add(run: CountedRun): void {
-    if (run.units > 0 || run.newcomers !== undefined) this.#runs.push(this.#placed(run));
+    if (run.units <= 0 && run.newcomers === undefined) return;
+    const placed = this.#placed(run);
+    this.#index(placed, this.#runs.length);
+    this.#runs.push(placed);
+  }
+
+  #index({ count, units, accepted, place }: PlacedRun, at: number): void {
+    if (count > 0) this.#worked.push(at);
+    if (accepted === true && place.month !== 0 && units > 0) this.#special.push(at);
   }
 
   compare(now: CountedRun): Comparison {
     const at = Number(now.at);
     const place = this.#placed(now).place;
     const before = this.#before(at);
-    const recent = teachingFrom(this.#runs, before, at);
+    const recent = this.#teachingFrom(before, at);
     const learned =
       before - recent <= LEARNED_EACH_RUN
         ? this.#learn(recent, before)
@@ -145,7 +168,7 @@ export class CountHistory {
 
   #learn(from: number, to: number): Learned {
     if (this.#learned?.from !== from || this.#learned.to !== to)
-      this.#learned = new Learned(this.#runs, from, to);
+      this.#learned = new Learned(this.#runs, from, to, this.#remembered(from, to));
     return this.#learned;
   }
 
@@ -154,32 +177,46 @@ export class CountHistory {
     let to = before;
     while (to > 0 && (this.#runs[to - 1]?.place.date ?? -Infinity) >= date) to -= 1;
     const newest = this.#runs[to - 1];
-    const learned = this.#learn(teachingFrom(this.#runs, to, (newest?.atMs ?? 0) + DAY_MS), to);
+    const learned = this.#learn(this.#teachingFrom(to, (newest?.atMs ?? 0) + DAY_MS), to);
     learned.joinUpTo(this.#runs, before);
     return learned;
   }
+
+  /**
+   * The first of the runs before `to` that teach about one at `at`: of the four weeks before, or the latest hundred.
+   * Where fewer than a hundred of those worked, it is the hundredth that did: sizes are learned from these.
+   */
+  #teachingFrom(to: number, at: number): number {
+    const since = (ms: number): number =>
+      firstWhere(this.#runs.length, (index) => (this.#runs[index]?.atMs ?? Infinity) >= at - ms);
+    const recent = Math.min(Math.max(0, to - TAUGHT_RUNS), since(TAUGHT_MS));
+    const worked = (from: number): number =>
+      firstWhere(this.#worked.length, (index) => (this.#worked[index] ?? 0) >= from);
+    const upTo = worked(to);
+    if (upTo - worked(recent) >= TAUGHT_RUNS) return recent;
+    const first = Math.max(worked(Math.max(to - MOST_TAUGHT_RUNS, since(REMEMBERED_MS))), upTo - TAUGHT_RUNS);
+    return upTo - first < SIZES_KNOWN_FROM ? recent : Math.min(recent, this.#worked[first] ?? recent);
+  }
+
+  /** Runs before those that teach that a person accepted after an alarm, on days that come once a month. */
+  #remembered(before: number, to: number): PlacedRun[] {
+    const since = (this.#runs[to - 1]?.atMs ?? 0) - REMEMBERED_MS;
+    return this.#special.flatMap((at) => {
+      const run = this.#runs[at];
+      return run && at < before && run.atMs >= since ? [run] : [];
+    });
+  }
 }
 
-/** The first of the runs before `to` that teach about one at `at`: of the four weeks before, or the latest hundred. */
-function teachingFrom(runs: readonly PlacedRun[], to: number, at: number): number {
-  let [from, upTo] = [-1, Math.max(0, to - TAUGHT_RUNS)];
-  while (upTo - from > 1) {
-    const middle = Math.floor((from + upTo) / 2);
-    if ((runs[middle]?.atMs ?? Infinity) >= at - TAUGHT_MS) upTo = middle;
-    else from = middle;
+/** The first of so many places where a condition holds that goes on to hold; their number where none does. */
+function firstWhere(length: number, holds: (at: number) => boolean): number {
+  let [below, upTo] = [-1, length];
+  while (upTo - below > 1) {
+    const middle = Math.floor((below + upTo) / 2);
+    if (holds(middle)) upTo = middle;
+    else below = middle;
   }
   return upTo;
-}
-
-/** Runs before those that teach that a person accepted after an alarm, on days that come once a month. */
-function remembered(runs: readonly PlacedRun[], before: number, to: number): PlacedRun[] {
-  const since = (runs[to - 1]?.atMs ?? 0) - REMEMBERED_MS;
-  return runs
-    .slice(0, before)
-    .filter(
-      ({ accepted, place, atMs, units }) =>
-        accepted === true && place.month !== 0 && atMs >= since && units > 0,
-    );
 }
 
 /** What the runs from one place of a history up to another teach. */
@@ -194,6 +231,7 @@ class Learned {
     runs: readonly PlacedRun[],
     readonly from: number,
     readonly to: number,
+    remembered: readonly PlacedRun[],
   ) {
     this.#joined = to;
     this.usualMs = usualWait(runs, from, to);
@@ -203,13 +241,13 @@ class Learned {
       if (run && this.#isInTime(runs, at, run)) recent.push(run);
     }
     this.#taught = recent.length;
-    const taught = [...remembered(runs, from, to), ...recent];
+    const taught = [...remembered, ...recent];
     const units = taught.at(-1)?.units ?? 1;
     const places = taught.map(({ place }) => place);
     const counts = Float64Array.from(taught, (run) => (run.count * units) / run.units);
     const leaves: ComparableRuns[] = [];
     const tree = learnTree({ places, counts });
-    this.#tree = classesOf(tree, everyRun(places), undefined, { runs: taught, units, leaves });
+    this.#tree = classesOf(tree, everyRun(places), {}, { runs: taught, units, leaves });
     shareSpreads(leaves, units);
     this.growth = this.#growthOf(recent, units);
   }
@@ -290,25 +328,29 @@ interface Taught {
 function classesOf(
   { runs, split }: CalendarTree,
   bounds: ClassBounds,
-  above: ComparableRuns | undefined,
+  descent: Descent,
   taught: Taught,
 ): ClassNode {
-  const own = new ComparableRuns(
-    bounds,
-    () => runs.flatMap((run) => taught.runs[run] ?? []),
-    taught.units,
-    above,
-  );
-  if (!split) {
-    taught.leaves.push(own);
-    return { runs: own };
-  }
+  const own = new ComparableRuns(bounds, () => runsAt(taught.runs, runs), taught.units, descent);
+  const isInDoubt = split !== undefined && split.lnOdds <= 0;
+  if (descent.share === undefined && (!split || isInDoubt)) taught.leaves.push(own);
+  if (!split) return { runs: own };
+  const share = isInDoubt ? 1 / (1 + Math.exp(-split.lnOdds)) : undefined;
   const side = (of: CalendarTree, isInner: boolean): ClassNode =>
-    classesOf(of, narrowed(bounds, split.by, isInner), own, taught);
+    classesOf(of, isInDoubt ? bounds : narrowed(bounds, split.by, isInner), { above: own, share }, taught);
   return {
     runs: own,
     split: { by: split.by, within: side(split.within, true), outside: side(split.outside, false) },
   };
+}
+
+function runsAt(all: readonly PlacedRun[], places: readonly number[]): PlacedRun[] {
+  const runs: PlacedRun[] = [];
+  for (const at of places) {
+    const run = all[at];
+    if (run) runs.push(run);
+  }
+  return runs;
 }
 
 /** What is known of how even counts are comes from all classes, weighed down to some runs; their levels do not. */

@@ -1,4 +1,10 @@
-import { lnLowerTail, lnMass, lnUpperTail, type BetaNegativeBinomial } from './beta-negative-binomial.js';
+import {
+  lnLowerTail,
+  lnMass,
+  lnMassOf,
+  lnUpperTail,
+  type BetaNegativeBinomial,
+} from './beta-negative-binomial.js';
 import { lnBeta } from './gamma.js';
 import { logSumExp } from './log-sum.js';
 
@@ -49,8 +55,17 @@ function shapesOf(count: number): Float64Array {
 }
 
 /** ln P(counts | k), for each k: p has the prior Beta(½, ½). */
-export function lnEvidence({ n, s, lnShapes }: Sums): number[] {
-  return K.map((k, at) => lnBeta(0.5 + k * n, 0.5 + s) - LN_BETA_HALVES + (lnShapes[at] ?? 0));
+export function lnEvidence(sums: Sums): number[] {
+  return evidenceBy(sums, lnBetas(sums));
+}
+
+function evidenceBy({ lnShapes }: Sums, lnBetas: readonly number[]): number[] {
+  return lnBetas.map((each, at) => each - LN_BETA_HALVES + (lnShapes[at] ?? 0));
+}
+
+/** ln B of what is known of p, for each k. */
+function lnBetas({ n, s }: Sums): number[] {
+  return K.map((k) => lnBeta(0.5 + k * n, 0.5 + s));
 }
 
 /** ln P(counts), over all k. */
@@ -94,11 +109,15 @@ export function predictAfter(
   sums: Sums,
   works: number | null,
   lnElsewhere: readonly number[] | undefined,
-  { times, known }: Level = AS_IT_IS,
+  level: Level = AS_IT_IS,
 ): CountPrediction {
+  const { times, known } = level;
   const { n, s } = sums;
   if (n === 0) return { mean: works ?? 0, works: works ?? 0, components: [] };
-  const lnWeights = lnEvidence(sums).map((each, at) => each + (LN_PRIOR[at] ?? 0) + (lnElsewhere?.[at] ?? 0));
+  const betas = lnBetas(sums);
+  const lnWeights = evidenceBy(sums, betas).map(
+    (each, at) => each + (LN_PRIOR[at] ?? 0) + (lnElsewhere?.[at] ?? 0),
+  );
   const lnTotal = logSumExp(lnWeights);
   const size = (s * times) / n;
   return {
@@ -106,9 +125,57 @@ export function predictAfter(
     works,
     components: K.map((k, at) => ({
       lnWeight: (lnWeights[at] ?? -Infinity) - lnTotal,
-      given: { k, a: 0.5 + k * n * known, b: 0.5 + s * known * times },
+      given: {
+        k,
+        a: 0.5 + k * n * known,
+        b: 0.5 + s * known * times,
+        lnBetaAB: level === AS_IT_IS ? betas[at] : undefined,
+      },
     })).filter(({ lnWeight }) => lnWeight > LN_NEGLIGIBLE),
   };
+}
+
+/** What is predicted where `other` holds with the chance `share` and else `one`: both with idle runs apart, or neither. */
+export function mixed(one: CountPrediction, other: CountPrediction, share: number): CountPrediction {
+  if (one.components.length === 0 || other.components.length === 0) return one;
+  const isSized = one.works !== null && other.works !== null;
+  const parts = [
+    { of: one, by: (1 - share) * (isSized ? one.works : 1) },
+    { of: other, by: share * (isSized ? other.works : 1) },
+  ];
+  const works = parts.reduce((sum, { by }) => sum + by, 0);
+  return {
+    mean: (1 - share) * one.mean + share * other.mean,
+    works: isSized ? works : null,
+    components: parts.flatMap(({ of, by }) => {
+      const lnBy = log(by / works);
+      return of.components
+        .map(({ lnWeight, given }) => ({ lnWeight: lnWeight + lnBy, given }))
+        .filter(({ lnWeight }) => lnWeight > LN_NEGLIGIBLE);
+    }),
+  };
+}
+
+/** The chances of a count, and of what is beyond it on either side. */
+export interface Tails {
+  /** The logarithm of the chance of as many or more. */
+  readonly lnMore: number;
+  /** The logarithm of the chance of as many or fewer. */
+  readonly lnFewer: number;
+  /** The chance of exactly as many. */
+  readonly chance: number;
+}
+
+/** Where more than this are more, what is left is too little to be told as a difference. */
+const MOSTLY = 0.9;
+
+export function tailsOf(prediction: CountPrediction, count: number): Tails {
+  const lnMore = lnAtLeast(prediction, count);
+  const chance = chanceOf(prediction, count);
+  const more = exp(lnMore);
+  // One tail from the other: each takes a pass over all k.
+  const lnFewer = more < MOSTLY ? Math.min(0, Math.log1p(chance - more)) : lnAtMost(prediction, count);
+  return { lnMore, lnFewer, chance };
 }
 
 /** The logarithm of the chance of `count` or more. */
@@ -123,7 +190,12 @@ export function chanceOf({ works, components }: CountPrediction, count: number):
   if (works !== null && count === 0) return 1 - works;
   if (works !== null && components.length === 0) return 0;
   const size = works === null ? count : count - 1;
-  const mass = components.reduce((sum, { lnWeight, given }) => sum + exp(lnWeight + lnMass(given, size)), 0);
+  const shapes = shapesOf(size);
+  const mass = components.reduce(
+    (sum, { lnWeight, given }) =>
+      sum + exp(lnWeight + lnMassOf(given, size, shapes[K.indexOf(given.k)] ?? 0)),
+    0,
+  );
   return (works ?? 1) * mass;
 }
 

@@ -17,13 +17,21 @@ export type Split =
 export interface CalendarTree {
   /** The runs of the node, as indices of what the tree was learned from. */
   readonly runs: readonly number[];
-  readonly split?: { readonly by: Split; readonly within: CalendarTree; readonly outside: CalendarTree };
+  readonly split?: {
+    readonly by: Split;
+    /** The logarithm of the odds that the sides differ. At 0 or below the split is in doubt, and goes no deeper. */
+    readonly lnOdds: number;
+    readonly within: CalendarTree;
+    readonly outside: CalendarTree;
+  };
 }
 
 const FEWEST_RUNS = 3;
 const FEWEST_DATES = 3;
 const CLIPPED_FROM = 12;
 const KNOTS = 24;
+/** A split with lower odds than this changes no prediction that matters. */
+const LEAST_LN_ODDS = -6;
 
 /** Whether a place is on the inner side of a split. */
 export function isWithin(split: Split, { slot, weekday, month }: CalendarPlace): boolean {
@@ -54,7 +62,7 @@ export function learnTree(past: PlacedCounts): CalendarTree {
 }
 
 function grown(past: PlacedCounts, runs: readonly number[]): CalendarTree {
-  const split = bestSplit(past, runs);
+  const { split, excess } = bestSplit(past, runs);
   if (!split) return { runs };
   const within: number[] = [];
   const outside: number[] = [];
@@ -62,7 +70,8 @@ function grown(past: PlacedCounts, runs: readonly number[]): CalendarTree {
     const place = past.places[run];
     if (place) (isWithin(split, place) ? within : outside).push(run);
   }
-  return { runs, split: { by: split, within: grown(past, within), outside: grown(past, outside) } };
+  const side = (of: readonly number[]): CalendarTree => (excess > 0 ? grown(past, of) : { runs: of });
+  return { runs, split: { by: split, lnOdds: excess, within: side(within), outside: side(outside) } };
 }
 
 /** Idle runs, working runs, and the sum of what these planned beyond one each. */
@@ -88,14 +97,14 @@ interface Found {
   excess: number;
 }
 
-function bestSplit(past: PlacedCounts, runs: readonly number[]): Split | undefined {
-  if (runs.length < 2 * FEWEST_RUNS) return undefined;
+function bestSplit(past: PlacedCounts, runs: readonly number[]): Found {
+  const found: Found = { split: undefined, excess: LEAST_LN_ODDS };
+  if (runs.length < 2 * FEWEST_RUNS) return found;
   const node = nodeOf(past, runs);
-  const found: Found = { split: undefined, excess: 0 };
   tryClock(node, found);
   tryWeekdays(node, found);
   tryMonth(node, found);
-  return found.split;
+  return found;
 }
 
 function nodeOf(past: PlacedCounts, runs: readonly number[]): Node {
@@ -151,10 +160,28 @@ export function workingOf(counts: Float64Array): Float64Array {
 export function robustRoots(counts: Float64Array): { readonly middle: number; readonly spread: number } {
   const sorted = counts.slice().sort();
   const middle = cbrt(medianOf(sorted) + 0.375);
-  for (let at = 0; at < sorted.length; at += 1)
-    sorted[at] = Math.abs(cbrt((sorted[at] ?? 0) + 0.375) - middle);
-  const deviation = 1.4826 * medianOf(sorted.sort());
+  const half = (sorted.length - 1) / 2;
+  const below = distanceOf(Math.floor(half), sorted, middle);
+  const above = Number.isInteger(half) ? below : distanceOf(Math.ceil(half), sorted, middle);
+  const deviation = (1.4826 * (below + above)) / 2;
   return { middle, spread: max(deviation, max(1, middle ** 3) ** (-1 / 6) / 3) };
+}
+
+/**
+ * The distance from the median of the root that so many others are nearer to it: the nearest are looked for on both
+ * sides at once, which takes a few roots instead of all of them and another sort.
+ */
+function distanceOf(nearer: number, sorted: Float64Array, middle: number): number {
+  const distance = (at: number): number => Math.abs(cbrt((sorted[at] ?? 0) + 0.375) - middle);
+  const half = Math.ceil(sorted.length / 2);
+  const taken = nearer + 1;
+  let [low, high] = [max(0, taken - (sorted.length - half)), min(taken, half)];
+  while (low < high) {
+    const left = (low + high) >>> 1;
+    if (distance(half - 1 - left) < distance(half + taken - left - 1)) low = left + 1;
+    else high = left;
+  }
+  return max(low > 0 ? distance(half - low) : 0, taken > low ? distance(half + taken - low - 1) : 0);
 }
 
 function medianOf(sorted: Float64Array): number {
@@ -198,11 +225,11 @@ function likelihood(idle: number, working: number, sum: number, k: number): numb
   return bernoulli + levelLikelihood(working, sum, k);
 }
 
-/** The gain of a split over what it must exceed; below 0 where a side has too few runs. */
+/** The gain of a split over what it must exceed; −∞ where a side has too few runs. */
 function excessOf(node: Node, { idle, working, sum }: Side, lnTried: number): number {
   const { whole, k, lnWhole, lnRuns } = node;
   const inner = idle + working;
-  if (inner < FEWEST_RUNS || whole.idle + whole.working - inner < FEWEST_RUNS) return -1;
+  if (inner < FEWEST_RUNS || whole.idle + whole.working - inner < FEWEST_RUNS) return -Infinity;
   const gain =
     likelihood(idle, working, sum, k) +
     likelihood(whole.idle - idle, whole.working - working, whole.sum - sum, k) -
@@ -243,16 +270,17 @@ function tryClock(node: Node, found: Found): void {
   node.places.forEach(({ slot }, index) => {
     present[slot] = 1;
     const size = node.sizes[index] ?? 0;
-    for (const at of [slot + 1, slot + SLOTS + 1]) {
-      if (size < 0) idle[at] = (idle[at] ?? 0) + 1;
-      else {
-        working[at] = (working[at] ?? 0) + 1;
-        sum[at] = (sum[at] ?? 0) + size;
-      }
+    const at = slot + 1;
+    if (size < 0) idle[at] = (idle[at] ?? 0) + 1;
+    else {
+      working[at] = (working[at] ?? 0) + 1;
+      sum[at] = (sum[at] ?? 0) + size;
     }
   });
-  for (const each of [idle, working, sum])
+  for (const each of [idle, working, sum]) {
+    each.copyWithin(SLOTS + 1, 1, SLOTS + 1);
     for (let at = 1; at < rounds; at += 1) each[at] = (each[at] ?? 0) + (each[at - 1] ?? 0);
+  }
   const slots = Array.from({ length: SLOTS }, (_, slot) => slot).filter((slot) => present[slot] === 1);
   if (slots.length < 2) return;
   const lnTried = log((slots.length * (slots.length - 1)) / 2);

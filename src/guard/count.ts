@@ -12,15 +12,15 @@ import {
 } from './count-drift.js';
 import { CountHistory, type Comparison, type CountedRun, type PlacedRun } from './count-history.js';
 import {
-  chanceOf,
   likelyBetween,
   likelyK,
   lnAtLeast,
-  lnAtMost,
+  tailsOf,
   unlikelyFrom,
   unlikelyUpTo,
   type CountPrediction,
   type Level,
+  type Tails,
 } from './count-prediction.js';
 import { shiftAfter, type Shift } from './count-shift.js';
 import type { CountState, UsualCount } from './count-state.js';
@@ -155,18 +155,22 @@ export function decide(history: CountHistory, now: CountedRun, options: CountOpt
   const held = level ? own.predict(units, level) : plain;
   const isLate = comparison.gathered >= LATE_FROM;
   const gathered = isLate ? gatheredPrediction(comparison, now, held.mean / plain.mean || 1) : held;
-  const both = shift !== undefined && shift.runs < SHIFT_KNOWN_RUNS ? [plain] : [];
-  const lnHeld = lnAtLeast(held, count);
-  const beside = isLate ? [gathered, ...both] : both;
-  const lnMore = Math.max(lnHeld, ...beside.map((each) => lnAtLeast(each, count)));
-  const lnFewer = Math.max(...[held, ...both].map((each) => lnAtMost(each, count)));
+  const tails = tailsOf(held, count);
+  const plainTails = level ? tailsOf(plain, count) : tails;
+  const both = shift !== undefined && shift.runs < SHIFT_KNOWN_RUNS ? [tails, plainTails] : [tails];
+  const lnGathered = isLate ? lnAtLeast(gathered, count) : -Infinity;
+  const lnKnown = Math.max(lnGathered, ...both.map(({ lnMore }) => lnMore));
   const lnAlpha = Math.log(alpha);
+  // Looked up only for a count that would trip: it takes longer than all else.
+  const withStopped = lnKnown > lnAlpha || level ? undefined : own.predictWithStopped(units, alpha);
+  const lnMore = withStopped ? Math.max(lnKnown, lnAtLeast(withStopped, count)) : lnKnown;
+  const lnFewer = Math.max(...both.map((each) => each.lnFewer));
   const isKnownLong = comparison.spanMs >= FORTNIGHT_MS;
   const tooMany = count >= floor && lnMore <= lnAlpha;
   const mayHold = isKnownLong && held.mean >= floor;
   const tooFew = mayHold && lnFewer <= lnAlpha;
   const isIdle = count === 0 && held.works !== null;
-  const z = surpriseAt(comparison, held, now, level);
+  const z = surpriseAt(comparison, { held, tails }, now, level);
   const drift = isLate || isIdle ? before.drift : stepDrift(before.drift, z, isKnownLong);
   const drifts = !isLate && !isIdle && count >= floor && z > 0 && driftEvidence(drift) >= driftLimit(alpha);
   const fails = tooMany || tooFew || drifts;
@@ -175,7 +179,7 @@ export function decide(history: CountHistory, now: CountedRun, options: CountOpt
     ...(tooFew && { worth: 'hold' as const }),
     comparison,
     state: {
-      usual: isLate || isIdle ? null : usualOf(plain, count, alpha, drifts),
+      usual: isLate || isIdle ? null : usualOf(plain, plainTails, count, alpha, drifts),
       shiftedSince: shift?.since ?? null,
       drift: fails ? withoutEvidence(drift) : drift,
     },
@@ -198,15 +202,17 @@ export function decide(history: CountHistory, now: CountedRun, options: CountOpt
  */
 function surpriseAt(
   { class: own, growth }: Comparison,
-  held: CountPrediction,
+  { held, tails }: { readonly held: CountPrediction; readonly tails: Tails },
   { count, units }: CountedRun,
   level: Level | undefined,
 ): number {
   const { times = 1, known = 1 } = level ?? {};
-  const grown = growth < GROWS_FROM ? held : own.predict(units, { times: times * growth, known });
-  if (grown.components.length === 0) return 0;
-  const size = grown.works === null ? grown : { ...grown, works: 1 };
-  return surpriseOf(lnAtLeast(size, count), chanceOf(size, count));
+  const isGrown = growth >= GROWS_FROM;
+  const prediction = isGrown ? own.predict(units, { times: times * growth, known }) : held;
+  const works = prediction.works ?? 1;
+  if (prediction.components.length === 0 || (count === 0 && prediction.works !== null)) return 0;
+  const { lnMore, chance: exactly } = isGrown ? tailsOf(prediction, count) : tails;
+  return surpriseOf(lnMore - Math.log(works), exactly / works);
 }
 
 /** Less growth is not worth a second prediction. */
@@ -243,14 +249,18 @@ function workingMean({ mean, works }: Pick<CountPrediction, 'mean' | 'works'>): 
   return works === null || works === 0 ? mean : mean / works;
 }
 
-function usualOf(plain: CountPrediction, count: number, alpha: number, drifts: boolean): UsualCount | null {
+function usualOf(
+  plain: CountPrediction,
+  { lnMore, lnFewer }: Tails,
+  count: number,
+  alpha: number,
+  drifts: boolean,
+): UsualCount | null {
   if (plain.components.length === 0) return null;
   const facts = { mean: workingMean(plain), k: likelyK(plain) };
   const p = Math.min(0.25, BEYOND * alpha);
-  if (lnAtLeast(plain, count) <= Math.log(p))
-    return { ...facts, clipped: unlikelyFrom(plain, p) - 1, beyond: 'most' };
-  if (lnAtMost(plain, count) <= Math.log(p))
-    return { ...facts, clipped: unlikelyUpTo(plain, p) + 1, beyond: 'least' };
+  if (lnMore <= Math.log(p)) return { ...facts, clipped: unlikelyFrom(plain, p) - 1, beyond: 'most' };
+  if (lnFewer <= Math.log(p)) return { ...facts, clipped: unlikelyUpTo(plain, p) + 1, beyond: 'least' };
   return { ...facts, clipped: count, beyond: drifts ? 'most' : null };
 }
 

@@ -15,6 +15,8 @@ export interface Covering {
 export const TAUGHT_MS = 28 * 86_400_000;
 /** Where these days hold fewer runs, so many teach. */
 export const TAUGHT_RUNS = 100;
+/** However few runs work, no more are looked at. */
+export const MOST_TAUGHT_RUNS = 7_800;
 
 /** What a person accepted of a month's special days is remembered for so long: such a day comes once a month. */
 export const REMEMBERED_MS = 400 * 86_400_000;

@@ -12,11 +12,13 @@ const STIRLING_FROM = 10;
 function stirlingRest(x: number): number {
   const inverse = 1 / x;
   const square = inverse * inverse;
-  let rest = 1 / 156;
-  for (const coefficient of [-691 / 360_360, 1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12]) {
-    rest = rest * square + coefficient;
-  }
-  return rest * inverse;
+  // Written out: a loop over the coefficients takes twice as long.
+  let rest = (1 / 156) * square + -691 / 360_360;
+  rest = rest * square + 1 / 1188;
+  rest = rest * square + -1 / 1680;
+  rest = rest * square + 1 / 1260;
+  rest = rest * square + -1 / 360;
+  return (rest * square + 1 / 12) * inverse;
 }
 
 /** lnΓ(x) for x > 0, to an absolute error of about 1e-14 near its zeros and a relative one elsewhere. */

@@ -67,6 +67,44 @@ describe('a job that finds work in every fifth run', () => {
   });
 });
 
+describe('an hourly job that works rarely', () => {
+  const random = seededRandom('works rarely');
+  const rare = (days: number, every: number): CountedRun[] =>
+    series(24 * days, HOUR_MS, () => (random.chance(1 / every) ? negativeBinomial(random, 60, 5) : 0));
+  const after = (runs: readonly CountedRun[], count: number): CountedRun => {
+    return { at: START + runs.length * HOUR_MS, units: 50, count };
+  };
+
+  test('is compared with the last hundred runs that worked, however long ago', () => {
+    const runs = rare(150, 25);
+    const worked = runs.filter(({ count }) => count > 0).at(-100);
+    const samples = runs.length - runs.indexOf(worked ?? after(runs, 0));
+    expect(judgeCount(runs, after(runs, 60), OPTIONS).figures).toMatchObject({ samples });
+    expect(samples).toBeGreaterThan(60 * 24);
+  });
+
+  test('is compared with four weeks only, where hardly a run ever worked', () => {
+    const runs = rare(150, 1_000);
+    expect(runs.filter(({ count }) => count > 0).length).toBeGreaterThan(0);
+    const { figures } = judgeCount(runs, after(runs, 0), OPTIONS);
+    expect(figures['samples']).toBeLessThanOrEqual(28 * 24);
+  });
+
+  test('is judged alike run by run and from its history, kept as JSON', () => {
+    const kept: CountedRun[] = rare(90, 25);
+    const past = new CountHistory('UTC', kept);
+    for (let index = 0; index < 60; index += 1) {
+      const run = after(kept, index % 7 === 0 ? negativeBinomial(random, 60, 5) : 0);
+      const judged = judgeAfter(past, run, OPTIONS);
+      const again = JSON.parse(JSON.stringify(kept)) as CountedRun[];
+      expect(judgeCount(again, run, OPTIONS)).toEqual(judged);
+      const accepted = { ...run, state: judged.state };
+      past.add(accepted);
+      kept.push(accepted);
+    }
+  });
+});
+
 describe('a daily job with idle weekends', () => {
   const random = seededRandom('idle weekends');
   const runs = series(150, DAY_MS, (at) =>

@@ -117,7 +117,7 @@ describe('a count', () => {
     // k = 1, p ~ Beta(½ + 3, ½ + 6): P(Y ≥ y) = B(3.5, 6.5 + y)/B(3.5, 6.5).
     const prediction = predicted([1, 2, 3]);
     const one = prediction.components.find(({ given }) => given.k === 1);
-    expect(one?.given).toEqual({ k: 1, a: 3.5, b: 6.5 });
+    expect(one?.given).toMatchObject({ k: 1, a: 3.5, b: 6.5 });
     const chances = prediction.components.map(({ lnWeight }) => Math.exp(lnWeight));
     expect(chances.reduce((sum, each) => sum + each)).toBeCloseTo(1, 12);
     // π_k ∝ k^−½ · B(A_k, B) · Π Γ(y + k)/(Γ(k) y!); for k = 1 and 2 without any gamma: the ratio by hand.

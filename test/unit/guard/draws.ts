@@ -14,3 +14,13 @@ export function drawn(random: Random, none: number, ratio: (y: number) => number
 export function negativeBinomial(random: Random, mean: number, k: number): number {
   return drawn(random, (k / (k + mean)) ** k, (y) => ((y + k) / (y + 1)) * (mean / (mean + k)));
 }
+
+/** P(Y ≥ y) of a negative binomial. */
+export function atLeast(y: number, mean: number, k: number): number {
+  let [chance, below] = [(k / (k + mean)) ** k, 0];
+  for (let each = 0; each < y; each += 1) {
+    below += chance;
+    chance *= ((each + k) / (each + 1)) * (mean / (mean + k));
+  }
+  return 1 - below;
+}
