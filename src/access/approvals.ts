@@ -52,6 +52,8 @@ export interface Approval {
   /** What speaks against there having been two people, though it was no reason to refuse it. */
   readonly caution: string | null;
   readonly carriedOutAt: string | null;
+  /** When it approves itself, or did, unless somebody cancelled it: see alone.ts; null: it takes a second person. */
+  readonly aloneAt: string | null;
 }
 
 interface ApprovalRow extends Pick<Approval, 'id' | 'action' | 'subject' | 'region' | 'reason' | 'state'> {
@@ -67,6 +69,7 @@ interface ApprovalRow extends Pick<Approval, 'id' | 'action' | 'subject' | 'regi
   readonly introduced_by: string | null;
   readonly caution: string | null;
   readonly carried_out_at: Date | null;
+  readonly alone_at: Date | null;
   /** requested_at to the microsecond, which a Date cannot hold and the walk must not lose. */
   readonly requested_key: string;
 }
@@ -80,10 +83,14 @@ export function approvalState(alias = 'approval'): string {
 const STATE = approvalState();
 const COLUMNS = `
   id, action, subject, region, reason, request, ${STATE} as state, requested_by, requested_person, requested_hands,
-  requested_at, expires_at, decided_by, decided_person, decided_at, introduced_by, caution, carried_out_at,
+  requested_at, expires_at, decided_by, decided_person, decided_at, introduced_by, caution, carried_out_at, alone_at,
   requested_at::text as requested_key`;
 
 const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** Approves what one person asked for alone, when its delay is over; nobody's token has this name. */
+export const ALONE: Principal = { name: 'system:alone', role: 'admin', regions: null };
 
 /**
  * Asks for a second pair of eyes. That `principal` may ask for such a thing is the caller's to check. Given a
@@ -133,7 +140,7 @@ export async function requestApproval(
 /**
  * Approves or rejects a request, once: of any number who decide at the same moment, one does and the others
  * are told so. Who approves is another person than those who know the token that asked: see second-person.ts. What was approved is carried out in the same transaction, on the client given: if that throws,
- * nothing is decided and the request stays open. Throws APPROVAL_UNKNOWN, FORBIDDEN, APPROVAL_SELF (whoever
+ * nothing is decided and the request stays open. Anybody may reject, and so cancel, what would approve itself. Throws APPROVAL_UNKNOWN, FORBIDDEN, APPROVAL_SELF (whoever
  * asked can neither approve nor reject), what `requireSecond` throws, APPROVAL_DECIDED, APPROVAL_EXPIRED, or what
  * `carryOut` throws.
  */
@@ -147,12 +154,16 @@ export async function decideApproval(
   return inTransaction(control, async (client) => {
     const row = await readApproval(client, id, 'for update');
     const asked = approvalOf(row);
-    requireMay(principal, 'approve', asked.region ?? undefined);
+    const cancels = decision === 'reject' && asked.aloneAt !== null;
+    if (cancels) requireMay(principal, 'cancel');
+    else requireMay(principal, 'approve', asked.region ?? undefined);
     const { id: what, requestedBy, state } = asked;
     const by = { what, by: requestedBy, hands: row.requested_hands, at: row.requested_at };
     let second: SecondPerson | undefined;
-    if (decision === 'reject') refuseOwn(by, principal);
-    else second = await requireSecond(client, by, principal, { id: what, state, requestedBy });
+    if (principal === ALONE) second = await requireDue(client, asked);
+    else if (decision === 'approve')
+      second = await requireSecond(client, by, principal, { id: what, state, requestedBy });
+    else if (!cancels) refuseOwn(by, principal);
     refuseUnlessOpen(asked);
     const { rows } = await client.query<ApprovalRow>(
       `update portcullis_control.approval
@@ -190,6 +201,52 @@ export async function decideApproval(
     );
     return carried.rows[0] === undefined ? decided : approvalOf(carried.rows[0]);
   });
+}
+
+/** By the database's clock. Throws ALONE_REFUSED for a request that is not due to approve itself. */
+async function requireDue(client: pg.PoolClient, { id, aloneAt, ...asked }: Approval): Promise<SecondPerson> {
+  const { rows } = await client.query<{ due: boolean | null }>(
+    'select alone_at <= clock_timestamp() as due from portcullis_control.approval where id = $1',
+    [id],
+  );
+  if (rows[0]?.due !== true) {
+    throw new PortcullisError(
+      'ALONE_REFUSED',
+      `${id} does not approve itself before ${aloneAt ?? 'anybody else'}`,
+    );
+  }
+  const who = asked.requestedPerson ?? asked.requestedBy;
+  return { introducedBy: null, caution: `alone: ${who} asked, nobody else agreed, and nobody cancelled it` };
+}
+
+/**
+ * Lets an open request approve itself after `delayMs`, where `check` allows it, given the people who know the token
+ * that asked. See alone.ts.
+ */
+export async function markAlone(
+  client: pg.PoolClient,
+  id: string,
+  delayMs: number,
+  check: (asked: Approval, hands: readonly string[]) => Promise<void>,
+): Promise<Approval> {
+  const row = await readApproval(client, id, 'for update');
+  const asked = approvalOf(row);
+  await check(asked, row.requested_hands);
+  refuseUnlessOpen(asked);
+  if (asked.aloneAt !== null) {
+    throw new PortcullisError('NOTHING_REACHED', `${asked.id} approves itself at ${asked.aloneAt} already`, {
+      mend: `anybody may cancel it until then: portcullis reject ${asked.id}`,
+      details: { id: asked.id, aloneAt: asked.aloneAt },
+    });
+  }
+  const { rows } = await client.query<ApprovalRow>(
+    `update portcullis_control.approval
+     set alone_at = clock_timestamp() + $2 * interval '1 millisecond',
+         expires_at = greatest(expires_at, clock_timestamp() + ($2 + $3) * interval '1 millisecond')
+     where id = $1 returning ${COLUMNS}`,
+    [asked.id, delayMs, DAY_MS],
+  );
+  return rows[0] === undefined ? asked : approvalOf(rows[0]);
 }
 
 const ApprovalKey = z.tuple([MomentKey, z.string()]);
@@ -279,5 +336,6 @@ function approvalOf(row: ApprovalRow): Approval {
     introducedBy: row.introduced_by,
     caution: row.caution,
     carriedOutAt: row.carried_out_at?.toISOString() ?? null,
+    aloneAt: row.alone_at?.toISOString() ?? null,
   };
 }

@@ -12,6 +12,7 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'MACHINE_CANNOT_APPROVE',
   'APPROVER_UNPROVEN',
   'APPROVER_TOO_NEW',
+  'ALONE_REFUSED',
 ]);
 
 /** A principal's attempts go on the record up to so many a minute: nobody fills the log with them. */

@@ -39,6 +39,7 @@ export const MAY_DO = {
   'read':             ['viewer', 'operator', 'approver', 'admin', 'worker', 'local'],
   'verify-audit':     ['viewer', 'operator', 'approver', 'admin',           'local'],
   'kill':             [          'operator', 'approver', 'admin', 'worker', 'local'],
+  'cancel':           ['viewer', 'operator', 'approver', 'admin', 'worker', 'local'],
   'request-rearm':    [          'operator', 'approver', 'admin'],
   'set-flag':         [          'operator',             'admin'],
   'apply-policy':     [          'operator',             'admin'],
@@ -57,8 +58,8 @@ export const MAY_DO = {
 
 export type Action = keyof typeof MAY_DO;
 
-/** Looking changes nothing, so a binding to regions does not narrow it. */
-const LOOKING: ReadonlySet<Action> = new Set(['read', 'verify-audit']);
+/** Looking changes nothing, and cancelling keeps all as it is, so a binding to regions does not narrow them. */
+const LOOKING: ReadonlySet<Action> = new Set(['read', 'verify-audit', 'cancel']);
 
 export type Permission = { readonly allowed: true } | { readonly allowed: false; readonly reason: string };
 

@@ -26,6 +26,7 @@ import type { RegionPlane } from '../planes/region-plane.js';
 import { lockFolder } from '../store/folder-lock.js';
 import { ensureAdminToken } from '../access/admin-token.js';
 import { makeDemoPerson } from '../access/demo-person.js';
+import { startAlone } from './alone.js';
 import { Crew } from './crew.js';
 import { deskOf } from './flag-desk.js';
 import { keepEmbedded } from './keep-embedded.js';
@@ -104,6 +105,8 @@ export async function serve(
         metrics,
       });
       undo.push(() => bake.stop());
+      const alone = startAlone(installation, log, flagsAt(config.flagSource));
+      undo.push(() => alone.stop());
       const tending = tendAll(installation, wired);
       undo.push(() => tending.stop());
     }

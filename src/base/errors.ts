@@ -92,6 +92,7 @@ export const ERRORS = {
   MACHINE_CANNOT_APPROVE: { status: 403, exit: 2, title: 'Machines do not approve' },
   APPROVER_UNPROVEN: { status: 403, exit: 2, title: 'The approver’s token is known to others' },
   APPROVER_TOO_NEW: { status: 403, exit: 2, title: 'The approver was introduced too recently' },
+  ALONE_REFUSED: { status: 409, exit: 1, title: 'Somebody else can approve' },
   APPROVAL_DECIDED: { status: 409, exit: 1, title: 'That request is decided already' },
   APPROVAL_EXPIRED: { status: 409, exit: 1, title: 'That request has expired' },
   AUDIT_ENTRY_INVALID: { status: 422, exit: 1, title: 'This cannot go on the record' },

@@ -1,4 +1,5 @@
 import type { Approval } from '../access/approvals.js';
+import { time } from '../base/words.js';
 
 /** Who asked: the token, and the person where that has another name. */
 export function askedByText({ requestedBy, requestedPerson }: Approval): string {
@@ -14,4 +15,9 @@ export function decidedByText({ decidedBy, decidedPerson, introducedBy }: Approv
 
 function tokenText(token: string, person: string | null): string {
   return person === null || person === token ? token : `${token} of ${person}`;
+}
+
+/** How a request goes on that approves itself. */
+export function aloneText({ id, subject, aloneAt }: Approval): string {
+  return `${subject} approves itself at ${time(aloneAt ?? '')}, as decided alone, unless somebody cancels it:\n  portcullis reject ${id}\n`;
 }

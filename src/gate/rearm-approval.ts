@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import {
+  ALONE,
   decideApproval,
   findApproval,
   requestApproval,
@@ -95,7 +96,8 @@ export async function decideRearm(
     );
   }
   return decideApproval(control, id, principal, decision, async (_, approval) => {
-    const by = `${approval.requestedBy} and ${principal.name}`;
+    const by =
+      principal === ALONE ? `${approval.requestedBy} alone` : `${approval.requestedBy} and ${principal.name}`;
     if (approval.action === REARM) {
       const { job, region, epoch, onRearm } = rearmEvidence.parse(approval.evidence);
       await rearmGate(ownerOf(region), { job, region, epoch, onRearm, reason: approval.reason, by });

@@ -39,6 +39,7 @@ export const Approval = named(
     introducedBy: z.string().nullable().describe('who introduced the person who approved'),
     caution: z.string().nullable().describe('what speaks against there having been two people'),
     carriedOutAt: time.nullable(),
+    aloneAt: time.nullable().describe('when it approves itself, or did; null: it takes a second person'),
   }),
 );
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { storable, storableJson } from '../base/text.js';
 
-export type NoticeKind = 'trip' | 'kill' | 'hold' | 'incident' | 'rollout' | 'alert' | 'test';
+export type NoticeKind = 'trip' | 'kill' | 'hold' | 'incident' | 'rollout' | 'alert' | 'approval' | 'test';
 
 /** Something that people are to be told. */
 export interface Notice {

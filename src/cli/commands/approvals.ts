@@ -39,7 +39,7 @@ function approvalsText(voice: Voice, approvals: readonly Approval[]): string {
     })),
     approvals.map((each) => [
       each.id,
-      { text: each.state, tone: TONES[each.state] },
+      { text: each.aloneAt === null ? each.state : `${each.state}, alone`, tone: TONES[each.state] },
       each.action,
       each.subject,
       askedByText(each),

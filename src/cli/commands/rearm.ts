@@ -4,11 +4,12 @@ import type { Approval, Decision } from '../../access/approvals.js';
 import { flagsAt } from '../../flags/flags-elsewhere.js';
 import { regionsOf } from '../../gate/gates-of.js';
 import { askLift, askRearm } from '../../gate/rearm-approval.js';
+import { approveAloneAndTell } from '../../notify/tell-alone.js';
 import { decideRequest } from '../../rollout/decide-request.js';
 import { BEGIN_WAVE } from '../../rollout/wave-approval.js';
 import { actingPrincipal } from '../acting.js';
 import type { Installation } from '../app-port.js';
-import { askedByText, decidedByText } from '../approval-text.js';
+import { aloneText, askedByText, decidedByText } from '../approval-text.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
 import { reasonOption } from '../reason-option.js';
@@ -18,7 +19,12 @@ interface RearmOptions {
   readonly region?: string;
   readonly version?: string;
   readonly reason: string;
+  readonly alone?: boolean;
 }
+
+/** The option of every command that asks for, or approves, something. */
+const ALONE_HELP =
+  'where nobody else may approve: it approves itself after an hour, which everybody is told and may cancel';
 
 export function addRearm(program: Command, context: Context): void {
   const command = leaf(
@@ -40,7 +46,8 @@ export function addRearm(program: Command, context: Context): void {
       'why it is safe now: the incident or reason that this answers',
       reasonOption,
     )
-    .action(async (job: string, { region, version, reason }: RearmOptions) => {
+    .option('--alone', ALONE_HELP)
+    .action(async (job: string, { region, version, reason, alone }: RearmOptions) => {
       if ((region === undefined) === (version === undefined)) {
         throw new PortcullisError('USAGE_INVALID', 'say either --region or --version', {
           mend: 'a region re-arms its gate; a version lifts its quarantine everywhere',
@@ -50,7 +57,7 @@ export function addRearm(program: Command, context: Context): void {
       await withInstallation(context, async (installation) => {
         const principal = await actingPrincipal(context, installation);
         const { control, planes } = installation;
-        const approval =
+        const asked =
           version === undefined
             ? await askRearm(
                 control,
@@ -64,7 +71,8 @@ export function addRearm(program: Command, context: Context): void {
                 { job, version: installedOr(installation, job, version), reason },
                 principal,
               );
-        voice.result(approval, () => askedText(approval));
+        const approval = alone === true ? await approveAloneAndTell(control, asked.id, principal) : asked;
+        voice.result(approval, () => (alone === true ? aloneText(approval) : askedText(approval)));
       });
     });
 }
@@ -100,29 +108,39 @@ export function addApprove(program: Command, context: Context): void {
     'approve',
     'Agree to what somebody else has asked for; it is carried out at once.',
   );
-  addDecision(program, context, 'reject', 'Refuse what somebody else has asked for.');
+  addDecision(
+    program,
+    context,
+    'reject',
+    'Refuse what somebody else has asked for, or cancel what would approve itself.',
+  );
 }
 
 function addDecision(program: Command, context: Context, decision: Decision, summary: string): void {
-  const command = leaf(program, `${decision} <id>`, summary, [`portcullis ${decision} k3vq7m2x`]).action(
-    async (id: string) => {
-      const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const principal = await actingPrincipal(context, installation);
-        const { control, planes } = installation;
-        const decided = await decideRequest(
-          control,
-          (region) => planes.of(region).owner,
-          () => planes.all().map(({ owner }) => owner),
-          id,
-          principal,
-          decision,
-          flagsAt(context.app.settings.flagSource),
-        );
-        voice.result(decided, () => decidedText(decided));
-      });
-    },
-  );
+  const command = leaf(program, `${decision} <id>`, summary, [`portcullis ${decision} k3vq7m2x`]);
+  if (decision === 'approve') command.option('--alone', ALONE_HELP);
+  command.action(async (id: string, { alone }: { readonly alone?: boolean }) => {
+    const voice = voiceOf(context, command);
+    await withInstallation(context, async (installation) => {
+      const principal = await actingPrincipal(context, installation);
+      const { control, planes } = installation;
+      if (alone === true) {
+        const asked = await approveAloneAndTell(control, id, principal);
+        voice.result(asked, () => aloneText(asked));
+        return;
+      }
+      const decided = await decideRequest(
+        control,
+        (region) => planes.of(region).owner,
+        () => planes.all().map(({ owner }) => owner),
+        id,
+        principal,
+        decision,
+        flagsAt(context.app.settings.flagSource),
+      );
+      voice.result(decided, () => decidedText(decided));
+    });
+  });
 }
 
 function decidedText(approval: Approval): string {

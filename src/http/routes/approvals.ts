@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { APPROVAL_STATES, listApprovals, type Decision } from '../../access/approvals.js';
+import { approveAloneAndTell } from '../../notify/tell-alone.js';
 import { decideRequest } from '../../rollout/decide-request.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';
@@ -14,8 +15,8 @@ export function approvalRoutes({ control, planes, flagsAt }: HttpDeps): Route[] 
       path: `/api/v1/approvals/:id/${decision}`,
       operationId,
       summary,
-      action: 'approve',
-      // The region is the one that was asked for.
+      // Anybody may reject, and so cancel, what would approve itself. The region is the one that was asked for.
+      action: decision === 'approve' ? 'approve' : 'cancel',
       regionOf: 'handler',
       params: z.strictObject({ id: approvalIdPath }),
       result: Approval,
@@ -59,6 +60,25 @@ export function approvalRoutes({ control, planes, flagsAt }: HttpDeps): Route[] 
       handle: ({ query }) => listApprovals(control, query, query),
     }),
     decision('approve', 'approve', 'Agrees to what somebody else has asked for, and carries it out'),
-    decision('reject', 'reject', 'Refuses what somebody else has asked for'),
+    decision(
+      'reject',
+      'reject',
+      'Refuses what somebody else has asked for, or cancels what would approve itself',
+    ),
+    route({
+      method: 'post',
+      path: '/api/v1/approvals/:id/alone',
+      operationId: 'approveAlone',
+      summary: 'Lets a request of one’s own approve itself after an hour, where nobody else may approve it',
+      action: 'approve',
+      regionOf: 'handler',
+      params: z.strictObject({ id: approvalIdPath }),
+      result: Approval,
+      errors: [
+        ...(['APPROVAL_UNKNOWN', 'APPROVAL_DECIDED', 'APPROVAL_EXPIRED'] as const),
+        ...(['MACHINE_CANNOT_APPROVE', 'ALONE_REFUSED', 'NOTHING_REACHED'] as const),
+      ],
+      handle: ({ params: { id }, caller }) => approveAloneAndTell(control, id, callerOf(caller)),
+    }),
   ];
 }

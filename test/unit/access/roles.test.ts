@@ -18,6 +18,7 @@ const EXPECTED: [Action, ...boolean[]][] = [
   ['read',             true,  true,    true,    true, true],
   ['verify-audit',     true,  true,    true,    true, false],
   ['kill',             false, true,    true,    true, true],
+  ['cancel',           true,  true,    true,    true, true],
   ['request-rearm',    false, true,    true,    true, false],
   ['set-flag',         false, true,    false,   true, false],
   ['apply-policy',     false, true,    false,   true, false],
@@ -50,7 +51,7 @@ describe('what each role may do', () => {
 test('without a token a user looks, kills and stops, and no more', () => {
   const local: Principal = { name: 'local:root', role: 'local', regions: null };
   const may = (Object.keys(MAY_DO) as Action[]).filter((action) => mayDo(local, action).allowed);
-  expect(may).toEqual(['read', 'verify-audit', 'kill']);
+  expect(may).toEqual(['read', 'verify-audit', 'kill', 'cancel']);
 });
 
 describe('a principal bound to regions', () => {
