@@ -42,6 +42,7 @@ export const MAY_DO = {
   'cancel':           ['viewer', 'operator', 'approver', 'admin', 'worker', 'local'],
   'request-rearm':    [          'operator', 'approver', 'admin'],
   'set-flag':         [          'operator',             'admin'],
+  'skip-bake':        [          'operator',             'admin'],
   'apply-policy':     [          'operator',             'admin'],
   'restore':          [          'operator',             'admin'],
   'run':              [          'operator',             'admin', 'worker'],

@@ -7,6 +7,7 @@ import type { AdvancePorts } from '../rollout/advance.js';
 import { ANNOUNCE_MS, announceVersions, withdrawWorker, type Announcement } from '../rollout/announce.js';
 import { keepAdvancing } from '../rollout/keep-advancing.js';
 import { measuresOf } from '../rollout/measures.js';
+import type { UnitsOf } from '../rollout/read-evidence.js';
 import { stopVersion } from '../rollout/stop-version.js';
 import { approvalsWaiting } from '../rollout/wave-approval.js';
 import type { ServedJob } from '../jobs/worker.js';
@@ -14,13 +15,30 @@ import type { Surroundings } from '../jobs/platform.js';
 
 /** What moving rollouts takes, on an installation. */
 function advancePorts({ control, planes, jobs }: Installation, trips: Tripwire): AdvancePorts {
+  const sources = rolloutSources(control, planes, jobs);
   return {
-    ...rolloutSources(control, planes, jobs),
+    ...sources,
+    unitsOf: remembered(sources.unitsOf),
     trip: (fault) => stopVersion({ control, ownerOf: (region) => planes.of(region).kills }, trips, fault),
   };
 }
 
 const LOOK_MS = 1_000;
+
+/** Counting a region's units reads a table; an approval that waits is weighed with every look. */
+const COUNTED_MS = 60_000;
+
+function remembered(unitsOf: UnitsOf): UnitsOf {
+  const counts = new Map<string, { readonly at: number; readonly units: ReturnType<UnitsOf> }>();
+  return (job, region) => {
+    const key = `${job} ${region}`;
+    const known = counts.get(key);
+    if (known !== undefined && performance.now() - known.at < COUNTED_MS) return known.units;
+    const units = unitsOf(job, region);
+    counts.set(key, { at: performance.now(), units });
+    return units;
+  };
+}
 
 /** Moves rollouts for as long as this process is a control plane. */
 export function startRollouts(installation: Installation, { metrics, log, trips }: Surroundings): Beat {

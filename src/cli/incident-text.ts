@@ -4,6 +4,7 @@ import { causeOf, closedByTrips, hasDamage, type Incident, type TripClosed } fro
 import { measuresOf } from '../incidents/measures.js';
 import type { Step } from '../incidents/runbook.js';
 import type { Moment } from '../incidents/timeline.js';
+import { uncheckedText } from '../incidents/unchecked-steps.js';
 import type { Impact } from '../journal/impact.js';
 import type { Voice } from './context.js';
 import { toneOf, type Tone } from './tone.js';
@@ -41,15 +42,14 @@ export function incidentText(voice: Voice, looked: Assessment, moments: readonly
     regionsText(voice, looked),
     ...productsText(voice, looked.impact),
     ...(hasDamage(looked.incident) ? [runsText(voice, looked)] : []),
-    `timeline (UTC)\n${voice.table(
-      [{ title: 'when' }, { title: 'what' }, { title: 'who' }],
-      moments.map(({ at, what, who }) => [time(at), what, who ?? '–']),
+    `timeline (UTC)\n${voice.facts(
+      moments.map(({ at, what, who }) => [time(at), who === null ? what : `${what} (${who})`]),
     )}`,
     `what to do: portcullis incident runbook ${looked.incident.id}\n`,
   ].join('\n');
 }
 
-function factsText(voice: Voice, { incident, impact, silent }: Assessment): string {
+function factsText(voice: Voice, { incident, impact, silent, unchecked }: Assessment): string {
   const { detectMs, stopMs, restoreMs } = measuresOf(incident, impact.firstAppliedAt);
   const took = (ms: number | null): string => (ms === null ? '–' : formatDurationMs(ms));
   return voice.facts([
@@ -58,6 +58,7 @@ function factsText(voice: Voice, { incident, impact, silent }: Assessment): stri
     ['severity', incident.severity ?? 'not assessed'],
     ['job', `${incident.job}${incident.version === null ? '' : ` ${incident.version}`}`],
     ['why', causeOf(incident)],
+    ...unchecked.map((each) => ['not checked', { text: uncheckedText(each), tone: 'warning' }] as const),
     ...closedByTrips(incident).map((each) => ['closed', closedText(incident, each)] as const),
     ['since', `${time(incident.openedAt)}, opened by ${incident.openedBy} (${incident.cause})`],
     ...(hasDamage(incident)

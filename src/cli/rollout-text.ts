@@ -1,5 +1,7 @@
 import { formatDurationMs } from '../base/duration.js';
+import { skipperText } from '../rollout/plan-advance.js';
 import type { PartView, RolloutView, WaveView } from '../rollout/rollout-view.js';
+import type { SkipView } from '../rollout/skip-bake.js';
 import type { Voice } from './context.js';
 import type { Cell } from './table.js';
 import { toneOf } from './tone.js';
@@ -33,6 +35,18 @@ export function rolloutText(voice: Voice, rollout: RolloutView): string {
     ]);
     if (earliest !== null) facts.push(['earliest', time(earliest)]);
   }
+  for (const { region, skipped } of rollout.waves.flatMap(({ regions }) => regions)) {
+    for (const each of skipped)
+      facts.push(['not checked', { text: skippedText(region, each), tone: 'warning' }]);
+  }
+  if (rollout.skip !== null) facts.push(['skip', { text: skipText(rollout.skip), tone: 'warning' }]);
+  for (const { name, approval } of rollout.waves) {
+    const why = approval?.lapsedReason ?? (approval?.state === 'pending' ? approval.againBecause : null);
+    if (why !== null) {
+      const text = `what wave ${name} was requested or approved on became worse, so it must be approved again: ${why}`;
+      facts.push(['lapsed', { text, tone: 'warning' }]);
+    }
+  }
   if (rollout.policyChanged) {
     facts.push([
       'policy',
@@ -44,6 +58,32 @@ export function rolloutText(voice: Voice, rollout: RolloutView): string {
   }
   const waves = rollout.waves.map((wave) => waveText(voice, rollout, wave)).join('');
   return `${voice.facts(facts)}${waves}`;
+}
+
+/** What nobody checked, who decided that, and why. */
+function skippedText(
+  region: string,
+  { permille, by, approvedBy, reason }: PartView['skipped'][number],
+): string {
+  const who = skipperText({ by, ...(approvedBy !== null && { approvedBy }) });
+  return `bake of ${permille / 10}% in ${region}: skipped by ${who}: ${reason}`;
+}
+
+function skipText({
+  state,
+  lapsedReason,
+  requestedBy,
+  bakes,
+  reason,
+  decidedBy,
+  ...asked
+}: SkipView): string {
+  const what = bakes.map(({ region, permille }) => `bake of ${permille / 10}% in ${region}`).join(', ');
+  const request = `${requestedBy} asked to skip the ${what} (${reason})`;
+  if (lapsedReason !== null) return `${request}; must be requested again: ${lapsedReason}`;
+  if (state === 'pending')
+    return `${request}; another person decides until ${time(asked.expiresAt)}: portcullis approve ${asked.request}`;
+  return `${request}; ${state}${decidedBy === null ? '' : ` by ${decidedBy}`}`;
 }
 
 const NEXT = { advance: 'moves', wait: 'waits', hold: 'held', abort: 'aborts' } as const;
@@ -80,7 +120,7 @@ function approvalText({ approvals, approval }: WaveView): string {
   if (approvals === 0) return '';
   if (!approval) return ', needs a second person';
   const { request, state, decidedBy, introducedBy, caution, lapsedReason } = approval;
-  if (lapsedReason !== null) return `, needs a second person again: ${lapsedReason}`;
+  if (lapsedReason !== null) return ', needs a second person again';
   if (state === 'pending') return `, waits for a second person: portcullis approve ${request}`;
   const who = decidedBy === null ? '' : ` by ${decidedBy}`;
   const through = introducedBy === null ? '' : `, introduced by ${introducedBy}`;
@@ -121,8 +161,8 @@ function waitingText({ waiting, unmanned }: PartView): Cell {
 /** What blocks it, and until when where that is known. */
 function whyText({ state, reason, blockers, earliest, skipped }: PartView): string {
   if (state === 'done') return reason;
-  const left = skipped.map(({ permille, by }) => `bake of ${permille / 10}% skipped by ${by}`);
-  if (state !== 'baking') return [reason, ...left].join('; ');
+  const left = skipped.map(({ permille }) => `bake of ${permille / 10}% not checked`);
+  if (state !== 'baking') return [reason, ...left].filter((each) => each !== '').join('; ');
   const when = earliest === null ? [] : [`not before ${time(earliest)}`];
   return [...blockers, ...when, ...left].join('; ');
 }

@@ -108,6 +108,18 @@ export const IncidentDetails = named(
       ...figures,
       regions: z.array(z.strictObject({ region: z.string(), ...figures })).readonly(),
     }),
+    unchecked: z
+      .array(
+        z.strictObject({
+          region: z.string(),
+          permille: count,
+          by: z.string(),
+          approvedBy: z.string().nullable().describe('null: nobody had to agree, in a release before'),
+          reason: z.string(),
+        }),
+      )
+      .readonly()
+      .describe("steps of the version's rollout whose bake was skipped: nobody checked them"),
     measures: z.strictObject({
       detectMs: durationMs,
       stopMs: durationMs,

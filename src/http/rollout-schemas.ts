@@ -30,9 +30,18 @@ const Part = named(
       .nullable()
       .describe('null where nothing bakes'),
     skipped: z
-      .array(z.strictObject({ permille: count, by: z.string(), reason: z.string() }))
+      .array(
+        z.strictObject({
+          permille: count,
+          by: z.string(),
+          approvedBy: z.string().nullable().describe('null: nobody had to agree, in a release before'),
+          reason: z.string(),
+        }),
+      )
       .readonly()
-      .describe('steps that it left without their bake, by the share of the step in thousandths'),
+      .describe(
+        'steps that it left without their bake, which nobody checked, by the share of the step in thousandths',
+      ),
     verdicts: z
       .array(
         z.strictObject({
@@ -77,6 +86,19 @@ export const Rollout = named(
       .nullable()
       .describe('what it does next and why; null once it is over'),
     policyChanged: z.boolean().describe('whether the policy has other waves by now, for the next rollout'),
+    skip: z
+      .strictObject({
+        request: z.string(),
+        state: z.enum(APPROVAL_STATES),
+        requestedBy: z.string(),
+        reason: z.string(),
+        expiresAt: time,
+        bakes: z.array(z.strictObject({ region: z.string(), permille: count })).readonly(),
+        decidedBy: z.string().nullable(),
+        lapsedReason: z.string().nullable().describe('why it does not count any more'),
+      })
+      .nullable()
+      .describe('the newest request to skip a bake that is under way'),
     waves: z
       .array(
         z.strictObject({
@@ -90,6 +112,10 @@ export const Rollout = named(
               introducedBy: z.string().nullable().describe('who introduced the person who approved'),
               caution: z.string().nullable().describe('what speaks against there having been two people'),
               lapsedReason: z.string().nullable().describe('why it does not count any more'),
+              againBecause: z
+                .string()
+                .nullable()
+                .describe('why the request before it lapsed, so that it is asked again'),
             })
             .nullable(),
           regions: z.array(Part).readonly(),
@@ -115,6 +141,14 @@ export const RolloutOrder = named(
 export const Steering = named(
   'RolloutSteering',
   z.strictObject({ reason: reason.describe('for the record') }),
+);
+
+export const SkipOrder = named(
+  'RolloutSkipOrder',
+  z.strictObject({
+    region: word.optional().describe('only the bake of this region; absent: of every region that bakes'),
+    reason: reason.describe('for whoever decides it, and for the record'),
+  }),
 );
 
 export const Simulation = named(

@@ -14,6 +14,7 @@ import {
 } from './incident-runs.js';
 import { mayFollow } from './incident-states.js';
 import { SEVERITIES, severityOf, type Severity } from './severity.js';
+import { uncheckedSteps, type UncheckedStep } from './unchecked-steps.js';
 
 /** An incident with its runs, as they are now. */
 export interface IncidentSeen extends IncidentRuns {
@@ -23,6 +24,8 @@ export interface IncidentSeen extends IncidentRuns {
 /** … and what they changed. */
 export interface Assessment extends IncidentSeen {
   readonly impact: IncidentImpact;
+  /** Steps of the version's rollout that nobody checked. */
+  readonly unchecked: readonly UncheckedStep[];
 }
 
 /** … and how much that is. */
@@ -44,9 +47,10 @@ export async function examineIncident(control: pg.Pool, poolOf: PoolOf, id: stri
   const { incident, runs, silent } = await seeIncident(control, poolOf, id);
   const found = await impactOfIncident(poolOf, incident, runs);
   const severity = severityNow(incident, found.impact);
+  const unchecked = await uncheckedSteps(control, incident);
   return {
     incident: { ...incident, severity },
-    ...{ runs, impact: found.impact, silent: [...silent, ...found.silent] },
+    ...{ runs, unchecked, impact: found.impact, silent: [...silent, ...found.silent] },
   };
 }
 

@@ -7,6 +7,7 @@ import { runbookOf } from './runbook.js';
 import { SEVERITIES } from './severity.js';
 import { statusUpdatesOf } from './status-updates.js';
 import type { Moment } from './timeline.js';
+import { uncheckedText } from './unchecked-steps.js';
 
 /**
  * A draft of the post-mortem in Markdown: everything that is on record, in the order in which a reader asks for
@@ -16,7 +17,7 @@ export function postMortemOf(assessment: Assessment, moments: readonly Moment[])
   const { incident, impact } = assessment;
   const parts = [
     `# ${escaped(incident.title)}`,
-    facts(incident),
+    facts(assessment),
     `## Summary\n\n${summary(assessment)}`,
     `## Figures\n\n${figures(incident, impact.firstAppliedAt)}`,
     `## Impact\n\n${impactTable(assessment)}`,
@@ -39,7 +40,7 @@ function statusPage(assessment: Assessment): string[] {
   return [`## Status page\n\n${texts.join('\n\n')}`];
 }
 
-function facts(incident: Incident): string {
+function facts({ incident, unchecked }: Assessment): string {
   const { severity } = incident;
   const meaning = SEVERITIES.find((line) => line.severity === severity)?.meaning;
   return table(
@@ -55,6 +56,7 @@ function facts(incident: Incident): string {
         `${time(incident.openedAt)} by ${incident.openedBy} (${incident.cause}${incident.drill ? ', a drill' : ''})`,
       ],
       ['why', causeOf(incident)],
+      ...unchecked.map((each) => ['not checked', uncheckedText(each)]),
       ...closedByTrips(incident).map(({ region, closed, why }) => [
         'closed',
         `${closed === 'candidate' ? `${incident.version ?? ''} alone in ${region}, its gate stayed open` : `the gate of ${region}`}: ${why}`,
@@ -63,7 +65,18 @@ function facts(incident: Incident): string {
   );
 }
 
-function summary({ incident, impact, silent }: Assessment): string {
+function summary(assessment: Assessment): string {
+  return `${whatHappened(assessment)}${notChecked(assessment)}`;
+}
+
+/** A reader of the summary alone must learn it. */
+function notChecked({ unchecked }: Assessment): string {
+  if (unchecked.length === 0) return '';
+  const steps = unchecked.map((each) => escaped(uncheckedText(each))).join('; ');
+  return `\n\n**Nobody checked ${countOf(unchecked.length, 'step')} of its rollout**: ${steps}.`;
+}
+
+function whatHappened({ incident, impact, silent }: Assessment): string {
   const { job, version, state } = incident;
   const who = version === null ? job : `${job} ${version}`;
   const where = incident.regions.map(({ region }) => region).join(', ');

@@ -129,7 +129,9 @@ async function decisions(
      where subject = $1
         or (at between $3::timestamptz - $5::interval and coalesce($4, 'infinity'::timestamptz)
             and (subject = any($2) or evidence ->> 'subject' = any($2))
-            and (at >= $3::timestamptz - $6::interval or action in ('set-flag', 'promote')) and action <> 'restore-ended')
+            and (at >= $3::timestamptz - $6::interval or action in ('set-flag', 'rollout-advance')) and action <> 'restore-ended')
+        -- However long ago: that nobody checked is part of the story.
+        or (subject = any($2) and action in ('rollout-skip-bake', 'rollout-promote') and at <= coalesce($4, 'infinity'::timestamptz))
      order by seq limit ${MOST}`,
     [id, subjects, since, closedAt, BEFORE, LEEWAY],
   );

@@ -9,23 +9,23 @@ import { databaseTime } from '../store/database-clock.js';
 import { inTransaction } from '../store/pool.js';
 import { regionsServed } from './announce.js';
 import { endRollout } from './end-rollout.js';
-import type { RegionEvidence } from './evidence.js';
+import type { RegionEvidence, WaveEvidence } from './evidence.js';
 import { type AdvancePlan, type Decision, planAdvance } from './plan-advance.js';
 import {
   type EvidenceSources,
   flagStanding,
   permilleOf,
+  reachOf,
   readEvidence,
+  type UnitsOf,
   waveEvidence,
 } from './read-evidence.js';
-import { lockRollout, recordEvent, type Rollout } from './rollout-store.js';
+import { lockRollout, recordEvent, type Rollout, ROLLOUT_PRINCIPAL } from './rollout-store.js';
 import { sharesWith } from './shares.js';
+import { weighSkips } from './skip-bake.js';
 import type { Fault } from './stop-version.js';
 import { takeBack } from './take-back.js';
 import { askForWave, lapseRejected, weighApprovals } from './wave-approval.js';
-
-/** Who moves a rollout, on the record. */
-const ROLLOUT_PRINCIPAL = 'system:rollout';
 
 /** What moving rollouts takes. */
 export interface AdvancePorts extends EvidenceSources {
@@ -33,6 +33,8 @@ export interface AdvancePorts extends EvidenceSources {
   readonly control: pg.Pool;
   /** Stops a version before anything else is done about it: see `stopVersion`. May be called again. */
   readonly trip: (fault: Fault) => Promise<void>;
+  /** What approvals are bound to; absent: units are not counted. */
+  readonly unitsOf?: UnitsOf;
   /** Absent: the database's clock. */
   readonly now?: () => Date;
 }
@@ -65,10 +67,16 @@ async function look(ports: AdvancePorts, client: pg.PoolClient, id: string): Pro
   if (!locked) return undefined;
   const now = ports.now?.() ?? (await databaseTime(client));
   const flags = await listFlags(client, locked.job);
-  const rollout = await noteHandTurned(client, await noteLook(client, locked, now), flags, now);
-  const served = await regionsServed(client, rollout);
-  const evidence = await readEvidence(ports, rollout, flags, served, now);
-  const approvals = await weighApprovals(client, rollout, (wave) => waveEvidence(rollout, wave, evidence));
+  const turned = await noteHandTurned(client, await noteLook(client, locked, now), flags, now);
+  const served = await regionsServed(client, turned);
+  const evidence = await readEvidence(ports, turned, flags, served, now);
+  const rollout = await weighSkips(client, ports, turned, evidence, now);
+  const evidenceOf = async (wave: string): Promise<WaveEvidence> => {
+    const regions = rollout.policy.waves.find(({ name }) => name === wave)?.regions ?? [];
+    const first = regions.map((region) => ({ region, step: 0 }));
+    return waveEvidence(rollout, wave, evidence, await reachOf(ports.unitsOf, rollout, first));
+  };
+  const approvals = await weighApprovals(client, rollout, evidenceOf, now);
   const { rejected } = approvals;
   if (rejected && rollout.status === 'running') {
     await lapseRejected(client, rollout.id);
@@ -92,7 +100,7 @@ async function look(ports: AdvancePorts, client: pg.PoolClient, id: string): Pro
     decision.approvalOf !== undefined &&
     !approvals.asked.has(decision.approvalOf)
   ) {
-    await askForWave(client, rollout, waveEvidence(rollout, decision.approvalOf, evidence));
+    await askForWave(client, rollout, await evidenceOf(decision.approvalOf));
   }
   return { rollout, evidence, ...plan };
 }
@@ -156,7 +164,7 @@ async function carryOut(
     if (to === 'done') {
       await client.query(
         `update portcullis_control.rollout_part
-         set done_at = $3, waived_by = null, waived_reason = null, skipped = skipped || $4::jsonb
+         set done_at = $3, waived_by = null, waived_reason = null, waived_approved = null, skipped = skipped || $4::jsonb
          where rollout = $1 and region = $2`,
         [rollout.id, region, now, skipped],
       );
@@ -177,7 +185,7 @@ async function carryOut(
     await faultPoint('rollout.flag-set');
     await client.query(
       `update portcullis_control.rollout_part
-       set step = $3, since = $4, flag_revision = $5, base = $6, waived_by = null, waived_reason = null,
+       set step = $3, since = $4, flag_revision = $5, base = $6, waived_by = null, waived_reason = null, waived_approved = null,
            skipped = skipped || $7::jsonb
        where rollout = $1 and region = $2`,
       [rollout.id, region, to, now, set.revision, JSON.stringify(base), skipped],

@@ -3,12 +3,13 @@ import { type Approval, type Decision, findApproval } from '../access/approvals.
 import type { Principal } from '../access/roles.js';
 import { rolloutElsewhere } from '../flags/flags-elsewhere.js';
 import { decideRearm } from '../gate/rearm-approval.js';
+import { decideSkip, SKIP_BAKE } from './skip-bake.js';
 import { BEGIN_WAVE, decideWave } from './wave-approval.js';
 
 /**
- * Decides any request that this program knows how to carry out: a re-arm, a lifted quarantine, or a rollout's next
- * wave. Throws what `decideRearm` and `decideWave` throw, and FLAGS_ELSEWHERE for the approval of a wave where flags
- * come from elsewhere: it would begin nothing.
+ * Decides any request that this program knows how to carry out: a re-arm, a lifted quarantine, a rollout's next wave,
+ * or a bake that is skipped. Throws what `decideRearm`, `decideWave` and `decideSkip` throw, and FLAGS_ELSEWHERE for the
+ * approval of a wave or a skip where flags come from elsewhere: it would begin nothing.
  */
 export async function decideRequest(
   control: pg.Pool,
@@ -20,8 +21,9 @@ export async function decideRequest(
   flagsAt?: string,
 ): Promise<Approval> {
   const { action } = await findApproval(control, id);
-  if (action === BEGIN_WAVE && decision === 'approve' && flagsAt !== undefined)
-    throw rolloutElsewhere(flagsAt);
+  const ofRollout = action === BEGIN_WAVE || action === SKIP_BAKE;
+  if (ofRollout && decision === 'approve' && flagsAt !== undefined) throw rolloutElsewhere(flagsAt);
+  if (action === SKIP_BAKE) return decideSkip(control, id, principal, decision);
   return action === BEGIN_WAVE
     ? decideWave(control, id, principal, decision)
     : decideRearm(control, ownerOf, everyOwner, id, principal, decision);

@@ -15,6 +15,7 @@ export function measuresOf({ rollout, evidence }: Looked, now: Date): RolloutMea
     job,
     version,
     shares: parts.map((part) => ({ region: part.region, share: permilleOf(policy, part) / 1000 })),
+    skippedBakes: parts.map(({ region, skipped }) => ({ region, bakes: skipped.length })),
     stepAgeSeconds: Math.max(0, (now.getTime() - Math.max(rollout.startedAt.getTime(), ...steps)) / 1000),
     bakeProgress: {
       runs: least((region) => part(seen(region)?.runs ?? 0, bakeOf(region)?.runs ?? 0)),

@@ -19,8 +19,11 @@ export interface Part {
   readonly skipped: readonly SkippedBake[];
 }
 
+/** Who skipped a bake, and why. */
 export interface Waiver {
   readonly by: string;
+  /** Absent: nobody had to agree, in a release before. */
+  readonly approvedBy?: string;
   readonly reason: string;
 }
 
@@ -228,7 +231,14 @@ function planPart(look: Look, wave: Wave, isCurrent: boolean, region: string): P
   if (part.waived && (seen.runFault !== undefined || lacking !== undefined)) {
     if (takesStep && unserved !== undefined) return plan('held', unserved);
     const skips = { step: part.step, ...part.waived };
-    return { ...plan('ready', `its bake is skipped by ${skips.by}: ${skips.reason}`, look.now), skips };
+    return {
+      ...plan(
+        'ready',
+        `its bake is skipped, not checked: by ${skipperText(skips)}: ${skips.reason}`,
+        look.now,
+      ),
+      skips,
+    };
   }
   if (seen.runFault !== undefined) return plan('held', seen.runFault);
   const progress = progressText(wave, part, seen, look.now);
@@ -301,7 +311,9 @@ function moveOf(look: Look, wave: Wave, { region, skips }: PartPlan): RegionMove
 function movesText(look: Look, wave: Wave, moves: readonly RegionMove[]): string {
   const texts = moves.map(({ region, to, skips }) => {
     const from = partOf(look, region).step;
-    const without = skips ? ` without the bake of ${shareText(wave, from)}, skipped by ${skips.by}` : '';
+    const without = skips
+      ? ` without the bake of ${shareText(wave, from)}, skipped by ${skipperText(skips)}`
+      : '';
     if (to === 'done') return `${region} is done${without}`;
     return `${region} from ${from < 0 ? '0%' : shareText(wave, from)} to ${shareText(wave, to)}${without}`;
   });
@@ -315,13 +327,20 @@ function shareText(wave: Wave, step: number): string {
 /** `100%, baked`, unless bakes were skipped. */
 function doneText(wave: Wave, { step, skipped }: Part): string {
   const share = shareText(wave, step);
-  return skipped.length === 0 ? `${share}, baked` : `${share}; ${skippedText(wave, skipped)}`;
+  return skipped.length === 0
+    ? `${share}, baked`
+    : `${share}, not every step checked: ${skippedText(wave, skipped)}`;
 }
 
 function skippedText(wave: Wave, skipped: readonly SkippedBake[]): string {
   return skipped
-    .map(({ step, by, reason }) => `bake of ${shareText(wave, step)} skipped by ${by}: ${reason}`)
+    .map((each) => `bake of ${shareText(wave, each.step)} skipped by ${skipperText(each)}: ${each.reason}`)
     .join('; ');
+}
+
+/** `ann, approved by bob`. */
+export function skipperText({ by, approvedBy }: Pick<Waiver, 'by' | 'approvedBy'>): string {
+  return approvedBy === undefined ? by : `${by}, approved by ${approvedBy}`;
 }
 
 /** What a rollout came to. A bake that was skipped has not passed. */
@@ -335,7 +354,7 @@ function completeText({ policy, standing: { version, parts } }: Look): string {
   const complete = `rollout of ${version} complete at its last steps`;
   return skipped.length === 0
     ? `${complete}; every bake passed`
-    : `${complete}; not every bake passed: ${skipped.join('; ')}`;
+    : `${complete}; not every step was checked: ${skipped.join('; ')}`;
 }
 
 function soonest(parts: readonly PartPlan[]): Date | null {

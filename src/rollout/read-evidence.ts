@@ -1,7 +1,14 @@
 import type pg from 'pg';
 import { messageOf } from '../base/errors.js';
 import { type FlagState } from '../flags/flag-store.js';
-import type { FlagStanding, RegionEvidence, RuleVerdict, WaveEvidence } from './evidence.js';
+import {
+  type FlagStanding,
+  type Reach,
+  type RegionEvidence,
+  type RuleVerdict,
+  UNREAD,
+  type WaveEvidence,
+} from './evidence.js';
 import type { Rollout, StoredPart } from './rollout-store.js';
 import { sameShares, sharesWith } from './shares.js';
 
@@ -12,6 +19,9 @@ export interface EvidenceSources {
   /** What the bake rules last said of a version in a region: one verdict of each rule of the policy. */
   readonly verdictsOf: (job: string, version: string, region: string) => Promise<readonly RuleVerdict[]>;
 }
+
+/** How many units a region has for a job; undefined where that cannot be told. */
+export type UnitsOf = (job: string, region: string) => Promise<number | undefined>;
 
 interface RunsRow {
   readonly runs: number;
@@ -59,7 +69,7 @@ export async function readEvidence(
         };
       } catch (error) {
         const reason = `evidence: it could not be read: ${messageOf(error)}`;
-        const verdict: RuleVerdict = { rule: 'evidence', verdict: 'unreachable', reason, judgedAt: now };
+        const verdict: RuleVerdict = { rule: UNREAD, verdict: 'unreachable', reason, judgedAt: now };
         return { ...here, runs: 0, changes: 0, runsWatched: 0, verdicts: [verdict] };
       }
     }),
@@ -134,11 +144,12 @@ export function permilleOf(
   return policy.waves.find((wave) => wave.regions.includes(region))?.stepsPermille[step] ?? 0;
 }
 
-/** What is put to whoever approves a wave: all that is known of the regions that have begun. */
+/** What is put to whoever approves a wave, or that its bake is skipped: all that is known of the regions that have begun. */
 export function waveEvidence(
   rollout: Rollout,
   wave: string,
   evidence: readonly RegionEvidence[],
+  reach?: Reach,
 ): WaveEvidence {
   return {
     rollout: rollout.id,
@@ -148,14 +159,41 @@ export function waveEvidence(
       .filter(({ step }) => step >= 0)
       .map((part) => {
         const seen = evidence.find(({ region }) => region === part.region);
+        const trouble = part.done || seen === undefined ? undefined : troubleOf(seen);
         return {
           region: part.region,
           permille: permilleOf(rollout.policy, part),
           runs: seen?.runs ?? 0,
           changes: seen?.changes ?? 0,
+          ...(trouble !== undefined && { trouble }),
           ...(part.skipped.length > 0 && { skipped: part.skipped }),
           verdicts: Object.fromEntries((seen?.verdicts ?? []).map(({ rule, verdict }) => [rule, verdict])),
         };
       }),
+    ...(reach && { reach }),
+  };
+}
+
+function troubleOf({ flag, killed, quarantined, runFault }: RegionEvidence): string | undefined {
+  if (flag.as !== 'set') return flag.reason;
+  return killed ?? quarantined ?? runFault;
+}
+
+/** Whom the steps give the version to: of each region its step, from 0, as far as its units can be counted. */
+export async function reachOf(
+  unitsOf: UnitsOf | undefined,
+  { job, policy }: Pick<Rollout, 'job' | 'policy'>,
+  steps: readonly { readonly region: string; readonly step: number }[],
+): Promise<Reach> {
+  const shares = steps.map((part) => ({ region: part.region, permille: permilleOf(policy, part) }));
+  const counted = await Promise.all(
+    shares.map(async ({ region, permille }) => {
+      const all = await unitsOf?.(job, region).catch(() => undefined);
+      return all === undefined ? null : Math.round((all * permille) / 1000);
+    }),
+  );
+  return {
+    permille: Object.fromEntries(shares.map(({ region, permille }) => [region, permille])),
+    units: counted.reduce((sum, each) => (sum === null || each === null ? null : sum + each), 0),
   };
 }

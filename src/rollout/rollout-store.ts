@@ -7,6 +7,9 @@ import { type RolloutPolicy, typedRollout } from '../flags/rollout-policy.js';
 import type { Part, SkippedBake } from './plan-advance.js';
 import { type RolloutStatus, UNDER_WAY } from './rollout-states.js';
 
+/** Who moves a rollout, on the record. */
+export const ROLLOUT_PRINCIPAL = 'system:rollout';
+
 /** A region's part of a rollout, as it is kept. */
 export interface StoredPart extends Part {
   /** The flag's revision that gave the share. Null before the first step. */
@@ -71,6 +74,7 @@ interface PartRow {
   readonly done_at: Date | null;
   readonly waived_by: string | null;
   readonly waived_reason: string | null;
+  readonly waived_approved: string | null;
   readonly skipped: readonly SkippedBake[];
 }
 
@@ -173,7 +177,7 @@ export async function recordEvent(
 
 async function withParts(control: pg.Pool | pg.PoolClient, row: RolloutRow): Promise<Rollout> {
   const { rows } = await control.query<PartRow>(
-    `select region, step, since, flag_revision, base, done_at, waived_by, waived_reason, skipped
+    `select region, step, since, flag_revision, base, done_at, waived_by, waived_reason, waived_approved, skipped
      from portcullis_control.rollout_part where rollout = $1`,
     [row.id],
   );
@@ -201,7 +205,17 @@ async function withParts(control: pg.Pool | pg.PoolClient, row: RolloutRow): Pro
 }
 
 function partOf(row: PartRow): StoredPart {
-  const { region, step, since, base, done_at, waived_by, waived_reason, skipped } = row;
+  const {
+    region,
+    step,
+    since,
+    base,
+    done_at,
+    waived_by: by,
+    waived_reason: reason,
+    waived_approved,
+    skipped,
+  } = row;
   return {
     region,
     step,
@@ -210,6 +224,9 @@ function partOf(row: PartRow): StoredPart {
     base,
     done: done_at !== null,
     skipped,
-    ...(waived_by !== null && waived_reason !== null && { waived: { by: waived_by, reason: waived_reason } }),
+    ...(by !== null &&
+      reason !== null && {
+        waived: { by, reason, ...(waived_approved !== null && { approvedBy: waived_approved }) },
+      }),
   };
 }

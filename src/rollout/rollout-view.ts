@@ -11,9 +11,10 @@ import { databaseTime } from '../store/database-clock.js';
 import { announcedVersions } from './announce.js';
 import type { RegionEvidence } from './evidence.js';
 import { planAdvance, unservedText, type Decision, type PartPlan } from './plan-advance.js';
-import { type EvidenceSources, permilleOf, readEvidence } from './read-evidence.js';
+import { type EvidenceSources, permilleOf, readEvidence, type UnitsOf } from './read-evidence.js';
 import { newestRollout, rolloutEvents, type Rollout, type StoredPart } from './rollout-store.js';
 import { type PartState, ROLLOUT_STATES, type RolloutStatus } from './rollout-states.js';
+import { skipAsked, type SkipView } from './skip-bake.js';
 import { waveApprovals, type WaveApproval } from './wave-approval.js';
 
 /** A rollout as people and programs read it. Times are ISO 8601 in UTC. */
@@ -41,6 +42,8 @@ export interface RolloutView {
   } | null;
   /** Whether the policy has other waves by now, which the next rollout will go by. */
   readonly policyChanged: boolean;
+  /** The newest request to skip a bake that is under way; null where there is none. */
+  readonly skip: SkipView | null;
   readonly waves: readonly WaveView[];
   /** What happened last, newest first. */
   readonly events: readonly {
@@ -64,6 +67,8 @@ export interface WaveView {
     readonly caution: string | null;
     /** Why it does not count any more. */
     readonly lapsedReason: string | null;
+    /** Why the request before it lapsed, so that it is asked again; null where there was none. */
+    readonly againBecause: string | null;
   } | null;
   readonly regions: readonly PartView[];
 }
@@ -92,7 +97,13 @@ export interface PartView {
     readonly elapsedNeededMs: number;
   } | null;
   /** The steps that it left, or ended at, without their bake: by the share of the step, in thousandths. */
-  readonly skipped: readonly { readonly permille: number; readonly by: string; readonly reason: string }[];
+  readonly skipped: readonly {
+    readonly permille: number;
+    readonly by: string;
+    /** Null: nobody had to agree, in a release before. */
+    readonly approvedBy: string | null;
+    readonly reason: string;
+  }[];
   readonly verdicts: readonly { readonly rule: string; readonly verdict: Verdict; readonly reason: string }[];
   /** The organisations of the region; null where that cannot be told. */
   readonly organisations: number | null;
@@ -105,8 +116,7 @@ export interface PartView {
 /** What a view is made of. */
 export interface ViewSources extends EvidenceSources {
   readonly control: pg.Pool;
-  /** How many organisations a region has for a job; undefined where that cannot be told. */
-  readonly unitsOf: (job: string, region: string) => Promise<number | undefined>;
+  readonly unitsOf: UnitsOf;
   /** Where flags are, if elsewhere, where a rollout can't set them. */
   readonly flagsAt?: string | undefined;
 }
@@ -152,7 +162,7 @@ export async function viewRollout(sources: ViewSources, job: string): Promise<Ro
     rollout.policy.waves.map(async ({ name, approvals: needed, regions }): Promise<WaveView> => ({
       name,
       approvals: needed,
-      approval: approvalOf(approvals.find(({ wave }) => wave === name)),
+      approval: approvalOf(approvals.filter(({ wave }) => wave === name)),
       regions: await Promise.all(rollout.parts.filter(({ region }) => regions.includes(region)).map(part)),
     })),
   );
@@ -176,6 +186,7 @@ export async function viewRollout(sources: ViewSources, job: string): Promise<Ro
         )
       : null,
     policyChanged: underWay && canonicalJson(document?.rollout ?? null) !== canonicalJson(rollout.document),
+    skip: underWay ? await skipAsked(control, rollout) : null,
     waves,
     events: events.map(({ at, action, by, reason }) => ({ at: at.toISOString(), action, by, reason })),
   };
@@ -218,10 +229,12 @@ function nextOf(
   return { action, reason, blockers: blockers.length > 0 ? blockers : [reason], earliest: fixed };
 }
 
-function approvalOf(approval: WaveApproval | undefined): WaveView['approval'] {
+/** The newest of a wave's requests. */
+function approvalOf([approval, before]: readonly WaveApproval[]): WaveView['approval'] {
   if (!approval) return null;
   const { request, state, decidedBy, introducedBy, caution, lapsedReason } = approval;
-  return { request, state, decidedBy, introducedBy, caution, lapsedReason };
+  const againBecause = before?.lapsedReason ?? null;
+  return { request, state, decidedBy, introducedBy, caution, lapsedReason, againBecause };
 }
 
 interface Known {
@@ -295,9 +308,10 @@ function partView({ policy, version }: Rollout, part: StoredPart, known: Known):
             elapsedMs: Math.max(0, now.getTime() - since.getTime()),
             elapsedNeededMs: wave.bake.timeMs,
           },
-    skipped: part.skipped.map(({ step: at, by, reason }) => ({
+    skipped: part.skipped.map(({ step: at, by, approvedBy = null, reason }) => ({
       permille: permilleOf(policy, { region, step: at }),
       by,
+      approvedBy,
       reason,
     })),
     verdicts: (seen?.verdicts ?? []).map(({ rule, verdict, reason }) => ({ rule, verdict, reason })),

@@ -1,6 +1,5 @@
 import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
-import { requireSecond } from '../access/second-person.js';
 import { PortcullisError } from '../base/errors.js';
 import { REASON_LETTERS } from '../base/reason.js';
 import { shorten } from '../base/text.js';
@@ -9,7 +8,7 @@ import { lockFlags, setFlag } from '../flags/flag-store.js';
 import { databaseTime } from '../store/database-clock.js';
 import { inTransaction } from '../store/pool.js';
 import { flagStanding, sharesOf } from './read-evidence.js';
-import { lockRollout, newestRollout, recordEvent, type Rollout, type RolloutEvent } from './rollout-store.js';
+import { lockRollout, recordEvent, type Rollout, type RolloutEvent } from './rollout-store.js';
 import { sharesWithout } from './shares.js';
 import { requireUnderWay } from './start-rollout.js';
 import { takeBack } from './take-back.js';
@@ -25,14 +24,10 @@ export interface Steering {
 }
 
 /** Keeps every share as it is until somebody resumes it. Throws FORBIDDEN, ROLLOUT_NONE, ROLLOUT_STATE. */
-export async function pauseRollout(
-  control: pg.Pool,
-  order: Steering,
-  principal: Principal,
-): Promise<Rollout> {
+export async function pauseRollout(control: pg.Pool, order: Steering, principal: Principal): Promise<void> {
   requireMay(principal, 'kill');
   return steer(control, order, async (client, rollout, at) => {
-    if (rollout.status === 'paused') throw state(rollout, 'it is paused already');
+    if (rollout.status === 'paused') throw rolloutState(rollout, 'it is paused already');
     await setStatus(client, rollout, 'paused');
     await recordEvent(client, rollout, eventOf('pause', principal, order, at));
   });
@@ -42,17 +37,13 @@ export async function pauseRollout(
  * Goes on. Where a flag that is on was given other shares by hand, it gets those of its step again, and the bake
  * there begins anew; a flag that is off stays off. Throws FORBIDDEN, ROLLOUT_NONE, ROLLOUT_STATE.
  */
-export async function resumeRollout(
-  control: pg.Pool,
-  order: Steering,
-  principal: Principal,
-): Promise<Rollout> {
+export async function resumeRollout(control: pg.Pool, order: Steering, principal: Principal): Promise<void> {
   requireMay(principal, 'set-flag');
   requireOwnFlags(order);
   return steer(control, order, async (client, rollout, at) => {
     const flagRevisions = await setAgain(client, rollout, order, principal);
     if (rollout.status === 'running' && Object.keys(flagRevisions).length === 0) {
-      throw state(rollout, 'it is running, and no flag that is on has other shares than it set');
+      throw rolloutState(rollout, 'it is running, and no flag that is on has other shares than it set');
     }
     await setStatus(client, rollout, 'running');
     await recordEvent(client, rollout, eventOf('resume', principal, order, at, { flagRevisions }));
@@ -60,11 +51,7 @@ export async function resumeRollout(
 }
 
 /** Rolls the version back to zero everywhere, at once. Throws FORBIDDEN, ROLLOUT_NONE. */
-export async function abortRollout(
-  control: pg.Pool,
-  order: Steering,
-  principal: Principal,
-): Promise<Rollout> {
+export async function abortRollout(control: pg.Pool, order: Steering, principal: Principal): Promise<void> {
   requireMay(principal, 'kill');
   requireOwnFlags(order);
   return steer(control, order, (client, rollout, at) =>
@@ -72,51 +59,23 @@ export async function abortRollout(
   );
 }
 
-/**
- * Spares the steps that bake now the rest of their bake. It takes an approver who is another person than whoever
- * started the rollout. Rules that fail, have no data or cannot be reached, windows, freezes and approvals count all the
- * same. Throws FORBIDDEN, ROLLOUT_NONE, ROLLOUT_STATE, and what `requireSecond` throws.
- */
-export async function promoteRollout(
-  control: pg.Pool,
-  order: Steering,
-  principal: Principal,
-): Promise<Rollout> {
-  requireMay(principal, 'approve');
-  requireOwnFlags(order);
-  return steer(control, order, async (client, rollout, at) => {
-    const { version, startedBy: by, startedHands: hands, startedAt } = rollout;
-    const what = `the rollout of ${version}`;
-    await requireSecond(client, { what, by, hands, at: startedAt }, principal);
-    const baking = rollout.parts.filter(({ step, done }) => step >= 0 && !done);
-    if (baking.length === 0) throw state(rollout, 'nothing bakes now');
-    if (baking.every(({ waived }) => waived)) throw state(rollout, 'the bakes under way are skipped already');
-    await client.query(
-      `update portcullis_control.rollout_part set waived_by = $3, waived_reason = $4
-       where rollout = $1 and region = any($2)`,
-      [rollout.id, baking.map(({ region }) => region), principal.name, order.reason],
-    );
-    const evidence = { regions: baking.map(({ region, step }) => ({ region, step })) };
-    await recordEvent(client, rollout, eventOf('promote', principal, order, at, evidence));
-  });
-}
-
-function requireOwnFlags({ flagsAt }: Steering): void {
+/** Throws FLAGS_ELSEWHERE. */
+export function requireOwnFlags({ flagsAt }: Steering): void {
   if (flagsAt !== undefined) throw rolloutElsewhere(flagsAt);
 }
 
-async function steer(
+/** Does something with the job's rollout that is under way, under its lock. Throws ROLLOUT_NONE. */
+export async function steer<T>(
   control: pg.Pool,
   order: Steering,
-  work: (client: pg.PoolClient, rollout: Rollout, at: Date) => Promise<void>,
-): Promise<Rollout> {
+  work: (client: pg.PoolClient, rollout: Rollout, at: Date) => Promise<T>,
+): Promise<T> {
   const id = await requireUnderWay(control, order.job);
   return inTransaction(control, async (client) => {
     const rollout = await lockRollout(client, id, false);
     // It ended while we waited for it.
     if (!rollout) throw new PortcullisError('ROLLOUT_NONE', `no rollout of ${order.job} is under way`);
-    await work(client, rollout, order.now ?? (await databaseTime(client)));
-    return (await newestRollout(client, order.job)) ?? rollout;
+    return work(client, rollout, order.now ?? (await databaseTime(client)));
   });
 }
 
@@ -161,7 +120,7 @@ function eventOf(
   return { at, action, by: principal.name, reason, evidence };
 }
 
-function state({ version, status }: Rollout, why: string): PortcullisError {
+export function rolloutState({ version, status }: Rollout, why: string): PortcullisError {
   return new PortcullisError('ROLLOUT_STATE', `the rollout of ${version} is ${status}: ${why}`, {
     mend: 'portcullis rollout status shows where it stands',
   });

@@ -12,10 +12,12 @@ import type { Principal } from '../access/roles.js';
 import { PortcullisError } from '../base/errors.js';
 import { storableJson } from '../base/text.js';
 import { type WaveEvidence, hashOfEvidence, worsened } from './evidence.js';
-import type { Rollout } from './rollout-store.js';
+import { skipperText } from './plan-advance.js';
+import { permilleOf } from './read-evidence.js';
+import { recordEvent, type Rollout, ROLLOUT_PRINCIPAL } from './rollout-store.js';
 import { tellOfWave } from './tell-rollout.js';
 
-/** What a request for a wave's approval asks for. */
+/** What a request asks for: that a wave begins. That its bake is skipped: see skip-bake.ts. */
 export const BEGIN_WAVE = 'begin-wave';
 
 /** Long enough for somebody on the other side of the world, short enough to be still the same world. */
@@ -38,7 +40,8 @@ export interface WaveApproval {
   readonly lapsedReason: string | null;
 }
 
-interface ApprovalRow {
+/** A request of a rollout, as it is kept. */
+export interface RequestRow {
   readonly wave: string;
   readonly request: string;
   readonly evidence: WaveEvidence;
@@ -48,6 +51,10 @@ interface ApprovalRow {
   readonly decided_at: Date | null;
   readonly introduced_by: string | null;
   readonly caution: string | null;
+  readonly expires_at: Date;
+  readonly asked: Approval['evidence'];
+  readonly requested_by: string;
+  readonly reason: string;
   readonly state: ApprovalState;
 }
 
@@ -56,7 +63,7 @@ export async function waveApprovals(
   control: pg.Pool | pg.PoolClient,
   rollout: string,
 ): Promise<WaveApproval[]> {
-  return (await readRows(control, rollout)).map((row) => ({
+  return (await readRequests(control, rollout, 'wave')).map((row) => ({
     wave: row.wave,
     request: row.request,
     state: row.state,
@@ -78,7 +85,7 @@ export async function approvalsWaiting(control: pg.Pool): Promise<number> {
   return rows[0]?.n ?? 0;
 }
 
-/** How approvals stand, after those whose evidence has become worse have lapsed. */
+/** How approvals stand, after those whose evidence or reach has become worse have lapsed. */
 export interface ApprovalStanding {
   /** The waves that may begin. */
   readonly approved: ReadonlySet<string>;
@@ -88,27 +95,56 @@ export interface ApprovalStanding {
   readonly rejected?: { readonly wave: string; readonly by: string };
 }
 
-/** Reads the approvals of a rollout, and lets those lapse whose evidence has become worse. */
+/**
+ * Reads the approvals of a rollout's waves, and lets those lapse whose evidence or reach has become worse, which goes
+ * on record. Whoever has yet to decide is shown what is so now.
+ */
 export async function weighApprovals(
   client: pg.PoolClient,
   rollout: Rollout,
-  now: (wave: string) => WaveEvidence,
+  now: (wave: string) => Promise<WaveEvidence>,
+  at: Date,
 ): Promise<ApprovalStanding> {
   const approved = new Set<string>();
   const asked = new Set<string>();
   let rejected: ApprovalStanding['rejected'];
-  for (const row of await readRows(client, rollout.id)) {
+  for (const row of await readRequests(client, rollout.id, 'wave')) {
     if (row.lapsed_reason !== null) continue;
     if (row.state === 'rejected') rejected ??= { wave: row.wave, by: row.decided_by ?? '' };
     if (row.state !== 'approved' && row.state !== 'pending') continue;
-    const worse = worsened(row.evidence, now(row.wave));
+    // A wave that has begun has no use for its approval any more.
+    if (hasBegun(rollout, row.wave)) continue;
+    const worse = worsened(row.evidence, await now(row.wave));
     if (worse === undefined) (row.state === 'approved' ? approved : asked).add(row.wave);
-    else if (row.state === 'approved')
-      await lapse(client, row.request, `the evidence became worse: ${worse}`);
-    // One who has yet to decide is shown what is so now.
-    else await lapse(client, row.request, `withdrawn, for the evidence became worse: ${worse}`);
+    else await lapse(client, rollout, row, `wave ${row.wave}`, worse, at);
   }
   return { approved, asked, ...(rejected && { rejected }) };
+}
+
+function hasBegun({ policy, parts }: Rollout, wave: string): boolean {
+  const regions = policy.waves.find(({ name }) => name === wave)?.regions ?? [];
+  return parts.some(({ region, step }) => step >= 0 && regions.includes(region));
+}
+
+/** Lets a request or an approval lapse: it must be requested again. `what` it was for. On record in the client's transaction. */
+export async function lapse(
+  client: pg.PoolClient,
+  rollout: Rollout,
+  request: Pick<RequestRow, 'request' | 'state' | 'decided_by'>,
+  what: string,
+  worse: string,
+  at: Date,
+): Promise<void> {
+  const reason =
+    request.state === 'approved'
+      ? `the approval of ${what} by ${request.decided_by ?? ''} lapsed: ${worse}`
+      : `the request for ${what} was withdrawn: ${worse}`;
+  await client.query('update portcullis_control.rollout_approval set lapsed_reason = $2 where request = $1', [
+    request.request,
+    worse,
+  ]);
+  const evidence = { request: request.request };
+  await recordEvent(client, rollout, { at, action: 'lapse', by: ROLLOUT_PRINCIPAL, reason, evidence });
 }
 
 /** Puts a wave's beginning to a second person, on behalf of whoever started the rollout. */
@@ -120,13 +156,16 @@ export async function askForWave(
   const wave = rollout.policy.waves.find(({ name }) => name === evidence.wave);
   const regions = wave?.regions ?? [];
   const evidenceHash = hashOfEvidence(evidence);
+  const unchecked = uncheckedText(rollout.policy, evidence);
+  const again = (await readRequests(client, rollout.id, 'wave')).find((row) => row.wave === evidence.wave);
+  const lapsed = again?.lapsed_reason ?? undefined;
   const asked = await requestApproval(
     client,
     {
       action: BEGIN_WAVE,
       subject: `${rollout.job} ${rollout.version} in wave ${evidence.wave}`,
       region: regions.length === 1 ? regions[0] : undefined,
-      reason: `${rollout.reason} (wave ${evidence.wave}: ${regions.join(', ')})`,
+      reason: [`${rollout.reason} (wave ${evidence.wave}: ${regions.join(', ')})`, ...unchecked].join('; '),
       evidence: { rollout: rollout.id, wave: evidence.wave, evidenceHash, evidence },
       expiresInMs: DECIDE_WITHIN_MS,
     },
@@ -138,8 +177,18 @@ export async function askForWave(
      values ($1, $2, $3, $4, $5)`,
     [rollout.id, evidence.wave, asked.id, storableJson(evidence), evidenceHash],
   );
-  await tellOfWave(client, rollout, { name: evidence.wave, regions }, asked);
+  await tellOfWave(client, rollout, { name: evidence.wave, regions }, asked, { lapsed, unchecked });
   return asked;
+}
+
+/** What nobody checked of the regions that have begun, each in a few words. */
+function uncheckedText(policy: Rollout['policy'], { regions }: WaveEvidence): string[] {
+  return regions.flatMap(({ region, skipped = [] }) =>
+    skipped.map(
+      (each) =>
+        `not checked: the bake of ${permilleOf(policy, { region, step: each.step }) / 10}% in ${region}, skipped by ${skipperText(each)}`,
+    ),
+  );
 }
 
 /**
@@ -198,21 +247,20 @@ export async function lapseRejected(client: pg.PoolClient, rollout: string): Pro
   );
 }
 
-async function lapse(client: pg.PoolClient, request: string, reason: string): Promise<void> {
-  await client.query('update portcullis_control.rollout_approval set lapsed_reason = $2 where request = $1', [
-    request,
-    reason,
-  ]);
-}
-
-async function readRows(control: pg.Pool | pg.PoolClient, rollout: string): Promise<ApprovalRow[]> {
-  const { rows } = await control.query<ApprovalRow>(
+/** The requests of a rollout for its waves' beginnings, or for bakes to be skipped, newest first. */
+export async function readRequests(
+  control: pg.Pool | pg.PoolClient,
+  rollout: string,
+  kind: 'wave' | 'skip',
+): Promise<RequestRow[]> {
+  const { rows } = await control.query<RequestRow>(
     `select p.wave, p.request, p.evidence, p.evidence_hash, p.lapsed_reason, a.decided_by, a.decided_at,
             a.introduced_by, a.caution,
+            a.expires_at, a.request as asked, a.requested_by, a.reason,
             ${approvalState('a')} as state
      from portcullis_control.rollout_approval p join portcullis_control.approval a on a.id = p.request
-     where p.rollout = $1 order by a.requested_at desc`,
-    [rollout],
+     where p.rollout = $1 and p.kind = $2 order by a.requested_at desc`,
+    [rollout, kind],
   );
   return rows;
 }

@@ -60,7 +60,7 @@ test('setting a flag and steering a rollout are refused, and change nothing', as
     [`rollouts/${JOB}/start`, { version: '1.1.0', reason }, ann],
     [`rollouts/${JOB}/resume`, { reason }, ann],
     [`rollouts/${JOB}/abort`, { reason }, ann],
-    [`rollouts/${JOB}/promote`, { reason }, bob],
+    [`rollouts/${JOB}/promote`, { reason }, ann],
     [`rollouts/${JOB}/approve`, {}, bob],
   ] as const) {
     const { status, body: problem } = await by(path, body);

@@ -40,6 +40,13 @@ const bob = poster(await served.as('bob', 'approver'), STATUS);
 const viewer = await served.as('eve', 'viewer');
 const eve = poster(viewer, STATUS);
 
+const decide = (call: (path: string, body: object) => ReturnType<typeof ann>, id: string) =>
+  call(`${id}/approve`, {});
+const approvals = {
+  ann: poster(await served.as('ann-approving', 'operator'), '/api/v1/approvals'),
+  bob: poster(await served.as('bob-approving', 'approver'), '/api/v1/approvals'),
+};
+
 async function look(): Promise<void> {
   const [id = ''] = await rolloutsUnderWay(owner, 'nightly');
   await advanceRollout(
@@ -104,10 +111,18 @@ describe('a rollout over HTTP', () => {
       body: { code: 'ROLLOUT_STATE' },
     });
     expect(await ann('resume', { reason: 'back' })).toMatchObject({ body: { status: 'running' } });
-    expect(await ann('promote', { reason: 'hurry' })).toMatchObject({ status: 403 });
-    expect(await bob('promote', { reason: 'hurry' })).toMatchObject({
-      status: 200,
-      body: { next: { action: 'advance' } },
+    expect(await bob('promote', { reason: 'hurry' })).toMatchObject({ status: 403 });
+    const asked = await ann('promote', { reason: 'hurry' });
+    expect(asked).toMatchObject({ status: 200, body: { action: 'skip-bake', state: 'pending' } });
+    const id = String(asked.body['id']);
+    expect(await ann('promote', { reason: 'hurry' })).toMatchObject({
+      status: 409,
+      body: { code: 'ROLLOUT_STATE', detail: expect.stringContaining(id) as unknown },
+    });
+    expect(await decide(approvals.ann, id)).toMatchObject({ status: 403 });
+    expect(await decide(approvals.bob, id)).toMatchObject({ status: 200, body: { state: 'approved' } });
+    expect(await viewer(STATUS)).toMatchObject({
+      body: { skip: { request: id, decidedBy: 'bob-approving' } },
     });
     expect(await bob('abort', { reason: 'enough' })).toMatchObject({
       body: { status: 'aborted', endedBy: 'bob', endReason: 'enough', next: null },

@@ -13,6 +13,7 @@ import { type AdvancePorts, advanceRollout, type Looked } from '../../src/rollou
 import type { RuleVerdict } from '../../src/rollout/evidence.js';
 import { announceVersions, withdrawWorker } from '../../src/rollout/announce.js';
 import { newestRollout, type Rollout, rolloutsUnderWay } from '../../src/rollout/rollout-store.js';
+import { askToSkip, decideSkip } from '../../src/rollout/skip-bake.js';
 import { startRollout } from '../../src/rollout/start-rollout.js';
 import { stopVersion } from '../../src/rollout/stop-version.js';
 import { decideWave } from '../../src/rollout/wave-approval.js';
@@ -240,4 +241,10 @@ export async function approveWave(owner: pg.Pool, roll: Rolling): Promise<void> 
   const asked = items.find(({ subject }) => subject.startsWith(`${roll.job} `));
   if (!asked) throw new Error('nothing was asked');
   await decideWave(owner, asked.id, bob, 'approve');
+}
+
+/** Ann asks for the bakes under way to be skipped, and Bob agrees. */
+export async function skipBake(roll: Rolling, reason: string): Promise<void> {
+  const { id } = await askToSkip(roll.ports, { job: roll.job, reason, now: roll.now() }, ann);
+  await decideSkip(roll.ports.control, id, bob, 'approve');
 }

@@ -6,6 +6,7 @@ import { regionsOf } from '../../gate/gates-of.js';
 import { askLift, askRearm } from '../../gate/rearm-approval.js';
 import { approveAloneAndTell } from '../../notify/tell-alone.js';
 import { decideRequest } from '../../rollout/decide-request.js';
+import { SKIP_BAKE } from '../../rollout/skip-bake.js';
 import { BEGIN_WAVE } from '../../rollout/wave-approval.js';
 import { actingPrincipal } from '../acting.js';
 import type { Installation } from '../app-port.js';
@@ -148,8 +149,10 @@ function decidedText(approval: Approval): string {
   if (state !== 'approved') return `refused: ${subject} stays as it is\n`;
   const who = `asked for by ${askedByText(approval)} and approved by ${decidedByText(approval)}`;
   const done =
-    action === BEGIN_WAVE
-      ? `${subject} may begin, ${who}\n`
-      : `${subject} is re-armed, ${who}; it opens when its flag says so\n`;
+    action === SKIP_BAKE
+      ? `${subject} is skipped, not checked: ${who}\n`
+      : action === BEGIN_WAVE
+        ? `${subject} may begin, ${who}\n`
+        : `${subject} is re-armed, ${who}; it opens when its flag says so\n`;
   return caution === null ? done : `${done}on record: ${caution}\n`;
 }

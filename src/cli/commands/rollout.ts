@@ -1,20 +1,16 @@
 import type { Command } from 'commander';
+import type { Approval } from '../../access/approvals.js';
 import type { Principal } from '../../access/roles.js';
+import { time } from '../../base/words.js';
 import { PortcullisError } from '../../base/errors.js';
 import { flagsAt, rolloutElsewhere } from '../../flags/flags-elsewhere.js';
 import { orderRollout } from '../../planes/order-rollout.js';
 import { simulationOf } from '../../planes/simulation.js';
 import { rolloutSources } from '../../planes/rollout-sources.js';
-import type { Rollout } from '../../rollout/rollout-store.js';
 import { type RolloutView, viewRollout } from '../../rollout/rollout-view.js';
 import { requireUnderWay } from '../../rollout/start-rollout.js';
-import {
-  abortRollout,
-  pauseRollout,
-  promoteRollout,
-  resumeRollout,
-  type Steering,
-} from '../../rollout/steer.js';
+import { abortRollout, pauseRollout, resumeRollout, type Steering } from '../../rollout/steer.js';
+import { askToSkip } from '../../rollout/skip-bake.js';
 import { approveWaiting } from '../../rollout/wave-approval.js';
 import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
@@ -45,13 +41,7 @@ export function addRollout(program: Command, context: Context): void {
     resumeRollout,
   );
   addSteering(rollout, context, 'abort', 'Roll the version back to zero everywhere, at once.', abortRollout);
-  addSteering(
-    rollout,
-    context,
-    'promote',
-    'Skip the rest of the bakes under way. It takes an approver who did not start the rollout; rules, windows and freezes count all the same.',
-    promoteRollout,
-  );
+  addPromote(rollout, context);
 }
 
 function addStart(parent: Command, context: Context): void {
@@ -140,7 +130,35 @@ function addSimulate(parent: Command, context: Context): void {
   });
 }
 
-type Steer = (control: Installation['control'], order: Steering, principal: Principal) => Promise<Rollout>;
+function addPromote(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'promote <job>',
+    'Ask to skip the rest of the bakes under way; another person decides. Rules, windows and freezes count all the same.',
+    [
+      'portcullis rollout promote domain-claim --reason "a fix that cannot wait"',
+      'portcullis rollout promote domain-claim --region eu-west-1 --reason "a fix that cannot wait"',
+    ],
+  )
+    .option('-r, --region <region>', 'only the bake of this region; default: of every region that bakes')
+    .requiredOption('--reason <text>', 'why, for whoever decides it and for the record', reasonOption)
+    .action(async (job: string, { region, reason }: { region?: string; reason: string }) => {
+      const voice = voiceOf(context, command);
+      await withInstallation(context, async (installation) => {
+        const { control, planes, jobs } = installation;
+        const principal = await actingPrincipal(context, installation);
+        const order = { job, region, reason, flagsAt: at(context) };
+        const asked = await askToSkip(rolloutSources(control, planes, jobs, at(context)), order, principal);
+        voice.result(asked, () => askedText(asked));
+      });
+    });
+}
+
+function askedText({ id, subject, expiresAt }: Approval): string {
+  return `Requested, not skipped yet: ${subject}\nanother person decides until ${time(expiresAt)}:\n  portcullis approve ${id}\n  portcullis reject ${id}\n`;
+}
+
+type Steer = (control: Installation['control'], order: Steering, principal: Principal) => Promise<void>;
 
 function addSteering(
   parent: Command,

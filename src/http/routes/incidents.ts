@@ -74,8 +74,8 @@ function readingRoutes({ control, planes }: HttpDeps): Route[] {
       summary: 'An incident with its runs, impact and figures as of now',
       result: IncidentDetails,
       handle: async ({ params: { id } }) => {
-        const { incident, runs, impact, silent } = await examineIncident(control, poolOf, id);
-        return { ...incident, runs, impact, silent, measures: measuresOf(incident, impact.firstAppliedAt) };
+        const { incident, runs, impact, silent, unchecked } = await examineIncident(control, poolOf, id);
+        return { ...incident, runs, impact, silent, unchecked, measures: measuresOf(incident, impact.firstAppliedAt) };
       },
     }),
     route({

@@ -7,11 +7,12 @@ import { orderRollout } from '../../planes/order-rollout.js';
 import { simulationOf } from '../../planes/simulation.js';
 import { rolloutSources } from '../../planes/rollout-sources.js';
 import { viewRollout, type RolloutView } from '../../rollout/rollout-view.js';
-import { abortRollout, pauseRollout, promoteRollout, resumeRollout } from '../../rollout/steer.js';
+import { askToSkip } from '../../rollout/skip-bake.js';
+import { abortRollout, pauseRollout, resumeRollout } from '../../rollout/steer.js';
 import { approveWaiting } from '../../rollout/wave-approval.js';
 import { requireUnderWay } from '../../rollout/start-rollout.js';
 import type { HttpDeps } from '../deps.js';
-import { Rollout, RolloutOrder, Simulation, Steering } from '../rollout-schemas.js';
+import { Rollout, RolloutOrder, Simulation, SkipOrder, Steering } from '../rollout-schemas.js';
 import { callerOf, route, type Route } from '../route.js';
 import { Approval } from '../record-schemas.js';
 import { namePath } from '../schemas.js';
@@ -119,12 +120,24 @@ export function rolloutRoutes({ control, planes, installed, flagsAt }: HttpDeps)
       'POLICY_INVALID',
     ]),
     steering('abort', 'Takes the version back to zero everywhere, at once', 'kill', abortRollout),
-    steering('promote', 'Skips the rest of the bakes under way', 'approve', promoteRollout, [
-      'APPROVAL_SELF',
-      'MACHINE_CANNOT_APPROVE',
-      'APPROVER_UNPROVEN',
-      'APPROVER_TOO_NEW',
-    ]),
+    route({
+      method: 'post',
+      path: '/api/v1/rollouts/:job/promote',
+      operationId: 'promoteRollout',
+      summary: 'Asks to skip the rest of the bakes under way; another person decides',
+      action: 'skip-bake',
+      params,
+      body: SkipOrder,
+      regionOf: ({ body }) => body.region,
+      result: Approval,
+      errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'FLAGS_ELSEWHERE'],
+      handle: ({ params: { job }, body, caller }) =>
+        askToSkip(
+          rolloutSources(control, planes, installed(), flagsAt),
+          { job, ...body, flagsAt },
+          callerOf(caller),
+        ),
+    }),
     route({
       method: 'post',
       path: '/api/v1/rollouts/:job/approve',

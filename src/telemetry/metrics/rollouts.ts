@@ -6,6 +6,8 @@ export interface RolloutMeasures {
   readonly version: string;
   /** The version's share of each region's organisations, 0 to 1. */
   readonly shares: readonly { readonly region: string; readonly share: number }[];
+  /** How many bakes each region left out, which nobody checked. */
+  readonly skippedBakes: readonly { readonly region: string; readonly bakes: number }[];
   readonly stepAgeSeconds: number;
   /** How much of its bake the least advanced region has, 0 to 1. */
   readonly bakeProgress: Readonly<Record<'runs' | 'changes' | 'time', number>>;
@@ -21,6 +23,12 @@ export function measureRollouts(registry: Registry): RolloutMetrics {
   const shareGiven = new Gauge({
     name: 'portcullis_rollout_share',
     help: "The share of a region's organisations that a rollout has given to its version, 0 to 1.",
+    labelNames: [...PLACE, 'version'],
+    registers,
+  });
+  const skipped = new Gauge({
+    name: 'portcullis_rollout_skipped_bakes',
+    help: 'Bakes that a rollout under way left out at the request of a person: nobody checked these steps.',
     labelNames: [...PLACE, 'version'],
     registers,
   });
@@ -43,9 +51,10 @@ export function measureRollouts(registry: Registry): RolloutMetrics {
   });
   return {
     rollouts(rollouts, approvalsWaiting) {
-      for (const gauge of [shareGiven, stepAge, progress]) gauge.reset();
-      for (const { job, version, shares, stepAgeSeconds, bakeProgress } of rollouts) {
+      for (const gauge of [shareGiven, skipped, stepAge, progress]) gauge.reset();
+      for (const { job, version, shares, skippedBakes, stepAgeSeconds, bakeProgress } of rollouts) {
         for (const { region, share } of shares) shareGiven.set({ job, region, version }, share);
+        for (const { region, bakes } of skippedBakes) skipped.set({ job, region, version }, bakes);
         stepAge.set({ job }, stepAgeSeconds);
         for (const [measure, fraction] of Object.entries(bakeProgress))
           progress.set({ job, measure }, fraction);

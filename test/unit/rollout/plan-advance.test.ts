@@ -1,84 +1,22 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { RolloutPolicy } from '../../../src/flags/rollout-policy.js';
 import type { Verdict } from '../../../src/guard/verdict.js';
-import type { RegionEvidence, RuleVerdict } from '../../../src/rollout/evidence.js';
-import {
-  type AdvancePlan,
-  type Part,
-  type Standing,
-  planAdvance,
-} from '../../../src/rollout/plan-advance.js';
+import type { RegionEvidence } from '../../../src/rollout/evidence.js';
+import { type AdvancePlan, type Part, type Standing } from '../../../src/rollout/plan-advance.js';
 import { parseWeeklyWindow } from '../../../src/base/weekly-window.js';
 
-const MINUTE_MS = 60_000;
-const START = new Date('2026-11-23T10:00:00Z');
-const after = (minutes: number): Date => new Date(START.getTime() + minutes * MINUTE_MS);
-
-const POLICY: RolloutPolicy = {
-  waves: [
-    {
-      name: 'canary',
-      regions: ['eu'],
-      stepsPermille: [10, 1000],
-      bake: { runs: 3, changes: 50, timeMs: 60 * MINUTE_MS },
-      approvals: 0,
-    },
-    {
-      name: 'rest',
-      regions: ['us', 'ap'],
-      stepsPermille: [100, 1000],
-      bake: { runs: 2, changes: 20, timeMs: 30 * MINUTE_MS },
-      approvals: 1,
-    },
-  ],
-  windows: [],
-  freezes: [],
-};
-
-function standing(parts: Record<string, Partial<Part>> = {}, changes: Partial<Standing> = {}): Standing {
-  const all = POLICY.waves.flatMap((wave) => wave.regions);
-  return {
-    version: '1.1.0_9f3c2a1b',
-    paused: false,
-    watchedSince: START,
-    approved: new Set(),
-    parts: all.map((region) => {
-      const { step = -1, ...rest } = parts[region] ?? {};
-      return { region, step, since: step < 0 ? null : START, done: false, skipped: [], ...rest };
-    }),
-    ...changes,
-  };
-}
-
-const rule = (verdict: Verdict, judgedAt = after(59)): RuleVerdict => ({
-  rule: 'logins',
-  verdict,
-  reason: `logins: ${verdict}`,
-  judgedAt,
-});
-
-function evidence(of: Record<string, Partial<RegionEvidence>> = {}): RegionEvidence[] {
-  return POLICY.waves.flatMap(({ regions }) =>
-    regions.map((region) => ({
-      region,
-      flag: { as: 'set' as const },
-      served: true,
-      runs: 0,
-      changes: 0,
-      runsWatched: 0,
-      verdicts: [],
-      ...of[region],
-    })),
-  );
-}
-
-const full: Partial<RegionEvidence> = { runs: 3, changes: 50, runsWatched: 3, verdicts: [rule('pass')] };
-const baking = standing({ eu: { step: 0 } });
-const canaryDone = { eu: { step: 1, done: true } };
-
-const plan = (state: Standing, seen: RegionEvidence[], now = after(60), policy = POLICY): AdvancePlan =>
-  planAdvance(policy, state, seen, now);
+import {
+  START,
+  after,
+  POLICY,
+  standing,
+  rule,
+  evidence,
+  full,
+  baking,
+  canaryDone,
+  plan,
+} from './planning.js';
 
 describe('a rollout that nothing speaks against', () => {
   test('begins with the first step of the first wave, and no other', () => {
@@ -232,14 +170,14 @@ describe('a version that no worker serves in a region', () => {
 });
 
 describe('a bake that was skipped', () => {
-  const waived = { by: 'bob', reason: 'a fix' };
+  const waived = { by: 'ann', approvedBy: 'bob', reason: 'a fix' };
 
   test('is named in the step that leaves it out', () => {
     const { decision } = plan(standing({ eu: { step: 0, waived } }), evidence({ eu: {} }), after(1));
     expect(decision).toMatchObject({
       action: 'advance',
-      moves: [{ region: 'eu', to: 1, skips: { step: 0, by: 'bob', reason: 'a fix' } }],
-      reason: 'wave canary: eu from 1% to 100% without the bake of 1%, skipped by bob',
+      moves: [{ region: 'eu', to: 1, skips: { step: 0, ...waived } }],
+      reason: 'wave canary: eu from 1% to 100% without the bake of 1%, skipped by ann, approved by bob',
     });
   });
 
@@ -257,10 +195,10 @@ describe('a bake that was skipped', () => {
     const all = { eu: done([{ step: 0, ...waived }]), us: done(), ap: done() };
     const { decision, parts } = plan(standing(all), evidence());
     expect(decision.reason).toBe(
-      'rollout of 1.1.0_9f3c2a1b complete at its last steps; not every bake passed: eu: bake of 1% skipped by bob: a fix',
+      'rollout of 1.1.0_9f3c2a1b complete at its last steps; not every step was checked: eu: bake of 1% skipped by ann, approved by bob: a fix',
     );
     expect(parts.map(({ reason }) => reason)).toEqual([
-      '100%; bake of 1% skipped by bob: a fix',
+      '100%, not every step checked: bake of 1% skipped by ann, approved by bob: a fix',
       '100%, baked',
       '100%, baked',
     ]);
