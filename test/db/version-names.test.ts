@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
-import type { Principal } from '../../src/access/roles.js';
 import { listAudit } from '../../src/audit/browse-audit.js';
 import { recordAudit } from '../../src/audit/record.js';
 import { verifyAudit } from '../../src/audit/verify.js';
@@ -14,6 +13,7 @@ import { loginUrl } from '../../src/store/logins.js';
 import { setUp } from '../../src/store/set-up.js';
 import { inTransaction } from '../../src/store/pool.js';
 import { claimEverything, seedAccounts } from '../support/accounts.js';
+import { person } from '../support/people.js';
 import { emptyDatabase, testDatabase } from '../support/database.js';
 import { makeOlderSchema } from '../support/older-schema.js';
 import { loadTestJob, testPlatform, testPolicy, type TestPlatform } from '../support/platform.js';
@@ -28,8 +28,8 @@ const NEW = '1.0.0_9f3c2a1b';
 const PRE = '1.1.0-rc.2+0badc0de';
 const REGION = 'eu-west-1';
 const ROLLOUT = '00000000-0000-4000-8000-000000000001';
-const ANN: Principal = { name: 'ann', role: 'operator', regions: null };
-const BOB: Principal = { name: 'bob', role: 'approver', regions: null };
+const ANN = person('ann', 'operator');
+const BOB = person('bob', 'approver');
 
 let run = '';
 let before: readonly Record<string, unknown>[] = [];
