@@ -47,7 +47,10 @@ function recordEverything(metrics: Metrics): void {
   metrics.tripSeconds('fence', 0.02);
   const shares = [{ region: place.region, share: 0.01 }];
   const bakeProgress = { runs: 0.5, changes: 1, time: 0.25 };
-  metrics.rollouts([{ job: place.job, version, shares, skippedBakes: [], stepAgeSeconds: 60, bakeProgress }], 1);
+  metrics.rollouts(
+    [{ job: place.job, version, shares, skippedBakes: [], stepAgeSeconds: 60, bakeProgress }],
+    1,
+  );
   metrics.notificationTried('delivered');
   metrics.notificationBacklog({ pending: 1, dead: 0 });
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { PortcullisError, messageOf } from '../../base/errors.js';
 import { shorten, storableJson } from '../../base/text.js';
+import { currentSpelling } from '../../base/version-named.js';
 import { requireRegion, unknownName } from '../../base/unknown-name.js';
 import { rulesOf, type AlertRule } from '../../flags/guard-policy.js';
 import type { Policy } from '../../flags/policy.js';
@@ -291,7 +292,7 @@ async function drop(
     figures: { alert: name, startsAt },
   };
   const named = labels[VERSION_LABEL];
-  const version = named === undefined ? null : shorten(named, NAME_LENGTH);
+  const version = named === undefined ? null : shorten(currentSpelling(named), NAME_LENGTH);
   // An alert that names a version is about that version.
   const closing: Closing = guard
     ? closingOf(guard.onTrip, { version, shared: [] })

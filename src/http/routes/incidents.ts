@@ -75,7 +75,14 @@ function readingRoutes({ control, planes }: HttpDeps): Route[] {
       result: IncidentDetails,
       handle: async ({ params: { id } }) => {
         const { incident, runs, impact, silent, unchecked } = await examineIncident(control, poolOf, id);
-        return { ...incident, runs, impact, silent, unchecked, measures: measuresOf(incident, impact.firstAppliedAt) };
+        return {
+          ...incident,
+          runs,
+          impact,
+          silent,
+          unchecked,
+          measures: measuresOf(incident, impact.firstAppliedAt),
+        };
       },
     }),
     route({
