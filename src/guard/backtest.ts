@@ -10,6 +10,7 @@ import {
   type Expected,
 } from './count.js';
 import type { ComparableRuns } from './count-class.js';
+import { withDrift } from './count-drift.js';
 import { CountHistory, type CountedRun } from './count-history.js';
 import { unlikelyFrom } from './count-prediction.js';
 import { daysInWords } from './count-words.js';
@@ -113,7 +114,7 @@ export function backtestCount(past: readonly CountedRun[], options: CountOptions
               regions: 1,
               runsAYear,
               releasesAYear: 0,
-              runAlphas: [options.alpha],
+              runAlphas: [withDrift(options.alpha)],
               outcomeAlphas: [],
             }),
     },

@@ -63,3 +63,8 @@ export function driftEvidence([half, one, two]: DriftState): number {
 export function driftLimit(alpha: number): number {
   return RARER / alpha;
 }
+
+/** How often a healthy run is told to be none by both rules of a count together. */
+export function withDrift(alpha: number): number {
+  return alpha * (1 + 1 / RARER);
+}

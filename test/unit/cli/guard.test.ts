@@ -54,7 +54,7 @@ describe('guard backtest', () => {
   test('tells a person the same, the budget and the other thresholds', async () => {
     const { out } = await backtest('--rule', 'claims', '--csv', csv(RUNS));
     expect(out).toMatch(/2026-01-30T00:00:00Z +4,812 +40 +2\d–5\d +\S+e-\d+ +trip/);
-    expect(out).toContain('at most 0.091 a year in a region, at this pace of 365 runs a year');
+    expect(out).toContain('at most 0.1 a year in a region, at this pace of 365 runs a year');
     expect(out).toMatch(/2\.5e-5 +1 +0\n *2\.5e-4 +1 +0\n *0\.0025 +1 +0/);
   });
 
