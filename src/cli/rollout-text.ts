@@ -161,8 +161,9 @@ function waitingText({ waiting, unmanned }: PartView): Cell {
 /** What blocks it, and until when where that is known. */
 function whyText({ state, reason, blockers, earliest, skipped }: PartView): string {
   if (state === 'done') return reason;
-  const left = skipped.map(({ permille }) => `bake of ${permille / 10}% not checked`);
-  if (state !== 'baking') return [reason, ...left].filter((each) => each !== '').join('; ');
+  const left = skipped.map(({ permille }) => `${permille / 10}% not checked`);
+  if (state !== 'baking') return [...left, reason].filter((each) => each !== '').join('; ');
   const when = earliest === null ? [] : [`not before ${time(earliest)}`];
-  return [...blockers, ...when, ...left].join('; ');
+  // First: the end of a long line is cut.
+  return [...left, ...blockers, ...when].join('; ');
 }

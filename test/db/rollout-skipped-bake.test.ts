@@ -142,7 +142,7 @@ test('a rollout that ends with a bake skipped says that not every step was check
   expect((await view(roll)).waves[0]?.regions[0]?.skipped).toEqual([{ permille: 100, ...SKIPPED }]);
   const text = await shown(roll);
   expect(text).toContain(`not checked bake of 10% in ${a}: skipped by ann, approved by bob: ${WHY}`);
-  expect(text).toContain('2 of 2 – – – bake of 10% not checked');
+  expect(text).toContain('2 of 2 – – – 10% not checked');
 });
 
 test('a skip lapses where the evidence became worse after it was asked for or approved, and must be requested again', async () => {

@@ -78,7 +78,7 @@ describe('a firing alert', () => {
   });
 
   test('without a region drops all of them; with a version blames it', async () => {
-    await hook(alert({}, { portcullis_job: 'domain-claim', portcullis_version: '1.0.0_a' }));
+    await hook(alert({}, { portcullis_job: 'domain-claim', portcullis_version: '1.0.0+a' }));
     expect(dropped).toMatchObject(
       ['ap-south-1', 'eu-west-1'].map((region) => ({ region, version: '1.0.0_a' })),
     );
