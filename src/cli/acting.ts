@@ -36,15 +36,22 @@ export async function actingPrincipal(
 /** SQLSTATEs of a database without our schema: there, no token is known. */
 const NO_SCHEMA = new Set(['42P01', '3F000']);
 
-/** A token that was given and is not valid fails every command, also one that needs none. Throws TOKEN_REFUSED. */
-export async function refuseBadToken(
+/**
+ * Refuses whoever may do this nowhere, before anything else is answered; and a token that was given and is not valid,
+ * whatever it is for. Throws TOKEN_REFUSED, FORBIDDEN.
+ */
+export async function refuseUnfit(
   context: Given,
   { control, home }: Pick<Installation, 'control' | 'home'>,
+  right?: Action,
 ): Promise<void> {
-  if (context.app.settings.token === undefined) return;
-  await actingPrincipal(context, { control, home, purpose: 'look' }).catch((error: unknown) => {
+  if (context.app.settings.token === undefined && right === undefined) return;
+  try {
+    const principal = await actingPrincipal(context, { control, home, purpose: 'look' });
+    if (right !== undefined) requireMay({ ...principal, regions: null }, right);
+  } catch (error) {
     if (!NO_SCHEMA.has(String((error as { code?: unknown }).code))) throw error;
-  });
+  }
 }
 
 /** Whom the command line acts as, who may do that. Throws TOKEN_REFUSED or FORBIDDEN. */

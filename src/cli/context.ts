@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
+import type { Action } from '../access/roles.js';
 import { recordRefusal } from '../access/refusals.js';
 import { messageOf, PortcullisError } from '../base/errors.js';
 import { countOf } from '../base/words.js';
 import { lockedOut, outdated } from '../store/migrate.js';
-import { refuseBadToken } from './acting.js';
+import { refuseUnfit } from './acting.js';
 import type { App, Installation, OpenPlatform, Purpose } from './app-port.js';
 import { printableLines } from './display-width.js';
 import { withProgress } from './progress.js';
@@ -15,6 +16,8 @@ import { painter, type Paint } from './tone.js';
 export interface Context {
   readonly app: App;
   readonly io: Terminal;
+  /** What the command that was given takes: see permissions.ts. */
+  readonly right?: () => Action | undefined;
 }
 
 /** How a command answers: as JSON where `--json` was given, else in words and tables for a person. */
@@ -64,7 +67,7 @@ export function voiceOf(context: Context, command: Command): Voice {
 
 /** Opens the installation for as long as `work` takes, to change something unless another purpose is given. */
 export async function withInstallation<T>(
-  { app, io }: Context,
+  { app, io, right }: Context,
   work: (installation: Installation) => Promise<T>,
   purpose: Purpose = 'change',
 ): Promise<T> {
@@ -72,7 +75,7 @@ export async function withInstallation<T>(
   const installation = await withProgress(io.stderr, 'opening the database', () => app.open(purpose));
   try {
     // A kill looks for itself who kills, and needs no control database for it.
-    if (purpose !== 'kill') await refuseBadToken({ app }, installation);
+    if (purpose !== 'kill') await refuseUnfit({ app }, installation, right?.());
     return await work(installation).catch(async (error: unknown) => {
       const owners = installation.databases.map(({ owner }) => owner);
       throw ofSchema(installation, purpose === 'look' ? await lockedOut(owners, error) : error);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import type { Action } from '../access/roles.js';
 import type { App } from './app-port.js';
 import { addAlerts } from './commands/alerts.js';
 import { addApprovals } from './commands/approvals.js';
@@ -29,6 +30,7 @@ import { addTokens } from './commands/tokens.js';
 import { addWorker } from './commands/worker.js';
 import type { Context } from './context.js';
 import { withCommonOptions } from './leaf.js';
+import { rightOf } from './permissions.js';
 import type { Terminal } from './terminal.js';
 
 /** In the order in which help lists them: as one meets them. */
@@ -90,7 +92,11 @@ export function createProgram(app: App, io: Terminal): Command {
       getErrHasColors: () => false,
     })
     .addHelpText('after', HELP_END);
-  for (const add of COMMANDS) add(program, { app, io });
+  let right: Action | undefined;
+  program.hook('preAction', (_, command) => {
+    right = rightOf(command);
+  });
+  for (const add of COMMANDS) add(program, { app, io, right: () => right });
   return program;
 }
 

@@ -1,5 +1,5 @@
 import { nthSlot } from '../scheduler/slots.js';
-import { refuseBadToken } from './acting.js';
+import { refuseUnfit } from './acting.js';
 import type { Installation, Service } from './app-port.js';
 import type { Context, Voice } from './context.js';
 import { aborted, interruptible } from './interrupt.js';
@@ -36,7 +36,7 @@ export async function serveUntilInterrupted(
     const runs = new RunLog(io.stdout, voice, progress);
     try {
       installation = await app.open('serve');
-      await refuseBadToken(context, installation);
+      await refuseUnfit(context, installation);
       if (command.regions !== undefined) await requireRegions(context, installation, command.regions);
       progress.say('starting');
       service = await app.serve(installation, {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { requireMay, type Action } from '../access/roles.js';
+import { mayDo, requireMay, type Action } from '../access/roles.js';
 import { PortcullisError, type ErrorCode } from '../base/errors.js';
 import type { TokenHolder } from '../access/tokens.js';
 
@@ -71,6 +71,11 @@ interface RouteSpec<
    * `'handler'`: only the handler can tell, and checks it.
    */
   readonly regionOf?: ((call: Checked<Params, Query, Body>) => string | undefined) | 'handler';
+  /**
+   * Where only the handler can tell: the regions of what the path names. A caller who is bound to none of them is
+   * refused before the rest of the call is looked at.
+   */
+  readonly reach?: (params: z.output<Params>) => Promise<readonly (string | null)[]>;
   readonly params?: Params;
   readonly query?: Query;
   readonly body?: Body;
@@ -114,14 +119,17 @@ export function route<
       const { caller } = call;
       // Whoever may not do this anywhere learns nothing of what the call should look like.
       admit(spec.action, caller && { ...caller, regions: null }, undefined);
+      const params = check('path', spec.params ?? NOTHING, call.params) as z.output<Params>;
+      if (spec.regionOf === undefined) admit(spec.action, caller, regionIn(params));
+      if (caller !== undefined && caller.regions !== null && spec.reach) {
+        admitSome(spec.action, caller, await spec.reach(params));
+      }
       const checked = {
-        params: check('path', spec.params ?? NOTHING, call.params) as z.output<Params>,
+        params,
         query: check('query', spec.query ?? NOTHING, call.query) as z.output<Query>,
         body: (spec.body && check('body', spec.body, call.body)) as z.output<Body>,
       };
-      if (spec.regionOf !== 'handler') {
-        admit(spec.action, caller, spec.regionOf ? spec.regionOf(checked) : regionIn(checked.params));
-      }
+      if (typeof spec.regionOf === 'function') admit(spec.action, caller, spec.regionOf(checked));
       const body = await spec.handle({ ...checked, caller });
       return { status: spec.statusOf?.(body) ?? 200, contentType, body };
     },
@@ -132,6 +140,12 @@ export function route<
 function admit(action: Route['action'], caller: TokenHolder | undefined, region: string | undefined): void {
   if (action === 'anyone') return;
   requireMay(callerOf(caller), action, region);
+}
+
+function admitSome(action: Route['action'], caller: TokenHolder, regions: readonly (string | null)[]): void {
+  if (action === 'anyone') return;
+  if (regions.some((region) => mayDo(caller, action, region ?? undefined).allowed)) return;
+  admit(action, caller, regions[0] ?? undefined);
 }
 
 /** Whose call it is, on a route that asks for a role and so is never answered without. */

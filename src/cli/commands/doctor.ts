@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type pg from 'pg';
 import { messageOf, PortcullisError } from '../../base/errors.js';
-import { refuseBadToken } from '../acting.js';
+import { refuseUnfit } from '../acting.js';
 import { CHECKS, MACHINE_CHECKS, SET_UP_CHECKS } from '../checks/all.js';
 import type { Check, Finding, Patient } from '../checks/check.js';
 import { voiceOf, type Context, type Voice } from '../context.js';
@@ -36,7 +36,7 @@ async function examine({ app }: Context): Promise<Finding[]> {
   const opened = await app.open('look').catch((error: unknown) => asFinding('database', error));
   if ('mark' in opened) return [...findings, opened];
   try {
-    await refuseBadToken({ app }, opened);
+    await refuseUnfit({ app }, opened);
     const owners = opened.databases.map(({ owner }) => owner);
     for (const check of SET_UP_CHECKS) findings.push(...(await made(check, opened, owners)));
     const platform = await app.platform(opened, true).catch((error: unknown) => asFinding('platform', error));

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { APPROVAL_STATES, listApprovals, type Decision } from '../../access/approvals.js';
+import { APPROVAL_STATES, findApproval, listApprovals, type Decision } from '../../access/approvals.js';
 import { approveAloneAndTell } from '../../notify/tell-alone.js';
 import { decideRequest } from '../../rollout/decide-request.js';
 import type { HttpDeps } from '../deps.js';
@@ -18,6 +18,7 @@ export function approvalRoutes({ control, planes, flagsAt }: HttpDeps): Route[] 
       // Anybody may reject, and so cancel, what would approve itself. The region is the one that was asked for.
       action: decision === 'approve' ? 'approve' : 'cancel',
       regionOf: 'handler',
+      reach: async ({ id }) => [(await findApproval(control, id)).region],
       params: z.strictObject({ id: approvalIdPath }),
       result: Approval,
       errors: [
@@ -72,6 +73,7 @@ export function approvalRoutes({ control, planes, flagsAt }: HttpDeps): Route[] 
       summary: 'Lets a request of one’s own approve itself after an hour, where nobody else may approve it',
       action: 'approve',
       regionOf: 'handler',
+      reach: async ({ id }) => [(await findApproval(control, id)).region],
       params: z.strictObject({ id: approvalIdPath }),
       result: Approval,
       errors: [

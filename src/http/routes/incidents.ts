@@ -136,6 +136,8 @@ function readingRoutes({ control, planes }: HttpDeps): Route[] {
 function actingRoutes({ jobs, control, planes }: HttpDeps): Route[] {
   const poolOf = (region: string): pg.Pool => planes.of(region).worker;
   const acting = { method: 'post', action: 'manage-incident', regionOf: 'handler' } as const;
+  const reach = async ({ id }: z.output<typeof params>): Promise<string[]> =>
+    (await findIncident(control, id)).regions.map(({ region }) => region);
   const requireManage = async (principal: Principal, id: string): Promise<void> => {
     const { regions } = await findIncident(control, id);
     for (const { region } of regions) requireMay(principal, 'manage-incident', region);
@@ -166,6 +168,7 @@ function actingRoutes({ jobs, control, planes }: HttpDeps): Route[] {
       ...acting,
       path: `${path}/:id/include`,
       operationId: 'includeRun',
+      reach,
       summary: 'Names damage: a bad run and those after it in its region, or every run since a time',
       params,
       body: IncidentInclusion,
@@ -194,6 +197,7 @@ function actingRoutes({ jobs, control, planes }: HttpDeps): Route[] {
       ...acting,
       path: `${path}/:id/close`,
       operationId: 'closeIncident',
+      reach,
       summary: 'Closes an incident for good, with what came out',
       params,
       body: IncidentConclusion,
@@ -210,6 +214,7 @@ function actingRoutes({ jobs, control, planes }: HttpDeps): Route[] {
       action: 'restore',
       path: `${path}/:id/restore`,
       operationId: 'restoreIncident',
+      reach,
       summary:
         'Begins to put back what an incident changed: in each region the newest run, for a worker there',
       params,

@@ -57,6 +57,7 @@ export function restoreRoutes({ installed, control, planes }: HttpDeps): Route[]
       summary: 'Begins a restore of a run, for a worker of its region to carry out',
       action: 'restore',
       regionOf: 'handler',
+      reach: async ({ id }) => [(await findRunOf(planes, id)).run.region],
       params,
       result: RestoreBegun,
       statuses: [202],

@@ -65,15 +65,18 @@ describe('a faulty command line', () => {
 });
 
 describe('names', () => {
+  // Which anybody may, also without a token.
+  const backtest = ['guard', 'backtest', '--rule', 'count'];
+
   test('of a job that is not there: the nearest is named', async () => {
-    const { exit, err, app } = await run('run', 'sweap', '--region', 'eu-west-1');
+    const { exit, err, app } = await run(...backtest, '--job', 'sweap', '--region', 'eu-west-1');
     expect(exit).toBe(2);
     expect(err).toBe('error JOB_UNKNOWN: there is no job sweap\n  mend: did you mean sweep?\n');
     expect(app.happened).toEqual(['open', 'close']);
   });
 
   test('of a region that is not there: the nearest is named, or all where none is near', async () => {
-    const near = await run('run', 'sweep', '--region', 'eu-wset-1');
+    const near = await run(...backtest, '--job', 'sweep', '--region', 'eu-wset-1');
     expect(near.exit).toBe(2);
     expect(near.err).toContain('mend: did you mean eu-west-1?');
     const far = await run('worker', '--regions', 'mars', '--json');

@@ -1,0 +1,87 @@
+import type { Command } from 'commander';
+import type { Action } from '../access/roles.js';
+
+/**
+ * What each command takes. `process`: it acts as Portcullis itself; `anyone`: it needs no right. A command in `BY_ITSELF`
+ * asks for more or less than this for some of its options, and checks that itself.
+ */
+export const COMMAND_RIGHTS = {
+  start: 'process',
+  worker: 'process',
+  migrate: 'process',
+  replay: 'process',
+  login: 'anyone',
+  doctor: 'anyone',
+  status: 'read',
+  run: 'run',
+  runs: 'read',
+  'run show': 'read',
+  'runs show': 'read',
+  impact: 'read',
+  asof: 'read',
+  restore: 'restore',
+  'flags apply': 'apply-policy',
+  'flags diff': 'read',
+  'flags list': 'read',
+  'flags set': 'set-flag',
+  'guard backtest': 'read',
+  'guard suggest': 'read',
+  'guard accept': 'apply-policy',
+  'guard rebaseline': 'apply-policy',
+  'rollout start': 'set-flag',
+  'rollout status': 'read',
+  'rollout simulate': 'read',
+  'rollout approve': 'approve',
+  'rollout pause': 'kill',
+  'rollout resume': 'set-flag',
+  'rollout abort': 'kill',
+  'rollout promote': 'approve',
+  kill: 'kill',
+  stop: 'kill',
+  rearm: 'request-rearm',
+  approve: 'approve',
+  reject: 'cancel',
+  approvals: 'read',
+  'incident list': 'read',
+  'incident show': 'read',
+  'incident runbook': 'read',
+  'incident open': 'manage-incident',
+  'incident include': 'manage-incident',
+  'incident close': 'manage-incident',
+  'incident export': 'read',
+  'alerts list': 'read',
+  'alerts clear': 'manage-incident',
+  'notifications list': 'read',
+  'notifications retry': 'notify',
+  'notifications test': 'notify',
+  'database show': 'read',
+  'database confirm': 'confirm-database',
+  'directory import': 'import-directory',
+  'directory export': 'read',
+  'people add': 'manage-people',
+  'people list': 'read',
+  'people remove': 'manage-people',
+  'tokens issue': 'manage-tokens',
+  'tokens list': 'read',
+  'tokens revoke': 'manage-tokens',
+  'audit list': 'verify-audit',
+  'audit verify': 'verify-audit',
+  'audit export': 'verify-audit',
+} as const satisfies Readonly<Record<string, Action | 'process' | 'anyone'>>;
+
+/** `restore --dry-run` only looks; a lost admin token is replaced without one. */
+export const BY_ITSELF: ReadonlySet<string> = new Set(['restore', 'tokens issue']);
+
+/** `rollout start`. */
+export function pathOf(command: Command): string {
+  const above = command.parent;
+  return above === null || above.parent === null ? command.name() : `${pathOf(above)} ${command.name()}`;
+}
+
+/** What whoever gives this command must be allowed to do, at least somewhere; undefined: nothing, or it checks itself. */
+export function rightOf(command: Command): Action | undefined {
+  const path = pathOf(command);
+  if (BY_ITSELF.has(path)) return undefined;
+  const right = (COMMAND_RIGHTS as Readonly<Record<string, Action | 'process' | 'anyone'>>)[path];
+  return right === 'process' || right === 'anyone' ? undefined : right;
+}
