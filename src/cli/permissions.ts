@@ -35,7 +35,7 @@ export const COMMAND_RIGHTS = {
   'rollout pause': 'kill',
   'rollout resume': 'set-flag',
   'rollout abort': 'kill',
-  'rollout promote': 'approve',
+  'rollout promote': 'skip-bake',
   kill: 'kill',
   stop: 'kill',
   rearm: 'request-rearm',

@@ -85,6 +85,7 @@ describe.each(ROLES)('a token of the role %s', (role) => {
     const sent = new Set([
       'killJob',
       'requestRearm',
+      'promoteRollout',
       'openIncident',
       'receiveAlerts',
       'reportOutcomes',

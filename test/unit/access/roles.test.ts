@@ -21,6 +21,7 @@ const EXPECTED: [Action, ...boolean[]][] = [
   ['cancel',           true,  true,    true,    true, true],
   ['request-rearm',    false, true,    true,    true, false],
   ['set-flag',         false, true,    false,   true, false],
+  ['skip-bake',        false, true,    false,   true, false],
   ['apply-policy',     false, true,    false,   true, false],
   ['restore',          false, true,    false,   true, false],
   ['run',              false, true,    false,   true, true],
