@@ -7,6 +7,7 @@ import { FakeApp } from '../../unit/cli/fake-app.js';
 import { FakeTerminal } from '../../unit/cli/fake-terminal.js';
 import { testDatabase } from '../../support/database.js';
 import { databaseCli, type As } from '../../support/database-cli.js';
+import { temporaryFolder } from '../../support/portcullis.js';
 
 const { owner } = await testDatabase();
 const { run, issued } = await databaseCli(owner);
@@ -35,6 +36,8 @@ const VALUES: Readonly<Record<string, string>> = {
   '--rule': 'count',
 };
 
+const ARGUMENTS: Readonly<Record<string, string>> = { job: 'sweep', folder: await temporaryFolder() };
+
 /** What a command needs besides. */
 const EXTRA: Readonly<Record<string, readonly string[]>> = {
   run: ['--region', 'eu-west-1'],
@@ -48,7 +51,7 @@ const EXTRA: Readonly<Record<string, readonly string[]>> = {
 function lineOf(path: string, command: Command): string[] {
   const given = command.registeredArguments
     .filter(({ required }) => required)
-    .map((argument) => (argument.name() === 'job' ? 'sweep' : 'x'));
+    .map((argument) => ARGUMENTS[argument.name()] ?? 'x');
   const options = command.options
     .filter(({ mandatory }) => mandatory)
     .flatMap(({ long, required }) => [long ?? '', ...(required ? [VALUES[long ?? ''] ?? 'why'] : [])]);
