@@ -137,6 +137,41 @@ export async function requestApproval(
   }
 }
 
+/** A request, and whether it was there already. */
+export interface Joined extends Approval {
+  readonly joined: boolean;
+}
+
+/**
+ * {@link requestApproval}, unless the same is asked for already and waits: then that one is joined, on record, and goes
+ * on as it is. The same is: this action, on this subject, with this evidence.
+ */
+export async function requestOrJoin(
+  control: pg.Pool,
+  request: ApprovalRequest,
+  principal: Principal,
+): Promise<Joined> {
+  return inTransaction(control, async (client) => {
+    const { rows } = await client.query<ApprovalRow>(
+      `select ${COLUMNS} from portcullis_control.approval
+       where action = $1 and subject = $2 and request = $3 and ${STATE} = 'pending'
+       order by requested_at limit 1 for update`,
+      [request.action, request.subject, storableJson(request.evidence)],
+    );
+    if (rows[0] === undefined) {
+      return { ...(await requestApproval(client, request, principal)), joined: false };
+    }
+    const waiting = approvalOf(rows[0]);
+    await recordAudit(client, {
+      principal: principal.name,
+      action: 'join-request',
+      subject: waiting.id,
+      evidence: { action: waiting.action, subject: waiting.subject, reason: request.reason },
+    });
+    return { ...waiting, joined: true };
+  });
+}
+
 /**
  * Approves or rejects a request, once: of any number who decide at the same moment, one does and the others
  * are told so. Who approves is another person than those who know the token that asked: see second-person.ts. What was approved is carried out in the same transaction, on the client given: if that throws,

@@ -4,9 +4,10 @@ import {
   ALONE,
   decideApproval,
   findApproval,
-  requestApproval,
+  requestOrJoin,
   type Approval,
   type Decision,
+  type Joined,
 } from '../access/approvals.js';
 import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../base/errors.js';
@@ -26,7 +27,7 @@ const rearmEvidence = z.object({
 });
 const liftEvidence = z.object({ job: z.string(), version: z.string() });
 
-/** Asks for a killed gate to be re-armed. A second principal decides. Throws GATE_NOT_KILLED, FORBIDDEN. */
+/** Asks for a killed gate to be re-armed, or joins who has asked. A second person decides. Throws GATE_NOT_KILLED, FORBIDDEN. */
 export async function askRearm(
   control: pg.Pool,
   region: pg.Pool,
@@ -37,7 +38,7 @@ export async function askRearm(
     readonly onRearm: 'skip' | 'once';
   },
   principal: Principal,
-): Promise<Approval> {
+): Promise<Joined> {
   requireMay(principal, 'request-rearm', ask.region);
   const gate = await readGate(region, ask.job, ask.region);
   if (gate.state !== 'killed') throw notKilled(`${ask.job} in ${ask.region}`);
@@ -49,7 +50,7 @@ export async function askRearm(
     killedFor: gate.reason,
     onRearm,
   };
-  return requestApproval(
+  return requestOrJoin(
     control,
     { action: REARM, subject: `${job}.${ask.region}`, region: ask.region, reason: ask.reason, evidence },
     principal,
@@ -65,11 +66,11 @@ export async function askLift(
   regions: readonly pg.Pool[],
   ask: { readonly job: string; readonly version: string; readonly reason: string },
   principal: Principal,
-): Promise<Approval> {
+): Promise<Joined> {
   requireMay(principal, 'request-rearm');
   const { job, reason } = ask;
   const version = await quarantinedVersion(regions, job, ask.version);
-  return requestApproval(
+  return requestOrJoin(
     control,
     { action: LIFT, subject: `${job} ${version}`, reason, evidence: { job, version } },
     principal,

@@ -229,6 +229,8 @@ describe('a re-arm over HTTP', () => {
     );
     expect(rows).toEqual(Array.from({ length: 10 }, () => ({ subject: 'approve', code: 'APPROVAL_SELF' })));
     expect(await gate()).toMatchObject({ state: 'killed' });
+    // Or the next who asks would join it.
+    expect((await bob(`approvals/${String(body['id'])}/reject`, {})).status).toBe(200);
   });
 
   test('within a region is decided by an approver of that region', async () => {

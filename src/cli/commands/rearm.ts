@@ -73,7 +73,14 @@ export function addRearm(program: Command, context: Context): void {
                 principal,
               );
         const approval = alone === true ? await approveAloneAndTell(control, asked.id, principal) : asked;
-        voice.result(approval, () => (alone === true ? aloneText(approval) : askedText(approval)));
+        if (asked.joined) {
+          voice.note(
+            `${askedByText(asked)} has asked for that already, at ${time(asked.requestedAt)}: joined`,
+          );
+        }
+        voice.result({ ...approval, joined: asked.joined }, () =>
+          alone === true ? aloneText(approval) : askedText(approval),
+        );
       });
     });
 }

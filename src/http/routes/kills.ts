@@ -9,7 +9,7 @@ import { announcedVersions, versionToKill } from '../../rollout/announce.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';
 import { Killed, KillOrder, RearmOrder, StopOrder, Stopped } from '../kill-schemas.js';
-import { Approval } from '../record-schemas.js';
+import { AskedApproval } from '../record-schemas.js';
 import { namePath } from '../schemas.js';
 
 /** Kills, which never need an approval, and requests to take one back, which always do. */
@@ -82,7 +82,7 @@ export function killRoutes({ jobs, control, planes, flagsAt }: HttpDeps): Route[
       params: z.strictObject({ job: namePath }),
       body: RearmOrder,
       regionOf: ({ body }) => body.region,
-      result: Approval,
+      result: AskedApproval,
       errors: [
         'JOB_UNKNOWN',
         'REGION_UNKNOWN',

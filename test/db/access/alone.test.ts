@@ -154,3 +154,26 @@ describe('a request that one person decides alone', () => {
     );
   });
 });
+
+test('what is asked for already, and waits, is joined on record', async () => {
+  const version = '3.0.0_9f3c2a1b';
+  await owner.query(
+    `insert into portcullis_region.quarantine (job, version, reason, set_by) values ('sweep', $1, 'bad', 'ann')`,
+    [version],
+  );
+  const order = { job: 'sweep', version, reason: 'it was not' };
+  const first = await askLift(owner, [owner], order, ann);
+  const olga = await holder('olga', 'operator');
+  const second = await askLift(owner, [owner], order, olga);
+  expect([first.joined, second.joined, second.id === first.id]).toEqual([false, true, true]);
+  expect(second.requestedBy).toBe('ann');
+  const { items } = await listAudit(owner, { subject: first.id }, { limit: 5 });
+  expect(items.map(({ principal, action }) => `${principal} ${action}`)).toEqual([
+    'olga join-request',
+    'ann request-approval',
+  ]);
+  const rearm = ['rearm', 'sweep', '--version', version, '--reason', 'over'];
+  expect((await run({ token: tokens.get('olga') ?? '' }, ...rearm)).err).toContain(
+    'ann has asked for that already',
+  );
+});
