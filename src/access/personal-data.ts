@@ -14,6 +14,8 @@ export async function recordPersonalRead(
   evidence: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   await inTransaction(control, async (client) => {
+    // Whoever looks has a connection that writes nothing but this.
+    await client.query('set local transaction_read_only = off');
     await boundAuditWait(client);
     await recordAudit(client, { principal: name, action: 'read-personal-data', subject: what, evidence });
   });

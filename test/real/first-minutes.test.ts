@@ -85,6 +85,7 @@ describe('the commands of', () => {
         'is re-armed, asked for by admin and approved by demo, introduced by the sample world',
       );
       expect(out).toContain('every row is as it was before the run');
+      expect(out).not.toContain('could not be put on record');
     },
     PATIENCE_MS,
   );
