@@ -13,7 +13,7 @@ const PLANES = ['control', 'region'] as const;
 async function footprint({ owner, name }: GuestDatabase, role: string): Promise<unknown> {
   const { rows } = await owner.query(
     `select to_jsonb(a) as authid, shobj_description(a.oid, 'pg_authid') as comment,
-       (select jsonb_agg(to_jsonb(m) order by m.oid) from pg_auth_members m where a.oid in (m.roleid, m.member)) as members,
+       (select jsonb_agg(to_jsonb(m) order by m.roleid, m.member, m.grantor) from pg_auth_members m where a.oid in (m.roleid, m.member)) as members,
        (select jsonb_agg(to_jsonb(s)) from pg_db_role_setting s where s.setrole = a.oid) as settings,
        (select count(*) from pg_shdepend d where d.refobjid = a.oid and d.classid <> 'pg_auth_members'::regclass) as rights,
        (select datacl::text from pg_database where datname = $2) as acl
