@@ -34,4 +34,9 @@ export async function fillRegion(
      values ($1, $2, true, $3, 'the bench', 'bench')`,
     [flag.job, region, JSON.stringify([{ version: flag.version, permille: 1000 }])],
   );
+  await owner.query(
+    `insert into portcullis_control.admission (job, region, version, permille, source, reason, changed_by)
+     values ($1, $2, $3, 1000, 'initial', 'the bench', 'bench')`,
+    [flag.job, region, flag.version],
+  );
 }

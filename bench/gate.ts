@@ -33,6 +33,11 @@ export const gate: Bench = {
           ]),
         ],
       );
+      await owner.query(
+        `insert into portcullis_control.admission (job, region, version, permille, source, reason, changed_by)
+         select $1, $2, unnest($3::text[]), 1000, 'initial', 'the bench', 'bench'`,
+        [FLAG.job, FLAG.region, [CANDIDATE, STABLE]],
+      );
     });
     const database = await context.server.copyOf(template);
     const pool = openPool(database.workerUrl, { name: 'bench flags', max: 2 });

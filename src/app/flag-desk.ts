@@ -1,10 +1,11 @@
 import type pg from 'pg';
 import type { Installation } from '../cli/app-port.js';
 import type { Config } from '../config.js';
+import { AdmissionReader } from '../flags/admission-reader.js';
 import { embeddedDesk, foreignDesk, type FlagDesk } from '../flags/flag-desk.js';
 import { flagsAt } from '../flags/flags-elsewhere.js';
 import { loadPolicies } from '../flags/policy-store.js';
-import { POLL_MS } from '../flags/embedded-source.js';
+import { POLL_MS } from '../flags/control-reader.js';
 import type { FlagSource } from '../flags/source.js';
 import { UnleashSource } from '../flags/unleash-source.js';
 import { isPooled, openPool } from '../store/pool.js';
@@ -31,7 +32,7 @@ export async function openDesk(
     const polledMs = (await isPolled(config, installation.control)) ? POLL_MS : null;
     return { ...embeddedDesk(installation.control, undefined, polledMs), close: () => Promise.resolve() };
   }
-  const source = unleashSource(config.flagSource);
+  const source = unleashSource(config.flagSource, installation.control);
   await source.start();
   return { ...deskOf(config, installation, source), close: () => source.stop() };
 }
@@ -49,10 +50,11 @@ async function isPolled({ directDatabaseUrl }: Config, control: pg.Pool): Promis
   }
 }
 
-export function unleashSource({
-  url,
-  token,
-  refreshMs,
-}: Extract<Config['flagSource'], { kind: 'unleash' }>): UnleashSource {
-  return new UnleashSource({ url, token: () => token, pollMs: refreshMs });
+/** Flags from an Unleash server; how far versions are admitted, from the control database. */
+export function unleashSource(
+  { url, token, refreshMs }: Extract<Config['flagSource'], { kind: 'unleash' }>,
+  control: pg.Pool,
+): UnleashSource {
+  const admissions = new AdmissionReader(control);
+  return new UnleashSource({ url, token: () => token, pollMs: refreshMs, admissions });
 }

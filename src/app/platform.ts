@@ -115,7 +115,7 @@ function flagsUrl({ directDatabaseUrl }: Config, { urls }: Installation): string
 
 function createSource(config: Config, flagPool: pg.Pool): FlagSource {
   if (config.flagSource.kind === 'embedded') return new EmbeddedSource(flagPool);
-  return unleashSource(config.flagSource);
+  return unleashSource(config.flagSource, flagPool);
 }
 
 /** Whether every region database is known to hold the sample world and nothing else. */

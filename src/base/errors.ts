@@ -25,6 +25,8 @@ export const ERRORS = {
   POLICY_MISSING: { status: 404, exit: 2, title: 'There is no policy for this job' },
   FLAG_CHANGE_INVALID: { status: 422, exit: 2, title: 'The flag cannot be set to that' },
   FLAGS_ELSEWHERE: { status: 409, exit: 1, title: 'Flags are not changed here' },
+  ADMISSION_EXCEEDED: { status: 409, exit: 1, title: 'The version is not admitted to that share' },
+  INITIAL_DONE: { status: 409, exit: 1, title: 'A version was admitted in this region before' },
   FLAG_REVISION_STALE: { status: 409, exit: 1, title: 'The flag has changed since it was read' },
 
   VERSION_UNKNOWN: { status: 404, exit: 2, title: 'No worker has ever announced this version' },

@@ -1,4 +1,5 @@
 import type { FlagView } from '../flags/flag-desk.js';
+import { HOLD } from '../flags/definition.js';
 import type { GateView } from '../gate/browse-gates.js';
 import { reasonBeside } from './wording.js';
 
@@ -14,9 +15,11 @@ export interface Standing {
 /** The same of one version. */
 export interface VersionStanding {
   readonly version: string;
-  /** Thousandths. */
+  /** Thousandths that are in force: what the flag gives, down to what the version is admitted to. */
   readonly permille: number;
-  readonly state: Standing['state'] | 'quarantined' | 'unserved';
+  /** Why that is less than the flag asks for; null where it is not. */
+  readonly beyond: string | null;
+  readonly state: Standing['state'] | 'quarantined' | 'unserved' | 'not-admitted';
   readonly why: string;
   readonly since: string | null;
 }
@@ -44,16 +47,21 @@ export function standingOf(gate: GateView | null, unreachable: string | null): S
 export function versionStandings(
   region: Standing,
   gate: GateView | null,
-  flag: Pick<FlagView, 'variants'> | null,
+  flag: Pick<FlagView, 'variants' | 'beyond'> | null,
   isServed: (version: string) => boolean,
 ): VersionStanding[] {
   const quarantined = new Map((gate?.quarantined ?? []).map((each) => [each.version, each]));
-  return (flag ?? gate ?? { variants: [] }).variants.map(({ version, permille }) => {
-    const own = { version, permille };
+  const shares = (flag ?? gate ?? { variants: [] }).variants.filter(({ version }) => version !== HOLD);
+  return shares.map(({ version, permille }) => {
+    const beyond = flag?.beyond.find((each) => each.version === version);
+    const own = { version, permille: beyond?.admitted ?? permille, beyond: beyond?.reason ?? null };
     const quarantine = quarantined.get(version);
     if (quarantine && region.state !== 'killed' && region.state !== 'unreachable') {
       const { by, reason, at } = quarantine;
       return { ...own, state: 'quarantined', why: `by ${by}: ${reasonBeside(by, reason)}`, since: at };
+    }
+    if (region.state === 'open' && beyond?.admitted === 0) {
+      return { ...own, state: 'not-admitted', why: beyond.reason, since: null };
     }
     if (region.state === 'open' && !isServed(version)) {
       return { ...own, state: 'unserved', why: 'no worker that runs now has it', since: null };

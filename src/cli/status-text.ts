@@ -120,6 +120,8 @@ function whyLines(region: RegionStatus): string[] {
     ...(killWish === null ? [] : [wishText(killWish)]),
     ...(why === '' ? [] : [`${why}${sinceText(since)}`]),
     ...own.map((each) => `${each.version} ${each.state}: ${each.why}${sinceText(each.since)}`),
+    // Where that is what holds the region, it is said already.
+    ...versions.flatMap(({ beyond }) => (beyond === null || why.includes(beyond) ? [] : [beyond])),
     ...(state === 'open' ? troubles(versions, gate) : []),
   ];
 }

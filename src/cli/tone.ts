@@ -41,6 +41,7 @@ const STATE_TONES: Readonly<Record<string, Tone>> = {
   unserved: 'warning',
   unreachable: 'bad',
   quarantined: 'bad',
+  'not-admitted': 'warning',
   running: 'good',
   completed: 'good',
   done: 'good',

@@ -32,6 +32,22 @@ export interface FlagDefinition {
    * under another, or only by asking the evaluator for each unit.
    */
   readonly bucketing?: { readonly group: string } | 'evaluate';
+  /** Where the shares are those in force, held down to what their versions are admitted to: see admission.ts. */
+  readonly admission?: AdmissionInForce;
+}
+
+/** What admissions made of a flag. */
+export interface AdmissionInForce {
+  /** Grows with every change of the flag's admissions. */
+  readonly revision: number;
+  /** Every version to which the flag gives more than it is admitted to. */
+  readonly beyond: readonly {
+    readonly version: string;
+    readonly asked: number;
+    readonly admitted: number;
+  }[];
+  /** Where the evaluator decides: the most of the region's units that each version may act for, in thousandths. */
+  readonly limits?: ReadonlyMap<string, number>;
 }
 
 /** A flag that is there and can't be understood. */
@@ -46,6 +62,8 @@ export type ClosedCode =
   | 'flag-off'
   /** On, but no version has a share. */
   | 'flag-held'
+  /** On, but no version that has a share is admitted. */
+  | 'version-not-admitted'
   | 'flag-stale'
   | 'flag-unauthorised'
   | 'flag-malformed'
@@ -59,6 +77,8 @@ export type FlagAnswer =
       readonly code: ClosedCode;
       readonly reason: string;
       readonly revision?: number;
+      /** Where admissions close it: their revision. */
+      readonly admissionRevision?: number;
       readonly ageMs?: number;
     };
 
@@ -98,6 +118,7 @@ export function spansOf(variants: readonly Variant[]): Span[] {
 export function narrowed(before: readonly Variant[], after: readonly Variant[]): string[] {
   const kept = spansOf(after);
   const losers = spansOf(before).filter((had) => {
+    if (had.version === HOLD) return false;
     const covered = kept
       .filter(({ version, rule }) => version === had.version && rule === had.rule)
       .reduce(

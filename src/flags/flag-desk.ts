@@ -1,7 +1,9 @@
 import type pg from 'pg';
 import { flagElsewhere } from './flags-elsewhere.js';
 import { listFlags, setFlag, type FlagChange, type FlagState } from './flag-store.js';
-import type { Variant } from './definition.js';
+import { type Admissions, type Beyond, beyondText, inForce } from './admission.js';
+import { readAdmissions } from './admission-store.js';
+import type { FlagDefinition, Variant } from './definition.js';
 import type { FlagSource, SourceProblem } from './source.js';
 
 /** A flag as its source has it. Null: the source does not say. */
@@ -12,6 +14,10 @@ export interface FlagView {
   readonly enabled: boolean;
   readonly variants: readonly Variant[];
   readonly revision: number;
+  /** The versions that may act here, each for at most so much, whatever the shares say. */
+  readonly admitted: readonly { readonly version: string; readonly permille: number }[];
+  /** Shares beyond that: closed, with the reason. */
+  readonly beyond: readonly (Beyond & { readonly reason: string })[];
   readonly reason: string | null;
   readonly changedBy: string | null;
   /** ISO 8601 in UTC. */
@@ -60,8 +66,12 @@ export function embeddedDesk(control: pg.Pool, heard?: FlagSource, polledMs: num
             problem: null,
           }
         : sourceView(heard, null),
-    list: async (job) => (await listFlags(control, job)).map(flagView),
-    set: async (change) => flagView(await setFlag(control, change)),
+    list: async (job) => {
+      const flags = await listFlags(control, job);
+      const admissions = await readAdmissions(control);
+      return flags.map((flag) => flagView(flag, admissions));
+    },
+    set: async (change) => flagView(await setFlag(control, change), await readAdmissions(control)),
   };
 }
 
@@ -82,9 +92,13 @@ export function foreignDesk(
           const found = source.repository.find(`${job}.${region}`);
           if (found === undefined) return [];
           const unsaid = { job, region, reason: null, changedBy: null, changedAt: null };
-          if ('malformed' in found) return [{ ...found, ...unsaid, enabled: false, variants: [] }];
+          if ('malformed' in found) {
+            return [{ ...found, ...unsaid, enabled: false, variants: [], admitted: [], beyond: [] }];
+          }
           const { name, enabled, variants, revision } = found;
-          return [{ ...unsaid, name, enabled, variants, revision }];
+          return [
+            { ...unsaid, name, enabled, variants, revision, ...admissionView(found, source.admissions) },
+          ];
         }),
     set: ({ job, region }) => Promise.reject(flagElsewhere(url, job, region)),
   };
@@ -104,6 +118,17 @@ export function sourceView(source: FlagSource, url: string | null): SourceView {
   };
 }
 
-function flagView({ changedAt, ...flag }: FlagState): FlagView {
-  return { ...flag, changedAt: changedAt.toISOString() };
+function flagView({ changedAt, ...flag }: FlagState, admissions: Admissions): FlagView {
+  return { ...flag, ...admissionView(flag, admissions), changedAt: changedAt.toISOString() };
+}
+
+function admissionView(flag: FlagDefinition, admissions: Admissions): Pick<FlagView, 'admitted' | 'beyond'> {
+  const admission = admissions.of(flag.job, flag.region);
+  const beyond = inForce(flag, admission).admission?.beyond ?? [];
+  return {
+    admitted: [...admission.permille]
+      .map(([version, permille]) => ({ version, permille }))
+      .filter(({ permille }) => permille > 0),
+    beyond: beyond.map((each) => ({ ...each, reason: beyondText(each) })),
+  };
 }

@@ -5,6 +5,7 @@ import { PortcullisError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { parseReason } from '../base/reason.js';
 import { inTransaction } from '../store/pool.js';
+import { refuseBeyond } from './admission-store.js';
 import { type FlagDefinition, type Variant, flagName } from './definition.js';
 import { type FlagRow, definitionOfRow, versionShares } from './flag-row.js';
 import { loadPolicy } from './policy-store.js';
@@ -29,6 +30,8 @@ export interface FlagChange {
   readonly changedBy: string;
   /** Refuses the change if the flag has another revision by now. */
   readonly ifRevision?: number | undefined;
+  /** Sets shares even beyond what their versions are admitted to, where they stay closed: for what must not fail. */
+  readonly beyond?: 'close' | undefined;
 }
 
 const flagChange = z
@@ -45,6 +48,7 @@ const flagChange = z
     }),
     changedBy: z.string().min(1, 'is empty'),
     ifRevision: z.int('must be a whole number').optional(),
+    beyond: z.literal('close').optional(),
   })
   .refine(({ enabled, variants }) => enabled !== undefined || variants !== undefined, {
     message: 'nothing to change: give enabled, variants or both',
@@ -88,7 +92,8 @@ export async function readFlag(
  * Changes a flag and answers what it is now. Switching off always goes; anything that may open a region needs
  * it to be in the job's policy. The change and its line in the audit log commit together; given a client, in the
  * transaction that the client is in. Throws FLAG_CHANGE_INVALID with all the faults of the change, JOB_UNKNOWN,
- * REGION_UNKNOWN, FLAG_REVISION_STALE, POLICY_MISSING or POLICY_INVALID.
+ * REGION_UNKNOWN, FLAG_REVISION_STALE, POLICY_MISSING, POLICY_INVALID, or ADMISSION_EXCEEDED where a version would get
+ * more than it is admitted to.
  */
 export async function setFlag(control: pg.Pool | pg.PoolClient, change: FlagChange): Promise<FlagState> {
   const parsed = flagChange.safeParse(change);
@@ -126,7 +131,7 @@ async function excludeApply(client: pg.PoolClient): Promise<void> {
 }
 
 async function writeFlag(client: pg.PoolClient, change: z.output<typeof flagChange>): Promise<FlagState> {
-  const { job, region, enabled, variants, reason, changedBy, ifRevision } = change;
+  const { job, region, enabled, variants, reason, changedBy, ifRevision, beyond } = change;
   const mayOpen = enabled === true || (variants !== undefined && variants.length > 0);
   if (mayOpen) await excludeApply(client);
   await client.query('select from portcullis_control.flag where job = $1 and region = $2 for update', [
@@ -136,6 +141,9 @@ async function writeFlag(client: pg.PoolClient, change: z.output<typeof flagChan
   const current = await readFlag(client, job, region);
   if (ifRevision !== undefined && ifRevision !== current.revision) throw revisionStale(current, ifRevision);
   if (mayOpen) await requireRegion(client, job, region);
+  if (variants !== undefined && beyond !== 'close') {
+    await refuseBeyond(client, { job, region }, current.variants, variants);
+  }
   const { rows } = await client.query<StateRow>(
     `update portcullis_control.flag
      set enabled = coalesce($3, enabled), variants = coalesce($4::jsonb, variants), reason = $5, changed_by = $6

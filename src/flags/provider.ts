@@ -12,6 +12,7 @@ import {
 import { Unleash } from 'unleash-client';
 import { formatDurationMs } from '../base/duration.js';
 import { messageOf } from '../base/errors.js';
+import { beyondText, inForce, isWithin, withinLimit } from './admission.js';
 import { type AdmittedUnits, unitsByBucket } from './admitted-units.js';
 import { type ClosedCode, type FlagAnswer, type FlagDefinition, HOLD, jobAndRegion } from './definition.js';
 import type { FlagSource } from './source.js';
@@ -67,7 +68,10 @@ export class PortcullisProvider implements Provider {
     this.#evaluator.destroy();
   }
 
-  /** What a flag says now, from memory. */
+  /**
+   * What of a flag is in force now, from memory: what its source says, held down to what each version is admitted to.
+   * Every source passes here, and nothing else answers a gate.
+   */
   look(flagName: string): FlagAnswer {
     const names = jobAndRegion(flagName);
     if (names === undefined) {
@@ -77,13 +81,8 @@ export class PortcullisProvider implements Provider {
     if (silent !== undefined) return silent;
     const ageMs = this.#source.state().heardAgeMs;
     const found = this.#source.repository.find(flagName);
-    const closed = (code: ClosedCode, reason: string, revision?: number): FlagAnswer => ({
-      open: false,
-      code,
-      reason,
-      ageMs,
-      ...(revision !== undefined && { revision }),
-    });
+    const closed = (code: ClosedCode, reason: string, revision?: number) =>
+      ({ open: false, code, reason, ageMs, ...(revision !== undefined && { revision }) }) as const;
     if (found === undefined) {
       const { revision } = this.#source.repository;
       return closed('flag-unknown', `there is no flag ${flagName}`, revision);
@@ -95,21 +94,29 @@ export class PortcullisProvider implements Provider {
     if (found.variants.length === 0) {
       return closed('flag-held', `${flagName} is on, but no version has a share`, found.revision);
     }
-    return { open: true, definition: found, ageMs };
+    const definition = inForce(found, this.#source.admissions.of(found.job, found.region));
+    if (definition.variants.length > 0) return { open: true, definition, ageMs };
+    const { beyond = [], revision: admissionRevision = 0 } = definition.admission ?? {};
+    const reason = `${flagName} is on, but ${beyond.map(beyondText).join('; ')}`;
+    return { ...closed('version-not-admitted', reason, found.revision), admissionRevision };
   }
 
   /**
-   * The units that a definition gives to a version: the same as asking `getStringDetails` for each one, at a
-   * fraction of the cost where shares alone decide.
+   * The units of a region that a definition gives to a version, of all that the region has. Where shares alone decide,
+   * the same as asking `getStringDetails` for each one, at a fraction of the cost. Where the evaluator does, the
+   * version gets as many units as it is admitted to; who asks for one unit alone is answered without knowing how many
+   * there are, and so never more.
    */
   admit(definition: FlagDefinition, version: string, units: Iterable<string>): AdmittedUnits {
     if (definition.bucketing !== 'evaluate') return unitsByBucket(definition, version, units);
-    const admitted = new Set<string>();
-    if (!definition.enabled) return admitted;
+    if (!definition.enabled) return new Set();
+    const given: string[] = [];
+    let all = 0;
     for (const unit of units) {
-      if (this.#ask(definition, { targetingKey: unit }).value === version) admitted.add(unit);
+      all += 1;
+      if (this.#evaluate(definition, { targetingKey: unit }).value === version) given.push(unit);
     }
-    return admitted;
+    return withinLimit(definition, version, given, all);
   }
 
   resolveStringEvaluation(
@@ -163,6 +170,13 @@ export class PortcullisProvider implements Provider {
 
   /** One unit's answer. */
   #ask(definition: FlagDefinition, context: EvaluationContext): ResolutionDetails<string> {
+    const answer = this.#evaluate(definition, context);
+    const within = answer.value === HOLD || isWithin(definition, answer.value, String(context.targetingKey));
+    return within ? answer : { value: HOLD, variant: HOLD, reason: StandardResolutionReasons.SPLIT };
+  }
+
+  /** What the evaluator says of one unit, whoever is admitted. */
+  #evaluate(definition: FlagDefinition, context: EvaluationContext): ResolutionDetails<string> {
     const { targetingKey, ...attributes } = context;
     if (typeof targetingKey !== 'string' || targetingKey === '') {
       return held(ErrorCode.TARGETING_KEY_MISSING, 'the unit is asked for as targetingKey');
@@ -207,6 +221,7 @@ export class PortcullisProvider implements Provider {
 const ERROR_CODES: Readonly<Record<ClosedCode, ErrorCode | undefined>> = {
   'flag-off': undefined,
   'flag-held': undefined,
+  'version-not-admitted': undefined,
   'flag-unknown': ErrorCode.FLAG_NOT_FOUND,
   'flag-malformed': ErrorCode.PARSE_ERROR,
   'flag-stale': ErrorCode.GENERAL,

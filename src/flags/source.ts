@@ -1,3 +1,4 @@
+import type { Admissions } from './admission.js';
 import type { ClosedCode } from './definition.js';
 import type { FlagRepository } from './flag-repository.js';
 
@@ -28,9 +29,25 @@ export type ChangeListener = (changed: readonly string[]) => void;
 export interface FlagSource {
   readonly name: string;
   readonly repository: FlagRepository;
+  /** How far versions are admitted, as last heard. `state` speaks for these too. */
+  readonly admissions: Admissions;
   start(): Promise<void>;
   stop(): Promise<void>;
   state(): SourceState;
   /** Answers a function that ends the subscription. */
   onChange(listener: ChangeListener): () => void;
+}
+
+/** How far versions are admitted, for a source whose flags are elsewhere. Behaves as a {@link FlagSource} does. */
+export type AdmissionFeed = Pick<FlagSource, 'admissions' | 'start' | 'stop' | 'state' | 'onChange'>;
+
+/** The state of two that are needed both: as old as the older one, with the problem of either. */
+export function bothStates(one: SourceState, other: SourceState): SourceState {
+  const troubled = [one, other].find(({ problem }) => problem !== undefined);
+  const polled = [one.polledMs, other.polledMs].flatMap((ms) => ms ?? []);
+  return {
+    heardAgeMs: Math.max(one.heardAgeMs, other.heardAgeMs),
+    ...(troubled?.problem && { problem: troubled.problem, problemAgeMs: troubled.problemAgeMs ?? 0 }),
+    ...(polled.length > 0 && { polledMs: Math.max(...polled) }),
+  };
 }

@@ -4,7 +4,15 @@ import unleashRepository from 'unleash-client/lib/repository/index.js';
 import { messageOf } from '../base/errors.js';
 import { type Feature, FlagRepository, type Segment, type SourcedFlag } from './flag-repository.js';
 import { Hearing, type MonotonicClock } from './hearing.js';
-import type { ChangeListener, FlagSource, SourceProblem, SourceState } from './source.js';
+import {
+  type AdmissionFeed,
+  bothStates,
+  type ChangeListener,
+  type FlagSource,
+  type SourceProblem,
+  type SourceState,
+} from './source.js';
+import type { Admissions } from './admission.js';
 import { definitionOf } from './unleash-definition.js';
 
 type Client = InstanceType<typeof unleashRepository.default>;
@@ -14,6 +22,8 @@ export interface UnleashSourceOptions {
   readonly url: string;
   /** A backend token. Asked for at each poll, so that a token that is replaced needs no restart. */
   readonly token: () => string | Promise<string>;
+  /** How far versions are admitted, which an Unleash server does not say. */
+  readonly admissions: AdmissionFeed;
   readonly appName?: string;
   /** Default 1 s. */
   readonly pollMs?: number;
@@ -45,22 +55,30 @@ export class UnleashSource implements FlagSource {
     this.#hearing = new Hearing(now);
   }
 
+  get admissions(): Admissions {
+    return this.#options.admissions.admissions;
+  }
+
   async start(): Promise<void> {
     this.#running ??= this.#run();
-    await this.#hearing.first(this.#options.timeoutMs);
+    await Promise.all([this.#options.admissions.start(), this.#hearing.first(this.#options.timeoutMs)]);
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#running;
+    await Promise.all([this.#options.admissions.stop(), this.#running]);
   }
 
   state(): SourceState {
-    return { ...this.#hearing.state(), polledMs: this.#options.pollMs };
+    const own = { ...this.#hearing.state(), polledMs: this.#options.pollMs };
+    return bothStates(own, this.#options.admissions.state());
   }
 
   onChange(listener: ChangeListener): () => void {
-    return this.#hearing.onChange(listener);
+    const ends = [this.#hearing.onChange(listener), this.#options.admissions.onChange(listener)];
+    return () => {
+      for (const end of ends) end();
+    };
   }
 
   /** Keeps one live client: replaces it when it was refused or has fallen silent. */

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
+import { clearAdmission } from './admission-store.js';
 import { flagName } from './definition.js';
 
 /** A flag that gives a version no share any more. */
@@ -14,8 +15,8 @@ interface WithdrawnRow extends Withdrawn {
 }
 
 /**
- * Takes a version's share away in every region, in the transaction that the client is in, and puts that on
- * record. A flag that gives it nothing stays as it is, so to do it twice is to do it once.
+ * Takes a version's admission and its share away in every region, in the transaction that the client is in, and puts
+ * that on record. A flag that gives it nothing stays as it is, so to do it twice is to do it once.
  *
  * Where a rollout under way gave the share and nobody has changed the flag since, the others get back what they had:
  * they lose no unit, and their runs in flight go on. Otherwise the share is held, not given to another, and the others'
@@ -25,6 +26,8 @@ export async function withdrawVersion(
   client: pg.PoolClient,
   order: { readonly job: string; readonly version: string; readonly reason: string; readonly by: string },
 ): Promise<readonly Withdrawn[]> {
+  // First: it locks all the flags in the order in which every other writer does.
+  await clearAdmission(client, order);
   const { rows } = await client.query<WithdrawnRow>(
     `with given as (
        select region, variants from portcullis_control.flag

@@ -1,3 +1,4 @@
+import { beyondText } from '../flags/admission.js';
 import { narrowed, type FlagAnswer, type Variant } from '../flags/definition.js';
 
 export type GateState = 'open' | 'held' | 'killed';
@@ -18,6 +19,9 @@ export interface Gate {
   /** What was left of the permit when the row was read, by the database's clock; 0 once it has lapsed. */
   readonly permitMs: number;
   readonly flagRevision: number;
+  /** The newest revision of the flag's admissions that it has seen. */
+  readonly admissionRevision: number;
+  /** What was in force of the flag at these revisions. */
   readonly variants: readonly Variant[];
   readonly reasonCode: string;
   readonly reason: string;
@@ -65,6 +69,14 @@ export function decideMove(gate: Gate, answer: FlagAnswer): Move {
       reason: `the gate has seen flag revision ${gate.flagRevision}, this process only ${revision}`,
     };
   }
+  const admissions = admissionRevisionOf(answer);
+  if (admissions !== undefined && admissions < gate.admissionRevision) {
+    return {
+      to: 'leave',
+      code: 'flag-outdated',
+      reason: `the gate has seen revision ${gate.admissionRevision} of the admissions, this process only ${admissions}`,
+    };
+  }
   if (answer.open) {
     const versions = narrowed(gate.variants, answer.definition.variants);
     return versions.length > 0 ? { to: 'narrow', versions } : { to: 'renew' };
@@ -77,6 +89,7 @@ export function decideMove(gate: Gate, answer: FlagAnswer): Move {
     case 'flag-unknown':
     case 'flag-off':
     case 'flag-held':
+    case 'version-not-admitted':
     case 'flag-malformed':
       return { to: 'hold', code: answer.code, reason: answer.reason };
   }
@@ -120,11 +133,22 @@ export function decideAdmission(gate: Gate, answer: FlagAnswer, version: string)
       reason: `the gate has seen flag revision ${gate.flagRevision}, this process has ${definition.revision}`,
     };
   }
+  const admissions = admissionRevisionOf(answer);
+  if (admissions !== undefined && gate.admissionRevision !== admissions) {
+    return {
+      admitted: false,
+      code: 'flag-outdated',
+      reason: `the gate has seen revision ${gate.admissionRevision} of the admissions, this process has ${admissions}`,
+    };
+  }
   if (!definition.variants.some((variant) => variant.version === version && variant.permille > 0)) {
+    const beyond = definition.admission?.beyond.find((each) => each.version === version);
     return {
       admitted: false,
       code: 'version-not-admitted',
-      reason: `${version} is not admitted in ${gate.region}`,
+      reason: beyond
+        ? `${beyondText(beyond)} in ${gate.region}`
+        : `${version} is not admitted in ${gate.region}`,
     };
   }
   const { epoch, versionEpochs } = gate;
@@ -134,6 +158,11 @@ export function decideAdmission(gate: Gate, answer: FlagAnswer, version: string)
     versionEpoch: versionEpochs[version] ?? 0,
     flagRevision: definition.revision,
   };
+}
+
+/** The revision of the admissions that an answer rests on; undefined where it rests on none. */
+export function admissionRevisionOf(answer: FlagAnswer): number | undefined {
+  return answer.open ? answer.definition.admission?.revision : answer.admissionRevision;
 }
 
 /** How a lapsed permit is told. */

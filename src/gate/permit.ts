@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { FlagAnswer } from '../flags/definition.js';
 import { inTransaction } from '../store/pool.js';
-import { decideMove, type Gate, type Move } from './decide.js';
+import { admissionRevisionOf, decideMove, type Gate, type Move } from './decide.js';
 import { CONFIRMED } from './database.js';
 import { lockGate } from './lock.js';
 
@@ -10,7 +10,7 @@ const GATE_COLUMNS = `job, region, state, epoch, ${CONFIRMED} as "databaseConfir
    where v.job = gate.job and v.region = gate.region) as "versionEpochs", nullif(permit_until, '-infinity') as "permitUntil",
   case when permit_until > clock_timestamp()
        then (extract(epoch from permit_until - clock_timestamp()) * 1000)::float8 else 0 end as "permitMs",
-  flag_revision as "flagRevision", variants,
+  flag_revision as "flagRevision", admission_revision as "admissionRevision", variants,
   reason_code as "reasonCode", reason,
   (select coalesce(jsonb_object_agg(q.version, q.reason), '{}') from portcullis_region.quarantine q
    where q.job = gate.job) as quarantined`;
@@ -56,7 +56,8 @@ export async function reconcileGate(
     move.to === 'renew' &&
     seen.state === 'open' &&
     answer.open &&
-    answer.definition.revision === seen.flagRevision
+    answer.definition.revision === seen.flagRevision &&
+    (admissionRevisionOf(answer) ?? seen.admissionRevision) === seen.admissionRevision
   ) {
     const renewed = await renewPermit(pool, seen, permitMs);
     if (renewed) return { gate: renewed, move };
@@ -76,8 +77,9 @@ async function renewPermit(pool: pg.Pool, gate: Gate, permitMs: number): Promise
     `update portcullis_region.gate
      set permit_until = clock_timestamp() + make_interval(secs => $5::float8 / 1000)
      where job = $1 and region = $2 and state = 'open' and epoch = $3 and flag_revision = $4
+       and admission_revision = $6
      returning ${GATE_COLUMNS}`,
-    [gate.job, gate.region, gate.epoch, gate.flagRevision, permitMs],
+    [gate.job, gate.region, gate.epoch, gate.flagRevision, permitMs, gate.admissionRevision],
   );
   return rows[0];
 }
@@ -101,7 +103,8 @@ async function carryOut(
   }
   const { rows } = await client.query<Gate>(
     `update portcullis_region.gate
-     set state = $3, epoch = epoch + $4, flag_revision = coalesce($5, flag_revision), variants = $6,
+     set state = $3, epoch = epoch + $4, flag_revision = coalesce($5, flag_revision),
+         admission_revision = coalesce($10, admission_revision), variants = $6,
          permit_until = case when $3 = 'open' then clock_timestamp() + make_interval(secs => $7::float8 / 1000)
                              else '-infinity' end,
          reason_code = $8, reason = $9,
@@ -119,6 +122,7 @@ async function carryOut(
       permitMs,
       move.to === 'hold' ? move.code : 'flag-open',
       move.to === 'hold' ? move.reason : 'the flag is on and fresh',
+      gate.databaseConfirmed ? (admissionRevisionOf(answer) ?? null) : null,
     ],
   );
   return rows[0] ?? gate;

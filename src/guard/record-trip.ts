@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { shorten, storableJson } from '../base/text.js';
 import { boundAuditWait, lockAudit, recordAudit } from '../audit/record.js';
 import { unchangedElsewhere } from '../flags/flags-elsewhere.js';
+import { clearAdmission } from '../flags/admission-store.js';
 import { switchOff, withdrawVersion } from '../flags/withdraw-version.js';
 import { openIncident } from '../incidents/open-incident.js';
 import { notify } from '../notify/notice.js';
@@ -28,7 +29,8 @@ export async function recordTrip(
     const reason = shorten(`tripped in ${region}: ${reasonOf(trip)}`, 500);
     // Before the turn to write to the log is taken: whoever sets a flag holds its row and then waits for that.
     if (flagsAt !== undefined) {
-      // The embedded flags are not in force.
+      // The embedded flags are not in force; what versions are admitted to is, wherever flags are.
+      if (version !== null) await clearAdmission(client, { job, version, reason, by });
     } else if (version === null) await switchOff(client, { job, region, reason, by });
     else await withdrawVersion(client, { job, version, reason, by });
     await lockAudit(client);

@@ -138,6 +138,22 @@ export const RolloutOrder = named(
     reason: reason.describe('for whoever approves it and reads the history'),
   }),
 );
+export const InitialOrder = named(
+  'InitialOrder',
+  z.strictObject({
+    ...RolloutOrder.shape,
+    regions: z
+      .array(word)
+      .min(1)
+      .max(1000)
+      .optional()
+      .describe('only these; absent: every region of the policy in which no version was ever admitted'),
+  }),
+);
+export const InitialAdmission = named(
+  'InitialAdmission',
+  z.strictObject({ job: z.string(), version: z.string(), regions: z.array(z.string()).readonly() }),
+);
 export const Steering = named(
   'RolloutSteering',
   z.strictObject({ reason: reason.describe('for the record') }),

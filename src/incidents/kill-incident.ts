@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { messageOf } from '../base/errors.js';
 import { boundAuditWait } from '../audit/record.js';
 import type { Principal } from '../access/roles.js';
+import { clearAdmission } from '../flags/admission-store.js';
 import {
   killJob,
   stopEverything,
@@ -110,6 +111,7 @@ async function withIncident(
   try {
     const hits = await Promise.all(killed.map(({ region }) => hitIn(ownerOf(region), region)));
     const alive = failed.map(({ region }) => ({ region, containedAt: null }));
+    await clearKilled(control, { ...request, job: report.job, by });
     const incident = await inTransaction(control, async (client) => {
       await boundAuditWait(client);
       return openKillIncident(client, { ...report, ...elsewhere }, request, by, [...hits, ...alive]);
@@ -150,6 +152,29 @@ async function openKillIncident(
   return id;
 }
 
+/**
+ * A version that was killed is admitted nowhere any more: once its quarantine is lifted, a rollout admits it again.
+ * A drill takes nothing away. In a transaction of its own, since flags are locked before the audit log.
+ */
+async function clearKilled(
+  control: pg.Pool,
+  {
+    job,
+    version,
+    reason,
+    drill = false,
+    by,
+  }: Pick<KillRequest, 'job' | 'version' | 'reason' | 'drill'> & {
+    readonly by: string;
+  },
+): Promise<void> {
+  if (version === undefined || drill) return;
+  await inTransaction(control, async (client) => {
+    await boundAuditWait(client);
+    await clearAdmission(client, { job, version, reason, by });
+  });
+}
+
 /** So long a kill is left to the process that killed, which records it at once. */
 const OWN_MS = 5_000;
 
@@ -170,6 +195,7 @@ async function recordLateKill(control: pg.Pool, owner: pg.Pool, kill: Unrecorded
   const runsEnded = kill.runsEnded ?? [];
   const killed = { job, region, epoch, inFlight, tookMs: 0, terminated: kill.terminated ?? 0, runsEnded };
   const at = kill.at.toISOString();
+  await clearKilled(control, { ...request, job, by });
   const hit = { region, since: at, containedAt: at };
   await moveKill(control, owner, kill, async (client) => {
     await openKillIncident(client, { job, killed: [killed], failed: [] }, request, by, [hit]);

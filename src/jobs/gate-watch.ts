@@ -65,5 +65,7 @@ export function watchGate(
 }
 
 function standingOf(answer: FlagAnswer): string {
-  return answer.open ? `open ${answer.definition.revision}` : answer.code;
+  if (!answer.open) return answer.code;
+  const { revision, admission } = answer.definition;
+  return `open ${revision} ${admission?.revision ?? ''}`;
 }

@@ -1,13 +1,16 @@
 import type pg from 'pg';
+import { admitInitially } from '../flags/admission-store.js';
 import { setFlag } from '../flags/flag-store.js';
 
 /** One region is held (on, but no version has a share), the next is off, and all others are on. */
 const HELD = 1;
 const OFF = 1;
 
+const SAMPLE = { name: 'system:sample', role: 'operator', regions: null } as const;
+
 /**
  * Sets a job's flags so that gating shows: all but the last two regions give everything to `version`, the
- * last but one is on and holds every unit, and the last is off.
+ * last but one is on and holds every unit, and the last is off. The version is admitted first, as the first of the job.
  */
 export async function setSampleFlags(
   control: pg.Pool,
@@ -15,6 +18,8 @@ export async function setSampleFlags(
   regions: readonly string[],
   version: string,
 ): Promise<void> {
+  const reason = 'sample: the first version';
+  await admitInitially(control, { job, version, regions, reason }, SAMPLE);
   for (const [at, region] of regions.entries()) {
     if (at >= regions.length - OFF) continue;
     const held = at >= regions.length - OFF - HELD;
@@ -24,7 +29,7 @@ export async function setSampleFlags(
       enabled: true,
       variants: held ? [] : [{ version, permille: 1000 }],
       reason: held ? 'sample: held, to show what that looks like' : 'sample: on for everyone',
-      changedBy: 'system:sample',
+      changedBy: SAMPLE.name,
     });
   }
 }

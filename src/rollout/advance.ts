@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { faultPoint } from '../base/fault-point.js';
 import { REASON_LETTERS } from '../base/reason.js';
 import { shorten } from '../base/text.js';
+import { admitVersion } from '../flags/admission-store.js';
 import { type FlagState, listFlags, lockFlags, setFlag } from '../flags/flag-store.js';
 import { loadPolicy } from '../flags/policy-store.js';
 import { nthSlot } from '../scheduler/slots.js';
@@ -172,12 +173,13 @@ async function carryOut(
     }
     const base = part.base ?? flag.variants;
     const permille = permilleOf(rollout.policy, { region, step: to });
+    const { job, version } = rollout;
+    const reason = shorten(`rollout of ${version}: ${decision.reason}`, REASON_LETTERS);
+    const by = ROLLOUT_PRINCIPAL;
+    await admitVersion(client, { job, region, version, permille, source: 'rollout', reason, by });
     const set = await setFlag(client, {
-      job: rollout.job,
-      region,
-      variants: sharesWith(base, rollout.version, permille),
-      reason: shorten(`rollout of ${rollout.version}: ${decision.reason}`, REASON_LETTERS),
-      changedBy: ROLLOUT_PRINCIPAL,
+      ...{ job, region, reason, changedBy: by, beyond: 'close' },
+      variants: sharesWith(base, version, permille),
       // What was decided on must still be so.
       ifRevision: flag.revision,
     });

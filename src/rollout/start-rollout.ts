@@ -77,11 +77,7 @@ async function refuseUnfit(
   client: pg.PoolClient,
   { job, version, quarantined }: RolloutOrder,
 ): Promise<void> {
-  if (quarantined !== undefined) {
-    throw new PortcullisError('ROLLOUT_REFUSED', `${version} is quarantined: ${quarantined}`, {
-      mend: `build a version that is mended, or ask for the quarantine to be lifted: portcullis rearm ${job} --version ${version} --reason "…"`,
-    });
-  }
+  if (quarantined !== undefined) throw quarantinedVersion(job, version, quarantined);
   const having = (await listFlags(client, job)).filter(({ variants }) =>
     variants.some((variant) => variant.version === version),
   );
@@ -90,6 +86,13 @@ async function refuseUnfit(
   throw new PortcullisError('ROLLOUT_REFUSED', `${version} has a share already in ${where}`, {
     mend: 'a rollout begins at zero: take the share away (portcullis flags set), or finish by hand what was begun by hand',
     details: { regions: having.map(({ region }) => region) },
+  });
+}
+
+/** That a version cannot be admitted while it is quarantined. */
+export function quarantinedVersion(job: string, version: string, reason: string): PortcullisError {
+  return new PortcullisError('ROLLOUT_REFUSED', `${version} is quarantined: ${reason}`, {
+    mend: `build a fixed version, or ask for the quarantine to be lifted: portcullis rearm ${job} --version ${version} --reason "…"`,
   });
 }
 

@@ -96,6 +96,7 @@ async function setAgain(
       variants: sharesOf(rollout, part) ?? sharesWithout(flag.variants, rollout.version),
       reason: shorten(`rollout of ${rollout.version} resumed: ${order.reason}`, REASON_LETTERS),
       changedBy: principal.name,
+      beyond: 'close',
     });
     revisions[flag.region] = set.revision;
   }

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { faultPoint } from '../base/fault-point.js';
 import { REASON_LETTERS } from '../base/reason.js';
 import { shorten } from '../base/text.js';
+import { clearAdmission } from '../flags/admission-store.js';
 import type { Variant } from '../flags/definition.js';
 import { type FlagState, lockFlags, setFlag } from '../flags/flag-store.js';
 import { loadPolicy } from '../flags/policy-store.js';
@@ -24,6 +25,8 @@ export interface TakeBack {
  */
 export async function takeBack(client: pg.PoolClient, rollout: Rollout, order: TakeBack): Promise<void> {
   const flags = await lockFlags(client, rollout.job);
+  const { job, version } = rollout;
+  await clearAdmission(client, { job, version, reason: order.reason, by: order.by });
   const loaded = await loadPolicy(client, rollout.job);
   const mayOpen = new Set(loaded.ok ? loaded.policy.regions : []);
   const revisions: Record<string, number> = {};
@@ -37,6 +40,7 @@ export async function takeBack(client: pg.PoolClient, rollout: Rollout, order: T
       variants: mayOpen.has(flag.region) ? variants : [],
       reason: shorten(`rollout of ${rollout.version} aborted: ${order.reason}`, REASON_LETTERS),
       changedBy: order.by,
+      beyond: 'close',
     });
     revisions[flag.region] = set.revision;
     await faultPoint('rollout.flag-set');

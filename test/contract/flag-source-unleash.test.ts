@@ -3,6 +3,7 @@ import type { Variant } from '../../src/flags/definition.js';
 import { featureOf } from '../../src/flags/flag-row.js';
 import { PortcullisProvider } from '../../src/flags/provider.js';
 import { UnleashSource } from '../../src/flags/unleash-source.js';
+import { everythingAdmitted } from '../support/admissions.js';
 import { until } from '../support/until.js';
 import { UnleashServer } from '../support/unleash-server.js';
 
@@ -21,6 +22,7 @@ describe('flags from an Unleash server', () => {
     server.say([featureOf(name, true, ALL), { name: 'somebody-elses', enabled: true, strategies: [] }]);
     await server.open();
     source = new UnleashSource({
+      admissions: everythingAdmitted,
       url: server.url,
       token: () => token,
       pollMs: 50,

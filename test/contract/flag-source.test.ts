@@ -6,6 +6,7 @@ import { featureOf } from '../../src/flags/flag-row.js';
 import { PortcullisProvider } from '../../src/flags/provider.js';
 import type { FlagSource } from '../../src/flags/source.js';
 import { UnleashSource } from '../../src/flags/unleash-source.js';
+import { everythingAdmitted } from '../support/admissions.js';
 import { testDatabase } from '../support/database.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
@@ -72,6 +73,13 @@ class ControlDatabase implements Origin {
   }
 
   async #write(region: string, enabled: boolean, variants: unknown): Promise<void> {
+    // Everything is admitted: these are about flags.
+    await database.owner.query(
+      `insert into portcullis_control.admission (job, region, version, permille, source, reason, changed_by)
+       select 'domain-claim', $1, v ->> 'version', 1000, 'initial', 'test', 'test' from jsonb_array_elements($2) v
+       on conflict do nothing`,
+      [region, JSON.stringify(variants)],
+    );
     await database.owner.query(
       `insert into portcullis_control.flag (job, region, enabled, variants, reason, changed_by)
        values ('domain-claim', $1, $2, $3, 'test', 'test')
@@ -88,6 +96,7 @@ class UnleashOrigin implements Origin {
   async open(): Promise<FlagSource> {
     await this.#server.open();
     return new UnleashSource({
+      admissions: everythingAdmitted,
       url: this.#server.url,
       token: () => 'default:production.secret',
       pollMs: 50,

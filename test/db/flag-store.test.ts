@@ -9,6 +9,7 @@ import {
   requirePolicy,
 } from '../../src/flags/policy-store.js';
 import { type PolicyFile, parsePolicyFile } from '../../src/flags/policy.js';
+import { admitVersions } from '../support/admissions.js';
 import { testDatabase } from '../support/database.js';
 
 const { owner: control } = await testDatabase();
@@ -26,6 +27,11 @@ const change = (more: Partial<FlagChange>): FlagChange => ({
   changedBy: 'tester',
   ...more,
 });
+
+for (const region of ['eu-west-1', 'us-east-1']) {
+  const versions = ['1.0.0', '1.0.0_aaaaaaaa', '1.1.0_bbbbbbbb'];
+  await admitVersions(control, { job: 'domain-claim', region }, versions);
+}
 
 beforeEach(async () => {
   await control.query(

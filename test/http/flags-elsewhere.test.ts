@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { findApproval, requestApproval } from '../../src/access/approvals.js';
 import { foreignDesk } from '../../src/flags/flag-desk.js';
 import { featureOf } from '../../src/flags/flag-row.js';
-import { listFlags, setFlag } from '../../src/flags/flag-store.js';
+import { listFlags } from '../../src/flags/flag-store.js';
+import { setAdmittedFlag } from '../support/admissions.js';
 import { openWishes } from '../../src/gate/kill-wish.js';
 import { killWithIncident } from '../../src/incidents/kill-incident.js';
 import { notificationsOf } from '../../src/notify/browse.js';
@@ -25,7 +26,14 @@ const REGION = 'eu-west-1';
 const AT = 'http://unleash.internal/api';
 const variants = [{ version: '1.0.0', permille: 1000 }];
 for (const { region } of await listFlags(owner))
-  await setFlag(owner, { job: JOB, region, enabled: true, variants, reason: 'old', changedBy: 'test' });
+  await setAdmittedFlag(owner, {
+    job: JOB,
+    region,
+    enabled: true,
+    variants,
+    reason: 'old',
+    changedBy: 'test',
+  });
 const source = new ToldSource();
 source.sayFeatures([featureOf(`${JOB}.${REGION}`, false, variants)]);
 const served = await serving(owner, {

@@ -5,6 +5,7 @@ import { listAudit } from '../../src/audit/browse-audit.js';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { routesOf } from '../../src/http/app.js';
 import { testDatabase } from '../support/database.js';
+import { admitVersions } from '../support/admissions.js';
 import { bodyFor, hearFlags, post, serving } from './serving.js';
 import { person } from '../support/people.js';
 
@@ -15,6 +16,7 @@ const served = await serving(owner, { flags: flags.desk });
 const asRole = new Map(
   await Promise.all(ROLES.map(async (role) => [role, await served.as(role, role)] as const)),
 );
+await admitVersions(owner, { job: 'domain-claim', region: 'us-east-1' }, ['1.0.0_a']);
 const OFF = { enabled: false, reason: 'test' };
 
 describe('a token', () => {

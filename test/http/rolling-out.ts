@@ -24,7 +24,8 @@ export async function rolloutFor(owner: pg.Pool, path: string): Promise<void> {
   );
   await announceVersions(owner, 'test', [{ job: 'domain-claim', version: NEW_VERSION, regions: [] }]);
   await owner.query(`update portcullis_control.flag set variants = '[]' where job = 'domain-claim'`);
-  if (path.endsWith('/start')) return;
+  await owner.query(`delete from portcullis_control.admission where job = 'domain-claim'`);
+  if (path.endsWith('/start') || path.endsWith('/initial')) return;
   const order = { job: 'domain-claim', version: NEW_VERSION, reason: 'test' };
   const rollout = await startRollout(owner, order, ann);
   if (path.endsWith('/resume')) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { setFlag } from '../../src/flags/flag-store.js';
+import { setAdmittedFlag } from '../support/admissions.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { advanceRollout } from '../../src/rollout/advance.js';
@@ -22,7 +22,7 @@ rollout:
 await applyPolicies(owner, [parsePolicyFile(POLICY, 'test.yaml')], 'test');
 for (const region of ['eu', 'us']) {
   const variants = [{ version: '1.0.0_11111111', permille: 1000 }];
-  await setFlag(owner, {
+  await setAdmittedFlag(owner, {
     job: 'nightly',
     region,
     enabled: true,

@@ -212,7 +212,7 @@ export function bodyFor(path: string): unknown {
   if (path.includes('/rollouts/')) {
     const reason = 'test';
     if (path.endsWith('/approve')) return {};
-    return path.endsWith('/start') ? { version: '9.9.9', reason } : { reason };
+    return path.endsWith('/start') || path.endsWith('/initial') ? { version: '9.9.9', reason } : { reason };
   }
   if (path.endsWith('/kill') || path.endsWith('/stop')) return { reason: 'test' };
   if (path.endsWith('/rearm')) return { region: 'eu-west-1', reason: 'test' };

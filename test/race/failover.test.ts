@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
-import { setFlag } from '../../src/flags/flag-store.js';
+import { setAdmittedFlag } from '../support/admissions.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { readDatabase } from '../../src/gate/database.js';
@@ -119,7 +119,7 @@ async function turnOn(control: pg.Pool, version: string): Promise<void> {
   for (const region of [running, killed]) {
     const variants = [{ version, permille: 1000 }];
     const on = { job: 'domain-claim', region, enabled: true, variants };
-    await setFlag(control, { ...on, reason: 'test', changedBy: 'test' });
+    await setAdmittedFlag(control, { ...on, reason: 'test', changedBy: 'test' });
   }
 }
 

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { setFlag } from '../../src/flags/flag-store.js';
+import { setAdmittedFlag } from '../support/admissions.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, untilWith } from '../support/portcullis.js';
@@ -30,7 +30,7 @@ describe('a flag that is turned off in the middle of a run', () => {
         return rows[0]?.n ?? 0;
       };
       await untilWith(run, 'the run has written something', async () => (await batches()) > 3);
-      const flag = await setFlag(database.owner, {
+      const flag = await setAdmittedFlag(database.owner, {
         job: 'domain-claim',
         region,
         enabled: false,

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { FaultPoint } from '../../src/base/fault-point.js';
-import { setFlag } from '../../src/flags/flag-store.js';
+import { setAdmittedFlag } from '../support/admissions.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, type Running } from '../support/portcullis.js';
@@ -37,7 +37,7 @@ async function outlived(region: string, point: FaultPoint): Promise<Running> {
 
 async function turnOff(region: string): Promise<void> {
   const off = { job: 'domain-claim', region, enabled: false };
-  await setFlag(owner, { ...off, reason: 'enough', changedBy: 'test' });
+  await setAdmittedFlag(owner, { ...off, reason: 'enough', changedBy: 'test' });
 }
 
 /** Has a worker end whatever is left to end in a region, and answers how the run ended. */

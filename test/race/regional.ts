@@ -1,6 +1,6 @@
 import { afterAll } from '@jest/globals';
 import type pg from 'pg';
-import { setFlag } from '../../src/flags/flag-store.js';
+import { setAdmittedFlag } from '../support/admissions.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
@@ -64,7 +64,7 @@ ${policy}
   if (stdout === '') throw new Error(stderr);
   const { version } = JSON.parse(stdout) as { version: string };
   for (const region of [a, b]) {
-    await setFlag(control.owner, {
+    await setAdmittedFlag(control.owner, {
       ...{ job: 'domain-claim', region, enabled: true, variants: [{ version, permille: 1000 }] },
       ...{ reason: 'test', changedBy: 'test' },
     });

@@ -1,4 +1,4 @@
-import { setFlag } from '../../src/flags/flag-store.js';
+import { setAdmittedFlag } from '../support/admissions.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
@@ -49,7 +49,7 @@ ${policy}
   const { version } = JSON.parse((await portcullis(dry, { env }).finished).stdout) as { version: string };
   for (const each of SAMPLE_REGIONS) {
     const variants = [{ version, permille: 1000 }];
-    await setFlag(owner, {
+    await setAdmittedFlag(owner, {
       job: 'domain-claim',
       region: each,
       enabled: true,

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { listFlags, setFlag } from '../../src/flags/flag-store.js';
+import { listFlags } from '../../src/flags/flag-store.js';
+import { setAdmittedFlag } from '../support/admissions.js';
 import { startRollout } from '../../src/rollout/start-rollout.js';
 import { dashboardQueries, rulesText } from '../support/dashboard-queries.js';
 import { testDatabase } from '../support/database.js';
@@ -181,7 +182,7 @@ test(
   async () => {
     const { version } = await claimingRun(STABLE);
     for (const { region } of await listFlags(owner, JOB))
-      await setFlag(owner, { job: JOB, region, variants: [], reason: 'to begin', changedBy: 'ann' });
+      await setAdmittedFlag(owner, { job: JOB, region, variants: [], reason: 'to begin', changedBy: 'ann' });
     await startRollout(owner, { job: JOB, version, reason: 'from nothing' }, ann);
     await untilScraped(claimedIn(BAKING));
     const { unit } = await claimingRun(BAKING);

@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
 import { parse, stringify } from 'yaml';
 import { verifyAudit } from '../../src/audit/verify.js';
-import { listFlags, setFlag } from '../../src/flags/flag-store.js';
+import { listFlags } from '../../src/flags/flag-store.js';
+import { setAdmittedFlag } from '../support/admissions.js';
 import { seedSampleWorld } from '../../src/replay/sample-world.js';
 import { newestRollout, type Rollout, rolloutEvents } from '../../src/rollout/rollout-store.js';
 import { approveWaiting } from '../../src/rollout/wave-approval.js';
@@ -123,7 +124,14 @@ async function world({ owner, url }: TestDatabase, edits: readonly Edit[]): Prom
   const candidate = await awaited('the candidate announced', () => announced('1.1.0'));
   for (const region of REGIONS) {
     const variants = [{ version: stable, permille: 1000 }];
-    await setFlag(owner, { job: JOB, region, enabled: true, variants, reason: 'stable', changedBy: 'test' });
+    await setAdmittedFlag(owner, {
+      job: JOB,
+      region,
+      enabled: true,
+      variants,
+      reason: 'stable',
+      changedBy: 'test',
+    });
   }
   const order = ['rollout', 'start', JOB, '--version', '1.1.0', '--reason', 'newer'];
   expect(await portcullis(order, { env }).finished).toMatchObject({ code: 0 });

@@ -9,6 +9,7 @@ import { reconcileGate } from '../../src/gate/permit.js';
 import { executeRun } from '../../src/jobs/run-loop.js';
 import { elect } from '../../src/scheduler/election.js';
 import { createLogger } from '../../src/telemetry/log.js';
+import { everythingAdmitted } from '../support/admissions.js';
 import { claimEverything, seedAccounts } from '../support/accounts.js';
 import { atPoint } from '../support/at-point.js';
 import { testDatabase } from '../support/database.js';
@@ -52,7 +53,13 @@ beforeAll(async () => {
     { name: VERSION, weight: 250 },
     { name: 'hold', weight: 750 },
   ]);
-  source = new UnleashSource({ url: unleash.url, token: () => token, pollMs: POLL_MS, retryMs: 200 });
+  source = new UnleashSource({
+    admissions: everythingAdmitted,
+    url: unleash.url,
+    token: () => token,
+    pollMs: POLL_MS,
+    retryMs: 200,
+  });
   provider = new PortcullisProvider(source, { maxAgeMs: MAX_AGE_MS });
   undo.push(() => provider.onClose());
   await provider.initialize();

@@ -1,6 +1,8 @@
 import type pg from 'pg';
 import { unitsByBucket } from '../../src/flags/admitted-units.js';
 import type { FlagAnswer, FlagDefinition } from '../../src/flags/definition.js';
+import { inForce } from '../../src/flags/admission.js';
+import { readAdmissions } from '../../src/flags/admission-store.js';
 import { listFlags } from '../../src/flags/flag-store.js';
 import type { Flags } from '../../src/jobs/platform.js';
 
@@ -11,13 +13,24 @@ export class DatabaseFlags implements Flags {
   constructor(private readonly control: pg.Pool) {}
 
   async hear(): Promise<void> {
+    const flags = await listFlags(this.control);
+    const admissions = await readAdmissions(this.control);
     this.answers = new Map(
-      (await listFlags(this.control)).map(({ name, job, region, enabled, variants, revision }) => [
-        name,
-        enabled && variants.length > 0
-          ? { open: true, definition: { name, job, region, enabled, variants, revision }, ageMs: 0 }
-          : { open: false, code: enabled ? 'flag-held' : 'flag-off', reason: `${name} is closed`, revision },
-      ]),
+      flags.map(({ name, job, region, enabled, variants, revision }) => {
+        const set = { name, job, region, enabled, variants, revision };
+        const definition = inForce(set, admissions.of(job, region));
+        return [
+          name,
+          enabled && definition.variants.length > 0
+            ? { open: true, definition, ageMs: 0 }
+            : {
+                open: false,
+                code: enabled ? 'flag-held' : 'flag-off',
+                reason: `${name} is closed`,
+                revision,
+              },
+        ];
+      }),
     );
   }
 

@@ -1,4 +1,5 @@
 import { OpenFeature, type Client } from '@openfeature/server-sdk';
+import type { Admissions } from '../../src/flags/admission.js';
 import type { FlagDefinition, Variant } from '../../src/flags/definition.js';
 import { type Feature, FlagRepository, type Segment } from '../../src/flags/flag-repository.js';
 import { definitionOfRow, featureOf } from '../../src/flags/flag-row.js';
@@ -6,11 +7,14 @@ import { Hearing } from '../../src/flags/hearing.js';
 import { PortcullisProvider } from '../../src/flags/provider.js';
 import type { ChangeListener, FlagSource, SourceProblem, SourceState } from '../../src/flags/source.js';
 import { definitionOf } from '../../src/flags/unleash-definition.js';
+import { EVERYTHING } from './admissions.js';
 
 /** A flag source in a test's hands: it says what it is told to say, when it is told to. */
 export class ToldSource implements FlagSource {
   readonly name = 'told';
   readonly repository = new FlagRepository();
+  /** Everything is admitted until a test says otherwise. */
+  admissions: Admissions = EVERYTHING;
   nowMs = 0;
   readonly #hearing = new Hearing(() => this.nowMs);
   #revision = 0;

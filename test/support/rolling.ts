@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { listApprovals } from '../../src/access/approvals.js';
 import { type Variant, flagName } from '../../src/flags/definition.js';
 import { type FlagState, listFlags, setFlag } from '../../src/flags/flag-store.js';
+import { admitVersions } from './admissions.js';
 import { type Policy, parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { dropGateBy } from '../../src/guard/bake/drop-gate.js';
@@ -57,6 +58,7 @@ export interface Rolling {
   /** A bake rule fails in a region: the guard trips on the candidate, and the workers hear of it. */
   trip(region: string): Promise<void>;
   flags(): Promise<ReadonlyMap<string, FlagState>>;
+  /** By whatever way: beyond what a version is admitted to, too, where it stays closed. */
   set(region: string, change: { enabled?: boolean; variants?: readonly Variant[] }): Promise<FlagState>;
   /** Throws where the journal shows an organisation with both versions in a slot, or one outside its share. */
   checkJournal(): Promise<{ runs: number; units: number }>;
@@ -87,6 +89,7 @@ ${rollout.replaceAll('R-', `r${jobs}-`)}`;
   const definition = claimEverything(job);
   const stable = await loadTestJob(platform, { ...definition, version: '1.0.0' }, '11111111');
   const candidate = await loadTestJob(platform, { ...definition, version: '1.1.0' }, '22222222');
+  for (const region of regions) await admitVersions(owner, { job, region }, [stable.version]);
   let now = new Date('2026-11-23T10:00:00Z');
   let slots = 0;
   const verdicts = new Map<string, readonly RuleVerdict[]>();
@@ -184,7 +187,8 @@ ${rollout.replaceAll('R-', `r${jobs}-`)}`;
       for (const each of regions) await reconcile(each);
     },
     flags: async () => new Map((await listFlags(owner, job)).map((flag) => [flag.region, flag])),
-    set: (region, change) => setFlag(owner, { job, region, ...change, reason: 'by hand', changedBy: 'eve' }),
+    set: (region, change) =>
+      setFlag(owner, { job, region, ...change, reason: 'by hand', changedBy: 'eve', beyond: 'close' }),
     checkJournal: () => checkShares(owner, job),
   };
   return rolled;

@@ -233,7 +233,7 @@ const COLUMNS = [
 
 function flagsText(voice: Voice, flags: readonly FlagView[]): string {
   if (flags.length === 0) return 'No flags\n';
-  return voice.table(
+  const table = voice.table(
     COLUMNS,
     flags.map((flag) => [
       flag.name,
@@ -245,4 +245,8 @@ function flagsText(voice: Voice, flags: readonly FlagView[]): string {
       flag.reason ?? '–',
     ]),
   );
+  const closed = flags.flatMap(({ name, beyond }) =>
+    beyond.map(({ reason }) => `${name}: ${reason}; the rest is closed\n`),
+  );
+  return closed.length === 0 ? table : `${table}\n${voice.paint(closed.join(''), 'warning')}`;
 }

@@ -4,7 +4,7 @@ import type { Principal } from '../../access/roles.js';
 import { time } from '../../base/words.js';
 import { PortcullisError } from '../../base/errors.js';
 import { flagsAt, rolloutElsewhere } from '../../flags/flags-elsewhere.js';
-import { orderRollout } from '../../planes/order-rollout.js';
+import { orderInitial, orderRollout } from '../../planes/order-rollout.js';
 import { simulationOf } from '../../planes/simulation.js';
 import { rolloutSources } from '../../planes/rollout-sources.js';
 import { type RolloutView, viewRollout } from '../../rollout/rollout-view.js';
@@ -14,13 +14,14 @@ import { askToSkip } from '../../rollout/skip-bake.js';
 import { approveWaiting } from '../../rollout/wave-approval.js';
 import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
-import { voiceOf, withInstallation, withLook, type Context } from '../context.js';
+import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
 import { group, leaf } from '../leaf.js';
 import { knownJob } from '../names.js';
 import { rolloutText } from '../rollout-text.js';
 import { simulationText } from '../simulation-text.js';
 import { watch } from '../watch.js';
 import { reasonOption } from '../reason-option.js';
+import { listOf } from '../../base/words.js';
 
 export function addRollout(program: Command, context: Context): void {
   const rollout = group(
@@ -48,21 +49,33 @@ function addStart(parent: Command, context: Context): void {
   const command = leaf(
     parent,
     'start <job>',
-    'Start a rollout by the waves of the policy. A job has one at a time.',
+    'Start a rollout by the waves of the policy. A job has one at a time.\n' +
+      'With --initial: admit the first version of a job at once, in regions where none was ever admitted.',
     [
       'portcullis rollout start domain-claim --version 1.1.0 --reason "claims follow consent"',
-      'portcullis rollout start domain-claim --version current --reason "first version"',
+      'portcullis rollout start domain-claim --version current --initial --reason "first version"',
     ],
   )
     .requiredOption(
       '-v, --version <version>',
       'the version: in full, its number, a unique prefix of its digest, or current',
     )
+    .option('--initial', 'no waves: the first version, once for each job and region; gives no share')
+    .option(
+      '-r, --region <region>',
+      'with --initial: only in this region; otherwise wherever it is the first',
+    )
     .requiredOption('--reason <text>', 'why, for whoever approves it and reads the history', reasonOption)
-    .action(async (job: string, { version, reason }: { version: string; reason: string }) => {
+    .action(async (job: string, { version, reason, initial = false, region }: StartOptions) => {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
         const { control, planes, jobs } = installation;
+        if (initial) return startInitially(context, installation, voice, { job, version, reason, region });
+        if (region !== undefined) {
+          throw new PortcullisError('USAGE_INVALID', '--region goes with --initial', {
+            mend: 'a rollout goes to the regions of its waves: portcullis rollout simulate shows them',
+          });
+        }
         const principal = await requireActing(context, installation, 'set-flag');
         await orderRollout(control, planes, jobs, { job, version, reason, flagsAt: at(context) }, principal);
         const view = await requireView(context, installation, job);
@@ -70,6 +83,36 @@ function addStart(parent: Command, context: Context): void {
         voice.note('it moves while a control plane runs: portcullis start');
       });
     });
+}
+
+interface StartOptions {
+  readonly version: string;
+  readonly reason: string;
+  readonly initial?: boolean;
+  readonly region?: string | undefined;
+}
+
+async function startInitially(
+  context: Context,
+  installation: Installation,
+  voice: Voice,
+  { job, version, reason, region }: Omit<StartOptions, 'initial'> & { readonly job: string },
+): Promise<void> {
+  const { control, planes, jobs } = installation;
+  // Each region is checked where it is known which they are.
+  const principal = await actingPrincipal(context, installation);
+  const regions = region === undefined ? undefined : [region];
+  const admitted = await orderInitial(control, planes, jobs, { job, version, reason, regions }, principal);
+  voice.result(
+    admitted,
+    () => `${admitted.version} is admitted as the first version of ${job} in ${listOf(admitted.regions)}\n`,
+  );
+  const elsewhere = at(context);
+  voice.note(
+    elsewhere === undefined
+      ? `it has no share yet: portcullis flags set ${job} --on --version ${admitted.version} --share 100% --reason "…"`
+      : `give it its share in Unleash (${elsewhere})`,
+  );
 }
 
 function addStatus(parent: Command, context: Context): void {

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { recordAudit } from '../../audit/record.js';
 import { startBeat, type Beat } from '../../base/beat.js';
 import { messageOf } from '../../base/errors.js';
-import { flagName, type FlagAnswer } from '../../flags/definition.js';
+import { flagName, HOLD, type FlagAnswer } from '../../flags/definition.js';
 import type { Policy } from '../../flags/policy.js';
 import { openIncident } from '../../incidents/open-incident.js';
 import { notify } from '../../notify/notice.js';
@@ -107,7 +107,9 @@ async function bakeRegions(platform: BakePlatform, policy: Policy, now: Date): P
 /** The version that bakes in a region: the first in the flag's order. None where the flag lets nobody act. */
 function candidateOf({ look }: BakePlatform, job: string, region: string): Candidate | undefined {
   const answer = look(flagName(job, region));
-  const version = answer.open ? answer.definition.variants[0]?.version : undefined;
+  const version = answer.open
+    ? answer.definition.variants.find((each) => each.version !== HOLD)?.version
+    : undefined;
   return version === undefined ? undefined : { job, region, version };
 }
 

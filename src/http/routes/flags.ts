@@ -46,6 +46,7 @@ export function flagRoutes({ flags }: HttpDeps): Route[] {
         'POLICY_INVALID',
         'FLAG_CHANGE_INVALID',
         'FLAG_REVISION_STALE',
+        'ADMISSION_EXCEEDED',
         'FLAGS_ELSEWHERE',
         'AUDIT_ENTRY_INVALID',
       ],

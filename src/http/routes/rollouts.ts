@@ -3,7 +3,7 @@ import type { Action } from '../../access/roles.js';
 import { PortcullisError, type ErrorCode } from '../../base/errors.js';
 import { unknownName } from '../../base/unknown-name.js';
 import { rolloutElsewhere } from '../../flags/flags-elsewhere.js';
-import { orderRollout } from '../../planes/order-rollout.js';
+import { orderInitial, orderRollout } from '../../planes/order-rollout.js';
 import { simulationOf } from '../../planes/simulation.js';
 import { rolloutSources } from '../../planes/rollout-sources.js';
 import { viewRollout, type RolloutView } from '../../rollout/rollout-view.js';
@@ -12,7 +12,15 @@ import { abortRollout, pauseRollout, resumeRollout } from '../../rollout/steer.j
 import { approveWaiting } from '../../rollout/wave-approval.js';
 import { requireUnderWay } from '../../rollout/start-rollout.js';
 import type { HttpDeps } from '../deps.js';
-import { Rollout, RolloutOrder, Simulation, SkipOrder, Steering } from '../rollout-schemas.js';
+import {
+  InitialAdmission,
+  InitialOrder,
+  Rollout,
+  RolloutOrder,
+  Simulation,
+  SkipOrder,
+  Steering,
+} from '../rollout-schemas.js';
 import { callerOf, route, type Route } from '../route.js';
 import { Approval } from '../record-schemas.js';
 import { namePath } from '../schemas.js';
@@ -113,6 +121,29 @@ export function rolloutRoutes({ control, planes, installed, flagsAt }: HttpDeps)
         await orderRollout(control, planes, installed(), { job, ...body, flagsAt }, callerOf(caller));
         return view(job);
       },
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/rollouts/:job/initial',
+      operationId: 'admitInitially',
+      summary:
+        'Admits the first version of a job at once, in regions where none was ever admitted; gives no share',
+      action: 'set-flag',
+      // Those named, or those of the policy.
+      regionOf: 'handler',
+      params,
+      body: InitialOrder,
+      result: InitialAdmission,
+      errors: [
+        'POLICY_MISSING',
+        'POLICY_INVALID',
+        'REGION_UNKNOWN',
+        'VERSION_UNKNOWN',
+        'ROLLOUT_REFUSED',
+        'INITIAL_DONE',
+      ],
+      handle: ({ params: { job }, body, caller }) =>
+        orderInitial(control, planes, installed(), { job, ...body }, callerOf(caller)),
     }),
     steering('pause', 'Keeps every share as it is until somebody resumes', 'kill', pauseRollout),
     steering('resume', 'Goes on; shares changed by hand are set again', 'set-flag', resumeRollout, [

@@ -1,3 +1,4 @@
+import { admitInitially } from '../../flags/admission-store.js';
 import { setFlag } from '../../flags/flag-store.js';
 import type { Policy } from '../../flags/policy.js';
 import { beforeSlot, live, SLOT_MINUTES } from './life.js';
@@ -16,6 +17,8 @@ export const HEALTHY_RUNS = 20;
 export async function runHistory(world: OpenWorld, policy: Policy, shippedAt: Date, say: Say): Promise<void> {
   const { owner, size, stable } = world;
   const regions = regionsOf(size);
+  const first = { job: policy.job, version: stable.version, regions, reason: 'the first version' };
+  await admitInitially(owner, first, { name: PEOPLE.name, role: 'operator', regions: null });
   for (const region of regions) {
     await setFlag(owner, {
       ...{ job: policy.job, region, enabled: true, reason: 'the stable version', changedBy: PEOPLE.name },

@@ -33,6 +33,7 @@ const FLAG: FlagView = {
     { version: NEW, permille: 100 },
     { version: OLD, permille: 900 },
   ],
+  ...{ admitted: [], beyond: [] },
   ...{ reason: 'canary', changedBy: 'ann', changedAt: AT },
 };
 

@@ -16,6 +16,7 @@ function gate(changes: Partial<Gate> = {}): Gate {
     permitUntil: new Date('2026-01-01T00:00:30Z'),
     permitMs: 20_000,
     flagRevision: 40,
+    admissionRevision: 0,
     variants: [OLD],
     reasonCode: 'flag-open',
     reason: 'the flag is on and fresh',
