@@ -86,6 +86,7 @@ describe.each(ROLES)('a token of the role %s', (role) => {
       'killJob',
       'requestRearm',
       'promoteRollout',
+      'admitInitially',
       'openIncident',
       'receiveAlerts',
       'reportOutcomes',
