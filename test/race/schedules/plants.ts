@@ -98,7 +98,7 @@ export const PLANTS: readonly Plant[] = [
     promises: ['closed by default'],
     lead: { ways: ['carry old news'] },
     twist: {
-      worker: instead('flag_revision as "flagRevision", variants,', '0::bigint as "flagRevision", variants,'),
+      worker: instead('flag_revision as "flagRevision",', '0::bigint as "flagRevision",'),
     },
   },
   {
@@ -136,6 +136,7 @@ export const PLANTS: readonly Plant[] = [
       create function history.lose_the_asker() returns trigger language plpgsql as $$
       begin
         new.requested_by := 'token of ' || new.requested_by;
+        new.requested_hands := '{}';
         return new;
       end $$;
       create trigger lose_the_asker before insert on portcullis_control.approval
