@@ -173,11 +173,12 @@ export async function requestOrJoin(
 }
 
 /**
- * Approves or rejects a request, once: of any number who decide at the same moment, one does and the others
- * are told so. Who approves is another person than those who know the token that asked: see second-person.ts. What was approved is carried out in the same transaction, on the client given: if that throws,
- * nothing is decided and the request stays open. Anybody may reject, and so cancel, what would approve itself. Throws APPROVAL_UNKNOWN, FORBIDDEN, APPROVAL_SELF (whoever
- * asked can neither approve nor reject), what `requireSecond` throws, APPROVAL_DECIDED, APPROVAL_EXPIRED, or what
- * `carryOut` throws.
+ * Approves or rejects a request, once: of any number who decide at the same moment, one does and the others are told
+ * so. Whoever approves is another person than those who know the token that asked (second-person.ts). What was approved
+ * is carried out in the same transaction, on the client given: if that throws, nothing is decided and the request stays
+ * open. Anybody may reject, and so cancel, a request that would approve itself. Throws APPROVAL_UNKNOWN, FORBIDDEN,
+ * APPROVAL_SELF (whoever asked can neither approve nor reject), what `requireSecond` throws, APPROVAL_DECIDED,
+ * APPROVAL_EXPIRED, or what `carryOut` throws.
  */
 export async function decideApproval(
   control: pg.Pool,

@@ -210,6 +210,16 @@ describe('an upgrade from the first release', () => {
     expect(rows).not.toEqual([{ revision: (standing as { revision: number }).revision }]);
   });
 
+  test('admits each version to the share that it had, and what a rollout under way would give back', async () => {
+    const { rows } = await owner.query(
+      `select region, version, permille, source from portcullis_control.admission where job = 'claims' order by version`,
+    );
+    expect(rows).toEqual([
+      { region: REGION, version: NEW, permille: 1000, source: 'upgrade' },
+      { region: REGION, version: '1.1.0-rc.2_0badc0de', permille: 100, source: 'upgrade' },
+    ]);
+  });
+
   test('leaves the audit log as it was, and intact; it is searched by either name', async () => {
     const { rows } = await owner.query('select * from portcullis_control.audit where seq = 1');
     expect(rows).toEqual(auditBefore);
