@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { AdmissionReader } from '../../src/flags/admission-reader.js';
 import { sourceView } from '../../src/flags/flag-desk.js';
 import { PortcullisProvider } from '../../src/flags/provider.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
@@ -9,7 +10,7 @@ import { reconcileGate } from '../../src/gate/permit.js';
 import { executeRun } from '../../src/jobs/run-loop.js';
 import { elect } from '../../src/scheduler/election.js';
 import { createLogger } from '../../src/telemetry/log.js';
-import { everythingAdmitted } from '../support/admissions.js';
+import { admitVersions } from '../support/admissions.js';
 import { claimEverything, seedAccounts } from '../support/accounts.js';
 import { atPoint } from '../support/at-point.js';
 import { testDatabase } from '../support/database.js';
@@ -53,8 +54,10 @@ beforeAll(async () => {
     { name: VERSION, weight: 250 },
     { name: 'hold', weight: 750 },
   ]);
+  for (const region of [REGION, 'us-east-1'])
+    await admitVersions(database.owner, { job: JOB, region }, [VERSION]);
   source = new UnleashSource({
-    admissions: everythingAdmitted,
+    admissions: new AdmissionReader(database.owner),
     url: unleash.url,
     token: () => token,
     pollMs: POLL_MS,
@@ -106,6 +109,32 @@ describe('a real Unleash server', () => {
     expect(admitted.length).toBeGreaterThan(180);
     expect(admitted.length).toBeLessThan(320);
     expect(provider.look(`${JOB}.ap-south-1`)).toMatchObject({ open: false, code: 'flag-unknown' });
+  });
+
+  test('lets a version act within its admission, however far it is turned up there', async () => {
+    const name = `${JOB}.eu-central-1`;
+    const at = { job: JOB, region: 'eu-central-1' };
+    const units = Array.from({ length: 1_000 }, (_, each) => `org-${each}`);
+    const acting = (): string[] => {
+      const answer = provider.look(name);
+      return answer.open ? [...provider.admit(answer.definition, VERSION, units)] : [];
+    };
+    await unleash.create(name, [{ name: VERSION, weight: 1000 }]);
+    await until(`${name} is heard of`, () => source.repository.find(name) !== undefined);
+    expect(provider.look(name)).toMatchObject({
+      code: 'version-not-admitted',
+      reason: `${name} is on, but ${VERSION} is admitted to 0%, the flag asks for 100%`,
+    });
+    await admitVersions(database.owner, at, [VERSION], 100);
+    await until('its admission is heard of', () => acting().length > 0);
+    const tenth = acting();
+    expect(tenth.length).toBeGreaterThan(50);
+    expect(tenth.length).toBeLessThan(150);
+    await admitVersions(database.owner, at, [VERSION], 200);
+    await until('its admission has grown', () => acting().length > tenth.length);
+    expect(acting()).toEqual(expect.arrayContaining(tenth));
+    await admitVersions(database.owner, at, [VERSION], 0);
+    await until('its admission is gone', () => acting().length === 0);
   });
 
   test('takes a version as it is named as a variant, and refuses the old spelling with a +', async () => {
