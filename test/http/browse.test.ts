@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
+import { admitVersions } from '../support/admissions.js';
 import { testDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
 import { hearFlags, post, seedRun, serving, type Answer } from './serving.js';
@@ -209,6 +210,7 @@ describe('the other lists', () => {
   });
 
   test('flags carry what this process would answer now', async () => {
+    await admitVersions(owner, { job: 'domain-claim', region: 'eu-west-1' }, ['1.0.0_a']);
     const on = post({ enabled: true, variants: [{ version: '1.0.0_a', permille: 1000 }], reason: 'test' });
     expect((await served.json('/api/v1/flags/domain-claim/eu-west-1', on)).status).toBe(200);
     await until('the flag is heard', () => flags.desk.look('domain-claim.eu-west-1').open);

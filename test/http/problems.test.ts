@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { ERRORS, type ErrorCode } from '../../src/base/errors.js';
 import { openPool } from '../../src/store/pool.js';
+import { admitVersions } from '../support/admissions.js';
 import { testDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
 import { answerOf, hearFlags, planesAt, post, serving, type Answer } from './serving.js';
@@ -177,6 +178,7 @@ describe('a flag', () => {
     const name = 'domain-claim.eu-west-1';
     const [before] = (await flags.desk.list()).filter((flag) => flag.name === name);
     expect(flags.desk.look(name)).toMatchObject({ open: false, code: 'flag-off' });
+    await admitVersions(owner, { job: 'domain-claim', region: 'eu-west-1' }, ['1.0.0_9f3c2a1b']);
     const { status, body } = await served.json(
       FLAG,
       post({
