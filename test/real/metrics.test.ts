@@ -48,7 +48,16 @@ function recordEverything(metrics: Metrics): void {
   const shares = [{ region: place.region, share: 0.01 }];
   const bakeProgress = { runs: 0.5, changes: 1, time: 0.25 };
   metrics.rollouts(
-    [{ job: place.job, version, shares, skippedBakes: [], stepAgeSeconds: 60, bakeProgress }],
+    [
+      {
+        job: place.job,
+        version,
+        shares,
+        skippedBakes: [{ region: place.region, bakes: 1 }],
+        stepAgeSeconds: 60,
+        bakeProgress,
+      },
+    ],
     1,
   );
   metrics.notificationTried('delivered');
