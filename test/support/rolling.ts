@@ -104,6 +104,10 @@ ${rollout.replaceAll('R-', `r${jobs}-`)}`;
     reconcileGate(platform.region, job, region, flags.look(flagName(job, region)), 30_000);
   const dropGate = dropGateBy(() => owner, platform.trips);
   let serving = true;
+  /** A worker says that it can run the candidate, as one does again and again: no step is taken without. */
+  const announce = async (): Promise<void> => {
+    if (serving) await announceVersions(owner, `w-${job}`, [{ job, version: candidate.version, regions }]);
+  };
   const rolled: Rolling = {
     job,
     stable,
@@ -122,9 +126,12 @@ ${rollout.replaceAll('R-', `r${jobs}-`)}`;
     comeBack: () => {
       serving = true;
     },
-    start: () => startRollout(owner, { job, version: candidate.version, reason: 'new claims', now }, ann),
+    start: async () => {
+      await announce();
+      return startRollout(owner, { job, version: candidate.version, reason: 'new claims', now }, ann);
+    },
     look: async () => {
-      if (serving) await announceVersions(owner, `w-${job}`, [{ job, version: candidate.version, regions }]);
+      await announce();
       const [id = ''] = await rolloutsUnderWay(owner, job);
       const looked = await advanceRollout(ports, id);
       if (!looked) throw new Error('nobody looked');
