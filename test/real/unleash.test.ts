@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { AdmissionReader } from '../../src/flags/admission-reader.js';
+import { clearAdmission } from '../../src/flags/admission-store.js';
 import { sourceView } from '../../src/flags/flag-desk.js';
 import { PortcullisProvider } from '../../src/flags/provider.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
@@ -9,6 +10,7 @@ import { watchSource } from '../../src/flags/watch-source.js';
 import { reconcileGate } from '../../src/gate/permit.js';
 import { executeRun } from '../../src/jobs/run-loop.js';
 import { elect } from '../../src/scheduler/election.js';
+import { inTransaction } from '../../src/store/pool.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { admitVersions } from '../support/admissions.js';
 import { claimEverything, seedAccounts } from '../support/accounts.js';
@@ -133,8 +135,12 @@ describe('a real Unleash server', () => {
     await admitVersions(database.owner, at, [VERSION], 200);
     await until('its admission has grown', () => acting().length > tenth.length);
     expect(acting()).toEqual(expect.arrayContaining(tenth));
-    await admitVersions(database.owner, at, [VERSION], 0);
+    const cleared = { job: JOB, version: VERSION, reason: 'aborted', by: 'ann' };
+    await inTransaction(database.owner, (client) => clearAdmission(client, cleared));
     await until('its admission is gone', () => acting().length === 0);
+    for (const region of [REGION, 'us-east-1'])
+      await admitVersions(database.owner, { job: JOB, region }, [VERSION]);
+    await opened();
   });
 
   test('takes a version as it is named as a variant, and refuses the old spelling with a +', async () => {
