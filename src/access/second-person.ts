@@ -103,8 +103,8 @@ function newness(
     (knownBy === 'code' || knownBy === 'recovery') &&
     knownSince !== null &&
     knownSince.getTime() > at.getTime() - NEW_FOR_MS;
-  const refusal = (newcomer: Acquaintance, why: string): NotSecond => {
-    const until = new Date((newcomer.knownSince?.getTime() ?? 0) + NEW_FOR_MS).toISOString();
+  const refusal = (person: Acquaintance, why: string): NotSecond => {
+    const until = new Date((person.knownSince?.getTime() ?? 0) + NEW_FOR_MS).toISOString();
     return {
       code: 'APPROVER_TOO_NEW',
       why: `${why} less than an hour before ${what} was asked for, or after it`,
@@ -170,19 +170,19 @@ function introduced(
   });
 }
 
-function introducerOf(person: Acquaintance, people: ReadonlyMap<string, Acquaintance>): string {
-  switch (person.knownBy) {
-    case 'first-start':
-      return 'the first start';
-    case 'recovery':
-      return 'a recovery without a token';
-    case 'sample':
-      return 'the sample world';
-    case 'upgrade':
-    case 'code':
-    case null:
-      return person.introducedBy.length > 0 ? namesOf(person.introducedBy, people) : 'the upgrade';
-  }
+/** Of people whom nobody introduced: how Portcullis came to know them. */
+export const UNINTRODUCED: Partial<Readonly<Record<KnownBy, string>>> = {
+  'first-start': 'the first start',
+  recovery: 'a recovery without a token',
+  sample: 'the sample world',
+};
+
+function introducerOf(
+  { knownBy, introducedBy }: Acquaintance,
+  people: ReadonlyMap<string, Acquaintance>,
+): string {
+  const alone = knownBy === null ? undefined : UNINTRODUCED[knownBy];
+  return alone ?? (introducedBy.length > 0 ? namesOf(introducedBy, people) : 'the upgrade');
 }
 
 function namesOf(ids: readonly string[], people: ReadonlyMap<string, Acquaintance>): string {

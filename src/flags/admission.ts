@@ -1,5 +1,6 @@
-import { WHOLE_PERMILLE, bucketsOf, hasBucket } from '../base/bucketing.js';
-import { type FlagDefinition, HOLD, type Variant, flagName, spansOf } from './definition.js';
+import { WHOLE_PERMILLE, bucketsOf } from '../base/bucketing.js';
+import { unitsByBucket } from './admitted-units.js';
+import { type FlagDefinition, HOLD, type Variant, flagName } from './definition.js';
 
 /** How far the versions of a job are admitted in a region. */
 export interface RegionAdmission {
@@ -126,15 +127,10 @@ function limited(share: Variant, admitted: number): Variant {
  * in them; elsewhere by its bucket under the flag's own name, which is at most the version's admission. Pure.
  */
 export function isWithin(definition: FlagDefinition, version: string, unit: string): boolean {
-  const { admission, bucketing, name, variants } = definition;
+  const { admission, bucketing, name } = definition;
   if (admission === undefined) return true;
   if (bucketing === 'evaluate') return bucketsOf(name)(unit) <= (admission.limits?.get(version) ?? 0);
-  const given = spansOf(variants).filter((span) => span.version === version);
-  const bucket = bucketsOf(typeof bucketing === 'object' ? bucketing.group : name)(unit);
-  return hasBucket(
-    given.map(({ after, upTo }) => [after, upTo]),
-    bucket,
-  );
+  return unitsByBucket(definition, version, [unit]).has(unit);
 }
 
 /**

@@ -12,7 +12,7 @@ import {
 import { Unleash } from 'unleash-client';
 import { formatDurationMs } from '../base/duration.js';
 import { messageOf } from '../base/errors.js';
-import { beyondText, inForce, isWithin, withinLimit } from './admission.js';
+import { beyondText, inForce, isWithin, type RegionAdmission, withinLimit } from './admission.js';
 import { type AdmittedUnits, unitsByBucket } from './admitted-units.js';
 import { type ClosedCode, type FlagAnswer, type FlagDefinition, HOLD, jobAndRegion } from './definition.js';
 import type { FlagSource } from './source.js';
@@ -37,6 +37,11 @@ export class PortcullisProvider implements Provider {
   readonly #maxAgeMs: (job: string) => number;
   readonly #evaluator: Unleash;
   readonly #unsubscribe: () => void;
+  /** What is in force of the definitions that were asked about, and the admission that holds them down to it. */
+  readonly #held = new WeakMap<
+    FlagDefinition,
+    { readonly admission: RegionAdmission; readonly inForce: FlagDefinition }
+  >();
   #troubled = false;
 
   constructor(source: FlagSource, { maxAgeMs = DEFAULT_MAX_AGE_MS }: PortcullisProviderOptions = {}) {
@@ -94,7 +99,7 @@ export class PortcullisProvider implements Provider {
     if (found.variants.length === 0) {
       return closed('flag-held', `${flagName} is on, but no version has a share`, found.revision);
     }
-    const definition = inForce(found, this.#source.admissions.of(found.job, found.region));
+    const definition = this.#inForce(found);
     if (definition.variants.length > 0) return { open: true, definition, ageMs };
     const { beyond = [], revision: admissionRevision = 0 } = definition.admission ?? {};
     const reason = `${flagName} is on, but ${beyond.map(beyondText).join('; ')}`;
@@ -147,6 +152,16 @@ export class PortcullisProvider implements Provider {
 
   resolveObjectEvaluation<T extends JsonValue>(flagKey: string): Promise<ResolutionDetails<T>> {
     return Promise.reject(notText(flagKey));
+  }
+
+  /** Worked out once for a definition and an admission: each unit that is asked about comes this way. */
+  #inForce(definition: FlagDefinition): FlagDefinition {
+    const admission = this.#source.admissions.of(definition.job, definition.region);
+    const known = this.#held.get(definition);
+    if (known?.admission === admission) return known.inForce;
+    const held = { admission, inForce: inForce(definition, admission) };
+    this.#held.set(definition, held);
+    return held.inForce;
   }
 
   /** Why nothing that the source said may be relied on; undefined where it may. */

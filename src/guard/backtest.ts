@@ -121,7 +121,7 @@ export function backtestCount(past: readonly CountedRun[], options: CountOptions
   };
 }
 
-/** What of a decision tells how often runs are stopped: all of it would keep what each day taught. */
+/** What of a decision tells how often runs are stopped: all of it would keep every day's history. */
 type Decided = Pick<CountDecision, 'verdict'> & {
   readonly worth: CountDecision['worth'] | undefined;
   readonly expected: Pick<Expected, 'lnMore' | 'lnFewer' | 'mayHold' | 'isDrift'> | undefined;

@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import { addPerson, listPeople, removePerson, type Person } from '../../access/people.js';
 import { PEOPLE_ROLES, type PersonRole } from '../../access/roles.js';
+import { UNINTRODUCED } from '../../access/second-person.js';
 import { countOf, listOf, time } from '../../base/words.js';
 import { requireActing } from '../acting.js';
 import { confirmed, yesOption } from '../confirm.js';
@@ -114,17 +115,6 @@ function peopleText(voice: Voice, people: readonly Person[]): string {
 
 function introduction({ introducedBy, knownBy }: Person): string {
   const names = introducedBy.join(', ');
-  switch (knownBy) {
-    case 'first-start':
-      return 'the first start';
-    case 'recovery':
-      return 'a recovery without a token';
-    case 'sample':
-      return 'the sample world';
-    case 'upgrade':
-      return names === '' ? 'the upgrade' : `${names}, before the upgrade`;
-    case 'code':
-    case null:
-      return names;
-  }
+  if (knownBy === 'upgrade') return names === '' ? 'the upgrade' : `${names}, before the upgrade`;
+  return (knownBy === null ? undefined : UNINTRODUCED[knownBy]) ?? names;
 }
