@@ -1,8 +1,5 @@
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
-import { from as copyFrom } from 'pg-copy-streams';
-import { copySent } from '../store/bounded-pool.js';
+import { CopyIn } from '../store/copy-in.js';
 import type { FileShape } from './columns.js';
 import type { Faults } from './faults.js';
 import { type Row, readRows } from './rows.js';
@@ -36,15 +33,9 @@ export async function stage(
   faults: Faults,
   { onRows, onRow }: Listener,
 ): Promise<boolean> {
-  let whole = false;
-  async function* copyText(): AsyncGenerator<string> {
-    try {
-      yield* batches();
-    } finally {
-      copySent(client);
-    }
-  }
-  async function* batches(): AsyncGenerator<string> {
+  const copy = new CopyIn(client, `copy ${shape.staging} from stdin`);
+  let whole: boolean;
+  try {
     const rows = readRows(path, shape, faults);
     let batch = '';
     let count = 0;
@@ -55,15 +46,17 @@ export async function stage(
       count += 1;
       if (count % TOLD_EVERY === 0) onRows(count);
       if (batch.length < BATCH) continue;
-      yield batch;
+      await copy.write(batch);
       batch = '';
     }
     whole = next.value;
     if (count === 0 || count % TOLD_EVERY !== 0) onRows(count);
-    yield batch;
+    await copy.write(batch);
+    await copy.end();
+  } catch (error) {
+    await copy.abort(error);
+    throw error;
   }
-  const sink = client.query(copyFrom(`copy ${shape.staging} from stdin`));
-  await pipeline(Readable.from(copyText(), { objectMode: false }), sink);
   // Nothing gathers statistics of a temporary table by itself, and the checks join them.
   await client.query(`analyze ${shape.staging}`);
   return whole;

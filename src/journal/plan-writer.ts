@@ -1,8 +1,6 @@
-import { once } from 'node:events';
 import type pg from 'pg';
-import { from as copyFrom } from 'pg-copy-streams';
 import { storableJson } from '../base/text.js';
-import { copySent } from '../store/bounded-pool.js';
+import { CopyIn } from '../store/copy-in.js';
 import type { Change } from './change.js';
 import { PlanTally, type PlanWritten } from './plan-tally.js';
 
@@ -23,38 +21,26 @@ export async function writePlan(
   onProgress?: () => void,
 ): Promise<PlanWritten> {
   const tally = new PlanTally(laneCount, unitsApart);
-  const copy = client.query(
-    copyFrom(`copy portcullis_region.change
-      (run, lane, seq, resource, key, kind, unit, before, after, requires, evidence) from stdin`),
+  const copy = new CopyIn(
+    client,
+    `copy portcullis_region.change
+      (run, lane, seq, resource, key, kind, unit, before, after, requires, evidence) from stdin`,
   );
-  const failed = once(copy, 'error').then(([error]) => Promise.reject(error as Error));
-  // Listened to below; without these a failure between two waits, or a second one, would count as unhandled.
-  failed.catch(() => undefined);
-  const copying = { over: false };
-  copy.on('error', () => (copying.over = true));
   try {
     let chunk = '';
     for await (const change of changes) {
       const { lane, seq } = tally.take(change);
       chunk += copyLine(run, lane, seq, change);
       if (chunk.length >= CHUNK_CHARACTERS) {
-        if (!copy.write(chunk)) await Promise.race([once(copy, 'drain'), failed]);
+        await copy.write(chunk);
         chunk = '';
         onProgress?.();
       }
     }
-    const finished = once(copy, 'finish');
-    copy.end(chunk);
-    copySent(client);
-    await Promise.race([finished, failed]);
+    await copy.write(chunk);
+    await copy.end();
   } catch (error) {
-    // Ends the COPY as failed, so that the connection is usable for the rollback. One that has failed by itself,
-    // as when its connection is lost, is over: it has no connection any more to be ended on.
-    if (!copy.destroyed && !copying.over) {
-      copySent(client);
-      copy.destroy(error instanceof Error ? error : undefined);
-      await failed.catch(() => undefined);
-    }
+    await copy.abort(error);
     throw error;
   }
   return tally.written();
