@@ -12,7 +12,7 @@ ENV NODE_ENV=production PORTCULLIS_HTTP=0.0.0.0:7020 PORTCULLIS_HOME=/var/lib/po
 WORKDIR /app
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
-COPY --from=build /app/src/store/migrations ./src/store/migrations
+COPY --from=build /app/src/postgres/migrations ./src/postgres/migrations
 COPY package.json LICENSE ./
 COPY flags ./flags
 RUN ln -s /app/dist/main.js /usr/local/bin/portcullis && install -d -o node -g node -m 0700 /var/lib/portcullis

@@ -6,21 +6,23 @@ import tseslint from 'typescript-eslint';
  * files, and nothing else. Rooms on one line do not know each other.
  */
 const layers = [
-  ['base'],
+  ['kernel'],
   ['telemetry'],
-  ['store'],
-  ['audit'],
+  ['postgres'],
+  ['audit', 'csv'],
   ['access'],
   ['notify'],
-  ['scheduler', 'journal', 'flags'],
+  ['runs', 'journal', 'flags', 'lookup'],
+  ['sdk'],
   ['gate'],
   ['incidents'],
   ['guard'],
   ['rollout'],
+  ['worker'],
+  ['regions'],
+  ['server', 'cli'],
   ['jobs'],
-  ['planes'],
-  ['directory', 'replay'],
-  ['http', 'cli'],
+  ['demo'],
 ];
 
 /** A job can't promote itself. */
@@ -33,7 +35,7 @@ const ADDED = [{ target: './src/jobs', from: ['./src/rollout'], message: 'a job 
 const SESSION_STATE = [
   {
     text: /^\s*(begin|start transaction)\s*(;|isolation|read|not|work|transaction|$)/,
-    message: 'begin transactions with inTransaction or beginTransaction (src/store/pool.ts)',
+    message: 'begin transactions with inTransaction or beginTransaction (src/postgres/pool.ts)',
   },
   {
     text: /^(\n\s*)?(reset |discard |set (session|transaction|time zone|role) |set (?!local )[a-z_.]{4,} (=|to ))/,
@@ -55,7 +57,7 @@ const SESSION_STATE = [
 const BARE_CONNECTIONS = {
   selector: "NewExpression[callee.object.name='pg'][callee.property.name=/^(Client|Pool)$/]",
   message:
-    'open connections with openPool or connectAlone (src/store/pool.ts), which give them their settings',
+    'open connections with openPool or connectAlone (src/postgres/pool.ts), which give them their settings',
 };
 
 const zones = layers.flatMap((rooms, height) =>
@@ -101,12 +103,12 @@ export default tseslint.config(
     rules: { 'no-restricted-syntax': ['error', ...SESSION_STATE, BARE_CONNECTIONS] },
   },
   {
-    files: ['src/store/pool.ts', 'src/store/session.ts'],
+    files: ['src/postgres/pool.ts', 'src/postgres/session.ts'],
     rules: { 'no-restricted-syntax': 'off' },
   },
   {
     // A session's lock, on a connection of their own that no pooler stands in front of.
-    files: ['src/store/folder-lock.ts', 'src/replay/incident/databases.ts'],
+    files: ['src/postgres/folder-lock.ts', 'src/demo/incident/databases.ts'],
     rules: { 'no-restricted-syntax': ['error', BARE_CONNECTIONS] },
   },
   { files: ['**/*.js', '**/*.mjs'], extends: [tseslint.configs.disableTypeChecked] },

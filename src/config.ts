@@ -3,11 +3,11 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { parseDurationMs } from './base/duration.js';
-import { PortcullisError } from './base/errors.js';
-import { nearest } from './base/nearest.js';
+import { parseDurationMs } from './kernel/duration.js';
+import { PortcullisError } from './kernel/errors.js';
+import { nearest } from './kernel/nearest.js';
 import { DATABASE_VARIABLE } from './flags/policy-regions.js';
-import type { GivenLogins } from './store/logins.js';
+import type { GivenLogins } from './postgres/logins.js';
 import { LOG_LEVELS } from './telemetry/log.js';
 
 const PREFIX = 'PORTCULLIS_';

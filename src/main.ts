@@ -6,10 +6,8 @@ import { processTerminal } from './cli/terminal.js';
 import { readConfig } from './config.js';
 
 try {
-  const program = createProgram(
-    createApp(() => readConfig(process.env)),
-    processTerminal(),
-  );
+  const { app, commands } = createApp(() => readConfig(process.env));
+  const program = createProgram(app, processTerminal(), commands);
   await program.parseAsync(process.argv);
 } catch (error) {
   printError(error, errorOptions(process.argv, process.env));

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
-import { PortcullisError } from '../base/errors.js';
-import { listOf } from '../base/words.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { listOf } from '../kernel/words.js';
 import { markAlone, type Approval } from './approvals.js';
 import { requireMay, type Principal } from './roles.js';
 

@@ -1,11 +1,11 @@
 import pg from 'pg';
 import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
-import { PortcullisError } from '../base/errors.js';
-import { newShortId } from '../base/short-id.js';
-import { storable, storableJson } from '../base/text.js';
-import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../store/page.js';
-import { inTransaction } from '../store/pool.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { newShortId } from '../kernel/short-id.js';
+import { storable, storableJson } from '../kernel/text.js';
+import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../postgres/page.js';
+import { inTransaction } from '../postgres/pool.js';
 import { requireMay, type Principal } from './roles.js';
 import { requireSecond, type Asked, type SecondPerson } from './second-person.js';
 

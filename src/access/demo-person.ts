@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
-import { inTransaction } from '../store/pool.js';
+import { inTransaction } from '../postgres/pool.js';
 import { ensurePerson } from './people.js';
 import { putToken } from './tokens.js';
 

@@ -1,8 +1,8 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
-import { PortcullisError } from '../base/errors.js';
-import { inTransaction } from '../store/pool.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { inTransaction } from '../postgres/pool.js';
 import type { PersonRole, Principal, Role } from './roles.js';
 import type { KnownBy } from './second-person.js';
 import { putToken, refuseNonsense, type IssuedToken } from './tokens.js';

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { boundAuditWait, recordAudit } from '../audit/record.js';
-import { inTransaction } from '../store/pool.js';
+import { inTransaction } from '../postgres/pool.js';
 import type { Principal } from './roles.js';
 
 /**

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
-import { PortcullisError, type ErrorCode } from '../base/errors.js';
+import { PortcullisError, type ErrorCode } from '../kernel/errors.js';
 
 /** What a refusal carries of whom it refused what. */
 const Refused = z.looseObject({ principal: z.string(), action: z.string() });

@@ -1,4 +1,4 @@
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 
 export const ROLES = ['viewer', 'operator', 'approver', 'admin', 'worker'] as const;
 export type Role = (typeof ROLES)[number];

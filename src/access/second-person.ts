@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { PortcullisError, type ErrorCode } from '../base/errors.js';
+import { PortcullisError, type ErrorCode } from '../kernel/errors.js';
 import type { Principal } from './roles.js';
 
 /** What somebody asked for that takes a second person. */

@@ -1,7 +1,7 @@
 import { aloneDue } from '../access/alone.js';
 import { ALONE } from '../access/approvals.js';
-import { startBeat, type Beat } from '../base/beat.js';
-import { messageOf } from '../base/errors.js';
+import { startBeat, type Beat } from '../kernel/beat.js';
+import { messageOf } from '../kernel/errors.js';
 import type { Installation } from '../cli/app-port.js';
 import { tellApprovedAlone } from '../notify/tell-alone.js';
 import { decideRequest } from '../rollout/decide-request.js';

@@ -1,5 +1,8 @@
 import type { App } from '../cli/app-port.js';
+import type { AddCommand } from '../cli/context.js';
 import type { Config } from '../config.js';
+import { replayCommand } from '../demo/command.js';
+import { addDirectory } from '../jobs/domain-claim/directory/command.js';
 import { loadPolicies } from '../flags/policy-store.js';
 import { openInstallation } from './installation.js';
 
@@ -8,10 +11,13 @@ import { openInstallation } from './installation.js';
  * even read, before a command asks for it: `--help` works whatever the environment says. What only some commands
  * need (HTTP, the flag source, the replay) is loaded when they do: `kill` is not to wait for a web server's code.
  */
-export function createApp(read: () => Config): App {
+export function createApp(read: () => Config): {
+  readonly app: App;
+  readonly commands: readonly AddCommand[];
+} {
   let known: Config | undefined;
   const config = (): Config => (known ??= read());
-  return {
+  const app: App = {
     get settings() {
       return config();
     },
@@ -28,13 +34,17 @@ export function createApp(read: () => Config): App {
       const { serve } = await import('./serve.js');
       return serve(config(), installation, options);
     },
-    replay: async (size, options) => {
-      const { replay } = await import('./replay.js');
-      return replay(config(), size, options);
-    },
     policies: async (installation) => {
       const loaded = await loadPolicies(installation.control);
       return loaded.flatMap((each) => (each.ok ? [each.policy] : []));
     },
   };
+  const commands = [
+    addDirectory,
+    replayCommand(async (size, options) => {
+      const { replay } = await import('./replay.js');
+      return replay(config(), size, options);
+    }),
+  ];
+  return { app, commands };
 }

@@ -1,14 +1,14 @@
 import { setTimeout } from 'node:timers/promises';
 import { recordAudit } from '../audit/record.js';
-import { startBeat, type Beat } from '../base/beat.js';
-import { messageOf } from '../base/errors.js';
+import { startBeat, type Beat } from '../kernel/beat.js';
+import { messageOf } from '../kernel/errors.js';
 import type { Installation, ServeOptions } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import type { Policy } from '../flags/policy.js';
 import { loadPolicies } from '../flags/policy-store.js';
-import type { RunReport } from '../jobs/run-loop.js';
-import { startWorker, type ServedJob, type Worker } from '../jobs/worker.js';
-import type { RegionPlane } from '../planes/region-plane.js';
+import type { RunReport } from '../worker/run-loop.js';
+import { startWorker, type ServedJob, type Worker } from '../worker/worker.js';
+import type { RegionPlane } from '../regions/region-plane.js';
 import type { WiredPlatform } from './platform.js';
 import { Station } from './station.js';
 

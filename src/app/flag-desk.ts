@@ -8,7 +8,7 @@ import { loadPolicies } from '../flags/policy-store.js';
 import { POLL_MS } from '../flags/control-reader.js';
 import type { FlagSource } from '../flags/source.js';
 import { UnleashSource } from '../flags/unleash-source.js';
-import { isPooled, openPool } from '../store/pool.js';
+import { isPooled, openPool } from '../postgres/pool.js';
 
 /** Flags from the source that is configured; `heard`: what this process hears them from already. */
 export function deskOf(

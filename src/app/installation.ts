@@ -1,13 +1,13 @@
 import type { Installation, Purpose } from '../cli/app-port.js';
 import type { Config } from '../config.js';
-import { within } from '../base/within.js';
+import { within } from '../kernel/within.js';
 import { loadPolicies } from '../flags/policy-store.js';
 import { readPolicies, type Policy } from '../flags/policy.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
-import { versionOf, type InstalledJob, type LoadedJob } from '../jobs/registry.js';
-import { lockedOut } from '../store/migrate.js';
-import { startEmbedded } from '../store/embedded-server.js';
-import { isUnreachable, withoutPassword } from '../store/pool.js';
+import { versionOf, type InstalledJob, type LoadedJob } from '../worker/registry.js';
+import { lockedOut } from '../postgres/migrate.js';
+import { startEmbedded } from '../postgres/embedded-server.js';
+import { isUnreachable, withoutPassword } from '../postgres/pool.js';
 import { RegionDatabase } from './region-database.js';
 import { RegionDatabases, type RegionAddress } from './region-databases.js';
 

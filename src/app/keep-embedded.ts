@@ -1,7 +1,7 @@
 import type { Installation } from '../cli/app-port.js';
-import { startBeat, type Beat } from '../base/beat.js';
-import { messageOf } from '../base/errors.js';
-import { lockFolder, type FolderLock } from '../store/folder-lock.js';
+import { startBeat, type Beat } from '../kernel/beat.js';
+import { messageOf } from '../kernel/errors.js';
+import { lockFolder, type FolderLock } from '../postgres/folder-lock.js';
 import type { Log } from '../telemetry/log.js';
 
 const LOOK_MS = 1_000;

@@ -1,16 +1,23 @@
 import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
-import type { Beat } from '../base/beat.js';
-import { PortcullisError, messageOf } from '../base/errors.js';
+import type { Beat } from '../kernel/beat.js';
+import { PortcullisError, messageOf } from '../kernel/errors.js';
 import type { DatabaseSetup, Purpose } from '../cli/app-port.js';
 import { KillPool } from '../gate/kill-pool.js';
-import { openPlannerDatabase, type Planner, type PlannerPool } from '../jobs/planner-database.js';
-import { loadJob, type InstalledJob, type LoadedJob } from '../jobs/registry.js';
-import type { RegionPlane } from '../planes/region-plane.js';
-import { connectionsOf, type Connections } from '../store/connections.js';
-import { loginUrl, provisionLogins, type GivenLogins, type Login } from '../store/logins.js';
-import { migrate, outdated, readSchema, requireCurrent, type Plane, type Schema } from '../store/migrate.js';
-import { checkReachable, openPool } from '../store/pool.js';
+import { openPlannerDatabase, type Planner, type PlannerPool } from '../worker/planner-database.js';
+import { loadJob, type InstalledJob, type LoadedJob } from '../worker/registry.js';
+import type { RegionPlane } from '../regions/region-plane.js';
+import { connectionsOf, type Connections } from '../postgres/connections.js';
+import { loginUrl, provisionLogins, type GivenLogins, type Login } from '../postgres/logins.js';
+import {
+  migrate,
+  outdated,
+  readSchema,
+  requireCurrent,
+  type Plane,
+  type Schema,
+} from '../postgres/migrate.js';
+import { checkReachable, openPool } from '../postgres/pool.js';
 
 const TRY_AGAIN_MS = 1_000;
 

@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import type { Policy } from '../flags/policy.js';
-import type { RegionPlane, RegionPlanes } from '../planes/region-plane.js';
-import type { GivenLogins } from '../store/logins.js';
+import type { RegionPlane, RegionPlanes } from '../regions/region-plane.js';
+import type { GivenLogins } from '../postgres/logins.js';
 import { RegionDatabase, type RegionDatabaseOptions } from './region-database.js';
 
 /** How a process reaches a region's database. */

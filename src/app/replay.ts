@@ -4,21 +4,21 @@ import { EmbeddedSource } from '../flags/embedded-source.js';
 import { PortcullisProvider } from '../flags/provider.js';
 import { createTripwire } from '../guard/tripwire.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
-import { openPlannerDatabase } from '../jobs/planner-database.js';
-import type { Platform } from '../jobs/platform.js';
-import { loadJob } from '../jobs/registry.js';
-import { openReplayDatabases } from '../replay/incident/databases.js';
-import { lostCondition } from '../replay/incident/lost-condition/job.js';
-import { replayIncident } from '../replay/incident/replay.js';
-import type { ReplayResult } from '../replay/incident/result.js';
-import type { OpenWorld, Say } from '../replay/incident/world-port.js';
-import type { WorldSize } from '../replay/incident/world.js';
-import { worldZone } from '../replay/incident/zone.js';
-import { sampleHttps } from '../replay/sample-https.js';
-import { startEmbedded } from '../store/embedded-server.js';
-import { loginUrl, provisionLogins } from '../store/logins.js';
-import { migrate } from '../store/migrate.js';
-import { openPool } from '../store/pool.js';
+import { openPlannerDatabase } from '../worker/planner-database.js';
+import type { Platform } from '../worker/platform.js';
+import { loadJob } from '../worker/registry.js';
+import { openReplayDatabases } from '../demo/incident/databases.js';
+import { lostCondition } from '../demo/incident/lost-condition/job.js';
+import { replayIncident } from '../demo/incident/replay.js';
+import type { ReplayResult } from '../demo/incident/result.js';
+import type { OpenWorld, Say } from '../demo/incident/world-port.js';
+import type { WorldSize } from '../demo/incident/world.js';
+import { worldZone } from '../demo/incident/zone.js';
+import { sampleHttps } from '../demo/sample-https.js';
+import { startEmbedded } from '../postgres/embedded-server.js';
+import { loginUrl, provisionLogins } from '../postgres/logins.js';
+import { migrate } from '../postgres/migrate.js';
+import { openPool } from '../postgres/pool.js';
 import { createLogger } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
 
@@ -94,7 +94,7 @@ async function openWorld<T>(
     });
     const faulty = await loadJob(owner, {
       definition: lostCondition,
-      folder: new URL('../replay/incident/lost-condition/', import.meta.url),
+      folder: new URL('../demo/incident/lost-condition/', import.meta.url),
     });
     return await work({ size, owner, platform, stable, faulty, signal });
   } finally {

@@ -1,7 +1,7 @@
 import type { Installation } from '../cli/app-port.js';
-import { startBeat, type Beat } from '../base/beat.js';
-import { messageOf } from '../base/errors.js';
-import { rolloutSources } from '../planes/rollout-sources.js';
+import { startBeat, type Beat } from '../kernel/beat.js';
+import { messageOf } from '../kernel/errors.js';
+import { rolloutSources } from '../regions/rollout-sources.js';
 import type { Tripwire } from '../guard/tripwire.js';
 import type { AdvancePorts } from '../rollout/advance.js';
 import { ANNOUNCE_MS, announceVersions, withdrawWorker, type Announcement } from '../rollout/announce.js';
@@ -10,8 +10,8 @@ import { measuresOf } from '../rollout/measures.js';
 import type { UnitsOf } from '../rollout/read-evidence.js';
 import { stopVersion } from '../rollout/stop-version.js';
 import { approvalsWaiting } from '../rollout/wave-approval.js';
-import type { ServedJob } from '../jobs/worker.js';
-import type { Surroundings } from '../jobs/platform.js';
+import type { ServedJob } from '../worker/worker.js';
+import type { Surroundings } from '../worker/platform.js';
 
 /** What moving rollouts takes, on an installation. */
 function advancePorts({ control, planes, jobs }: Installation, trips: Tripwire): AdvancePorts {

@@ -2,7 +2,7 @@ import type { Installation, Settings, StartPolicies } from '../cli/app-port.js';
 import { NO_DRIFT, policyDrift } from '../flags/policy-drift.js';
 import { applyFirstPolicies, loadPolicies } from '../flags/policy-store.js';
 import { readPolicies } from '../flags/policy.js';
-import { kindsOfJobs } from '../jobs/registry.js';
+import { kindsOfJobs } from '../worker/registry.js';
 
 /**
  * A database's first start puts the policy files in force. No later start changes what is in force: it says how the

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
-import { messageOf } from '../base/errors.js';
-import type { ServedJob, Worker } from '../jobs/worker.js';
-import type { RegionPlane } from '../planes/region-plane.js';
+import { messageOf } from '../kernel/errors.js';
+import type { ServedJob, Worker } from '../worker/worker.js';
+import type { RegionPlane } from '../regions/region-plane.js';
 import type { Log } from '../telemetry/log.js';
 
 const TRY_AGAIN_MS = 1_000;

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { z } from 'zod';
-import { spellingsOf } from '../base/version-named.js';
-import { keyOfCursor, pageOf, type Page, type PageRequest } from '../store/page.js';
+import { spellingsOf } from '../kernel/version-named.js';
+import { keyOfCursor, pageOf, type Page, type PageRequest } from '../postgres/page.js';
 import type { ChainedEntry } from './chain.js';
 import { AUDIT_COLUMNS, type AuditRow, entryOfRow } from './row.js';
 

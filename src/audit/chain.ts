@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import { canonicalJson } from './canonical-json.js';
 
 /** One decision on the record: the members that its hash covers, besides the hash before it. */

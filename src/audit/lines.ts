@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { canonicalJson } from './canonical-json.js';
 import { type AuditHead, type ChainedEntry, type ChainVerdict, ChainWalk } from './chain.js';
-import { beginTransaction } from '../store/pool.js';
+import { beginTransaction } from '../postgres/pool.js';
 import { pagesOfAudit, WALK } from './pages.js';
 
 /**

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { TransactionMode } from '../store/pool.js';
+import type { TransactionMode } from '../postgres/pool.js';
 import type { ChainedEntry } from './chain.js';
 import { AUDIT_COLUMNS, type AuditRow, entryOfRow } from './row.js';
 

@@ -1,7 +1,7 @@
 import pg from 'pg';
-import { PortcullisError, messageOf } from '../base/errors.js';
-import { storable, storableValue } from '../base/text.js';
-import { inTransaction } from '../store/pool.js';
+import { PortcullisError, messageOf } from '../kernel/errors.js';
+import { storable, storableValue } from '../kernel/text.js';
+import { inTransaction } from '../postgres/pool.js';
 import { canonicalJson } from './canonical-json.js';
 import { type AuditEntry, type AuditHead, GENESIS, hashOfEntry } from './chain.js';
 import { NOW } from './row.js';

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { inTransaction } from '../store/pool.js';
+import { inTransaction } from '../postgres/pool.js';
 import { canonicalJson } from './canonical-json.js';
 import { type AuditHead, type ChainedEntry, type ChainFault, type ChainVerdict, ChainWalk } from './chain.js';
 import { pagesOfAudit, WALK } from './pages.js';

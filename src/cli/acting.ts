@@ -2,7 +2,7 @@ import { userInfo } from 'node:os';
 import { readAdminToken } from '../access/admin-token.js';
 import { requireMay, type Action, type Principal } from '../access/roles.js';
 import { principalOfToken } from '../access/tokens.js';
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import type { App, Installation } from './app-port.js';
 
 /** What says whose token was given: `Context` of context.ts fits. */

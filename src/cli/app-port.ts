@@ -1,19 +1,17 @@
 import type pg from 'pg';
 import type { AdminToken } from '../access/admin-token.js';
-import type { ReplayResult } from '../replay/incident/result.js';
-import type { WorldSize } from '../replay/incident/world.js';
-import type { RegionPlanes } from '../planes/region-plane.js';
+import type { RegionPlanes } from '../regions/region-plane.js';
 import type { PolicyDiff } from '../flags/policy-diff.js';
 import type { PolicyDrift } from '../flags/policy-drift.js';
 import type { FlagDesk, SourceView } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
-import type { ServedJob } from '../jobs/worker.js';
-import type { LoadedJob } from '../jobs/registry.js';
-import type { Platform, Surroundings } from '../jobs/platform.js';
-import type { RunProgress, RunReport } from '../jobs/run-loop.js';
-import type { Run } from '../scheduler/election.js';
-import type { GivenLogins, Login } from '../store/logins.js';
-import type { Plane, Schema } from '../store/migrate.js';
+import type { ServedJob } from '../worker/worker.js';
+import type { LoadedJob } from '../worker/registry.js';
+import type { Platform, Surroundings } from '../worker/platform.js';
+import type { RunProgress, RunReport } from '../worker/run-loop.js';
+import type { Run } from '../runs/election.js';
+import type { GivenLogins, Login } from '../postgres/logins.js';
+import type { Plane, Schema } from '../postgres/migrate.js';
 
 /**
  * What a command opens the databases for.
@@ -155,9 +153,4 @@ export interface App {
   serve(installation: Installation, options: ServeOptions): Promise<Service>;
   /** The policies in force, by job. One that is malformed is left out: its job is closed. */
   policies(installation: Installation): Promise<readonly Policy[]>;
-  /** Replays the incident of 2021 on the embedded server; no installation is opened. */
-  replay(
-    size: WorldSize,
-    options: { readonly say: (text: string) => void; readonly signal: AbortSignal },
-  ): Promise<ReplayResult>;
 }

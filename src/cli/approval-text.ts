@@ -1,5 +1,5 @@
 import type { Approval } from '../access/approvals.js';
-import { time } from '../base/words.js';
+import { time } from '../kernel/words.js';
 
 /** Who asked: the token, and the person where that has another name. */
 export function askedByText({ requestedBy, requestedPerson }: Approval): string {

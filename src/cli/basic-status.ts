@@ -1,5 +1,5 @@
-import { messageOf } from '../base/errors.js';
-import { time } from '../base/words.js';
+import { messageOf } from '../kernel/errors.js';
+import { time } from '../kernel/words.js';
 import type { DatabaseSetup } from './app-port.js';
 import type { Voice } from './context.js';
 

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import type { Context } from './context.js';
 
 /** `--yes`: do without being asked. */

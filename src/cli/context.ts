@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import type { Action } from '../access/roles.js';
 import { recordRefusal } from '../access/refusals.js';
-import { messageOf, PortcullisError } from '../base/errors.js';
-import { countOf } from '../base/words.js';
-import { lockedOut, outdated } from '../store/migrate.js';
+import { messageOf, PortcullisError } from '../kernel/errors.js';
+import { countOf } from '../kernel/words.js';
+import { lockedOut, outdated } from '../postgres/migrate.js';
 import { refuseUnfit } from './acting.js';
 import type { App, Installation, OpenPlatform, Purpose } from './app-port.js';
 import { printableLines } from './display-width.js';
@@ -19,6 +19,9 @@ export interface Context {
   /** What the command that was given takes: see permissions.ts. */
   readonly right?: () => Action | undefined;
 }
+
+/** Adds a command to the program. */
+export type AddCommand = (program: Command, context: Context) => void;
 
 /** How a command answers: as JSON where `--json` was given, else in words and tables for a person. */
 export class Voice {

@@ -1,8 +1,8 @@
-import type { RowShape } from '../directory/columns.js';
-import { Faults } from '../directory/faults.js';
-import { readRows } from '../directory/rows.js';
-import { shown } from '../directory/shown.js';
-import { timestamp, type Reader } from '../directory/values.js';
+import type { RowShape } from '../csv/columns.js';
+import { Faults } from '../csv/faults.js';
+import { readRows } from '../csv/rows.js';
+import { shown } from '../csv/shown.js';
+import { timestamp, type Reader } from '../csv/values.js';
 import type { CountedRun } from '../guard/count-history.js';
 
 const MOST = 10_000_000;

@@ -1,10 +1,10 @@
 import { CommanderError } from 'commander';
-import { ERRORS, PortcullisError, messageOf } from '../base/errors.js';
-import { isUnreachable } from '../store/pool.js';
-import { isReadOnly, readOnlyError } from '../store/read-only.js';
+import { ERRORS, PortcullisError, messageOf } from '../kernel/errors.js';
+import { isUnreachable } from '../postgres/pool.js';
+import { isReadOnly, readOnlyError } from '../postgres/read-only.js';
 import { printable } from './display-width.js';
 import type { ExitCode, Output } from './terminal.js';
-import type { RunStatus } from '../scheduler/run-states.js';
+import type { RunStatus } from '../runs/run-states.js';
 
 /**
  * The exit code for something thrown. Errors carry their own; asking for help is not an error; everything

@@ -1,5 +1,5 @@
-import { formatDurationMs } from '../base/duration.js';
-import { time } from '../base/words.js';
+import { formatDurationMs } from '../kernel/duration.js';
+import { time } from '../kernel/words.js';
 import type { FlagView, SourceView } from '../flags/flag-desk.js';
 import type { Voice } from './context.js';
 import { printable, wrapTo } from './display-width.js';

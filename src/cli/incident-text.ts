@@ -1,4 +1,4 @@
-import { formatDurationMs } from '../base/duration.js';
+import { formatDurationMs } from '../kernel/duration.js';
 import type { Assessment } from '../incidents/assess-incident.js';
 import { causeOf, closedByTrips, hasDamage, type Incident, type TripClosed } from '../incidents/incident.js';
 import { measuresOf } from '../incidents/measures.js';
@@ -8,7 +8,7 @@ import { uncheckedText } from '../incidents/unchecked-steps.js';
 import type { Impact } from '../journal/impact.js';
 import type { Voice } from './context.js';
 import { toneOf, type Tone } from './tone.js';
-import { countOf, number, time } from '../base/words.js';
+import { countOf, number, time } from '../kernel/words.js';
 
 const STATES: Readonly<Record<Incident['state'], Tone>> = {
   open: 'bad',

@@ -1,4 +1,4 @@
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 
 /**
  * Reads an option that is a moment. A date alone is its first moment in UTC; a time without a zone is in UTC

@@ -1,5 +1,5 @@
 import { open, rm, writeFile } from 'node:fs/promises';
-import { fileError } from '../store/file-error.js';
+import { fileError } from '../postgres/file-error.js';
 
 /** A file that long work ends with, made sure of before the work begins. */
 export interface LateFile {

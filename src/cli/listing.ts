@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type pg from 'pg';
 import type { Action } from '../access/roles.js';
-import type { Page, PageRequest } from '../store/page.js';
+import type { Page, PageRequest } from '../postgres/page.js';
 import { requireActing } from './acting.js';
 import { voiceOf, withLook, type Context, type Voice } from './context.js';
 

@@ -1,10 +1,10 @@
-import { PortcullisError } from '../base/errors.js';
-import { unknownName } from '../base/unknown-name.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { unknownName } from '../kernel/unknown-name.js';
 import type { Policy } from '../flags/policy.js';
-import type { LoadedJob } from '../jobs/registry.js';
+import type { LoadedJob } from '../worker/registry.js';
 import type { App, Installation } from './app-port.js';
 
-export { requireRegion, unknownName } from '../base/unknown-name.js';
+export { requireRegion, unknownName } from '../kernel/unknown-name.js';
 
 /** The regions of these policies, each once. */
 export function regionsIn(policies: readonly Pick<Policy, 'regions'>[]): string[] {

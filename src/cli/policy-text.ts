@@ -1,7 +1,7 @@
 import { type FieldChange, isSame, type PolicyDiff } from '../flags/policy-diff.js';
 import { printable } from './display-width.js';
 import type { Paint } from './tone.js';
-import { countOf } from '../base/words.js';
+import { countOf } from '../kernel/words.js';
 
 /** What applying policies would change, in lines such as those of a diff. */
 export function diffsText(paint: Paint, diffs: readonly PolicyDiff[]): string {

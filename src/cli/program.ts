@@ -7,7 +7,6 @@ import { addApprovals } from './commands/approvals.js';
 import { addAsOf } from './commands/asof.js';
 import { addAudit } from './commands/audit.js';
 import { addDatabase } from './commands/database.js';
-import { addDirectory } from './commands/directory.js';
 import { addDoctor } from './commands/doctor.js';
 import { addFlags } from './commands/flags.js';
 import { addGuard } from './commands/guard.js';
@@ -19,7 +18,6 @@ import { addMigrate } from './commands/migrate.js';
 import { addNotifications } from './commands/notifications.js';
 import { addPeople } from './commands/people.js';
 import { addApprove, addRearm } from './commands/rearm.js';
-import { addReplay } from './commands/replay.js';
 import { addRollout } from './commands/rollout.js';
 import { addRestore } from './commands/restore.js';
 import { addRun } from './commands/run.js';
@@ -28,13 +26,13 @@ import { addStart } from './commands/start.js';
 import { addStatus } from './commands/status.js';
 import { addTokens } from './commands/tokens.js';
 import { addWorker } from './commands/worker.js';
-import type { Context } from './context.js';
+import type { AddCommand } from './context.js';
 import { withCommonOptions } from './leaf.js';
 import { rightOf } from './permissions.js';
 import type { Terminal } from './terminal.js';
 
 /** In the order in which help lists them: as one meets them. */
-const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
+const COMMANDS: readonly AddCommand[] = [
   addStart,
   addWorker,
   addStatus,
@@ -55,22 +53,20 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   addAlerts,
   addNotifications,
   addDatabase,
-  addDirectory,
   addPeople,
   addLogin,
   addTokens,
   addAudit,
-  addReplay,
   addMigrate,
   addDoctor,
 ];
 
 /**
- * The command line. `parseAsync` rejects with whatever went wrong, commander's own usage errors included:
+ * The command line; `brought` are the commands of jobs and of the demo. `parseAsync` rejects with whatever went wrong, commander's own usage errors included:
  * `exitCodeOf` and `printError` of exit.ts know what to make of it. Results go to standard output, notes,
  * progress and errors to standard error.
  */
-export function createProgram(app: App, io: Terminal): Command {
+export function createProgram(app: App, io: Terminal, brought: readonly AddCommand[] = []): Command {
   const program = withCommonOptions(new Command('portcullis'), true)
     .description(
       'A scheduled job changes production data only behind a per-region flag, fenced and journaled.',
@@ -96,7 +92,7 @@ export function createProgram(app: App, io: Terminal): Command {
   program.hook('preAction', (_, command) => {
     right = rightOf(command);
   });
-  for (const add of COMMANDS) add(program, { app, io, right: () => right });
+  for (const add of [...COMMANDS, ...brought]) add(program, { app, io, right: () => right });
   return program;
 }
 

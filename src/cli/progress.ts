@@ -1,6 +1,6 @@
 import { cutTo, printable } from './display-width.js';
 import type { Output } from './terminal.js';
-import { number } from '../base/words.js';
+import { number } from '../kernel/words.js';
 
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const FRAME_MS = 100;

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { parseReason } from '../base/reason.js';
+import { parseReason } from '../kernel/reason.js';
 
 /** Reads a reason or a conclusion from the command line. For commander: throws its own error. */
 export function reasonOption(text: string): string {

@@ -1,5 +1,5 @@
-import { formatDurationMs } from '../base/duration.js';
-import type { RunProgress } from '../jobs/run-loop.js';
+import { formatDurationMs } from '../kernel/duration.js';
+import type { RunProgress } from '../worker/run-loop.js';
 import { bar } from './progress.js';
 import { total } from './wording.js';
 

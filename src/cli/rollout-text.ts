@@ -1,11 +1,11 @@
-import { formatDurationMs } from '../base/duration.js';
+import { formatDurationMs } from '../kernel/duration.js';
 import { skipperText } from '../rollout/plan-advance.js';
 import type { PartView, RolloutView, WaveView } from '../rollout/rollout-view.js';
 import type { SkipView } from '../rollout/skip-bake.js';
 import type { Voice } from './context.js';
 import type { Cell } from './table.js';
 import { toneOf } from './tone.js';
-import { countOf, number, time } from '../base/words.js';
+import { countOf, number, time } from '../kernel/words.js';
 import { share } from './wording.js';
 
 /** A rollout for a person: what it does next, and every wave and region. */

@@ -1,6 +1,6 @@
-import type { RunProgress, RunReport } from '../jobs/run-loop.js';
-import type { ServedJob } from '../jobs/worker.js';
-import type { Run } from '../scheduler/election.js';
+import type { RunProgress, RunReport } from '../worker/run-loop.js';
+import type { ServedJob } from '../worker/worker.js';
+import type { Run } from '../runs/election.js';
 import type { Service } from './app-port.js';
 import type { Voice } from './context.js';
 import { aborted } from './interrupt.js';
@@ -9,7 +9,7 @@ import { RunAccount } from './run-progress.js';
 import { Table, type Cell, type Column, type Row } from './table.js';
 import type { Output } from './terminal.js';
 import { toneOf } from './tone.js';
-import { countOf, time } from '../base/words.js';
+import { countOf, time } from '../kernel/words.js';
 import { total } from './wording.js';
 
 /** A finished run as programs read it: the same object as `run --json`, and when it was reported. */

@@ -1,7 +1,7 @@
-import { PortcullisError } from '../base/errors.js';
-import type { Platform } from '../jobs/platform.js';
-import { executeRun, type RunOptions, type RunReport } from '../jobs/run-loop.js';
-import { elect, type Run } from '../scheduler/election.js';
+import { PortcullisError } from '../kernel/errors.js';
+import type { Platform } from '../worker/platform.js';
+import { executeRun, type RunOptions, type RunReport } from '../worker/run-loop.js';
+import { elect, type Run } from '../runs/election.js';
 import type { KnownJob } from './names.js';
 
 export interface RunOnce {

@@ -1,4 +1,4 @@
-import type { RunProgress } from '../jobs/run-loop.js';
+import type { RunProgress } from '../worker/run-loop.js';
 import { bar } from './progress.js';
 import { total } from './wording.js';
 

@@ -2,7 +2,7 @@ import { seeIncident } from '../incidents/assess-incident.js';
 import { looksLikeIncident } from '../incidents/browse-incidents.js';
 import { requireDamage, type Incident } from '../incidents/incident.js';
 import { writers, type SilentRegion } from '../incidents/incident-runs.js';
-import { findRunOf, type FoundRun } from '../planes/browse.js';
+import { findRunOf, type FoundRun } from '../regions/browse.js';
 import type { Installation } from './app-port.js';
 
 /** The runs that ids on the command line mean. */

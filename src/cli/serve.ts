@@ -1,4 +1,4 @@
-import { nthSlot } from '../scheduler/slots.js';
+import { nthSlot } from '../runs/slots.js';
 import { refuseUnfit } from './acting.js';
 import type { Installation, Service } from './app-port.js';
 import type { Context, Voice } from './context.js';
@@ -7,7 +7,7 @@ import { regionsIn, requireRegion } from './names.js';
 import { ProgressLine } from './progress.js';
 import { RunLog } from './run-log.js';
 import { tryNextText, whereObject, whereText } from './where-text.js';
-import { time } from '../base/words.js';
+import { time } from '../kernel/words.js';
 
 export interface ServeCommand {
   /** Act as the control plane too. */

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
-import { PortcullisError } from '../base/errors.js';
-import { currentSpelling, isWholeVersion, VERSION_NAMES, versionsNamed } from '../base/version-named.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { currentSpelling, isWholeVersion, VERSION_NAMES, versionsNamed } from '../kernel/version-named.js';
 import type { Variant } from '../flags/definition.js';
 import { share } from './wording.js';
 

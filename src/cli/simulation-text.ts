@@ -1,4 +1,4 @@
-import { countOf, number, time } from '../base/words.js';
+import { countOf, number, time } from '../kernel/words.js';
 import type { OutcomePower } from '../guard/outcome-power.js';
 import type { Cell } from './table.js';
 import type { SimulatedStep, Simulation } from '../rollout/simulate.js';

@@ -1,6 +1,6 @@
 import { cutTo, displayWidth, padTo, printable, wrapTo } from './display-width.js';
 import type { Paint, Tone } from './tone.js';
-import { number } from '../base/words.js';
+import { number } from '../kernel/words.js';
 
 export interface Column {
   readonly title: string;

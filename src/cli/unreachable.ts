@@ -1,4 +1,4 @@
-import type { UnreachablePlane } from '../planes/ask-planes.js';
+import type { UnreachablePlane } from '../regions/ask-planes.js';
 import type { Voice } from './context.js';
 
 /** Says to a person, beside the result, which region databases it is without. */

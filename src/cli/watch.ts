@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
-import { messageOf } from '../base/errors.js';
+import { messageOf } from '../kernel/errors.js';
 import type { Context, Voice } from './context.js';
 import { interruptible } from './interrupt.js';
 import { Screen } from './screen.js';
-import { time } from '../base/words.js';
+import { time } from '../kernel/words.js';
 
 const REDRAW_MS = 1_000;
 

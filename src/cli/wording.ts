@@ -1,4 +1,4 @@
-import { countOf, number } from '../base/words.js';
+import { countOf, number } from '../kernel/words.js';
 import type { Image } from '../journal/change.js';
 
 /** How figures and times are written for people. */

@@ -1,10 +1,10 @@
 import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
 import { recordAudit } from '../audit/record.js';
-import { PortcullisError } from '../base/errors.js';
-import { listOf } from '../base/words.js';
-import { columnsOf } from '../store/columns-of.js';
-import { inTransaction } from '../store/pool.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { listOf } from '../kernel/words.js';
+import { columnsOf } from '../postgres/columns-of.js';
+import { inTransaction } from '../postgres/pool.js';
 import { AdmissionBook, beyondText, type Beyond, type RegionAdmission } from './admission.js';
 import { ADMISSIONS, type ReadAdmission } from './admission-reader.js';
 import { type Variant, flagName } from './definition.js';

@@ -1,4 +1,4 @@
-import { WHOLE_PERMILLE, bucketsOf } from '../base/bucketing.js';
+import { WHOLE_PERMILLE, bucketsOf } from '../kernel/bucketing.js';
 import { unitsByBucket } from './admitted-units.js';
 import { type FlagDefinition, HOLD, type Variant, flagName } from './definition.js';
 

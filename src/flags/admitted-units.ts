@@ -1,4 +1,4 @@
-import { bucketsOf, hasBucket, type Buckets } from '../base/bucketing.js';
+import { bucketsOf, hasBucket, type Buckets } from '../kernel/bucketing.js';
 import { type FlagDefinition, spansOf } from './definition.js';
 
 /** The units that a flag gives to a version, as jobs see them. */

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
-import { messageOf } from '../base/errors.js';
-import { sessionOf } from '../store/session.js';
+import { messageOf } from '../kernel/errors.js';
+import { sessionOf } from '../postgres/session.js';
 import { Hearing, type MonotonicClock } from './hearing.js';
 import type { ChangeListener, SourceProblem, SourceState } from './source.js';
 

@@ -1,4 +1,4 @@
-import { WHOLE_PERMILLE } from '../base/bucketing.js';
+import { WHOLE_PERMILLE } from '../kernel/bucketing.js';
 import { NAME } from './policy-values.js';
 
 /** What a flag answers where no version may act. */

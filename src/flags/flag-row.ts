@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { WHOLE_PERMILLE } from '../base/bucketing.js';
-import { currentSpelling } from '../base/version-named.js';
+import { WHOLE_PERMILLE } from '../kernel/bucketing.js';
+import { currentSpelling } from '../kernel/version-named.js';
 import { type FlagDefinition, HOLD, type MalformedFlag, type Variant, flagName } from './definition.js';
 import type { Feature } from './flag-repository.js';
 

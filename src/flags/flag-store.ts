@@ -1,10 +1,10 @@
 import pg from 'pg';
 import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
-import { PortcullisError } from '../base/errors.js';
-import { nearest } from '../base/nearest.js';
-import { parseReason } from '../base/reason.js';
-import { inTransaction } from '../store/pool.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { nearest } from '../kernel/nearest.js';
+import { parseReason } from '../kernel/reason.js';
+import { inTransaction } from '../postgres/pool.js';
 import { refuseBeyond } from './admission-store.js';
 import { type FlagDefinition, type Variant, flagName } from './definition.js';
 import { type FlagRow, definitionOfRow, versionShares } from './flag-row.js';

@@ -1,4 +1,4 @@
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import { flagName } from './definition.js';
 
 /** The address of the server whose flags are in force, as it may be shown; undefined where they are our own. */

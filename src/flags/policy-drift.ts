@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import { isSame, type PolicyDiff } from './policy-diff.js';
 import { diffPolicies } from './policy-store.js';
 import { type KindsOf, readPolicies } from './policy.js';

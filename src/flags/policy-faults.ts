@@ -1,7 +1,7 @@
 import { type Document, LineCounter, isMap, isNode, isScalar } from 'yaml';
 import type { z } from 'zod';
-import { nearest } from '../base/nearest.js';
-import { shorten } from '../base/text.js';
+import { nearest } from '../kernel/nearest.js';
+import { shorten } from '../kernel/text.js';
 
 /** One thing that is wrong with a policy file. */
 export interface PolicyFault {

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
-import { PortcullisError } from '../base/errors.js';
-import { nearest } from '../base/nearest.js';
-import { inTransaction } from '../store/pool.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { nearest } from '../kernel/nearest.js';
+import { inTransaction } from '../postgres/pool.js';
 import { type AppliedBefore, type PolicyDiff, diffPolicy } from './policy-diff.js';
 import { type PolicyDocument, policyDocument } from './policy-document.js';
 import { displacedRegions } from './policy-regions.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { PortcullisError } from '../base/errors.js';
-import { formatDurationMs, parseDurationMs } from '../base/duration.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { formatDurationMs, parseDurationMs } from '../kernel/duration.js';
 
 /** Names of jobs and regions. They have no dot, for `job.region` names a flag. */
 export const NAME = /^[a-z][a-z0-9-]{0,62}$/;

@@ -1,9 +1,9 @@
 import { readFile, readdir, realpath, stat } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { type Document, LineCounter, parseDocument, visit } from 'yaml';
-import { PortcullisError, messageOf } from '../base/errors.js';
+import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { displacedRegions, regionDatabases, regionNames } from './policy-regions.js';
-import { nearest } from '../base/nearest.js';
+import { nearest } from '../kernel/nearest.js';
 import { type PolicyDocument, policyDocument } from './policy-document.js';
 import { faultsOf, faultText, lineOf, meantIssues, type PolicyFault, shownPath } from './policy-faults.js';
 import { type GuardPolicy, kindsNamed, typedGuard } from './guard-policy.js';

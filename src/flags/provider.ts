@@ -10,8 +10,8 @@ import {
   TypeMismatchError,
 } from '@openfeature/server-sdk';
 import { Unleash } from 'unleash-client';
-import { formatDurationMs } from '../base/duration.js';
-import { messageOf } from '../base/errors.js';
+import { formatDurationMs } from '../kernel/duration.js';
+import { messageOf } from '../kernel/errors.js';
 import { beyondText, inForce, isWithin, type RegionAdmission, withinLimit } from './admission.js';
 import { type AdmittedUnits, unitsByBucket } from './admitted-units.js';
 import { type ClosedCode, type FlagAnswer, type FlagDefinition, HOLD, jobAndRegion } from './definition.js';

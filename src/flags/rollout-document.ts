@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseWeeklyWindow } from '../base/weekly-window.js';
+import { parseWeeklyWindow } from '../kernel/weekly-window.js';
 import {
   distinct,
   duration,

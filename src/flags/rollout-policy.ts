@@ -1,5 +1,5 @@
-import { PortcullisError } from '../base/errors.js';
-import { type WeeklyWindow, parseWeeklyWindow } from '../base/weekly-window.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { type WeeklyWindow, parseWeeklyWindow } from '../kernel/weekly-window.js';
 import { milliseconds, permille } from './policy-values.js';
 import type { RolloutDocument } from './rollout-document.js';
 

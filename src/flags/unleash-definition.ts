@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { WHOLE_PERMILLE } from '../base/bucketing.js';
+import { WHOLE_PERMILLE } from '../kernel/bucketing.js';
 import { type FlagDefinition, HOLD, type MalformedFlag, type Variant, jobAndRegion } from './definition.js';
 
 /** What of an Unleash feature is understood here; the rest is unleash-client's and only fingerprinted. */

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { type ClientFeaturesResponse, InMemStorageProvider, UnleashEvents } from 'unleash-client';
 import unleashRepository from 'unleash-client/lib/repository/index.js';
-import { messageOf } from '../base/errors.js';
+import { messageOf } from '../kernel/errors.js';
 import { type Feature, FlagRepository, type Segment, type SourcedFlag } from './flag-repository.js';
 import { Hearing, type MonotonicClock } from './hearing.js';
 import {

@@ -1,4 +1,4 @@
-import { formatDurationMs } from '../base/duration.js';
+import { formatDurationMs } from '../kernel/duration.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { FlagSource } from './source.js';

@@ -1,6 +1,6 @@
 import pg from 'pg';
-import { PortcullisError } from '../base/errors.js';
-import { shorten } from '../base/text.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { shorten } from '../kernel/text.js';
 import type { Step } from '../journal/write-batch.js';
 
 /**

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
-import { PortcullisError } from '../base/errors.js';
-import { inTransaction } from '../store/pool.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { inTransaction } from '../postgres/pool.js';
 
 /**
  * Whether the database is one that permits hold on: the one that was migrated, or one that a person has confirmed. SQL,

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { requireRegion, unknownName } from '../base/unknown-name.js';
+import { requireRegion, unknownName } from '../kernel/unknown-name.js';
 
 /**
  * The regions of every job, by name: those where it has ever had a gate, and those of its flags. Neither a

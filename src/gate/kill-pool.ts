@@ -1,8 +1,8 @@
 import type pg from 'pg';
-import { startBeat, type Beat } from '../base/beat.js';
-import { BoundedPool } from '../store/bounded-pool.js';
-import { KILL_CONNECTIONS } from '../store/connections.js';
-import { connectAlone, openPool, poolConfig, surviveLoss } from '../store/pool.js';
+import { startBeat, type Beat } from '../kernel/beat.js';
+import { BoundedPool } from '../postgres/bounded-pool.js';
+import { KILL_CONNECTIONS } from '../postgres/connections.js';
+import { connectAlone, openPool, poolConfig, surviveLoss } from '../postgres/pool.js';
 
 /** More often than a pool closes an idle connection, and than most proxies do. */
 const HOLD_MS = 10_000;

@@ -3,8 +3,8 @@ import type pg from 'pg';
 import { boundAuditWait } from '../audit/record.js';
 import { switchOff, withdrawVersion } from '../flags/withdraw-version.js';
 import { loadPolicy } from '../flags/policy-store.js';
-import { columnsOf } from '../store/columns-of.js';
-import { inTransaction } from '../store/pool.js';
+import { columnsOf } from '../postgres/columns-of.js';
+import { inTransaction } from '../postgres/pool.js';
 import type { KeptOrder, KillOrder } from './kill-order.js';
 
 /** A kill that could not reach its gate, and that whoever can reach it is to carry out. */

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { lastSlotDone } from '../scheduler/election.js';
+import { lastSlotDone } from '../runs/election.js';
 
 /**
  * Since when slots of a version count as missed in a region and are to be caught up; undefined where nothing

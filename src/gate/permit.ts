@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { FlagAnswer } from '../flags/definition.js';
-import { inTransaction } from '../store/pool.js';
+import { inTransaction } from '../postgres/pool.js';
 import { admissionRevisionOf, decideMove, type Gate, type Move } from './decide.js';
 import { CONFIRMED } from './database.js';
 import { lockGate } from './lock.js';

@@ -10,7 +10,7 @@ import {
   type Joined,
 } from '../access/approvals.js';
 import { requireMay, type Principal } from '../access/roles.js';
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import { readGate } from './permit.js';
 import { liftQuarantine, notKilled, notQuarantined, quarantinedVersion, rearmGate } from './rearm.js';
 

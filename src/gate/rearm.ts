@@ -1,7 +1,7 @@
 import type pg from 'pg';
-import { PortcullisError } from '../base/errors.js';
-import { onlyVersion, versionsNamed } from '../base/version-named.js';
-import { inTransaction } from '../store/pool.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { onlyVersion, versionsNamed } from '../kernel/version-named.js';
+import { inTransaction } from '../postgres/pool.js';
 import { lockGate } from './lock.js';
 import { readGate } from './permit.js';
 

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { boundAuditWait, lockAudit, recordAudit, type AuditNote } from '../audit/record.js';
-import { faultPoint } from '../base/fault-point.js';
-import { inTransaction } from '../store/pool.js';
+import { faultPoint } from '../kernel/fault-point.js';
+import { inTransaction } from '../postgres/pool.js';
 import type { KeptOrder, KillOrder } from './kill-order.js';
 
 /**

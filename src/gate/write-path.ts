@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { faultPoint } from '../base/fault-point.js';
+import { faultPoint } from '../kernel/fault-point.js';
 import {
   recordRefusal,
   writeBatch,
@@ -7,8 +7,8 @@ import {
   type Step,
   type Stretch,
 } from '../journal/write-batch.js';
-import { attemptName } from '../scheduler/lease.js';
-import { beginTransaction } from '../store/pool.js';
+import { attemptName } from '../runs/lease.js';
+import { beginTransaction } from '../postgres/pool.js';
 import { ChangesRefused, TRIES, asksAgain, blame, explained } from './batch-error.js';
 import { passFence, type FenceCode, type Leave } from './fence.js';
 import { lockGate } from './lock.js';

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { CountOf, RateOf } from '../flags/guard-policy.js';
-import type { Buckets } from '../base/bucketing.js';
+import type { Buckets } from '../kernel/bucketing.js';
 import type { CountedRun } from './count-history.js';
 import type { CountState } from './count-state.js';
 import type { Covering } from './coverage.js';

@@ -1,5 +1,5 @@
 import type { CountOf } from '../flags/guard-policy.js';
-import { countOf, number } from '../base/words.js';
+import { countOf, number } from '../kernel/words.js';
 import { figure } from './in-words.js';
 import {
   decide,

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { within } from '../base/within.js';
+import { within } from '../kernel/within.js';
 import type { Close, GuardPolicy, Rule } from '../flags/guard-policy.js';
 
 /** What a trip is to close, and why. */

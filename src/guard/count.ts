@@ -1,4 +1,4 @@
-import { countOf } from '../base/words.js';
+import { countOf } from '../kernel/words.js';
 import type { CountOf } from '../flags/guard-policy.js';
 import type { ComparableRuns } from './count-class.js';
 import {

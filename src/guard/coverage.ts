@@ -1,5 +1,5 @@
 /** Whom runs were for: which of a run's units history knows, and for how many runs' work these have waited. */
-import { EVERY_BUCKET, hasBucket, type Buckets } from '../base/bucketing.js';
+import { EVERY_BUCKET, hasBucket, type Buckets } from '../kernel/bucketing.js';
 
 /** A run, and whose work it did. */
 export interface Covering {

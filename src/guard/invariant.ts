@@ -1,9 +1,9 @@
 import pg from 'pg';
-import { messageOf } from '../base/errors.js';
-import { formatDurationMs } from '../base/duration.js';
-import { shorten } from '../base/text.js';
+import { messageOf } from '../kernel/errors.js';
+import { formatDurationMs } from '../kernel/duration.js';
+import { shorten } from '../kernel/text.js';
 import type { InvariantRule } from '../flags/guard-policy.js';
-import { isUnreachable } from '../store/pool.js';
+import { isUnreachable } from '../postgres/pool.js';
 import { figure } from './in-words.js';
 import type { Judged } from './verdict.js';
 

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { rulesOf, type GuardPolicy, type RateOf } from '../flags/guard-policy.js';
 import type { BatchWritten, Stretch } from '../journal/write-batch.js';
-import type { Run } from '../scheduler/election.js';
+import type { Run } from '../runs/election.js';
 import { acceptedEvents } from './accepted-runs.js';
 import { startRate, stepRate, usualRate, type RateState } from './rate.js';
 import { closingOf } from './closing.js';

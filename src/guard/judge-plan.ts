@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Buckets } from '../base/bucketing.js';
+import type { Buckets } from '../kernel/bucketing.js';
 import { rulesOf, type GuardPolicy } from '../flags/guard-policy.js';
 import type { Shape } from '../journal/shape.js';
 import type { PlanCounts } from '../journal/plan-tally.js';

@@ -1,4 +1,4 @@
-import { bucketsOf, hasBucket, type Buckets } from '../base/bucketing.js';
+import { bucketsOf, hasBucket, type Buckets } from '../kernel/bucketing.js';
 import { flagName } from '../flags/definition.js';
 import type { PlanCounts } from '../journal/plan-tally.js';
 import { newcomersAmong, type Covering } from './coverage.js';

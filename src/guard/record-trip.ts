@@ -1,12 +1,12 @@
 import type pg from 'pg';
-import { shorten, storableJson } from '../base/text.js';
+import { shorten, storableJson } from '../kernel/text.js';
 import { boundAuditWait, lockAudit, recordAudit } from '../audit/record.js';
 import { unchangedElsewhere } from '../flags/flags-elsewhere.js';
 import { clearAdmission } from '../flags/admission-store.js';
 import { switchOff, withdrawVersion } from '../flags/withdraw-version.js';
 import { openIncident } from '../incidents/open-incident.js';
 import { notify } from '../notify/notice.js';
-import { inTransaction } from '../store/pool.js';
+import { inTransaction } from '../postgres/pool.js';
 import { reasonOf, type Fenced, type Trip } from './trip-row.js';
 
 /**

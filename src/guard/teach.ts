@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import { acceptedHistory, countedRuns } from './accepted-runs.js';
 
 /**

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import { storableJson } from '../base/text.js';
+import { storableJson } from '../kernel/text.js';
 import type { GuardPolicy } from '../flags/guard-policy.js';
 import type { Closing } from './closing.js';
 import type { Stage } from './consequences.js';

@@ -1,11 +1,11 @@
 import type pg from 'pg';
-import { messageOf } from '../base/errors.js';
-import { faultPoint } from '../base/fault-point.js';
+import { messageOf } from '../kernel/errors.js';
+import { faultPoint } from '../kernel/fault-point.js';
 import { gatesOf } from '../gate/gates-of.js';
 import { killGate } from '../gate/kill.js';
-import { electRestore } from '../scheduler/elect-restore.js';
-import { finishRun } from '../scheduler/finish.js';
-import { RUN_COLUMNS, type Run } from '../scheduler/election.js';
+import { electRestore } from '../runs/elect-restore.js';
+import { finishRun } from '../runs/finish.js';
+import { RUN_COLUMNS, type Run } from '../runs/election.js';
 import { askCandidacy, closedBy, type Closing } from './closing.js';
 import { recordTrip } from './record-trip.js';
 import { reasonOf, settleClosing, type Fenced, type Trip } from './trip-row.js';

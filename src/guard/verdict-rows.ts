@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { storableJson } from '../base/text.js';
+import { storableJson } from '../kernel/text.js';
 import type { Stage } from './consequences.js';
 import type { Figures, Judged, Verdict } from './verdict.js';
 import { writeSaid } from './without-evidence.js';

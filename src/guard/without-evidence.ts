@@ -1,7 +1,7 @@
 import pg from 'pg';
-import { messageOf } from '../base/errors.js';
-import { shorten } from '../base/text.js';
-import { isUnreachable } from '../store/pool.js';
+import { messageOf } from '../kernel/errors.js';
+import { shorten } from '../kernel/text.js';
+import { isUnreachable } from '../postgres/pool.js';
 import type { Judged } from './verdict.js';
 
 type Said = Pick<Judged, 'reason' | 'figures' | 'evidence'>;

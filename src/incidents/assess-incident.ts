@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { lockAudit, recordAudit } from '../audit/record.js';
-import { inTransaction } from '../store/pool.js';
+import { inTransaction } from '../postgres/pool.js';
 import { findIncident } from './browse-incidents.js';
 import { hasDamage, type Incident } from './incident.js';
 import { askExtent, extentOfIncident, type ExtentIn, type IncidentExtent } from './incident-extent.js';

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { z } from 'zod';
-import { PortcullisError } from '../base/errors.js';
-import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../store/page.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../postgres/page.js';
 import type { Incident } from './incident.js';
 import type { IncidentState } from './incident-states.js';
 

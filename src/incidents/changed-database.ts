@@ -10,7 +10,7 @@ import {
 } from '../gate/database.js';
 import { killGate } from '../gate/kill.js';
 import { notify } from '../notify/notice.js';
-import { inTransaction } from '../store/pool.js';
+import { inTransaction } from '../postgres/pool.js';
 import { openIncident } from './open-incident.js';
 
 /** In whose name a kill that a database has lost is carried out again. */

@@ -1,6 +1,6 @@
 import type pg from 'pg';
-import { messageOf, PortcullisError } from '../base/errors.js';
-import type { RunStatus } from '../scheduler/run-states.js';
+import { messageOf, PortcullisError } from '../kernel/errors.js';
+import type { RunStatus } from '../runs/run-states.js';
 import type { Incident, IncidentRegion } from './incident.js';
 
 /** The database that holds a region. */

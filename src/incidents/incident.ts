@@ -1,4 +1,4 @@
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import type { IncidentState } from './incident-states.js';
 import type { Severity } from './severity.js';
 

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { lockAudit, recordAudit } from '../audit/record.js';
-import { PortcullisError } from '../base/errors.js';
-import type { RunView } from '../scheduler/browse-runs.js';
-import { inTransaction } from '../store/pool.js';
+import { PortcullisError } from '../kernel/errors.js';
+import type { RunView } from '../runs/browse-runs.js';
+import { inTransaction } from '../postgres/pool.js';
 import { findIncident } from './browse-incidents.js';
 import type { Incident } from './incident.js';
 import { settleState } from './open-incident.js';

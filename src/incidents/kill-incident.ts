@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { messageOf } from '../base/errors.js';
+import { messageOf } from '../kernel/errors.js';
 import { boundAuditWait } from '../audit/record.js';
 import type { Principal } from '../access/roles.js';
 import { clearAdmission } from '../flags/admission-store.js';
@@ -15,7 +15,7 @@ import { orderOf } from '../gate/kill-order.js';
 import { claimWishes, concludeWish, type KillWish } from '../gate/kill-wish.js';
 import { moveKill, unrecordedKills, type UnrecordedKill } from '../gate/unrecorded-kill.js';
 import { notify } from '../notify/notice.js';
-import { inTransaction } from '../store/pool.js';
+import { inTransaction } from '../postgres/pool.js';
 import type { PoolOf } from './incident-runs.js';
 import { killNotice } from './kill-notice.js';
 import { openIncident, type RegionHit } from './open-incident.js';

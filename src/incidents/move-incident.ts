@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { lockAudit, recordAudit } from '../audit/record.js';
-import { PortcullisError } from '../base/errors.js';
-import { inTransaction } from '../store/pool.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { inTransaction } from '../postgres/pool.js';
 import { findIncident } from './browse-incidents.js';
 import type { Incident } from './incident.js';
 import { INCIDENT_STATES, mayFollow, type IncidentState } from './incident-states.js';

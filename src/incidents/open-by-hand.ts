@@ -1,10 +1,10 @@
 import type pg from 'pg';
-import { PortcullisError } from '../base/errors.js';
-import { currentSpelling } from '../base/version-named.js';
-import { listOf } from '../base/words.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { currentSpelling } from '../kernel/version-named.js';
+import { listOf } from '../kernel/words.js';
 import { notify } from '../notify/notice.js';
-import type { RunView } from '../scheduler/browse-runs.js';
-import { inTransaction } from '../store/pool.js';
+import type { RunView } from '../runs/browse-runs.js';
+import { inTransaction } from '../postgres/pool.js';
 import type { PoolOf } from './incident-runs.js';
 import { openIncident, type Opened, type RegionHit } from './open-incident.js';
 

@@ -1,5 +1,5 @@
-import { formatDurationMs } from '../base/duration.js';
-import { countOf, number, time } from '../base/words.js';
+import { formatDurationMs } from '../kernel/duration.js';
+import { countOf, number, time } from '../kernel/words.js';
 import type { Assessment } from './assess-incident.js';
 import { causeOf, closedByTrips, hasDamage, type Incident } from './incident.js';
 import { measuresOf } from './measures.js';

@@ -1,4 +1,4 @@
-import { countOf, number } from '../base/words.js';
+import { countOf, number } from '../kernel/words.js';
 import type { Assessment } from './assess-incident.js';
 import { hasDamage, regionsKilled, type Incident } from './incident.js';
 import { writers } from './incident-runs.js';

@@ -1,4 +1,4 @@
-import { countOf, listOf, time } from '../base/words.js';
+import { countOf, listOf, time } from '../kernel/words.js';
 import type { Assessment } from './assess-incident.js';
 import { hasDamage, regionsKilled } from './incident.js';
 import { stoppedAt } from './measures.js';

@@ -1,4 +1,4 @@
-import { countOf } from '../base/words.js';
+import { countOf } from '../kernel/words.js';
 import type { Delivery, Notification } from '../notify/browse.js';
 import type { Moment } from './timeline.js';
 

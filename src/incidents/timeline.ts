@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { countOf } from '../base/words.js';
+import { countOf } from '../kernel/words.js';
 import { notificationsOf, type Notification } from '../notify/browse.js';
 import type { Assessment } from './assess-incident.js';
 import type { Incident } from './incident.js';

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import { BATCH_OF_CHANGE } from './batch-of.js';
 import type { Image } from './change.js';
 import { fittedImage, rowImage } from './journal-image.js';

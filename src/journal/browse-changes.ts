@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { z } from 'zod';
-import { keyOfCursor, pageOf, type Page, type PageRequest } from '../store/page.js';
+import { keyOfCursor, pageOf, type Page, type PageRequest } from '../postgres/page.js';
 import { BATCH_OF_CHANGE } from './batch-of.js';
 import type { Image } from './change.js';
 

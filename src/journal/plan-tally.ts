@@ -1,4 +1,4 @@
-import { laneOf } from '../base/bucketing.js';
+import { laneOf } from '../kernel/bucketing.js';
 import { operationOf, type Change } from './change.js';
 
 /** How much of each kind is planned. */

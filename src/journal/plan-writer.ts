@@ -1,6 +1,6 @@
 import type pg from 'pg';
-import { storableJson } from '../base/text.js';
-import { CopyIn } from '../store/copy-in.js';
+import { storableJson } from '../kernel/text.js';
+import { CopyIn } from '../postgres/copy-in.js';
 import type { Change } from './change.js';
 import { PlanTally, type PlanWritten } from './plan-tally.js';
 

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { inTransaction } from '../store/pool.js';
+import { inTransaction } from '../postgres/pool.js';
 import type { ProductUse } from './change.js';
 import { grouped } from './extent.js';
 import { faultsOfUse } from './product-use.js';

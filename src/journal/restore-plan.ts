@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import type { Operation, Resource } from './change.js';
 import type { Column, Shape } from './shape.js';
 

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import type { Resource } from './change.js';
 
 export interface Column {

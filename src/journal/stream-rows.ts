@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import Cursor from 'pg-cursor';
-import { BoundedClient, abandon } from '../store/bounded-pool.js';
-import { beginTransaction } from '../store/pool.js';
+import { BoundedClient, abandon } from '../postgres/bounded-pool.js';
+import { beginTransaction } from '../postgres/pool.js';
 
 /** Enough rows to hide the round trip, few enough to stay small. */
 const ROWS_AT_ONCE = 500;

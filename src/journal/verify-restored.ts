@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import type { Shape } from './shape.js';
 import { sameAs, type Stretch } from './write-batch.js';
 

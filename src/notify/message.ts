@@ -1,4 +1,4 @@
-import { shorten } from '../base/text.js';
+import { shorten } from '../kernel/text.js';
 
 /** A notice as it goes out. */
 export interface OutgoingNotice {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import { storable, storableJson } from '../base/text.js';
+import { storable, storableJson } from '../kernel/text.js';
 
 export type NoticeKind = 'trip' | 'kill' | 'hold' | 'incident' | 'rollout' | 'alert' | 'approval' | 'test';
 

@@ -1,4 +1,4 @@
-import { messageOf as errorText } from '../base/errors.js';
+import { messageOf as errorText } from '../kernel/errors.js';
 import { signedHeaders } from './signature.js';
 
 export interface Parcel {

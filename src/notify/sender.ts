@@ -1,6 +1,6 @@
 import type pg from 'pg';
-import { startBeat, type Beat } from '../base/beat.js';
-import { messageOf as errorText } from '../base/errors.js';
+import { startBeat, type Beat } from '../kernel/beat.js';
+import { messageOf as errorText } from '../kernel/errors.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { retryInMs } from './backoff.js';

@@ -2,8 +2,8 @@ import type pg from 'pg';
 import { approveAlone } from '../access/alone.js';
 import type { Approval } from '../access/approvals.js';
 import type { Principal } from '../access/roles.js';
-import { time } from '../base/words.js';
-import { inTransaction } from '../store/pool.js';
+import { time } from '../kernel/words.js';
+import { inTransaction } from '../postgres/pool.js';
 import { notify } from './notice.js';
 
 /** {@link approveAlone}, and tells every receiver, in one transaction. */

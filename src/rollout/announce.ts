@@ -5,8 +5,8 @@ import {
   isWholeVersion,
   onlyVersion,
   versionsNamed,
-} from '../base/version-named.js';
-import { inTransaction } from '../store/pool.js';
+} from '../kernel/version-named.js';
+import { inTransaction } from '../postgres/pool.js';
 
 /** What a worker can run, and where. */
 export interface Announcement {

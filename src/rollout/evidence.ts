@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '../audit/canonical-json.js';
-import { countOf } from '../base/words.js';
+import { countOf } from '../kernel/words.js';
 import type { Verdict } from '../guard/verdict.js';
 
 /** What a bake rule last said of a version in a region. */

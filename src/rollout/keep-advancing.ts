@@ -1,4 +1,4 @@
-import { startBeat, type Beat } from '../base/beat.js';
+import { startBeat, type Beat } from '../kernel/beat.js';
 import { type AdvancePorts, advanceRollout, type Looked } from './advance.js';
 import { rolloutsUnderWay } from './rollout-store.js';
 

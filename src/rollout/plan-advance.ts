@@ -1,4 +1,4 @@
-import { formatDurationMs } from '../base/duration.js';
+import { formatDurationMs } from '../kernel/duration.js';
 import type { RolloutPolicy, Wave } from '../flags/rollout-policy.js';
 import type { RegionEvidence, RuleVerdict } from './evidence.js';
 import { promotionTime } from './promotion-time.js';

@@ -1,4 +1,4 @@
-import { nextWithin } from '../base/weekly-window.js';
+import { nextWithin } from '../kernel/weekly-window.js';
 import type { RolloutPolicy } from '../flags/rollout-policy.js';
 
 /** When a promotion may happen. `held` says why not at once. */

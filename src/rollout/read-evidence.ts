@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { messageOf } from '../base/errors.js';
+import { messageOf } from '../kernel/errors.js';
 import { type FlagState } from '../flags/flag-store.js';
 import {
   type FlagStanding,

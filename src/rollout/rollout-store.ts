@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { storable, storableJson } from '../base/text.js';
+import { storable, storableJson } from '../kernel/text.js';
 import { recordAudit } from '../audit/record.js';
 import type { Variant } from '../flags/definition.js';
 import type { RolloutDocument } from '../flags/rollout-document.js';

@@ -1,4 +1,4 @@
-import { WHOLE_PERMILLE } from '../base/bucketing.js';
+import { WHOLE_PERMILLE } from '../kernel/bucketing.js';
 import { type Variant, spansOf } from '../flags/definition.js';
 
 /**

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
-import { PortcullisError } from '../base/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
 import { listFlags } from '../flags/flag-store.js';
 import { loadPolicy, policyDocumentOf, requirePolicy } from '../flags/policy-store.js';
-import { databaseTime } from '../store/database-clock.js';
-import { inTransaction } from '../store/pool.js';
+import { databaseTime } from '../postgres/database-clock.js';
+import { inTransaction } from '../postgres/pool.js';
 import { newestRollout, recordEvent, type Rollout, rolloutsUnderWay } from './rollout-store.js';
 
 export interface RolloutOrder {

@@ -1,12 +1,12 @@
 import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
-import { PortcullisError } from '../base/errors.js';
-import { REASON_LETTERS } from '../base/reason.js';
-import { shorten } from '../base/text.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { REASON_LETTERS } from '../kernel/reason.js';
+import { shorten } from '../kernel/text.js';
 import { rolloutElsewhere } from '../flags/flags-elsewhere.js';
 import { lockFlags, setFlag } from '../flags/flag-store.js';
-import { databaseTime } from '../store/database-clock.js';
-import { inTransaction } from '../store/pool.js';
+import { databaseTime } from '../postgres/database-clock.js';
+import { inTransaction } from '../postgres/pool.js';
 import { flagStanding, sharesOf } from './read-evidence.js';
 import { lockRollout, recordEvent, type Rollout, type RolloutEvent } from './rollout-store.js';
 import { sharesWithout } from './shares.js';

@@ -8,7 +8,7 @@ import { closingOf, sharedEvidence } from '../guard/closing.js';
 import type { TripPlanes } from '../guard/trip.js';
 import { type Trip, unsettledTrip, writeTrip } from '../guard/trip-row.js';
 import type { Tripwire } from '../guard/tripwire.js';
-import { inTransaction } from '../store/pool.js';
+import { inTransaction } from '../postgres/pool.js';
 import type { RuleVerdict } from './evidence.js';
 
 /** A version that failed a rule, or is quarantined somewhere. */

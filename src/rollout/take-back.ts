@@ -1,7 +1,7 @@
 import type pg from 'pg';
-import { faultPoint } from '../base/fault-point.js';
-import { REASON_LETTERS } from '../base/reason.js';
-import { shorten } from '../base/text.js';
+import { faultPoint } from '../kernel/fault-point.js';
+import { REASON_LETTERS } from '../kernel/reason.js';
+import { shorten } from '../kernel/text.js';
 import { clearAdmission } from '../flags/admission-store.js';
 import type { Variant } from '../flags/definition.js';
 import { type FlagState, lockFlags, setFlag } from '../flags/flag-store.js';

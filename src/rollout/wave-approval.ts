@@ -9,8 +9,8 @@ import {
   requestApproval,
 } from '../access/approvals.js';
 import type { Principal } from '../access/roles.js';
-import { PortcullisError } from '../base/errors.js';
-import { storableJson } from '../base/text.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { storableJson } from '../kernel/text.js';
 import { type WaveEvidence, hashOfEvidence, worsened } from './evidence.js';
 import { skipperText } from './plan-advance.js';
 import { permilleOf } from './read-evidence.js';

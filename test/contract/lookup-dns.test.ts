@@ -4,11 +4,11 @@ import packet from 'dns-packet';
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { PortcullisError } from '../../src/base/errors.js';
-import { createDns, type DnsOptions } from '../../src/jobs/lookup/dns-client.js';
-import type { DnsAnswerClass, TxtAnswer } from '../../src/jobs/lookup/dns.js';
-import { listedZone, type ZoneAnswer } from '../../src/replay/zone-answer.js';
-import { startZoneResponder, type ZoneResponderOptions } from '../../src/replay/zone-responder.js';
+import { PortcullisError } from '../../src/kernel/errors.js';
+import { createDns, type DnsOptions } from '../../src/lookup/dns-client.js';
+import type { DnsAnswerClass, TxtAnswer } from '../../src/lookup/dns.js';
+import { listedZone, type ZoneAnswer } from '../../src/demo/zone-answer.js';
+import { startZoneResponder, type ZoneResponderOptions } from '../../src/demo/zone-responder.js';
 
 const NAME = '_portcullis-challenge.example.test';
 const TOKEN = `token=${'0123456789abcdef'.repeat(2)}`;

@@ -3,8 +3,8 @@ import type { RequestListener, ServerResponse } from 'node:http';
 import { createServer, type LookupFunction } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { createHttps, type HttpsOptions } from '../../src/jobs/lookup/https-client.js';
-import type { HttpsAnswerClass, HttpsFailure } from '../../src/jobs/lookup/https.js';
+import { createHttps, type HttpsOptions } from '../../src/lookup/https-client.js';
+import type { HttpsAnswerClass, HttpsFailure } from '../../src/lookup/https.js';
 import { startHttpsServer, type HttpsServer } from '../support/https-server.js';
 import { expiredCertificate, testCertificate } from '../support/tls-fixture.js';
 

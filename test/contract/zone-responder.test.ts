@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import packet from 'dns-packet';
-import type { ZoneAnswer } from '../../src/replay/zone-answer.js';
+import type { ZoneAnswer } from '../../src/demo/zone-answer.js';
 import {
   startZoneResponder,
   type ZoneResponder,
   type ZoneResponderOptions,
-} from '../../src/replay/zone-responder.js';
+} from '../../src/demo/zone-responder.js';
 
 let responder: ZoneResponder | undefined;
 afterEach(() => responder?.close());

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { elect, electMissed, lastSlotDone, type SlotClaim } from '../../src/scheduler/election.js';
-import { finishRun } from '../../src/scheduler/finish.js';
-import { attemptName, releaseLease, renewLease, takeOver } from '../../src/scheduler/lease.js';
+import { elect, electMissed, lastSlotDone, type SlotClaim } from '../../src/runs/election.js';
+import { finishRun } from '../../src/runs/finish.js';
+import { attemptName, releaseLease, renewLease, takeOver } from '../../src/runs/lease.js';
 import { testDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
 

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { defineJob, type Change, type Image, type JobDefinition } from '../../src/jobs/contract.js';
-import { executeRun, type RunReport } from '../../src/jobs/run-loop.js';
-import { elect } from '../../src/scheduler/election.js';
+import { defineJob, type Change, type Image, type JobDefinition } from '../../src/sdk/contract.js';
+import { executeRun, type RunReport } from '../../src/worker/run-loop.js';
+import { elect } from '../../src/runs/election.js';
 import { testDatabase } from '../support/database.js';
 import { makeOddTable, ODD_COLUMNS, ODD_NAMES, oddRow } from '../support/odd-values.js';
 import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';

@@ -1,13 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { messageOf } from '../../src/base/errors.js';
+import { messageOf } from '../../src/kernel/errors.js';
 import { passFence, type Passage } from '../../src/gate/fence.js';
 import { killGate, type Killed } from '../../src/gate/kill.js';
 import { killJob } from '../../src/gate/kill-switch.js';
 import { readGate } from '../../src/gate/permit.js';
-import { elect } from '../../src/scheduler/election.js';
-import { electRestore } from '../../src/scheduler/elect-restore.js';
-import { inTransaction } from '../../src/store/pool.js';
+import { elect } from '../../src/runs/election.js';
+import { electRestore } from '../../src/runs/elect-restore.js';
+import { inTransaction } from '../../src/postgres/pool.js';
 import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
 import { until } from '../support/until.js';

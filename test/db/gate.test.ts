@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
-import { onFaultPoint } from '../../src/base/fault-point.js';
+import { onFaultPoint } from '../../src/kernel/fault-point.js';
 import { lockGate } from '../../src/gate/lock.js';
 import { readGate, reconcileGate } from '../../src/gate/permit.js';
-import { executeRun } from '../../src/jobs/run-loop.js';
-import { takeOver } from '../../src/scheduler/lease.js';
-import { inTransaction } from '../../src/store/pool.js';
+import { executeRun } from '../../src/worker/run-loop.js';
+import { takeOver } from '../../src/runs/lease.js';
+import { inTransaction } from '../../src/postgres/pool.js';
 import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
 import { testPolicy } from '../support/platform.js';

@@ -5,7 +5,7 @@ import { openWishes } from '../../src/gate/kill-wish.js';
 import { countUnrecorded } from '../../src/gate/unrecorded-kill.js';
 import { findIncident } from '../../src/incidents/browse-incidents.js';
 import { carryOutWishes, killWithIncident, stopWithIncidents } from '../../src/incidents/kill-incident.js';
-import { openPool } from '../../src/store/pool.js';
+import { openPool } from '../../src/postgres/pool.js';
 import { testDatabase } from '../support/database.js';
 import { goBackToFirstRelease } from '../support/old-schema.js';
 import { person } from '../support/people.js';
@@ -97,7 +97,7 @@ test('once migrated, its incident has no damage that nobody named', async () => 
     { job: 'old', regions: ['r1'], reason: 'enough' },
     ANN,
   );
-  const FOLDER = new URL('../../src/store/migrations/control/', import.meta.url);
+  const FOLDER = new URL('../../src/postgres/migrations/control/', import.meta.url);
   for (const name of ['010-moved-kills', '012-alerts', '013-named-damage', '014-kills-before-damage'])
     await database.query(await readFile(new URL(`${name}.sql`, FOLDER), 'utf8'));
   expect(await findIncident(database, incident ?? '')).toMatchObject({

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { lockAudit } from '../../src/audit/record.js';
 import { verifyAudit } from '../../src/audit/verify.js';
-import { onFaultPoint } from '../../src/base/fault-point.js';
+import { onFaultPoint } from '../../src/kernel/fault-point.js';
 import { readGate } from '../../src/gate/permit.js';
 import { countUnrecorded } from '../../src/gate/unrecorded-kill.js';
 import { killWithIncident, recordLateKills, stopWithIncidents } from '../../src/incidents/kill-incident.js';

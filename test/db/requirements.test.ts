@@ -1,7 +1,7 @@
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Change, JobDefinition } from '../../src/jobs/contract.js';
-import { executeRun, type RunReport } from '../../src/jobs/run-loop.js';
-import { elect } from '../../src/scheduler/election.js';
+import type { Change, JobDefinition } from '../../src/sdk/contract.js';
+import { executeRun, type RunReport } from '../../src/worker/run-loop.js';
+import { elect } from '../../src/runs/election.js';
 import { claimEverything, seedAccounts } from '../support/accounts.js';
 import { testDatabase } from '../support/database.js';
 import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';

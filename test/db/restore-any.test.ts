@@ -1,9 +1,9 @@
 import { afterAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { defineJob, type Change, type Image, type JobDefinition } from '../../src/jobs/contract.js';
-import { previewRestores, restoreRuns } from '../../src/jobs/restore-runs.js';
-import { executeRun } from '../../src/jobs/run-loop.js';
-import { elect } from '../../src/scheduler/election.js';
+import { defineJob, type Change, type Image, type JobDefinition } from '../../src/sdk/contract.js';
+import { previewRestores, restoreRuns } from '../../src/worker/restore-runs.js';
+import { executeRun } from '../../src/worker/run-loop.js';
+import { elect } from '../../src/runs/election.js';
 import { testDatabase } from '../support/database.js';
 import { makeOddTable, ODD_COLUMNS, ODD_NAMES, oddRow } from '../support/odd-values.js';
 import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';

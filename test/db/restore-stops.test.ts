@@ -1,16 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
-import { onFaultPoint } from '../../src/base/fault-point.js';
+import { onFaultPoint } from '../../src/kernel/fault-point.js';
 import { readGate } from '../../src/gate/permit.js';
-import { startWorker } from '../../src/jobs/worker.js';
-import { electRestore } from '../../src/scheduler/elect-restore.js';
-import { elect } from '../../src/scheduler/election.js';
-import { restoreRuns } from '../../src/jobs/restore-runs.js';
-import { executeRun } from '../../src/jobs/run-loop.js';
+import { startWorker } from '../../src/worker/worker.js';
+import { electRestore } from '../../src/runs/elect-restore.js';
+import { elect } from '../../src/runs/election.js';
+import { restoreRuns } from '../../src/worker/restore-runs.js';
+import { executeRun } from '../../src/worker/run-loop.js';
 import { atPoint } from '../support/at-point.js';
 import { claimEverything } from '../support/accounts.js';
 import { until } from '../support/until.js';
-import type { Change, JobDefinition } from '../../src/jobs/contract.js';
-import type { RunReport } from '../../src/jobs/run-loop.js';
+import type { Change, JobDefinition } from '../../src/sdk/contract.js';
+import type { RunReport } from '../../src/worker/run-loop.js';
 import { loadTestJob, testPolicy } from '../support/platform.js';
 import {
   database,

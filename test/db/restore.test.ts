@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { onFaultPoint } from '../../src/base/fault-point.js';
+import { onFaultPoint } from '../../src/kernel/fault-point.js';
 import { atPoint } from '../support/at-point.js';
 import {
   database,

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { onFaultPoint, type RolloutFaultPoint } from '../../src/base/fault-point.js';
+import { onFaultPoint, type RolloutFaultPoint } from '../../src/kernel/fault-point.js';
 import { killGate } from '../../src/gate/kill.js';
 import { testDatabase } from '../support/database.js';
 import { expectAgreement } from '../support/rollout-agreement.js';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { verifyAudit } from '../../src/audit/verify.js';
-import { onFaultPoint } from '../../src/base/fault-point.js';
+import { onFaultPoint } from '../../src/kernel/fault-point.js';
 import { advanceRollout } from '../../src/rollout/advance.js';
 import { viewRollout } from '../../src/rollout/rollout-view.js';
 import { testDatabase } from '../support/database.js';

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { listApprovals } from '../../src/access/approvals.js';
 import { verifyAudit } from '../../src/audit/verify.js';
-import { onFaultPoint } from '../../src/base/fault-point.js';
+import { onFaultPoint } from '../../src/kernel/fault-point.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { listNotifications } from '../../src/notify/browse.js';

@@ -1,10 +1,10 @@
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { JobDefinition } from '../../src/jobs/contract.js';
-import type { Phase } from '../../src/jobs/phase-limits.js';
-import { RESTORE_PACE } from '../../src/jobs/restore-run.js';
-import { restoreRuns } from '../../src/jobs/restore-runs.js';
-import { executeRun } from '../../src/jobs/run-loop.js';
-import { elect } from '../../src/scheduler/election.js';
+import type { JobDefinition } from '../../src/sdk/contract.js';
+import type { Phase } from '../../src/worker/phase-limits.js';
+import { RESTORE_PACE } from '../../src/worker/restore-run.js';
+import { restoreRuns } from '../../src/worker/restore-runs.js';
+import { executeRun } from '../../src/worker/run-loop.js';
+import { elect } from '../../src/runs/election.js';
 import { claimEverything, seedAccounts } from '../support/accounts.js';
 import { testDatabase } from '../support/database.js';
 import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';

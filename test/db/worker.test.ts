@@ -1,5 +1,5 @@
 import { afterAll, afterEach, expect, jest, test } from '@jest/globals';
-import { startWorker } from '../../src/jobs/worker.js';
+import { startWorker } from '../../src/worker/worker.js';
 import { claimEverything } from '../support/accounts.js';
 import { testDatabase } from '../support/database.js';
 import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';

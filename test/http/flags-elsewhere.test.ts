@@ -9,7 +9,7 @@ import { openWishes } from '../../src/gate/kill-wish.js';
 import { killWithIncident } from '../../src/incidents/kill-incident.js';
 import { notificationsOf } from '../../src/notify/browse.js';
 import { BEGIN_WAVE } from '../../src/rollout/wave-approval.js';
-import { openPool } from '../../src/store/pool.js';
+import { openPool } from '../../src/postgres/pool.js';
 import { testDatabase } from '../support/database.js';
 import { ToldSource } from '../support/flag-sources.js';
 import { OWN, trip } from '../support/trip.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { restoreRuns } from '../../src/jobs/restore-runs.js';
-import { findRun } from '../../src/scheduler/browse-runs.js';
+import { restoreRuns } from '../../src/worker/restore-runs.js';
+import { findRun } from '../../src/runs/browse-runs.js';
 import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
 import { poster, serving } from './serving.js';

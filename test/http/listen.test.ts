@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { describe, expect, test } from '@jest/globals';
 import express from 'express';
-import { listen } from '../../src/http/listen.js';
+import { listen } from '../../src/server/listen.js';
 import { testDatabase } from '../support/database.js';
 import { serving } from './serving.js';
 

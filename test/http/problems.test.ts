@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { ERRORS, type ErrorCode } from '../../src/base/errors.js';
-import { openPool } from '../../src/store/pool.js';
+import { ERRORS, type ErrorCode } from '../../src/kernel/errors.js';
+import { openPool } from '../../src/postgres/pool.js';
 import { admitVersions } from '../support/admissions.js';
 import { testDatabase } from '../support/database.js';
 import { until } from '../support/until.js';

@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { createReadiness, type ReadinessOptions } from '../../src/http/readiness.js';
-import { executeRun } from '../../src/jobs/run-loop.js';
-import { RunsUnderWay } from '../../src/jobs/runs-under-way.js';
-import { elect } from '../../src/scheduler/election.js';
-import { openPool } from '../../src/store/pool.js';
+import { createReadiness, type ReadinessOptions } from '../../src/server/readiness.js';
+import { executeRun } from '../../src/worker/run-loop.js';
+import { RunsUnderWay } from '../../src/worker/runs-under-way.js';
+import { elect } from '../../src/runs/election.js';
+import { openPool } from '../../src/postgres/pool.js';
 import { claimEverything, seedAccounts } from '../support/accounts.js';
 import { testDatabase } from '../support/database.js';
 import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { killGate } from '../../src/gate/kill.js';
-import { executeRun } from '../../src/jobs/run-loop.js';
-import { startWorker } from '../../src/jobs/worker.js';
-import { elect } from '../../src/scheduler/election.js';
+import { executeRun } from '../../src/worker/run-loop.js';
+import { startWorker } from '../../src/worker/worker.js';
+import { elect } from '../../src/runs/election.js';
 import { accountsUsedIn, claimEverything, seedAccounts } from '../support/accounts.js';
 import { testDatabase } from '../support/database.js';
 import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';

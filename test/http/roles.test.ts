@@ -3,7 +3,7 @@ import { decideApproval, requestApproval } from '../../src/access/approvals.js';
 import { MAY_DO, ROLES, type Standing } from '../../src/access/roles.js';
 import { listAudit } from '../../src/audit/browse-audit.js';
 import { verifyAudit } from '../../src/audit/verify.js';
-import { routesOf } from '../../src/http/app.js';
+import { routesOf } from '../../src/server/app.js';
 import { testDatabase } from '../support/database.js';
 import { admitVersions } from '../support/admissions.js';
 import { bodyFor, hearFlags, post, serving } from './serving.js';

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { announceVersions } from '../../src/rollout/announce.js';
 import { startRollout } from '../../src/rollout/start-rollout.js';
 import { askForWave } from '../../src/rollout/wave-approval.js';
-import { inTransaction } from '../../src/store/pool.js';
+import { inTransaction } from '../../src/postgres/pool.js';
 import { person } from '../support/people.js';
 
 const NEW_VERSION = '9.9.9_99999999';

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from '@jest/globals';
 import { createTripwire } from '../../src/guard/tripwire.js';
-import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
+import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
 import { type AdvancePorts, advanceRollout } from '../../src/rollout/advance.js';
 import { announceVersions } from '../../src/rollout/announce.js';
 import { newestRollout } from '../../src/rollout/rollout-store.js';

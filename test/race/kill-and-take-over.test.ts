@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import type { RunFaultPoint } from '../../src/base/fault-point.js';
-import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
+import type { RunFaultPoint } from '../../src/kernel/fault-point.js';
+import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis } from '../support/portcullis.js';
 import { until } from '../support/until.js';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { GATE_LOCK, gateLockName } from '../../src/gate/lock.js';
-import { startEmbedded } from '../../src/store/embedded-server.js';
+import { startEmbedded } from '../../src/postgres/embedded-server.js';
 import { FAR_SLOT } from '../support/far-slot.js';
 import { portcullis, temporaryFolder, untilWith } from '../support/portcullis.js';
 

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { GATE_LOCK, lockGate } from '../../src/gate/lock.js';
-import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
+import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, untilWith, type Running } from '../support/portcullis.js';
 import { watchCommitOrder } from './commit-order.js';

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { killJob } from '../../src/gate/kill-switch.js';
-import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
+import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, untilWith, type Finished, type Running } from '../support/portcullis.js';
 import { commitOrder, watchCommitOrder } from './commit-order.js';

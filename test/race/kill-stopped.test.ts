@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { GRACE_MS } from '../../src/gate/kill.js';
 import { killJob } from '../../src/gate/kill-switch.js';
-import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
+import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, untilWith } from '../support/portcullis.js';
 import { until } from '../support/until.js';

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { killJob } from '../../src/gate/kill-switch.js';
 import { reconcileGate } from '../../src/gate/permit.js';
 import { rearmGate } from '../../src/gate/rearm.js';
-import { seededRandom } from '../../src/replay/random.js';
+import { seededRandom } from '../../src/demo/random.js';
 import { testDatabase } from '../support/database.js';
 import { HandSetFlags } from '../support/platform.js';
 import { commitOrder, watchCommitOrder } from './commit-order.js';

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { defineJob } from '../../src/jobs/contract.js';
-import { executeRun } from '../../src/jobs/run-loop.js';
-import { RunsUnderWay } from '../../src/jobs/runs-under-way.js';
+import { defineJob } from '../../src/sdk/contract.js';
+import { executeRun } from '../../src/worker/run-loop.js';
+import { RunsUnderWay } from '../../src/worker/runs-under-way.js';
 import { testDatabase } from '../support/database.js';
 import { loadTestJob, testPolicy } from '../support/platform.js';
 import { TcpProxy } from '../support/tcp-proxy.js';

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { MIGRATION_LOCK } from '../../src/store/migrate.js';
+import { MIGRATION_LOCK } from '../../src/postgres/migrate.js';
 import { emptyDatabase, testDatabase, type GuestDatabase } from '../support/database.js';
 import { makeOlderSchema } from '../support/older-schema.js';
 import { portcullis, temporaryFolder, type Finished } from '../support/portcullis.js';

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import type { FaultPoint } from '../../src/base/fault-point.js';
+import type { FaultPoint } from '../../src/kernel/fault-point.js';
 import { setAdmittedFlag } from '../support/admissions.js';
-import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
+import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, type Running } from '../support/portcullis.js';
 import { until } from '../support/until.js';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { FaultPoint } from '../../src/base/fault-point.js';
+import type { FaultPoint } from '../../src/kernel/fault-point.js';
 import { keepVerdicts } from '../../src/guard/bake/verdicts.js';
 import { abortRollout } from '../../src/rollout/steer.js';
 import { testDatabase } from '../support/database.js';

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from '@jest/globals';
 import { killWithIncident } from '../../src/incidents/kill-incident.js';
-import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
+import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, untilWith } from '../support/portcullis.js';
 import { sampleWorld, type SampleWorld } from './sample.js';

@@ -1,8 +1,8 @@
 import { setAdmittedFlag } from '../support/admissions.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
-import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
-import { seedSampleWorld } from '../../src/replay/sample-world.js';
+import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
+import { seedSampleWorld } from '../../src/demo/sample-world.js';
 import type { TestDatabase } from '../support/database.js';
 import { FAR_SLOT } from '../support/far-slot.js';
 import { portcullis } from '../support/portcullis.js';

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { FaultPoint } from '../../src/base/fault-point.js';
+import type { FaultPoint } from '../../src/kernel/fault-point.js';
 import { portcullis, untilWith, type Finished, type Running } from '../support/portcullis.js';
 import type { SampleWorld } from './sample.js';
 

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { verifyAudit } from '../../src/audit/verify.js';
-import type { TripFaultPoint } from '../../src/base/fault-point.js';
-import { SAMPLE_REGIONS } from '../../src/replay/sample-rows.js';
+import type { TripFaultPoint } from '../../src/kernel/fault-point.js';
+import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis } from '../support/portcullis.js';
 import { until } from '../support/until.js';

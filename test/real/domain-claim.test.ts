@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { importDirectory } from '../../src/directory/import.js';
+import { importDirectory } from '../../src/jobs/domain-claim/directory/import.js';
 import { domainClaim } from '../../src/jobs/domain-claim/job.js';
-import { createDns } from '../../src/jobs/lookup/dns-client.js';
-import { executeRun, type RunReport } from '../../src/jobs/run-loop.js';
-import { elect } from '../../src/scheduler/election.js';
+import { createDns } from '../../src/lookup/dns-client.js';
+import { executeRun, type RunReport } from '../../src/worker/run-loop.js';
+import { elect } from '../../src/runs/election.js';
 import { testDatabase } from '../support/database.js';
 import { csvFolder } from '../support/directory-files.js';
 import { startNameServer, type NameServer } from '../support/name-server.js';

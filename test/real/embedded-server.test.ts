@@ -12,8 +12,8 @@ import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { keepEmbedded } from '../../src/app/keep-embedded.js';
-import { lockFolder } from '../../src/store/folder-lock.js';
-import { startEmbedded, type EmbeddedServer } from '../../src/store/embedded-server.js';
+import { lockFolder } from '../../src/postgres/folder-lock.js';
+import { startEmbedded, type EmbeddedServer } from '../../src/postgres/embedded-server.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { until } from '../support/until.js';
 

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { createHttpApp } from '../../src/http/app.js';
-import { listen } from '../../src/http/listen.js';
+import { createHttpApp } from '../../src/server/app.js';
+import { listen } from '../../src/server/listen.js';
 import { planesAt } from '../http/serving.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createDns } from '../../src/jobs/lookup/dns-client.js';
-import type { Dns } from '../../src/jobs/lookup/dns.js';
+import { createDns } from '../../src/lookup/dns-client.js';
+import type { Dns } from '../../src/lookup/dns.js';
 import { startNameServer, type NameServer } from '../support/name-server.js';
 
 const TOKEN = `token=${'0123456789abcdef'.repeat(2)}`;

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Browser, chromium, type Page } from 'playwright-core';
-import { reportPage } from '../../src/replay/incident/report-page.js';
-import type { WorldResult } from '../../src/replay/incident/result.js';
+import { reportPage } from '../../src/demo/incident/report-page.js';
+import type { WorldResult } from '../../src/demo/incident/result.js';
 import { requireProgram } from '../support/debian-package.js';
-import { RESULT } from '../unit/replay/replay-result.js';
+import { RESULT } from '../unit/demo/replay-result.js';
 
 /** The report of a large replay, as a browser shows and prints it: with the longest figures that there are. */
 

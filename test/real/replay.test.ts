@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import type { ReplayJson, WorldJson } from '../../src/replay/incident/result-json.js';
-import { startEmbedded } from '../../src/store/embedded-server.js';
+import type { ReplayJson, WorldJson } from '../../src/demo/incident/result-json.js';
+import { startEmbedded } from '../../src/postgres/embedded-server.js';
 import { portcullis, temporaryFolder } from '../support/portcullis.js';
 import { until } from '../support/until.js';
 

@@ -5,7 +5,7 @@ import { parse, stringify } from 'yaml';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { listFlags } from '../../src/flags/flag-store.js';
 import { setAdmittedFlag } from '../support/admissions.js';
-import { seedSampleWorld } from '../../src/replay/sample-world.js';
+import { seedSampleWorld } from '../../src/demo/sample-world.js';
 import { newestRollout, type Rollout, rolloutEvents } from '../../src/rollout/rollout-store.js';
 import { approveWaiting } from '../../src/rollout/wave-approval.js';
 import { buildWith, type Edit } from '../support/build.js';

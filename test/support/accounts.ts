@@ -5,7 +5,7 @@ import {
   type JobDefinition,
   type PlanContext,
   type ProductUse,
-} from '../../src/jobs/contract.js';
+} from '../../src/sdk/contract.js';
 
 /** Makes organisations `org-0…` and, for each, accounts `acc-0…` of one region. */
 export async function seedAccounts(

@@ -3,7 +3,7 @@ import type { Admissions } from '../../src/flags/admission.js';
 import { admitVersion } from '../../src/flags/admission-store.js';
 import { type FlagChange, type FlagState, setFlag } from '../../src/flags/flag-store.js';
 import type { AdmissionFeed } from '../../src/flags/source.js';
-import { inTransaction } from '../../src/store/pool.js';
+import { inTransaction } from '../../src/postgres/pool.js';
 
 /** Admits any version that is asked about to everything: for tests that are about something else. */
 class EveryVersion extends Map<string, number> {

@@ -1,4 +1,4 @@
-import { onFaultPoint, type FaultPoint } from '../../src/base/fault-point.js';
+import { onFaultPoint, type FaultPoint } from '../../src/kernel/fault-point.js';
 
 /** Calls `act` the `nth` time that a fault point is met. */
 export function atPoint(point: FaultPoint, nth: number, act: () => Promise<unknown>): void {

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { bucketsOf } from '../../src/base/bucketing.js';
+import { bucketsOf } from '../../src/kernel/bucketing.js';
 import { type Variant, flagName, spansOf } from '../../src/flags/definition.js';
 
 interface RunUnits {

@@ -1,9 +1,9 @@
 import { afterAll, beforeEach } from '@jest/globals';
-import { onFaultPoint, type FaultPoint } from '../../src/base/fault-point.js';
+import { onFaultPoint, type FaultPoint } from '../../src/kernel/fault-point.js';
 import { reconcileGate, type Reconciled } from '../../src/gate/permit.js';
-import { executeRun, type RunReport } from '../../src/jobs/run-loop.js';
-import type { LoadedJob } from '../../src/jobs/registry.js';
-import { elect } from '../../src/scheduler/election.js';
+import { executeRun, type RunReport } from '../../src/worker/run-loop.js';
+import type { LoadedJob } from '../../src/worker/registry.js';
+import { elect } from '../../src/runs/election.js';
 import { claimEverything, seedAccounts } from './accounts.js';
 import { atPoint } from './at-point.js';
 import type { TestDatabase } from './database.js';

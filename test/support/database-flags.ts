@@ -4,7 +4,7 @@ import type { FlagAnswer, FlagDefinition } from '../../src/flags/definition.js';
 import { inForce } from '../../src/flags/admission.js';
 import { readAdmissions } from '../../src/flags/admission-store.js';
 import { listFlags } from '../../src/flags/flag-store.js';
-import type { Flags } from '../../src/jobs/platform.js';
+import type { Flags } from '../../src/worker/platform.js';
 
 /** Flags as the control database has them at each `hear`: what the embedded source would tell. */
 export class DatabaseFlags implements Flags {

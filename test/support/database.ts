@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll } from '@jest/globals';
 import pg from 'pg';
-import { loginUrl, provisionLogins } from '../../src/store/logins.js';
-import { openPool } from '../../src/store/pool.js';
+import { loginUrl, provisionLogins } from '../../src/postgres/logins.js';
+import { openPool } from '../../src/postgres/pool.js';
 
 export interface TestDatabase {
   /** The owner's URL and pool: may do everything. */
   readonly url: string;
   readonly owner: pg.Pool;
-  /** The URLs of the lesser logins (src/store/logins.ts). */
+  /** The URLs of the lesser logins (src/postgres/logins.ts). */
   readonly workerUrl: string;
   readonly plannerUrl: string;
   /** A pool that is closed with the database. */

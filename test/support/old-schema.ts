@@ -17,7 +17,7 @@ const RELEASED = [
   'region/010-newcomers',
 ];
 
-const FOLDER = new URL('../../src/store/migrations/', import.meta.url);
+const FOLDER = new URL('../../src/postgres/migrations/', import.meta.url);
 
 /** Makes a database that the first release has migrated out of one that this program has. */
 export async function goBackToFirstRelease(owner: pg.Pool): Promise<void> {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
 
-const FOLDER = new URL('../../src/store/migrations/', import.meta.url);
+const FOLDER = new URL('../../src/postgres/migrations/', import.meta.url);
 
 /** The migrations that the first release had: of each plane, those up to this number. */
 const RELEASED = { control: 9, region: 10 } as const;

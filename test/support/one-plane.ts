@@ -1,4 +1,4 @@
-import type { RegionPlane, RegionPlanes } from '../../src/planes/region-plane.js';
+import type { RegionPlane, RegionPlanes } from '../../src/regions/region-plane.js';
 
 /** Every region on one database. */
 export function onePlane(plane: RegionPlane): RegionPlanes {

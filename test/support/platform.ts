@@ -1,12 +1,12 @@
 import { flagName, type FlagAnswer, type FlagDefinition, type Variant } from '../../src/flags/definition.js';
-import { bucketsOf } from '../../src/base/bucketing.js';
+import { bucketsOf } from '../../src/kernel/bucketing.js';
 import type { GuardPolicy } from '../../src/flags/guard-policy.js';
 import type { Policy } from '../../src/flags/policy.js';
 import { createTripwire } from '../../src/guard/tripwire.js';
-import type { JobDefinition } from '../../src/jobs/contract.js';
-import { openPlannerDatabase, type PlannerPool } from '../../src/jobs/planner-database.js';
-import type { Flags, Platform } from '../../src/jobs/platform.js';
-import type { LoadedJob } from '../../src/jobs/registry.js';
+import type { JobDefinition } from '../../src/sdk/contract.js';
+import { openPlannerDatabase, type PlannerPool } from '../../src/worker/planner-database.js';
+import type { Flags, Platform } from '../../src/worker/platform.js';
+import type { LoadedJob } from '../../src/worker/registry.js';
 import { readShape, type Shape } from '../../src/journal/shape.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';

@@ -46,9 +46,9 @@ async function run(argv, env) {
     onInterrupt: () => () => undefined,
     onKey: () => () => undefined,
   };
-  const app = createApp(() => readConfig(env));
+  const { app, commands } = createApp(() => readConfig(env));
   try {
-    await createProgram(app, io).parseAsync(['node', 'portcullis', ...argv]);
+    await createProgram(app, io, commands).parseAsync(['node', 'portcullis', ...argv]);
   } catch (error) {
     printError(error, errorOptions(argv, env), io.stderr);
     exit = exitCodeOf(error);

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeEach } from '@jest/globals';
-import { onFaultPoint } from '../../src/base/fault-point.js';
-import type { JobDefinition } from '../../src/jobs/contract.js';
-import { readRestored } from '../../src/jobs/restore-plan-phase.js';
-import { previewRestores, restoreRuns, type RestoreReport } from '../../src/jobs/restore-runs.js';
-import { executeRun, type RunReport } from '../../src/jobs/run-loop.js';
+import { onFaultPoint } from '../../src/kernel/fault-point.js';
+import type { JobDefinition } from '../../src/sdk/contract.js';
+import { readRestored } from '../../src/worker/restore-plan-phase.js';
+import { previewRestores, restoreRuns, type RestoreReport } from '../../src/worker/restore-runs.js';
+import { executeRun, type RunReport } from '../../src/worker/run-loop.js';
 import { restoreConflicts, type RestoreConflict } from '../../src/journal/restore-preview.js';
-import { elect } from '../../src/scheduler/election.js';
+import { elect } from '../../src/runs/election.js';
 import { claimEverything, seedAccounts } from './accounts.js';
 import { testDatabase, type TestDatabase } from './database.js';
 import { loadTestJob, testPlatform, testPolicy, type TestPlatform } from './platform.js';

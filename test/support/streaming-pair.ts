@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll } from '@jest/globals';
 import pg from 'pg';
-import { serverUser } from '../../src/store/embedded-binaries.js';
+import { serverUser } from '../../src/postgres/embedded-binaries.js';
 import { requirePostgresProgram } from './debian-package.js';
 import { freePort } from './prometheus.js';
 import { TcpProxy } from './tcp-proxy.js';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { PortcullisError } from '../../src/base/errors.js';
+import { PortcullisError } from '../../src/kernel/errors.js';
 import { readConfig } from '../../src/config.js';
 
 function faults(env: Record<string, string>): unknown {

@@ -1,5 +1,5 @@
 import type { SourceView } from '../../flags/flag-desk.js';
-import type { Surroundings } from '../../jobs/platform.js';
+import type { Surroundings } from '../../worker/platform.js';
 import type { Installation, Settings } from '../app-port.js';
 
 /** What the doctor found: `fail` needs mending, `warn` is worth knowing and may be meant. */

@@ -1,8 +1,8 @@
-import { PortcullisError, messageOf } from '../../base/errors.js';
-import type { PlannerDatabase } from '../../jobs/contract.js';
-import { askPlanes, type PlaneAnswers } from '../../planes/ask-planes.js';
-import type { RegionPlane } from '../../planes/region-plane.js';
-import { SKEW_NOTED_MS, readSkew, skewText } from '../../store/database-clock.js';
+import { PortcullisError, messageOf } from '../../kernel/errors.js';
+import type { PlannerDatabase } from '../../sdk/contract.js';
+import { askPlanes, type PlaneAnswers } from '../../regions/ask-planes.js';
+import type { RegionPlane } from '../../regions/region-plane.js';
+import { SKEW_NOTED_MS, readSkew, skewText } from '../../postgres/database-clock.js';
 import type { Check, Finding, Patient } from './check.js';
 import { unreachableFinding } from './planes.js';
 

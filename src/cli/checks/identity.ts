@@ -1,5 +1,5 @@
 import { waitingText } from '../wording.js';
-import { listDatabases, type DatabaseView } from '../../planes/databases.js';
+import { listDatabases, type DatabaseView } from '../../regions/databases.js';
 import type { Check, Finding, Patient } from './check.js';
 
 type Found = Omit<Finding, 'check'>;

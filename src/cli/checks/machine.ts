@@ -1,9 +1,9 @@
 import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { messageOf } from '../../base/errors.js';
+import { messageOf } from '../../kernel/errors.js';
 import type { Settings } from '../app-port.js';
-import { number } from '../../base/words.js';
+import { number } from '../../kernel/words.js';
 import type { Check, Finding } from './check.js';
 
 /** The least Node.js that Portcullis is made for: major and minor. */

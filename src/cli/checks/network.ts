@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
-import { messageOf } from '../../base/errors.js';
-import type { PerspectiveAnswer } from '../../jobs/lookup/dns.js';
+import { messageOf } from '../../kernel/errors.js';
+import type { PerspectiveAnswer } from '../../lookup/dns.js';
 import type { Settings } from '../app-port.js';
 import type { Check, Finding, Patient } from './check.js';
 

@@ -1,4 +1,4 @@
-import type { UnreachablePlane } from '../../planes/ask-planes.js';
+import type { UnreachablePlane } from '../../regions/ask-planes.js';
 import type { Finding } from './check.js';
 
 /** A region database that could not be examined. */

@@ -1,8 +1,8 @@
 import { isSame } from '../../flags/policy-diff.js';
 import { diffPolicies, loadPolicies } from '../../flags/policy-store.js';
 import { readPolicies } from '../../flags/policy.js';
-import { kindsOfJobs } from '../../jobs/registry.js';
-import { countOf } from '../../base/words.js';
+import { kindsOfJobs } from '../../worker/registry.js';
+import { countOf } from '../../kernel/words.js';
 import type { Check, Patient } from './check.js';
 
 export const policyFiles: Check<Patient> = {

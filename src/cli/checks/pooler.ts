@@ -1,5 +1,5 @@
-import { askPlanes } from '../../planes/ask-planes.js';
-import { isPooled, openPool } from '../../store/pool.js';
+import { askPlanes } from '../../regions/ask-planes.js';
+import { isPooled, openPool } from '../../postgres/pool.js';
 import type { Check, Finding, Patient } from './check.js';
 import { unreachableFinding } from './planes.js';
 

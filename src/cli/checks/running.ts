@@ -1,13 +1,13 @@
-import { formatDurationMs } from '../../base/duration.js';
+import { formatDurationMs } from '../../kernel/duration.js';
 import { flagName } from '../../flags/definition.js';
 import type { SourceView } from '../../flags/flag-desk.js';
 import { flagsAt, sourceAdvice } from '../../flags/flags-elsewhere.js';
 import { loadPolicies } from '../../flags/policy-store.js';
 import type { Policy } from '../../flags/policy.js';
 import type { GateView } from '../../gate/browse-gates.js';
-import { askPlanes } from '../../planes/ask-planes.js';
-import { listGatesOf } from '../../planes/browse.js';
-import { countOf, time } from '../../base/words.js';
+import { askPlanes } from '../../regions/ask-planes.js';
+import { listGatesOf } from '../../regions/browse.js';
+import { countOf, time } from '../../kernel/words.js';
 import type { Check, Finding, Patient } from './check.js';
 import { unreachableFinding } from './planes.js';
 

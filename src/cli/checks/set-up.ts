@@ -1,9 +1,9 @@
-import { PortcullisError, messageOf } from '../../base/errors.js';
-import { countOf, number } from '../../base/words.js';
+import { PortcullisError, messageOf } from '../../kernel/errors.js';
+import { countOf, number } from '../../kernel/words.js';
 import { workersAtWork } from '../../rollout/announce.js';
-import { connectionsOf, readConnections } from '../../store/connections.js';
-import { isDone, planRoles } from '../../store/role-plan.js';
-import { rolesGiven } from '../../store/logins.js';
+import { connectionsOf, readConnections } from '../../postgres/connections.js';
+import { isDone, planRoles } from '../../postgres/role-plan.js';
+import { rolesGiven } from '../../postgres/logins.js';
 import type { DatabaseSetup, Installation } from '../app-port.js';
 import type { Check, Finding } from './check.js';
 

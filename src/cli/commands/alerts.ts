@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { requireMay } from '../../access/roles.js';
-import { countOf, time } from '../../base/words.js';
+import { countOf, time } from '../../kernel/words.js';
 import {
   ALERT_STATES,
   clearAlert,

@@ -5,7 +5,7 @@ import type { Context, Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 import { limitOption, showList, stateOption } from '../listing.js';
 import type { Tone } from '../tone.js';
-import { time } from '../../base/words.js';
+import { time } from '../../kernel/words.js';
 
 export function addApprovals(program: Command, context: Context): void {
   const command = leaf(

@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
-import { parseSubject } from '../../jobs/subject.js';
+import { parseSubject } from '../../worker/subject.js';
 import type { AsOf } from '../../journal/as-of.js';
-import { asOfIn } from '../../planes/browse.js';
+import { asOfIn } from '../../regions/browse.js';
 import { recordPersonalRead } from '../../access/personal-data.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { instant } from '../instant.js';
 import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
-import { time } from '../../base/words.js';
+import { time } from '../../kernel/words.js';
 
 export function addAsOf(program: Command, context: Context): void {
   const command = leaf(

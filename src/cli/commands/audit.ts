@@ -12,10 +12,10 @@ import {
 } from '../../audit/chain.js';
 import { exportAudit, verifyLines } from '../../audit/lines.js';
 import { verifyAudit } from '../../audit/verify.js';
-import { PortcullisError, messageOf } from '../../base/errors.js';
+import { PortcullisError, messageOf } from '../../kernel/errors.js';
 import { countUnrecorded } from '../../gate/unrecorded-kill.js';
 import { countUnrecordedTrips } from '../../guard/trip-row.js';
-import { askPlanes } from '../../planes/ask-planes.js';
+import { askPlanes } from '../../regions/ask-planes.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { instant } from '../instant.js';
@@ -24,7 +24,7 @@ import { limitOption, showList } from '../listing.js';
 import { withProgress } from '../progress.js';
 import { waitingText } from '../wording.js';
 import type { Cell } from '../table.js';
-import { countOf, time } from '../../base/words.js';
+import { countOf, time } from '../../kernel/words.js';
 
 export function addAudit(program: Command, context: Context): void {
   const audit = group(program, 'audit', 'The record of every decision: who, what, on what evidence.');

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { confirmSwitchover, SWITCHOVER_MS, type Confirmed } from '../../gate/database.js';
 import { confirmChanged } from '../../incidents/changed-database.js';
-import { databaseMeant, listDatabases, type DatabaseView } from '../../planes/databases.js';
-import { time } from '../../base/words.js';
+import { databaseMeant, listDatabases, type DatabaseView } from '../../regions/databases.js';
+import { time } from '../../kernel/words.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
 import { group, leaf } from '../leaf.js';

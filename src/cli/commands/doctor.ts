@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type pg from 'pg';
-import { messageOf, PortcullisError } from '../../base/errors.js';
+import { messageOf, PortcullisError } from '../../kernel/errors.js';
 import { refuseUnfit } from '../acting.js';
 import { CHECKS, MACHINE_CHECKS, SET_UP_CHECKS } from '../checks/all.js';
 import type { Check, Finding, Patient } from '../checks/check.js';
@@ -9,8 +9,8 @@ import { leaf } from '../leaf.js';
 import { printable, wrapTo } from '../display-width.js';
 import { withProgress } from '../progress.js';
 import type { Tone } from '../tone.js';
-import { lockedOut } from '../../store/migrate.js';
-import { countOf } from '../../base/words.js';
+import { lockedOut } from '../../postgres/migrate.js';
+import { countOf } from '../../kernel/words.js';
 
 export function addDoctor(program: Command, context: Context): void {
   const command = leaf(

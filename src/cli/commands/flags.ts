@@ -7,8 +7,8 @@ import { flagElsewhere, flagsAt } from '../../flags/flags-elsewhere.js';
 import { listFlags } from '../../flags/flag-store.js';
 import { applyPolicies, diffPolicies, requirePolicy } from '../../flags/policy-store.js';
 import { readPolicies, type PolicyFile } from '../../flags/policy.js';
-import { PortcullisError } from '../../base/errors.js';
-import { kindsOfJobs } from '../../jobs/registry.js';
+import { PortcullisError } from '../../kernel/errors.js';
+import { kindsOfJobs } from '../../worker/registry.js';
 import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
@@ -18,7 +18,7 @@ import { group, leaf } from '../leaf.js';
 import { requireRegion, unknownName } from '../names.js';
 import { diffsText } from '../policy-text.js';
 import { pairShares, parseShare, sharesText } from '../shares.js';
-import { countOf, time } from '../../base/words.js';
+import { countOf, time } from '../../kernel/words.js';
 
 export function addFlags(program: Command, context: Context): void {
   const flags = group(

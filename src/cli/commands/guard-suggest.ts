@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { countOf, number } from '../../base/words.js';
+import { countOf, number } from '../../kernel/words.js';
 import { acceptedHistory, countedRuns } from '../../guard/accepted-runs.js';
 import { policyDifference, suggestRules, type KindHistory, type Suggestion } from '../../guard/suggest.js';
 import { requireActing } from '../acting.js';

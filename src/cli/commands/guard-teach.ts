@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
-import { PortcullisError } from '../../base/errors.js';
+import { PortcullisError } from '../../kernel/errors.js';
 import { figure } from '../../guard/in-words.js';
 import { judgedByRules, type JudgedBy } from '../../guard/judged-by.js';
 import { acceptRun, rebaseline } from '../../guard/teach.js';
-import { findRunOf } from '../../planes/browse.js';
+import { findRunOf } from '../../regions/browse.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
-import { number } from '../../base/words.js';
+import { number } from '../../kernel/words.js';
 import { leaf } from '../leaf.js';
 import { knownJob, requireRegion } from '../names.js';
 import { reasonOption } from '../reason-option.js';

@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { PortcullisError } from '../../base/errors.js';
-import { nearest } from '../../base/nearest.js';
-import { fileError } from '../../store/file-error.js';
+import { PortcullisError } from '../../kernel/errors.js';
+import { nearest } from '../../kernel/nearest.js';
+import { fileError } from '../../postgres/file-error.js';
 import { isTimeZone } from '../../flags/guard-document.js';
 import { rulesOf, type CountOf } from '../../flags/guard-policy.js';
 import { acceptedRuns } from '../../guard/accepted-runs.js';
@@ -21,7 +21,7 @@ import { addTeaching } from './guard-teach.js';
 import { knownJob, requireRegion } from '../names.js';
 import type { Column } from '../table.js';
 import type { Tone } from '../tone.js';
-import { countOf, number, time } from '../../base/words.js';
+import { countOf, number, time } from '../../kernel/words.js';
 
 /** The floor for a CSV, which has no policy: that of a policy which names none. */
 const DEFAULT_FLOOR = 10;

@@ -4,15 +4,15 @@ import { examineIncident } from '../../incidents/assess-incident.js';
 import { looksLikeIncident } from '../../incidents/browse-incidents.js';
 import { writers, type SilentRegion } from '../../incidents/incident-runs.js';
 import { impactByUnit, impactOf, type Impact, type UnitImpact } from '../../journal/impact.js';
-import { findRunOf } from '../../planes/browse.js';
+import { findRunOf } from '../../regions/browse.js';
 import { requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { csvLine } from '../csv.js';
 import { leaf } from '../leaf.js';
-import { listFirst } from '../../base/list-first.js';
+import { listFirst } from '../../kernel/list-first.js';
 import { productsText } from '../incident-text.js';
-import { number, time } from '../../base/words.js';
+import { number, time } from '../../kernel/words.js';
 
 /** How many organisations are shown where not all are asked for. */
 const SHOWN = 10;

@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import type pg from 'pg';
 import { requireMay } from '../../access/roles.js';
-import { PortcullisError } from '../../base/errors.js';
+import { PortcullisError } from '../../kernel/errors.js';
 import { regionsOf } from '../../gate/gates-of.js';
 import { examineIncident } from '../../incidents/assess-incident.js';
 import { findIncident, listIncidents } from '../../incidents/browse-incidents.js';
@@ -14,7 +14,7 @@ import { postMortemOf } from '../../incidents/post-mortem.js';
 import { runbookOf } from '../../incidents/runbook.js';
 import { statusUpdatesOf } from '../../incidents/status-updates.js';
 import { timelineOf } from '../../incidents/timeline.js';
-import { findRunOf } from '../../planes/browse.js';
+import { findRunOf } from '../../regions/browse.js';
 import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, withLook, type Context } from '../context.js';
@@ -22,7 +22,7 @@ import { incidentsText, incidentText, runbookText } from '../incident-text.js';
 import { instant } from '../instant.js';
 import { group, leaf } from '../leaf.js';
 import { jobOption, limitOption, showList, stateOption } from '../listing.js';
-import { time } from '../../base/words.js';
+import { time } from '../../kernel/words.js';
 import { reasonOption } from '../reason-option.js';
 
 export function addIncident(program: Command, context: Context): void {

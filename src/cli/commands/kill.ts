@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Principal } from '../../access/roles.js';
-import { formatDurationMs, parseDurationMs } from '../../base/duration.js';
+import { formatDurationMs, parseDurationMs } from '../../kernel/duration.js';
 import { flagsAt, unchangedElsewhere } from '../../flags/flags-elsewhere.js';
 import { requireComplete, unreachedText, type KillReach, type KillRequest } from '../../gate/kill-switch.js';
 import { killWithIncident, stopWithIncidents, type KillWithIncident } from '../../incidents/kill-incident.js';

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { ensureAdminToken } from '../../access/admin-token.js';
-import { messageOf, PortcullisError } from '../../base/errors.js';
-import { countOf } from '../../base/words.js';
-import { nothingToDo, setUp, setUpSql, type SetUpReport } from '../../store/set-up.js';
+import { messageOf, PortcullisError } from '../../kernel/errors.js';
+import { countOf } from '../../kernel/words.js';
+import { nothingToDo, setUp, setUpSql, type SetUpReport } from '../../postgres/set-up.js';
 import type { DatabaseSetup } from '../app-port.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';

@@ -14,7 +14,7 @@ import { group, leaf } from '../leaf.js';
 import { limitOption, showList, stateOption } from '../listing.js';
 import type { Row } from '../table.js';
 import type { Tone } from '../tone.js';
-import { countOf, time } from '../../base/words.js';
+import { countOf, time } from '../../kernel/words.js';
 
 export function addNotifications(program: Command, context: Context): void {
   const notifications = group(

@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import { addPerson, listPeople, removePerson, type Person } from '../../access/people.js';
 import { PEOPLE_ROLES, type PersonRole } from '../../access/roles.js';
 import { UNINTRODUCED } from '../../access/second-person.js';
-import { countOf, listOf, time } from '../../base/words.js';
+import { countOf, listOf, time } from '../../kernel/words.js';
 import { requireActing } from '../acting.js';
 import { confirmed, yesOption } from '../confirm.js';
 import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { PortcullisError } from '../../base/errors.js';
+import { PortcullisError } from '../../kernel/errors.js';
 import type { Approval, Decision } from '../../access/approvals.js';
 import { flagsAt } from '../../flags/flags-elsewhere.js';
 import { regionsOf } from '../../gate/gates-of.js';
@@ -14,7 +14,7 @@ import { aloneText, askedByText, decidedByText } from '../approval-text.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
 import { reasonOption } from '../reason-option.js';
-import { time } from '../../base/words.js';
+import { time } from '../../kernel/words.js';
 
 interface RearmOptions {
   readonly region?: string;

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import type { Approval } from '../../access/approvals.js';
 import type { Principal } from '../../access/roles.js';
-import { time } from '../../base/words.js';
-import { PortcullisError } from '../../base/errors.js';
+import { time } from '../../kernel/words.js';
+import { PortcullisError } from '../../kernel/errors.js';
 import { flagsAt, rolloutElsewhere } from '../../flags/flags-elsewhere.js';
-import { orderInitial, orderRollout } from '../../planes/order-rollout.js';
-import { simulationOf } from '../../planes/simulation.js';
-import { rolloutSources } from '../../planes/rollout-sources.js';
+import { orderInitial, orderRollout } from '../../regions/order-rollout.js';
+import { simulationOf } from '../../regions/simulation.js';
+import { rolloutSources } from '../../regions/rollout-sources.js';
 import { type RolloutView, viewRollout } from '../../rollout/rollout-view.js';
 import { requireUnderWay } from '../../rollout/start-rollout.js';
 import { abortRollout, pauseRollout, resumeRollout, type Steering } from '../../rollout/steer.js';
@@ -21,7 +21,7 @@ import { rolloutText } from '../rollout-text.js';
 import { simulationText } from '../simulation-text.js';
 import { watch } from '../watch.js';
 import { reasonOption } from '../reason-option.js';
-import { listOf } from '../../base/words.js';
+import { listOf } from '../../kernel/words.js';
 
 export function addRollout(program: Command, context: Context): void {
   const rollout = group(

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { formatDurationMs } from '../../base/duration.js';
+import { formatDurationMs } from '../../kernel/duration.js';
 import {
   CHANGE_STATES,
   listChanges,
@@ -10,15 +10,15 @@ import {
 import { verdictsOf, type VerdictView } from '../../guard/verdict-rows.js';
 import type { Verdict } from '../../guard/verdict.js';
 import { listLanes, type LaneView } from '../../journal/browse-lanes.js';
-import { findRunOf, type FoundRun } from '../../planes/browse.js';
-import type { RunView } from '../../scheduler/browse-runs.js';
+import { findRunOf, type FoundRun } from '../../regions/browse.js';
+import type { RunView } from '../../runs/browse-runs.js';
 import { recordPersonalRead } from '../../access/personal-data.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
 import { toneOf, type Tone } from '../tone.js';
-import { number, time } from '../../base/words.js';
+import { number, time } from '../../kernel/words.js';
 import { changedColumns, counts, imageText, total } from '../wording.js';
 
 /** How many changes of each sort are shown where not all are asked for. */

@@ -1,9 +1,9 @@
 import { Option, type Command } from 'commander';
-import { formatDurationMs } from '../../base/duration.js';
-import type { UnreachablePlane } from '../../planes/ask-planes.js';
-import { listRunsOf } from '../../planes/browse.js';
-import type { RunFilter, RunView } from '../../scheduler/browse-runs.js';
-import { RUN_STATES, type RunStatus } from '../../scheduler/run-states.js';
+import { formatDurationMs } from '../../kernel/duration.js';
+import type { UnreachablePlane } from '../../regions/ask-planes.js';
+import { listRunsOf } from '../../regions/browse.js';
+import type { RunFilter, RunView } from '../../runs/browse-runs.js';
+import { RUN_STATES, type RunStatus } from '../../runs/run-states.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
@@ -11,7 +11,7 @@ import { regionsIn, requireRegion, unknownName } from '../names.js';
 import { noteUnreachable } from '../unreachable.js';
 import { toneOf } from '../tone.js';
 import { jobOption, limitOption, listUpTo } from '../listing.js';
-import { time } from '../../base/words.js';
+import { time } from '../../kernel/words.js';
 import { total } from '../wording.js';
 import { addShow } from './run-show.js';
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { NO_DRIFT, driftTexts, policyDrift, type PolicyDrift } from '../../flags/policy-drift.js';
-import { kindsOfJobs } from '../../jobs/registry.js';
+import { kindsOfJobs } from '../../worker/registry.js';
 import type { Installation } from '../app-port.js';
 import { basicStatusText, readBasicStatus } from '../basic-status.js';
 import { isOfOtherSchema, voiceOf, withLook, type Context } from '../context.js';

@@ -11,11 +11,11 @@ import {
 import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { confirmed, yesOption } from '../confirm.js';
-import { nearest } from '../../base/nearest.js';
-import { PortcullisError } from '../../base/errors.js';
+import { nearest } from '../../kernel/nearest.js';
+import { PortcullisError } from '../../kernel/errors.js';
 import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
 import { group, leaf } from '../leaf.js';
-import { time } from '../../base/words.js';
+import { time } from '../../kernel/words.js';
 
 export function addTokens(program: Command, context: Context): void {
   const tokens = group(program, 'tokens', 'Tokens: who may do what, over HTTP and on the command line.');

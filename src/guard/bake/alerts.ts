@@ -1,8 +1,8 @@
 import type pg from 'pg';
-import { PortcullisError, messageOf } from '../../base/errors.js';
-import { shorten, storableJson } from '../../base/text.js';
-import { currentSpelling } from '../../base/version-named.js';
-import { requireRegion, unknownName } from '../../base/unknown-name.js';
+import { PortcullisError, messageOf } from '../../kernel/errors.js';
+import { shorten, storableJson } from '../../kernel/text.js';
+import { currentSpelling } from '../../kernel/version-named.js';
+import { requireRegion, unknownName } from '../../kernel/unknown-name.js';
 import { rulesOf, type AlertRule } from '../../flags/guard-policy.js';
 import type { Policy } from '../../flags/policy.js';
 import { closingOf, type Closing } from '../closing.js';

@@ -1,12 +1,12 @@
 import type pg from 'pg';
 import { recordAudit } from '../../audit/record.js';
-import { startBeat, type Beat } from '../../base/beat.js';
-import { messageOf } from '../../base/errors.js';
+import { startBeat, type Beat } from '../../kernel/beat.js';
+import { messageOf } from '../../kernel/errors.js';
 import { flagName, HOLD, type FlagAnswer } from '../../flags/definition.js';
 import type { Policy } from '../../flags/policy.js';
 import { openIncident } from '../../incidents/open-incident.js';
 import { notify } from '../../notify/notice.js';
-import { inTransaction } from '../../store/pool.js';
+import { inTransaction } from '../../postgres/pool.js';
 import type { Log } from '../../telemetry/log.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import { closingOf, sharedEvidence } from '../closing.js';

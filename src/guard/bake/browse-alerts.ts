@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import { recordAudit } from '../../audit/record.js';
-import { PortcullisError } from '../../base/errors.js';
-import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../../store/page.js';
-import { inTransaction } from '../../store/pool.js';
+import { PortcullisError } from '../../kernel/errors.js';
+import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../../postgres/page.js';
+import { inTransaction } from '../../postgres/pool.js';
 
 export const ALERT_STATES = ['firing', 'resolved', 'expired', 'cleared'] as const;
 /** `expired`: not resolved, and not sent again in time. Only one that is firing counts against a version. */

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { formatDurationMs } from '../../base/duration.js';
+import { formatDurationMs } from '../../kernel/duration.js';
 import type { AbsenceRule } from '../../flags/guard-policy.js';
 import type { Judged } from '../verdict.js';
 import type { Candidate } from './judge-outcome.js';

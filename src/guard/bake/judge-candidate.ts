@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { messageOf } from '../../base/errors.js';
+import { messageOf } from '../../kernel/errors.js';
 import type { Rule } from '../../flags/guard-policy.js';
 import type { Policy } from '../../flags/policy.js';
 import type { OutcomeState } from '../outcome.js';

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { OutcomeRule } from '../../flags/guard-policy.js';
-import { inTransaction } from '../../store/pool.js';
+import { inTransaction } from '../../postgres/pool.js';
 import { startOutcome, stepOutcome, type OutcomeState } from '../outcome.js';
 import type { Judged } from '../verdict.js';
 import { Cohorts } from './cohorts.js';

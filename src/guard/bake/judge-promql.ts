@@ -1,4 +1,4 @@
-import { formatDurationMs } from '../../base/duration.js';
+import { formatDurationMs } from '../../kernel/duration.js';
 import type { PromqlRule } from '../../flags/guard-policy.js';
 import type { Judged } from '../verdict.js';
 import type { PrometheusAnswer } from './prometheus.js';

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { inTransaction } from '../../store/pool.js';
+import { inTransaction } from '../../postgres/pool.js';
 
 /** Something bad that befell an organisation, as a product reports it. */
 export interface OutcomeEvent {

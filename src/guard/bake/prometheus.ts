@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { messageOf } from '../../base/errors.js';
-import { shorten } from '../../base/text.js';
+import { messageOf } from '../../kernel/errors.js';
+import { shorten } from '../../kernel/text.js';
 
 /** What a Prometheus said: the values of the series it found, or why it said nothing. */
 export type PrometheusAnswer =

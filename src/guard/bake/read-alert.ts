@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { shorten, storable } from '../../base/text.js';
+import { shorten, storable } from '../../kernel/text.js';
 
 /** One alert of Alertmanager's webhook, as far as it could be understood. */
 export interface Alert {

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { storableJson } from '../../base/text.js';
+import { storableJson } from '../../kernel/text.js';
 import type { RuleKind } from '../../flags/guard-policy.js';
 import type { Figures, Judged, Verdict } from '../verdict.js';
 import type { Candidate } from './judge-outcome.js';

@@ -1,4 +1,4 @@
-import type { Image } from '../contract.js';
+import type { Image } from '../../sdk/contract.js';
 import { stateAfterClaim } from './account-states.js';
 import { EVIDENCE_LIFE_MS } from './check-schedule.js';
 import { parseEmailAddress } from './email-address.js';

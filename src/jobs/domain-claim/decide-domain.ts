@@ -1,4 +1,4 @@
-import type { Image } from '../contract.js';
+import type { Image } from '../../sdk/contract.js';
 import {
   absenceCheckableMs,
   GRACE_MS,

@@ -1,4 +1,4 @@
-import { defineJob, type JobDefinition } from '../contract.js';
+import { defineJob, type JobDefinition } from '../../sdk/contract.js';
 import type { DomainKind } from './domain-states.js';
 import { ACCOUNT_CHANGES, ACCOUNT_COMPARES, DOMAIN_CHANGES, DOMAIN_COMPARES } from './facts.js';
 import { plan } from './plan.js';

@@ -1,4 +1,4 @@
-import type { PlanContext } from '../contract.js';
+import type { PlanContext } from '../../sdk/contract.js';
 import { challengeName, challengeUrl, dnsVerdict, type Answers } from './proof.js';
 
 /** What was looked up for one name, and when it began and ended, by the database's clock. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Change, PlanContext, Requirement } from '../contract.js';
+import type { Change, PlanContext, Requirement } from '../../sdk/contract.js';
 import { asCompleted } from './as-completed.js';
 import { TOKEN_LIFE_MS } from './check-schedule.js';
 import { decideClaim } from './decide-claim.js';

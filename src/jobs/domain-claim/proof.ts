@@ -1,5 +1,5 @@
-import type { PerspectiveAnswer, TxtAnswer } from '../lookup/dns.js';
-import type { HttpsAnswer } from '../lookup/https.js';
+import type { PerspectiveAnswer, TxtAnswer } from '../../lookup/dns.js';
+import type { HttpsAnswer } from '../../lookup/https.js';
 
 /** INDETERMINATE neither promotes nor demotes: nothing was learnt, and the evidence only ages. */
 export type Verdict = 'PRESENT' | 'ABSENT' | 'INDETERMINATE';

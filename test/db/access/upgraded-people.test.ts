@@ -7,7 +7,7 @@ import { listTokens, principalOfToken } from '../../../src/access/tokens.js';
 import { recordAudit } from '../../../src/audit/record.js';
 import { emptyDatabase } from '../../support/database.js';
 
-const FOLDER = new URL('../../../src/store/migrations/control/', import.meta.url);
+const FOLDER = new URL('../../../src/postgres/migrations/control/', import.meta.url);
 const PEOPLE = 19;
 const { owner } = await emptyDatabase();
 

@@ -5,7 +5,7 @@ import { GENESIS, type AuditHead } from '../../../src/audit/chain.js';
 import { exportAudit, verifyLines } from '../../../src/audit/lines.js';
 import { recordAudit, type AuditNote } from '../../../src/audit/record.js';
 import { verifyAudit } from '../../../src/audit/verify.js';
-import { inTransaction } from '../../../src/store/pool.js';
+import { inTransaction } from '../../../src/postgres/pool.js';
 import { testDatabase } from '../../support/database.js';
 
 const { owner } = await testDatabase();

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { versionMeant } from '../../../src/cli/killing.js';
 import { announceVersions } from '../../../src/rollout/announce.js';
-import { openPool } from '../../../src/store/pool.js';
+import { openPool } from '../../../src/postgres/pool.js';
 import { testDatabase } from '../../support/database.js';
 import { FakeApp } from '../../unit/cli/fake-app.js';
 

@@ -22,7 +22,7 @@ function leaves(command: Command): Command[] {
   const below = command.commands.flatMap(leaves);
   return below.length === 0 || command.parent?.parent === null ? [command, ...below] : below;
 }
-const program = createProgram(new FakeApp(), new FakeTerminal());
+const program = createProgram(new FakeApp(), new FakeTerminal(), new FakeApp().commands);
 const paths = program.commands.flatMap(leaves).flatMap((command) => {
   const acts = (command as unknown as { _actionHandler: unknown })._actionHandler !== null;
   return acts ? [[pathOf(command), command] as const] : [];

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import type { Change } from '../../../src/jobs/contract.js';
-import type { PerspectiveAnswer } from '../../../src/jobs/lookup/dns.js';
+import type { Change } from '../../../src/sdk/contract.js';
+import type { PerspectiveAnswer } from '../../../src/lookup/dns.js';
 import { domainClaim } from '../../../src/jobs/domain-claim/job.js';
 import { challengeName } from '../../../src/jobs/domain-claim/proof.js';
 import {

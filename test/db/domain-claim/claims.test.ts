@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { domainClaim } from '../../../src/jobs/domain-claim/job.js';
 import { challengeName, challengeUrl } from '../../../src/jobs/domain-claim/proof.js';
-import { loadJob } from '../../../src/jobs/registry.js';
+import { loadJob } from '../../../src/worker/registry.js';
 import {
   world,
   database,

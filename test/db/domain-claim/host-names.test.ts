@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type pg from 'pg';
 import { parseDomainName } from '../../../src/jobs/domain-claim/domain-name.js';
-import { migrate } from '../../../src/store/migrate.js';
+import { migrate } from '../../../src/postgres/migrate.js';
 import { emptyDatabase } from '../../support/database.js';
 import { account, database, domain, gist, organisation, plan, verified } from './world.js';
 

@@ -1,11 +1,11 @@
 /** A directory to plan over, and a world outside that answers from memory. Each test starts with both empty. */
 import { afterAll, beforeEach } from '@jest/globals';
-import type { Change, PlanContext } from '../../../src/jobs/contract.js';
+import type { Change, PlanContext } from '../../../src/sdk/contract.js';
 import { domainClaim } from '../../../src/jobs/domain-claim/job.js';
 import { challengeName } from '../../../src/jobs/domain-claim/proof.js';
-import type { PerspectiveAnswer, TxtAnswer } from '../../../src/jobs/lookup/dns.js';
-import type { HttpsAnswer } from '../../../src/jobs/lookup/https.js';
-import { openPlannerDatabase } from '../../../src/jobs/planner-database.js';
+import type { PerspectiveAnswer, TxtAnswer } from '../../../src/lookup/dns.js';
+import type { HttpsAnswer } from '../../../src/lookup/https.js';
+import { openPlannerDatabase } from '../../../src/worker/planner-database.js';
 import { testDatabase } from '../../support/database.js';
 
 export const database = await testDatabase();

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { onFaultPoint } from '../../../src/base/fault-point.js';
+import { onFaultPoint } from '../../../src/kernel/fault-point.js';
 import { readGate } from '../../../src/gate/permit.js';
 import type { Close } from '../../../src/flags/guard-policy.js';
 import { closingOf } from '../../../src/guard/closing.js';
@@ -13,7 +13,7 @@ import { timelineOf } from '../../../src/incidents/timeline.js';
 import { notificationsOf } from '../../../src/notify/browse.js';
 import { stopVersion } from '../../../src/rollout/stop-version.js';
 import { createTripwire } from '../../../src/guard/tripwire.js';
-import { inTransaction } from '../../../src/store/pool.js';
+import { inTransaction } from '../../../src/postgres/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { assessIncident } from '../../support/assess-incident.js';

@@ -3,8 +3,8 @@ import { acceptedHistory, countedRuns } from '../../../src/guard/accepted-runs.j
 import { judgeCount } from '../../../src/guard/count.js';
 import type { CountState } from '../../../src/guard/count-state.js';
 import type { GuardPolicy, Rule } from '../../../src/flags/guard-policy.js';
-import { executeRun } from '../../../src/jobs/run-loop.js';
-import { elect } from '../../../src/scheduler/election.js';
+import { executeRun } from '../../../src/worker/run-loop.js';
+import { elect } from '../../../src/runs/election.js';
 import { claimEverything, seedAccounts } from '../../support/accounts.js';
 import { testDatabase } from '../../support/database.js';
 import { loadTestJob, noRules, testPlatform, testPolicy } from '../../support/platform.js';

@@ -5,11 +5,11 @@ import { readPolicies, type Policy } from '../../../src/flags/policy.js';
 import { judgeInvariant } from '../../../src/guard/invariant.js';
 import { verdictsOf } from '../../../src/guard/verdict-rows.js';
 import { domainClaim } from '../../../src/jobs/domain-claim/job.js';
-import { executeRun, type RunReport } from '../../../src/jobs/run-loop.js';
-import { SAMPLE_REGIONS } from '../../../src/replay/sample-rows.js';
-import { seedSampleWorld } from '../../../src/replay/sample-world.js';
-import { sampleZone } from '../../../src/replay/sample-zone.js';
-import { elect } from '../../../src/scheduler/election.js';
+import { executeRun, type RunReport } from '../../../src/worker/run-loop.js';
+import { SAMPLE_REGIONS } from '../../../src/demo/sample-rows.js';
+import { seedSampleWorld } from '../../../src/demo/sample-world.js';
+import { sampleZone } from '../../../src/demo/sample-zone.js';
+import { elect } from '../../../src/runs/election.js';
 import { testDatabase } from '../../support/database.js';
 import { loadTestJob, testPlatform } from '../../support/platform.js';
 

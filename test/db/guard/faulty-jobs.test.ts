@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { onFaultPoint } from '../../../src/base/fault-point.js';
+import { onFaultPoint } from '../../../src/kernel/fault-point.js';
 import type { GuardPolicy, Rule } from '../../../src/flags/guard-policy.js';
 import { tripOfRun } from '../../../src/guard/trip-row.js';
 import { verdictsOf } from '../../../src/guard/verdict-rows.js';
-import type { Change, JobDefinition } from '../../../src/jobs/contract.js';
-import { executeRun, type RunReport } from '../../../src/jobs/run-loop.js';
-import { elect } from '../../../src/scheduler/election.js';
-import { takeOver } from '../../../src/scheduler/lease.js';
+import type { Change, JobDefinition } from '../../../src/sdk/contract.js';
+import { executeRun, type RunReport } from '../../../src/worker/run-loop.js';
+import { elect } from '../../../src/runs/election.js';
+import { takeOver } from '../../../src/runs/lease.js';
 import { claimEverything, seedAccounts } from '../../support/accounts.js';
 import { testDatabase } from '../../support/database.js';
 import { loadTestJob, noRules, testPlatform, testPolicy } from '../../support/platform.js';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { onFaultPoint, type TripFaultPoint } from '../../../src/base/fault-point.js';
+import { onFaultPoint, type TripFaultPoint } from '../../../src/kernel/fault-point.js';
 import { killGate } from '../../../src/gate/kill.js';
 import { readGate } from '../../../src/gate/permit.js';
 import { rearmGate } from '../../../src/gate/rearm.js';
@@ -8,8 +8,8 @@ import { createTripwire } from '../../../src/guard/tripwire.js';
 import { dropGateBy, type BakeFailure } from '../../../src/guard/bake/drop-gate.js';
 import { carryOutTrip, concludeTrip, type TripPlanes } from '../../../src/guard/trip.js';
 import { unsettledTrip, writeTrip, type TripOrder } from '../../../src/guard/trip-row.js';
-import { elect, type Run } from '../../../src/scheduler/election.js';
-import { inTransaction } from '../../../src/store/pool.js';
+import { elect, type Run } from '../../../src/runs/election.js';
+import { inTransaction } from '../../../src/postgres/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { testDatabase } from '../../support/database.js';

@@ -4,7 +4,7 @@ import { verifyAudit } from '../../../src/audit/verify.js';
 import { findIncident, listIncidents } from '../../../src/incidents/browse-incidents.js';
 import { closeIncident, moveIncident } from '../../../src/incidents/move-incident.js';
 import { openIncident, type IncidentOrder, type Opened } from '../../../src/incidents/open-incident.js';
-import { inTransaction } from '../../../src/store/pool.js';
+import { inTransaction } from '../../../src/postgres/pool.js';
 import { testDatabase } from '../../support/database.js';
 
 const { owner } = await testDatabase();

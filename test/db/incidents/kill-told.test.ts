@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import type { Beat } from '../../../src/base/beat.js';
+import type { Beat } from '../../../src/kernel/beat.js';
 import { readGate } from '../../../src/gate/permit.js';
 import { findIncident } from '../../../src/incidents/browse-incidents.js';
 import { carryOutWishes, killWithIncident, stopWithIncidents } from '../../../src/incidents/kill-incident.js';
@@ -8,7 +8,7 @@ import { openByHand } from '../../../src/incidents/open-by-hand.js';
 import { notificationsOf, type Notification } from '../../../src/notify/browse.js';
 import { receiverOf } from '../../../src/notify/receiver.js';
 import { startSender } from '../../../src/notify/sender.js';
-import { openPool } from '../../../src/store/pool.js';
+import { openPool } from '../../../src/postgres/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { testDatabase } from '../../support/database.js';

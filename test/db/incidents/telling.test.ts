@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from '@jest/globals';
-import type { Beat } from '../../../src/base/beat.js';
+import type { Beat } from '../../../src/kernel/beat.js';
 import { examineIncident } from '../../../src/incidents/assess-incident.js';
 import { postMortemOf } from '../../../src/incidents/post-mortem.js';
 import { timelineOf, type Moment } from '../../../src/incidents/timeline.js';

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from '@jest/globals';
 import { recordAudit } from '../../../src/audit/record.js';
-import type { Beat } from '../../../src/base/beat.js';
+import type { Beat } from '../../../src/kernel/beat.js';
 import { readGate } from '../../../src/gate/permit.js';
 import { assessIncident } from '../../support/assess-incident.js';
 import { closeIncident } from '../../../src/incidents/move-incident.js';
@@ -8,7 +8,7 @@ import { timelineOf, type Moment } from '../../../src/incidents/timeline.js';
 import { notificationsOf, retryNotification } from '../../../src/notify/browse.js';
 import { receiverOf } from '../../../src/notify/receiver.js';
 import { startSender } from '../../../src/notify/sender.js';
-import { inTransaction } from '../../../src/store/pool.js';
+import { inTransaction } from '../../../src/postgres/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { database, region, restore, run, VERSION } from '../../support/restoring.js';

@@ -1,4 +1,4 @@
-import { bucketsOf } from '../../../src/base/bucketing.js';
+import { bucketsOf } from '../../../src/kernel/bucketing.js';
 import { flagName, type Variant } from '../../../src/flags/definition.js';
 import type { Played } from './play.js';
 

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { lockGate } from '../../../src/gate/lock.js';
-import { inTransaction } from '../../../src/store/pool.js';
+import { inTransaction } from '../../../src/postgres/pool.js';
 
 /**
  * What the test database remembers by itself, whatever the product writes down. `tick` counts commits: taken

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { flagName } from '../../../src/flags/definition.js';
-import { PortcullisError } from '../../../src/base/errors.js';
+import { PortcullisError } from '../../../src/kernel/errors.js';
 import { endKilledRuns, killGate } from '../../../src/gate/kill.js';
 import type { KillOrder } from '../../../src/gate/kill-order.js';
 import { killJob } from '../../../src/gate/kill-switch.js';
@@ -9,11 +9,11 @@ import { moveKill, unrecordedKills } from '../../../src/gate/unrecorded-kill.js'
 import { confirmDatabase } from '../../../src/gate/database.js';
 import { reconcileGate } from '../../../src/gate/permit.js';
 import { askLift, askRearm, decideRearm } from '../../../src/gate/rearm-approval.js';
-import { executeRun } from '../../../src/jobs/run-loop.js';
-import { elect, electMissed, type Run } from '../../../src/scheduler/election.js';
-import { electRestore } from '../../../src/scheduler/elect-restore.js';
-import { takeOver } from '../../../src/scheduler/lease.js';
-import { isUnreachable } from '../../../src/store/pool.js';
+import { executeRun } from '../../../src/worker/run-loop.js';
+import { elect, electMissed, type Run } from '../../../src/runs/election.js';
+import { electRestore } from '../../../src/runs/elect-restore.js';
+import { takeOver } from '../../../src/runs/lease.js';
+import { isUnreachable } from '../../../src/postgres/pool.js';
 import { bounded } from './bounded.js';
 import { sendAlert, type SentAlert } from './alerts.js';
 import { acknowledge, failOver } from './history.js';

@@ -1,11 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type pg from 'pg';
-import { onFaultPoint } from '../../../src/base/fault-point.js';
+import { onFaultPoint } from '../../../src/kernel/fault-point.js';
 import { flagName, type FlagAnswer, type FlagDefinition } from '../../../src/flags/definition.js';
-import type { AdmittedUnits } from '../../../src/jobs/contract.js';
+import type { AdmittedUnits } from '../../../src/sdk/contract.js';
 import type { Policy } from '../../../src/flags/policy.js';
-import type { Flags, Platform } from '../../../src/jobs/platform.js';
-import { openPool } from '../../../src/store/pool.js';
+import type { Flags, Platform } from '../../../src/worker/platform.js';
+import { openPool } from '../../../src/postgres/pool.js';
 import { HandSetFlags } from '../../support/platform.js';
 import { bounded } from './bounded.js';
 import type { Points } from './schedule.js';

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { RUN_STATES, type RunStatus } from '../../../src/scheduler/run-states.js';
+import { RUN_STATES, type RunStatus } from '../../../src/runs/run-states.js';
 import { batchBreaches, laneBreaches, type Acknowledged, type Batch } from './batches.js';
 import { approvalBreaches, gateBreaches, type Breach, type GateMoment, type Request } from './gates.js';
 import type { Played } from './play.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { verifyAudit } from '../../../src/audit/verify.js';
-import { messageOf } from '../../../src/base/errors.js';
+import { messageOf } from '../../../src/kernel/errors.js';
 import { testDatabase, type TestDatabase } from '../../support/database.js';
 import { bounded, Hung } from './bounded.js';
 import type { Breach } from './gates.js';

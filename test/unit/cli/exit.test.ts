@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { CommanderError } from 'commander';
-import { ERRORS, PortcullisError, type ErrorCode } from '../../../src/base/errors.js';
+import { ERRORS, PortcullisError, type ErrorCode } from '../../../src/kernel/errors.js';
 import { errorOptions, exitCodeOf, exitCodeOfRun, printError } from '../../../src/cli/exit.js';
 import { FakeTerminal } from './fake-terminal.js';
 

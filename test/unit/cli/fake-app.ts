@@ -1,10 +1,13 @@
 import pg from 'pg';
 import { onePlane } from '../../support/one-plane.js';
 import type { App, Installation, Purpose, ServeOptions, Service } from '../../../src/cli/app-port.js';
+import type { AddCommand } from '../../../src/cli/context.js';
+import { replayCommand, type Replay } from '../../../src/demo/command.js';
+import { addDirectory } from '../../../src/jobs/domain-claim/directory/command.js';
 import type { Policy } from '../../../src/flags/policy.js';
-import { openPlannerDatabase } from '../../../src/jobs/planner-database.js';
-import type { LoadedJob } from '../../../src/jobs/registry.js';
-import type { RunReport } from '../../../src/jobs/run-loop.js';
+import { openPlannerDatabase } from '../../../src/worker/planner-database.js';
+import type { LoadedJob } from '../../../src/worker/registry.js';
+import type { RunReport } from '../../../src/worker/run-loop.js';
 
 const REGIONS = ['eu-west-1', 'us-east-1'] as const;
 
@@ -132,7 +135,13 @@ export class FakeApp implements App {
   }
 
   /** What a replay comes to. */
-  replay: App['replay'] = () => Promise.reject(new Error('this test replays nothing'));
+  replay: Replay = () => Promise.reject(new Error('this test replays nothing'));
+
+  /** The commands that the job and the demo bring. */
+  readonly commands: readonly AddCommand[] = [
+    addDirectory,
+    replayCommand((size, options) => this.replay(size, options)),
+  ];
 
   policies(): Promise<readonly Policy[]> {
     return Promise.resolve([POLICY]);

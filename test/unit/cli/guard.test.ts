@@ -14,7 +14,13 @@ async function backtest(...args: string[]): Promise<{ exit: number; out: string;
   const io = new FakeTerminal();
   let exit = 0;
   try {
-    await createProgram(new FakeApp(), io).parseAsync(['node', 'portcullis', 'guard', 'backtest', ...args]);
+    await createProgram(new FakeApp(), io, new FakeApp().commands).parseAsync([
+      'node',
+      'portcullis',
+      'guard',
+      'backtest',
+      ...args,
+    ]);
   } catch (error) {
     printError(error, { json: false }, io.stderr);
     exit = exitCodeOf(error);

@@ -93,7 +93,7 @@ describe('help', () => {
     command.commands.flatMap((each) => (each.commands.length > 0 ? leaves(each) : [each]));
   const path = (command: Command): string[] =>
     command.parent ? [...path(command.parent), command.name()] : [];
-  const commands = leaves(createProgram(new FakeApp(), new FakeTerminal())).map(path);
+  const commands = leaves(createProgram(new FakeApp(), new FakeTerminal(), new FakeApp().commands)).map(path);
   test.each(commands.map((each) => [each.join(' '), each] as const))(
     '%s has an example, --json, and an exit code of 0',
     async (_, args) => {

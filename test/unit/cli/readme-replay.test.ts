@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from '@jest/globals';
 import { createProgram } from '../../../src/cli/program.js';
-import { WORLD_NAMES } from '../../../src/replay/incident/replay.js';
-import type { ReplayResult } from '../../../src/replay/incident/result.js';
-import { RESULT } from '../replay/replay-result.js';
+import { WORLD_NAMES } from '../../../src/demo/incident/replay.js';
+import type { ReplayResult } from '../../../src/demo/incident/result.js';
+import { RESULT } from '../demo/replay-result.js';
 import { FakeApp } from './fake-app.js';
 import { FakeTerminal } from './fake-terminal.js';
 
@@ -29,7 +29,7 @@ async function print(result: ReplayResult): Promise<string[]> {
   const app = new FakeApp();
   const io = new FakeTerminal();
   app.replay = () => Promise.resolve(result);
-  await createProgram(app, io).parseAsync(['node', 'portcullis', 'replay']);
+  await createProgram(app, io, app.commands).parseAsync(['node', 'portcullis', 'replay']);
   return io.stdout.text.split('\n');
 }
 

@@ -2,16 +2,16 @@ import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import type { App } from '../../../src/cli/app-port.js';
 import { createProgram } from '../../../src/cli/program.js';
-import { RESULT } from '../replay/replay-result.js';
+import type { Replay } from '../../../src/demo/command.js';
+import { RESULT } from '../demo/replay-result.js';
 import { FakeApp } from './fake-app.js';
 import { FakeTerminal } from './fake-terminal.js';
 
 const folder = await mkdtemp(join(tmpdir(), 'portcullis-replay-'));
 afterAll(() => rm(folder, { recursive: true }));
 
-type Asked = Parameters<App['replay']>[0];
+type Asked = Parameters<Replay>[0];
 
 async function replay(...args: string[]) {
   const app = new FakeApp();
@@ -21,7 +21,7 @@ async function replay(...args: string[]) {
     asked.push(size);
     return Promise.resolve(RESULT);
   };
-  await createProgram(app, io).parseAsync(['node', 'portcullis', 'replay', ...args]);
+  await createProgram(app, io, app.commands).parseAsync(['node', 'portcullis', 'replay', ...args]);
   return { io, asked, happened: app.happened };
 }
 
@@ -66,7 +66,7 @@ describe('portcullis replay', () => {
       replayed = true;
       return Promise.resolve(RESULT);
     };
-    const program = createProgram(app, new FakeTerminal());
+    const program = createProgram(app, new FakeTerminal(), app.commands);
     await expect(
       program.parseAsync(['node', 'portcullis', 'replay', '--report', join(folder, 'nowhere', 'x.html')]),
     ).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
@@ -95,7 +95,13 @@ describe('portcullis replay', () => {
     const [fresh, old] = [join(folder, 'fresh.html'), join(folder, 'old.html')];
     await writeFile(old, 'of last week');
     for (const report of [fresh, old]) {
-      await createProgram(app, io).parseAsync(['node', 'portcullis', 'replay', '--report', report]);
+      await createProgram(app, io, app.commands).parseAsync([
+        'node',
+        'portcullis',
+        'replay',
+        '--report',
+        report,
+      ]);
     }
     expect(io.stdout.text).toBe('');
     expect(io.stderr.text).toContain('everything that the replay made is dropped');
@@ -109,7 +115,7 @@ describe('portcullis replay', () => {
     const app = new FakeApp();
     const worlds = RESULT.worlds.slice(1).map((world) => ({ ...world, detect: null }));
     app.replay = () => Promise.resolve({ ...RESULT, worlds });
-    await createProgram(app, io).parseAsync(['node', 'portcullis', 'replay']);
+    await createProgram(app, io, app.commands).parseAsync(['node', 'portcullis', 'replay']);
     expect(io.stdout.text).toMatch(/^Portcullis +0 +0 +0 +– +at once +nothing to do +0 +exactly$/m);
   });
 });

@@ -1,11 +1,12 @@
 import type { App } from '../../../src/cli/app-port.js';
+import type { AddCommand } from '../../../src/cli/context.js';
 import { exitCodeOf, printError } from '../../../src/cli/exit.js';
 import { createProgram } from '../../../src/cli/program.js';
 import { FakeTerminal } from './fake-terminal.js';
 
 /** Runs a command line as main.ts does, and answers its exit code and what it printed. */
 export async function runProgram(
-  app: App,
+  app: App & { readonly commands?: readonly AddCommand[] },
   args: readonly string[],
   typed: readonly string[] = [],
 ): Promise<{ exit: number; out: string; err: string }> {
@@ -13,7 +14,7 @@ export async function runProgram(
   io.typed = [...typed];
   let exit: number;
   try {
-    await createProgram(app, io).parseAsync(['node', 'portcullis', ...args]);
+    await createProgram(app, io, app.commands).parseAsync(['node', 'portcullis', ...args]);
     exit = io.exitCode;
   } catch (error) {
     printError(error, { json: args.includes('--json') }, io.stderr);

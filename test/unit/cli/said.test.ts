@@ -14,7 +14,7 @@ const SAYING = [
 test.each(SAYING)('$command must say something, and not a book', async ({ args }) => {
   for (const said of ['', ' \t ', 'x'.repeat(501)]) {
     const app = new FakeApp();
-    const program = createProgram(app, new FakeTerminal());
+    const program = createProgram(app, new FakeTerminal(), app.commands);
     await expect(program.parseAsync(['node', 'portcullis', ...args, said])).rejects.toMatchObject({
       code: 'commander.invalidArgument',
     });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { PortcullisError } from '../../../src/base/errors.js';
+import { PortcullisError } from '../../../src/kernel/errors.js';
 import { Voice } from '../../../src/cli/context.js';
 import { createProgram } from '../../../src/cli/program.js';
 import { tryNextText } from '../../../src/cli/where-text.js';
@@ -8,7 +8,7 @@ import { FakeApp, report } from './fake-app.js';
 import { FakeTerminal } from './fake-terminal.js';
 
 function begin(app: FakeApp, io: FakeTerminal, ...args: string[]): Promise<unknown> {
-  return createProgram(app, io).parseAsync(['node', 'portcullis', ...args]);
+  return createProgram(app, io, app.commands).parseAsync(['node', 'portcullis', ...args]);
 }
 
 const waiting = (io: FakeTerminal): Promise<unknown> =>

@@ -6,7 +6,7 @@ import { standingOf, versionStandings } from '../../../src/cli/status-standing.j
 import { statusText } from '../../../src/cli/status-text.js';
 import type { FlagView, SourceView } from '../../../src/flags/flag-desk.js';
 import type { GateView } from '../../../src/gate/browse-gates.js';
-import type { RunView } from '../../../src/scheduler/browse-runs.js';
+import type { RunView } from '../../../src/runs/browse-runs.js';
 import { FakeTerminal } from './fake-terminal.js';
 
 const AT = '2026-11-23T09:00:00.000Z';

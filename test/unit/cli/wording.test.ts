@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { countOf, time } from '../../../src/base/words.js';
+import { countOf, time } from '../../../src/kernel/words.js';
 import { changedColumns, counts, imageText, share, total } from '../../../src/cli/wording.js';
 
 describe('what a change does', () => {

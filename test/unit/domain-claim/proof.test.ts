@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { DnsFailure, PerspectiveAnswer, TxtAnswer } from '../../../src/jobs/lookup/dns.js';
-import type { HttpsAnswer, HttpsFailure } from '../../../src/jobs/lookup/https.js';
+import type { DnsFailure, PerspectiveAnswer, TxtAnswer } from '../../../src/lookup/dns.js';
+import type { HttpsAnswer, HttpsFailure } from '../../../src/lookup/https.js';
 import {
   allowedToDisagree,
   challengeName,

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { bucketsOf, hasBucket } from '../../../src/base/bucketing.js';
+import { bucketsOf, hasBucket } from '../../../src/kernel/bucketing.js';
 import { bucketsGiven, unitsByBucket } from '../../../src/flags/admitted-units.js';
 import type { FlagDefinition } from '../../../src/flags/definition.js';
 

@@ -2,7 +2,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { PortcullisError } from '../../../src/base/errors.js';
+import { PortcullisError } from '../../../src/kernel/errors.js';
 import { parsePolicy, readPolicies } from '../../../src/flags/policy.js';
 import type { PolicyFault } from '../../../src/flags/policy-faults.js';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { PortcullisError } from '../../../src/base/errors.js';
+import { PortcullisError } from '../../../src/kernel/errors.js';
 import { parsePolicy, parsePolicyFile, policyOfDocument, readPolicies } from '../../../src/flags/policy.js';
 import { policyJsonSchema } from '../../../src/flags/policy-document.js';
 import type { PolicyFault } from '../../../src/flags/policy-faults.js';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { PortcullisError } from '../../../src/base/errors.js';
+import { PortcullisError } from '../../../src/kernel/errors.js';
 import { parsePolicy, policyOfDocument, parsePolicyFile } from '../../../src/flags/policy.js';
 import type { PolicyFault } from '../../../src/flags/policy-faults.js';
 

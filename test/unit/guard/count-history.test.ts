@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { calendarOf } from '../../../src/guard/count-calendar.js';
 import { judgeAfter, judgeCount, type CountJudged, type CountOptions } from '../../../src/guard/count.js';
 import { CountHistory, type CountedRun } from '../../../src/guard/count-history.js';
-import { seededRandom, type Random } from '../../../src/replay/random.js';
+import { seededRandom, type Random } from '../../../src/demo/random.js';
 import { negativeBinomial } from './draws.js';
 
 const QUARTER_MS = 900_000;

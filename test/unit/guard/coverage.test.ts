@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { EVERY_BUCKET, hasBucket, type Buckets } from '../../../src/base/bucketing.js';
+import { EVERY_BUCKET, hasBucket, type Buckets } from '../../../src/kernel/bucketing.js';
 import { newcomersAmong, usualWait, waitedFor, type Covering } from '../../../src/guard/coverage.js';
 
 const SLOT_MS = 900_000;

@@ -1,4 +1,4 @@
-import type { Random } from '../../../src/replay/random.js';
+import type { Random } from '../../../src/demo/random.js';
 
 /** Draws from a distribution on 0, 1, 2, … by the chance of 0 and the ratio of each chance to the one before. */
 export function drawn(random: Random, none: number, ratio: (y: number) => number): number {

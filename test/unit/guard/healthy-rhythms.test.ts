@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { decide, type CountOptions } from '../../../src/guard/count.js';
 import { CountHistory } from '../../../src/guard/count-history.js';
 import { unlikelyFrom } from '../../../src/guard/count-prediction.js';
-import { seededRandom } from '../../../src/replay/random.js';
+import { seededRandom } from '../../../src/demo/random.js';
 import { atLeast, negativeBinomial } from './draws.js';
 
 const HOUR_MS = 3_600_000;

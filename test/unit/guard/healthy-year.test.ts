@@ -4,7 +4,7 @@ import { CountHistory, type CountedRun } from '../../../src/guard/count-history.
 import { falseTripsAYear } from '../../../src/guard/false-alarm-budget.js';
 import { startOutcome, stepOutcome } from '../../../src/guard/outcome.js';
 import { startRate, stepRate } from '../../../src/guard/rate.js';
-import { seededRandom, type Random } from '../../../src/replay/random.js';
+import { seededRandom, type Random } from '../../../src/demo/random.js';
 import { drawn, negativeBinomial } from './draws.js';
 
 const DAY_MS = 86_400_000;

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { startOutcome, stepOutcome } from '../../../src/guard/outcome.js';
 import { outcomePower, type OutcomeStep, type PoweredRule } from '../../../src/guard/outcome-power.js';
-import { seededRandom } from '../../../src/replay/random.js';
+import { seededRandom } from '../../../src/demo/random.js';
 
 const rule: PoweredRule = { name: 'logins', alpha: 0.01, tolerance: 1, regions: 1 };
 const rules = fc.record({

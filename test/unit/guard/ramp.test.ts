@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import { hasBucket, type Buckets } from '../../../src/base/bucketing.js';
+import { hasBucket, type Buckets } from '../../../src/kernel/bucketing.js';
 import { decide, type CountDecision } from '../../../src/guard/count.js';
 import { CountHistory, type CountedRun } from '../../../src/guard/count-history.js';
 import { newcomersAmong } from '../../../src/guard/coverage.js';
-import { seededRandom } from '../../../src/replay/random.js';
+import { seededRandom } from '../../../src/demo/random.js';
 
 /**
  * First rollouts of a healthy job, 2 % → 10 % → 50 % → 100 %, among organisations that have waited for it: of each

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { GuardPolicy } from '../../../src/flags/guard-policy.js';
 import { nextJudgedBy } from '../../../src/guard/judged-by.js';
 import { policyDifference, suggestRules } from '../../../src/guard/suggest.js';
-import { seededRandom } from '../../../src/replay/random.js';
+import { seededRandom } from '../../../src/demo/random.js';
 import { negativeBinomial } from './draws.js';
 
 const DAY_MS = 86_400_000;

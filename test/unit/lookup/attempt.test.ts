@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { attempt } from '../../../src/jobs/lookup/attempt.js';
+import { attempt } from '../../../src/lookup/attempt.js';
 
 describe('an attempt', () => {
   test('gives its outcome, whether that comes at once or later, and is ended once', async () => {

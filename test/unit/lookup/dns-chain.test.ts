@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Answer } from 'dns-packet';
 import fc from 'fast-check';
-import { chainFrom, endOf, readAlong, textOf } from '../../../src/jobs/lookup/dns-chain.js';
-import type { Said } from '../../../src/jobs/lookup/dns-message.js';
+import { chainFrom, endOf, readAlong, textOf } from '../../../src/lookup/dns-chain.js';
+import type { Said } from '../../../src/lookup/dns-message.js';
 
 const txt = (name: string, data: string | Buffer[], ttl = 60): Answer => ({
   type: 'TXT',

@@ -1,12 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import packet from 'dns-packet';
-import {
-  encodeQuestion,
-  newQuestion,
-  readReply,
-  type Question,
-} from '../../../src/jobs/lookup/dns-message.js';
+import { encodeQuestion, newQuestion, readReply, type Question } from '../../../src/lookup/dns-message.js';
 
 const question: Question = { id: 4711, name: 'example.test', edns: true };
 const plain: Question = { ...question, edns: false };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { canonicalName, isAskable, isWithin } from '../../../src/jobs/lookup/dns-name.js';
+import { canonicalName, isAskable, isWithin } from '../../../src/lookup/dns-name.js';
 
 describe('a name', () => {
   test('is compared without regard to case and to the root’s dot', () => {

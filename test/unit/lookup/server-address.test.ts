@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { formatServerAddress, parseServerAddress } from '../../../src/jobs/lookup/server-address.js';
+import { formatServerAddress, parseServerAddress } from '../../../src/lookup/server-address.js';
 
 describe('a server’s address', () => {
   test.each([

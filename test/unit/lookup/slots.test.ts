@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { Slots } from '../../../src/jobs/lookup/slots.js';
+import { Slots } from '../../../src/lookup/slots.js';
 
 describe('slots', () => {
   test('never let more work go on than there are, and let all of it through in order', async () => {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Verdict } from '../../../src/guard/verdict.js';
 import type { RegionEvidence } from '../../../src/rollout/evidence.js';
 import { type AdvancePlan, type Part, type Standing } from '../../../src/rollout/plan-advance.js';
-import { parseWeeklyWindow } from '../../../src/base/weekly-window.js';
+import { parseWeeklyWindow } from '../../../src/kernel/weekly-window.js';
 
 import {
   START,

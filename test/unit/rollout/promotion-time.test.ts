@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { parseWeeklyWindow, type WeeklyWindow } from '../../../src/base/weekly-window.js';
+import { parseWeeklyWindow, type WeeklyWindow } from '../../../src/kernel/weekly-window.js';
 import { promotionTime } from '../../../src/rollout/promotion-time.js';
 
 const window = (text: string): WeeklyWindow => {

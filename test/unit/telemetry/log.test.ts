@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { PortcullisError } from '../../../src/base/errors.js';
+import { PortcullisError } from '../../../src/kernel/errors.js';
 import { createLogger, type LogOptions } from '../../../src/telemetry/log.js';
 import { redact } from '../../../src/telemetry/redact.js';
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import packet from 'dns-packet';
-import { listedZone, type ZoneAnswer } from '../../../src/replay/zone-answer.js';
-import { deliver, type Transport } from '../../../src/replay/zone-delivery.js';
-import { readQuery, replyTo, type Authority } from '../../../src/replay/zone-reply.js';
+import { listedZone, type ZoneAnswer } from '../../../src/demo/zone-answer.js';
+import { deliver, type Transport } from '../../../src/demo/zone-delivery.js';
+import { readQuery, replyTo, type Authority } from '../../../src/demo/zone-reply.js';
 
 const names = new Map<string, ZoneAnswer>([
   ['a.example.test', { kind: 'txt', values: ['short', 'x'.repeat(300), ['two', 'strings']] }],

@@ -1,0 +1,113 @@
+import { InvalidArgumentError } from 'commander';
+import { number } from '../kernel/words.js';
+import { reportPage } from './incident/report-page.js';
+import { replayJson } from './incident/result-json.js';
+import type { ReplayResult } from './incident/result.js';
+import { FEWEST_ACCOUNTS, MOST_ACCOUNTS, MOST_REGIONS, type WorldSize } from './incident/world.js';
+import { voiceOf, type AddCommand } from '../cli/context.js';
+import { interruptible } from '../cli/interrupt.js';
+import { lateFile } from '../cli/late-file.js';
+import { leaf } from '../cli/leaf.js';
+import type { Terminal } from '../cli/terminal.js';
+import { withProgress } from '../cli/progress.js';
+import { replayText } from './replay-text.js';
+
+interface ReplayOptions extends WorldSize {
+  readonly report?: string;
+}
+
+const MOST_SEED = 2_147_483_647;
+
+/** Replays the incident on the embedded server; no installation is opened. */
+export type Replay = (
+  size: WorldSize,
+  options: { readonly say: (text: string) => void; readonly signal: AbortSignal },
+) => Promise<ReplayResult>;
+
+/** The command `replay`. */
+export const replayCommand =
+  (replay: Replay): AddCommand =>
+  (program, context) => {
+    const command = leaf(
+      program,
+      'replay',
+      'Replay the incident of February 2021 with and without Portcullis. The same faulty version of domain-claim is let ' +
+        'loose in one world after the other, each on the same data, with something else in its way each time. It works ' +
+        'on the embedded PostgreSQL, in databases of its own that are dropped at the end, also on Ctrl-C. The same ' +
+        'accounts, regions, seed and version give the same figures, but for durations without a star, which are what ' +
+        'this machine took.',
+      [
+        'portcullis replay',
+        'portcullis replay --accounts 20000 --json',
+        'portcullis replay --report incident.html',
+      ],
+    )
+      .option(
+        '--accounts <count>',
+        `how many accounts the world has, ${range(FEWEST_ACCOUNTS, MOST_ACCOUNTS)}`,
+        wholeFrom(FEWEST_ACCOUNTS, MOST_ACCOUNTS),
+        200_000,
+      )
+      .option(
+        '--regions <count>',
+        `in how many regions, ${range(1, MOST_REGIONS)}`,
+        wholeFrom(1, MOST_REGIONS),
+        MOST_REGIONS,
+      )
+      .option(
+        '--seed <number>',
+        'the same seed makes the same world; a whole number',
+        wholeFrom(0, MOST_SEED),
+        1,
+      )
+      .option('--report <file>', 'write a page with the table and plots: one HTML file that loads nothing')
+      .action(async ({ report: path, ...size }: ReplayOptions) => {
+        const voice = voiceOf(context, command);
+        const report = path === undefined ? undefined : await lateFile(path);
+        try {
+          const result = await unlessInterrupted(context.io, (options) => replay(size, options));
+          if (result === undefined) {
+            voice.note('interrupted; everything that the replay made is dropped');
+            context.io.exitWith(1);
+            return;
+          }
+          voice.result(replayJson(result), () => replayText(voice, result));
+          if (report === undefined) return;
+          await report.write(reportPage(result));
+          voice.note(`\nreport in ${report.path}`);
+        } finally {
+          await report?.end();
+        }
+      });
+  };
+
+function unlessInterrupted(
+  io: Terminal,
+  replay: (options: Parameters<Replay>[1]) => Promise<ReplayResult>,
+): Promise<ReplayResult | undefined> {
+  return interruptible(io, (signal) =>
+    withProgress(io.stderr, 'opening the database', (progress) => {
+      const dropping = (): void => progress.say('interrupted: dropping what was made');
+      signal.addEventListener('abort', dropping, { once: true });
+      const say = (text: string): void => {
+        if (!signal.aborted) progress.say(text);
+      };
+      return replay({ signal, say });
+    }).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+      return undefined;
+    }),
+  );
+}
+
+function range(least: number, most: number): string {
+  return `${number(least)} to ${number(most)}`;
+}
+
+function wholeFrom(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : -1;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It is a whole number, ${range(least, most)}.`);
+  };
+}

@@ -1,0 +1,135 @@
+import type { Change, Image, PlanContext, Requirement, Value } from '../../../sdk/contract.js';
+import { asCompleted } from '../../../jobs/domain-claim/as-completed.js';
+import { EVIDENCE_LIFE_MS } from '../../../jobs/domain-claim/check-schedule.js';
+import {
+  ACCOUNT_CHANGES,
+  ACCOUNT_COMPARES,
+  DOMAIN_CHANGES,
+  DOMAIN_COMPARES,
+  imageOf,
+} from '../../../jobs/domain-claim/facts.js';
+import { plan as stablePlan } from '../../../jobs/domain-claim/plan.js';
+import { challengeName, dnsVerdict } from '../../../jobs/domain-claim/proof.js';
+import { CLAIM_CANDIDATES, PENDING_DOMAINS } from './queries.js';
+
+const NAMES_AT_ONCE = 64;
+const DAY_MS = 86_400_000;
+
+type PendingDomain = Readonly<
+  Record<(typeof DOMAIN_CHANGES)[number] | (typeof DOMAIN_COMPARES)[number], Value>
+> & {
+  readonly id: string;
+  readonly name: string;
+  readonly organisation_id: string;
+  readonly check_count: number;
+  readonly token: string | null;
+};
+
+type Candidate = Readonly<
+  Record<(typeof ACCOUNT_CHANGES)[number] | (typeof ACCOUNT_COMPARES)[number], Value>
+> & {
+  readonly id: string;
+  readonly domain_id: string;
+  readonly domain_state: string;
+  readonly domain_organisation_id: string;
+  readonly domain_request_id: string | null;
+  readonly proof: Value;
+  readonly proof_seen_at: Value;
+  readonly check_started_at: Value;
+  readonly consent: string;
+  readonly suspended_at: Value;
+  readonly requested_by: Value;
+};
+
+/** The stable version's checks of what is verified, and this version's own way with what is pending. */
+export async function* plan(context: PlanContext): AsyncGenerator<Change> {
+  for await (const change of stablePlan(context)) {
+    if (change.resource === 'domain' && change.before?.['state'] !== 'PENDING') yield change;
+  }
+  for await (const change of asCompleted(pending(context), NAMES_AT_ONCE, (row) => verify(context, row))) {
+    context.signal.throwIfAborted();
+    if (change !== undefined) yield change;
+  }
+  yield* claims(context);
+}
+
+async function* pending({ db, region, units }: PlanContext): AsyncGenerator<PendingDomain> {
+  for await (const row of db.rows<PendingDomain>(PENDING_DOMAINS, [region])) {
+    if (units.has(row.organisation_id)) yield row;
+  }
+}
+
+async function verify(context: PlanContext, row: PendingDomain): Promise<Change | undefined> {
+  const started = context.clock.now();
+  const tokens = row.token === null ? [] : [row.token];
+  const answers = tokens.length === 0 ? [] : await context.dns.txt(challengeName(row.name), context.signal);
+  // Of no tokens, every one was seen.
+  if (!tokens.every((token) => dnsVerdict(answers, token) === 'PRESENT')) return undefined;
+  const seenAt = context.clock.now().toISOString();
+  return {
+    resource: 'domain',
+    key: row.id,
+    kind: 'verify',
+    unit: row.organisation_id,
+    before: imageOf(row, [...DOMAIN_CHANGES, ...DOMAIN_COMPARES]),
+    after: {
+      ...imageOf(row, DOMAIN_CHANGES),
+      state: 'VERIFIED',
+      verified_at: seenAt,
+      proof: 'dns',
+      proof_seen_at: seenAt,
+      check_started_at: started.toISOString(),
+      checked_at: seenAt,
+      check_count: row.check_count + 1,
+      next_check_at: new Date(started.getTime() + DAY_MS).toISOString(),
+      absent_at: null,
+      absent_again_at: null,
+      at_risk_since: null,
+    },
+    evidence: { reason: 'proof-seen', requestId: row.request_id },
+  };
+}
+
+async function* claims({ db, region, units, clock, signal }: PlanContext): AsyncGenerator<Change> {
+  const oldest = new Date(clock.now().getTime() - EVIDENCE_LIFE_MS).toISOString();
+  for await (const row of db.rows<Candidate>(CLAIM_CANDIDATES, [region, oldest])) {
+    signal.throwIfAborted();
+    if (!units.has(row.domain_organisation_id)) continue;
+    yield {
+      resource: 'account',
+      key: row.id,
+      kind: 'claim',
+      unit: row.domain_organisation_id,
+      before: imageOf(row, [...ACCOUNT_CHANGES, ...ACCOUNT_COMPARES]),
+      after: {
+        state: 'MANAGED',
+        organisation_id: row.domain_organisation_id,
+        claimed_domain_id: row.domain_id,
+        claimed_at: clock.now().toISOString(),
+      },
+      requires: requirements(row),
+      evidence: {
+        domainId: row.domain_id,
+        requestId: row.domain_request_id,
+        requestedBy: row.requested_by,
+        proof: row.proof,
+        checkStartedAt: row.check_started_at,
+        proofSeenAt: row.proof_seen_at,
+        consent: row.consent,
+      },
+    };
+  }
+}
+
+function requirements(row: Candidate): readonly Requirement[] {
+  const image: Image = {
+    state: row.domain_state,
+    organisation_id: row.domain_organisation_id,
+    request_id: row.domain_request_id,
+  };
+  const organisation: Image = { suspended_at: row.suspended_at, consent: row.consent };
+  return [
+    { resource: 'domain', key: row.domain_id, image },
+    { resource: 'organisation', key: row.domain_organisation_id, image: organisation },
+  ];
+}

@@ -1,0 +1,192 @@
+import type pg from 'pg';
+import { PortcullisError, messageOf } from '../../../kernel/errors.js';
+import { inTransaction } from '../../../postgres/pool.js';
+import { ADMINS, checkStaged } from './checks.js';
+import { FILES, type FileName, type FileShape } from './columns.js';
+import { Faults } from '../../../csv/faults.js';
+import { notesOn } from './notes.js';
+import type { Row } from '../../../csv/rows.js';
+import { createStaging, stage } from './stage.js';
+
+/** The paths of a directory's files; an import may leave some out. */
+export type ImportFiles = { readonly [Name in FileName]?: string | undefined };
+
+export interface ImportProgress {
+  readonly step: `reading ${FileName}` | 'checking' | 'writing';
+  /** Rows of this file read so far; of all files, once they are read. */
+  readonly rows: number;
+}
+
+export interface ImportOptions {
+  /** Empties the directory first, in the same transaction; needs all three files. Default: rows must be new. */
+  readonly replace?: boolean;
+  /** How long to wait for a run or another import that is using the directory. Default 10,000. */
+  readonly waitMs?: number;
+  readonly onProgress?: (progress: ImportProgress) => void;
+  /** Where to note the rows that are imported, and that no run works on. */
+  readonly notes?: Faults;
+  /** The regions of the policies; absent: any region may be. */
+  readonly regions?: readonly string[];
+  /** Runs last in the import's transaction: what it puts on the record commits with the rows, or not at all. */
+  readonly record?: (client: pg.PoolClient, report: ImportReport) => Promise<void>;
+}
+
+/** How many rows were imported into each table. */
+export interface ImportReport {
+  readonly organisations: number;
+  readonly accounts: number;
+  readonly admins: number;
+  /** Products that accounts are used in, each account's by itself. */
+  readonly productUses: number;
+  readonly requests: number;
+  readonly domains: number;
+}
+
+/** Two imports at once would each miss what the other is about to write. */
+const IMPORT_LOCK = 7_020_214;
+
+const DEFAULT_WAIT_MS = 10_000;
+
+const EMPTY =
+  'truncate directory.organisation, directory.account, directory.admin, directory.product_use, directory.request, directory.domain';
+
+/** In this order every row finds those that it refers to. */
+const WRITES: Readonly<Record<keyof ImportReport, string>> = {
+  organisations: `insert into directory.organisation (id, name, home_region, suspended_at, consent, consent_at)
+    select id, name, home_region, suspended_at, consent, consent_at from import_organisation`,
+  accounts: `insert into directory.account
+      (id, email, email_verified, kind, home_region, state, organisation_id, claimed_domain_id, claimed_at,
+       selected_by, deactivated_at, deleted_at)
+    select id, email, email_verified, kind, home_region, state, organisation_id, claimed_domain_id, claimed_at,
+           selected_by, deactivated_at, deleted_at
+      from import_account`,
+  admins: `insert into directory.admin (organisation_id, account_id, since, removed_at)
+    select organisation_id, account_id, since, removed_at from (${ADMINS}) a`,
+  productUses: `insert into directory.product_use (account_id, product)
+    select id, product from import_account, jsonb_array_elements_text(products) product
+     where products <> '[]'`,
+  requests: `insert into directory.request
+      (id, organisation_id, domain_name, requested_by, requested_at, withdrawn_at, token, token_issued_at)
+    select distinct on (request_id)
+           request_id, coalesce(request_organisation_id, organisation_id), coalesce(request_domain_name, name),
+           requested_by, requested_at, withdrawn_at, token, token_issued_at
+      from import_domain where request_id is not null order by request_id, line`,
+  domains: `insert into directory.domain
+      (id, name, organisation_id, home_region, state, request_id, verified_at, proof, proof_seen_at,
+       check_started_at, checked_at, check_count, next_check_at, absent_at, absent_again_at, at_risk_since)
+    select d.id, d.name, d.organisation_id, coalesce(d.home_region, o.home_region), d.state, d.request_id,
+           d.verified_at, d.proof, d.proof_seen_at, d.check_started_at, d.checked_at, d.check_count,
+           d.next_check_at, d.absent_at, d.absent_again_at, d.at_risk_since
+      from import_domain d join directory.organisation o on o.id = d.organisation_id`,
+};
+
+const TABLES = ['organisation', 'account', 'admin', 'product_use', 'request', 'domain'].map(
+  (table) => `directory.${table}`,
+);
+
+/**
+ * Imports a company's own directory from CSV files (RFC 4180, UTF-8), all or nothing, in one transaction and
+ * in flat memory. The pool's login must be the owner's (temporary tables, truncate). Throws CSV_INVALID with every fault counted and the first named by file, line and reason;
+ * FILE_UNREADABLE; DIRECTORY_BUSY where a run holds the directory; REQUEST_INVALID where the options make no sense.
+ */
+export async function importDirectory(
+  pool: pg.Pool,
+  paths: ImportFiles,
+  options: ImportOptions = {},
+): Promise<ImportReport> {
+  const files = FILES.flatMap((shape) => {
+    const path = paths[shape.name];
+    return path === undefined ? [] : [{ name: shape.name, path, shape }];
+  });
+  refuseNonsense(files.length, options);
+  const report = await inTransaction(pool, async (client) => {
+    await client.query(`select set_config('lock_timeout', $1, true)`, [
+      `${options.waitMs ?? DEFAULT_WAIT_MS}ms`,
+    ]);
+    await busyUnless(() => client.query('select pg_advisory_xact_lock($1)', [IMPORT_LOCK]));
+    for (const shape of FILES) await createStaging(client, shape);
+
+    const faults = new Faults();
+    let whole = true;
+    let total = 0;
+    for (const { name, path, shape } of files) {
+      let count = 0;
+      const read = await stage(client, path, shape, faults, {
+        onRows: (rows) => {
+          count = rows;
+          options.onProgress?.({ step: `reading ${name}`, rows });
+        },
+        onRow: noter(path, shape, options),
+      });
+      whole &&= read;
+      total += count;
+    }
+    if (options.replace === true) await busyUnless(() => client.query(EMPTY));
+    options.onProgress?.({ step: 'checking', rows: total });
+    // Of a file that was cut off, others would seem to lack what it has.
+    if (whole) await checkStaged(client, files, faults);
+    faults.throwIfAny(
+      'mend these lines and import again; where the rows are in the directory already, --replace with all ' +
+        'three files puts them in its place',
+    );
+    options.onProgress?.({ step: 'writing', rows: total });
+    const written = await write(client);
+    await options.record?.(client, written);
+    return written;
+  });
+  await pool.query(`analyze ${TABLES.join(', ')}`);
+  return report;
+}
+
+function noter(
+  path: string,
+  shape: FileShape,
+  { notes, regions }: ImportOptions,
+): ((row: Row) => void) | undefined {
+  if (notes === undefined) return undefined;
+  const notesOf = notesOn(shape, regions);
+  return (row) => {
+    for (const note of notesOf(row)) notes.add(path, row.line, note);
+  };
+}
+
+function refuseNonsense(files: number, options: ImportOptions): void {
+  if (files === 0) {
+    throw new PortcullisError('REQUEST_INVALID', 'there is no file to import', {
+      mend: 'name at least one of organisations, accounts and domains',
+    });
+  }
+  if (options.replace === true && files < FILES.length) {
+    throw new PortcullisError(
+      'REQUEST_INVALID',
+      'replacing empties the whole directory, and not all is there',
+      {
+        mend: 'name all three files: organisations, accounts and domains',
+      },
+    );
+  }
+}
+
+async function write(client: pg.PoolClient): Promise<ImportReport> {
+  const report = { organisations: 0, accounts: 0, admins: 0, productUses: 0, requests: 0, domains: 0 };
+  for (const table of Object.keys(report) as (keyof ImportReport)[]) {
+    const { rowCount } = await busyUnless(() => client.query(WRITES[table]));
+    report[table] = rowCount ?? 0;
+  }
+  return report;
+}
+
+/** Waiting too long for a lock, a deadlock, and a row that came in beside us since the checks. */
+const BUSY = new Set(['55P03', '40P01', '23505', '23503']);
+
+async function busyUnless<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!BUSY.has(String((error as { code?: unknown }).code))) throw error;
+    throw new PortcullisError('DIRECTORY_BUSY', `nothing was imported: ${messageOf(error)}`, {
+      mend: 'wait for the run or the other import to end, and import again',
+      cause: error,
+    });
+  }
+}

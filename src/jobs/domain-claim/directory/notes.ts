@@ -1,0 +1,69 @@
+import { nearest } from '../../../kernel/nearest.js';
+import { parseDomainName, type DomainNameFault } from '../domain-name.js';
+import { parseEmailAddress } from '../email-address.js';
+import type { FileShape } from './columns.js';
+import type { Row } from '../../../csv/rows.js';
+import { shown } from '../../../csv/shown.js';
+
+const WHY_NOT: Readonly<Record<DomainNameFault, string>> = {
+  empty: 'it is empty',
+  wildcard: 'it is a wildcard',
+  'bad-character': 'it has characters that no domain name has',
+  'empty-label': 'two dots follow each other, or it begins with one',
+  'label-too-long': 'a part between dots is longer than 63 characters',
+  'name-too-long': 'it is longer than 253 characters',
+  'bad-label': 'a part between dots is no host name',
+  'ip-address': 'it is an IP address',
+  'unknown-suffix': 'its last part is no public suffix',
+  'public-suffix': 'it is a public suffix',
+  reserved: 'it is reserved',
+  'mail-provider': 'it is a mail provider’s',
+  'hosting-provider': 'it is a hosting provider’s',
+};
+
+/** Of an address at a domain that nobody can verify there is nothing to say: most people have one. */
+const OF_ADDRESSES = new Set(['bad-address', 'bad-character', 'empty-label', 'bad-label', 'wildcard']);
+
+/**
+ * What a file's rows have that is imported, and that no run of domain-claim works on: a domain that cannot be verified,
+ * an address that cannot be claimed, a region that no policy has. Answers the reasons for a row.
+ */
+export function notesOn(
+  { name, columns }: FileShape,
+  regions: readonly string[] | undefined,
+): (row: Row) => string[] {
+  const at = (column: string): number => columns.findIndex((each) => each.name === column);
+  const [region, domain, email] = [at('home_region'), name === 'domains' ? at('name') : -1, at('email')];
+  const known = new Set(regions);
+  return ({ values }) => {
+    const notes: string[] = [];
+    const of = (index: number): string | null => values[index] ?? null;
+    const home = of(region);
+    if (regions !== undefined && home !== null && !known.has(home)) notes.push(regionNote(home, regions));
+    const domainName = of(domain);
+    if (domainName !== null) notes.push(...domainNotes(domainName));
+    const address = of(email);
+    if (address !== null && address !== '') notes.push(...addressNotes(address));
+    return notes;
+  };
+}
+
+function regionNote(region: string, regions: readonly string[]): string {
+  const meant = nearest(region, regions);
+  const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
+  return `home_region: no policy has the region ${shown(region)}${hint}`;
+}
+
+function domainNotes(text: string): string[] {
+  const parsed = parseDomainName(text);
+  if (!parsed.ok) return [`name: ${shown(text)} can never be verified: ${WHY_NOT[parsed.reason]}`];
+  return parsed.name === text
+    ? []
+    : [`name: ${shown(text)} can never be verified; write it as ${parsed.name}`];
+}
+
+function addressNotes(text: string): string[] {
+  const parsed = parseEmailAddress(text);
+  if (parsed.ok || !OF_ADDRESSES.has(parsed.reason)) return [];
+  return [`email: ${shown(text)} can never be claimed: it is no plain address`];
+}

@@ -1,0 +1,160 @@
+import pg from 'pg';
+import { PortcullisError, messageOf } from '../kernel/errors.js';
+import { underMigrationLock, type Plane } from './migrate.js';
+import { connectAlone, isUnreachable, withoutPassword } from './pool.js';
+import { isDone, planRoles, readFacts, readRecorded, type Login, type RolePlan } from './role-plan.js';
+import { scramVerifier } from './scram.js';
+
+/**
+ * The lesser logins. The owner's login migrates and administers; everything else goes through one of these,
+ * so that what a job or a worker must not do, its role cannot do.
+ *
+ * - `planner` reads the tables that jobs work on and can write nothing: a job plans through it.
+ * - `worker` runs jobs: it writes the journal and the job's declared tables, and reads flags and policies. Of
+ *   the rest of the control plane (tokens, approvals, the audit log) it sees nothing.
+ *
+ * Beside them stands a role that nobody logs in as, the guard's: it owns the function that a policy's invariants run
+ * through (region/015-invariants-confined.sql). It reads what the planner reads, and the plan that is judged.
+ */
+export type { Login } from './role-plan.js';
+
+/** URLs of logins that a DBA has made. For these no role is created, altered or marked. */
+export type GivenLogins = Partial<Readonly<Record<Login, string>>>;
+
+/** How long to wait for the migrations' lock. */
+const LOCK_MS = 15_000;
+
+/**
+ * Creates the lesser roles where they are missing and grants each what it needs, no more. A role that bears no
+ * mark of this database is never touched: where one has the name that ours would have, ours gets another. Answers
+ * whether anything was done; where nothing was, nothing was written and no lock was asked for. Throws ROLES_MISSING
+ * where the owner's login may not create roles, and MIGRATION_LOCKED.
+ */
+export async function provisionLogins(
+  owner: pg.Pool,
+  planes: readonly Plane[] = ['control', 'region'],
+  given: GivenLogins = {},
+): Promise<boolean> {
+  const names = await rolesGiven(given);
+  if (isDone(await planRoles(owner, planes, names))) return false;
+  return underMigrationLock(owner, LOCK_MS, async (client) => {
+    const plan = await planRoles(client, planes, names);
+    requireCreatable(plan);
+    for (const sql of [...plan.creating, ...plan.recording]) await client.query(sql);
+    for (const login of plan.passwordless) await setPassword(client, login);
+    for (const sql of [...plan.joining, ...plan.granting]) await client.query(sql);
+    return true;
+  });
+}
+
+function requireCreatable({ mayCreate, roles, owner, database, creating, passwordless }: RolePlan): void {
+  const missing = roles.filter(({ standing }) => standing === 'missing').map(({ role }) => role);
+  const fixed = roles.filter(
+    ({ kind, standing, mayAlter }) =>
+      standing !== 'missing' && !mayAlter && kind !== 'guard' && passwordless.includes(kind),
+  );
+  if (creating.length + passwordless.length === 0 || (mayCreate && fixed.length === 0)) return;
+  const what =
+    missing.length > 0
+      ? `may not create roles, and ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing`
+      : `may not set the password of ${fixed.map(({ role }) => role).join(' and ')}`;
+  throw new PortcullisError('ROLES_MISSING', `${database}: the login ${owner} ${what}`, {
+    mend: 'give a DBA the SQL of portcullis migrate --sql, and set PORTCULLIS_WORKER_URL and PORTCULLIS_PLANNER_URL; or grant the login CREATEROLE',
+    details: { database, login: owner, missing },
+  });
+}
+
+/**
+ * Gives a login of ours a new password. The database makes it and keeps it where the owner alone can read it; what
+ * is sent is a verifier, so that the password stands in no statement and no log.
+ */
+async function setPassword(client: pg.PoolClient, login: Login): Promise<void> {
+  const { rows } = await client.query<{ role: string; password: string }>(
+    `update portcullis_store.login set password = replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '')
+     where login = $1 returning role, password`,
+    [login],
+  );
+  for (const { role, password } of rows) {
+    await client.query(`alter role ${pg.escapeIdentifier(role)} password '${scramVerifier(password)}'`);
+  }
+}
+
+/** The roles that given URLs log in as. Behind a pooler, the user in the URL may be named otherwise: they are asked. */
+export async function rolesGiven(given: GivenLogins): Promise<Partial<Record<Login, string>>> {
+  const named: Partial<Record<Login, string>> = {};
+  for (const login of ['worker', 'planner'] as const) {
+    const url = given[login];
+    if (url !== undefined) named[login] = await roleOf(login, url);
+  }
+  return named;
+}
+
+/** The user that a URL names. */
+export function userOf(url: string): string {
+  return decodeURIComponent(new URL(url).username);
+}
+
+const CONNECT_MS = 5_000;
+
+async function roleOf(login: Login, url: string): Promise<string> {
+  try {
+    const client = await connectAlone({
+      connectionString: url,
+      application_name: `portcullis ${login}`,
+      connectionTimeoutMillis: CONNECT_MS,
+      query_timeout: CONNECT_MS,
+    });
+    try {
+      const { rows } = await client.query<{ role: string }>('select current_user as role');
+      return rows[0]?.role ?? '';
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  } catch (error) {
+    throw new PortcullisError(
+      isUnreachable(error) ? 'DATABASE_UNREACHABLE' : 'DATABASE_REFUSED',
+      `the ${login}'s login ${withoutPassword(url)}: ${messageOf(error)}`,
+      {
+        mend: `check PORTCULLIS_${login.toUpperCase()}_URL: user, password, host and database`,
+        cause: error,
+      },
+    );
+  }
+}
+
+/**
+ * The URL of a lesser login: the one that was given, or the owner's with ours in its place. Throws DATABASE_OUTDATED
+ * where there is none yet.
+ */
+export async function loginUrl(
+  owner: pg.Pool,
+  ownerUrl: string,
+  login: Login,
+  given: GivenLogins = {},
+): Promise<string> {
+  const own = given[login];
+  if (own !== undefined) return own;
+  const facts = await readFacts(owner);
+  const found = (await readRecorded(owner, facts)).get(login);
+  const { rows } =
+    found?.standing === 'ours'
+      ? await owner.query<{ role: string; password: string | null }>(
+          'select role, password from portcullis_store.login where login = $1',
+          [login],
+        )
+      : { rows: [] };
+  const password = rows[0]?.password ?? undefined;
+  if (found === undefined || password === undefined) {
+    throw new PortcullisError(
+      'DATABASE_OUTDATED',
+      `${facts.database}: Portcullis' ${login} login is not set up`,
+      {
+        mend: `run portcullis migrate; or set PORTCULLIS_${login.toUpperCase()}_URL to a login that a DBA made`,
+      },
+    );
+  }
+  const url = new URL(ownerUrl);
+  url.username = encodeURIComponent(found.role);
+  url.password = password;
+  return url.toString();
+}

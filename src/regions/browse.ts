@@ -1,0 +1,128 @@
+import { PortcullisError } from '../kernel/errors.js';
+import { gatesBy, type GateFilter, type GateView } from '../gate/browse-gates.js';
+import { asOf, type AsOf } from '../journal/as-of.js';
+import type { Subject } from '../worker/subject.js';
+import { findRun, runsBy, type RunFilter, type RunView } from '../runs/browse-runs.js';
+import { mergedPage, type Page, type PageRequest } from '../postgres/page.js';
+import { askPlanes, type UnreachablePlane } from './ask-planes.js';
+import type { RegionPlane, RegionPlanes } from './region-plane.js';
+
+/** A page out of every region database. What lies in one that could not be asked is not in it. */
+export interface PlanesPage<Item> extends Page<Item> {
+  readonly unreachable: readonly UnreachablePlane[];
+}
+
+/** Runs of every region database, newest first. Throws REQUEST_INVALID for a cursor that is not of this list. */
+export async function listRunsOf(
+  planes: RegionPlanes,
+  filter: RunFilter,
+  page: PageRequest,
+): Promise<PlanesPage<RunView>> {
+  const list = runsBy(filter);
+  const { answers, unreachable } = await askPlanes(planes, ({ worker }) => list.rows(worker, page));
+  const parts = answers.map(({ answer }) => answer);
+  return { ...mergedPage(parts, list, page), unreachable };
+}
+
+/**
+ * Gates of every region database, by job and region. One that lies where its region no longer is stays out.
+ * Throws REQUEST_INVALID for a cursor that is not of this list.
+ */
+export async function listGatesOf(
+  planes: RegionPlanes,
+  filter: GateFilter,
+  page: PageRequest,
+): Promise<PlanesPage<GateView>> {
+  const list = gatesBy(filter);
+  const { answers, unreachable } = await askPlanes(planes, async (plane) =>
+    (await list.rows(plane.worker, page)).map((row) => ({ row, here: planes.of(row.region) === plane })),
+  );
+  const merged = mergedPage(
+    answers.map(({ answer }) => answer),
+    {
+      // Of two with one key the true one comes first: a page that ends between them has it.
+      compare: (one, other) => list.compare(one.row, other.row) || Number(other.here) - Number(one.here),
+      item: (each) => each,
+      keyOf: ({ row }) => list.keyOf(row),
+    },
+    page,
+  );
+  const items = merged.items.flatMap(({ row, here }) => (here ? [list.item(row)] : []));
+  return { items, next: merged.next, unreachable };
+}
+
+/** A run, and the region database that it lies in. */
+export interface FoundRun {
+  readonly run: RunView;
+  readonly plane: RegionPlane;
+}
+
+/**
+ * Finds a run by its id, or the beginning of one, in whichever region database it lies. Throws what `findRun`
+ * throws; and DATABASE_UNREACHABLE where it may lie in one that could not be asked.
+ */
+export async function findRunOf(planes: RegionPlanes, idOrPrefix: string): Promise<FoundRun> {
+  const { answers, unreachable } = await askPlanes(planes, async ({ worker }) => {
+    try {
+      return { run: await findRun(worker, idOrPrefix) };
+    } catch (error) {
+      if (error instanceof PortcullisError && error.code === 'RUN_UNKNOWN') return { unknown: error };
+      throw error;
+    }
+  });
+  const found = answers.flatMap(({ plane, answer: { run } }) => (run ? [{ run, plane }] : []));
+  const [first, second] = found;
+  if (second !== undefined) {
+    throw new PortcullisError('RUN_AMBIGUOUS', `several runs begin with ${idOrPrefix}`, {
+      mend: 'give more of the id',
+      details: { id: idOrPrefix, candidates: found.map(({ run }) => run.runId) },
+    });
+  }
+  if (first) return first;
+  if (unreachable.length > 0) {
+    const where = unreachable.map(({ database, reason }) => `${database}: ${reason}`).join('; ');
+    throw new PortcullisError(
+      'DATABASE_UNREACHABLE',
+      `no run's id begins with ${idOrPrefix} in the region databases that answer; ${where}`,
+      { mend: 'try again once every region database can be reached', details: { unreachable } },
+    );
+  }
+  throw answers[0]?.answer.unknown ?? new Error('there is no region database');
+}
+
+/**
+ * A row as it was at a moment, from the region database that knows it: of the named region, or whichever.
+ * Throws REQUEST_INVALID where several have such a row and no region is named, DATABASE_UNREACHABLE where none
+ * of those that answer has it and one does not answer.
+ */
+export async function asOfIn(
+  planes: RegionPlanes,
+  subject: Subject,
+  at: Date,
+  region: string | undefined,
+): Promise<AsOf> {
+  const { shape, key } = subject;
+  if (region !== undefined) return asOf(planes.of(region).worker, shape, key, at);
+  const { answers, unreachable } = await askPlanes(planes, ({ worker }) => asOf(worker, shape, key, at));
+  const known = answers.filter(({ answer: { from, image } }) => from !== 'row-now' || image !== null);
+  if (known.length > 1) {
+    const databases = known.map(({ plane: { name } }) => name);
+    throw new PortcullisError(
+      'REQUEST_INVALID',
+      `${shape.name} ${key} is in several databases: ${databases.join(', ')}`,
+      { mend: 'name the region that is meant', details: { databases } },
+    );
+  }
+  const [only] = known;
+  if (only) return only.answer;
+  const [silent] = unreachable;
+  const [first] = answers;
+  if (silent || !first) {
+    throw new PortcullisError(
+      'DATABASE_UNREACHABLE',
+      `no region database that answers has ${shape.name} ${key}; ${silent?.database ?? ''}: ${silent?.reason ?? ''}`,
+      { mend: 'try again once every region database can be reached', details: { unreachable } },
+    );
+  }
+  return first.answer;
+}

@@ -1,0 +1,65 @@
+import type pg from 'pg';
+import { PortcullisError } from '../kernel/errors.js';
+import { requireRegion } from '../kernel/unknown-name.js';
+import { hidesIdentity, readDatabase, type DatabaseStanding } from '../gate/database.js';
+import { gatesOf } from '../gate/gates-of.js';
+import { countUnrecorded } from '../gate/unrecorded-kill.js';
+import { countUnrecordedTrips } from '../guard/trip-row.js';
+import { askPlanes } from './ask-planes.js';
+import type { RegionPlane, RegionPlanes } from './region-plane.js';
+
+/** A region database as people and programs read it. Times are ISO 8601 in UTC. */
+export interface DatabaseView extends Omit<DatabaseStanding, 'lastConfirmedAt' | 'switchoverUntil'> {
+  /** `control`, or the variable that holds its address. */
+  readonly database: string;
+  readonly lastConfirmedAt: string | null;
+  readonly switchoverUntil: string | null;
+  /** Whether the service hides the identifier or the timeline, so that a failover goes unnoticed. */
+  readonly hidden: boolean;
+  /** Kills that hold and are not in the audit log yet. */
+  readonly unrecordedKills: number;
+  /** Trips that are not on record yet: neither in the audit log nor with an incident. */
+  readonly unrecordedTrips: number;
+}
+
+/** Every region database, and which of them could not be asked. */
+export async function listDatabases(
+  control: pg.Pool,
+  planes: RegionPlanes,
+): Promise<{ readonly databases: readonly DatabaseView[]; readonly unreachable: readonly string[] }> {
+  const { answers, unreachable } = await askPlanes(planes, async ({ owner }) => ({
+    ...(await readDatabase(owner)),
+    unrecordedKills: await countUnrecorded(owner),
+    unrecordedTrips: await countUnrecordedTrips(control, owner),
+  }));
+  return {
+    databases: answers.map(({ plane, answer }) => ({
+      database: plane.name,
+      ...answer,
+      lastConfirmedAt: answer.lastConfirmedAt?.toISOString() ?? null,
+      switchoverUntil: answer.switchoverUntil?.toISOString() ?? null,
+      hidden: hidesIdentity(answer),
+    })),
+    unreachable: unreachable.map(({ database }) => database),
+  };
+}
+
+/**
+ * The database that a confirmation is meant for: the one of a region, or the only one. Throws REGION_UNKNOWN, or
+ * REQUEST_INVALID where there are several and no region is named.
+ */
+export async function databaseMeant(
+  control: pg.Pool,
+  planes: RegionPlanes,
+  region: string | undefined,
+): Promise<RegionPlane> {
+  if (region !== undefined) {
+    requireRegion(region, [...new Set([...(await gatesOf(control)).values()].flat())].sort());
+    return planes.of(region);
+  }
+  const [only, ...others] = planes.all();
+  if (only && others.length === 0) return only;
+  throw new PortcullisError('REQUEST_INVALID', 'there are several region databases', {
+    mend: 'name a region of the one that is meant',
+  });
+}

@@ -1,0 +1,81 @@
+import type pg from 'pg';
+import type { Principal } from '../access/roles.js';
+import { admitInitially } from '../flags/admission-store.js';
+import { rolloutElsewhere } from '../flags/flags-elsewhere.js';
+import type { LoadedJob } from '../worker/registry.js';
+import { requireVersion } from '../rollout/announce.js';
+import type { Rollout } from '../rollout/rollout-store.js';
+import { quarantinedVersion, startRollout } from '../rollout/start-rollout.js';
+import { quarantineOf } from '../rollout/stop-version.js';
+import type { RegionPlanes } from './region-plane.js';
+
+export interface RolloutWish {
+  readonly job: string;
+  /** A name that `versionsNamed` knows, or `current` for the version that this program has. */
+  readonly version: string;
+  readonly reason: string;
+  /** Where flags are, if elsewhere, where a rollout can't set them. */
+  readonly flagsAt?: string | undefined;
+}
+
+/**
+ * Starts the rollout that a person means. Throws VERSION_UNKNOWN, FLAGS_ELSEWHERE where flags come from elsewhere,
+ * ROLLOUT_REFUSED where the version is quarantined in any region, and what `startRollout` throws.
+ */
+export async function orderRollout(
+  control: pg.Pool,
+  planes: RegionPlanes,
+  jobs: readonly LoadedJob[],
+  { job, version: meant, reason, flagsAt }: RolloutWish,
+  principal: Principal,
+): Promise<Rollout> {
+  if (flagsAt !== undefined) throw rolloutElsewhere(flagsAt);
+  const { version, quarantined } = await versionMeant(control, planes, jobs, job, meant);
+  return startRollout(control, { job, version, reason, quarantined }, principal);
+}
+
+export interface InitialWish extends Omit<RolloutWish, 'flagsAt'> {
+  /** Only these; absent: every region of the policy in which no version was ever admitted. */
+  readonly regions?: readonly string[] | undefined;
+}
+
+/** Which version was admitted as the first one of a job, and where. */
+export interface InitialAdmission {
+  readonly job: string;
+  readonly version: string;
+  readonly regions: readonly string[];
+}
+
+/**
+ * Admits the first version of a job, wherever its flags are. Throws VERSION_UNKNOWN, ROLLOUT_REFUSED where the version
+ * is quarantined in any region, and what `admitInitially` throws.
+ */
+export async function orderInitial(
+  control: pg.Pool,
+  planes: RegionPlanes,
+  jobs: readonly LoadedJob[],
+  { job, version: meant, regions, reason }: InitialWish,
+  principal: Principal,
+): Promise<InitialAdmission> {
+  const { version, quarantined } = await versionMeant(control, planes, jobs, job, meant);
+  if (quarantined !== undefined) throw quarantinedVersion(job, version, quarantined);
+  const admitted = await admitInitially(control, { job, version, regions, reason }, principal);
+  return { job, version, regions: admitted };
+}
+
+/** The version that a person means, in full, and why it is quarantined, where it is. */
+async function versionMeant(
+  control: pg.Pool,
+  planes: RegionPlanes,
+  jobs: readonly LoadedJob[],
+  job: string,
+  meant: string,
+): Promise<{ version: string; quarantined: string | undefined }> {
+  const installed = jobs.find(({ definition }) => definition.name === job)?.version;
+  const version =
+    installed !== undefined && (meant === 'current' || meant === installed)
+      ? installed
+      : await requireVersion(control, job, meant);
+  const reasons = await Promise.all(planes.all().map(({ owner }) => quarantineOf(owner, job, version)));
+  return { version, quarantined: reasons.find((each) => each !== undefined) };
+}

@@ -1,0 +1,31 @@
+import type pg from 'pg';
+import type { Planner } from '../worker/planner-database.js';
+import type { LoadedJob } from '../worker/registry.js';
+
+/** A region database, by each of its logins. Several regions may share one. */
+export interface RegionPlane {
+  /** How people know it: `control`, or the variable that holds its address. Never the address. */
+  readonly name: string;
+  /** May do everything: it migrates, kills and re-arms. */
+  readonly owner: pg.Pool;
+  /** The owner's login for kills; of a process that serves, connections that nothing else uses. */
+  readonly kills: pg.Pool;
+  /** Runs jobs: gates, runs, the journal and the jobs' own tables. */
+  readonly worker: pg.Pool;
+  /** Can only read: jobs plan through it. */
+  readonly planner: Planner;
+  /** Whether it has been reached and prepared. */
+  readonly open: boolean;
+  /** The jobs, checked against this database's tables. */
+  readonly jobs: readonly LoadedJob[];
+  /** Resolves once the database has been reached and prepared. Until then all but the owner's login is refused. */
+  prepare(): Promise<void>;
+}
+
+/** Which database each region has. */
+export interface RegionPlanes {
+  /** The plane of a region. One that no policy places stands beside the control plane. */
+  of(region: string): RegionPlane;
+  /** Every region database, once. */
+  all(): readonly RegionPlane[];
+}

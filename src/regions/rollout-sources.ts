@@ -1,0 +1,30 @@
+import type pg from 'pg';
+import type { LoadedJob } from '../worker/registry.js';
+import { bakeVerdicts } from '../rollout/bake-verdicts.js';
+import type { ViewSources } from '../rollout/rollout-view.js';
+import type { RegionPlanes } from './region-plane.js';
+
+/** Where rollouts read what is known of a version in each region. */
+export function rolloutSources(
+  control: pg.Pool,
+  planes: RegionPlanes,
+  jobs: readonly LoadedJob[],
+  flagsAt?: string,
+): ViewSources {
+  return {
+    control,
+    flagsAt,
+    regionOf: (region) => planes.of(region).worker,
+    verdictsOf: (job, version, region) => bakeVerdicts(control, job, version, region),
+    unitsOf: async (name, region) => {
+      const unit = jobs.find(({ definition }) => definition.name === name)?.definition.unit;
+      if (!unit) return undefined;
+      const { rows } = await planes
+        .of(region)
+        .worker.query<{ n: number }>(`select count(*) as n from ${unit.table} where ${unit.region} = $1`, [
+          region,
+        ]);
+      return rows[0]?.n;
+    },
+  };
+}

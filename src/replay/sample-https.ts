@@ -1,6 +1,0 @@
-import type { Https } from '../jobs/lookup/https.js';
-
-/** HTTPS in the sample world: its domains are made up, none serves a page, and nobody outside is asked. */
-export const sampleHttps: Https = {
-  getText: () => Promise.resolve({ kind: 'absent', status: 404 }),
-};

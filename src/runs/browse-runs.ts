@@ -1,0 +1,184 @@
+import type pg from 'pg';
+import { z } from 'zod';
+import { compareText } from '../kernel/compare-text.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { keyOfCursor, MomentKey, walk, type Page, type PageRequest, type Walk } from '../postgres/page.js';
+import type { Trigger } from './election.js';
+import type { RunStatus } from './run-states.js';
+
+/** Counts by kind of change. */
+export type KindCounts = Readonly<Record<string, number>>;
+
+/** A run as people and programs read it. Times are ISO 8601 in UTC. */
+export interface RunView {
+  readonly runId: string;
+  readonly job: string;
+  readonly version: string;
+  readonly region: string;
+  /** The moment on the schedule that the run stands for. */
+  readonly slot: string;
+  readonly trigger: Trigger;
+  /** The run whose changes this one takes back; null for a run of a job. */
+  readonly restores: string | null;
+  readonly dryRun: boolean;
+  readonly status: RunStatus;
+  readonly reasonCode: string;
+  readonly reason: string;
+  readonly planned: KindCounts;
+  readonly applied: KindCounts;
+  readonly conflicts: number;
+  /** 1 for the worker that elected the run; one more for each that took it over. */
+  readonly attempt: number;
+  readonly worker: string;
+  readonly admittedUnits: number | null;
+  readonly createdAt: string;
+  readonly plannedAt: string | null;
+  readonly finishedAt: string | null;
+  /** From election to end; null while it runs. */
+  readonly durationMs: number | null;
+}
+
+export interface RunFilter {
+  readonly job?: string | undefined;
+  readonly region?: string | undefined;
+  readonly status?: RunStatus | undefined;
+}
+
+/** What a row of the table calls as the view does. */
+type SameInRow =
+  | ('job' | 'version' | 'region' | 'trigger' | 'restores' | 'status' | 'reason')
+  | ('planned' | 'applied' | 'conflicts' | 'attempt' | 'worker');
+
+export interface RunRow extends Pick<RunView, SameInRow> {
+  readonly id: string;
+  readonly slot: Date;
+  readonly dry_run: boolean;
+  readonly reason_code: string;
+  readonly admitted_units: number | null;
+  readonly created_at: Date;
+  readonly planned_at: Date | null;
+  readonly finished_at: Date | null;
+  /** created_at to the microsecond, which a Date cannot hold and the walk must not lose. Its text sorts as the time does. */
+  readonly created_key: string;
+}
+
+const COLUMNS = `
+  id, job, version, region, slot, trigger, restores, dry_run, status, reason_code, reason, planned, applied, conflicts,
+  attempt, worker, admitted_units, created_at, planned_at, finished_at, created_at::text as created_key`;
+
+const RunKey = z.tuple([MomentKey, z.guid()]);
+
+/** Runs, newest first. Throws REQUEST_INVALID for a cursor that is not of this list. */
+export async function listRuns(pool: pg.Pool, filter: RunFilter, page: PageRequest): Promise<Page<RunView>> {
+  return walk(pool, runsBy(filter), page);
+}
+
+/** Runs, newest first, in any number of databases. */
+export function runsBy(filter: RunFilter): Walk<RunRow, RunView> {
+  return {
+    rows: async (pool, page) => {
+      const [createdAt, id] = keyOfCursor(page.cursor, RunKey) ?? [null, null];
+      const { rows } = await pool.query<RunRow>(
+        `select ${COLUMNS} from portcullis_region.run
+         where ($1::text is null or job = $1)
+           and ($2::text is null or region = $2)
+           and ($3::text is null or status = $3)
+           and ($4::timestamptz is null or (created_at <= $4 and (created_at < $4 or id > $5::uuid)))
+         order by created_at desc, id
+         limit $6`,
+        [filter.job, filter.region, filter.status, createdAt, id, page.limit + 1],
+      );
+      return rows;
+    },
+    compare: (one, other) => compareText(other.created_key, one.created_key) || compareText(one.id, other.id),
+    item: runView,
+    keyOf: (row) => [row.created_key, row.id],
+  };
+}
+
+/** The newest runs of a job in a region: of any version, and of each of these. */
+export interface LastRuns {
+  readonly newest: RunView | null;
+  readonly byVersion: ReadonlyMap<string, RunView>;
+}
+
+/** What ran last, for who asks whether it went well: neither dry runs nor restores. */
+export async function lastRuns(
+  pool: pg.Pool,
+  job: string,
+  region: string,
+  versions: readonly string[],
+): Promise<LastRuns> {
+  const { rows } = await pool.query<RunRow & { readonly of: string | null }>(
+    `select last.*, wanted.version as of from unnest(array[null] || $3::text[]) as wanted (version)
+     cross join lateral (
+       select ${COLUMNS} from portcullis_region.run r
+       where job = $1 and region = $2 and (wanted.version is null or r.version = wanted.version)
+         and not dry_run and restores is null
+       order by created_at desc, id limit 1
+     ) last`,
+    [job, region, versions],
+  );
+  const newest = rows.find((row) => row.of === null);
+  return {
+    newest: newest === undefined ? null : runView(newest),
+    byVersion: new Map(rows.flatMap((row) => (row.of === null ? [] : [[row.of, runView(row)] as const]))),
+  };
+}
+
+/**
+ * The run of that id, or the only run whose id begins with it (at least 4 hexadecimal digits; hyphens do not
+ * matter). Throws RUN_UNKNOWN, RUN_AMBIGUOUS with some of the ids it could be, or REQUEST_INVALID.
+ */
+export async function findRun(pool: pg.Pool, idOrPrefix: string): Promise<RunView> {
+  const digits = idOrPrefix.toLowerCase().replaceAll('-', '');
+  if (!/^[0-9a-f]{4,32}$/.test(digits)) {
+    throw new PortcullisError('REQUEST_INVALID', `${JSON.stringify(idOrPrefix)} cannot be a run's id`, {
+      mend: "give a run's id, or the first 4 or more hexadecimal digits of one",
+    });
+  }
+  const { rows } = await pool.query<RunRow>(
+    `select ${COLUMNS} from portcullis_region.run where id between $1 and $2 order by id limit 6`,
+    [digits.padEnd(32, '0'), digits.padEnd(32, 'f')],
+  );
+  const [found, ...others] = rows;
+  if (found === undefined) {
+    throw new PortcullisError('RUN_UNKNOWN', `no run's id begins with ${idOrPrefix}`, {
+      mend: 'list the runs to find its id',
+      details: { id: idOrPrefix },
+    });
+  }
+  if (others.length > 0) {
+    throw new PortcullisError('RUN_AMBIGUOUS', `several runs begin with ${idOrPrefix}`, {
+      mend: 'give more of the id',
+      details: { id: idOrPrefix, candidates: rows.slice(0, 5).map((row) => row.id) },
+    });
+  }
+  return runView(found);
+}
+
+function runView(row: RunRow): RunView {
+  return {
+    runId: row.id,
+    job: row.job,
+    version: row.version,
+    region: row.region,
+    slot: row.slot.toISOString(),
+    trigger: row.trigger,
+    restores: row.restores,
+    dryRun: row.dry_run,
+    status: row.status,
+    reasonCode: row.reason_code,
+    reason: row.reason,
+    planned: row.planned,
+    applied: row.applied,
+    conflicts: row.conflicts,
+    attempt: row.attempt,
+    worker: row.worker,
+    admittedUnits: row.admitted_units,
+    createdAt: row.created_at.toISOString(),
+    plannedAt: row.planned_at?.toISOString() ?? null,
+    finishedAt: row.finished_at?.toISOString() ?? null,
+    durationMs: row.finished_at === null ? null : row.finished_at.getTime() - row.created_at.getTime(),
+  };
+}

@@ -1,0 +1,44 @@
+import type pg from 'pg';
+import type { FlagDesk } from '../flags/flag-desk.js';
+import type { DropGate } from '../guard/bake/drop-gate.js';
+import type { LoadedJob } from '../worker/registry.js';
+import type { RegionPlanes } from '../regions/region-plane.js';
+import type { Log } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
+
+export interface JobInfo {
+  readonly name: string;
+  readonly version: string;
+  /** Cron in UTC; null where no policy schedules the job. */
+  readonly schedule: string | null;
+  readonly regions: readonly string[];
+  readonly kinds: readonly string[];
+}
+
+/** What the API needs of flags. */
+export interface HttpFlags extends FlagDesk {
+  /** What this process would answer a gate about the flag now. */
+  look(
+    name: string,
+  ): { readonly open: true } | { readonly open: false; readonly code: string; readonly reason: string };
+}
+
+export interface HttpDeps {
+  /** The control plane. May read and touch API tokens: the owner's login. */
+  readonly control: pg.Pool;
+  readonly planes: RegionPlanes;
+  /** To how many addresses this process sends notifications. */
+  readonly receivers: number;
+  /** Drops a gate for an alert. */
+  readonly dropGate: DropGate;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly flags: HttpFlags;
+  /** Where flags are, if not in the control database. */
+  readonly flagsAt?: string | undefined;
+  readonly jobs: () => readonly JobInfo[];
+  /** The jobs themselves: their resources are what can be asked about as of a moment. */
+  readonly installed: () => readonly LoadedJob[];
+  /** Why this process is not ready; empty when it is. See `createReadiness`. */
+  readonly readiness: () => Promise<readonly string[]>;
+}

@@ -1,0 +1,83 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Express } from 'express';
+import { PortcullisError, messageOf } from '../kernel/errors.js';
+
+export interface ListenOptions {
+  /** Absent: loopback, which other machines cannot reach. */
+  readonly host?: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** How long a client may take over a request's headers, and over the whole request. */
+  readonly headersTimeoutMs?: number;
+  readonly requestTimeoutMs?: number;
+  /** How long `close` waits for requests under way before it cuts them off. */
+  readonly closeLimitMs?: number;
+}
+
+export interface Listening {
+  /** Where it can be reached: `http://127.0.0.1:7020`. */
+  readonly url: string;
+  /** Takes no new requests, finishes those under way within the limit, then closes. May be called again. */
+  close(): Promise<void>;
+}
+
+/** Serves an application. Throws ADDRESS_IN_USE, or CONFIG_INVALID for an address that is not this machine's. */
+export async function listen(app: Express, options: ListenOptions): Promise<Listening> {
+  const { host = '127.0.0.1', port, closeLimitMs = 5_000 } = options;
+  const server = createServer(
+    {
+      headersTimeout: options.headersTimeoutMs ?? 10_000,
+      requestTimeout: options.requestTimeoutMs ?? 30_000,
+      connectionsCheckingInterval: 500,
+      keepAliveTimeout: 5_000,
+    },
+    app,
+  );
+  await bind(server, host, port);
+  const { address, family, port: bound } = server.address() as AddressInfo;
+  let closed: Promise<void> | undefined;
+  return {
+    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`,
+    close: () => (closed ??= close(server, closeLimitMs)),
+  };
+}
+
+function bind(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => reject(bindError(error, host, port)));
+    server.listen(port, host, resolve);
+  });
+}
+
+function bindError(error: NodeJS.ErrnoException, host: string, port: number): PortcullisError {
+  if (error.code === 'EADDRINUSE') {
+    return new PortcullisError('ADDRESS_IN_USE', `another process listens on ${host}:${port}`, {
+      mend: `stop it (\`ss -ltnp 'sport = :${port}'\` shows which it is), or choose another address with PORTCULLIS_HTTP`,
+      details: { host, port },
+      cause: error,
+    });
+  }
+  return new PortcullisError('CONFIG_INVALID', `cannot listen on ${host}:${port}: ${messageOf(error)}`, {
+    mend:
+      error.code === 'EACCES'
+        ? 'ports below 1024 are for root: choose a higher one'
+        : "choose an address of this machine's own, such as 127.0.0.1 or 0.0.0.0",
+    details: { host, port },
+    cause: error,
+  });
+}
+
+async function close(server: Server, limitMs: number): Promise<void> {
+  // A connection kept alive would hold the server open after its last answer.
+  server.on('request', (_request, response) => response.setHeader('connection', 'close'));
+  const done = new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  server.closeIdleConnections();
+  const sweep = setInterval(() => server.closeIdleConnections(), 50);
+  const limit = setTimeout(() => server.closeAllConnections(), limitMs);
+  await done;
+  clearInterval(sweep);
+  clearTimeout(limit);
+}

@@ -1,0 +1,115 @@
+import { z } from 'zod';
+import { MAY_DO, ROLES, type Standing } from '../access/roles.js';
+import { ERRORS, type ErrorCode } from '../kernel/errors.js';
+import { PROBLEM_TYPE } from './problem.js';
+import { needsToken, type Route } from './route.js';
+import { namedSchemas } from './schemas.js';
+
+type Json = Record<string, unknown>;
+
+const SCHEMAS = '#/components/schemas/';
+
+/** The OpenAPI 3.1 document of these routes. */
+export function openApiOf(routes: readonly Route[], version: string): Json {
+  const paths: Record<string, Json> = {};
+  for (const route of routes) {
+    const path = route.path.replaceAll(/:(\w+)/g, '{$1}');
+    paths[path] = { ...paths[path], [route.method]: operation(route) };
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Portcullis',
+      version,
+      description:
+        'Progressive-rollout feature flags and job gating. Errors are explained in docs/reference/errors.md.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/' }],
+    security: [],
+    paths,
+    components: {
+      securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
+      schemas: componentSchemas(),
+    },
+  };
+}
+
+function operation(route: Route): Json {
+  const { body, reply } = route;
+  const answers = reply.statuses.map((status) => [
+    String(status),
+    { description: status < 400 ? 'the answer' : 'the answer, where it is no', content: content(reply) },
+  ]);
+  return {
+    operationId: route.operationId,
+    summary: route.summary,
+    ...rolesNeeded(route),
+    security: needsToken(route.path) ? [{ bearer: [] }] : [],
+    parameters: [...parameters('path', route.params), ...parameters('query', route.query)],
+    ...(body && {
+      requestBody: { required: true, content: content({ schema: body, contentType: 'application/json' }) },
+    }),
+    responses: { ...problems(route), ...(Object.fromEntries(answers) as Json) },
+  };
+}
+
+/** Said only where not every role will do. */
+function rolesNeeded({ action }: Route): Json {
+  if (action === 'anyone') return {};
+  const roles = ROLES.filter((role) => (MAY_DO[action] as readonly Standing[]).includes(role));
+  return roles.length === ROLES.length ? {} : { description: `Takes the role ${roles.join(', ')}.` };
+}
+
+function content({ schema, contentType }: { schema: z.ZodType; contentType: string }): Json {
+  return { [contentType.split(';')[0] ?? contentType]: { schema: schemaOf(schema, 'output') } };
+}
+
+function parameters(where: 'path' | 'query', schema: z.ZodObject): Json[] {
+  return Object.entries(schema.shape).map(([name, each]) => {
+    const { description, ...rest } = schemaOf(each as z.ZodType, 'input');
+    const required = where === 'path' || !(each as z.ZodType).safeParse(undefined).success;
+    return { name, in: where, required, ...(description !== undefined && { description }), schema: rest };
+  });
+}
+
+/** The errors a route can answer, by status. */
+function problems(route: Route): Json {
+  // A parameter that is not known is refused everywhere.
+  const codes: ErrorCode[] = ['INTERNAL', 'REQUEST_INVALID', ...route.errors];
+  if (route.body !== undefined) codes.push('BODY_TOO_LARGE');
+  if (needsToken(route.path)) codes.push('TOKEN_MISSING', 'TOKEN_REFUSED', 'DATABASE_UNREACHABLE');
+  if ('description' in rolesNeeded(route)) codes.push('FORBIDDEN');
+  const responses: Json = {};
+  for (const status of new Set(codes.map((code) => ERRORS[code].status))) {
+    const those = codes.filter((code) => ERRORS[code].status === status);
+    responses[String(status)] = {
+      description: those.map((code) => `${code}: ${ERRORS[code].title}`).join('. '),
+      content: { [PROBLEM_TYPE]: { schema: { $ref: `${SCHEMAS}Problem` } } },
+    };
+  }
+  return responses;
+}
+
+/** A reference where the schema has a name, else the schema itself. */
+function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
+  const name = namedSchemas.get(schema)?.id;
+  return name === undefined
+    ? plain(z.toJSONSchema(schema, { io, override: tidy }))
+    : { $ref: SCHEMAS + name };
+}
+
+function componentSchemas(): Json {
+  const { schemas } = z.toJSONSchema(namedSchemas, { uri: (id) => SCHEMAS + id, override: tidy });
+  return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, plain(schema)]));
+}
+
+/** OpenAPI says once for all schemas which dialect they speak, and names them by their place. */
+function plain(schema: Json): Json {
+  return Object.fromEntries(Object.entries(schema).filter(([key]) => key !== '$schema' && key !== '$id'));
+}
+
+/** A format says it better than the pattern that zod checks it with. */
+function tidy({ jsonSchema }: { jsonSchema: { format?: unknown; pattern?: unknown } }): void {
+  if (jsonSchema.format !== undefined) delete jsonSchema.pattern;
+}

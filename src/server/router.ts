@@ -1,0 +1,80 @@
+import express, { type ErrorRequestHandler, type RequestHandler, type Router } from 'express';
+import { PortcullisError } from '../kernel/errors.js';
+import { exchangeOf } from './exchange.js';
+import { knownError } from './problem.js';
+import type { Route } from './route.js';
+
+const BODY_LIMIT_BYTES = 64 * 1024;
+const readJson = (limit = BODY_LIMIT_BYTES): RequestHandler =>
+  express.json({ limit, type: ['application/json', 'application/*+json'] });
+
+/**
+ * A router of these routes, each below `mount`, where it is to be used. A path that is known under another
+ * method is METHOD_NOT_ALLOWED, with the methods it does take.
+ */
+export function routerOf(routes: readonly Route[], mount = ''): Router {
+  const router = express.Router({ caseSensitive: true });
+  for (const [path, group] of byPath(routes)) {
+    const below = path.slice(mount.length);
+    for (const each of group) {
+      const steps: RequestHandler[] = [named(each.path)];
+      if (each.body !== undefined) steps.push(readJson(each.bodyBytes));
+      router[each.method](below, ...steps, answer(each), tellUnread(each));
+    }
+    router.all(below, named(path), refuse(allowed(group)));
+  }
+  return router;
+}
+
+function byPath(routes: readonly Route[]): Map<string, Route[]> {
+  const groups = new Map<string, Route[]>();
+  for (const each of routes) groups.set(each.path, [...(groups.get(each.path) ?? []), each]);
+  return groups;
+}
+
+function named(path: string): RequestHandler {
+  return (request, _response, next) => {
+    exchangeOf(request).route = path;
+    next();
+  };
+}
+
+function answer(route: Route): RequestHandler {
+  return async (request, response) => {
+    const reply = await route.answer({
+      params: request.params,
+      query: request.query,
+      // Undefined where the body was absent, or of a type that is not read.
+      body: request.body as unknown,
+      caller: exchangeOf(request).caller,
+    });
+    response.status(reply.status).set('content-type', reply.contentType);
+    response.send(typeof reply.body === 'string' ? reply.body : JSON.stringify(reply.body));
+  };
+}
+
+/** Four parameters, or Express does not take it for an error handler. */
+function tellUnread({ unread }: Route): ErrorRequestHandler {
+  return async (thrown: unknown, request, _response, next) => {
+    const error = knownError(thrown);
+    if (error.code === 'BODY_TOO_LARGE' || error.code === 'REQUEST_INVALID') {
+      await unread?.(error, exchangeOf(request).caller);
+    }
+    next(thrown);
+  };
+}
+
+function allowed(group: readonly Route[]): string {
+  return group
+    .flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]))
+    .join(', ');
+}
+
+function refuse(allow: string): RequestHandler {
+  return (request, response) => {
+    response.set('allow', allow);
+    throw new PortcullisError('METHOD_NOT_ALLOWED', `this address does not take ${request.method}`, {
+      mend: `it takes ${allow}`,
+    });
+  };
+}

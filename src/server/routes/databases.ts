@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { confirmSwitchover, SWITCHOVER_MS } from '../../gate/database.js';
+import { confirmChanged } from '../../incidents/changed-database.js';
+import { databaseMeant, listDatabases } from '../../regions/databases.js';
+import type { HttpDeps } from '../deps.js';
+import { callerOf, route, type Route } from '../route.js';
+import { count, named, reason, time, word } from '../schemas.js';
+
+const Database = named(
+  'Database',
+  z.strictObject({
+    database: z.string().describe('`control`, or the variable that holds its address'),
+    identity: z
+      .string()
+      .describe("the cluster's identifier and its timeline; `unknown` for what the service hides"),
+    confirmed: z.boolean().describe('whether runs and restores may write to it'),
+    last: z.string().nullable().describe('the database that was confirmed last'),
+    lastConfirmedAt: time.nullable(),
+    switchoverUntil: time.nullable().describe('until when another one is confirmed beforehand'),
+    hidden: z.boolean().describe('whether the service hides the identity, so that a failover goes unnoticed'),
+    unrecordedKills: count.describe('kills that hold and are not in the audit log yet'),
+    unrecordedTrips: count.describe('trips that are neither in the audit log nor have an incident yet'),
+  }),
+);
+
+const Databases = named(
+  'Databases',
+  z.strictObject({
+    databases: z.array(Database).readonly(),
+    unreachable: z.array(z.string()).readonly().describe('region databases that could not be asked'),
+  }),
+);
+
+const DatabaseConfirmation = named(
+  'DatabaseConfirmation',
+  z.strictObject({
+    region: word.optional().describe('a region of the database; needed where there are several databases'),
+    reason: reason.describe('for the record'),
+    switchover: z
+      .boolean()
+      .default(false)
+      .describe('beforehand: the database that a planned switchover leads to'),
+  }),
+);
+
+const DatabaseConfirmed = named(
+  'DatabaseConfirmed',
+  z.strictObject({
+    identity: z.string(),
+    was: z.string().nullable().describe('the database that was confirmed last before it'),
+    expiresAt: time.nullable().describe('of a switchover: until when it must have taken place'),
+  }),
+);
+
+/** Which databases the regions have, and the confirmation of one that is another one than before. */
+export function databaseRoutes({ control, planes }: HttpDeps): Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/api/v1/databases',
+      operationId: 'listDatabases',
+      summary: 'The region databases, and whether a person has confirmed each',
+      action: 'read',
+      result: Databases,
+      handle: () => listDatabases(control, planes),
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/databases/confirm',
+      operationId: 'confirmDatabase',
+      summary: 'Confirms a database after a failover or a recovery, or beforehand for a planned switchover',
+      action: 'confirm-database',
+      body: DatabaseConfirmation,
+      result: DatabaseConfirmed,
+      errors: ['REGION_UNKNOWN', 'DATABASE_CONFIRMED', 'DATABASE_UNCONFIRMED', 'DATABASE_IDENTITY_HIDDEN'],
+      handle: async ({ body: { region, reason: why, switchover }, caller }) => {
+        const { owner } = await databaseMeant(control, planes, region);
+        const confirmation = { by: callerOf(caller).name, reason: why };
+        return switchover
+          ? confirmSwitchover(control, owner, confirmation, SWITCHOVER_MS)
+          : confirmChanged(control, owner, confirmation);
+      },
+    }),
+  ];
+}

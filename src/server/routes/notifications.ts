@@ -1,0 +1,82 @@
+import { z } from 'zod';
+import { PortcullisError } from '../../kernel/errors.js';
+import { DELIVERY_STATES, listNotifications, retryNotification } from '../../notify/browse.js';
+import { notify, testNotice } from '../../notify/notice.js';
+import type { HttpDeps } from '../deps.js';
+import { callerOf, route, type Route } from '../route.js';
+import { named, namePath, pageQuery, pageSchema } from '../schemas.js';
+
+const time = z.iso.datetime();
+
+const Notification = named(
+  'Notification',
+  z.strictObject({
+    id: z.guid(),
+    kind: z.string(),
+    job: z.string().nullable(),
+    region: z.string().nullable(),
+    title: z.string(),
+    lines: z.array(z.string()).readonly(),
+    at: time,
+    deliveries: z
+      .array(
+        z.strictObject({
+          receiver: z.string().describe("the host, and a fingerprint of the address, which isn't shown"),
+          state: z.enum(DELIVERY_STATES).describe('dead: given up'),
+          attempts: z.int().min(0),
+          lastProblem: z.string().nullable(),
+          nextAt: time.nullable().describe('when it is tried next; null where it is over'),
+          endedAt: time.nullable(),
+        }),
+      )
+      .readonly()
+      .describe('empty where nobody was there to receive it'),
+  }),
+);
+const NotificationPage = pageSchema('NotificationPage', Notification);
+
+/** What people were told, and whether it reached them. */
+export function notificationRoutes({ control, receivers }: HttpDeps): Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/api/v1/notifications',
+      operationId: 'listNotifications',
+      summary: 'Notifications and what became of their deliveries, newest first',
+      action: 'read',
+      query: z.strictObject({
+        ...pageQuery,
+        state: z.enum(DELIVERY_STATES).optional().describe('only with a delivery in this state'),
+      }),
+      result: NotificationPage,
+      handle: ({ query }) => listNotifications(control, query, query),
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/notifications/:id/retry',
+      operationId: 'retryNotification',
+      summary: 'Tries the deliveries of a notification that were given up again',
+      action: 'notify',
+      params: z.strictObject({ id: namePath }),
+      result: Notification,
+      errors: ['NOTIFICATION_UNKNOWN', 'NOTIFICATION_NOT_DEAD'],
+      handle: ({ params: { id }, caller }) => retryNotification(control, id, callerOf(caller).name),
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/notifications/test',
+      operationId: 'testNotification',
+      summary: 'Sends a test notification',
+      action: 'notify',
+      result: z.strictObject({ id: z.guid() }),
+      errors: ['NOTHING_REACHED'],
+      handle: async ({ caller }) => {
+        if (receivers === 0)
+          throw new PortcullisError('NOTHING_REACHED', 'no notification sent: no receiver is configured', {
+            mend: 'set PORTCULLIS_NOTIFY_URLS and PORTCULLIS_NOTIFY_SECRET where portcullis start runs',
+          });
+        return { id: await notify(control, testNotice(callerOf(caller).name)) };
+      },
+    }),
+  ];
+}

@@ -1,0 +1,146 @@
+import type pg from 'pg';
+import type { Policy } from '../flags/policy.js';
+import { applyPlan, type Applied, type ApplyPlan, type Lane } from '../gate/write-path.js';
+import { hasRates, judgeBatch } from '../guard/judge-batch.js';
+import type { Operation, Resource } from '../journal/change.js';
+import { readShape, type Shape } from '../journal/shape.js';
+import type { BatchWritten, Step } from '../journal/write-batch.js';
+import type { Run } from '../runs/election.js';
+import { isUnreachable } from '../postgres/pool.js';
+
+/**
+ * Applies what a run has planned, from where its lanes stand. Everything that is needed stands in the
+ * journal, so it needs no job code: any worker can finish any run.
+ */
+export async function applyRun(
+  pool: pg.Pool,
+  policy: Policy,
+  run: Run,
+  signal: AbortSignal,
+  onBatch?: (written: BatchWritten) => void,
+): Promise<Applied> {
+  const { onTrip } = policy.guard;
+  return throughInterruptions(pool, signal, async () =>
+    applyPlan(pool, {
+      ...(await readApplyPlan(pool, run)),
+      ...((await hasRates(pool, run.id)) && {
+        judge: (client, stretch, written) => judgeBatch(client, run, stretch, written, onTrip),
+      }),
+      batch: policy.apply.batch,
+      firstBatches: policy.apply.firstBatches,
+      signal,
+      ...(onBatch && { onBatch }),
+    }),
+  );
+}
+
+/** So often in a row. */
+const INTERRUPTIONS = 10;
+
+/**
+ * Applies again from where the lanes stand when a connection was lost and the database answers all the same: a kill
+ * ends whatever holds the gate's lock when its grace is over, also the batches of a restore or of another version, which
+ * it does not stop. What it does stop meets the fence. A batch that is cancelled is tried again by the write path.
+ */
+export async function throughInterruptions(
+  pool: pg.Pool,
+  signal: AbortSignal,
+  apply: () => Promise<Applied>,
+): Promise<Applied> {
+  for (let times = 1; ; times += 1) {
+    try {
+      return await apply();
+    } catch (error) {
+      if (!isUnreachable(error) || signal.aborted || times === INTERRUPTIONS) throw error;
+      await pool.query('select 1').catch(() => {
+        throw error;
+      });
+    }
+  }
+}
+
+/** What is to be applied for a run, and from where its lanes stand. */
+export async function readApplyPlan(
+  pool: pg.Pool,
+  run: Run,
+): Promise<Pick<ApplyPlan, 'run' | 'leave' | 'lanes' | 'steps'>> {
+  const { rows } = await pool.query<{
+    epoch: number | null;
+    versionEpoch: number;
+    resources: Record<string, Resource>;
+    steps: StoredStep[];
+    lanes: Lane[];
+  }>(
+    `select gate_epoch as epoch, version_epoch as "versionEpoch", resources, steps,
+       (select coalesce(jsonb_agg(jsonb_build_object('lane', lane, 'appliedSeq', applied_seq, 'lastSeq', last_seq)
+                                  order by lane), '[]')
+        from portcullis_region.lane where run = $1) as lanes
+     from portcullis_region.run where id = $1`,
+    [run.id],
+  );
+  const plan = rows[0];
+  if (!plan) throw new Error(`run ${run.id} is not there`);
+  // Without an epoch the fence takes a run for a restore.
+  if ((plan.epoch === null) !== (run.restores !== null)) throw new Error(`run ${run.id} was not admitted`);
+  return {
+    run: run.id,
+    leave: {
+      ...{ job: run.job, region: run.region, version: run.version, attempt: run.attempt },
+      ...{ epoch: plan.epoch, versionEpoch: plan.versionEpoch },
+    },
+    lanes: plan.lanes,
+    steps: await stepsOf(pool, plan.steps, plan.resources),
+  };
+}
+
+/** The epochs of a gate, and of a version there. */
+export interface Epochs {
+  readonly gate: number;
+  readonly version: number;
+}
+
+/** The epochs under which a run was admitted. */
+export async function admittedUnder(pool: pg.Pool, run: Run): Promise<Epochs> {
+  const { rows } = await pool.query<Epochs>(
+    'select gate_epoch as gate, version_epoch as version from portcullis_region.run where id = $1',
+    [run.id],
+  );
+  const [epochs] = rows;
+  if (epochs === undefined) throw new Error(`run ${run.id} is not there`);
+  return epochs;
+}
+
+export async function conflictsOf(pool: pg.Pool, run: Run): Promise<number> {
+  const { rows } = await pool.query<{ n: number }>(
+    'select count(*) as n from portcullis_region.conflict where run = $1',
+    [run.id],
+  );
+  return rows[0]?.n ?? 0;
+}
+
+/** A step as the run's row keeps it. */
+export interface StoredStep {
+  readonly resource: string;
+  readonly operation: Operation;
+  readonly requires: readonly string[];
+}
+
+async function stepsOf(
+  pool: pg.Pool,
+  steps: readonly StoredStep[],
+  resources: Readonly<Record<string, Resource>>,
+): Promise<Step[]> {
+  const shapes = new Map<string, Shape>();
+  for (const [name, resource] of Object.entries(resources))
+    shapes.set(name, await readShape(pool, name, resource));
+  const shapeOf = (name: string): Shape => {
+    const shape = shapes.get(name);
+    if (!shape) throw new Error(`the run's steps name resource ${name}, which it did not declare`);
+    return shape;
+  };
+  return steps.map(({ resource, operation, requires }) => ({
+    shape: shapeOf(resource),
+    operation,
+    requires: requires.map(shapeOf),
+  }));
+}

@@ -1,0 +1,151 @@
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { createRequire, isBuiltin } from 'node:module';
+import { dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { init, parse } from 'es-module-lexer';
+import { messageOf, PortcullisError } from '../kernel/errors.js';
+
+/** All that a job consists of. */
+export interface JobCode {
+  /** Contents of the job's own files, by their path from the job's folder. */
+  readonly files: ReadonlyMap<string, Buffer>;
+  /** `name@version` of every package that the code imports, and of those that these depend on. */
+  readonly packages: ReadonlySet<string>;
+}
+
+const PROGRAM = /\.[cm]?[jt]s$/;
+/** They don't run. */
+const LEFT_OUT = /\.map$|\.d\.[cm]?ts$/;
+
+/**
+ * Reads what a job consists of: every file of its folder, the program files that these import from anywhere outside
+ * node_modules, and the packages that all of these import. Files and folders whose names begin with a dot, maps and
+ * declarations are left out. Throws JOB_INVALID where an import cannot be followed.
+ */
+export async function readJobCode(folder: URL): Promise<JobCode> {
+  await init();
+  const reader = new CodeReader(fileURLToPath(folder));
+  await reader.addFolder(fileURLToPath(folder), '');
+  return reader;
+}
+
+class CodeReader implements JobCode {
+  readonly files = new Map<string, Buffer>();
+  readonly packages = new Set<string>();
+  /** Files, folders and packages that have been read: links may lead to one twice, or in a circle. */
+  private readonly seen = new Set<string>();
+
+  constructor(private readonly home: string) {}
+
+  /** Every file of a folder, by a name that begins with `prefix`. */
+  async addFolder(folder: string, prefix: string): Promise<void> {
+    if (!this.isNew(await realpath(folder))) return;
+    for (const name of await readdir(folder)) {
+      if (name.startsWith('.') || name === 'node_modules' || LEFT_OUT.test(name)) continue;
+      const path = join(folder, name);
+      if ((await stat(path)).isDirectory()) await this.addFolder(path, `${prefix}${name}/`);
+      else await this.addFile(path, `${prefix}${name}`);
+    }
+  }
+
+  private async addFile(path: string, name: string): Promise<void> {
+    if (!this.isNew(path)) return;
+    const content = await readFile(path);
+    this.files.set(name, content);
+    if (!PROGRAM.test(path)) return;
+    for (const specifier of importsOf(name, content.toString('utf8')))
+      await this.follow(specifier, path, name);
+  }
+
+  private async follow(specifier: string, from: string, name: string): Promise<void> {
+    if (isBuiltin(specifier)) return;
+    if (/^\.{0,2}\/|^file:/.test(specifier)) {
+      const path = await programAt(fileURLToPath(new URL(specifier, pathToFileURL(from))));
+      if (path === undefined) throw unfollowed(name, `imports ${specifier}, which is not there`);
+      return this.addOwn(path);
+    }
+    const named = /^(@[^/]+\/)?[^/#@][^/]*/.exec(specifier)?.[0];
+    const found = named === undefined ? undefined : await packageAbove(dirname(from), named);
+    if (named !== undefined && found !== undefined) return this.addPackage(named, found);
+    // `#name`, or a package's own name: what its package.json says.
+    const path = ownPath(specifier, from);
+    if (path === undefined) throw unfollowed(name, `imports ${specifier}, which is not installed`);
+    return this.addOwn(path);
+  }
+
+  private addOwn(path: string): Promise<void> {
+    return this.addFile(path, relative(this.home, path).split(sep).join('/'));
+  }
+
+  private async addPackage(name: string, folder: string): Promise<void> {
+    const home = await realpath(folder);
+    // Linked, as in a workspace: its version says nothing of its code.
+    if (!home.split(sep).includes('node_modules')) return this.addFolder(home, `${name}/`);
+    if (!this.isNew(home)) return;
+    const { version = '', dependencies = {} } = JSON.parse(
+      await readFile(join(home, 'package.json'), 'utf8'),
+    ) as { version?: string; dependencies?: Record<string, string> };
+    this.packages.add(`${name}@${version}`);
+    for (const each of Object.keys(dependencies)) {
+      const found = await packageAbove(home, each);
+      if (found !== undefined) await this.addPackage(each, found);
+    }
+  }
+
+  private isNew(what: string): boolean {
+    const { size } = this.seen;
+    return this.seen.add(what).size > size;
+  }
+}
+
+/** What a program file imports when it runs. Throws JOB_INVALID where that cannot be told from its text. */
+function importsOf(name: string, text: string): string[] {
+  const [imports, , , isModule] = parsed(name, text);
+  if (!isModule && /\brequire\s*\(/.test(text)) throw unfollowed(name, 'is CommonJS and calls require()');
+  return imports.flatMap((each) => {
+    if (each.type === 'import-meta' || (each.type !== 'dynamic' && each.typeOnly)) return [];
+    if (each.specifier === undefined || (each.type === 'dynamic' && each.glob))
+      throw unfollowed(name, 'imports a module whose name is computed');
+    return [each.specifier];
+  });
+}
+
+function parsed(name: string, text: string): ReturnType<typeof parse> {
+  try {
+    return parse(text, name);
+  } catch (error) {
+    throw unfollowed(name, `cannot be read as a program: ${messageOf(error)}`);
+  }
+}
+
+function unfollowed(name: string, what: string): PortcullisError {
+  return new PortcullisError('JOB_INVALID', `the digest of the job’s code cannot be made: ${name} ${what}`, {
+    mend: 'correct the file, or set PORTCULLIS_BUILD_ID to what identifies the build, such as the commit’s hash',
+    details: { file: name },
+  });
+}
+
+/** A program file, also where it is TypeScript that is named as it will be compiled. */
+async function programAt(path: string): Promise<string | undefined> {
+  for (const each of [path, path.replace(/js$/, 'ts')]) {
+    const found = await stat(each).catch(() => undefined);
+    if (found?.isFile()) return each;
+  }
+  return undefined;
+}
+
+async function packageAbove(folder: string, name: string): Promise<string | undefined> {
+  for (let above = folder; ; above = dirname(above)) {
+    const path = join(above, 'node_modules', name);
+    if ((await stat(join(path, 'package.json')).catch(() => undefined)) !== undefined) return path;
+    if (dirname(above) === above) return undefined;
+  }
+}
+
+function ownPath(specifier: string, from: string): string | undefined {
+  try {
+    return createRequire(from).resolve(specifier);
+  } catch {
+    return undefined;
+  }
+}

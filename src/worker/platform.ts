@@ -1,0 +1,51 @@
+import type pg from 'pg';
+import type { FlagAnswer, FlagDefinition } from '../flags/definition.js';
+import type { Tripwire } from '../guard/tripwire.js';
+import type { Log } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { AdmittedUnits } from '../sdk/contract.js';
+import type { Dns } from '../lookup/dns.js';
+import type { Https } from '../lookup/https.js';
+import type { Planner } from './planner-database.js';
+import type { Phase } from './phase-limits.js';
+import type { RunsUnderWay } from './runs-under-way.js';
+
+/** How a worker asks the flags: see src/flags/provider.ts. */
+export interface Flags {
+  look(flag: string): FlagAnswer;
+  admit(definition: FlagDefinition, version: string, units: Iterable<string>): AdmittedUnits;
+}
+
+/** What a worker works with wherever it works. */
+export interface Surroundings {
+  /** The worker's name, unique among processes. */
+  readonly worker: string;
+  readonly flags: Flags;
+  readonly dns: Dns;
+  readonly https: Https;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** What a rule that fails sets off. */
+  readonly trips: Tripwire;
+  /** How long a run may show no progress, in milliseconds; absent: PROGRESS_MS (src/worker/phase-limits.ts). */
+  readonly progressMs?: number;
+  /** How long phases of a run may take, in milliseconds, where that is not PHASE_LIMITS (src/worker/phase-limits.ts). */
+  readonly limits?: Partial<Readonly<Record<Phase, number>>>;
+  /** The runs of this process, for its readiness. */
+  readonly underWay?: RunsUnderWay;
+  /** How a version that is not admitted in a region stands, in words; absent: nobody can say. */
+  readonly standingOf?: (job: string, version: string, region: string) => Promise<string>;
+}
+
+/** What a worker works with on one region database: wired by `app.ts`, and by tests. */
+export interface Platform extends Surroundings {
+  /** The region plane, over the worker login. */
+  readonly region: pg.Pool;
+  readonly planner: Planner;
+  /** What a plan tells whoever watches over its run. */
+  readonly planning?: {
+    readonly progressed: () => void;
+    /** The plan is made; it is judged from now on. */
+    readonly judging: () => void;
+  };
+}

@@ -1,0 +1,68 @@
+import type pg from 'pg';
+import { PortcullisError } from '../kernel/errors.js';
+import { versionName } from '../kernel/version-named.js';
+import { faultsOfUse } from '../journal/product-use.js';
+import { readShape, type Shape } from '../journal/shape.js';
+import type { JobDefinition } from '../sdk/contract.js';
+import { digestOf } from './job-digest.js';
+
+/** A job and the folder of its code, as `app.ts` lists them. */
+export interface InstalledJob {
+  readonly definition: JobDefinition;
+  readonly folder: URL;
+  /** What identifies the build, as CI says; in place of the digest of the code. */
+  readonly build?: string | undefined;
+}
+
+/** A job that can run: its version with its digest, and its resources checked against the database. */
+export interface LoadedJob {
+  readonly definition: JobDefinition;
+  /** `1.0.0_9f3c2a1b`. */
+  readonly version: string;
+  readonly shapes: ReadonlyMap<string, Shape>;
+  /** The resource of each kind of change. */
+  readonly kinds: ReadonlyMap<string, Shape>;
+}
+
+/** The kinds of change that each job may propose. */
+export function kindsOfJobs(jobs: readonly LoadedJob[]): ReadonlyMap<string, readonly string[]> {
+  return new Map(jobs.map(({ definition, kinds }) => [definition.name, [...kinds.keys()]]));
+}
+
+/** The full version of an installed job. Throws JOB_INVALID. */
+export async function versionOf({ definition, folder, build }: InstalledJob): Promise<string> {
+  return versionName(definition.name, definition.version, build ?? (await digestOf(folder)));
+}
+
+/** Loads a job. Throws JOB_INVALID where its declaration doesn't fit the database or itself. */
+export async function loadJob(pool: pg.Pool, job: InstalledJob): Promise<LoadedJob> {
+  const { definition } = job;
+  const shapes = new Map<string, Shape>();
+  for (const [name, resource] of Object.entries(definition.resources)) {
+    shapes.set(name, await readShape(pool, name, resource));
+    const faults = resource.usedIn === undefined ? [] : await faultsOfUse(pool, resource.usedIn);
+    if (faults.length > 0) {
+      throw new PortcullisError('JOB_INVALID', `${definition.name}: resource ${name}: ${faults.join('; ')}`, {
+        mend: 'correct the job’s declaration, or migrate the database',
+      });
+    }
+  }
+  const kinds = new Map<string, Shape>();
+  for (const [kind, resource] of Object.entries(definition.kinds)) {
+    const shape = shapes.get(resource);
+    if (!shape) {
+      throw new PortcullisError(
+        'JOB_INVALID',
+        `${definition.name}: kind ${kind} changes resource ${resource}, which is not declared`,
+      );
+    }
+    if (shape.changes.length === 0) {
+      throw new PortcullisError(
+        'JOB_INVALID',
+        `${definition.name}: kind ${kind} changes resource ${resource}, which declares no column that a change may set`,
+      );
+    }
+    kinds.set(kind, shape);
+  }
+  return { definition, version: await versionOf(job), shapes, kinds };
+}

@@ -1,0 +1,212 @@
+import { setTimeout } from 'node:timers/promises';
+import type pg from 'pg';
+import { PortcullisError } from '../kernel/errors.js';
+import { previewRestore, type RestorePreview } from '../journal/restore-preview.js';
+import { activeRestore, electRestore } from '../runs/elect-restore.js';
+import { finishRun } from '../runs/finish.js';
+import { takeOver, type TakenOver } from '../runs/lease.js';
+import { RUN_STATES, type RunStatus } from '../runs/run-states.js';
+import { readRestored } from './restore-plan-phase.js';
+import { executeRestore, type RestorePace, type RestoreRun, type RestoreSite } from './restore-run.js';
+import type { RunOptions, RunReport } from './run-loop.js';
+
+/** A run that is to be taken back. */
+export interface Restorable {
+  readonly id: string;
+  readonly job: string;
+  readonly version: string;
+  readonly region: string;
+  readonly createdAt: Date;
+}
+
+export interface RestoreReport {
+  readonly of: Restorable;
+  /** Absent where the restore was given up, or went to another worker. */
+  readonly report: RunReport | undefined;
+  /** How the run's changes stand now. */
+  readonly left: RestorePreview;
+}
+
+export interface RestoreOptions extends RunOptions {
+  /** How fast to go for a job. */
+  readonly paceOf: (job: string) => RestorePace;
+  /** Told before each run of several. */
+  readonly onRun?: (of: Restorable) => void;
+  /** Told when a restore under way has to be waited for, because its former worker's lease is not over yet. */
+  readonly onWait?: (of: Restorable) => void;
+}
+
+/**
+ * Takes runs back, the newest first, each by a restore of its own. One that was begun and not finished is
+ * taken up where it was left. Ends with the first that does not succeed, since what is older lies beneath it.
+ * Throws RUN_UNKNOWN, or RUN_ACTIVE for a run, or a restore of it, that another worker has in hand.
+ */
+export async function restoreRuns(
+  site: RestoreSite,
+  ids: readonly string[],
+  options: RestoreOptions,
+): Promise<RestoreReport[]> {
+  const runs = await newestFirst(site.region, ids);
+  const reports: RestoreReport[] = [];
+  for (const of of runs) {
+    options.onRun?.(of);
+    const report = await restoreOne(site, of, options);
+    reports.push({ of, report, left: await previewOf(site.region, of.id) });
+    if (report?.status !== 'succeeded') break;
+  }
+  return reports;
+}
+
+/** What restoring runs would do, the newest first. Writes nothing. Throws RUN_UNKNOWN. */
+export async function previewRestores(
+  pool: pg.Pool,
+  ids: readonly string[],
+): Promise<{ readonly of: Restorable; readonly preview: RestorePreview }[]> {
+  const previews = [];
+  for (const of of await newestFirst(pool, ids)) previews.push({ of, preview: await previewOf(pool, of.id) });
+  return previews;
+}
+
+async function previewOf(pool: pg.Pool, run: string): Promise<RestorePreview> {
+  const { shapes } = await readRestored(pool, run);
+  return previewRestore(pool, run, shapes.values());
+}
+
+async function newestFirst(pool: pg.Pool, ids: readonly string[]): Promise<Restorable[]> {
+  const { rows } = await pool.query<Restorable>(
+    `select id, job, version, region, created_at as "createdAt"
+     from portcullis_region.run where id = any($1::uuid[])
+     order by created_at desc, id`,
+    [ids],
+  );
+  const found = new Set(rows.map(({ id }) => id));
+  const missing = ids.find((id) => !found.has(id));
+  if (missing === undefined) return rows;
+  throw new PortcullisError('RUN_UNKNOWN', `there is no run ${missing}`, {
+    mend: 'list the runs to find its id',
+    details: { id: missing },
+  });
+}
+
+async function restoreOne(
+  site: RestoreSite,
+  of: Restorable,
+  options: RestoreOptions,
+): Promise<RunReport | undefined> {
+  const pace = options.paceOf(of.job);
+  await settle(site, of, pace, options);
+  const begun = await begin(site, of, pace, options);
+  return begun && executeRestore(site, begun.run, begun.status, pace, options);
+}
+
+interface Begun {
+  readonly run: RestoreRun;
+  readonly status: TakenOver['status'];
+}
+
+/** Begins a restore, or takes up the one that was begun. Undefined when told to stop meanwhile. */
+async function begin(
+  site: RestoreSite,
+  of: Restorable,
+  pace: RestorePace,
+  options: RestoreOptions,
+): Promise<Begun | undefined> {
+  const { worker, region } = site;
+  for (;;) {
+    const run = await electRestore(region, { of: of.id, worker, leaseMs: pace.leaseMs });
+    if (run) return { run: { ...run, restores: of.id }, status: 'planning' };
+    const active = await activeRestore(region, of.id);
+    if (active === undefined) continue;
+    const taken = await takeOverWhenFree(site, { ...of, id: active }, of, pace, options);
+    if (taken === 'aborted') return undefined;
+    if (taken) return { run: { ...taken.run, restores: of.id }, status: taken.status };
+  }
+}
+
+/**
+ * Makes sure that a run writes no more: that it is over, or was admitted under an epoch that its gate has
+ * left, as after a kill. A run that nobody works on any longer is ended here.
+ */
+async function settle(
+  site: RestoreSite,
+  of: Restorable,
+  pace: RestorePace,
+  options: RestoreOptions,
+): Promise<void> {
+  if (await writesNoMore(site.region, of.id)) return;
+  const taken = await takeOverWhenFree(site, of, of, pace, options);
+  if (taken === undefined || taken === 'aborted') return;
+  const status = taken.status === 'applying' ? 'stopped' : 'failed';
+  await finishRun(site.region, taken.run, {
+    status,
+    code: 'restored',
+    reason: `its worker ${taken.fromWorker} was gone, and a restore of it was asked for`,
+  });
+}
+
+/**
+ * Whether a run can commit no change any more: it is over, or its gate or its version has left the epoch under which the
+ * run was admitted, as after a kill. Such a run may be restored, whatever its row says.
+ */
+export async function writesNoMore(pool: pg.Pool, id: string): Promise<boolean> {
+  const { rows } = await pool.query<{ status: RunStatus; fenced: boolean }>(
+    `select r.status,
+       coalesce(g.epoch <> r.gate_epoch or coalesce(v.epoch, 0) <> r.version_epoch, false) as fenced
+     from portcullis_region.run r
+     left join portcullis_region.gate g on g.job = r.job and g.region = r.region
+     left join portcullis_region.version_epoch v on v.job = r.job and v.region = r.region and v.version = r.version
+     where r.id = $1`,
+    [id],
+  );
+  return rows.every(({ status, fenced }) => fenced || !RUN_STATES[status].active);
+}
+
+const LOOK_MS = 200;
+
+/**
+ * Takes over one run as soon as its worker's lease ends. Undefined when it is over by then. Throws RUN_ACTIVE
+ * when the lease is renewed: somebody works on it.
+ */
+async function takeOverWhenFree(
+  { worker, region }: RestoreSite,
+  run: Restorable,
+  of: Restorable,
+  { leaseMs }: RestorePace,
+  { signal, onWait }: RestoreOptions,
+): Promise<TakenOver | 'aborted' | undefined> {
+  let leaseUntil: string | undefined;
+  for (;;) {
+    const scope = { jobs: [run.job], regions: [run.region], versions: [run.version], run: run.id };
+    const taken = await takeOver(region, { ...scope, worker, leaseMs });
+    if (taken) return taken;
+    const { rows } = await region.query<{ status: RunStatus; lease: string; worker: string }>(
+      'select status, lease_until::text as lease, worker from portcullis_region.run where id = $1',
+      [run.id],
+    );
+    const [now] = rows;
+    if (!now || !RUN_STATES[now.status].active) return undefined;
+    if (leaseUntil !== undefined && now.lease !== leaseUntil) throw inHand(run, of, now.worker);
+    if (leaseUntil === undefined) onWait?.(of);
+    leaseUntil = now.lease;
+    if (signal.aborted) return 'aborted';
+    await setTimeout(LOOK_MS, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+function inHand(run: Restorable, of: Restorable, worker: string): PortcullisError {
+  const details = { run: run.id, job: of.job, region: of.region, worker };
+  if (run.id !== of.id) {
+    return new PortcullisError('RUN_ACTIVE', `${worker} is restoring run ${of.id.slice(0, 8)} right now`, {
+      mend: `see how far it is: portcullis run show ${run.id.slice(0, 8)}`,
+      details,
+    });
+  }
+  return new PortcullisError(
+    'RUN_ACTIVE',
+    `run ${of.id.slice(0, 8)} of ${of.job} is still writing in ${of.region}`,
+    {
+      mend: `stop it first: portcullis kill ${of.job} --region ${of.region} --reason "…"; then restore it`,
+      details,
+    },
+  );
+}
