@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { applyRun } from '#dist/jobs/apply-phase.js';
-import { beginApplying } from '#dist/jobs/begin-applying.js';
-import { planRun } from '#dist/jobs/plan-phase.js';
+import { applyRun } from '#dist/worker/apply-phase.js';
+import { beginApplying } from '#dist/worker/begin-applying.js';
+import { planRun } from '#dist/worker/plan-phase.js';
 import { reconcileGate } from '#dist/gate/permit.js';
 import { flagName } from '#dist/flags/definition.js';
 import { inTurns, secondsOf, type Bench } from './bench.js';

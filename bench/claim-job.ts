@@ -1,6 +1,6 @@
 import { parsePolicy, type Policy } from '#dist/flags/policy.js';
-import { defineJob, type Change, type PlanContext } from '#dist/jobs/contract.js';
-import { versionOf, type InstalledJob } from '#dist/jobs/registry.js';
+import { defineJob, type Change, type PlanContext } from '#dist/sdk/contract.js';
+import { versionOf, type InstalledJob } from '#dist/worker/registry.js';
 
 /** What is read to plan a claim; the hand-written job reads the same. */
 export const UNCLAIMED = `

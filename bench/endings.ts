@@ -1,4 +1,4 @@
-import { messageOf } from '#dist/base/errors.js';
+import { messageOf } from '#dist/kernel/errors.js';
 
 type Ending = () => Promise<void> | void;
 

@@ -3,7 +3,7 @@ import { Unleash } from 'unleash-client';
 import { flagName } from '#dist/flags/definition.js';
 import { EmbeddedSource } from '#dist/flags/embedded-source.js';
 import { PortcullisProvider } from '#dist/flags/provider.js';
-import { openPool } from '#dist/store/pool.js';
+import { openPool } from '#dist/postgres/pool.js';
 import { inTurns, secondsOf, type Bench } from './bench.js';
 
 const ORGANISATIONS = 1_000_000;

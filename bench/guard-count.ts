@@ -1,6 +1,6 @@
 import { CountHistory } from '#dist/guard/count-history.js';
 import { unlikelyFrom } from '#dist/guard/count-prediction.js';
-import { seededRandom, type Random } from '#dist/replay/random.js';
+import { seededRandom, type Random } from '#dist/demo/random.js';
 import { negativeBinomial, type CountTable } from './guard-draws.js';
 import { figureOf, type GuardFigure } from './guard-figures.js';
 import { NAIVE_RULES, type NaiveRule } from './guard-naive.js';

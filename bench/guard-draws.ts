@@ -1,5 +1,5 @@
 import { lnGamma } from '#dist/guard/gamma.js';
-import type { Random } from '#dist/replay/random.js';
+import type { Random } from '#dist/demo/random.js';
 
 /** A distribution of counts, as a table: to draw from, and to know the exact chance of each tail. */
 export class CountTable {

@@ -2,7 +2,7 @@
 import { backtestCount } from '#dist/guard/backtest.js';
 import { judgeCount } from '#dist/guard/count.js';
 import type { CountedRun } from '#dist/guard/count-history.js';
-import { seededRandom } from '#dist/replay/random.js';
+import { seededRandom } from '#dist/demo/random.js';
 import { median } from './bench.js';
 import { figureOf, type GuardFigure } from './guard-figures.js';
 import { NAIVE_RULES } from './guard-naive.js';

@@ -1,5 +1,5 @@
 import { lnEvidence, startOutcome, takeLook } from '#dist/guard/outcome.js';
-import { seededRandom, type Random } from '#dist/replay/random.js';
+import { seededRandom, type Random } from '#dist/demo/random.js';
 import { median } from './bench.js';
 import { divergence } from './guard-draws.js';
 import { figureOf, upperBound, type GuardFigure } from './guard-figures.js';

@@ -1,5 +1,5 @@
 import { startRate, stepRate, type RateBatch } from '#dist/guard/rate.js';
-import { seededRandom, type Random } from '#dist/replay/random.js';
+import { seededRandom, type Random } from '#dist/demo/random.js';
 import { median } from './bench.js';
 import { binomial, divergence, type CountTable } from './guard-draws.js';
 import { figureOf, upperBound, type GuardFigure } from './guard-figures.js';

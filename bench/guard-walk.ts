@@ -1,7 +1,7 @@
 /** Runs one by one, judged by the count rule and by naive rules: what the lines of the guard's bench are made of. */
 import { decide, type CountDecision, type CountOptions } from '#dist/guard/count.js';
 import { CountHistory, type CountedRun } from '#dist/guard/count-history.js';
-import { seededRandom, type Random } from '#dist/replay/random.js';
+import { seededRandom, type Random } from '#dist/demo/random.js';
 import { negativeBinomial, type CountTable } from './guard-draws.js';
 import { figureOf, type GuardFigure } from './guard-figures.js';
 import { NAIVE_RULES, type NaiveRule } from './guard-naive.js';

@@ -1,6 +1,6 @@
 /** A year of healthy runs in six regions, for five kinds of job: what the shipped alpha promises beside what it does. */
 import { backtestCount } from '#dist/guard/backtest.js';
-import { seededRandom, type Random } from '#dist/replay/random.js';
+import { seededRandom, type Random } from '#dist/demo/random.js';
 import { NAIVE_RULES } from './guard-naive.js';
 import { figureOf, type GuardFigure } from './guard-figures.js';
 import { DAY_MS, HOUR_MS, isWeekend, meanOfDay, series, tableOf, Tally, OURS } from './guard-walk.js';

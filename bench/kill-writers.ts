@@ -1,8 +1,8 @@
 /** Writers in a process of their own: applies one run's lanes, and prints how that ended. */
 import { applyPlan } from '#dist/gate/write-path.js';
-import { readApplyPlan } from '#dist/jobs/apply-phase.js';
-import type { Run } from '#dist/scheduler/election.js';
-import { openPool } from '#dist/store/pool.js';
+import { readApplyPlan } from '#dist/worker/apply-phase.js';
+import type { Run } from '#dist/runs/election.js';
+import { openPool } from '#dist/postgres/pool.js';
 
 /** What each message asks for. */
 export interface Writing {

@@ -1,6 +1,6 @@
 import type pg from 'pg';
-import type { InstalledJob } from '#dist/jobs/registry.js';
-import { openPool } from '#dist/store/pool.js';
+import type { InstalledJob } from '#dist/worker/registry.js';
+import { openPool } from '#dist/postgres/pool.js';
 import type { BenchDatabase } from './server.js';
 import { openWorker, type BenchWorker } from './worker.js';
 

@@ -1,5 +1,5 @@
-import { readRestored } from '#dist/jobs/restore-plan-phase.js';
-import { restoreRuns } from '#dist/jobs/restore-runs.js';
+import { readRestored } from '#dist/worker/restore-plan-phase.js';
+import { restoreRuns } from '#dist/worker/restore-runs.js';
 import { inTurns, secondsOf, type Bench } from './bench.js';
 import { BATCH, claimFlag, claimJob, claimPolicy } from './claim-job.js';
 import { fillRegion } from './directory.js';

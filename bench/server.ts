@@ -2,10 +2,10 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { startEmbedded, type EmbeddedServer } from '#dist/store/embedded-server.js';
-import { loginUrl, provisionLogins } from '#dist/store/logins.js';
-import { migrate } from '#dist/store/migrate.js';
-import { openPool } from '#dist/store/pool.js';
+import { startEmbedded, type EmbeddedServer } from '#dist/postgres/embedded-server.js';
+import { loginUrl, provisionLogins } from '#dist/postgres/logins.js';
+import { migrate } from '#dist/postgres/migrate.js';
+import { openPool } from '#dist/postgres/pool.js';
 import { atEnd } from './endings.js';
 
 /** A migrated database of its own, with the logins that a worker and a planner have. */

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { startEmbedded } from '#dist/store/embedded-server.js';
+import { startEmbedded } from '#dist/postgres/embedded-server.js';
 import { secondsOf, type Bench } from './bench.js';
 import { atEnd } from './endings.js';
 import { temporaryFolder } from './server.js';

@@ -1,12 +1,12 @@
 import { EmbeddedSource } from '#dist/flags/embedded-source.js';
 import { PortcullisProvider } from '#dist/flags/provider.js';
 import type { Policy } from '#dist/flags/policy.js';
-import { openPlannerDatabase } from '#dist/jobs/planner-database.js';
-import type { Platform } from '#dist/jobs/platform.js';
-import { loadJob, type InstalledJob, type LoadedJob } from '#dist/jobs/registry.js';
-import { executeRun, type RunReport } from '#dist/jobs/run-loop.js';
-import { elect, type Run } from '#dist/scheduler/election.js';
-import { openPool } from '#dist/store/pool.js';
+import { openPlannerDatabase } from '#dist/worker/planner-database.js';
+import type { Platform } from '#dist/worker/platform.js';
+import { loadJob, type InstalledJob, type LoadedJob } from '#dist/worker/registry.js';
+import { executeRun, type RunReport } from '#dist/worker/run-loop.js';
+import { elect, type Run } from '#dist/runs/election.js';
+import { openPool } from '#dist/postgres/pool.js';
 import { createLogger } from '#dist/telemetry/log.js';
 import { createMetrics } from '#dist/telemetry/metrics.js';
 import type { BenchDatabase } from './server.js';

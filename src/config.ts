@@ -204,7 +204,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   }
   if (!parsed.success || faults.length > 0) {
     throw new PortcullisError('CONFIG_INVALID', faults.join('\n'), {
-      mend: 'correct the variables; docs/reference/configuration.md lists them',
+      hint: 'correct the variables; docs/reference/configuration.md lists them',
       details: { faults },
     });
   }

@@ -27,16 +27,16 @@ export async function approveAlone(
       'MACHINE_CANNOT_APPROVE',
       `${name} is no person's token, and only people decide`,
       {
-        mend: 'use the token of the person who asked',
+        hint: 'use the token of the person who asked',
         details: { principal: name, action: 'approve' },
       },
     );
   }
   const asked = await markAlone(client, id, ALONE_DELAY_MS, async (row, requestHands) => {
     requireMay(principal, 'approve', row.region ?? undefined);
-    const refused = (why: string, mend: string): PortcullisError =>
+    const refused = (why: string, hint: string): PortcullisError =>
       new PortcullisError('ALONE_REFUSED', why, {
-        mend,
+        hint,
         details: { id: row.id, principal: name, action: 'approve' },
       });
     if (!requestHands.includes(person.id)) {

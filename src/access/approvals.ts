@@ -271,7 +271,7 @@ export async function markAlone(
   refuseUnlessOpen(asked);
   if (asked.aloneAt !== null) {
     throw new PortcullisError('NOTHING_REACHED', `${asked.id} approves itself at ${asked.aloneAt} already`, {
-      mend: `anybody may cancel it until then: portcullis reject ${asked.id}`,
+      hint: `anybody may cancel it until then: portcullis reject ${asked.id}`,
       details: { id: asked.id, aloneAt: asked.aloneAt },
     });
   }
@@ -321,7 +321,7 @@ async function readApproval(
   );
   if (rows[0]) return rows[0];
   throw new PortcullisError('APPROVAL_UNKNOWN', `no request for approval has the id ${id}`, {
-    mend: 'portcullis approvals lists those there are',
+    hint: 'portcullis approvals lists those there are',
     details: { id },
   });
 }
@@ -330,7 +330,7 @@ async function readApproval(
 function refuseOwn({ what, by, hands }: Asked, { name, person }: Principal): void {
   if (name !== by && (person === undefined || !hands.includes(person.id))) return;
   throw new PortcullisError('APPROVAL_SELF', `${name} asked for ${what}, and so cannot decide it`, {
-    mend: 'ask another person who may approve',
+    hint: 'ask another person who may approve',
     details: { id: what, requestedBy: by, principal: name, action: 'approve' },
   });
 }
@@ -342,12 +342,12 @@ function refuseUnlessOpen(asked: Approval): void {
     throw new PortcullisError(
       'APPROVAL_DECIDED',
       `${id} was ${state} by ${asked.decidedBy ?? ''} at ${asked.decidedAt ?? ''}`,
-      { mend: 'submit a new request if it is wanted again', details },
+      { hint: 'submit a new request if it is wanted again', details },
     );
   }
   if (state === 'expired') {
     throw new PortcullisError('APPROVAL_EXPIRED', `${id} could be decided until ${asked.expiresAt}`, {
-      mend: 'submit a new request: things may have changed since',
+      hint: 'submit a new request: things may have changed since',
       details,
     });
   }

@@ -87,7 +87,7 @@ export async function addPerson(
     const [row] = rows;
     if (row === undefined) {
       throw new PortcullisError('PERSON_KNOWN', `there is, or was, a person named ${name}`, {
-        mend: `choose another name, or give that person a new code, which ends their tokens: portcullis people add ${name} --replace`,
+        hint: `choose another name, or give that person a new code, which ends their tokens: portcullis people add ${name} --replace`,
         details: { name },
       });
     }
@@ -147,7 +147,7 @@ export async function redeemCode(
     const [person] = rows;
     if (person === undefined) {
       throw new PortcullisError('CODE_REFUSED', 'that code is unknown, was redeemed, or has expired', {
-        mend: 'ask whoever gave it to you for a new one: portcullis people add NAME --replace',
+        hint: 'ask whoever gave it to you for a new one: portcullis people add NAME --replace',
       });
     }
     const { role, regions } = person;
@@ -186,13 +186,13 @@ export async function removePerson(
     const [found] = rows;
     if (found === undefined) {
       throw new PortcullisError('PERSON_UNKNOWN', `there is no person named ${name}`, {
-        mend: 'portcullis people list shows who there is',
+        hint: 'portcullis people list shows who there is',
         details: { name },
       });
     }
     if (found.removed) {
       throw new PortcullisError('NOTHING_REACHED', `${name} was removed already`, {
-        mend: 'portcullis people list shows who there is',
+        hint: 'portcullis people list shows who there is',
         details: { name },
       });
     }

@@ -87,7 +87,7 @@ export function requireMay(principal: Principal, action: Action, region?: string
   const { name, role, regions } = principal;
   const needs: readonly Standing[] = MAY_DO[action];
   throw new PortcullisError('FORBIDDEN', permission.reason, {
-    mend: needs.includes(role)
+    hint: needs.includes(role)
       ? `name one of the regions ${regions?.join(', ') ?? ''}, or use a token that is not bound to them`
       : `use the token of ${anyOf(needs)}${role === 'local' ? ', in PORTCULLIS_TOKEN' : ''}`,
     details: { principal: name, role, action, needs, ...(region !== undefined && { region }) },

@@ -205,7 +205,7 @@ export async function requireSecond(
   const judged = judgeSecond(asked, principal, await acquaintances(control, involved));
   if (!('code' in judged)) return judged;
   throw new PortcullisError(judged.code, judged.why, {
-    mend: judged.next,
+    hint: judged.next,
     details: { ...details, principal: name, action: 'approve' },
   });
 }

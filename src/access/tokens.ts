@@ -66,7 +66,7 @@ export async function issueToken(
     const person = await personOf(client, { name, owner, replace });
     if (person === null && role === 'approver') {
       throw new PortcullisError('REQUEST_INVALID', 'a machine never approves, so it cannot be an approver', {
-        mend: 'give it the role operator or worker; or add a person: portcullis people add NAME',
+        hint: 'give it the role operator or worker; or add a person: portcullis people add NAME',
       });
     }
     const hands = [...new Set([...(person === null ? [] : [person]), ...(by.hands ?? [])])];
@@ -97,7 +97,7 @@ async function personOf(
     );
     if (rows[0] && replace === true) return rows[0].person;
     throw new PortcullisError('REQUEST_INVALID', `whose token ${name} is, is missing`, {
-      mend: 'say --person NAME or --machine',
+      hint: 'say --person NAME or --machine',
     });
   }
   const { rows } = await client.query<{ id: string }>(
@@ -106,7 +106,7 @@ async function personOf(
   );
   if (rows[0]) return rows[0].id;
   throw new PortcullisError('PERSON_UNKNOWN', `there is no person named ${owner.person}`, {
-    mend: `portcullis people list shows who there is; portcullis people add ${owner.person} adds them`,
+    hint: `portcullis people list shows who there is; portcullis people add ${owner.person} adds them`,
     details: { name: owner.person },
   });
 }
@@ -142,7 +142,7 @@ export async function putToken(
   );
   if (rowCount === 0) {
     throw new PortcullisError('TOKEN_NAME_TAKEN', `there is, or was, a token named ${name}`, {
-      mend: 'choose another name, or replace that token',
+      hint: 'choose another name, or replace that token',
       details: { name },
     });
   }
@@ -153,13 +153,13 @@ export async function putToken(
 export function refuseNonsense(name: string, regions: readonly string[] | undefined): void {
   if (!NAME.test(name)) {
     throw new PortcullisError('TOKEN_NAME_INVALID', `${JSON.stringify(name)} cannot name a token`, {
-      mend: 'use 1 to 64 letters, digits, dots, hyphens, underscores or @, beginning with a letter or digit',
+      hint: 'use 1 to 64 letters, digits, dots, hyphens, underscores or @, beginning with a letter or digit',
     });
   }
   const wrong = regions?.find((region) => !REGION.test(region));
   if (wrong !== undefined || regions?.length === 0) {
     throw new PortcullisError('REQUEST_INVALID', `${JSON.stringify(wrong ?? '')} cannot be a region`, {
-      mend: 'name regions such as eu-west-1, or none for all of them',
+      hint: 'name regions such as eu-west-1, or none for all of them',
     });
   }
 }
@@ -222,7 +222,7 @@ export async function revokeToken(control: pg.Pool, name: string, revokedBy: str
     }
     if (found.revoked) {
       throw new PortcullisError('NOTHING_REACHED', `the token ${name} was revoked already`, {
-        mend: 'portcullis tokens list shows which tokens hold',
+        hint: 'portcullis tokens list shows which tokens hold',
         details: { name },
       });
     }

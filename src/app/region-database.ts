@@ -204,7 +204,7 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
   get #required(): Opened {
     if (this.#opened) return this.#opened;
     throw new PortcullisError('DATABASE_UNREACHABLE', this.#why, {
-      mend: 'check that the server runs and can be reached from here; it is tried again all the time',
+      hint: 'check that the server runs and can be reached from here; it is tried again all the time',
     });
   }
 }

@@ -138,7 +138,7 @@ class UnsetDatabase implements RegionPlane {
 
   #refuse(): never {
     throw new PortcullisError('DATABASE_UNREACHABLE', `${this.name} is not set`, {
-      mend: `set it to the URL of the owner of the region's database, as for PORTCULLIS_DATABASE_URL`,
+      hint: `set it to the URL of the owner of the region's database, as for PORTCULLIS_DATABASE_URL`,
     });
   }
 }

@@ -93,7 +93,7 @@ export async function serve(
     undo.push(() => watching.stop());
     if (options.control) {
       const { log, metrics } = wired.surroundings;
-      const sender = startSender(control, log.child({ room: 'notify' }), metrics, config.notify);
+      const sender = startSender(control, log.child({ component: 'notify' }), metrics, config.notify);
       undo.push(() => sender.stop());
       const bake = startBake({
         control,
@@ -101,7 +101,7 @@ export async function serve(
         policies: async () => (await loadPolicies(control)).flatMap((each) => (each.ok ? [each.policy] : [])),
         look: (flag) => wired.provider.look(flag),
         dropGate: dropGateOf(installation, wired),
-        log: log.child({ room: 'bake' }),
+        log: log.child({ component: 'bake' }),
         metrics,
       });
       undo.push(() => bake.stop());
@@ -229,7 +229,7 @@ function requireVariables(
   }
   if (faults.size === 0) return;
   throw new PortcullisError('CONFIG_INVALID', [...faults].join('\n'), {
-    mend: 'set it as PORTCULLIS_DATABASE_URL is set; or serve other regions, with PORTCULLIS_REGIONS or --regions',
+    hint: 'set it as PORTCULLIS_DATABASE_URL is set; or serve other regions, with PORTCULLIS_REGIONS or --regions',
     details: { faults: [...faults] },
   });
 }

@@ -58,7 +58,7 @@ export function parseHead(text: string): AuditHead {
   const [, seq, hash] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text.trim().toLowerCase()) ?? [];
   if (seq !== undefined && hash !== undefined) return { seq: Number(seq), hash };
   throw new PortcullisError('REQUEST_INVALID', `${JSON.stringify(text)} is not the head of an audit log`, {
-    mend: 'give it as `portcullis audit verify` printed it: the number of the last entry, a colon, its hash',
+    hint: 'give it as `portcullis audit verify` printed it: the number of the last entry, a colon, its hash',
   });
 }
 

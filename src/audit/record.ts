@@ -123,7 +123,7 @@ function textsOf(note: AuditNote): Record<'principal' | 'action' | 'subject' | '
     throw new PortcullisError(
       'AUDIT_ENTRY_INVALID',
       `${action} of ${subject} cannot go on the record: ${messageOf(error)}`,
-      { mend: 'give evidence that is plain JSON of at most 256 KiB', cause: error },
+      { hint: 'give evidence that is plain JSON of at most 256 KiB', cause: error },
     );
   }
 }

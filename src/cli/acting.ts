@@ -25,7 +25,7 @@ export async function actingPrincipal(
     const holder = await principalOfToken(control, settings.token, use);
     if (holder) return holder;
     throw new PortcullisError('TOKEN_REFUSED', 'the token in PORTCULLIS_TOKEN is unknown or was revoked', {
-      mend: 'set it to a token that was issued to you; portcullis tokens list shows who has one',
+      hint: 'set it to a token that was issued to you; portcullis tokens list shows who has one',
     });
   }
   const token = await readAdminToken(home);

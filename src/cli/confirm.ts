@@ -12,5 +12,5 @@ export async function confirmed({ io }: Context, yes: boolean | undefined, warni
   if (yes === true) return;
   const answer = io.asks ? await io.askLine(`${warning}. Go on? [y/N] `) : undefined;
   if (answer !== undefined && /^y(es)?$/i.test(answer.trim())) return;
-  throw new PortcullisError('USAGE_INVALID', warning, { mend: 'add --yes to do it; nothing was changed' });
+  throw new PortcullisError('USAGE_INVALID', warning, { hint: 'add --yes to do it; nothing was changed' });
 }

@@ -141,7 +141,7 @@ function ofSchema({ databases }: Installation, error: unknown): unknown {
           'DATABASE_NEWER',
           `${name} has migration ${schema.unknown[0] ?? ''}, which this program does not know: ${messageOf(error)}`,
           {
-            mend: 'look with the newer Portcullis; kill and stop work with this one too',
+            hint: 'look with the newer Portcullis; kill and stop work with this one too',
             cause: error,
           },
         );

@@ -56,7 +56,7 @@ export function errorOptions(
 }
 
 /**
- * Prints something thrown, to standard error: the code, what is wrong and where, and the mend. Prints nothing
+ * Prints something thrown, to standard error: the code, what is wrong and where, and the hint. Prints nothing
  * where the exit code is 0, for then help or a version was asked for and shown.
  */
 export function printError(
@@ -68,16 +68,16 @@ export function printError(
   const known = asPortcullisError(error);
   const stack = options.verbose === true && error instanceof Error ? error.stack : undefined;
   if (options.json) {
-    const { code, message, mend, details } = known;
+    const { code, message, hint, details } = known;
     const { title } = ERRORS[code];
     stderr.write(
-      `${JSON.stringify({ error: { code, title, message, ...(mend !== undefined && { mend }), details, ...(stack !== undefined && { stack }) } })}\n`,
+      `${JSON.stringify({ error: { code, title, message, ...(hint !== undefined && { hint }), details, ...(stack !== undefined && { stack }) } })}\n`,
     );
     return;
   }
   const [first = '', ...more] = known.message.split('\n').map(printable);
   const lines = [`error ${known.code}: ${first}`, ...more.map((line) => `  ${line}`)];
-  if (known.mend !== undefined) lines.push(`  mend: ${printable(known.mend)}`);
+  if (known.hint !== undefined) lines.push(`  hint: ${printable(known.hint)}`);
   if (stack !== undefined) lines.push(stack);
   stderr.write(`${lines.join('\n')}\n`);
 }
@@ -88,12 +88,12 @@ function asPortcullisError(error: unknown): PortcullisError {
   if (isReadOnly(error)) return readOnlyError(error);
   if (isUnreachable(error)) {
     return new PortcullisError('DATABASE_UNREACHABLE', messageOf(error), {
-      mend: 'check that the database runs and can be reached, and try again: portcullis doctor',
+      hint: 'check that the database runs and can be reached, and try again: portcullis doctor',
       cause: error,
     });
   }
   return new PortcullisError('INTERNAL', messageOf(error) || 'something was thrown without a message', {
-    mend: 'try again with --verbose to see where it came from, and report it',
+    hint: 'try again with --verbose to see where it came from, and report it',
     cause: error,
   });
 }
@@ -102,12 +102,12 @@ function asPortcullisError(error: unknown): PortcullisError {
 function usageError(error: CommanderError): PortcullisError {
   if (error.code === 'commander.help') {
     return new PortcullisError('USAGE_INVALID', 'a command is missing', {
-      mend: 'choose one of those above',
+      hint: 'choose one of those above',
     });
   }
   const [first = '', hint] = error.message.replace(/^error: /, '').split('\n');
   const meant = hint?.replace(/^\(Did you mean (.*)\?\)$/, 'did you mean $1?');
   return new PortcullisError('USAGE_INVALID', first, {
-    mend: meant ?? 'ask for --help with the command to see what it takes',
+    hint: meant ?? 'ask for --help with the command to see what it takes',
   });
 }

@@ -9,6 +9,6 @@ export function instant(text: string): Date {
   const at = /^\d{4}-\d\d-\d\d(T|$)/.test(text) ? new Date(zoned) : new Date(Number.NaN);
   if (!Number.isNaN(at.getTime())) return at;
   throw new PortcullisError('USAGE_INVALID', `${JSON.stringify(text)} is not a moment`, {
-    mend: 'write it as 2026-03-01 or 2026-03-01T09:30:00Z',
+    hint: 'write it as 2026-03-01 or 2026-03-01T09:30:00Z',
   });
 }

@@ -67,7 +67,7 @@ export async function killable({
         'NOTHING_REACHED',
         `nothing was stopped: ${database} has no Portcullis schema`,
         {
-          mend: 'set PORTCULLIS_DATABASE_URL, or PORTCULLIS_HOME, to the installation that you mean',
+          hint: 'set PORTCULLIS_DATABASE_URL, or PORTCULLIS_HOME, to the installation that you mean',
           details: { database },
           cause: error,
         },

@@ -27,7 +27,7 @@ export async function knownJob(app: App, installation: Installation, name: strin
   const policy = (await app.policies(installation)).find((each) => each.job === name);
   if (policy) return { job, policy };
   throw new PortcullisError('POLICY_MISSING', `no policy was applied for ${name}`, {
-    mend: `write one into ${installation.flagsFolder} and run portcullis flags apply`,
+    hint: `write one into ${installation.flagsFolder} and run portcullis flags apply`,
     details: { job: name },
   });
 }

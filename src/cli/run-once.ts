@@ -58,7 +58,7 @@ async function electNow(
 function runActive(job: string, region: string, activeRun: string | undefined): PortcullisError {
   const which = activeRun === undefined ? 'another run' : `run ${activeRun.slice(0, 8)}`;
   return new PortcullisError('RUN_ACTIVE', `${which} of ${job} is active in ${region}`, {
-    mend:
+    hint:
       activeRun === undefined
         ? 'try again'
         : `wait for it (portcullis run show ${activeRun.slice(0, 8)}); if its worker is gone, ` +

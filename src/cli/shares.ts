@@ -31,7 +31,7 @@ export function resolveVersion(text: string, installed: readonly string[]): stri
   throw new PortcullisError(
     'FLAG_CHANGE_INVALID',
     only === undefined ? `no installed version is ${text}` : `${text} may be any of several versions`,
-    { mend: `${VERSION_NAMES}; ${there}`, details: { version: text, installed } },
+    { hint: `${VERSION_NAMES}; ${there}`, details: { version: text, installed } },
   );
 }
 
@@ -45,7 +45,7 @@ export function pairShares(
     throw new PortcullisError(
       'FLAG_CHANGE_INVALID',
       `${versions.length} × --version and ${permilles.length} × --share`,
-      { mend: 'give each version its share: --version current --share 25%' },
+      { hint: 'give each version its share: --version current --share 25%' },
     );
   }
   return versions.map((text, at) => ({

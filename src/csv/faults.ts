@@ -10,7 +10,7 @@ export interface Fault {
 /** How many faults a person is shown; all are counted. */
 export const SHOWN_FAULTS = 50;
 
-/** The faults of one import, collected so that a person can mend them all at once. Holds only the first of many. */
+/** The faults of one import, collected so that a person can correct them all at once. Holds only the first of many. */
 export class Faults {
   #kept: Fault[] = [];
   #total = 0;
@@ -47,13 +47,13 @@ export class Faults {
   }
 
   /** Throws CSV_INVALID with the first faults and the count of all, if there is any, and what came of it. */
-  throwIfAny(mend: string, consequence = 'nothing was imported'): void {
+  throwIfAny(hint: string, consequence = 'nothing was imported'): void {
     if (this.#total === 0) return;
     const faults = this.first();
     const lines = this.lines();
     const count = this.#total === 1 ? '1 fault' : `${this.#total} faults`;
     throw new PortcullisError('CSV_INVALID', `${count}; ${consequence}\n${lines.join('\n')}`, {
-      mend,
+      hint,
       details: { total: this.#total, faults },
     });
   }

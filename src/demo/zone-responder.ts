@@ -130,7 +130,7 @@ async function listenOnBoth(host: string, wanted: number): Promise<Listening> {
       if (isTaken && wanted === 0 && made < TRIES_FOR_A_PORT) continue;
       if (!isTaken) throw error;
       throw new PortcullisError('ADDRESS_IN_USE', `DNS: ${host} port ${wanted} is taken`, {
-        mend: 'End what listens there, or choose another port (0 for any).',
+        hint: 'End what listens there, or choose another port (0 for any).',
         cause: error,
       });
     }
@@ -161,7 +161,7 @@ function portOf(server: Server): number {
   return address.port;
 }
 
-/** For errors that concern one client only, and that nobody here can mend. */
+/** For errors that concern one client only, and that nobody here can repair. */
 function ignore(): void {
   return;
 }

@@ -101,7 +101,7 @@ export async function refuseBeyond(
     'ADMISSION_EXCEEDED',
     `${flagName(job, region)}: ${beyond.map(beyondText).join('; ')}`,
     {
-      mend: `a rollout admits a version step by step: portcullis rollout start ${job} --version ${first.version} --reason "…"; the first version of a job in a region: add --initial`,
+      hint: `a rollout admits a version step by step: portcullis rollout start ${job} --version ${first.version} --reason "…"; the first version of a job in a region: add --initial`,
       details: { job, region, beyond },
     },
   );
@@ -147,7 +147,7 @@ export async function admitInitially(
     requireMay(principal, 'set-flag', region);
     if (!policy.regions.includes(region)) {
       throw new PortcullisError('REGION_UNKNOWN', `${region} is not in the policy of ${job}`, {
-        mend: `there are ${policy.regions.join(', ')}`,
+        hint: `there are ${policy.regions.join(', ')}`,
         details: { job, region },
       });
     }
@@ -167,7 +167,7 @@ export async function admitInitially(
         'INITIAL_DONE',
         `a version of ${job} was admitted already in ${listOf(which)}; --initial is for the first one`,
         {
-          mend: `roll it out step by step: portcullis rollout start ${job} --version ${version} --reason "…"`,
+          hint: `roll it out step by step: portcullis rollout start ${job} --version ${version} --reason "…"`,
           details: { job, regions: taken.map((each) => each.region) },
         },
       );

@@ -102,7 +102,7 @@ export async function setFlag(control: pg.Pool | pg.PoolClient, change: FlagChan
       WHOLE_SENTENCE.test(message) ? message : `${path.join('.')} ${message}`.trim(),
     );
     throw new PortcullisError('FLAG_CHANGE_INVALID', faults.join('; '), {
-      mend: 'shares are thousandths, at least 1 each and at most 1000 together: {"version": "1.0.0_9f3c2a1b", "permille": 250}',
+      hint: 'shares are thousandths, at least 1 each and at most 1000 together: {"version": "1.0.0_9f3c2a1b", "permille": 250}',
       details: { faults },
     });
   }
@@ -197,7 +197,7 @@ async function requireRegion(client: pg.PoolClient, job: string, region: string)
     throw new PortcullisError(
       loaded.code === 'policy-missing' ? 'POLICY_MISSING' : 'POLICY_INVALID',
       `${flagName(job, region)} cannot be opened: ${loaded.reason}`,
-      { mend: 'apply a sound policy first: portcullis flags apply' },
+      { hint: 'apply a sound policy first: portcullis flags apply' },
     );
   }
   if (loaded.policy.regions.includes(region)) return;
@@ -209,7 +209,7 @@ function revisionStale(current: FlagState, given: number): PortcullisError {
   return new PortcullisError(
     'FLAG_REVISION_STALE',
     `${name} is at revision ${revision}, not ${given}: ${changedBy} changed it at ${changedAt.toISOString()} (${reason})`,
-    { mend: 'look at what it is now and decide again', details: { flag: name, revision, given } },
+    { hint: 'look at what it is now and decide again', details: { flag: name, revision, given } },
   );
 }
 
@@ -226,7 +226,7 @@ async function unknownFlag(
   const jobs = [...new Set(rows.map((row) => row.job))];
   const meant = nearest(job, jobs);
   return new PortcullisError('JOB_UNKNOWN', `there is no flag of a job ${job}`, {
-    mend:
+    hint:
       meant !== undefined
         ? `did you mean ${meant}?`
         : jobs.length === 0
@@ -244,7 +244,7 @@ function regionUnknown(
 ): PortcullisError {
   const meant = nearest(region, regions);
   return new PortcullisError('REGION_UNKNOWN', message, {
-    mend: meant === undefined ? `there are ${regions.join(', ')}` : `did you mean ${meant}?`,
+    hint: meant === undefined ? `there are ${regions.join(', ')}` : `did you mean ${meant}?`,
     details: { job, region, ...(meant !== undefined && { nearest: meant }) },
   });
 }

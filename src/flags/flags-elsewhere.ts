@@ -19,7 +19,7 @@ export function flagElsewhere(at: string, job: string, region?: string): Portcul
     'FLAGS_ELSEWHERE',
     `flags come from the Unleash server at ${at}; nothing was changed`,
     {
-      mend: `change ${flag} in Unleash; to stop the job now: portcullis kill ${job}${where} --reason "…"`,
+      hint: `change ${flag} in Unleash; to stop the job now: portcullis kill ${job}${where} --reason "…"`,
       details: { source: 'unleash', url: at },
     },
   );
@@ -31,7 +31,7 @@ export function rolloutElsewhere(at: string): PortcullisError {
     'FLAGS_ELSEWHERE',
     `flags come from the Unleash server at ${at}, which a rollout does not set; nothing was changed`,
     {
-      mend: 'change the shares in Unleash, or use the embedded flags (PORTCULLIS_FLAG_SOURCE=embedded)',
+      hint: 'change the shares in Unleash, or use the embedded flags (PORTCULLIS_FLAG_SOURCE=embedded)',
       details: { source: 'unleash', url: at },
     },
   );

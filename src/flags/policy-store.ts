@@ -140,7 +140,7 @@ export async function requirePolicy(control: pg.Pool, job: string): Promise<Poli
   if (found.ok) return found.policy;
   if (found.code === 'policy-malformed') {
     throw new PortcullisError('POLICY_INVALID', found.reason, {
-      mend: 'apply the policy file again: portcullis flags apply',
+      hint: 'apply the policy file again: portcullis flags apply',
     });
   }
   const { rows } = await control.query<{ job: string }>('select job from portcullis_control.policy');
@@ -149,7 +149,7 @@ export async function requirePolicy(control: pg.Pool, job: string): Promise<Poli
     rows.map((row) => row.job),
   );
   throw new PortcullisError('POLICY_MISSING', found.reason, {
-    mend:
+    hint:
       meant === undefined ? 'write one into flags/ and run portcullis flags apply' : `did you mean ${meant}?`,
     details: { job, ...(meant !== undefined && { nearest: meant }) },
   });
@@ -178,7 +178,7 @@ function refuseDisplaced(inForce: readonly LoadedPolicy[], files: readonly Polic
   if (displaced.length === 0) return;
   const faults = displaced.map(({ job, region, message }) => `${job}: regions.${region} ${message}`);
   throw new PortcullisError('POLICY_INVALID', faults.join('\n'), {
-    mend: 'name the same variable for the region in the policy of every job that has it',
+    hint: 'name the same variable for the region in the policy of every job that has it',
     details: { faults: displaced },
   });
 }

@@ -75,7 +75,7 @@ export async function readPolicies(folder: string, kindsOf: KindsOf = new Map())
   const reading = async <T>(path: string, read: Promise<T>): Promise<T> =>
     read.catch((error: unknown) => {
       throw new PortcullisError('FILE_UNREADABLE', `${path}: ${messageOf(error)}`, {
-        mend: 'name a folder with the policy files of your jobs, such as flags/',
+        hint: 'name a folder with the policy files of your jobs, such as flags/',
         cause: error,
       });
     });
@@ -215,8 +215,10 @@ function policyInvalid(faults: readonly PolicyFault[]): PortcullisError {
     ({ file, line, path, message }) => `${file}:${line}: ${`${path} ${message}`.trim()}`,
   );
   return new PortcullisError('POLICY_INVALID', lines.join('\n'), {
-    mend:
-      faults.length === 1 ? 'mend the line and try again' : `mend all ${faults.length} lines and try again`,
+    hint:
+      faults.length === 1
+        ? 'correct the line and try again'
+        : `correct all ${faults.length} lines and try again`,
     details: { faults },
   });
 }

@@ -72,7 +72,7 @@ export async function confirmDatabase(
   const before = await readDatabase(owner);
   if (before.confirmed) {
     throw new PortcullisError('DATABASE_CONFIRMED', `database ${before.identity} is confirmed already`, {
-      mend: 'nothing need be done; for a switchover that is planned, give --switchover',
+      hint: 'nothing need be done; for a switchover that is planned, give --switchover',
     });
   }
   const { identity, last: was } = before;
@@ -102,7 +102,7 @@ export async function confirmSwitchover(
   const { identity: was } = before;
   if (!before.confirmed) {
     throw new PortcullisError('DATABASE_UNCONFIRMED', `database ${was} is not confirmed itself`, {
-      mend: 'confirm it first: portcullis database confirm --reason "…"',
+      hint: 'confirm it first: portcullis database confirm --reason "…"',
     });
   }
   if (hidesIdentity(before)) {
@@ -110,7 +110,7 @@ export async function confirmSwitchover(
       'DATABASE_IDENTITY_HIDDEN',
       `the service does not tell which database this is (${was})`,
       {
-        mend: 'a switchover goes unnoticed here: hold the gates during it with portcullis stop --all',
+        hint: 'a switchover goes unnoticed here: hold the gates during it with portcullis stop --all',
       },
     );
   }

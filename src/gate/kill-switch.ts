@@ -159,7 +159,7 @@ export async function stopEverything(
 
 function nothingReached(why: string): PortcullisError {
   return new PortcullisError('NOTHING_REACHED', `nothing was stopped: ${why}`, {
-    mend: 'check that this is the installation that you mean: portcullis status, PORTCULLIS_DATABASE_URL',
+    hint: 'check that this is the installation that you mean: portcullis status, PORTCULLIS_DATABASE_URL',
   });
 }
 
@@ -171,7 +171,7 @@ export function requireComplete(reports: readonly KillReport[], version?: string
     'KILL_INCOMPLETE',
     failed.map(({ job, ...each }) => unreachedText(job, each, version)).join('\n'),
     {
-      mend: failed.every(({ wish }) => wish !== null)
+      hint: failed.every(({ wish }) => wish !== null)
         ? 'nothing need be done: every process that can reach the gate keeps trying; portcullis status shows when it is killed'
         : 'try again at once, from where the databases can be reached',
       details: { reports },

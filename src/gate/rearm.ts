@@ -33,7 +33,7 @@ export async function rearmGate(owner: pg.Pool, order: RearmOrder): Promise<void
         'REARM_OUTDATED',
         `${where} was killed again since this re-arm was asked for: ${gate.reason}`,
         {
-          mend: 'look at what happened, and ask anew',
+          hint: 'look at what happened, and ask anew',
           details: { epoch: gate.epoch, asked: order.epoch },
         },
       );
@@ -51,7 +51,7 @@ export async function rearmGate(owner: pg.Pool, order: RearmOrder): Promise<void
 
 export function notKilled(where: string): PortcullisError {
   return new PortcullisError('GATE_NOT_KILLED', `${where} is not killed`, {
-    mend: 'portcullis status shows what holds it',
+    hint: 'portcullis status shows what holds it',
   });
 }
 
@@ -97,7 +97,7 @@ export function notQuarantined(
   quarantined: readonly string[] = [],
 ): PortcullisError {
   return new PortcullisError('VERSION_NOT_QUARANTINED', `${job} ${version} is not quarantined`, {
-    mend:
+    hint:
       quarantined.length === 0
         ? 'portcullis status shows which versions are'
         : `these versions are quarantined: ${quarantined.slice(0, 10).join(', ')}`,

@@ -36,7 +36,7 @@ export interface WrittenPlan {
 
 /**
  * Judges a plan by a policy's caps, invariants and counts, in the transaction that wrote it; `history` is what
- * counts compare with. Answers what each of them says, whatever the others said: who is to mend it must see all
+ * counts compare with. Answers what each of them says, whatever the others said: whoever corrects it must see all
  * of it.
  */
 export async function judgePlan(

@@ -27,7 +27,7 @@ export async function acceptRun(
       'REQUEST_INVALID',
       `run ${run.runId.slice(0, 8)} cannot be part of a baseline`,
       {
-        mend: 'accept a run that has a plan and is neither a dry run nor a restore',
+        hint: 'accept a run that has a plan and is neither a dry run nor a restore',
         details: { run: run.runId },
       },
     );
@@ -36,7 +36,7 @@ export async function acceptRun(
     throw new PortcullisError(
       'NOTHING_REACHED',
       `run ${run.runId.slice(0, 8)} was accepted already, by ${accepted.by}; nothing was changed`,
-      { mend: 'nothing need be done: it is part of the baseline', details: { run: run.runId } },
+      { hint: 'nothing need be done: it is part of the baseline', details: { run: run.runId } },
     );
   }
   const { job, region, runId } = run;
@@ -71,7 +71,7 @@ export async function rebaseline(owner: pg.Pool, control: pg.Pool, baseline: Bas
       'NOTHING_REACHED',
       `no run is part of the baseline of ${what} in ${region}; nothing was changed`,
       {
-        mend: `the next runs are the baseline anyway; portcullis runs --job ${job} --region ${region} shows those there were`,
+        hint: `the next runs are the baseline anyway; portcullis runs --job ${job} --region ${region} shows those there were`,
         details: { job, region, kind: kind ?? null },
       },
     );

@@ -72,7 +72,7 @@ export async function findIncident(control: pg.Pool | pg.PoolClient, id: string)
   );
   if (rows[0]) return incidentOf(rows[0]);
   throw new PortcullisError('INCIDENT_UNKNOWN', `no incident has the id ${id}`, {
-    mend: 'list the incidents to find its id',
+    hint: 'list the incidents to find its id',
     details: { id },
   });
 }

@@ -82,7 +82,7 @@ export function nothingToRestore(ids: string, silent: readonly SilentRegion[]): 
     'NOTHING_REACHED',
     [`no run of ${ids} has changes that are not restored`, ...unasked].join('; '),
     {
-      mend:
+      hint:
         silent.length === 0
           ? `nothing need be done; portcullis incident show ${ids} lists the runs`
           : 'try again when these databases can be reached',

@@ -105,7 +105,7 @@ export function requireDamage(incident: Incident): void {
       ? `${id} is a drill: nothing was damaged`
       : `nobody has named damage of ${id}: no run belongs to it`,
     {
-      mend: drill
+      hint: drill
         ? `portcullis incident close ${id} ends it`
         : `name it: portcullis incident include ${id} RUN, or --since TIME`,
       details: { id, state, drill },

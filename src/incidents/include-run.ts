@@ -63,14 +63,14 @@ export async function includeSince(
     );
     if (rows[0]?.ahead === true) {
       throw new PortcullisError('REQUEST_INVALID', `${since.toISOString()} is yet to come`, {
-        mend: 'give the time of the first damage, such as 2026-03-01T09:30:00Z',
+        hint: 'give the time of the first damage, such as 2026-03-01T09:30:00Z',
       });
     }
     const known = incident.regions.map(({ region }) => region);
     const stranger = regions.find((region) => !known.includes(region));
     if (stranger !== undefined) {
       throw new PortcullisError('REQUEST_INVALID', `${stranger} is not part of ${incident.id}`, {
-        mend: `its regions are ${known.join(', ')}; a run elsewhere is included by its id`,
+        hint: `its regions are ${known.join(', ')}; a run elsewhere is included by its id`,
         details: { id: incident.id, region: stranger },
       });
     }
@@ -125,7 +125,7 @@ async function conclude(
 
 function included({ id }: Incident, what: string): PortcullisError {
   return new PortcullisError('NOTHING_REACHED', `${what} part of ${id} already; nothing was changed`, {
-    mend: `portcullis incident show ${id} lists its runs`,
+    hint: `portcullis incident show ${id} lists its runs`,
     details: { id },
   });
 }
@@ -133,7 +133,7 @@ function included({ id }: Incident, what: string): PortcullisError {
 function requireDamageable({ id, job, state, drill }: Incident): void {
   if (state !== 'closed' && !drill) return;
   throw new PortcullisError('INCIDENT_STATE', `${id} is ${drill ? 'a drill' : 'closed'}`, {
-    mend: `open another: portcullis incident open ${job} --run RUN --title "…"`,
+    hint: `open another: portcullis incident open ${job} --run RUN --title "…"`,
     details: { id, state, drill },
   });
 }
@@ -154,7 +154,7 @@ function refuseStranger({ id, job, version }: Incident, run: RunView): void {
     'REQUEST_INVALID',
     `run ${run.runId.slice(0, 8)} cannot belong to ${id}: ${why}`,
     {
-      mend: 'open an incident of its own for it, or restore it by itself',
+      hint: 'open an incident of its own for it, or restore it by itself',
       details: { id, run: run.runId },
     },
   );

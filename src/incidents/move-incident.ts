@@ -55,7 +55,7 @@ export async function closeIncident(
         'INCIDENT_STATE',
         `${incident.job} may still write in ${stillOpen(incident).join(', ') || 'some region'}: ${incident.id} is open`,
         {
-          mend: `kill ${incident.job} there first; or close it as a false alarm`,
+          hint: `kill ${incident.job} there first; or close it as a false alarm`,
           details: { id: incident.id, state: incident.state },
         },
       );
@@ -100,7 +100,7 @@ function requireStep(incident: Incident, to: IncidentState): void {
     'INCIDENT_STATE',
     `${incident.id} is ${incident.state} (${INCIDENT_STATES[incident.state].meaning}), and cannot be ${to} next`,
     {
-      mend:
+      hint:
         incident.state === 'open'
           ? `kill ${incident.job} in ${stillOpen(incident).join(', ') || 'every region'} first`
           : 'look at it again: somebody has moved it on',

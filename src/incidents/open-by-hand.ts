@@ -34,7 +34,7 @@ export async function openByHand(
       'REQUEST_INVALID',
       `run ${run.runId.slice(0, 8)} is of ${run.job}, not of ${job}`,
       {
-        mend: 'name the job that the run is of',
+        hint: 'name the job that the run is of',
         details: { run: run.runId, job },
       },
     );

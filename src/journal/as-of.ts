@@ -84,7 +84,7 @@ async function rowNow(pool: pg.Pool, shape: Shape, key: string): Promise<Image |
   } catch (error) {
     if (!BAD_VALUE.test(String((error as { code?: unknown }).code))) throw error;
     throw new PortcullisError('REQUEST_INVALID', `${JSON.stringify(key)} cannot be a key of ${shape.name}`, {
-      mend: `its key ${shape.key.name} is of type ${shape.key.cast.replace('pg_catalog.', '')}`,
+      hint: `its key ${shape.key.name} is of type ${shape.key.cast.replace('pg_catalog.', '')}`,
       cause: error,
     });
   }

@@ -45,7 +45,7 @@ export function reversedSteps(
       `the run has ${operation === 'insert' ? 'made' : 'deleted'} rows of ${resource}, ` +
         `and what it knew of them is not the whole row of ${shape?.resource.table ?? resource}`,
       {
-        mend: 'take those rows back by hand: portcullis run show RUN --changes has every value; nothing was restored',
+        hint: 'take those rows back by hand: portcullis run show RUN --changes has every value; nothing was restored',
         details: { resource, operation },
       },
     );

@@ -71,7 +71,7 @@ export async function readShape(pool: pg.Pool, name: string, resource: Resource)
   const faults = faultsOf(resource, columns);
   if (faults.length > 0) {
     throw new PortcullisError('JOB_INVALID', `resource ${name} (${resource.table}): ${faults.join('; ')}`, {
-      mend: 'correct the job’s declaration, or migrate the database',
+      hint: 'correct the job’s declaration, or migrate the database',
     });
   }
   const column = (columnName: string): Column => {

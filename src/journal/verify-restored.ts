@@ -32,7 +32,7 @@ export async function verifyRestored(
       'RESTORE_MISMATCH',
       `${shape.name} ${wrong.key} ${wrong.there ? 'has other values than' : 'is not there, unlike'} before the run, though they were just written`,
       {
-        mend: `look for a trigger or rule on ${shape.resource.table} that changes what is written; this batch was undone`,
+        hint: `look for a trigger or rule on ${shape.resource.table} that changes what is written; this batch was undone`,
         details: { resource: shape.name, key: wrong.key },
       },
     );

@@ -108,7 +108,7 @@ export type ErrorCode = keyof typeof ERRORS;
 
 export interface ErrorFacts {
   /** What the reader can do about it. */
-  readonly mend?: string;
+  readonly hint?: string;
   /** Machine-readable particulars, for `--json` and problem+json. */
   readonly details?: Readonly<Record<string, unknown>>;
   readonly cause?: unknown;
@@ -117,14 +117,14 @@ export interface ErrorFacts {
 /** An error that names what is wrong, where, and what to do; its code stands in `docs/reference/errors.md`. */
 export class PortcullisError extends Error {
   readonly code: ErrorCode;
-  readonly mend: string | undefined;
+  readonly hint: string | undefined;
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(code: ErrorCode, message: string, facts: ErrorFacts = {}) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
     this.name = 'PortcullisError';
     this.code = code;
-    this.mend = facts.mend;
+    this.hint = facts.hint;
     this.details = facts.details ?? {};
   }
 }

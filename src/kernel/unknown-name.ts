@@ -15,7 +15,7 @@ export function unknownName(
 ): PortcullisError {
   const meant = nearest(name, there);
   return new PortcullisError(code, `there is no ${what} ${name}`, {
-    mend:
+    hint:
       meant !== undefined
         ? `did you mean ${meant}?`
         : there.length === 0

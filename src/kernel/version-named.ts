@@ -25,7 +25,7 @@ export function versionName(job: string, number: string, digest: string): string
     number.includes(OLD_SEPARATOR)
       ? `${job}: its version ${number} contains build metadata (+): Portcullis adds the digest of the code itself`
       : `${job}: its version ${number} is not a semantic version`,
-    { mend: 'give it a semantic version without build metadata, such as 1.0.0 or 1.0.0-rc.1' },
+    { hint: 'give it a semantic version without build metadata, such as 1.0.0 or 1.0.0-rc.1' },
   );
 }
 
@@ -88,7 +88,7 @@ export function onlyVersion(job: string, meant: string, known: readonly string[]
       ? `${job} has no version ${meant}`
       : `${meant} may be any of several versions of ${job}: ${found.join(', ')}`;
   throw new PortcullisError('VERSION_UNKNOWN', message, {
-    mend:
+    hint:
       known.length === 0
         ? 'workers announce the versions that they can run: start one that has it'
         : `${VERSION_NAMES}; there is ${known.slice(0, 10).join(', ')}`,

@@ -75,7 +75,7 @@ function addressed(resolvers: readonly string[]): readonly Perspective[] {
   if (resolvers.length === 0) faults.push('there is none');
   if (faults.length > 0) {
     throw new PortcullisError('CONFIG_INVALID', `DNS resolvers: ${faults.join('; ')}`, {
-      mend: 'Give "system", or addresses such as 127.0.0.1:5353 or [::1]:53, each once.',
+      hint: 'Give "system", or addresses such as 127.0.0.1:5353 or [::1]:53, each once.',
       details: { resolvers },
     });
   }

@@ -95,7 +95,7 @@ export async function retryNotification(control: pg.Pool, id: string, by: string
     if (!rows[0]) throw unknown(id);
     if (revived.length === 0) {
       throw new PortcullisError('NOTIFICATION_NOT_DEAD', `no delivery of ${id} was given up`, {
-        mend: 'portcullis notifications list --state dead shows those that were',
+        hint: 'portcullis notifications list --state dead shows those that were',
         details: { id },
       });
     }
@@ -116,7 +116,7 @@ function notificationOf(row: NotificationRow): Notification {
 
 function unknown(id: string): PortcullisError {
   return new PortcullisError('NOTIFICATION_UNKNOWN', `no notification has the id ${id}`, {
-    mend: 'portcullis notifications list shows those there are',
+    hint: 'portcullis notifications list shows those there are',
     details: { id },
   });
 }

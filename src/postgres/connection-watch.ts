@@ -158,7 +158,7 @@ function lostError({ since }: Silence, why: string): PortcullisError {
   return new PortcullisError(
     'DATABASE_UNREACHABLE',
     `the connection to the database is lost: no answer for ${waited}, and ${why}`,
-    { mend: 'check the network and the proxies between this machine and the database' },
+    { hint: 'check the network and the proxies between this machine and the database' },
   );
 }
 

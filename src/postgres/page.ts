@@ -100,7 +100,7 @@ export function keyOfCursor<Key extends z.ZodType>(
   // No list gives a key that its database cannot hold.
   if (parsed.success && JSON.stringify([parsed.data]) === storableJson([parsed.data])) return parsed.data;
   throw new PortcullisError('REQUEST_INVALID', 'that cursor is not one that this list gave', {
-    mend: 'pass `next` of the page before, unchanged, or leave the cursor out for the first page',
+    hint: 'pass `next` of the page before, unchanged, or leave the cursor out for the first page',
   });
 }
 

@@ -170,7 +170,7 @@ export async function checkReachable(pool: pg.Pool, url: string): Promise<void> 
     if (error instanceof PortcullisError) throw error;
     if (/unsupported startup parameter/i.test(messageOf(error))) {
       throw new PortcullisError('POOLER_UNSUITABLE', `${withoutPassword(url)}: ${messageOf(error)}`, {
-        mend: "take options out of the URL and PGOPTIONS out of the environment, or name the parameter in PgBouncer's ignore_startup_parameters",
+        hint: "take options out of the URL and PGOPTIONS out of the environment, or name the parameter in PgBouncer's ignore_startup_parameters",
         cause: error,
       });
     }
@@ -179,7 +179,7 @@ export async function checkReachable(pool: pg.Pool, url: string): Promise<void> 
       unreachable ? 'DATABASE_UNREACHABLE' : 'DATABASE_REFUSED',
       `${withoutPassword(url)}: ${messageOf(error)}`,
       {
-        mend: unreachable
+        hint: unreachable
           ? 'check that the server runs and that host and port are right'
           : 'check user, password, database name and pg_hba.conf',
         cause: error,

@@ -12,7 +12,7 @@ export function isReadOnly(error: unknown): boolean {
 /** The error for a database that takes no writes. */
 export function readOnlyError(error: unknown): PortcullisError {
   return new PortcullisError('DATABASE_READ_ONLY', `the database takes no writes: ${messageOf(error)}`, {
-    mend: 'it is a standby, or was set read-only: name the primary in PORTCULLIS_DATABASE_URL, or promote this server',
+    hint: 'it is a standby, or was set read-only: name the primary in PORTCULLIS_DATABASE_URL, or promote this server',
     cause: error,
   });
 }

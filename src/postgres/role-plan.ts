@@ -220,7 +220,7 @@ function freeName(facts: Facts, kind: RoleKind, taken: ReadonlySet<string>): str
     'ROLES_MISSING',
     `the roles ${names.join(', ')} exist, and none is Portcullis' own`,
     {
-      mend: 'drop those that nobody uses; or make the logins yourself, and set PORTCULLIS_WORKER_URL and PORTCULLIS_PLANNER_URL',
+      hint: 'drop those that nobody uses; or make the logins yourself, and set PORTCULLIS_WORKER_URL and PORTCULLIS_PLANNER_URL',
       details: { taken: names },
     },
   );

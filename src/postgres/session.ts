@@ -221,7 +221,7 @@ async function tryTransaction(client: pg.ClientBase, preamble: string): Promise<
       'POOLER_UNSUITABLE',
       `a connection pooler in statement mode allows no transactions: ${messageOf(error)}`,
       {
-        mend: "set PgBouncer's pool_mode to transaction or session, or connect to PostgreSQL directly",
+        hint: "set PgBouncer's pool_mode to transaction or session, or connect to PostgreSQL directly",
         cause: error,
       },
     );
@@ -295,7 +295,7 @@ function refuseSetting(found: Found) {
 
 function settingError(name: string, is: string, why: string, cause?: unknown): PortcullisError {
   return new PortcullisError('DATABASE_SETTING', `${name} is ${is}: ${why}`, {
-    mend: `as a superuser: alter role … reset ${name}, and alter database … reset ${name}`,
+    hint: `as a superuser: alter role … reset ${name}, and alter database … reset ${name}`,
     cause,
   });
 }

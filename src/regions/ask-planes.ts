@@ -54,6 +54,6 @@ export async function askPlanes<T>(
 
 function silence({ name }: RegionPlane, ms: number): PortcullisError {
   return new PortcullisError('DATABASE_UNREACHABLE', `${name} did not answer within ${ms / 1_000} s`, {
-    mend: 'check that the server runs and that the network reaches it',
+    hint: 'check that the server runs and that the network reaches it',
   });
 }

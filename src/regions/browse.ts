@@ -74,7 +74,7 @@ export async function findRunOf(planes: RegionPlanes, idOrPrefix: string): Promi
   const [first, second] = found;
   if (second !== undefined) {
     throw new PortcullisError('RUN_AMBIGUOUS', `several runs begin with ${idOrPrefix}`, {
-      mend: 'give more of the id',
+      hint: 'give more of the id',
       details: { id: idOrPrefix, candidates: found.map(({ run }) => run.runId) },
     });
   }
@@ -84,7 +84,7 @@ export async function findRunOf(planes: RegionPlanes, idOrPrefix: string): Promi
     throw new PortcullisError(
       'DATABASE_UNREACHABLE',
       `no run's id begins with ${idOrPrefix} in the region databases that answer; ${where}`,
-      { mend: 'try again once every region database can be reached', details: { unreachable } },
+      { hint: 'try again once every region database can be reached', details: { unreachable } },
     );
   }
   throw answers[0]?.answer.unknown ?? new Error('there is no region database');
@@ -110,7 +110,7 @@ export async function asOfIn(
     throw new PortcullisError(
       'REQUEST_INVALID',
       `${shape.name} ${key} is in several databases: ${databases.join(', ')}`,
-      { mend: 'name the region that is meant', details: { databases } },
+      { hint: 'name the region that is meant', details: { databases } },
     );
   }
   const [only] = known;
@@ -121,7 +121,7 @@ export async function asOfIn(
     throw new PortcullisError(
       'DATABASE_UNREACHABLE',
       `no region database that answers has ${shape.name} ${key}; ${silent?.database ?? ''}: ${silent?.reason ?? ''}`,
-      { mend: 'try again once every region database can be reached', details: { unreachable } },
+      { hint: 'try again once every region database can be reached', details: { unreachable } },
     );
   }
   return first.answer;

@@ -60,6 +60,6 @@ export async function databaseMeant(
   const [only, ...others] = planes.all();
   if (only && others.length === 0) return only;
   throw new PortcullisError('REQUEST_INVALID', 'there are several region databases', {
-    mend: 'name a region of the one that is meant',
+    hint: 'name a region of the one that is meant',
   });
 }

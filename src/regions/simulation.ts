@@ -21,7 +21,7 @@ export async function simulationOf(
   const { rollout } = policy;
   if (rollout === undefined) {
     throw new PortcullisError('ROLLOUT_UNPLANNED', `the policy of ${name} has no waves`, {
-      mend: 'write `rollout:` with its waves into the policy, and run portcullis flags apply',
+      hint: 'write `rollout:` with its waves into the policy, and run portcullis flags apply',
     });
   }
   const figures = new Map<string, RegionFigures>();

@@ -129,7 +129,7 @@ export async function decideSkip(
     const rollout = await lockRollout(client, of, false);
     const over = (why: string): PortcullisError =>
       new PortcullisError('ROLLOUT_STATE', `${approval.id} does not count any more: ${why}`, {
-        mend: 'portcullis rollout status shows where it stands; ask again if it is still wanted',
+        hint: 'portcullis rollout status shows where it stands; ask again if it is still wanted',
       });
     if (!rollout) throw over('the rollout is over');
     const current = stillUnderWay(rollout, bakes);

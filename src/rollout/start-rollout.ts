@@ -41,7 +41,7 @@ export async function startRollout(
     const document = await policyDocumentOf(client, job);
     if (document?.rollout === undefined) {
       throw new PortcullisError('ROLLOUT_UNPLANNED', `the policy of ${job} has no waves`, {
-        mend: 'write `rollout:` with its waves into the policy, and run portcullis flags apply',
+        hint: 'write `rollout:` with its waves into the policy, and run portcullis flags apply',
       });
     }
     await refuseUnfit(client, order);
@@ -84,7 +84,7 @@ async function refuseUnfit(
   if (having.length === 0) return;
   const where = having.map(({ region }) => region).join(', ');
   throw new PortcullisError('ROLLOUT_REFUSED', `${version} has a share already in ${where}`, {
-    mend: 'a rollout begins at zero: take the share away (portcullis flags set), or finish by hand what was begun by hand',
+    hint: 'a rollout begins at zero: take the share away (portcullis flags set), or finish by hand what was begun by hand',
     details: { regions: having.map(({ region }) => region) },
   });
 }
@@ -92,7 +92,7 @@ async function refuseUnfit(
 /** That a version cannot be admitted while it is quarantined. */
 export function quarantinedVersion(job: string, version: string, reason: string): PortcullisError {
   return new PortcullisError('ROLLOUT_REFUSED', `${version} is quarantined: ${reason}`, {
-    mend: `build a fixed version, or ask for the quarantine to be lifted: portcullis rearm ${job} --version ${version} --reason "…"`,
+    hint: `build a fixed version, or ask for the quarantine to be lifted: portcullis rearm ${job} --version ${version} --reason "…"`,
   });
 }
 
@@ -102,7 +102,7 @@ export async function requireUnderWay(control: pg.Pool | pg.PoolClient, job: str
   if (id !== undefined) return id;
   const { ok } = await loadPolicy(control, job);
   throw new PortcullisError('ROLLOUT_NONE', `no rollout of ${job} is under way`, {
-    mend: ok
+    hint: ok
       ? `portcullis rollout start ${job} --version V --reason "…" starts one; portcullis rollout status ${job} shows the last`
       : `${job} has no policy: portcullis flags list shows the jobs there are`,
   });
@@ -110,7 +110,7 @@ export async function requireUnderWay(control: pg.Pool | pg.PoolClient, job: str
 
 function rolloutActive({ version, job, status }: Rollout): PortcullisError {
   return new PortcullisError('ROLLOUT_ACTIVE', `the rollout of ${version} is ${status}`, {
-    mend: `a job has one at a time: let it end, or portcullis rollout abort ${job} --reason "…"`,
+    hint: `a job has one at a time: let it end, or portcullis rollout abort ${job} --reason "…"`,
     details: { job, version },
   });
 }

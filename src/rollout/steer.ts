@@ -123,6 +123,6 @@ function eventOf(
 
 export function rolloutState({ version, status }: Rollout, why: string): PortcullisError {
   return new PortcullisError('ROLLOUT_STATE', `the rollout of ${version} is ${status}: ${why}`, {
-    mend: 'portcullis rollout status shows where it stands',
+    hint: 'portcullis rollout status shows where it stands',
   });
 }

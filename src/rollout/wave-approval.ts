@@ -216,7 +216,7 @@ export async function decideWave(
       throw new PortcullisError(
         'ROLLOUT_STATE',
         `${approval.id} asked for wave ${wave}, and does not count any more: ${over}`,
-        { mend: 'portcullis approvals lists what waits now' },
+        { hint: 'portcullis approvals lists what waits now' },
       );
     }
   });
@@ -233,7 +233,7 @@ export async function approveWaiting(
   );
   if (waiting) return decideWave(control, waiting.request, principal, 'approve');
   throw new PortcullisError('ROLLOUT_STATE', 'no wave waits for a second person', {
-    mend: 'portcullis rollout status shows what it waits for',
+    hint: 'portcullis rollout status shows what it waits for',
   });
 }
 

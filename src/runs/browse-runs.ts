@@ -134,7 +134,7 @@ export async function findRun(pool: pg.Pool, idOrPrefix: string): Promise<RunVie
   const digits = idOrPrefix.toLowerCase().replaceAll('-', '');
   if (!/^[0-9a-f]{4,32}$/.test(digits)) {
     throw new PortcullisError('REQUEST_INVALID', `${JSON.stringify(idOrPrefix)} cannot be a run's id`, {
-      mend: "give a run's id, or the first 4 or more hexadecimal digits of one",
+      hint: "give a run's id, or the first 4 or more hexadecimal digits of one",
     });
   }
   const { rows } = await pool.query<RunRow>(
@@ -144,13 +144,13 @@ export async function findRun(pool: pg.Pool, idOrPrefix: string): Promise<RunVie
   const [found, ...others] = rows;
   if (found === undefined) {
     throw new PortcullisError('RUN_UNKNOWN', `no run's id begins with ${idOrPrefix}`, {
-      mend: 'list the runs to find its id',
+      hint: 'list the runs to find its id',
       details: { id: idOrPrefix },
     });
   }
   if (others.length > 0) {
     throw new PortcullisError('RUN_AMBIGUOUS', `several runs begin with ${idOrPrefix}`, {
-      mend: 'give more of the id',
+      hint: 'give more of the id',
       details: { id: idOrPrefix, candidates: rows.slice(0, 5).map((row) => row.id) },
     });
   }

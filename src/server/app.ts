@@ -71,7 +71,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   app.set('case sensitive routing', true);
   app.set('etag', false);
   app.set('query parser', 'simple');
-  app.use(openExchange(deps.metrics, deps.log.child({ room: 'http' })));
+  app.use(openExchange(deps.metrics, deps.log.child({ component: 'http' })));
   app.use(helmet());
   app.use('/api', noStore, authenticate(deps.control));
   app.use(
@@ -96,7 +96,7 @@ const noStore: RequestHandler = (_request, response, next) => {
 
 const notFound: RequestHandler = (request) => {
   throw new PortcullisError('NOT_FOUND', `there is nothing at ${request.path}`, {
-    mend: 'the addresses are listed in /api/v1/openapi.json',
+    hint: 'the addresses are listed in /api/v1/openapi.json',
   });
 };
 

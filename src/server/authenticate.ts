@@ -10,14 +10,14 @@ export function authenticate(control: pg.Pool): RequestHandler {
     const header = request.get('authorization');
     if (header === undefined) {
       throw new PortcullisError('TOKEN_MISSING', 'this address needs a bearer token', {
-        mend: 'send the header authorization: Bearer <token>',
+        hint: 'send the header authorization: Bearer <token>',
       });
     }
     const token = /^Bearer +([\w.~+/=-]+) *$/i.exec(header)?.[1];
     const holder = token === undefined ? undefined : await principalOfToken(control, token);
     if (holder === undefined) {
       throw new PortcullisError('TOKEN_REFUSED', 'that bearer token is unknown or was revoked', {
-        mend: 'use the token that was issued to you, or have a new one issued',
+        hint: 'use the token that was issued to you, or have a new one issued',
       });
     }
     exchangeOf(request).caller = holder;

@@ -29,7 +29,7 @@ export async function beginRestore(
   const details = { run: runId, job, region };
   if (!(await writesNoMore(plane.worker, runId))) {
     throw new PortcullisError('RUN_ACTIVE', `run ${runId.slice(0, 8)} of ${job} is not over in ${region}`, {
-      mend: `stop it first: kill ${job} in ${region}; then restore it`,
+      hint: `stop it first: kill ${job} in ${region}; then restore it`,
       details,
     });
   }
@@ -37,7 +37,7 @@ export async function beginRestore(
   if (allTakenBack) {
     const why = applied === 0 ? 'changed nothing' : `is restored already: ${countOf(applied, 'row')}`;
     throw new PortcullisError('NOTHING_REACHED', `run ${runId.slice(0, 8)} of ${job} ${why}`, {
-      mend: 'nothing need be done',
+      hint: 'nothing need be done',
       details,
     });
   }
@@ -51,7 +51,7 @@ export async function beginRestore(
   const restore = begun?.id ?? (await activeRestore(plane.worker, runId));
   if (restore !== undefined) return { runId, restore, begun: begun !== undefined };
   throw new PortcullisError('RUN_ACTIVE', `a restore of run ${runId.slice(0, 8)} ended in this moment`, {
-    mend: 'try again',
+    hint: 'try again',
     details,
   });
 }

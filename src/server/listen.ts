@@ -53,13 +53,13 @@ function bind(server: Server, host: string, port: number): Promise<void> {
 function bindError(error: NodeJS.ErrnoException, host: string, port: number): PortcullisError {
   if (error.code === 'EADDRINUSE') {
     return new PortcullisError('ADDRESS_IN_USE', `another process listens on ${host}:${port}`, {
-      mend: `stop it (\`ss -ltnp 'sport = :${port}'\` shows which it is), or choose another address with PORTCULLIS_HTTP`,
+      hint: `stop it (\`ss -ltnp 'sport = :${port}'\` shows which it is), or choose another address with PORTCULLIS_HTTP`,
       details: { host, port },
       cause: error,
     });
   }
   return new PortcullisError('CONFIG_INVALID', `cannot listen on ${host}:${port}: ${messageOf(error)}`, {
-    mend:
+    hint:
       error.code === 'EACCES'
         ? 'ports below 1024 are for root: choose a higher one'
         : "choose an address of this machine's own, such as 127.0.0.1 or 0.0.0.0",

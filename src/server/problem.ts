@@ -11,7 +11,7 @@ export const Problem = z.strictObject({
   detail: z.string().describe('what is wrong here'),
   instance: z.string().describe('a URN that ends in the x-request-id, to find the request in the log'),
   code: z.string().describe('explained in docs/reference/errors.md'),
-  mend: z.string().optional().describe('what can be done about it'),
+  hint: z.string().optional().describe('what can be done about it'),
   details: z.record(z.string(), z.unknown()).optional().describe('the particulars, for programs'),
 });
 export type Problem = z.infer<typeof Problem>;
@@ -34,7 +34,7 @@ export function knownError(thrown: unknown): PortcullisError {
   if (thrown instanceof PortcullisError) return thrown;
   if (isUnreachable(thrown)) {
     return new PortcullisError('DATABASE_UNREACHABLE', 'the database does not answer', {
-      mend: 'try again in a few seconds; /readyz tells when it is back',
+      hint: 'try again in a few seconds; /readyz tells when it is back',
       cause: thrown,
     });
   }
@@ -44,14 +44,14 @@ export function knownError(thrown: unknown): PortcullisError {
       'REQUEST_INVALID',
       'the request holds a character that the database cannot hold',
       {
-        mend: 'send texts without U+0000 and without half a character (a lone surrogate)',
+        hint: 'send texts without U+0000 and without half a character (a lone surrogate)',
         cause: thrown,
       },
     );
   const refused = Refused.safeParse(thrown);
   if (refused.success) return refusal(refused.data, thrown);
   return new PortcullisError('INTERNAL', 'this request met an error in Portcullis itself', {
-    mend: "find the request's id in the log, and report it with what stands there",
+    hint: "find the request's id in the log, and report it with what stands there",
     cause: thrown,
   });
 }
@@ -60,12 +60,12 @@ function refusal({ type, message, limit }: z.infer<typeof Refused>, cause: unkno
   switch (type) {
     case 'entity.too.large':
       return new PortcullisError('BODY_TOO_LARGE', `the request body is over ${limit / 1_024} KiB`, {
-        mend: 'send less at once',
+        hint: 'send less at once',
         cause,
       });
     case 'entity.parse.failed':
       return new PortcullisError('REQUEST_INVALID', `the request body is not JSON: ${message}`, {
-        mend: 'send one JSON object',
+        hint: 'send one JSON object',
         cause,
       });
     default:
@@ -85,7 +85,7 @@ export function problemOf(error: PortcullisError, requestId: string): Problem {
     detail: error.message,
     instance: `urn:portcullis:request:${requestId}`,
     code: error.code,
-    ...(error.mend !== undefined && { mend: error.mend }),
+    ...(error.hint !== undefined && { hint: error.hint }),
     ...(Object.keys(error.details).length > 0 && { details: { ...error.details } }),
   };
 }

@@ -166,7 +166,7 @@ export function needsToken(path: string): boolean {
 function check(part: 'path' | 'query' | 'body', schema: z.ZodType, given: unknown): unknown {
   if (part === 'body' && given === undefined) {
     throw new PortcullisError('REQUEST_INVALID', 'the request has no JSON body', {
-      mend: 'send a JSON object, with the header content-type: application/json',
+      hint: 'send a JSON object, with the header content-type: application/json',
     });
   }
   const parsed = schema.safeParse(given);
@@ -178,7 +178,7 @@ function check(part: 'path' | 'query' | 'body', schema: z.ZodType, given: unknow
   }));
   const text = faults.map(({ at, message }) => `${part}${at === '' ? '' : ` ${at}`}: ${message}`).join('; ');
   throw new PortcullisError('REQUEST_INVALID', text, {
-    mend: 'see this call in /api/v1/openapi.json',
+    hint: 'see this call in /api/v1/openapi.json',
     details: { faults },
   });
 }

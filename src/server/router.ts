@@ -74,7 +74,7 @@ function refuse(allow: string): RequestHandler {
   return (request, response) => {
     response.set('allow', allow);
     throw new PortcullisError('METHOD_NOT_ALLOWED', `this address does not take ${request.method}`, {
-      mend: `it takes ${allow}`,
+      hint: `it takes ${allow}`,
     });
   };
 }

@@ -20,7 +20,7 @@ export async function* checkedChanges(
       throw new PortcullisError(
         'PLAN_INVALID',
         `${job.definition.name} ${job.version} proposed ${change.kind} of ${change.resource} ${change.key}: ${fault}`,
-        { mend: 'correct the job; nothing was written' },
+        { hint: 'correct the job; nothing was written' },
       );
     }
     yield change;

@@ -120,7 +120,7 @@ function parsed(name: string, text: string): ReturnType<typeof parse> {
 
 function unfollowed(name: string, what: string): PortcullisError {
   return new PortcullisError('JOB_INVALID', `the digest of the job’s code cannot be made: ${name} ${what}`, {
-    mend: 'correct the file, or set PORTCULLIS_BUILD_ID to what identifies the build, such as the commit’s hash',
+    hint: 'correct the file, or set PORTCULLIS_BUILD_ID to what identifies the build, such as the commit’s hash',
     details: { file: name },
   });
 }

@@ -34,7 +34,7 @@ export const PROGRESS_MS = 60_000;
 
 export function tooLong(phase: Phase, limitMs: number): PortcullisError {
   return new PortcullisError('TIME_LIMIT', tooLongText(phase, limitMs), {
-    mend: 'see what it waited for: docs/runbooks/stuck-run.md',
+    hint: 'see what it waited for: docs/runbooks/stuck-run.md',
     details: { phase, limitMs },
   });
 }

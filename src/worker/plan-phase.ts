@@ -249,7 +249,7 @@ function planError(job: LoadedJob, error: unknown): unknown {
       'PLAN_INVALID',
       `${job.definition.name} ${job.version} proposed two changes of one row: ${says}`,
       {
-        mend: 'propose one change that has both effects',
+        hint: 'propose one change that has both effects',
         cause: error,
       },
     );

@@ -43,7 +43,7 @@ export async function loadJob(pool: pg.Pool, job: InstalledJob): Promise<LoadedJ
     const faults = resource.usedIn === undefined ? [] : await faultsOfUse(pool, resource.usedIn);
     if (faults.length > 0) {
       throw new PortcullisError('JOB_INVALID', `${definition.name}: resource ${name}: ${faults.join('; ')}`, {
-        mend: 'correct the job’s declaration, or migrate the database',
+        hint: 'correct the job’s declaration, or migrate the database',
       });
     }
   }

@@ -83,7 +83,7 @@ async function newestFirst(pool: pg.Pool, ids: readonly string[]): Promise<Resto
   const missing = ids.find((id) => !found.has(id));
   if (missing === undefined) return rows;
   throw new PortcullisError('RUN_UNKNOWN', `there is no run ${missing}`, {
-    mend: 'list the runs to find its id',
+    hint: 'list the runs to find its id',
     details: { id: missing },
   });
 }
@@ -197,7 +197,7 @@ function inHand(run: Restorable, of: Restorable, worker: string): PortcullisErro
   const details = { run: run.id, job: of.job, region: of.region, worker };
   if (run.id !== of.id) {
     return new PortcullisError('RUN_ACTIVE', `${worker} is restoring run ${of.id.slice(0, 8)} right now`, {
-      mend: `see how far it is: portcullis run show ${run.id.slice(0, 8)}`,
+      hint: `see how far it is: portcullis run show ${run.id.slice(0, 8)}`,
       details,
     });
   }
@@ -205,7 +205,7 @@ function inHand(run: Restorable, of: Restorable, worker: string): PortcullisErro
     'RUN_ACTIVE',
     `run ${of.id.slice(0, 8)} of ${of.job} is still writing in ${of.region}`,
     {
-      mend: `stop it first: portcullis kill ${of.job} --region ${of.region} --reason "…"; then restore it`,
+      hint: `stop it first: portcullis kill ${of.job} --region ${of.region} --reason "…"; then restore it`,
       details,
     },
   );

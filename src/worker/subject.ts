@@ -20,13 +20,13 @@ export function parseSubject(jobs: readonly LoadedJob[], text: string): Subject 
   if (shape && key !== '' && !key.includes('\0')) return { shape, key };
   if (shape) {
     throw new PortcullisError('REQUEST_INVALID', `${JSON.stringify(text)} names no row`, {
-      mend: `name a resource and the key of a row, such as ${name}:a-17`,
+      hint: `name a resource and the key of a row, such as ${name}:a-17`,
     });
   }
   const names = [...new Set(shapes.map((each) => each.name))];
   const meant = nearest(name, names);
   throw new PortcullisError('SUBJECT_UNKNOWN', `no job changes a thing called ${name}`, {
-    mend:
+    hint:
       meant === undefined
         ? `there is ${names.join(', ')}`
         : `did you mean ${meant}:${key === '' ? 'KEY' : key}?`,

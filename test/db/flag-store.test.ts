@@ -156,7 +156,7 @@ describe('loading policies', () => {
     expect(await loadPolicy(control, 'domain-clam')).toMatchObject({ ok: false, code: 'policy-missing' });
     await expect(requirePolicy(control, 'domain-clam')).rejects.toMatchObject({
       code: 'POLICY_MISSING',
-      mend: 'did you mean domain-claim?',
+      hint: 'did you mean domain-claim?',
     });
   });
 
@@ -290,15 +290,15 @@ describe('setting a flag', () => {
   test('an unknown job or region is named with the nearest there is', async () => {
     await expect(setFlag(control, change({ job: 'domain-clain', enabled: false }))).rejects.toMatchObject({
       code: 'JOB_UNKNOWN',
-      mend: 'did you mean domain-claim?',
+      hint: 'did you mean domain-claim?',
     });
     await expect(setFlag(control, change({ region: 'eu-west-l', enabled: false }))).rejects.toMatchObject({
       code: 'REGION_UNKNOWN',
-      mend: 'did you mean eu-west-1?',
+      hint: 'did you mean eu-west-1?',
     });
     await expect(readFlag(control, 'domain-claim', 'moon')).rejects.toMatchObject({
       code: 'REGION_UNKNOWN',
-      mend: 'there are eu-west-1, us-east-1',
+      hint: 'there are eu-west-1, us-east-1',
     });
   });
 

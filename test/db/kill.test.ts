@@ -194,7 +194,7 @@ describe('a kill', () => {
     }
     await expect(askLift(owner(), [owner()], { ...lift, version: '9.9' }, ann)).rejects.toMatchObject({
       code: 'VERSION_NOT_QUARANTINED',
-      mend: `these versions are quarantined: ${job.version}`,
+      hint: `these versions are quarantined: ${job.version}`,
     });
     const asked = await askLift(owner(), [owner()], lift, ann);
     await decideRearm(owner(), owner, () => [owner()], asked.id, bob, 'approve');

@@ -139,7 +139,7 @@ describe('for an owner without CREATEROLE', () => {
     await expect(setUp({ owner, planes: PLANES, given: {} })).rejects.toMatchObject({
       code: 'ROLES_MISSING',
       message: expect.stringContaining(`${guest.name}_worker`),
-      mend: expect.stringContaining('portcullis migrate --sql'),
+      hint: expect.stringContaining('portcullis migrate --sql'),
     });
     const { rows } = await guest.owner.query('select from pg_roles where starts_with(rolname, $1)', [
       `${guest.name}_`,

@@ -31,7 +31,7 @@ describe('an incident over HTTP', () => {
     expect(undamaged).toMatchObject({ runs: [], impact: { rows: 0 }, regions: [{ damaged: false }] });
     expect((await get(`${id}/status-updates`))['updates']).toEqual([]);
     expect(await ann(`incidents/${id}/restore`, {})).toMatchObject({
-      ...{ status: 409, body: { code: 'INCIDENT_STATE', mend: expect.stringContaining('incident include') } },
+      ...{ status: 409, body: { code: 'INCIDENT_STATE', hint: expect.stringContaining('incident include') } },
     });
     expect(await ann(`incidents/${id}/include`, {})).toMatchObject({ status: 400 });
     const since = run?.run.createdAt.toISOString();

@@ -105,11 +105,11 @@ describe('a kill over HTTP', () => {
   test('names the job or region that there is not', async () => {
     expect((await ann('jobs/domain-clam/kill', { reason: 'x' })).body).toMatchObject({
       code: 'JOB_UNKNOWN',
-      mend: 'did you mean domain-claim?',
+      hint: 'did you mean domain-claim?',
     });
     expect((await ann('jobs/domain-claim/kill', { region: 'eu-wst-1', reason: 'x' })).body).toMatchObject({
       code: 'REGION_UNKNOWN',
-      mend: 'did you mean eu-west-1?',
+      hint: 'did you mean eu-west-1?',
     });
     expect((await ann('jobs/domain-claim/kill', WHERE)).body['code']).toBe('REQUEST_INVALID');
     expect(await gate()).toBeUndefined();

@@ -32,7 +32,7 @@ describe('listening', () => {
     await expect(listen(express(), { port })).rejects.toMatchObject({
       code: 'ADDRESS_IN_USE',
       message: `another process listens on 127.0.0.1:${port}`,
-      mend: expect.stringContaining('PORTCULLIS_HTTP') as unknown,
+      hint: expect.stringContaining('PORTCULLIS_HTTP') as unknown,
     });
   });
 

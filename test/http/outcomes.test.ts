@@ -49,7 +49,7 @@ describe('outcomes', () => {
 
   test('are kept all, or none where one is wrong', async () => {
     const misplaced = await report(event('a'), event('b', { region: 'eu-wset-1' }));
-    expect(misplaced.body).toMatchObject({ code: 'REGION_UNKNOWN', mend: 'did you mean eu-west-1?' });
+    expect(misplaced.body).toMatchObject({ code: 'REGION_UNKNOWN', hint: 'did you mean eu-west-1?' });
     expect((await report(event('a'), event('b', { job: 'domain-clam' }))).body['code']).toBe('JOB_UNKNOWN');
     expect((await report(event('a'), event('b', { at: 'yesterday' }))).status).toBe(400);
     expect((await report(event('a'), { ...event('b'), account: 'acc-1' })).status).toBe(400);

@@ -133,7 +133,7 @@ describe('an error is a problem document', () => {
     expectProblem(await served.json('/api/v1/flags/domain-clame/eu-west-1', change), 'JOB_UNKNOWN');
     const noRegion = await served.json('/api/v1/flags/domain-claim/eu-west-2', change);
     expectProblem(noRegion, 'REGION_UNKNOWN');
-    expect(noRegion.body['mend']).toBe('did you mean eu-west-1?');
+    expect(noRegion.body['hint']).toBe('did you mean eu-west-1?');
     const stale = await served.json(FLAG, post({ enabled: true, reason: 'x', ifRevision: 99 }));
     expectProblem(stale, 'FLAG_REVISION_STALE');
     const half = { version: '1.0.0_a', permille: 600 };

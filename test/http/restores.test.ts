@@ -55,7 +55,7 @@ describe('over HTTP', () => {
       },
     });
     const { status, body } = await served.json('/api/v1/asof/acount:a?at=2100-01-01T00:00:00Z');
-    expect([status, body['code'], body['mend']]).toEqual([404, 'SUBJECT_UNKNOWN', 'did you mean account:a?']);
+    expect([status, body['code'], body['hint']]).toEqual([404, 'SUBJECT_UNKNOWN', 'did you mean account:a?']);
   });
 
   test('a restore takes an operator of the region, and a worker carries it out', async () => {

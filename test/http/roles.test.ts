@@ -34,7 +34,7 @@ describe('a token', () => {
       if (answer?.status === 403) {
         expect(answer.body).toMatchObject({
           code: 'FORBIDDEN',
-          mend: expect.stringContaining('use the token of'),
+          hint: expect.stringContaining('use the token of'),
         });
       }
     }
@@ -45,7 +45,7 @@ describe('a token', () => {
     expect((await bound('/api/v1/flags/domain-claim/eu-west-1', post(OFF))).status).toBe(200);
     const { status, body } = await bound('/api/v1/flags/domain-claim/us-east-1', post(OFF));
     expect(status).toBe(403);
-    expect(body).toMatchObject({ code: 'FORBIDDEN', mend: expect.stringContaining('eu-west-1') });
+    expect(body).toMatchObject({ code: 'FORBIDDEN', hint: expect.stringContaining('eu-west-1') });
     expect((await bound('/api/v1/flags?region=us-east-1')).status).toBe(200);
   });
 });

@@ -65,7 +65,7 @@ describe('a rollout over HTTP', () => {
     expect(await viewer(STATUS)).toMatchObject({ status: 404, body: { code: 'ROLLOUT_NONE' } });
     expect(await ann('start', { version: '2', reason: 'x' })).toMatchObject({
       status: 404,
-      body: { code: 'VERSION_UNKNOWN', mend: expect.stringContaining('1.1.0_22222222') as unknown },
+      body: { code: 'VERSION_UNKNOWN', hint: expect.stringContaining('1.1.0_22222222') as unknown },
     });
     expect(await ann('start', { version: '1.0.0', reason: 'x' })).toMatchObject({
       body: { code: 'ROLLOUT_REFUSED' },

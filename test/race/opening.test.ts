@@ -87,7 +87,7 @@ describe('on a database of the first release', () => {
         expect.objectContaining({
           check: 'migrations',
           mark: 'fail',
-          mend: expect.stringContaining('portcullis migrate'),
+          hint: expect.stringContaining('portcullis migrate'),
         }),
       ]),
     });

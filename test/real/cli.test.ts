@@ -275,7 +275,7 @@ describe('beside a serving process', () => {
     }
   });
 
-  test('the doctor finds nothing to mend', async () => {
+  test('the doctor finds no problems', async () => {
     const { code, object } = await doctor();
     expect(object.findings.filter(({ mark }) => mark !== 'ok')).toEqual([]);
     expect(code).toBe(0);

@@ -153,7 +153,7 @@ describe('the embedded PostgreSQL', () => {
       await expect(startEmbedded({ folder: impossible })).rejects.toMatchObject({
         code: 'FILE_UNWRITABLE',
         message: expect.stringContaining(impossible) as unknown,
-        mend: expect.stringContaining('PORTCULLIS_HOME') as unknown,
+        hint: expect.stringContaining('PORTCULLIS_HOME') as unknown,
       });
     }
   });

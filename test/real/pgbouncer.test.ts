@@ -169,7 +169,7 @@ describe.each(configurations)('behind a PgBouncer in transaction mode, %s', (_, 
     expect(await examine(direct.url)).toMatchObject([{ mark: 'warn' }, { mark: 'ok' }]);
     expect(await examine(pooled.url)).toMatchObject([
       { mark: 'warn' },
-      { mark: 'fail', mend: expect.stringContaining('PORTCULLIS_DIRECT_DATABASE_URL') },
+      { mark: 'fail', hint: expect.stringContaining('PORTCULLIS_DIRECT_DATABASE_URL') },
     ]);
   });
 
@@ -190,14 +190,14 @@ describe('what cannot work', () => {
   test('statement mode is refused, with what to change', async () => {
     await expect(reach(statementMode(asInstalled.direct.url))).rejects.toMatchObject({
       code: 'POOLER_UNSUITABLE',
-      mend: expect.stringContaining('pool_mode to transaction'),
+      hint: expect.stringContaining('pool_mode to transaction'),
     });
   });
 
   test('startup options in the URL are refused by PgBouncer, and the hint says which way out there is', async () => {
     await expect(reach(`${asInstalled.pooled.url}?options=-cwork_mem%3D8MB`)).rejects.toMatchObject({
       code: 'POOLER_UNSUITABLE',
-      mend: expect.stringContaining('take options out of the URL'),
+      hint: expect.stringContaining('take options out of the URL'),
     });
     await reach(`${ignoring.pooled.url}?options=-cwork_mem%3D8MB`);
   });

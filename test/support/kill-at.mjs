@@ -4,7 +4,7 @@
  * STOP_AT=apply.fenced:3 it stands still there by SIGSTOP, and goes on from there when it is told to (SIGCONT).
  */
 import { setTimeout } from 'node:timers/promises';
-import { onFaultPoint } from '../../dist/base/fault-point.js';
+import { onFaultPoint } from '../../dist/kernel/fault-point.js';
 
 const [signal, at = ''] = process.env['KILL_AT']
   ? ['SIGKILL', process.env['KILL_AT']]

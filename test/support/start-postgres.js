@@ -5,10 +5,10 @@ import { join } from 'node:path';
 /** Jest's global set-up: one embedded server for the whole test run, with a migrated database as template. */
 export default async function startPostgres() {
   if (process.env['PORTCULLIS_TEST_SERVER']) return;
-  const { startEmbedded } = await import('../../dist/store/embedded-server.js');
-  const { openPool } = await import('../../dist/store/pool.js');
-  const { migrate } = await import('../../dist/store/migrate.js');
-  const { provisionLogins } = await import('../../dist/store/logins.js');
+  const { startEmbedded } = await import('../../dist/postgres/embedded-server.js');
+  const { openPool } = await import('../../dist/postgres/pool.js');
+  const { migrate } = await import('../../dist/postgres/migrate.js');
+  const { provisionLogins } = await import('../../dist/postgres/logins.js');
   const folder = mkdtempSync(join(tmpdir(), 'portcullis-test-'));
   // As root, the server runs as another user, who must be able to enter.
   chmodSync(folder, 0o755);

@@ -3,8 +3,8 @@
  * to apply, each over a connection of its own, through the real write path. Answers how that ended.
  */
 import { applyPlan } from '../../dist/gate/write-path.js';
-import { readApplyPlan } from '../../dist/jobs/apply-phase.js';
-import { openPool } from '../../dist/store/pool.js';
+import { readApplyPlan } from '../../dist/worker/apply-phase.js';
+import { openPool } from '../../dist/postgres/pool.js';
 
 const pool = openPool(process.env['WRITERS_URL'] ?? '', { name: 'writers', max: 32 });
 const { signal } = new AbortController();

@@ -2,13 +2,13 @@ import type { SourceView } from '../../flags/flag-desk.js';
 import type { Surroundings } from '../../worker/platform.js';
 import type { Installation, Settings } from '../app-port.js';
 
-/** What the doctor found: `fail` needs mending, `warn` is worth knowing and may be meant. */
+/** What the doctor found: `fail` needs a fix, `warn` is worth knowing and may be meant. */
 export interface Finding {
   readonly check: string;
   readonly mark: 'ok' | 'warn' | 'fail';
   readonly found: string;
   /** What to do about it. */
-  readonly mend?: string;
+  readonly hint?: string;
 }
 
 /** One thing that can be wrong. A check that throws counts as failed, with what it threw. */

@@ -24,7 +24,7 @@ export const databaseVersion: Check<Patient> = {
       {
         mark: 'fail',
         found: `PostgreSQL ${version} at ${installation.database} is older than 14`,
-        mend: 'move to PostgreSQL 14 or newer, or leave PORTCULLIS_DATABASE_URL out to use the embedded one',
+        hint: 'move to PostgreSQL 14 or newer, or leave PORTCULLIS_DATABASE_URL out to use the embedded one',
       },
     ];
   },
@@ -46,9 +46,9 @@ export const clock: Check<Patient> = {
 export function clockFinding(skewMs: number): Omit<Finding, 'check'> {
   const found = skewText(skewMs);
   if (Math.abs(skewMs) < SKEW_NOTED_MS) return { mark: 'ok', found };
-  const mend =
+  const hint =
     "synchronise both clocks by NTP: the database's clock decides what is due, but this machine's stands in its logs";
-  return { mark: 'warn', found, mend };
+  return { mark: 'warn', found, hint };
 }
 
 /** Tables that no job's planner may ever write. */
@@ -81,7 +81,7 @@ async function plannerFinding({ planner }: RegionPlane, tables: readonly string[
   return {
     mark: 'fail',
     found: `the planner's login may write ${open.join(', ')}: a job could get around the gate`,
-    mend: "revoke insert, update, delete and truncate on these from the planner's role and from public",
+    hint: "revoke insert, update, delete and truncate on these from the planner's role and from public",
   };
 }
 

@@ -16,14 +16,14 @@ export function identityFinding({ database, identity: is, confirmed, hidden, las
     return {
       mark: 'fail',
       found: `${database} is another database than before (${is}, before ${last ?? 'unknown'}): nothing is written to it`,
-      mend: 'see the incident for what may be lost, kill again what must stay killed, then: portcullis database confirm',
+      hint: 'see the incident for what may be lost, kill again what must stay killed, then: portcullis database confirm',
     };
   }
   if (hidden) {
     return {
       mark: 'warn',
       found: `${database} does not tell which database it is (${is}): a failover to a replica that lags goes unnoticed`,
-      mend: "grant execute on pg_control_system(), pg_walfile_name(pg_lsn) and pg_current_wal_lsn() to the owner's login; or stop everything during a failover",
+      hint: "grant execute on pg_control_system(), pg_walfile_name(pg_lsn) and pg_current_wal_lsn() to the owner's login; or stop everything during a failover",
     };
   }
   return { mark: 'ok', found: `${database} is ${is}, confirmed` };
@@ -44,7 +44,7 @@ export const unrecorded: Check<Patient> = {
       {
         mark: 'warn',
         found: waiting,
-        mend: 'start a process that serves (portcullis start or worker), and look who holds the audit log: portcullis audit verify',
+        hint: 'start a process that serves (portcullis start or worker), and look who holds the audit log: portcullis audit verify',
       },
     ];
   },

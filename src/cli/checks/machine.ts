@@ -27,7 +27,7 @@ export function nodeFinding(version: string): Omit<Finding, 'check'> {
     : {
         mark: 'fail',
         found: `${version} is older than ${LEAST_NODE.join('.')}`,
-        mend: `install Node.js ${LEAST_NODE.join('.')} or newer`,
+        hint: `install Node.js ${LEAST_NODE.join('.')} or newer`,
       };
 }
 
@@ -43,7 +43,7 @@ export const folder: Check<Settings> = {
         {
           mark: 'fail',
           found: `${there} may not be written: ${messageOf(error)}`,
-          mend: 'give this user the right to write there, or name another folder with PORTCULLIS_HOME',
+          hint: 'give this user the right to write there, or name another folder with PORTCULLIS_HOME',
         },
       ];
     }
@@ -60,9 +60,9 @@ export const disk: Check<Settings> = {
 
 export function diskFinding(freeMib: number): Omit<Finding, 'check'> {
   const found = `${number(Math.floor(freeMib))} MiB free`;
-  const mend = 'make room: the journal needs about 0.5 KiB for each change';
-  if (freeMib < ROOM_LEAST_MIB) return { mark: 'fail', found, mend };
-  return freeMib < ROOM_WISHED_MIB ? { mark: 'warn', found, mend } : { mark: 'ok', found };
+  const hint = 'make room: the journal needs about 0.5 KiB for each change';
+  if (freeMib < ROOM_LEAST_MIB) return { mark: 'fail', found, hint };
+  return freeMib < ROOM_WISHED_MIB ? { mark: 'warn', found, hint } : { mark: 'ok', found };
 }
 
 /** The folder, or the nearest above it that exists. */

@@ -27,7 +27,7 @@ export function resolverFindings(answers: readonly PerspectiveAnswer[]): Found[]
     return {
       mark: 'warn',
       found: `${perspective} does not answer: ${answer.code}`,
-      mend: 'name resolvers that can be reached with PORTCULLIS_RESOLVERS; until then no domain is verified or demoted',
+      hint: 'name resolvers that can be reached with PORTCULLIS_RESOLVERS; until then no domain is verified or demoted',
     };
   });
 }
@@ -45,7 +45,7 @@ export const http: Check<Settings> = {
         {
           mark: 'fail',
           found: `cannot listen on ${address}: ${taken}`,
-          mend: 'name an address of this machine with PORTCULLIS_HTTP, such as 127.0.0.1:7020',
+          hint: 'name an address of this machine with PORTCULLIS_HTTP, such as 127.0.0.1:7020',
         },
       ];
     }
@@ -65,7 +65,7 @@ async function servedFinding(address: string): Promise<Found> {
       return {
         mark: 'fail',
         found: `${address} is served by Portcullis, and not ready: ${reasons.join('; ')}`,
-        mend: 'mend what it names; it becomes ready by itself',
+        hint: 'fix what it names; it becomes ready by itself',
       };
     }
   } catch (error) {
@@ -78,7 +78,7 @@ function taken(address: string, why: string): Found {
   return {
     mark: 'fail',
     found: `${address} is taken by another program (${why})`,
-    mend: 'stop that program, or choose another address with PORTCULLIS_HTTP',
+    hint: 'stop that program, or choose another address with PORTCULLIS_HTTP',
   };
 }
 

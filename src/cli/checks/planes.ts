@@ -6,6 +6,6 @@ export function unreachableFinding({ database, reason }: UnreachablePlane): Omit
   return {
     mark: 'fail',
     found: `${database} cannot be reached: ${reason}`,
-    mend: 'check that its server runs and that it can be reached from here; its gates close by themselves meanwhile',
+    hint: 'check that its server runs and that it can be reached from here; its gates close by themselves meanwhile',
   };
 }

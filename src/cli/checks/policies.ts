@@ -14,7 +14,7 @@ export const policyFiles: Check<Patient> = {
         {
           mark: 'warn',
           found: `${flagsFolder} has no policy file`,
-          mend: 'write one for each job, or name another folder with PORTCULLIS_FLAGS',
+          hint: 'write one for each job, or name another folder with PORTCULLIS_FLAGS',
         },
       ];
     }
@@ -26,7 +26,7 @@ export const policyFiles: Check<Patient> = {
       {
         mark: 'warn',
         found: `valid, but not in force as written: ${differing.map(({ job }) => job).join(', ')}`,
-        mend: `portcullis flags diff ${flagsFolder}, then portcullis flags apply ${flagsFolder}`,
+        hint: `portcullis flags diff ${flagsFolder}, then portcullis flags apply ${flagsFolder}`,
       },
     ];
   },
@@ -45,7 +45,7 @@ export const installedJobs: Check<Patient> = {
             {
               mark: 'fail' as const,
               found: policy.reason,
-              mend: 'apply the policy file again: portcullis flags apply',
+              hint: 'apply the policy file again: portcullis flags apply',
             },
           ],
     );
@@ -54,14 +54,14 @@ export const installedJobs: Check<Patient> = {
       .map((job) => ({
         mark: 'warn' as const,
         found: `${job} has a policy and is not installed here: another worker must serve it`,
-        mend: 'install the version of Portcullis that has the job, on some worker',
+        hint: 'install the version of Portcullis that has the job, on some worker',
       }));
     const ungoverned = [...installed]
       .filter((job) => !governed.has(job))
       .map((job) => ({
         mark: 'warn' as const,
         found: `${job} is installed and has no policy: it never runs`,
-        mend: 'write its policy and apply it: portcullis flags apply',
+        hint: 'write its policy and apply it: portcullis flags apply',
       }));
     const fine = jobs.filter(({ definition }) => governed.has(definition.name));
     return [

@@ -19,7 +19,7 @@ export const pooler: Check<Patient> = {
             found:
               `${name} is reached through a connection pooler: every statement outside a transaction takes ` +
               'three round trips, and a kill waits for a connection of the pool',
-            mend: "leave the owner's login connections of its own in the pooler, such as pool_size = 5 for its user",
+            hint: "leave the owner's login connections of its own in the pooler, such as pool_size = 5 for its user",
           }));
     if (settings.flagSource.kind === 'embedded' && (await isPooled(control)))
       found.push(await hearing(settings.directDatabaseUrl));
@@ -30,15 +30,15 @@ export const pooler: Check<Patient> = {
 /** How flag changes arrive where the control database is behind a pooler. */
 async function hearing(directUrl: string | undefined): Promise<Found> {
   const polled = 'flags are read once a second: a connection pooler passes no notifications on';
-  const mend = "set PORTCULLIS_DIRECT_DATABASE_URL to the control database's own address, not the pooler's";
-  if (directUrl === undefined) return { mark: 'warn', found: polled, mend };
+  const hint = "set PORTCULLIS_DIRECT_DATABASE_URL to the control database's own address, not the pooler's";
+  if (directUrl === undefined) return { mark: 'warn', found: polled, hint };
   const pool = openPool(directUrl, { name: 'doctor', max: 1 });
   try {
     if (await isPooled(pool)) {
       return {
         mark: 'fail',
         found: `PORTCULLIS_DIRECT_DATABASE_URL leads through a pooler too, so ${polled}`,
-        mend,
+        hint,
       };
     }
     return { mark: 'ok', found: 'flag changes are heard at once, over PORTCULLIS_DIRECT_DATABASE_URL' };

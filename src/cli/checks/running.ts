@@ -27,10 +27,10 @@ export const flags: Check<Patient> = {
     const wrong = answers.flatMap(({ name, answer }): Found[] => {
       if (answer.open) return [];
       if (SILENT.has(answer.code)) {
-        return [{ mark: 'fail', found: `${name}: ${answer.reason}`, mend: mendOf(answer.code, at) }];
+        return [{ mark: 'fail', found: `${name}: ${answer.reason}`, hint: mendOf(answer.code, at) }];
       }
       return answer.code === 'flag-unknown'
-        ? [{ mark: 'warn', found: `${name}: ${answer.reason}`, mend: mendOf(answer.code, at) }]
+        ? [{ mark: 'warn', found: `${name}: ${answer.reason}`, hint: mendOf(answer.code, at) }]
         : [];
     });
     const open = answers.filter(({ answer }) => answer.open).length;
@@ -88,7 +88,7 @@ export function permitFindings(gates: readonly GateView[]): Found[] {
       {
         mark: 'warn',
         found: `permit expired, and so closed though the flag may be on: ${regions}`,
-        mend: 'no worker serves these: portcullis start, or portcullis worker --regions …',
+        hint: 'no worker serves these: portcullis start, or portcullis worker --regions …',
       },
     ];
   }
@@ -133,7 +133,7 @@ export const runs: Check<Patient> = {
     const behind = stuck.map(({ id, job, region, worker, lease_until: until }): Found => ({
       mark: 'warn',
       found: `run ${id.slice(0, 8)} of ${job} in ${region} was left behind by ${worker}${until ? ` at ${time(until)}` : ''}`,
-      mend: `a worker of that region finishes it: portcullis worker --regions ${region}`,
+      hint: `a worker of that region finishes it: portcullis worker --regions ${region}`,
     }));
     return [...behind, ...away];
   },

@@ -24,24 +24,24 @@ export function schemaFinding(schema: DatabaseSetup['schema']): Found {
     case 'current':
       return { mark: 'ok', found: "the schema is this program's" };
     case 'empty':
-      return { mark: 'fail', found: 'there is no Portcullis schema', mend: MIGRATE };
+      return { mark: 'fail', found: 'there is no Portcullis schema', hint: MIGRATE };
     case 'older':
       return {
         mark: 'fail',
         found: `the schema is older than this program: ${countOf(schema.missing.length, 'migration')} missing, ${schema.missing[0]?.name ?? ''} first; kill and stop work`,
-        mend: MIGRATE,
+        hint: MIGRATE,
       };
     case 'newer':
       return {
         mark: 'fail',
         found: `the schema is newer than this program: ${first}; kill and stop work`,
-        mend: 'run the newer Portcullis',
+        hint: 'run the newer Portcullis',
       };
     case 'changed':
       return {
         mark: 'fail',
         found: `migration ${first} is not the one that ran on this database`,
-        mend: 'restore the file as it was released; changes belong in a new migration',
+        hint: 'restore the file as it was released; changes belong in a new migration',
       };
   }
 }
@@ -60,14 +60,14 @@ export const logins: Check<Installation> = {
           (error: unknown) => error,
         );
         if (why === undefined) continue;
-        const mend = why instanceof PortcullisError ? why.mend : undefined;
-        refused.push({ mark: 'fail', found: messageOf(why), ...(mend !== undefined && { mend }) });
+        const hint = why instanceof PortcullisError ? why.hint : undefined;
+        refused.push({ mark: 'fail', found: messageOf(why), ...(hint !== undefined && { hint }) });
       }
       if (refused.length > 0) return refused;
       const names = plan.roles.map(({ role }) => role).join(', ');
       if (isDone(plan)) return [{ mark: 'ok', found: `${names} are set up` }];
       const todo = [...plan.creating, ...plan.joining, ...plan.granting].length + plan.passwordless.length;
-      return [{ mark: 'warn', found: `${names}: ${countOf(todo, 'statement')} to run`, mend: MIGRATE }];
+      return [{ mark: 'warn', found: `${names}: ${countOf(todo, 'statement')} to run`, hint: MIGRATE }];
     }),
 };
 
@@ -92,7 +92,7 @@ export const connections: Check<Installation> = {
       findings.push({
         mark: 'warn',
         found: `no connections are reserved for ${login}, which kills`,
-        mend: sql,
+        hint: sql,
       });
       return findings;
     });
@@ -123,7 +123,7 @@ export function connectionsFinding({
     : {
         mark: 'warn',
         found,
-        mend: 'raise max_connections, lower PORTCULLIS_CONCURRENT_RUNS, or put PgBouncer before the database: docs/reference/configuration.md, Connections',
+        hint: 'raise max_connections, lower PORTCULLIS_CONCURRENT_RUNS, or put PgBouncer before the database: docs/reference/configuration.md, Connections',
       };
 }
 

@@ -147,7 +147,7 @@ async function verifyFile(path: string, expectHead: AuditHead | undefined): Prom
     return await verifyLines(lines, { expectHead });
   } catch (error) {
     throw new PortcullisError('FILE_UNREADABLE', `${path}: ${messageOf(error)}`, {
-      mend: 'name a file that `portcullis audit export` wrote',
+      hint: 'name a file that `portcullis audit export` wrote',
       details: { file: path },
       cause: error,
     });

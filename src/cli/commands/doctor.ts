@@ -16,7 +16,7 @@ export function addDoctor(program: Command, context: Context): void {
   const command = leaf(
     program,
     'doctor',
-    'Look for what is wrong with this installation, and name the mend. Exits with 1 when something is.',
+    'Check this installation and print a hint for each problem. Exits with 1 when there is one.',
     ['portcullis doctor', 'portcullis doctor --json'],
   ).action(async () => {
     const voice = voiceOf(context, command);
@@ -68,8 +68,8 @@ async function made<Of>(check: Check<Of>, of: Of, owners: readonly pg.Pool[] = [
 }
 
 function asFinding(check: string, error: unknown): Finding {
-  const mend = error instanceof PortcullisError ? error.mend : undefined;
-  return { check, mark: 'fail', found: messageOf(error), ...(mend !== undefined && { mend }) };
+  const hint = error instanceof PortcullisError ? error.hint : undefined;
+  return { check, mark: 'fail', found: messageOf(error), ...(hint !== undefined && { hint }) };
 }
 
 const MARKS: Readonly<Record<Finding['mark'], { sign: string; tone: Tone }>> = {
@@ -81,23 +81,23 @@ const MARKS: Readonly<Record<Finding['mark'], { sign: string; tone: Tone }>> = {
 function findingsText(voice: Voice, findings: readonly Finding[], failed: number, warnings: number): string {
   const { columns } = voice.tableOptions();
   const width = Math.max(...findings.map(({ check }) => check.length));
-  const lines = findings.flatMap(({ check, mark, found, mend }) => {
+  const lines = findings.flatMap(({ check, mark, found, hint }) => {
     const { sign, tone } = MARKS[mark];
     const indent = ' '.repeat(width + 4);
     const wrapped = (text: string): string[] =>
       text.split('\n').flatMap((line) => wrapTo(printable(line), columns - indent.length));
     const [first = '', ...more] = wrapped(found);
-    const mends = mend === undefined ? [] : wrapped(`mend: ${mend}`);
+    const hints = hint === undefined ? [] : wrapped(`hint: ${hint}`);
     return [
       `${voice.paint(sign, tone)} ${check.padEnd(width)}  ${first}`,
       ...more.map((line) => indent + line),
-      ...mends.map((line) => indent + voice.paint(line, 'strong')),
+      ...hints.map((line) => indent + voice.paint(line, 'strong')),
     ];
   });
   const verdict =
     failed > 0
-      ? voice.paint(`${countOf(failed, 'thing')} to mend`, 'bad')
-      : voice.paint('nothing to mend', 'good');
-  const besides = warnings > 0 ? `, ${countOf(warnings, 'thing')} to know` : '';
+      ? voice.paint(countOf(failed, 'problem'), 'bad')
+      : voice.paint(warnings > 0 ? 'No problems' : 'No problems found', 'good');
+  const besides = warnings > 0 ? `, ${countOf(warnings, 'warning')}` : '';
   return `${lines.join('\n')}\n\n${verdict}${besides}\n`;
 }

@@ -37,7 +37,7 @@ async function policyFiles(installation: Installation, folder: string | undefine
   const files = await readPolicies(path, kindsOfJobs(installation.jobs));
   if (files.length > 0) return files;
   throw new PortcullisError('FILE_UNREADABLE', `${path} has no policy file`, {
-    mend: 'name a folder with the policy files (*.yaml) of your jobs, such as flags/',
+    hint: 'name a folder with the policy files (*.yaml) of your jobs, such as flags/',
     details: { folder: path },
   });
 }
@@ -186,7 +186,7 @@ async function set(
     shares.length === 0
   ) {
     throw new PortcullisError('FLAG_CHANGE_INVALID', 'nothing to change', {
-      mend: 'give --on, --off, --hold, or --version with --share',
+      hint: 'give --on, --off, --hold, or --version with --share',
     });
   }
   const enabled =

@@ -101,7 +101,7 @@ function addRebaseline(parent: Command, context: Context): void {
         const kinds = [...loaded.kinds.keys()];
         if (kind !== undefined && !kinds.includes(kind)) {
           throw new PortcullisError('USAGE_INVALID', `${job} has no kind of change ${kind}`, {
-            mend: `there are ${kinds.join(', ')}`,
+            hint: `there are ${kinds.join(', ')}`,
             details: { kind, kinds },
           });
         }

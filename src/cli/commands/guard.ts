@@ -130,20 +130,20 @@ async function subjectOf(context: Context, options: BacktestOptions): Promise<Su
   });
 }
 
-function usage(message: string, mend: string): PortcullisError {
-  return new PortcullisError('USAGE_INVALID', message, { mend });
+function usage(message: string, hint: string): PortcullisError {
+  return new PortcullisError('USAGE_INVALID', message, { hint });
 }
 
 function unknownRule(rule: string, job: string, known: readonly string[]): PortcullisError {
   const meant = nearest(rule, known);
-  const mend =
+  const hint =
     meant !== undefined
       ? `did you mean ${meant}?`
       : known.length === 0
         ? 'write one into the policy under guard.rules, or try one on a file with --csv'
         : `there is ${known.join(', ')}`;
   return new PortcullisError('USAGE_INVALID', `the policy of ${job} has no count rule ${rule}`, {
-    mend,
+    hint,
     details: { rule, known },
   });
 }

@@ -160,7 +160,7 @@ function addInclude(incident: Command, context: Context): void {
     .action(async (id: string, runId: string | undefined, { since, region, reason }: IncludeOptions) => {
       if ((runId === undefined) === (since === undefined) || (runId !== undefined && region !== undefined)) {
         throw new PortcullisError('USAGE_INVALID', 'give either a run or --since', {
-          mend: `portcullis incident include ${id} RUN, or --since 2026-03-01T09:30:00Z`,
+          hint: `portcullis incident include ${id} RUN, or --since 2026-03-01T09:30:00Z`,
         });
       }
       const voice = voiceOf(context, command);

@@ -44,7 +44,7 @@ export function addLogin(program: Command, context: Context): void {
       const code = (await context.io.askLine('code: ')).trim();
       if (code === '') {
         throw new PortcullisError('USAGE_INVALID', 'no code was given', {
-          mend: 'type the code, or pass it on standard input',
+          hint: 'type the code, or pass it on standard input',
         });
       }
       const kept = file === undefined ? undefined : await newFile(file);
@@ -97,7 +97,7 @@ async function redeemAt(server: string, { code, name }: Code): Promise<Redeemed>
     signal: AbortSignal.timeout(ANSWER_MS),
   }).catch((error: unknown) => {
     throw new PortcullisError('USAGE_INVALID', `${url.origin} does not answer: ${messageOf(error)}`, {
-      mend: 'give the address at which Portcullis serves HTTP, such as https://portcullis.example.com',
+      hint: 'give the address at which Portcullis serves HTTP, such as https://portcullis.example.com',
     });
   });
   const body: unknown = await response.json().catch(() => undefined);
@@ -106,20 +106,20 @@ async function redeemAt(server: string, { code, name }: Code): Promise<Redeemed>
   throw refusalOf(response.status, body);
 }
 
-const Refusal = z.object({ code: z.string(), detail: z.string().optional(), mend: z.string().optional() });
+const Refusal = z.object({ code: z.string(), detail: z.string().optional(), hint: z.string().optional() });
 
 function refusalOf(status: number, body: unknown): PortcullisError {
   const refusal = Refusal.safeParse(body);
   const code = refusal.data?.code;
   if (code !== undefined && code in ERRORS) {
-    const { detail = code, mend } = refusal.data ?? {};
-    return new PortcullisError(code as ErrorCode, detail, mend === undefined ? {} : { mend });
+    const { detail = code, hint } = refusal.data ?? {};
+    return new PortcullisError(code as ErrorCode, detail, hint === undefined ? {} : { hint });
   }
   return new PortcullisError(
     'USAGE_INVALID',
     `the server answered ${status}, which is no answer to a login`,
     {
-      mend: 'give the address at which Portcullis serves HTTP',
+      hint: 'give the address at which Portcullis serves HTTP',
     },
   );
 }

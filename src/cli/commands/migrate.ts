@@ -59,7 +59,7 @@ function databasesNamed(
   const found = databases.filter((each) => each.name === name);
   if (found.length > 0) return found;
   throw new PortcullisError('USAGE_INVALID', `there is no database ${name}`, {
-    mend: `there is ${databases.map((each) => each.name).join(', ')}; each region's own is named by the variable that holds its URL`,
+    hint: `there is ${databases.map((each) => each.name).join(', ')}; each region's own is named by the variable that holds its URL`,
   });
 }
 
@@ -79,7 +79,7 @@ async function printSql(
   }
   await writeFile(file, text).catch((error: unknown) => {
     throw new PortcullisError('FILE_UNWRITABLE', `${file}: ${messageOf(error)}`, {
-      mend: 'name a file in a folder that is there and that you may write to',
+      hint: 'name a file in a folder that is there and that you may write to',
       cause: error,
     });
   });

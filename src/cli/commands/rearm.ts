@@ -51,7 +51,7 @@ export function addRearm(program: Command, context: Context): void {
     .action(async (job: string, { region, version, reason, alone }: RearmOptions) => {
       if ((region === undefined) === (version === undefined)) {
         throw new PortcullisError('USAGE_INVALID', 'say either --region or --version', {
-          mend: 'a region re-arms its gate; a version lifts its quarantine everywhere',
+          hint: 'a region re-arms its gate; a version lifts its quarantine everywhere',
         });
       }
       const voice = voiceOf(context, command);

@@ -235,7 +235,7 @@ function requireRestored(results: readonly RestoreResult[], { incidents, silent 
     'NOTHING_REACHED',
     results.map((each) => `no row of run ${each.run.slice(0, 8)} was restored: ${whyNone(each)}`).join('\n'),
     {
-      mend: results.some(({ left }) => left.conflicts > 0)
+      hint: results.some(({ left }) => left.conflicts > 0)
         ? 'decide on the rows that were changed since: --conflicts report lists them'
         : 'nothing need be done',
       details: { runs: results.map(({ run }) => run) },

@@ -73,7 +73,7 @@ function addStart(parent: Command, context: Context): void {
         if (initial) return startInitially(context, installation, voice, { job, version, reason, region });
         if (region !== undefined) {
           throw new PortcullisError('USAGE_INVALID', '--region goes with --initial', {
-            mend: 'a rollout goes to the regions of its waves: portcullis rollout simulate shows them',
+            hint: 'a rollout goes to the regions of its waves: portcullis rollout simulate shows them',
           });
         }
         const principal = await requireActing(context, installation, 'set-flag');
@@ -237,6 +237,6 @@ async function requireView(
   const view = await viewRollout(rolloutSources(control, planes, jobs, at(context)), job);
   if (view) return view;
   throw new PortcullisError('ROLLOUT_NONE', `${job} has had no rollout yet`, {
-    mend: `portcullis rollout start ${job} --version V --reason "…" starts one`,
+    hint: `portcullis rollout start ${job} --version V --reason "…" starts one`,
   });
 }

@@ -67,7 +67,7 @@ export function addRun(program: Command, context: Context): void {
       const { region, dryRun = false } = options;
       if (region === undefined) {
         throw new PortcullisError('USAGE_INVALID', 'where to run it is missing', {
-          mend: `name the region: portcullis run ${job} --region REGION`,
+          hint: `name the region: portcullis run ${job} --region REGION`,
         });
       }
       const voice = voiceOf(context, command);

@@ -119,7 +119,7 @@ function addRevoke(parent: Command, context: Context): void {
           const names = (await listTokens(control)).map((each) => each.name);
           const meant = nearest(name, names);
           throw new PortcullisError(error.code, error.message, {
-            mend:
+            hint:
               meant === undefined ? 'portcullis tokens list shows those there are' : `did you mean ${meant}?`,
             details: { ...error.details, ...(meant !== undefined && { nearest: meant }) },
             cause: error,

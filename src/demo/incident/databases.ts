@@ -40,7 +40,7 @@ export async function openReplayDatabases(serverUrl: string): Promise<ReplayData
       'POOLER_UNSUITABLE',
       'a replay holds a lock for as long as it runs, which no connection pooler keeps',
       {
-        mend: 'set PORTCULLIS_DATABASE_URL to the server itself for the replay',
+        hint: 'set PORTCULLIS_DATABASE_URL to the server itself for the replay',
       },
     );
   }

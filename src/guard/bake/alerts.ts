@@ -178,7 +178,7 @@ function aimOf(
 
 function refusalOf(error: unknown): string {
   if (!(error instanceof PortcullisError)) throw error;
-  return [error.message, error.mend].filter((each) => each !== undefined).join('; ');
+  return [error.message, error.hint].filter((each) => each !== undefined).join('; ');
 }
 
 function nameOf({ labels }: Alert): string {

@@ -102,14 +102,14 @@ export async function clearAlert(
     const [last] = rows;
     if (!last) {
       throw new PortcullisError('ALERT_UNKNOWN', `no alert has the id ${id}`, {
-        mend: 'portcullis alerts list shows those there are',
+        hint: 'portcullis alerts list shows those there are',
         details: { id },
       });
     }
     for (const region of new Set(rows.flatMap(({ regions }) => regions))) order.requireMay(region);
     if (last.state !== 'firing') {
       throw new PortcullisError('ALERT_NOT_FIRING', `${last.name} ${id} is ${last.state}`, {
-        mend: 'portcullis alerts list --state firing shows those that can be cleared',
+        hint: 'portcullis alerts list --state firing shows those that can be cleared',
         details: { id, state: last.state },
       });
     }

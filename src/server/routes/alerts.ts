@@ -234,7 +234,7 @@ function refuseFor(fates: readonly AlertFate[], truncatedAlerts: number, fate: '
   const told = of.slice(0, LINES).map(({ name, reason: why }) => `${name || 'an alert'}: ${why}`);
   if (of.length > LINES) told.push(`and ${of.length - LINES} more`);
   throw new PortcullisError(fate === 'failed' ? 'ALERT_UNHANDLED' : 'ALERT_REFUSED', told.join('\n'), {
-    mend:
+    hint:
       fate === 'refused'
         ? 'correct the labels of the alerting rule, or give Alertmanager a token that may kill there'
         : 'send it again: what has not taken hold is done then',

@@ -73,7 +73,7 @@ export function notificationRoutes({ control, receivers }: HttpDeps): Route[] {
       handle: async ({ caller }) => {
         if (receivers === 0)
           throw new PortcullisError('NOTHING_REACHED', 'no notification sent: no receiver is configured', {
-            mend: 'set PORTCULLIS_NOTIFY_URLS and PORTCULLIS_NOTIFY_SECRET where portcullis start runs',
+            hint: 'set PORTCULLIS_NOTIFY_URLS and PORTCULLIS_NOTIFY_SECRET where portcullis start runs',
           });
         return { id: await notify(control, testNotice(callerOf(caller).name)) };
       },

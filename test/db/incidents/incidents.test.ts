@@ -167,7 +167,7 @@ describe('the states of an incident', () => {
     expect(await findIncident(owner, id)).toMatchObject({ state: 'open', containedAt: null });
     await expect(moveIncident(owner, id, 'restoring', move)).rejects.toMatchObject({
       code: 'INCIDENT_STATE',
-      mend: expect.stringContaining('in us'),
+      hint: expect.stringContaining('in us'),
     });
     await expect(moveIncident(owner, id, 'contained', move)).rejects.toMatchObject({
       code: 'INCIDENT_STATE',

@@ -89,7 +89,7 @@ describe('a refusal', () => {
       expect.objectContaining({
         code: 'FORBIDDEN',
         message: 'alice is a viewer, and set-flag takes an operator or an admin',
-        mend: 'use the token of an operator or an admin',
+        hint: 'use the token of an operator or an admin',
         details: {
           principal: 'alice',
           role: 'viewer',
@@ -103,7 +103,7 @@ describe('a refusal', () => {
 
   test('names the regions that the principal is bound to', () => {
     expect(() => requireMay(one('operator', ['eu-west-1']), 'kill')).toThrow(
-      expect.objectContaining({ code: 'FORBIDDEN', mend: expect.stringContaining('eu-west-1') }),
+      expect.objectContaining({ code: 'FORBIDDEN', hint: expect.stringContaining('eu-west-1') }),
     );
   });
 

@@ -41,7 +41,7 @@ describe('clocks', () => {
   });
 });
 
-test('a resolver that says anything answers; a silent one is named with the mend', () => {
+test('a resolver that says anything answers; a silent one is named with the hint', () => {
   const [records, absent, refused, silent] = resolverFindings([
     { perspective: 'a', answer: { kind: 'records', values: [], ttlSeconds: 1 } },
     { perspective: 'b', answer: { kind: 'absent', code: 'NXDOMAIN', negativeTtlSeconds: 1 } },
@@ -53,7 +53,7 @@ test('a resolver that says anything answers; a silent one is named with the mend
   expect(refused).toMatchObject({ mark: 'warn', found: expect.stringContaining('REFUSED') as unknown });
   expect(silent).toMatchObject({
     mark: 'warn',
-    mend: expect.stringContaining('PORTCULLIS_RESOLVERS') as unknown,
+    hint: expect.stringContaining('PORTCULLIS_RESOLVERS') as unknown,
   });
 });
 

@@ -42,13 +42,13 @@ describe('exit codes', () => {
 
 describe('printing an error', () => {
   const error = new PortcullisError('REGION_UNKNOWN', 'there is no region eu-wset-1', {
-    mend: 'did you mean eu-west-1?',
+    hint: 'did you mean eu-west-1?',
     details: { region: 'eu-wset-1' },
   });
 
-  test('says the code, what is wrong, and the mend', () => {
+  test('says the code, what is wrong, and the hint', () => {
     expect(printed(error)).toBe(
-      'error REGION_UNKNOWN: there is no region eu-wset-1\n  mend: did you mean eu-west-1?\n',
+      'error REGION_UNKNOWN: there is no region eu-wset-1\n  hint: did you mean eu-west-1?\n',
     );
   });
 
@@ -60,7 +60,7 @@ describe('printing an error', () => {
         code: 'REGION_UNKNOWN',
         title: 'There is no such region',
         message: 'there is no region eu-wset-1',
-        mend: 'did you mean eu-west-1?',
+        hint: 'did you mean eu-west-1?',
         details: { region: 'eu-wset-1' },
       },
     });
@@ -68,7 +68,7 @@ describe('printing an error', () => {
 
   test('shows a stack only where it is asked for', () => {
     const crash = new TypeError('x is not a function');
-    expect(printed(crash)).toMatch(/^error INTERNAL: x is not a function\n {2}mend: .*--verbose.*\n$/);
+    expect(printed(crash)).toMatch(/^error INTERNAL: x is not a function\n {2}hint: .*--verbose.*\n$/);
     expect(printed(crash, { verbose: true })).toContain('exit.test.ts');
     expect(printed(crash, { json: true })).not.toContain('exit.test.ts');
     expect(printed(crash, { json: true, verbose: true })).toContain('exit.test.ts');
@@ -80,14 +80,14 @@ describe('printing an error', () => {
     );
   });
 
-  test('gives commander’s errors a code, and its suggestion as the mend', () => {
+  test('gives commander’s errors a code, and its suggestion as the hint', () => {
     const unknown = new CommanderError(
       1,
       'commander.unknownCommand',
       "error: unknown command 'stauts'\n(Did you mean status?)",
     );
     expect(printed(unknown)).toBe(
-      "error USAGE_INVALID: unknown command 'stauts'\n  mend: did you mean status?\n",
+      "error USAGE_INVALID: unknown command 'stauts'\n  hint: did you mean status?\n",
     );
   });
 

@@ -113,7 +113,7 @@ describe('guard backtest', () => {
   });
 
   test.each([
-    [['--rule', 'x'], 'there are no runs to judge\n  mend: give --job and --region, or --csv'],
+    [['--rule', 'x'], 'there are no runs to judge\n  hint: give --job and --region, or --csv'],
     [['--rule', 'x', '--csv', 'a', '--job', 'b'], '--csv is given together with --job or --region'],
     [['--rule', 'x', '--csv', 'a', '--alpha', '2'], 'An alpha is a chance from 1e-9 to 0.1'],
     [['--rule', 'x', '--csv', 'a', '--floor', '-1'], 'A floor is a whole number'],

@@ -12,9 +12,9 @@ async function run(...args: string[]): Promise<{ exit: number; out: string; err:
 
 describe('a faulty command line', () => {
   test.each([
-    [['stauts'], "unknown command 'stauts'\n  mend: did you mean status?"],
-    [['runs', '--regoin', 'x'], "unknown option '--regoin'\n  mend: did you mean --region?"],
-    [['flags', 'lst'], "unknown command 'lst'\n  mend: did you mean list?"],
+    [['stauts'], "unknown command 'stauts'\n  hint: did you mean status?"],
+    [['runs', '--regoin', 'x'], "unknown option '--regoin'\n  hint: did you mean --region?"],
+    [['flags', 'lst'], "unknown command 'lst'\n  hint: did you mean list?"],
     [['runs', '--status', 'heldd'], 'Allowed choices are planning, applying, succeeded'],
     [['runs', '--limit', '0'], 'A limit is a whole number from 1 to 10000'],
     [['runs', '--limit', '1e3'], 'A limit is a whole number from 1 to 10000'],
@@ -71,14 +71,14 @@ describe('names', () => {
   test('of a job that is not there: the nearest is named', async () => {
     const { exit, err, app } = await run(...backtest, '--job', 'sweap', '--region', 'eu-west-1');
     expect(exit).toBe(2);
-    expect(err).toBe('error JOB_UNKNOWN: there is no job sweap\n  mend: did you mean sweep?\n');
+    expect(err).toBe('error JOB_UNKNOWN: there is no job sweap\n  hint: did you mean sweep?\n');
     expect(app.happened).toEqual(['open', 'close']);
   });
 
   test('of a region that is not there: the nearest is named, or all where none is near', async () => {
     const near = await run(...backtest, '--job', 'sweep', '--region', 'eu-wset-1');
     expect(near.exit).toBe(2);
-    expect(near.err).toContain('mend: did you mean eu-west-1?');
+    expect(near.err).toContain('hint: did you mean eu-west-1?');
     const far = await run('worker', '--regions', 'mars', '--json');
     expect(far.exit).toBe(2);
     expect(JSON.parse(far.err)).toMatchObject({

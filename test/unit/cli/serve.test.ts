@@ -158,21 +158,21 @@ describe('worker', () => {
 });
 
 describe('doctor', () => {
-  test('looks at the machine, and names the mend, even where there is no database', async () => {
+  test('looks at the machine, and names the hint, even where there is no database', async () => {
     const [app, io] = [new FakeApp(), new FakeTerminal()];
     app.failure = {
       at: 'open',
       error: new PortcullisError('DATABASE_UNREACHABLE', 'db:5432: connect ECONNREFUSED', {
-        mend: 'check that the server runs',
+        hint: 'check that the server runs',
       }),
     };
     await begin(app, io, 'doctor');
     expect(io.exitCode).toBe(1);
     expect(io.stdout.text).toMatch(/✓ Node\.js +\d+\.\d+/);
     expect(io.stdout.text).toMatch(
-      /✗ database +db:5432: connect ECONNREFUSED\n +mend: check that the server runs\n/,
+      /✗ database +db:5432: connect ECONNREFUSED\n +hint: check that the server runs\n/,
     );
-    expect(io.stdout.text).toMatch(/1 thing to mend/);
+    expect(io.stdout.text).toMatch(/1 problem/);
   });
 
   test('with --json is one object', async () => {

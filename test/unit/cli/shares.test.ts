@@ -54,7 +54,7 @@ describe('a version', () => {
       expect(() => resolveVersion(text, installed)).toThrow(
         expect.objectContaining({
           code: 'FLAG_CHANGE_INVALID',
-          mend: expect.stringContaining('1.0.0_9f3c2a1b') as unknown,
+          hint: expect.stringContaining('1.0.0_9f3c2a1b') as unknown,
         }),
       );
     },

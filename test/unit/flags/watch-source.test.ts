@@ -124,7 +124,7 @@ describe('flags of a server that is not ours', () => {
     await expect(desk.set(change)).rejects.toMatchObject({
       code: 'FLAGS_ELSEWHERE',
       message: expect.stringContaining('https://unleash.example/api'),
-      mend: expect.stringContaining('portcullis kill domain-claim --region eu-west-1'),
+      hint: expect.stringContaining('portcullis kill domain-claim --region eu-west-1'),
     });
   });
 });

@@ -28,7 +28,7 @@ describe('docs/reference/errors.md', () => {
     expect(sections.get(code)?.split('\n')[0]).toBe(`${title}. _HTTP ${status}, exit ${exit}._`);
   });
 
-  test.each(codes)('shows an example of %s and the mend', (code) => {
+  test.each(codes)('shows an example of %s and the hint', (code) => {
     expect(sections.get(code)).toMatch(/^- Example: `\S.*`$/m);
     expect(sections.get(code)).toMatch(/^- Mend: \S.*\.$/m);
   });

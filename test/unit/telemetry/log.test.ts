@@ -35,11 +35,11 @@ describe('the log', () => {
     expect(lines).toHaveLength(1);
   });
 
-  test('tells an error with its code, mend and cause', () => {
+  test('tells an error with its code, hint and cause', () => {
     const { log, last } = logging();
-    const err = new PortcullisError('RUN_UNKNOWN', 'no run', { mend: 'list runs', cause: new Error('why') });
+    const err = new PortcullisError('RUN_UNKNOWN', 'no run', { hint: 'list runs', cause: new Error('why') });
     log.error({ err }, 'failed');
-    expect(last()['err']).toMatchObject({ code: 'RUN_UNKNOWN', mend: 'list runs' });
+    expect(last()['err']).toMatchObject({ code: 'RUN_UNKNOWN', hint: 'list runs' });
     expect(JSON.stringify(last())).toContain('why');
   });
 

@@ -141,7 +141,7 @@ describe('the digest of a job’s code', () => {
     await expect(digest()).rejects.toMatchObject({
       code: 'JOB_INVALID',
       message: expect.stringContaining(`bad.js ${said}`),
-      mend: expect.stringContaining('PORTCULLIS_BUILD_ID'),
+      hint: expect.stringContaining('PORTCULLIS_BUILD_ID'),
     });
   });
 });

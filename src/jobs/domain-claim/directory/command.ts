@@ -93,7 +93,7 @@ function notesText(notes: Faults): string {
 
 function nothingImported(files: ImportFiles): PortcullisError {
   return new PortcullisError('NOTHING_REACHED', 'the files have no rows; nothing was imported', {
-    mend: 'check that these are the files that you mean; to empty the directory: --replace with all three',
+    hint: 'check that these are the files that you mean; to empty the directory: --replace with all three',
     details: { files },
   });
 }
@@ -159,7 +159,7 @@ function addExport(parent: Command, context: Context): void {
             ? 'the directory is empty; the files have no rows'
             : `no account or domain has its home in ${region}; the files have none either`,
           {
-            mend:
+            hint:
               meant === undefined
                 ? 'check that this is the database that you mean: portcullis status'
                 : `did you mean ${meant}?`,

@@ -126,7 +126,7 @@ export async function importDirectory(
     // Of a file that was cut off, others would seem to lack what it has.
     if (whole) await checkStaged(client, files, faults);
     faults.throwIfAny(
-      'mend these lines and import again; where the rows are in the directory already, --replace with all ' +
+      'correct these lines and import again; where the rows are in the directory already, --replace with all ' +
         'three files puts them in its place',
     );
     options.onProgress?.({ step: 'writing', rows: total });
@@ -153,7 +153,7 @@ function noter(
 function refuseNonsense(files: number, options: ImportOptions): void {
   if (files === 0) {
     throw new PortcullisError('REQUEST_INVALID', 'there is no file to import', {
-      mend: 'name at least one of organisations, accounts and domains',
+      hint: 'name at least one of organisations, accounts and domains',
     });
   }
   if (options.replace === true && files < FILES.length) {
@@ -161,7 +161,7 @@ function refuseNonsense(files: number, options: ImportOptions): void {
       'REQUEST_INVALID',
       'replacing empties the whole directory, and not all is there',
       {
-        mend: 'name all three files: organisations, accounts and domains',
+        hint: 'name all three files: organisations, accounts and domains',
       },
     );
   }
@@ -185,7 +185,7 @@ async function busyUnless<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (!BUSY.has(String((error as { code?: unknown }).code))) throw error;
     throw new PortcullisError('DIRECTORY_BUSY', `nothing was imported: ${messageOf(error)}`, {
-      mend: 'wait for the run or the other import to end, and import again',
+      hint: 'wait for the run or the other import to end, and import again',
       cause: error,
     });
   }
