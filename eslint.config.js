@@ -16,6 +16,7 @@ const layers = [
   ['sdk'],
   ['gate'],
   ['incidents'],
+  ['containment'],
   ['guard'],
   ['rollout'],
   ['worker'],

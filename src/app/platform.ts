@@ -7,7 +7,7 @@ import { loadPolicies } from '../flags/policy-store.js';
 import { sourceView } from '../flags/flag-desk.js';
 import { flagsAt, sourceAdvice } from '../flags/flags-elsewhere.js';
 import { PortcullisProvider } from '../flags/provider.js';
-import { createTripwire } from '../guard/tripwire.js';
+import { createTripwire } from '../containment/tripwire.js';
 import type { FlagSource } from '../flags/source.js';
 import { watchSource } from '../flags/watch-source.js';
 import { unleashSource } from './flag-desk.js';

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { Beat } from '../kernel/beat.js';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import type { DatabaseSetup, Purpose } from '../cli/app-port.js';
-import { KillPool } from '../gate/kill-pool.js';
+import { KillPool } from '../containment/kill-pool.js';
 import { openPlannerDatabase, type Planner, type PlannerPool } from '../worker/planner-database.js';
 import { loadJob, type InstalledJob, type LoadedJob } from '../worker/registry.js';
 import type { RegionPlane } from '../regions/region-plane.js';

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Config } from '../config.js';
 import { EmbeddedSource } from '../flags/embedded-source.js';
 import { PortcullisProvider } from '../flags/provider.js';
-import { createTripwire } from '../guard/tripwire.js';
+import { createTripwire } from '../containment/tripwire.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
 import { openPlannerDatabase } from '../worker/planner-database.js';
 import type { Platform } from '../worker/platform.js';

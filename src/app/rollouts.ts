@@ -2,7 +2,7 @@ import type { Installation } from '../cli/app-port.js';
 import { startBeat, type Beat } from '../kernel/beat.js';
 import { messageOf } from '../kernel/errors.js';
 import { rolloutSources } from '../regions/rollout-sources.js';
-import type { Tripwire } from '../guard/tripwire.js';
+import type { Tripwire } from '../containment/tripwire.js';
 import type { AdvancePorts } from '../rollout/advance.js';
 import { ANNOUNCE_MS, announceVersions, withdrawWorker, type Announcement } from '../rollout/announce.js';
 import { keepAdvancing } from '../rollout/keep-advancing.js';

@@ -2,7 +2,7 @@ import { formatDurationMs } from '../kernel/duration.js';
 import { countOf, number, time } from '../kernel/words.js';
 import type { SourceView } from '../flags/flag-desk.js';
 import type { GateView } from '../gate/browse-gates.js';
-import type { KillWish } from '../gate/kill-wish.js';
+import type { KillWish } from '../containment/pending-kill.js';
 import type { RunView } from '../runs/browse-runs.js';
 import type { Voice } from './context.js';
 import { printable, wrapTo } from './display-width.js';

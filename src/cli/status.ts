@@ -1,6 +1,6 @@
 import type { FlagDesk, FlagView, SourceView } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
-import { openWishes, type KillWish } from '../gate/kill-wish.js';
+import { openWishes, type KillWish } from '../containment/pending-kill.js';
 import type { GateView } from '../gate/browse-gates.js';
 import type { UnreachablePlane } from '../regions/ask-planes.js';
 import { listDatabases, type DatabaseView } from '../regions/databases.js';

@@ -15,7 +15,7 @@ import { CountHistory, type CountedRun } from './count-history.js';
 import { unlikelyFrom } from './count-prediction.js';
 import { daysInWords } from './count-words.js';
 import { falseTripsAYear, isMoreThan } from './false-alarm-budget.js';
-import type { Judged, Verdict } from './verdict.js';
+import type { Judged, Verdict } from '../containment/verdict.js';
 
 /** What the rule would have said of one run, knowing only the runs before it. */
 export interface BacktestRun {

@@ -1,7 +1,7 @@
 import { SHARE_FLOOR } from '../flags/guard-document.js';
 import { shareLimit, type Cap } from '../flags/guard-policy.js';
 import { figure as say } from './in-words.js';
-import type { Judged } from './verdict.js';
+import type { Judged } from '../containment/verdict.js';
 
 /** What caps look at, for one kind of change of one plan. */
 export interface PlanFigures {

@@ -25,7 +25,7 @@ import {
 import { shiftAfter, type Shift } from './count-shift.js';
 import type { CountState, UsualCount } from './count-state.js';
 import { chance, figure } from './in-words.js';
-import type { Figures, Judged, Verdict } from './verdict.js';
+import type { Figures, Judged, Verdict } from '../containment/verdict.js';
 
 export interface CountOptions {
   /** The rule's name in the policy. */

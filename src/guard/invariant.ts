@@ -5,7 +5,7 @@ import { shorten } from '../kernel/text.js';
 import type { InvariantRule } from '../flags/guard-policy.js';
 import { isUnreachable } from '../postgres/pool.js';
 import { figure } from './in-words.js';
-import type { Judged } from './verdict.js';
+import type { Judged } from '../containment/verdict.js';
 
 /** Rows of evidence that are kept, of how many are counted, and how long a value in one may be. */
 const ROWS_KEPT = 20;

@@ -4,10 +4,10 @@ import type { BatchWritten, Stretch } from '../journal/write-batch.js';
 import type { Run } from '../runs/election.js';
 import { acceptedEvents } from './accepted-runs.js';
 import { startRate, stepRate, usualRate, type RateState } from './rate.js';
-import { closingOf } from './closing.js';
-import { failedRule, writeTrip } from './trip-row.js';
+import { closingOf } from '../containment/closing.js';
+import { failedRule, writeTrip } from '../containment/trip-row.js';
 import { writeVerdicts } from './verdict-rows.js';
-import type { Judged } from './verdict.js';
+import type { Judged } from '../containment/verdict.js';
 
 /** What a rate stands at, as it is kept. */
 interface Kept {

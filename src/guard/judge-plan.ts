@@ -10,7 +10,7 @@ import type { CountedRun } from './count-history.js';
 import { judgeInvariant } from './invariant.js';
 import type { Newcomers } from './newcomers.js';
 import { figuresFor } from './plan-figures.js';
-import type { Judged } from './verdict.js';
+import type { Judged } from '../containment/verdict.js';
 
 /** A plan that stands in the journal, not committed yet. */
 export interface WrittenPlan {

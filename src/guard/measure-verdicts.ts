@@ -1,6 +1,6 @@
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Place } from '../telemetry/metrics/places.js';
-import type { Judged } from './verdict.js';
+import type { Judged } from '../containment/verdict.js';
 
 /** Of a rule's figures, those that a dashboard draws. */
 const DRAWN = ['p', 'lnE', 'observed', 'expected', 'low', 'high', 'limit'] as const;

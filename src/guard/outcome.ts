@@ -1,6 +1,6 @@
 import { chance, figure } from './in-words.js';
 import { logMeanExp } from './log-sum.js';
-import type { Judged } from './verdict.js';
+import type { Judged } from '../containment/verdict.js';
 
 /** How many times as bad as the stable version a candidate may be: a bet on each, a quarter of the wealth. */
 export const RATIOS: readonly number[] = [1.5, 2.5, 6, 25];

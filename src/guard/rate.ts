@@ -1,7 +1,7 @@
 import type { RateOf } from '../flags/guard-policy.js';
 import { chance, figure } from './in-words.js';
 import { logMeanExp, logOnePlusExp, logSumExp } from './log-sum.js';
-import type { Judged } from './verdict.js';
+import type { Judged } from '../containment/verdict.js';
 
 /** How much worse than usual a rate may be: each is a bet of its own, and all are held at once. */
 const RATIOS = [1.5, 2.5, 6, 25];

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { storableJson } from '../kernel/text.js';
-import type { Stage } from './consequences.js';
-import type { Figures, Judged, Verdict } from './verdict.js';
-import { writeSaid } from './without-evidence.js';
+import type { Stage } from '../containment/consequences.js';
+import type { Figures, Judged, Verdict } from '../containment/verdict.js';
+import { writeSaid } from '../containment/without-evidence.js';
 
 /** What a rule said of a run. */
 export interface VerdictView {

@@ -5,8 +5,8 @@ import { PortcullisError } from '../kernel/errors.js';
 import { faultPoint } from '../kernel/fault-point.js';
 import { inTransaction } from './pool.js';
 
-/** Both from `src/postgres/` and from `dist/store/` the SQL stands at the same place. */
-const FOLDER = new URL('./migrations/', import.meta.url);
+/** Both from `src/postgres/` and from `dist/postgres/` the SQL stands at the same place. */
+const FOLDER = new URL('../../src/postgres/migrations/', import.meta.url);
 
 /** Which of the two planes a database holds. In the embedded default, one database holds both. */
 export type Plane = 'control' | 'region';

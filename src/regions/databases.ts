@@ -2,9 +2,9 @@ import type pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
 import { requireRegion } from '../kernel/unknown-name.js';
 import { hidesIdentity, readDatabase, type DatabaseStanding } from '../gate/database.js';
-import { gatesOf } from '../gate/gates-of.js';
-import { countUnrecorded } from '../gate/unrecorded-kill.js';
-import { countUnrecordedTrips } from '../guard/trip-row.js';
+import { gatesOf } from '../containment/gates-of.js';
+import { countUnrecorded } from '../containment/unrecorded-kill.js';
+import { countUnrecordedTrips } from '../containment/trip-row.js';
 import { askPlanes } from './ask-planes.js';
 import type { RegionPlane, RegionPlanes } from './region-plane.js';
 

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { type Approval, type Decision, findApproval } from '../access/approvals.js';
 import type { Principal } from '../access/roles.js';
 import { rolloutElsewhere } from '../flags/flags-elsewhere.js';
-import { decideRearm } from '../gate/rearm-approval.js';
+import { decideRearm } from '../containment/rearm-approval.js';
 import { decideSkip, SKIP_BAKE } from './skip-bake.js';
 import { BEGIN_WAVE, decideWave } from './wave-approval.js';
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '../audit/canonical-json.js';
 import { countOf } from '../kernel/words.js';
-import type { Verdict } from '../guard/verdict.js';
+import type { Verdict } from '../containment/verdict.js';
 
 /** What a bake rule last said of a version in a region. */
 export interface RuleVerdict {

@@ -5,7 +5,7 @@ import { listFlags, type FlagState } from '../flags/flag-store.js';
 import { loadPolicy, policyDocumentOf } from '../flags/policy-store.js';
 import { formatDurationMs } from '../kernel/duration.js';
 import type { Wave } from '../flags/rollout-policy.js';
-import type { Verdict } from '../guard/verdict.js';
+import type { Verdict } from '../containment/verdict.js';
 import { nthSlot } from '../runs/slots.js';
 import { databaseTime } from '../postgres/database-clock.js';
 import { announcedVersions } from './announce.js';

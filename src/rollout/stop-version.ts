@@ -1,13 +1,13 @@
 import type pg from 'pg';
 import type { Principal } from '../access/roles.js';
 import { loadPolicy } from '../flags/policy-store.js';
-import { gatesOf } from '../gate/gates-of.js';
-import { killJob, requireComplete } from '../gate/kill-switch.js';
+import { gatesOf } from '../containment/gates-of.js';
+import { killJob, requireComplete } from '../containment/kill.js';
 import { readGate } from '../gate/permit.js';
-import { closingOf, sharedEvidence } from '../guard/closing.js';
-import type { TripPlanes } from '../guard/trip.js';
-import { type Trip, unsettledTrip, writeTrip } from '../guard/trip-row.js';
-import type { Tripwire } from '../guard/tripwire.js';
+import { closingOf, sharedEvidence } from '../containment/closing.js';
+import type { TripPlanes } from '../containment/trip.js';
+import { type Trip, unsettledTrip, writeTrip } from '../containment/trip-row.js';
+import type { Tripwire } from '../containment/tripwire.js';
 import { inTransaction } from '../postgres/pool.js';
 import type { RuleVerdict } from './evidence.js';
 

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { FlagDesk } from '../flags/flag-desk.js';
-import type { DropGate } from '../guard/bake/drop-gate.js';
+import type { DropGate } from '../containment/drop-gate.js';
 import type { LoadedJob } from '../worker/registry.js';
 import type { RegionPlanes } from '../regions/region-plane.js';
 import type { Log } from '../telemetry/log.js';

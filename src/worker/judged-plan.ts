@@ -1,6 +1,6 @@
 import type pg from 'pg';
-import { gravest } from '../guard/consequences.js';
-import type { Judged } from '../guard/verdict.js';
+import { gravest } from '../containment/consequences.js';
+import type { Judged } from '../containment/verdict.js';
 import type { Run } from '../runs/election.js';
 import type { Epochs } from './apply-phase.js';
 import type { Outcome } from '../runs/finish.js';

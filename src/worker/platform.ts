@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { FlagAnswer, FlagDefinition } from '../flags/definition.js';
-import type { Tripwire } from '../guard/tripwire.js';
+import type { Tripwire } from '../containment/tripwire.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { AdmittedUnits } from '../sdk/contract.js';

@@ -9,7 +9,7 @@ import { decideAdmission } from '../gate/decide.js';
 import { reconcileGate } from '../gate/permit.js';
 import { lastOfRates } from '../guard/judge-batch.js';
 import { writeVerdicts } from '../guard/verdict-rows.js';
-import type { Tripped } from '../guard/trip.js';
+import type { Tripped } from '../containment/trip.js';
 import { unitsBeside } from '../journal/units-beside.js';
 import type { BatchWritten } from '../journal/write-batch.js';
 import type { Run } from '../runs/election.js';

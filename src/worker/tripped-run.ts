@@ -1,5 +1,5 @@
-import type { Tripped } from '../guard/trip.js';
-import { reasonOf, tripOfRun } from '../guard/trip-row.js';
+import type { Tripped } from '../containment/trip.js';
+import { reasonOf, tripOfRun } from '../containment/trip-row.js';
 import type { Run } from '../runs/election.js';
 import type { Outcome } from '../runs/finish.js';
 import type { Platform } from './platform.js';

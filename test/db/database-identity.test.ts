@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { recordAudit } from '../../src/audit/record.js';
 import { hidesIdentity, confirmDatabase, confirmSwitchover, readDatabase } from '../../src/gate/database.js';
-import { killGate } from '../../src/gate/kill.js';
-import { killJob } from '../../src/gate/kill-switch.js';
+import { killGate } from '../../src/containment/kill-gate.js';
+import { killJob } from '../../src/containment/kill.js';
 import { readGate } from '../../src/gate/permit.js';
-import { askRearm, decideRearm } from '../../src/gate/rearm-approval.js';
-import { confirmChanged, watchDatabase } from '../../src/incidents/changed-database.js';
+import { askRearm, decideRearm } from '../../src/containment/rearm-approval.js';
+import { confirmChanged, watchDatabase } from '../../src/containment/changed-database.js';
 import { RESTORE_PACE } from '../../src/worker/restore-run.js';
 import { restoreRuns } from '../../src/worker/restore-runs.js';
 import { claiming } from '../support/claiming.js';

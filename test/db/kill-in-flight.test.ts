@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { killGate } from '../../src/gate/kill.js';
+import { killGate } from '../../src/containment/kill-gate.js';
 import { checksum, database, region, restoreOnly, run } from '../support/restoring.js';
 import { until } from '../support/until.js';
 

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { beforeAll, expect, test } from '@jest/globals';
 import { verifyAudit } from '../../src/audit/verify.js';
-import { openWishes } from '../../src/gate/kill-wish.js';
-import { countUnrecorded } from '../../src/gate/unrecorded-kill.js';
+import { openWishes } from '../../src/containment/pending-kill.js';
+import { countUnrecorded } from '../../src/containment/unrecorded-kill.js';
 import { findIncident } from '../../src/incidents/browse-incidents.js';
-import { carryOutWishes, killWithIncident, stopWithIncidents } from '../../src/incidents/kill-incident.js';
+import { carryOutWishes, killWithIncident, stopWithIncidents } from '../../src/containment/kill-incident.js';
 import { openPool } from '../../src/postgres/pool.js';
 import { testDatabase } from '../support/database.js';
 import { goBackToFirstRelease } from '../support/old-schema.js';

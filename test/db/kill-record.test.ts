@@ -4,8 +4,8 @@ import { lockAudit } from '../../src/audit/record.js';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { onFaultPoint } from '../../src/kernel/fault-point.js';
 import { readGate } from '../../src/gate/permit.js';
-import { countUnrecorded } from '../../src/gate/unrecorded-kill.js';
-import { killWithIncident, recordLateKills, stopWithIncidents } from '../../src/incidents/kill-incident.js';
+import { countUnrecorded } from '../../src/containment/unrecorded-kill.js';
+import { killWithIncident, recordLateKills, stopWithIncidents } from '../../src/containment/kill-incident.js';
 import { testDatabase } from '../support/database.js';
 import { person } from '../support/people.js';
 

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { Assessment } from '../../src/incidents/assess-incident.js';
 import { assessIncident } from '../support/assess-incident.js';
 import { includeSince } from '../../src/incidents/include-run.js';
-import { killWithIncident } from '../../src/incidents/kill-incident.js';
+import { killWithIncident } from '../../src/containment/kill-incident.js';
 import { closeIncident } from '../../src/incidents/move-incident.js';
 import { postMortemOf } from '../../src/incidents/post-mortem.js';
 import { statusUpdatesOf } from '../../src/incidents/status-updates.js';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { onFaultPoint, type RolloutFaultPoint } from '../../src/kernel/fault-point.js';
-import { killGate } from '../../src/gate/kill.js';
+import { killGate } from '../../src/containment/kill-gate.js';
 import { testDatabase } from '../support/database.js';
 import { expectAgreement } from '../support/rollout-agreement.js';
 import { approveWave, bake, begunOn, shares, type Rolling } from '../support/rolling.js';

@@ -6,7 +6,7 @@ import { displayWidth } from '../../src/cli/display-width.js';
 import { incidentText } from '../../src/cli/incident-text.js';
 import { rolloutText } from '../../src/cli/rollout-text.js';
 import { examineIncident } from '../../src/incidents/assess-incident.js';
-import { killWithIncident } from '../../src/incidents/kill-incident.js';
+import { killWithIncident } from '../../src/containment/kill-incident.js';
 import { postMortemOf } from '../../src/incidents/post-mortem.js';
 import { timelineOf } from '../../src/incidents/timeline.js';
 import { listNotifications } from '../../src/notify/browse.js';

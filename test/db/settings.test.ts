@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { onFaultPoint } from '../../src/kernel/fault-point.js';
-import { killGate } from '../../src/gate/kill.js';
+import { killGate } from '../../src/containment/kill-gate.js';
 import { lockGate } from '../../src/gate/lock.js';
 import { defineJob, type Change, type Image, type JobDefinition } from '../../src/sdk/contract.js';
 import { restoreRuns } from '../../src/worker/restore-runs.js';

@@ -3,7 +3,7 @@ import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { MOST_ALERTS } from '../../src/guard/bake/alerts.js';
 import { firingAlerts } from '../../src/guard/bake/browse-alerts.js';
-import type { BakeFailure } from '../../src/guard/bake/drop-gate.js';
+import type { BakeFailure } from '../../src/containment/drop-gate.js';
 import { testDatabase } from '../support/database.js';
 import { post, poster, serving } from './serving.js';
 

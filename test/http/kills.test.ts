@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { listFlags } from '../../src/flags/flag-store.js';
-import { openWishes } from '../../src/gate/kill-wish.js';
-import { carryOutWishes } from '../../src/incidents/kill-incident.js';
+import { openWishes } from '../../src/containment/pending-kill.js';
+import { carryOutWishes } from '../../src/containment/kill-incident.js';
 import { announceVersions } from '../../src/rollout/announce.js';
 import { testDatabase } from '../support/database.js';
 import { hearFlags, post, poster, serving } from './serving.js';

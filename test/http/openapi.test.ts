@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { askLift } from '../../src/gate/rearm-approval.js';
+import { askLift } from '../../src/containment/rearm-approval.js';
 import type { Principal } from '../../src/access/roles.js';
 import { principalOfToken } from '../../src/access/tokens.js';
 import { addPerson } from '../../src/access/people.js';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { killGate } from '../../src/gate/kill.js';
+import { killGate } from '../../src/containment/kill-gate.js';
 import { executeRun } from '../../src/worker/run-loop.js';
 import { startWorker } from '../../src/worker/worker.js';
 import { elect } from '../../src/runs/election.js';

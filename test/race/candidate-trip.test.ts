@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from '@jest/globals';
-import { createTripwire } from '../../src/guard/tripwire.js';
+import { createTripwire } from '../../src/containment/tripwire.js';
 import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
 import { type AdvancePorts, advanceRollout } from '../../src/rollout/advance.js';
 import { announceVersions } from '../../src/rollout/announce.js';

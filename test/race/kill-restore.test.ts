@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { killJob } from '../../src/gate/kill-switch.js';
+import { killJob } from '../../src/containment/kill.js';
 import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, untilWith, type Finished, type Running } from '../support/portcullis.js';

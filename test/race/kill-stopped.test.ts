@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { GRACE_MS } from '../../src/gate/kill.js';
-import { killJob } from '../../src/gate/kill-switch.js';
+import { GRACE_MS } from '../../src/containment/kill-gate.js';
+import { killJob } from '../../src/containment/kill.js';
 import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, untilWith } from '../support/portcullis.js';

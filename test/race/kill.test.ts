@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { killJob } from '../../src/gate/kill-switch.js';
+import { killJob } from '../../src/containment/kill.js';
 import { reconcileGate } from '../../src/gate/permit.js';
-import { rearmGate } from '../../src/gate/rearm.js';
+import { rearmGate } from '../../src/containment/rearm.js';
 import { seededRandom } from '../../src/demo/random.js';
 import { testDatabase } from '../support/database.js';
 import { HandSetFlags } from '../support/platform.js';

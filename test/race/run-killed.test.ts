@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from '@jest/globals';
-import { killWithIncident } from '../../src/incidents/kill-incident.js';
+import { killWithIncident } from '../../src/containment/kill-incident.js';
 import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, untilWith } from '../support/portcullis.js';

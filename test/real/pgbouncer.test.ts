@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import type { Patient } from '../../src/cli/checks/check.js';
 import { pooler } from '../../src/cli/checks/pooler.js';
 import { EmbeddedSource } from '../../src/flags/embedded-source.js';
-import { killGate } from '../../src/gate/kill.js';
+import { killGate } from '../../src/containment/kill-gate.js';
 import { restoreRuns } from '../../src/worker/restore-runs.js';
 import { executeRun } from '../../src/worker/run-loop.js';
 import { openReplayDatabases } from '../../src/demo/incident/databases.js';

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { PromqlRule } from '../../src/flags/guard-policy.js';
 import { judgePromql } from '../../src/guard/bake/judge-promql.js';
 import { askPrometheus, current } from '../../src/guard/bake/prometheus.js';
-import type { Verdict } from '../../src/guard/verdict.js';
+import type { Verdict } from '../../src/containment/verdict.js';
 import { freePort, startPrometheus, type RealServer } from '../support/prometheus.js';
 import { until } from '../support/until.js';
 

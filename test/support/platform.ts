@@ -2,7 +2,7 @@ import { flagName, type FlagAnswer, type FlagDefinition, type Variant } from '..
 import { bucketsOf } from '../../src/kernel/bucketing.js';
 import type { GuardPolicy } from '../../src/flags/guard-policy.js';
 import type { Policy } from '../../src/flags/policy.js';
-import { createTripwire } from '../../src/guard/tripwire.js';
+import { createTripwire } from '../../src/containment/tripwire.js';
 import type { JobDefinition } from '../../src/sdk/contract.js';
 import { openPlannerDatabase, type PlannerPool } from '../../src/worker/planner-database.js';
 import type { Flags, Platform } from '../../src/worker/platform.js';

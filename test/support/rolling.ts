@@ -6,7 +6,7 @@ import { type FlagState, listFlags, setFlag } from '../../src/flags/flag-store.j
 import { admitVersions } from './admissions.js';
 import { type Policy, parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
-import { dropGateBy } from '../../src/guard/bake/drop-gate.js';
+import { dropGateBy } from '../../src/containment/drop-gate.js';
 import { reconcileGate } from '../../src/gate/permit.js';
 import { executeRun, type RunReport } from '../../src/worker/run-loop.js';
 import type { LoadedJob } from '../../src/worker/registry.js';

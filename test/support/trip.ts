@@ -1,6 +1,6 @@
-import { carryOutTrip, concludeTrip, type Tripped, type TripPlanes } from '../../src/guard/trip.js';
-import type { Closing } from '../../src/guard/closing.js';
-import { writeTrip, type TripOrder } from '../../src/guard/trip-row.js';
+import { carryOutTrip, concludeTrip, type Tripped, type TripPlanes } from '../../src/containment/trip.js';
+import type { Closing } from '../../src/containment/closing.js';
+import { writeTrip, type TripOrder } from '../../src/containment/trip-row.js';
 
 /** What a trip is to close whose evidence is its version's own. */
 export const OWN: Closing = { close: 'candidate', why: 'the evidence is its own' };

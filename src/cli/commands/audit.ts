@@ -13,8 +13,8 @@ import {
 import { exportAudit, verifyLines } from '../../audit/lines.js';
 import { verifyAudit } from '../../audit/verify.js';
 import { PortcullisError, messageOf } from '../../kernel/errors.js';
-import { countUnrecorded } from '../../gate/unrecorded-kill.js';
-import { countUnrecordedTrips } from '../../guard/trip-row.js';
+import { countUnrecorded } from '../../containment/unrecorded-kill.js';
+import { countUnrecordedTrips } from '../../containment/trip-row.js';
 import { askPlanes } from '../../regions/ask-planes.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withLook, type Context, type Voice } from '../context.js';

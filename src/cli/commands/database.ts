@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { confirmSwitchover, SWITCHOVER_MS, type Confirmed } from '../../gate/database.js';
-import { confirmChanged } from '../../incidents/changed-database.js';
+import { confirmChanged } from '../../containment/changed-database.js';
 import { databaseMeant, listDatabases, type DatabaseView } from '../../regions/databases.js';
 import { time } from '../../kernel/words.js';
 import { requireActing } from '../acting.js';

@@ -11,7 +11,7 @@ import { plotBacktest } from '../../guard/backtest-plot.js';
 import { DEFAULT_COUNT_ALPHA, type CountOptions } from '../../guard/count.js';
 import type { CountedRun } from '../../guard/count-history.js';
 import { chance, figure } from '../../guard/in-words.js';
-import type { Verdict } from '../../guard/verdict.js';
+import type { Verdict } from '../../containment/verdict.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { readCountedRuns } from '../counted-runs-file.js';

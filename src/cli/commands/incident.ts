@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import type pg from 'pg';
 import { requireMay } from '../../access/roles.js';
 import { PortcullisError } from '../../kernel/errors.js';
-import { regionsOf } from '../../gate/gates-of.js';
+import { regionsOf } from '../../containment/gates-of.js';
 import { examineIncident } from '../../incidents/assess-incident.js';
 import { findIncident, listIncidents } from '../../incidents/browse-incidents.js';
 import { includeRun, includeSince } from '../../incidents/include-run.js';

@@ -2,8 +2,12 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Principal } from '../../access/roles.js';
 import { formatDurationMs, parseDurationMs } from '../../kernel/duration.js';
 import { flagsAt, unchangedElsewhere } from '../../flags/flags-elsewhere.js';
-import { requireComplete, unreachedText, type KillReach, type KillRequest } from '../../gate/kill-switch.js';
-import { killWithIncident, stopWithIncidents, type KillWithIncident } from '../../incidents/kill-incident.js';
+import { requireComplete, unreachedText, type KillReach, type KillRequest } from '../../containment/kill.js';
+import {
+  killWithIncident,
+  stopWithIncidents,
+  type KillWithIncident,
+} from '../../containment/kill-incident.js';
 import type { Installation } from '../app-port.js';
 import {
   killable,

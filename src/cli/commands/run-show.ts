@@ -8,7 +8,7 @@ import {
   type ChangeView,
 } from '../../journal/browse-changes.js';
 import { verdictsOf, type VerdictView } from '../../guard/verdict-rows.js';
-import type { Verdict } from '../../guard/verdict.js';
+import type { Verdict } from '../../containment/verdict.js';
 import { listLanes, type LaneView } from '../../journal/browse-lanes.js';
 import { findRunOf, type FoundRun } from '../../regions/browse.js';
 import type { RunView } from '../../runs/browse-runs.js';

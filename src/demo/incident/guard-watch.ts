@@ -1,9 +1,9 @@
 import { rulesOf } from '../../flags/guard-policy.js';
 import type { Policy } from '../../flags/policy.js';
 import { bakeJob, type BakePlatform } from '../../guard/bake/bake.js';
-import { dropGateBy } from '../../guard/bake/drop-gate.js';
+import { dropGateBy } from '../../containment/drop-gate.js';
 import { keepOutcomes } from '../../guard/bake/outcome-report.js';
-import type { Tripped } from '../../guard/trip.js';
+import type { Tripped } from '../../containment/trip.js';
 import { advanceRollout, type AdvancePorts } from '../../rollout/advance.js';
 import { announceVersions } from '../../rollout/announce.js';
 import { bakeVerdicts } from '../../rollout/bake-verdicts.js';

@@ -5,9 +5,9 @@ import { currentSpelling } from '../../kernel/version-named.js';
 import { requireRegion, unknownName } from '../../kernel/unknown-name.js';
 import { rulesOf, type AlertRule } from '../../flags/guard-policy.js';
 import type { Policy } from '../../flags/policy.js';
-import { closingOf, type Closing } from '../closing.js';
-import type { Judged } from '../verdict.js';
-import type { DropGate } from './drop-gate.js';
+import { closingOf, type Closing } from '../../containment/closing.js';
+import type { Judged } from '../../containment/verdict.js';
+import type { DropGate } from '../../containment/drop-gate.js';
 import { kept, readAlert, type Alert } from './read-alert.js';
 
 /** The labels by which an alert says what to kill. */

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { formatDurationMs } from '../../kernel/duration.js';
 import type { AbsenceRule } from '../../flags/guard-policy.js';
-import type { Judged } from '../verdict.js';
+import type { Judged } from '../../containment/verdict.js';
 import type { Candidate } from './judge-outcome.js';
 import { partsOf } from './judge-promql.js';
 import type { PrometheusAnswer } from './prometheus.js';

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { OutcomeRule } from '../../flags/guard-policy.js';
 import { inTransaction } from '../../postgres/pool.js';
 import { startOutcome, stepOutcome, type OutcomeState } from '../outcome.js';
-import type { Judged } from '../verdict.js';
+import type { Judged } from '../../containment/verdict.js';
 import { Cohorts } from './cohorts.js';
 import { noteUnitChanges, readUnitChanges } from './unit-changes.js';
 

@@ -1,6 +1,6 @@
 import { formatDurationMs } from '../../kernel/duration.js';
 import type { PromqlRule } from '../../flags/guard-policy.js';
-import type { Judged } from '../verdict.js';
+import type { Judged } from '../../containment/verdict.js';
 import type { PrometheusAnswer } from './prometheus.js';
 import type { Candidate } from './judge-outcome.js';
 

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { storableJson } from '../../kernel/text.js';
 import type { RuleKind } from '../../flags/guard-policy.js';
-import type { Figures, Judged, Verdict } from '../verdict.js';
+import type { Figures, Judged, Verdict } from '../../containment/verdict.js';
 import type { Candidate } from './judge-outcome.js';
 
 /** What a rule last said of a version in a region. */

@@ -6,7 +6,7 @@ import { PortcullisError } from '../../kernel/errors.js';
 import { shorten } from '../../kernel/text.js';
 import { countOf } from '../../kernel/words.js';
 import { loadPolicies } from '../../flags/policy-store.js';
-import { gatesOf } from '../../gate/gates-of.js';
+import { gatesOf } from '../../containment/gates-of.js';
 import { FATES, receiveAlerts, type AlertFate, type AlertTarget } from '../../guard/bake/alerts.js';
 import { ALERT_STATES, clearAlert, listAlerts } from '../../guard/bake/browse-alerts.js';
 import { notify } from '../../notify/notice.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { confirmSwitchover, SWITCHOVER_MS } from '../../gate/database.js';
-import { confirmChanged } from '../../incidents/changed-database.js';
+import { confirmChanged } from '../../containment/changed-database.js';
 import { databaseMeant, listDatabases } from '../../regions/databases.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import { requireMay, type Principal } from '../../access/roles.js';
-import { regionsOf } from '../../gate/gates-of.js';
+import { regionsOf } from '../../containment/gates-of.js';
 import { examineIncident, seeIncident, tendIncident } from '../../incidents/assess-incident.js';
 import { findIncident, listIncidents } from '../../incidents/browse-incidents.js';
 import { includeRun, includeSince } from '../../incidents/include-run.js';

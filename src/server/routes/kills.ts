@@ -1,10 +1,10 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import { loadPolicy } from '../../flags/policy-store.js';
-import { regionsOf } from '../../gate/gates-of.js';
-import { requireComplete } from '../../gate/kill-switch.js';
-import { askLift, askRearm } from '../../gate/rearm-approval.js';
-import { killWithIncident, stopWithIncidents } from '../../incidents/kill-incident.js';
+import { regionsOf } from '../../containment/gates-of.js';
+import { requireComplete } from '../../containment/kill.js';
+import { askLift, askRearm } from '../../containment/rearm-approval.js';
+import { killWithIncident, stopWithIncidents } from '../../containment/kill-incident.js';
 import { announcedVersions, versionToKill } from '../../rollout/announce.js';
 import type { HttpDeps } from '../deps.js';
 import { callerOf, route, type Route } from '../route.js';

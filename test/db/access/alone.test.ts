@@ -5,7 +5,7 @@ import { principalOfToken } from '../../../src/access/tokens.js';
 import { startAlone } from '../../../src/app/alone.js';
 import { listAudit } from '../../../src/audit/browse-audit.js';
 import type { Installation } from '../../../src/cli/app-port.js';
-import { askLift } from '../../../src/gate/rearm-approval.js';
+import { askLift } from '../../../src/containment/rearm-approval.js';
 import { approveAloneAndTell } from '../../../src/notify/tell-alone.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 import { planesAt } from '../../http/serving.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { applyPolicies } from '../../../src/flags/policy-store.js';
 import { parsePolicyFile } from '../../../src/flags/policy.js';
-import { killGate } from '../../../src/gate/kill.js';
+import { killGate } from '../../../src/containment/kill-gate.js';
 import { openByHand } from '../../../src/incidents/open-by-hand.js';
 import { executeRun } from '../../../src/worker/run-loop.js';
 import { findRun } from '../../../src/runs/browse-runs.js';

@@ -3,7 +3,7 @@ import { announceVersions, workersAtWork } from '../../../src/rollout/announce.j
 
 import { applyPolicies } from '../../../src/flags/policy-store.js';
 import { parsePolicyFile } from '../../../src/flags/policy.js';
-import { writeTrip } from '../../../src/guard/trip-row.js';
+import { writeTrip } from '../../../src/containment/trip-row.js';
 import { openByHand } from '../../../src/incidents/open-by-hand.js';
 import { databaseCli } from '../../support/database-cli.js';
 import { testDatabase } from '../../support/database.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { GuardPolicy } from '../../../src/flags/guard-policy.js';
-import { killGate } from '../../../src/gate/kill.js';
+import { killGate } from '../../../src/containment/kill-gate.js';
 import { verdictsOf, type VerdictView } from '../../../src/guard/verdict-rows.js';
 import { executeRun, type RunReport } from '../../../src/worker/run-loop.js';
 import { elect } from '../../../src/runs/election.js';

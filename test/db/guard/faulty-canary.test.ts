@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import type { GuardPolicy, Rule } from '../../../src/flags/guard-policy.js';
 import { readPolicies } from '../../../src/flags/policy.js';
-import { tripOfRun } from '../../../src/guard/trip-row.js';
+import { tripOfRun } from '../../../src/containment/trip-row.js';
 import { defineJob, type Change, type PlanContext } from '../../../src/sdk/contract.js';
 import { executeRun, type RunReport } from '../../../src/worker/run-loop.js';
 import { elect } from '../../../src/runs/election.js';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { onFaultPoint } from '../../../src/kernel/fault-point.js';
 import type { GuardPolicy, Rule } from '../../../src/flags/guard-policy.js';
-import { tripOfRun } from '../../../src/guard/trip-row.js';
+import { tripOfRun } from '../../../src/containment/trip-row.js';
 import { verdictsOf } from '../../../src/guard/verdict-rows.js';
 import type { Change, JobDefinition } from '../../../src/sdk/contract.js';
 import { executeRun, type RunReport } from '../../../src/worker/run-loop.js';

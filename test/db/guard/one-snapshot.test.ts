@@ -2,9 +2,9 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/g
 import pg from 'pg';
 import { onFaultPoint } from '../../../src/kernel/fault-point.js';
 import type { GuardPolicy } from '../../../src/flags/guard-policy.js';
-import { killGate } from '../../../src/gate/kill.js';
+import { killGate } from '../../../src/containment/kill-gate.js';
 import { reconcileGate } from '../../../src/gate/permit.js';
-import { tripOfRun } from '../../../src/guard/trip-row.js';
+import { tripOfRun } from '../../../src/containment/trip-row.js';
 import type { JobDefinition } from '../../../src/sdk/contract.js';
 import { executeRun, type RunReport } from '../../../src/worker/run-loop.js';
 import { elect, type Run } from '../../../src/runs/election.js';

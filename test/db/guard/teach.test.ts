@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from '@jest/globals';
 import type { CountOf } from '../../../src/flags/guard-policy.js';
 import { acceptedRuns } from '../../../src/guard/accepted-runs.js';
 import { acceptRun, rebaseline } from '../../../src/guard/teach.js';
-import { writeTrip } from '../../../src/guard/trip-row.js';
+import { writeTrip } from '../../../src/containment/trip-row.js';
 import { testDatabase } from '../../support/database.js';
 
 const database = await testDatabase();

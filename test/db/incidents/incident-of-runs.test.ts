@@ -5,7 +5,11 @@ import { assessIncident } from '../../support/assess-incident.js';
 import { findIncident, listIncidents } from '../../../src/incidents/browse-incidents.js';
 import { includeRun, includeSince } from '../../../src/incidents/include-run.js';
 import { writers } from '../../../src/incidents/incident-runs.js';
-import { carryOutWishes, killWithIncident, stopWithIncidents } from '../../../src/incidents/kill-incident.js';
+import {
+  carryOutWishes,
+  killWithIncident,
+  stopWithIncidents,
+} from '../../../src/containment/kill-incident.js';
 import { measuresOf } from '../../../src/incidents/measures.js';
 import { closeIncident } from '../../../src/incidents/move-incident.js';
 import { openByHand } from '../../../src/incidents/open-by-hand.js';

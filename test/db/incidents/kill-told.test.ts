@@ -3,7 +3,11 @@ import pg from 'pg';
 import type { Beat } from '../../../src/kernel/beat.js';
 import { readGate } from '../../../src/gate/permit.js';
 import { findIncident } from '../../../src/incidents/browse-incidents.js';
-import { carryOutWishes, killWithIncident, stopWithIncidents } from '../../../src/incidents/kill-incident.js';
+import {
+  carryOutWishes,
+  killWithIncident,
+  stopWithIncidents,
+} from '../../../src/containment/kill-incident.js';
 import { openByHand } from '../../../src/incidents/open-by-hand.js';
 import { notificationsOf, type Notification } from '../../../src/notify/browse.js';
 import { receiverOf } from '../../../src/notify/receiver.js';

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { receiveAlerts, type Fate } from '../../../src/guard/bake/alerts.js';
-import { dropGateBy } from '../../../src/guard/bake/drop-gate.js';
+import { dropGateBy } from '../../../src/containment/drop-gate.js';
 import { firingAlerts } from '../../../src/guard/bake/browse-alerts.js';
 import type { Breach } from './gates.js';
 import type { Step } from './schedule.js';

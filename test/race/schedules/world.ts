@@ -4,7 +4,7 @@ import { flagName, type FlagAnswer, type Variant } from '../../../src/flags/defi
 import type { Policy } from '../../../src/flags/policy.js';
 import { parsePolicyFile } from '../../../src/flags/policy.js';
 import { applyPolicies, requirePolicy } from '../../../src/flags/policy-store.js';
-import { createTripwire } from '../../../src/guard/tripwire.js';
+import { createTripwire } from '../../../src/containment/tripwire.js';
 import type { AdmittedUnits } from '../../../src/sdk/contract.js';
 import { openPlannerDatabase, type PlannerPool } from '../../../src/worker/planner-database.js';
 import type { Platform } from '../../../src/worker/platform.js';

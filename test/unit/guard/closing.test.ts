@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Rule } from '../../../src/flags/guard-policy.js';
-import { closedBy, closingOf, sharedEvidence } from '../../../src/guard/closing.js';
+import { closedBy, closingOf, sharedEvidence } from '../../../src/containment/closing.js';
 
 const VERSION = '1.1.0_00000001';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { consequenceOf, gravest, type Consequence } from '../../../src/guard/consequences.js';
-import type { Verdict } from '../../../src/guard/verdict.js';
+import { consequenceOf, gravest, type Consequence } from '../../../src/containment/consequences.js';
+import type { Verdict } from '../../../src/containment/verdict.js';
 
 describe('what follows from a verdict', () => {
   //                              plan             apply            bake

@@ -8,7 +8,7 @@ import {
   startOutcome,
   stepOutcome,
 } from '../../../src/guard/outcome.js';
-import type { Judged } from '../../../src/guard/verdict.js';
+import type { Judged } from '../../../src/containment/verdict.js';
 
 const OPTIONS = { rule: 'logins', alpha: 0.01 };
 

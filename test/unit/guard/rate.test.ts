@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type RateBatch, type RateState, startRate, stepRate, usualRate } from '../../../src/guard/rate.js';
-import type { Judged } from '../../../src/guard/verdict.js';
+import type { Judged } from '../../../src/containment/verdict.js';
 
 const OPTIONS = { rule: 'conflicts', of: 'conflicts' as const, alpha: 0.001, p0: 0.01, plannedBatches: 40 };
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { Verdict } from '../../../src/guard/verdict.js';
+import type { Verdict } from '../../../src/containment/verdict.js';
 import type { RegionEvidence } from '../../../src/rollout/evidence.js';
 import { type AdvancePlan, type Part, type Standing } from '../../../src/rollout/plan-advance.js';
 import { parseWeeklyWindow } from '../../../src/kernel/weekly-window.js';

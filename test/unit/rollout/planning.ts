@@ -1,5 +1,5 @@
 import type { RolloutPolicy } from '../../../src/flags/rollout-policy.js';
-import type { Verdict } from '../../../src/guard/verdict.js';
+import type { Verdict } from '../../../src/containment/verdict.js';
 import type { RegionEvidence, RuleVerdict } from '../../../src/rollout/evidence.js';
 import {
   type AdvancePlan,

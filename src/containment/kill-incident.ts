@@ -10,15 +10,15 @@ import {
   type KillReport,
   type KillRequest,
   type StopRequest,
-} from '../gate/kill-switch.js';
-import { orderOf } from '../gate/kill-order.js';
-import { claimWishes, concludeWish, type KillWish } from '../gate/kill-wish.js';
-import { moveKill, unrecordedKills, type UnrecordedKill } from '../gate/unrecorded-kill.js';
+} from './kill.js';
+import { orderOf } from './kill-order.js';
+import { claimWishes, concludeWish, type KillWish } from './pending-kill.js';
+import { moveKill, unrecordedKills, type UnrecordedKill } from './unrecorded-kill.js';
 import { notify } from '../notify/notice.js';
 import { inTransaction } from '../postgres/pool.js';
-import type { PoolOf } from './incident-runs.js';
+import type { PoolOf } from '../incidents/incident-runs.js';
 import { killNotice } from './kill-notice.js';
-import { openIncident, type RegionHit } from './open-incident.js';
+import { openIncident, type RegionHit } from '../incidents/open-incident.js';
 
 /** A kill, and the incident that it opened or joined; null where that could not be put on record, or told. */
 export interface KillWithIncident extends KillReport {

@@ -1,5 +1,5 @@
 import { unchangedElsewhere } from '../flags/flags-elsewhere.js';
-import { unreachedText, type KillReport, type KillRequest } from '../gate/kill-switch.js';
+import { unreachedText, type KillReport, type KillRequest } from './kill.js';
 import type { Notice } from '../notify/notice.js';
 
 /** What people are told of a kill, complete or not. */

@@ -2,8 +2,8 @@ import type pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
 import { onlyVersion, versionsNamed } from '../kernel/version-named.js';
 import { inTransaction } from '../postgres/pool.js';
-import { lockGate } from './lock.js';
-import { readGate } from './permit.js';
+import { lockGate } from '../gate/lock.js';
+import { readGate } from '../gate/permit.js';
 
 /** What becomes of the slots missed while the gate was killed: nothing, or one run to catch up. */
 export type OnRearm = 'skip' | 'once';

@@ -8,10 +8,10 @@ import {
   type Confirmed,
   type DatabaseStanding,
 } from '../gate/database.js';
-import { killGate } from '../gate/kill.js';
+import { killGate } from './kill-gate.js';
 import { notify } from '../notify/notice.js';
 import { inTransaction } from '../postgres/pool.js';
-import { openIncident } from './open-incident.js';
+import { openIncident } from '../incidents/open-incident.js';
 
 /** In whose name a kill that a database has lost is carried out again. */
 const BY = 'system:database';

@@ -9,7 +9,7 @@ import { connectBeside, type Beside } from './kill-pool.js';
 import { messageOf } from '../kernel/errors.js';
 import { spellingsOf } from '../kernel/version-named.js';
 import type { KillOrder } from './kill-order.js';
-import { GATE_LOCK, gateLockName } from './lock.js';
+import { GATE_LOCK, gateLockName } from '../gate/lock.js';
 import { leaveUnrecorded } from './unrecorded-kill.js';
 
 /** How long a batch in flight may take to end by itself before its statement is cancelled. */

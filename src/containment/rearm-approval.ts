@@ -11,7 +11,7 @@ import {
 } from '../access/approvals.js';
 import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../kernel/errors.js';
-import { readGate } from './permit.js';
+import { readGate } from '../gate/permit.js';
 import { liftQuarantine, notKilled, notQuarantined, quarantinedVersion, rearmGate } from './rearm.js';
 
 const REARM = 'rearm';

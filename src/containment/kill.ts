@@ -7,8 +7,8 @@ import { storable } from '../kernel/text.js';
 import { within } from '../kernel/within.js';
 import { isReadOnly } from '../postgres/read-only.js';
 import { gatesOf } from './gates-of.js';
-import { wishKill } from './kill-wish.js';
-import { endKilledRuns, GRACE_MS, killGate, type Killed } from './kill.js';
+import { wishKill } from './pending-kill.js';
+import { endKilledRuns, GRACE_MS, killGate, type Killed } from './kill-gate.js';
 import type { KillOrder } from './kill-order.js';
 import { completeUnrecorded, moveKill, noteOf } from './unrecorded-kill.js';
 

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { messageOf } from '../kernel/errors.js';
 import { faultPoint } from '../kernel/fault-point.js';
-import { gatesOf } from '../gate/gates-of.js';
-import { killGate } from '../gate/kill.js';
+import { gatesOf } from './gates-of.js';
+import { killGate } from './kill-gate.js';
 import { electRestore } from '../runs/elect-restore.js';
 import { finishRun } from '../runs/finish.js';
 import { RUN_COLUMNS, type Run } from '../runs/election.js';

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
-import type { GuardPolicy } from '../../flags/guard-policy.js';
-import type { Closing } from '../closing.js';
-import { failedRule, writeTrip, type TripOrder } from '../trip-row.js';
-import type { Tripwire } from '../tripwire.js';
-import type { Judged } from '../verdict.js';
+import type { GuardPolicy } from '../flags/guard-policy.js';
+import type { Closing } from './closing.js';
+import { failedRule, writeTrip, type TripOrder } from './trip-row.js';
+import type { Tripwire } from './tripwire.js';
+import type { Judged } from './verdict.js';
 
 /** What failed while a version baked, and where. */
 export interface BakeFailure {
