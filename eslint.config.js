@@ -55,6 +55,11 @@ const SESSION_STATE = [
   { selector: `TemplateElement[value.raw=${text}]`, message },
 ]);
 
+const LOCK_NUMBERS = {
+  selector: 'Literal[raw=/^7_?020_?2\\d\\d$/]',
+  message: 'every number of an advisory lock stands in src/postgres/locks.ts',
+};
+
 const BARE_CONNECTIONS = {
   selector: "NewExpression[callee.object.name='pg'][callee.property.name=/^(Client|Pool)$/]",
   message:
@@ -101,16 +106,16 @@ export default tseslint.config(
   },
   {
     files: ['src/**/*.ts'],
-    rules: { 'no-restricted-syntax': ['error', ...SESSION_STATE, BARE_CONNECTIONS] },
+    rules: { 'no-restricted-syntax': ['error', ...SESSION_STATE, BARE_CONNECTIONS, LOCK_NUMBERS] },
   },
   {
-    files: ['src/postgres/pool.ts', 'src/postgres/session.ts'],
+    files: ['src/postgres/pool.ts', 'src/postgres/session.ts', 'src/postgres/locks.ts'],
     rules: { 'no-restricted-syntax': 'off' },
   },
   {
     // A session's lock, on a connection of their own that no pooler stands in front of.
     files: ['src/postgres/folder-lock.ts', 'src/demo/incident/databases.ts'],
-    rules: { 'no-restricted-syntax': ['error', BARE_CONNECTIONS] },
+    rules: { 'no-restricted-syntax': ['error', BARE_CONNECTIONS, LOCK_NUMBERS] },
   },
   { files: ['**/*.js', '**/*.mjs'], extends: [tseslint.configs.disableTypeChecked] },
 );

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { storable, storableValue } from '../kernel/text.js';
+import { LOCKS } from '../postgres/locks.js';
 import { inTransaction } from '../postgres/pool.js';
 import { canonicalJson } from './canonical-json.js';
 import { type AuditEntry, type AuditHead, GENESIS, hashOfEntry } from './chain.js';
@@ -19,9 +20,6 @@ export interface AuditNote {
   /** The flag's revision that this made, or was decided under. */
   readonly flagRevision?: number | undefined;
 }
-
-/** Writers take turns: each entry is made behind the one before it. */
-export const AUDIT_LOCK = 7_020_216;
 
 /** So that a page of entries stays small. */
 const MAX_EVIDENCE_BYTES = 256 * 1024;
@@ -49,7 +47,7 @@ export async function lockAudit(client: pg.PoolClient): Promise<void> {
   // with the turn loses it, as with a gate's lock.
   await client.query(
     `select set_config('idle_in_transaction_session_timeout', '${SILENCE_MS}', true), pg_advisory_xact_lock($1)`,
-    [AUDIT_LOCK],
+    [LOCKS.audit],
   );
 }
 

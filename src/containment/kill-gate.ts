@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type pg from 'pg';
+import { NAMED_LOCKS } from '../postgres/locks.js';
 import { finishRun, PLAN_COLUMNS } from '../runs/finish.js';
 import { disconnectAttempt } from '../runs/lease.js';
 import { RUN_COLUMNS, type Run } from '../runs/election.js';
@@ -9,7 +10,7 @@ import { connectBeside, type Beside } from './kill-pool.js';
 import { messageOf } from '../kernel/errors.js';
 import { spellingsOf } from '../kernel/version-named.js';
 import type { KillOrder } from './kill-order.js';
-import { GATE_LOCK, gateLockName } from '../gate/lock.js';
+import { gateLockName } from '../gate/lock.js';
 import { leaveUnrecorded } from './unrecorded-kill.js';
 
 /** How long a batch in flight may take to end by itself before its statement is cancelled. */
@@ -182,7 +183,7 @@ async function lockCounting(client: pg.PoolClient, name: string): Promise<number
   const { rows } = await client.query<{ n: number }>(
     `with held as materialized (select count(*) as n ${HOLDERS} and mode = 'ShareLock')
      select n, pg_advisory_xact_lock($1::integer, hashtext($2)) from held`,
-    [GATE_LOCK, name],
+    [NAMED_LOCKS.gate, name],
   );
   return rows[0]?.n ?? 0;
 }
@@ -227,7 +228,7 @@ async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number
 async function cancelHolders(client: pg.ClientBase, attempt: Attempt): Promise<void> {
   const { rows } = await client.query<Holder>(
     `select pid, a.usename as login ${HOLDERS} and mode = 'ShareLock'`,
-    [GATE_LOCK, attempt.name],
+    [NAMED_LOCKS.gate, attempt.name],
   );
   await signal(client, 'pg_cancel_backend', rows, attempt);
 }
@@ -255,7 +256,7 @@ async function endHolders(client: pg.ClientBase, attempt: Attempt): Promise<numb
      where pid is distinct from $4
        and (a.usename is distinct from session_user or is_batch
             or (a.state like 'idle%' and a.state_change < clock_timestamp() - make_interval(secs => $3::float8 / 1000)))`,
-    [GATE_LOCK, attempt.name, attempt.graceMs, attempt.own ?? null],
+    [NAMED_LOCKS.gate, attempt.name, attempt.graceMs, attempt.own ?? null],
   );
   return signal(client, 'pg_terminate_backend', rows, attempt);
 }

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { LOCKS } from '../postgres/locks.js';
 import { inTransaction } from '../postgres/pool.js';
 import { type SampleSeed, sampleDirectory } from './sample-directory.js';
 import { SAMPLE_PREFIX, type SampleDirectory } from './sample-rows.js';
@@ -6,16 +7,13 @@ import { SAMPLE_PREFIX, type SampleDirectory } from './sample-rows.js';
 /** How many rows each table got. */
 export type SampleCounts = Readonly<Record<keyof SampleDirectory, number>>;
 
-/** Two processes that start at once seed one world. */
-const SEED_LOCK = 7_020_215;
-
 /**
  * Fills an empty directory with the sample world of a seed. Answers how many rows it wrote, or undefined
  * where the directory was not empty and so was left alone.
  */
 export async function seedSampleWorld(pool: pg.Pool, seed: SampleSeed): Promise<SampleCounts | undefined> {
   const counts = await inTransaction(pool, async (client) => {
-    await client.query('select pg_advisory_xact_lock($1)', [SEED_LOCK]);
+    await client.query('select pg_advisory_xact_lock($1)', [LOCKS.sample]);
     const { rows } = await client.query<{ empty: boolean }>(
       `select not exists (select from directory.organisation)
           and not exists (select from directory.account) as empty`,

@@ -1,7 +1,5 @@
 import type pg from 'pg';
-
-/** The first of the advisory lock's two numbers; the second is a hash of the gate's name. */
-export const GATE_LOCK = 7_020_210;
+import { NAMED_LOCKS } from '../postgres/locks.js';
 
 /**
  * How long a process may say nothing while it has the lock. Then the server ends its connection by itself: one that
@@ -25,7 +23,7 @@ export async function lockGate(
   await client.query({
     name: `portcullis gate ${mode}`,
     text: `select set_config('idle_in_transaction_session_timeout', $3, true), ${lock}($1, hashtext($2))`,
-    values: [GATE_LOCK, gateLockName(job, region), String(SILENCE_MS)],
+    values: [NAMED_LOCKS.gate, gateLockName(job, region), String(SILENCE_MS)],
   });
 }
 

@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
 import { PortcullisError } from '../kernel/errors.js';
 import { shorten } from '../kernel/text.js';
+import { LOCKS } from './locks.js';
 import { connectAlone } from './pool.js';
 
-const FOLDER_LOCK = 7_020_212;
 const CONNECT_MS = 10_000;
 const HOLDER = 'portcullis serving';
 
@@ -28,14 +28,14 @@ export async function lockFolder(url: string, folder: string): Promise<FolderLoc
   let there = true;
   client.on('end', () => (there = false));
   const { rows } = await client.query<{ taken: boolean }>('select pg_try_advisory_lock($1) as taken', [
-    FOLDER_LOCK,
+    LOCKS.folder,
   ]);
   if (rows[0]?.taken === true) return { held: () => there, release: () => client.end() };
   const { rows: holders } = await client.query<{ name: string; since: Date }>(
     `select a.application_name as name, a.backend_start as since
      from pg_locks l join pg_stat_activity a using (pid)
      where l.locktype = 'advisory' and l.granted and l.objid = $1 and l.database = (select oid from pg_database where datname = current_database())`,
-    [FOLDER_LOCK],
+    [LOCKS.folder],
   );
   await client.end();
   const holder = holders[0];

@@ -3,6 +3,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
 import { faultPoint } from '../kernel/fault-point.js';
+import { LOCKS } from './locks.js';
 import { inTransaction } from './pool.js';
 
 /** Both from `src/postgres/` and from `dist/postgres/` the SQL stands at the same place. */
@@ -28,7 +29,6 @@ export interface Schema {
 }
 
 /** One process at a time migrates a database or changes its roles. */
-export const MIGRATION_LOCK = 7_020_210;
 
 /** How long to wait for that lock, and for the locks that a migration's statements need. */
 const LOCK_MS = 15_000;
@@ -155,7 +155,7 @@ export async function underMigrationLock<T>(
   try {
     return await inTransaction(pool, async (client) => {
       await client.query(`set local lock_timeout = ${Math.max(1, Math.round(lockMs))}`);
-      await client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+      await client.query('select pg_advisory_xact_lock($1)', [LOCKS.migration]);
       await faultPoint('migrate.locked');
       return work(client);
     });
@@ -216,7 +216,7 @@ export async function lockedOut(pools: readonly pg.Pool[], error: unknown): Prom
 
 async function holdersOf(pool: pg.Pool, mode: string | null) {
   const { rows } = await pool
-    .query<Holder>(HOLDERS, [MIGRATION_LOCK, mode])
+    .query<Holder>(HOLDERS, [LOCKS.migration, mode])
     .catch((): { rows: Holder[] } => ({ rows: [] }));
   const who = rows.map(
     ({ pid, application, role, state }) =>

@@ -1,9 +1,8 @@
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { AUDIT_LOCK } from '../../src/audit/record.js';
-import { GATE_LOCK, gateLockName } from '../../src/gate/lock.js';
+import { gateLockName } from '../../src/gate/lock.js';
 import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
-import { MIGRATION_LOCK } from '../../src/postgres/migrate.js';
+import { LOCKS, NAMED_LOCKS } from '../../src/postgres/locks.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, type Finished } from '../support/portcullis.js';
 import { stopped } from './standing-still.js';
@@ -91,7 +90,7 @@ describe('whoever holds', () => {
   });
 
   test('the audit log: a kill says that it is not on record, and doctor and audit verify that it waits', async () => {
-    await plant(database.url, 'select pg_advisory_lock($1)', [AUDIT_LOCK]);
+    await plant(database.url, 'select pg_advisory_lock($1)', [LOCKS.audit]);
     await expectLooks();
     expect((await kill(audit)).stderr).toContain('killed; not yet on record: ');
     const [doctor, verify] = await Promise.all([cli('doctor', '--json'), cli('audit', 'verify', '--json')]);
@@ -107,7 +106,7 @@ describe('whoever holds', () => {
     ['shared, by the worker', shared, database.workerUrl, 'pg_advisory_lock_shared($1, hashtext($2))'],
     ['alone, by the planner', alone, database.plannerUrl, 'pg_advisory_lock($1, hashtext($2))'],
   ])("the gate's lock for as long as its session lasts, %s: a kill ends it", async (_, region, url, lock) => {
-    await plant(url, `select ${lock}`, [GATE_LOCK, gateLockName('domain-claim', region)]);
+    await plant(url, `select ${lock}`, [NAMED_LOCKS.gate, gateLockName('domain-claim', region)]);
     await expectLooks();
     expect((await kill(region)).stderr).not.toContain('not yet on record');
     expect(lost).toBe(1);
@@ -116,7 +115,7 @@ describe('whoever holds', () => {
   test('tables, by a migration that stands still midway: the looks name it, and a kill ends it', async () => {
     await plant(
       database.url,
-      `set application_name = 'slow migration'; begin; select pg_advisory_xact_lock(${MIGRATION_LOCK});
+      `set application_name = 'slow migration'; begin; select pg_advisory_xact_lock(${LOCKS.migration});
        alter table portcullis_region.gate add column later text; alter table portcullis_control.audit add column later text`,
     );
     const [status, doctor] = await Promise.all([cli('status'), cli('doctor', '--json')]);

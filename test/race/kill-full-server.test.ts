@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { GATE_LOCK, gateLockName } from '../../src/gate/lock.js';
+import { gateLockName } from '../../src/gate/lock.js';
 import { startEmbedded } from '../../src/postgres/embedded-server.js';
+import { NAMED_LOCKS } from '../../src/postgres/locks.js';
 import { FAR_SLOT } from '../support/far-slot.js';
 import { portcullis, temporaryFolder, untilWith } from '../support/portcullis.js';
 
@@ -70,7 +71,7 @@ test('a kill over HTTP gets through, and ends who holds the gate', async () => {
   const writer = await connect();
   await writer.query('begin');
   await writer.query('select pg_advisory_xact_lock_shared($1, hashtext($2))', [
-    GATE_LOCK,
+    NAMED_LOCKS.gate,
     gateLockName('domain-claim', 'eu-west-1'),
   ]);
   await takeAll();

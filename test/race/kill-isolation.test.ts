@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { GATE_LOCK, lockGate } from '../../src/gate/lock.js';
+import { lockGate } from '../../src/gate/lock.js';
 import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
+import { NAMED_LOCKS } from '../../src/postgres/locks.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, untilWith, type Running } from '../support/portcullis.js';
 import { watchCommitOrder } from './commit-order.js';
@@ -54,7 +55,7 @@ async function untilQueued(running: Running, mode: 'ShareLock' | 'ExclusiveLock'
     const { rowCount } = await owner.query(
       `select from pg_locks where locktype = 'advisory' and classid = $1 and mode = $2 and not granted
        and database = (select oid from pg_database where datname = current_database())`,
-      [GATE_LOCK, mode],
+      [NAMED_LOCKS.gate, mode],
     );
     return rowCount === 1;
   });

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { MIGRATION_LOCK } from '../../src/postgres/migrate.js';
+import { LOCKS } from '../../src/postgres/locks.js';
 import { emptyDatabase, testDatabase, type GuestDatabase } from '../support/database.js';
 import { makeOlderSchema } from '../support/older-schema.js';
 import { portcullis, temporaryFolder, type Finished } from '../support/portcullis.js';
@@ -154,7 +154,7 @@ describe("while the migrations' lock is held", () => {
   test("by the planner's login, every kill and look answers, and no start waits for ever", async () => {
     const planner = await current.pool(current.plannerUrl).connect();
     try {
-      await planner.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+      await planner.query('select pg_advisory_lock($1)', [LOCKS.migration]);
       const killed = await kill(current.url, 'eu-west-1');
       expect([killed.code, killed.stderr]).toEqual([0, expect.any(String)]);
       expect(killed.tookMs).toBeLessThan(BOUND_MS);

@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { PortcullisError } from '../../kernel/errors.js';
+import { LOCKS } from '../../postgres/locks.js';
 import { connectAlone } from '../../postgres/pool.js';
 import { sessionOf } from '../../postgres/session.js';
 
 const PREFIX = 'portcullis_replay_';
-/** Shared by every replay on a server for as long as it runs: who has it alone knows that no other one does. */
-const REPLAY_LOCK = 7_020_216;
-
 /** The databases of one replay: each is a copy of the one before, and all of them go when it is over. */
 export interface ReplayDatabases {
   /** Makes an empty database. Answers the owner's URL. */
@@ -45,7 +43,7 @@ export async function openReplayDatabases(serverUrl: string): Promise<ReplayData
     );
   }
   await dropLeftOvers(client);
-  await client.query('select pg_advisory_lock_shared($1)', [REPLAY_LOCK]);
+  await client.query('select pg_advisory_lock_shared($1)', [LOCKS.replay]);
   const prefix = `${PREFIX}${randomBytes(4).toString('hex')}_`;
   return {
     create: async (name) => {
@@ -70,13 +68,13 @@ export async function openReplayDatabases(serverUrl: string): Promise<ReplayData
 
 async function dropLeftOvers(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ alone: boolean }>('select pg_try_advisory_lock($1) as alone', [
-    REPLAY_LOCK,
+    LOCKS.replay,
   ]);
   if (rows[0]?.alone !== true) return;
   try {
     await dropAll(client, PREFIX);
   } finally {
-    await client.query('select pg_advisory_unlock($1)', [REPLAY_LOCK]);
+    await client.query('select pg_advisory_unlock($1)', [LOCKS.replay]);
   }
 }
 

@@ -6,6 +6,7 @@ import { flagName, HOLD, type FlagAnswer } from '../../flags/definition.js';
 import type { Policy } from '../../flags/policy.js';
 import { openIncident } from '../../incidents/open-incident.js';
 import { notify } from '../../notify/notice.js';
+import { NAMED_LOCKS } from '../../postgres/locks.js';
 import { inTransaction } from '../../postgres/pool.js';
 import type { Log } from '../../telemetry/log.js';
 import type { Metrics } from '../../telemetry/metrics.js';
@@ -41,9 +42,6 @@ export const EVERYWHERE = '*';
 
 const EVERY_MS = 5_000;
 const FORGET_EVERY_MS = 3_600_000;
-/** Any number that no other advisory lock of ours uses. */
-const BAKE_LOCK = 7_020_231;
-
 /**
  * Judges every version that bakes, every few seconds, by its policy's bake rules: keeps the verdicts for the
  * rollout to read, drops the gate where a rule fails, and tells people where one can't be asked. Any number of
@@ -73,7 +71,7 @@ export async function bakeJob(platform: BakePlatform, policy: Policy): Promise<v
   await inTransaction(platform.control, async (client) => {
     const { rows } = await client.query<{ mine: boolean; now: Date }>(
       'select pg_try_advisory_xact_lock($1, hashtext($2)) as mine, clock_timestamp() as now',
-      [BAKE_LOCK, policy.job],
+      [NAMED_LOCKS.bake, policy.job],
     );
     const [row] = rows;
     if (row?.mine === true) await bakeRegions(platform, policy, row.now);

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { NAMED_LOCKS } from '../../postgres/locks.js';
 import { inTransaction } from '../../postgres/pool.js';
 
 /** Something bad that befell an organisation, as a product reports it. */
@@ -29,7 +30,10 @@ export async function keepOutcomes(
   return inTransaction(owner, async (client) => {
     const jobs = [...new Set(events.map(({ job }) => job))].sort();
     for (const job of jobs)
-      await client.query('select pg_advisory_xact_lock($1, hashtext($2))', [TURN, `${job}.${region}`]);
+      await client.query('select pg_advisory_xact_lock($1, hashtext($2))', [
+        NAMED_LOCKS.outcomes,
+        `${job}.${region}`,
+      ]);
     const { rows } = await client.query<{ job: string; id: string }>(
       `insert into portcullis_region.outcome (job, id, region, unit, kind, at)
        select job, id, $1, unit, kind, least(at, clock_timestamp())
@@ -43,9 +47,6 @@ export async function keepOutcomes(
     return events.filter(({ job, id }) => fresh.delete(JSON.stringify([job, id])));
   });
 }
-
-/** Any number that no other advisory lock of ours uses. */
-const TURN = 7_020_230;
 
 /** Forgets outcomes, and where units' changes stand, that are older than {@link KEPT_DAYS}. */
 export async function forgetOutcomes(owner: pg.Pool): Promise<void> {

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { PortcullisError, messageOf } from '../../../kernel/errors.js';
+import { LOCKS } from '../../../postgres/locks.js';
 import { inTransaction } from '../../../postgres/pool.js';
 import { ADMINS, checkStaged } from './checks.js';
 import { FILES, type FileName, type FileShape } from './columns.js';
@@ -43,7 +44,6 @@ export interface ImportReport {
 }
 
 /** Two imports at once would each miss what the other is about to write. */
-const IMPORT_LOCK = 7_020_214;
 
 const DEFAULT_WAIT_MS = 10_000;
 
@@ -103,7 +103,7 @@ export async function importDirectory(
     await client.query(`select set_config('lock_timeout', $1, true)`, [
       `${options.waitMs ?? DEFAULT_WAIT_MS}ms`,
     ]);
-    await busyUnless(() => client.query('select pg_advisory_xact_lock($1)', [IMPORT_LOCK]));
+    await busyUnless(() => client.query('select pg_advisory_xact_lock($1)', [LOCKS.directoryImport]));
     for (const shape of FILES) await createStaging(client, shape);
 
     const faults = new Faults();
