@@ -42,55 +42,128 @@ function isHttpUrl(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }
 
-/** Every variable, what it must look like, and what it is when absent. */
+/**
+ * Every variable: what it must look like, what it is when absent, and its line in docs/reference/environment.md, which is
+ * made from this table. `absent` says what holds without it, where a default does not.
+ */
 const environment = {
-  TOKEN: z.string().trim().min(1).optional(),
-  HOME: z.string().min(1).default('.portcullis'),
-  FLAGS: z.string().min(1).optional(),
-  DATABASE_URL: postgresUrl.optional(),
-  DIRECT_DATABASE_URL: postgresUrl.optional(),
-  WORKER_URL: postgresUrl.optional(),
-  PLANNER_URL: postgresUrl.optional(),
+  HOME: z.string().min(1).default('.portcullis').meta({
+    description: "Portcullis' own folder: the embedded database, its password and the admin token.",
+  }),
+  TOKEN: z.string().trim().min(1).optional().meta({
+    description: 'The token to act with on the command line, from `portcullis tokens issue`.',
+    absent: 'the admin token in the home folder',
+  }),
+  FLAGS: z.string().min(1).optional().meta({
+    description:
+      'The folder of policy files: regular files of at most 1 MiB. A link out of the folder, a pipe or a device is refused.',
+    absent: '`flags`; without that folder, the policies that Portcullis ships',
+  }),
+  DATABASE_URL: postgresUrl.optional().meta({
+    description:
+      "The owner's URL of a database of your own (PostgreSQL 14 or later). `portcullis migrate` and `start` create the other roles, so it needs `CREATEROLE`, unless a DBA made them.",
+    absent: 'the embedded PostgreSQL',
+  }),
+  DIRECT_DATABASE_URL: postgresUrl.optional().meta({
+    description:
+      "The control database's own address, where `PORTCULLIS_DATABASE_URL` leads through a connection pooler: see [Connection poolers](configuration.md#connection-poolers).",
+  }),
+  WORKER_URL: postgresUrl.optional().meta({
+    description:
+      "The worker's login that a DBA made on that database: see [Roles](configuration.md#roles). With a suffix, that of a region's own database: `PORTCULLIS_WORKER_URL_EU_CENTRAL`.",
+    absent: 'made by Portcullis',
+  }),
+  PLANNER_URL: postgresUrl.optional().meta({
+    description: "The planner's login, likewise.",
+    absent: 'made by Portcullis',
+  }),
   HTTP: z
     .string()
     .regex(/^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):\d{1,5}$/, 'must be host:port, such as 127.0.0.1:7020')
-    .default('127.0.0.1:7020'),
-  REGIONS: list('region names', /^[a-z0-9][a-z0-9-]*$/).optional(),
+    .default('127.0.0.1:7020')
+    .meta({ description: 'The address on which HTTP is served.' }),
+  REGIONS: list('region names', /^[a-z0-9][a-z0-9-]*$/)
+    .optional()
+    .meta({
+      description: 'The regions that this process serves, separated by commas.',
+      absent: 'every region of each policy',
+    }),
   WORKER: z
     .string()
     .regex(/^[\w.:-]{1,60}$/, 'must be letters, digits, . : - and _')
-    .optional(),
+    .optional()
+    .meta({ description: "The worker's name in runs and logs.", absent: 'host name and process id' }),
+  CONCURRENT_RUNS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .default(4)
+    .meta({ description: 'Runs at a time in this process, for each database.' }),
   BUILD_ID: z
     .string()
     .regex(
       /^[0-9A-Za-z][0-9A-Za-z.-]{2,38}[0-9A-Za-z]$/,
       'must be 4 to 40 letters, digits, . and -, such as a commit’s hash',
     )
-    .optional(),
-  CONCURRENT_RUNS: z.coerce.number().int().min(1).max(64).default(4),
-  LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
-  FLAG_SOURCE: z.enum(['embedded', 'unleash']).default('embedded'),
-  FLAG_MAX_AGE: duration('60s', 1_000, 3_600_000),
+    .optional()
+    .meta({
+      description:
+        "What follows a job's number in its version: 4 to 40 letters, digits, `.` and `-`, from CI: see [Versions](configuration.md#versions).",
+      absent: "a digest of the jobs' code",
+    }),
+  LOG_LEVEL: z
+    .enum(LOG_LEVELS)
+    .default('info')
+    .meta({ description: 'The least serious level that is logged.' }),
+  FLAG_SOURCE: z.enum(['embedded', 'unleash']).default('embedded').meta({
+    description: 'Where flags are: `embedded` (the control database) or `unleash` (an Unleash server).',
+  }),
+  FLAG_MAX_AGE: duration('60s', 1_000, 3_600_000).meta({
+    description: 'A flag last heard of longer ago is closed; a policy may ask for less.',
+  }),
   UNLEASH_URL: z
     .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://unleash.example/api' })
-    .optional(),
-  UNLEASH_TOKEN: z.string().min(1).optional(),
-  UNLEASH_REFRESH: duration('1s', 100, 60_000),
-  RESOLVERS: list(
-    'addresses such as 192.0.2.1:53, or the word system',
-    /^(system|[0-9a-fA-F.:[\]]+)$/,
-  ).optional(),
+    .optional()
+    .meta({ description: "The Unleash server's API, such as `https://unleash.example/api`." }),
+  UNLEASH_TOKEN: z.string().min(1).optional().meta({ description: 'A backend token of the Unleash server.' }),
+  UNLEASH_REFRESH: duration('1s', 100, 60_000).meta({
+    description: 'The interval at which the Unleash server is polled.',
+  }),
+  RESOLVERS: list('addresses such as 192.0.2.1:53, or the word system', /^(system|[0-9a-fA-F.:[\]]+)$/)
+    .optional()
+    .meta({
+      description:
+        'Name servers to ask, each a perspective of its own, separated by commas: `192.0.2.1,[2001:db8::1]:53`.',
+      absent: "the system's",
+    }),
+  DNS_TIMEOUT: duration('3s', 50, 60_000).meta({ description: 'The limit for one try of one DNS question.' }),
+  HTTPS_TIMEOUT: duration('10s', 50, 120_000).meta({ description: 'The limit for one whole HTTPS request.' }),
   NOTIFY_URLS: z
     .string()
     .transform((text) => text.split(',').map((each) => each.trim()))
     // The words name no address: it may be a secret.
     .refine((urls) => urls.every(isHttpUrl), 'must be http or https URLs, separated by commas')
-    .optional(),
-  NOTIFY_SECRET: z.string().min(MIN_SECRET, `must have at least ${MIN_SECRET} characters`).optional(),
-  NOTIFY_TIMEOUT: duration('10s', 100, 60_000),
-  DNS_TIMEOUT: duration('3s', 50, 60_000),
-  HTTPS_TIMEOUT: duration('10s', 50, 120_000),
+    .optional()
+    .meta({
+      description:
+        'http or https addresses that are notified of trips, kills, holds and rollouts, separated by commas: Slack-compatible webhooks, or your own.',
+      absent: 'no notifications',
+    }),
+  NOTIFY_SECRET: z
+    .string()
+    .min(MIN_SECRET, `must have at least ${MIN_SECRET} characters`)
+    .optional()
+    .meta({
+      description: `The secret that notifications are signed with, ${MIN_SECRET} characters or more; required with \`PORTCULLIS_NOTIFY_URLS\`.`,
+    }),
+  NOTIFY_TIMEOUT: duration('10s', 100, 60_000).meta({
+    description: 'The limit for one attempt at one address.',
+  }),
 };
+
+/** The table as a schema. */
+export const environmentSchema = z.object(environment);
 
 type Variable = keyof typeof environment;
 
@@ -169,7 +242,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       !COMPOSE.has(name) &&
       !isInjected(name, value),
   );
-  const parsed = z.object(environment).safeParse(Object.fromEntries(given));
+  const parsed = environmentSchema.safeParse(Object.fromEntries(given));
   const placed = given.filter(([name]) => DATABASE_VARIABLE.test(PREFIX + name));
   const logins = given.filter(([name]) => LOGIN_VARIABLE.test(name));
   const faults: string[] = [];
@@ -204,7 +277,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   }
   if (!parsed.success || faults.length > 0) {
     throw new PortcullisError('CONFIG_INVALID', faults.join('\n'), {
-      hint: 'correct the variables; docs/reference/configuration.md lists them',
+      hint: 'correct the variables; docs/reference/environment.md lists them',
       details: { faults },
     });
   }
@@ -238,7 +311,7 @@ function givenLogins(worker: string | undefined, planner: string | undefined): G
 }
 
 function toConfig(
-  read: z.output<z.ZodObject<typeof environment>>,
+  read: z.output<typeof environmentSchema>,
   port: number,
   regionDatabaseUrls: Config['regionDatabaseUrls'],
   warnings: readonly string[],

@@ -34,8 +34,7 @@ const MISNAMED = [
 ];
 
 /** Recorders with a registry of their own, so that two in one process (tests) do not mix. */
-export function createMetrics(): Metrics {
-  const registry = new Registry();
+export function createMetrics(registry = new Registry()): Metrics {
   collectDefaultMetrics({ register: registry });
   for (const name of MISNAMED) registry.removeSingleMetric(name);
   const refreshFailures = new Counter({

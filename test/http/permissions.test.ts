@@ -1,11 +1,6 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
-import { format, resolveConfig } from 'prettier';
 import { requestApproval } from '../../src/access/approvals.js';
-import { permissionsPage } from '../../src/access/permissions-page.js';
 import { mayDo, MAY_DO, ROLES, type Role, type Standing } from '../../src/access/roles.js';
-import { COMMAND_RIGHTS } from '../../src/cli/permissions.js';
 import { routesOf } from '../../src/server/app.js';
 import { openIncident } from '../../src/incidents/open-incident.js';
 import { inTransaction } from '../../src/postgres/pool.js';
@@ -103,19 +98,4 @@ describe.each(ROLES)('a token of the role %s', (role) => {
       }
     }
   });
-});
-
-test('docs/reference/permissions.md is made from the tables', async () => {
-  const file = fileURLToPath(new URL('../../docs/reference/permissions.md', import.meta.url));
-  const calls = routesOf(served.deps).map(({ method, path, action }) => ({
-    name: `${method.toUpperCase()} ${path}`,
-    takes: action,
-  }));
-  const commands = Object.entries(COMMAND_RIGHTS).map(([name, takes]) => ({ name, takes }));
-  const page = await format(permissionsPage(commands, calls), {
-    ...(await resolveConfig(file)),
-    parser: 'markdown',
-  });
-  if (process.env['UPDATE_DOCS'] !== undefined) await writeFile(file, page);
-  expect(await readFile(file, 'utf8')).toBe(page);
 });

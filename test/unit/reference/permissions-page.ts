@@ -1,7 +1,8 @@
-import { MAY_DO, ROLES, type Action, type Standing } from './roles.js';
+import { MAY_DO, ROLES, type Action, type Standing } from '../../../src/access/roles.js';
+import { code, headOf, tableOf } from './markdown.js';
 
-/** One thing that can be done: a command, or a call of the API. */
-export interface Operation {
+/** A command, or a call of the API, with the permission that it takes. */
+export interface Permitted {
   readonly name: string;
   readonly takes: Action | 'process' | 'anyone';
 }
@@ -9,27 +10,22 @@ export interface Operation {
 const COLUMNS: readonly Standing[] = [...ROLES, 'local'];
 
 /** docs/reference/permissions.md, from the tables that are in force. */
-export function permissionsPage(commands: readonly Operation[], calls: readonly Operation[]): string {
+export function permissionsPage(commands: readonly Permitted[], calls: readonly Permitted[]): string {
   const actions = Object.keys(MAY_DO) as Action[];
-  const namesOf = (operations: readonly Operation[], action: Operation['takes']): string =>
-    operations
+  const namesOf = (those: readonly Permitted[], action: Permitted['takes']): string =>
+    those
       .filter(({ takes }) => takes === action)
-      .map(({ name }) => `\`${name}\``)
+      .map(({ name }) => code(name))
       .join(', ');
   const yes = (action: Action, role: Standing): string =>
     (MAY_DO[action] as readonly Standing[]).includes(role) ? 'yes' : '';
-  const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  const table = (titles: readonly string[], rows: readonly (readonly string[])[]): string =>
-    [row(titles), row(titles.map(() => '---')), ...rows.map(row)].join('\n');
-  return `# Permissions
-
-<!-- Made from src/access/roles.ts, src/cli/permissions.ts and the table of routes. To make it again: UPDATE_DOCS=1 npm test -- test/http/permissions.test.ts -->
+  return `${headOf('Permissions', 'src/access/roles.ts, src/cli/permissions.ts and the table of routes')}
 
 Every command and every call of the API takes one permission. \`local\` is a user with the database's login and no token.
 
-${table(
+${tableOf(
   ['permission', ...COLUMNS],
-  actions.map((action) => [`\`${action}\``, ...COLUMNS.map((role) => yes(action, role))]),
+  actions.map((action) => [code(action), ...COLUMNS.map((role) => yes(action, role))]),
 )}
 
 - A token that is bound to regions (\`--regions\`) uses its permissions there alone, and for nothing that reaches every region. \`read\`, \`verify-audit\` and \`cancel\` are not narrowed by it.
@@ -40,9 +36,9 @@ ${table(
 
 ## Operations
 
-${table(
+${tableOf(
   ['permission', 'commands', 'calls'],
-  actions.map((action) => [`\`${action}\``, namesOf(commands, action), namesOf(calls, action)]),
+  actions.map((action) => [code(action), namesOf(commands, action), namesOf(calls, action)]),
 )}
 
 These take none: ${namesOf(commands, 'anyone')}; ${namesOf(calls, 'anyone')}. These act as Portcullis itself, with the database's login: ${namesOf(commands, 'process')}.

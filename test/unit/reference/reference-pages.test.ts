@@ -1,0 +1,59 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from '@jest/globals';
+import { format, resolveConfig } from 'prettier';
+import { Registry } from 'prom-client';
+import { COMMAND_RIGHTS } from '../../../src/cli/permissions.js';
+import { createProgram } from '../../../src/cli/program.js';
+import { routesOf } from '../../../src/server/app.js';
+import type { HttpDeps } from '../../../src/server/deps.js';
+import { openApiOf } from '../../../src/server/openapi.js';
+import { createMetrics } from '../../../src/telemetry/metrics.js';
+import { FakeApp } from '../cli/fake-app.js';
+import { FakeTerminal } from '../cli/fake-terminal.js';
+import { apiPage, type OpenApi } from './api-page.js';
+import { cliPage } from './cli-page.js';
+import { environmentPage } from './environment-page.js';
+import { metricsPage, type Measured } from './metrics-page.js';
+import { permissionsPage } from './permissions-page.js';
+import { policyPage } from './policy-page.js';
+import { statesPage } from './states-page.js';
+
+/** The reference pages are made from what they describe. `npm run docs` writes them; without it, each is compared. */
+
+const ROOT = new URL('../../../', import.meta.url);
+const app = new FakeApp();
+const program = createProgram(app, new FakeTerminal(), app.commands);
+// The table of routes hands its parts to the handlers, and none is called here.
+const routes = routesOf({ metrics: createMetrics() } as HttpDeps);
+
+function metricsOf(): Measured[] {
+  const registry = new Registry();
+  createMetrics(registry);
+  return registry.getMetricsAsArray();
+}
+
+const policySchema = JSON.parse(
+  await readFile(new URL('flags/policy.schema.json', ROOT), 'utf8'),
+) as Parameters<typeof policyPage>[0];
+
+const PAGES: Readonly<Record<string, () => string>> = {
+  cli: () => cliPage(program),
+  api: () => apiPage(openApiOf(routes, '') as unknown as OpenApi, routes),
+  environment: () => environmentPage(),
+  policy: () => policyPage(policySchema),
+  metrics: () => metricsPage(metricsOf()),
+  states: () => statesPage(),
+  permissions: () =>
+    permissionsPage(
+      Object.entries(COMMAND_RIGHTS).map(([name, takes]) => ({ name, takes })),
+      routes.map(({ method, path, action }) => ({ name: `${method.toUpperCase()} ${path}`, takes: action })),
+    ),
+};
+
+test.each(Object.keys(PAGES))('docs/reference/%s.md says what is so; else run npm run docs', async (name) => {
+  const file = fileURLToPath(new URL(`docs/reference/${name}.md`, ROOT));
+  const page = await format(PAGES[name]?.() ?? '', { ...(await resolveConfig(file)), parser: 'markdown' });
+  if (process.env['UPDATE_DOCS'] !== undefined) await writeFile(file, page);
+  expect(await readFile(file, 'utf8')).toBe(page);
+});
