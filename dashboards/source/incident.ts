@@ -48,7 +48,7 @@ export const incident: Dashboard = {
       kind: 'figure',
       title: 'Restored',
       description:
-        'Rows put back or left alone for a person, of those that incidents which are not closed have changed.',
+        'Rows put back, or skipped for a person to decide, of those that incidents which are not closed have changed.',
       unit: 'percentunit',
       queries: [{ expr: `job:portcullis_incident_restored:ratio{${JOB}}`, legend: '{{job}}' }],
       empty: 'nothing was changed',
@@ -56,7 +56,7 @@ export const incident: Dashboard = {
     },
     {
       kind: 'figure',
-      title: 'Left alone',
+      title: 'Skipped',
       description:
         'Rows that a restore did not touch, because others had since. Each is for a person: portcullis restore ID --dry-run --conflicts report.',
       unit: 'short',
@@ -70,7 +70,7 @@ export const incident: Dashboard = {
     {
       kind: 'lines',
       title: 'Rows changed and put back',
-      description: 'The two meet when everything is put back but for what was left alone.',
+      description: 'The two meet when everything is put back but for what was skipped.',
       unit: 'short',
       queries: [
         { expr: `max by (job, measure) (portcullis_incident_rows{${JOB}})`, legend: '{{job}} {{measure}}' },

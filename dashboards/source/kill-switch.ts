@@ -44,7 +44,7 @@ export const killSwitch: Dashboard = {
       kind: 'lines',
       title: 'Permits',
       description:
-        'Time until each gate’s permit lapses if nobody renews it. It saws up and down; at zero the gate is closed.',
+        'Time until each gate’s permit expires if nobody renews it. It saws up and down; at zero the gate is closed.',
       unit: 's',
       queries: [
         {

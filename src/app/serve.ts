@@ -143,7 +143,8 @@ function carryOutKills(
     KILL_BEAT_MS,
     async () => {
       for (const { job, killed } of await carryOutWishes(control, (at) => planes.of(at).kills, null, reach)) {
-        for (const { region } of killed) log.warn({ code: 'killed', job, region }, 'killed at last');
+        for (const { region } of killed)
+          log.warn({ code: 'killed', job, region }, 'pending kill carried out');
       }
     },
     (error) => log.error({ code: 'kills-unread', err: error }, `kills: ${messageOf(error)}`),

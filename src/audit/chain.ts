@@ -104,7 +104,7 @@ export class ChainWalk {
     const next = this.count + 1;
     if (seq === next) return undefined;
     if (seq > next) return { seq: next, reason: `${named(next, seq - 1)} missing` };
-    return { seq, reason: `entry ${seq} was put in: it stands where entry ${next} should` };
+    return { seq, reason: `entry ${seq} was inserted: it is where entry ${next} should` };
   }
 
   #notTheNext(entry: ChainedEntry): ChainFault | undefined {
@@ -113,26 +113,26 @@ export class ChainWalk {
     if (before.seq > 0 && prev === this.#beforeHead) {
       return {
         seq: before.seq,
-        reason: `entry ${before.seq} was put in: what stands behind it was made when it was not there`,
+        reason: `entry ${before.seq} was inserted: the entry after it was written without it`,
       };
     }
     if (hashOrNone(entry) !== entry.hash) {
       return prev === before.hash
         ? { seq, reason: `entry ${seq} was changed: its hash is of another content` }
-        : { seq, reason: `entry ${seq} is not the one that was written behind entry ${before.seq}` };
+        : { seq, reason: `entry ${seq} is not the one that was written after entry ${before.seq}` };
     }
     if (prev === before.hash) return undefined;
     return before.seq === 0
       ? { seq, reason: `entry ${seq} is not the first of its chain: those before it are gone` }
       : {
           seq: before.seq,
-          reason: `entry ${before.seq} was written anew: entry ${seq} was made behind another`,
+          reason: `entry ${before.seq} was rewritten: entry ${seq} was written after another one`,
         };
   }
 
   #notTheExpected({ seq, hash }: ChainedEntry): ChainFault | undefined {
     if (seq !== this.expectHead?.seq || hash === this.expectHead.hash) return undefined;
-    return { seq, reason: `entry ${seq} is not the head that was kept: the log was written anew up to it` };
+    return { seq, reason: `entry ${seq} is not the head that was kept: the log was rewritten up to it` };
   }
 }
 

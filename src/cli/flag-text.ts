@@ -45,7 +45,7 @@ export function sourceText(voice: Voice, source: SourceView): string {
   const text =
     problem === null
       ? `Flags: ${from}, ${age}${how}`
-      : `Flags: ${from} cannot be asked: ${problem.reason}; since ${time(problem.since)}, ${age}`;
+      : `Flags: ${from} does not answer: ${problem.reason}; since ${time(problem.since)}, ${age}`;
   const { columns } = voice.tableOptions();
   const lines = wrapTo(printable(text), columns);
   return `${lines.map((line) => voice.paint(line, problem === null ? 'plain' : 'bad')).join('\n')}\n\n`;

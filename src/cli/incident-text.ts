@@ -64,10 +64,7 @@ function factsText(voice: Voice, { incident, impact, silent, unchecked }: Assess
     ...(hasDamage(incident)
       ? ([
           ['changed', `${countOf(impact.rows, 'row')} of ${countOf(impact.units, 'organisation')}`],
-          [
-            'put back',
-            `${number(impact.restored)}, ${countOf(impact.restoreConflicts, 'conflict')} left alone`,
-          ],
+          ['put back', `${number(impact.restored)}, ${countOf(impact.restoreConflicts, 'conflict')} skipped`],
         ] as const)
       : ([['damage', undamagedText(incident)]] as const)),
     ['time to detect', took(detectMs)],
@@ -96,7 +93,7 @@ function undamagedText({ id, drill }: Incident): string {
 
 function regionsText(voice: Voice, { incident, impact }: Assessment): string {
   return voice.table(
-    ['region', 'contained', 'runs', 'organisations', 'rows', 'put back', 'left alone'].map((title) => ({
+    ['region', 'contained', 'runs', 'organisations', 'rows', 'put back', 'skipped'].map((title) => ({
       title,
     })),
     incident.regions.map(({ region, containedAt }) => {

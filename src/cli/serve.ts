@@ -60,10 +60,7 @@ export async function serveUntilInterrupted(
       progress.end();
       if (!signal.aborted) tellWaiting(context, voice, serving, await serving.now());
       await aborted(signal);
-      voice.result(
-        { event: 'stopping' },
-        () => 'stopping: runs under way are given up for the next worker\n',
-      );
+      voice.result({ event: 'stopping' }, () => 'stopping: handing over the runs under way\n');
     } finally {
       progress.end();
       await service?.stop();

@@ -52,7 +52,11 @@ export function simulationText(voice: Voice, { steps, rules, ends, approvals }: 
           FINDS.map((title) => ({ title })),
           finds,
         )}`;
-  const last = ends === null ? 'It would never end on these figures.' : `It would end at ${time(ends)}.`;
+  const stuck = steps.find((step) => step.ends === null);
+  const last =
+    ends === null
+      ? `At this rate the rollout never completes${stuck ? `: too few changes in ${stuck.region} at ${share(stuck.permille)}` : ''}.`
+      : `It would end at ${time(ends)}.`;
   const people =
     approvals.length === 0
       ? ''
@@ -65,11 +69,11 @@ function powerText({ factor, finds, events, days }: OutcomePower): Cell {
   switch (finds) {
     case 'nothing':
       return {
-        text: 'any size is missed: too few units of one version to compare; caps and invariants carry the step',
+        text: 'misses faults of any size: too few units of one version to compare; other rules still apply',
         tone: 'warning',
       };
     case 'missed':
-      return { text: `${factor} × is missed: the units run out before`, tone: 'warning' };
+      return { text: `${factor} × is missed: too few units`, tone: 'warning' };
     case 'found': {
       const when = days === null ? 'no outcome reported yet' : `${daysText(days)} at the present rate`;
       return `${factor} × is found after about ${number(Math.ceil(events ?? 0))} events: ${when}`;

@@ -172,7 +172,7 @@ export function requireComplete(reports: readonly KillReport[], version?: string
     failed.map(({ job, ...each }) => unreachedText(job, each, version)).join('\n'),
     {
       hint: failed.every(({ wish }) => wish !== null)
-        ? 'nothing need be done: every process that can reach the gate keeps trying; portcullis status shows when it is killed'
+        ? 'nothing to do: every process that can reach the gate keeps trying; portcullis status shows when it is killed'
         : 'try again at once, from where the databases can be reached',
       details: { reports },
     },
@@ -191,8 +191,8 @@ export function unreachedText(
     lapsesBy === null
       ? 'permit expiry unknown'
       : version === undefined
-        ? `its flag is taken back, so that workers which hear it close the gate; by ${lapsesBy} its permit will have lapsed`
-        : `its share is withdrawn: connected workers stop it now, and by ${lapsesBy} the last permit that allows it will have lapsed; the gate stays open for other versions`;
+        ? `flag revoked; connected workers stop now, all others by ${lapsesBy}`
+        : `share revoked; connected workers stop it now, all others by ${lapsesBy}; the gate stays open for other versions`;
   return `${unreached}; ${closes}; it is killed as soon as it can be reached`;
 }
 

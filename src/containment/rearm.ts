@@ -33,7 +33,7 @@ export async function rearmGate(owner: pg.Pool, order: RearmOrder): Promise<void
         'REARM_OUTDATED',
         `${where} was killed again since this re-arm was asked for: ${gate.reason}`,
         {
-          hint: 'look at what happened, and ask anew',
+          hint: 'look at what happened, then submit a new request',
           details: { epoch: gate.epoch, asked: order.epoch },
         },
       );

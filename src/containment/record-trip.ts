@@ -143,9 +143,7 @@ function whatNow(
   return [
     closedText({ version, region, closed }, flagsAt === undefined),
     ...(wrote && restore === 'auto' ? ['What it has written is being restored.'] : []),
-    ...(wrote && restore === 'propose'
-      ? [`To take back what it has written: portcullis restore ${incident}`]
-      : []),
+    ...(wrote && restore === 'propose' ? [`To restore what it changed: portcullis restore ${incident}`] : []),
     ...(flagsAt === undefined ? [] : [unchangedElsewhere(flagsAt, job, [region])]),
     `More: portcullis incident show ${incident}`,
   ];

@@ -31,11 +31,9 @@ export const replayCommand =
     const command = leaf(
       program,
       'replay',
-      'Replay the incident of February 2021 with and without Portcullis. The same faulty version of domain-claim is let ' +
-        'loose in one world after the other, each on the same data, with something else in its way each time. It works ' +
-        'on the embedded PostgreSQL, in databases of its own that are dropped at the end, also on Ctrl-C. The same ' +
-        'accounts, regions, seed and version give the same figures, but for durations without a star, which are what ' +
-        'this machine took.',
+      'Replay the incident of February 2021 with and without Portcullis. Runs the faulty version once per safeguard, on ' +
+        'identical data, in databases of its own that are dropped at the end, also on Ctrl-C. The same accounts, regions, ' +
+        'seed and version give the same figures; durations without a star are what this machine took.',
       [
         'portcullis replay',
         'portcullis replay --accounts 20000 --json',

@@ -172,7 +172,7 @@ function strangeKinds(
       const meant = nearest(kind, known);
       return {
         path,
-        message: `is no kind of change of ${job}; ${meant === undefined ? `there are ${known.join(', ')}` : `did you mean ${meant}?`}`,
+        message: `is not a kind of change of ${job}; ${meant === undefined ? `there are ${known.join(', ')}` : `did you mean ${meant}?`}`,
         ...(meant !== undefined && { nearest: meant }),
       };
     });

@@ -176,10 +176,10 @@ export class PortcullisProvider implements Provider {
     });
     if (problem !== undefined && problem.code !== 'flag-unreachable')
       return closed(problem.code, problem.reason);
-    if (!everHeard) return closed('flag-unreachable', problem?.reason ?? 'the flags were never heard of');
+    if (!everHeard) return closed('flag-unreachable', problem?.reason ?? 'no flags received yet');
     const maxAgeMs = this.#maxAgeMs(job);
     if (heardAgeMs <= maxAgeMs) return undefined;
-    const since = `last heard of ${formatDurationMs(heardAgeMs)} ago, which is over ${formatDurationMs(maxAgeMs)}`;
+    const since = `last heard ${formatDurationMs(heardAgeMs)} ago, over the limit of ${formatDurationMs(maxAgeMs)}`;
     return closed('flag-stale', problem === undefined ? since : `${since}; ${problem.reason}`);
   }
 

@@ -56,7 +56,7 @@ export function watchSource(
     metrics.flagSourceProblem(source.name, code.replace('flag-', ''));
     const age = `last heard ${formatDurationMs(Math.round(heardAgeMs))} ago`;
     const what = [
-      problem?.reason ?? `the flag source ${source.name} says nothing`,
+      problem?.reason ?? `the flag source ${source.name} does not answer`,
       ...(code === 'flag-stale' ? [`${age}: flags are closed`] : []),
       advice(code),
     ].join('; ');

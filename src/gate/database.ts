@@ -72,7 +72,7 @@ export async function confirmDatabase(
   const before = await readDatabase(owner);
   if (before.confirmed) {
     throw new PortcullisError('DATABASE_CONFIRMED', `database ${before.identity} is confirmed already`, {
-      hint: 'nothing need be done; for a switchover that is planned, give --switchover',
+      hint: 'nothing to do; for a switchover that is planned, give --switchover',
     });
   }
   const { identity, last: was } = before;

@@ -167,5 +167,5 @@ export function admissionRevisionOf(answer: FlagAnswer): number | undefined {
 
 /** How a lapsed permit is told. */
 export function lapsed(permitUntil: Date | null): string {
-  return permitUntil === null ? 'no permit was given' : `permit lapsed at ${permitUntil.toISOString()}`;
+  return permitUntil === null ? 'no permit was given' : `permit expired at ${permitUntil.toISOString()}`;
 }

@@ -364,7 +364,7 @@ function tooFewTold(
         : `${planned}; ${countOf(taught, 'run')} before it are of less than a day, which is too little to compare with`
       : (now.apart?.units ?? 0) === 0
         ? `${planned} and no unit admitted, which compares with nothing`
-        : 'history knows no unit of the run';
+        : 'no unit of the run has a history';
   return {
     reason: [`${rule}: ${why}`, ...apartInWords(now, options)].join('; '),
     figures: { observed: now.count, samples: taught, limit: alpha, ...apartFigures(now) },

@@ -98,7 +98,7 @@ export function judgeRegions(rule: string, alpha: number, states: readonly Outco
   const lnE = states.length === 0 ? 0 : logMeanExp(states.map(lnEvidence));
   const figures = { samples, regions: states.length, lnE, limit };
   if (compared.length === 0) {
-    const reason = `${rule}: no region has organisations of both versions to compare; caps and invariants carry the step`;
+    const reason = `${rule}: not enough data to compare the versions in any region; other rules still apply`;
     return { verdict: 'too-few', rule, reason, figures };
   }
   const observed = compared.reduce((sum, { candidateEvents }) => sum + candidateEvents, 0);
@@ -144,7 +144,7 @@ function judge(state: OutcomeState): Judged {
   const limit = Math.log(regions / alpha);
   const figures = { observed: candidateEvents, expected, samples: events, lnE, limit };
   if (!compared) {
-    const reason = `${rule}: there are no organisations of both versions to compare; caps and invariants carry the step`;
+    const reason = `${rule}: not enough data to compare the versions; other rules still apply`;
     return { verdict: 'too-few', rule, reason, figures };
   }
   const reason =

@@ -36,7 +36,7 @@ export async function acceptRun(
     throw new PortcullisError(
       'NOTHING_REACHED',
       `run ${run.runId.slice(0, 8)} was accepted already, by ${accepted.by}; nothing was changed`,
-      { hint: 'nothing need be done: it is part of the baseline', details: { run: run.runId } },
+      { hint: 'nothing to do: it is part of the baseline', details: { run: run.runId } },
     );
   }
   const { job, region, runId } = run;

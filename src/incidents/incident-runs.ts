@@ -84,7 +84,7 @@ export function nothingToRestore(ids: string, silent: readonly SilentRegion[]): 
     {
       hint:
         silent.length === 0
-          ? `nothing need be done; portcullis incident show ${ids} lists the runs`
+          ? `nothing to do; portcullis incident show ${ids} lists the runs`
           : 'try again when these databases can be reached',
       details: { incident: ids, silent },
     },
@@ -93,7 +93,7 @@ export function nothingToRestore(ids: string, silent: readonly SilentRegion[]): 
 
 /** What restores of runs have come to. */
 export interface Restored {
-  /** Rows put back so far, and rows that restores left alone because others had touched them. */
+  /** Rows put back so far, and rows that restores skipped because others had touched them. */
   readonly restored: number;
   readonly restoreConflicts: number;
 }

@@ -88,7 +88,7 @@ function whatHappened({ incident, impact, silent }: Assessment): string {
   const back =
     impact.rows === 0
       ? ''
-      : ` ${number(impact.restored)} ${impact.restored === 1 ? 'is' : 'are'} put back; ${number(impact.restoreConflicts)} had been touched since and ${impact.restoreConflicts === 1 ? 'was' : 'were'} left alone.`;
+      : ` ${number(impact.restored)} ${impact.restored === 1 ? 'is' : 'are'} put back; ${number(impact.restoreConflicts)} changed since the run and ${impact.restoreConflicts === 1 ? 'was' : 'were'} skipped.`;
   const unknown =
     silent.length === 0
       ? ''
@@ -132,7 +132,7 @@ function impactTable({ incident, impact }: Assessment): string {
     number(each.restoreConflicts),
   ];
   const byRegion = table(
-    ['region', 'runs', 'organisations', 'rows', 'by kind', 'put back', 'left alone'],
+    ['region', 'runs', 'organisations', 'rows', 'by kind', 'put back', 'skipped'],
     [...impact.regions.map((each) => line(each.region, each)), line('**all**', impact)],
   );
   return `${byRegion}${productTable(impact)}`;

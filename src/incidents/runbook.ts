@@ -126,7 +126,7 @@ function restoring({ id }: Incident, rows: number, done: boolean): Step[] {
       done,
     },
     {
-      title: 'See what was left alone',
+      title: 'See what was skipped',
       commands: [
         `portcullis restore ${id} --dry-run --conflicts csv > conflicts-${id}.csv`,
         `portcullis incident show ${id}`,

@@ -11,7 +11,7 @@ const TELLER = 'system:notify';
  */
 export function tellingOf({ title, at, deliveries }: Notification): Moment[] {
   if (deliveries.length === 0) {
-    const what = `nobody told yet, there was no receiver: ${title}`;
+    const what = `no notification sent, no receiver is configured: ${title}`;
     return [{ at, who: TELLER, kind: 'notification-unaddressed', what }];
   }
   return deliveries.map((delivery) => ({

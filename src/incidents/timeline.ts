@@ -44,7 +44,7 @@ function momentsOf(run: IncidentRun): Moment[] {
   ];
   for (const restore of run.restores) {
     const rows = `${countOf(restore.restored, 'row')} put back`;
-    const kept = restore.conflicts === 0 ? '' : `, ${countOf(restore.conflicts, 'conflict')} left alone`;
+    const kept = restore.conflicts === 0 ? '' : `, ${countOf(restore.conflicts, 'conflict')} skipped`;
     moments.push(
       { at: restore.createdAt, kind: 'restore-began', what: `restore of ${name} began` },
       {

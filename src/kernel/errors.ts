@@ -62,7 +62,7 @@ export const ERRORS = {
   TIME_LIMIT: { status: 504, exit: 1, title: 'A phase of a run took longer than its limit' },
   LEASE_LOST: { status: 409, exit: 1, title: 'Another worker took this run over' },
 
-  RESTORE_INEXACT: { status: 409, exit: 1, title: 'The run cannot be taken back exactly' },
+  RESTORE_INEXACT: { status: 409, exit: 1, title: 'The run cannot be restored exactly' },
   RESTORE_MISMATCH: { status: 500, exit: 1, title: 'A restored row is not what it was' },
   SUBJECT_UNKNOWN: { status: 404, exit: 2, title: 'No job changes such a thing' },
 
@@ -98,10 +98,10 @@ export const ERRORS = {
   APPROVAL_DECIDED: { status: 409, exit: 1, title: 'That request is decided already' },
   APPROVAL_EXPIRED: { status: 409, exit: 1, title: 'That request has expired' },
   AUDIT_ENTRY_INVALID: { status: 422, exit: 1, title: 'This cannot go on the record' },
-  NOT_FOUND: { status: 404, exit: 2, title: 'There is nothing at this address' },
+  NOT_FOUND: { status: 404, exit: 2, title: 'Not found' },
   METHOD_NOT_ALLOWED: { status: 405, exit: 2, title: 'This address does not take that method' },
   BODY_TOO_LARGE: { status: 413, exit: 2, title: 'The request body is too large' },
-  INTERNAL: { status: 500, exit: 1, title: 'Portcullis met an error of its own' },
+  INTERNAL: { status: 500, exit: 1, title: 'Internal error' },
 } as const satisfies Record<string, { status: number; exit: number; title: string }>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -23,14 +23,18 @@ export function parseWeeklyWindow(text: string): WeeklyWindow | { readonly fault
   const [, dayText = '', fromHour, fromMin, untilHour, untilMin, zone = ''] = SHAPE.exec(text.trim()) ?? [];
   if (zone === '') return { fault: 'is not a window such as Mon–Thu 09:00–16:00 Europe/Berlin' };
   const days = parseDays(dayText);
-  if (days === undefined) return { fault: `has days that are none: ${dayText}; give Mon–Thu, or Mon, Wed` };
+  if (days === undefined) return { fault: `has invalid days: ${dayText}; use Mon–Thu, or Mon, Wed` };
   const fromMinute = minuteOf(fromHour, fromMin);
   const untilMinute = minuteOf(untilHour, untilMin);
-  if (fromMinute === undefined || untilMinute === undefined) return { fault: 'has a time that is none' };
+  if (fromMinute === undefined) return invalidTime(fromHour, fromMin);
+  if (untilMinute === undefined) return invalidTime(untilHour, untilMin);
   if (untilMinute <= fromMinute) return { fault: 'must end after it begins, on the same day' };
-  if (!isZone(zone))
-    return { fault: `has a time zone that is none: ${zone}; give one such as Europe/Berlin` };
+  if (!isZone(zone)) return { fault: `has an invalid time zone: ${zone}; use a name such as Europe/Berlin` };
   return { text, days, fromMinute, untilMinute, zone };
+}
+
+function invalidTime(hour = '', minute = ''): { readonly fault: string } {
+  return { fault: `has an invalid time: ${hour}:${minute}; use HH:MM` };
 }
 
 /** Whether the clocks of the window's place stand within it. */

@@ -150,7 +150,7 @@ function take(connection: Watched, silence: Silence, seen: Seen, why: string): v
   if (seen === 'not-working') silence.strikes += 1;
   else silence.unanswered += 1;
   if (silence.unanswered >= UNANSWERED)
-    connection.lose(lostError(silence, `the server cannot be asked why (${why})`));
+    connection.lose(lostError(silence, `the server does not say why (${why})`));
 }
 
 function lostError({ since }: Silence, why: string): PortcullisError {

@@ -266,7 +266,7 @@ function lackOf(look: Look, { bake }: Wave, part: Part, seen: RegionEvidence): s
   if (stale) return `${stale.rule} has not been judged since ${judgedFrom.toISOString()}`;
   // What happened while nobody watched is evidence, but never the only one.
   if (look.standing.watchedSince > since && seen.runsWatched === 0) {
-    return `nobody watched before ${look.standing.watchedSince.toISOString()}: one more run is awaited`;
+    return `no worker was watching before ${look.standing.watchedSince.toISOString()}: waiting for one more run`;
   }
   const elapsedMs = look.now.getTime() - since.getTime();
   // At least one run, whatever the policy's figures: nothing is never evidence.
@@ -383,7 +383,7 @@ function evidenceOf({ evidence }: Look, region: string): RegionEvidence {
   return (
     evidence.find((seen) => seen.region === region) ?? {
       region,
-      flag: { as: 'off', reason: 'nothing is known of it' },
+      flag: { as: 'off', reason: 'unknown' },
       served: false,
       runs: 0,
       changes: 0,

@@ -18,7 +18,7 @@ export const ROLLOUT_STATES = {
     meaning: 'the version has the last share in every region; its end says which bakes were skipped',
     next: [],
   },
-  aborted: { underWay: false, meaning: 'the version was taken back to zero everywhere', next: [] },
+  aborted: { underWay: false, meaning: 'the version was rolled back to zero everywhere', next: [] },
 } as const satisfies Record<string, { underWay: boolean; meaning: string; next: readonly string[] }>;
 
 export type RolloutStatus = keyof typeof ROLLOUT_STATES;

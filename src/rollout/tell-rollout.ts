@@ -59,7 +59,7 @@ export async function tellOfEnd(
     title:
       status === 'completed'
         ? `the rollout of ${job} ${version} is complete: it has every region`
-        : `the rollout of ${job} ${version} was aborted by ${by}, and the version taken back everywhere`,
+        : `the rollout of ${job} ${version} was aborted by ${by}, and the version rolled back to zero everywhere`,
     lines: [reason],
     details: { rollout: id, version, status, by },
   });

@@ -137,7 +137,7 @@ export async function lapse(
 ): Promise<void> {
   const reason =
     request.state === 'approved'
-      ? `the approval of ${what} by ${request.decided_by ?? ''} lapsed: ${worse}`
+      ? `the approval of ${what} by ${request.decided_by ?? ''} no longer counts: ${worse}`
       : `the request for ${what} was withdrawn: ${worse}`;
   await client.query('update portcullis_control.rollout_approval set lapsed_reason = $2 where request = $1', [
     request.request,

@@ -51,7 +51,7 @@ export function routesOf(deps: HttpDeps): readonly Route[] {
       method: 'get',
       path: '/api/v1/openapi.json',
       operationId: 'getOpenApi',
-      summary: 'This document',
+      summary: 'The OpenAPI document of this API',
       action: 'read',
       result: z.looseObject({ openapi: z.string() }),
       handle: () => document,
@@ -95,7 +95,7 @@ const noStore: RequestHandler = (_request, response, next) => {
 };
 
 const notFound: RequestHandler = (request) => {
-  throw new PortcullisError('NOT_FOUND', `there is nothing at ${request.path}`, {
+  throw new PortcullisError('NOT_FOUND', `not found: ${request.path}`, {
     hint: 'the addresses are listed in /api/v1/openapi.json',
   });
 };

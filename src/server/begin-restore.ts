@@ -37,7 +37,7 @@ export async function beginRestore(
   if (allTakenBack) {
     const why = applied === 0 ? 'changed nothing' : `is restored already: ${countOf(applied, 'row')}`;
     throw new PortcullisError('NOTHING_REACHED', `run ${runId.slice(0, 8)} of ${job} ${why}`, {
-      hint: 'nothing need be done',
+      hint: 'nothing to do',
       details,
     });
   }

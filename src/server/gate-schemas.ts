@@ -38,7 +38,7 @@ const Gate = named(
     job: z.string(),
     region: z.string(),
     state: z.enum(GATE_STATES),
-    permits: z.boolean().describe('whether a batch could pass now: open, with a permit that has not lapsed'),
+    permits: z.boolean().describe('whether a batch could pass now: open, with a permit that has not expired'),
     permitUntil: time.nullable(),
     permitRemainingMs: durationMs,
     epoch: z.int(),

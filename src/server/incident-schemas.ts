@@ -67,14 +67,14 @@ const RestoreOfRun = z.strictObject({
   createdAt: time,
   finishedAt: time.nullable(),
   restored: count.describe('rows put back'),
-  conflicts: count.describe('rows left alone, because others had touched them'),
+  conflicts: count.describe('rows skipped, because others had changed them'),
 });
 
 const figures = {
   ...Impact.omit({ runId: true }).shape,
   runs: count.describe('runs that changed anything'),
   restored: count.describe('rows put back so far'),
-  restoreConflicts: count.describe('rows that restores left alone'),
+  restoreConflicts: count.describe('rows that restores skipped'),
 };
 
 /** An incident with what its runs have changed, as of now. */

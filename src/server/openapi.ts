@@ -39,7 +39,10 @@ function operation(route: Route): Json {
   const { body, reply } = route;
   const answers = reply.statuses.map((status) => [
     String(status),
-    { description: status < 400 ? 'the answer' : 'the answer, where it is no', content: content(reply) },
+    {
+      description: status < 400 ? 'the answer' : 'the answer, where it is negative',
+      content: content(reply),
+    },
   ]);
   return {
     operationId: route.operationId,

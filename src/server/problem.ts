@@ -50,7 +50,7 @@ export function knownError(thrown: unknown): PortcullisError {
     );
   const refused = Refused.safeParse(thrown);
   if (refused.success) return refusal(refused.data, thrown);
-  return new PortcullisError('INTERNAL', 'this request met an error in Portcullis itself', {
+  return new PortcullisError('INTERNAL', 'the request failed by a fault in Portcullis', {
     hint: "find the request's id in the log, and report it with what stands there",
     cause: thrown,
   });

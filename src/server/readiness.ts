@@ -64,7 +64,7 @@ function flagReasons(
 ): string[] {
   const closes = problem === undefined ? undefined : CLOSING[problem.code];
   if (closes !== undefined) return [`${closes} for ${formatDurationMs(Math.round(problemAgeMs))}`];
-  if (ageMs === Infinity) return ['the flag source has not been heard yet'];
+  if (ageMs === Infinity) return ['the flag source has not answered yet'];
   if (ageMs <= maxAgeMs) return [];
   return [
     `flags are stale: last heard ${formatDurationMs(ageMs)} ago, at most ${formatDurationMs(maxAgeMs)} allowed`,
@@ -73,6 +73,6 @@ function flagReasons(
 
 const CLOSING: Readonly<Record<SourceProblem['code'], string | undefined>> = {
   'flag-unauthorised': 'the flag source has refused this process',
-  'flag-malformed': 'the flag source has answered what cannot be understood',
+  'flag-malformed': 'the flag source gave an invalid answer',
   'flag-unreachable': undefined,
 };

@@ -41,7 +41,7 @@ export const RestoreBegun = named(
   'RestoreBegun',
   z.strictObject({
     runId: z.guid(),
-    restore: z.guid().describe('the run that takes it back: see how far it is at /api/v1/runs/{id}'),
+    restore: z.guid().describe('the run that restores it; its progress is at /api/v1/runs/{id}'),
     begun: z.boolean().describe('false where one was under way already'),
   }),
 );

@@ -85,7 +85,7 @@ export const Rollout = named(
       })
       .nullable()
       .describe('what it does next and why; null once it is over'),
-    policyChanged: z.boolean().describe('whether the policy has other waves by now, for the next rollout'),
+    policyChanged: z.boolean().describe('whether the policy’s waves have changed since this rollout began'),
     skip: z
       .strictObject({
         request: z.string(),
@@ -115,7 +115,7 @@ export const Rollout = named(
               againBecause: z
                 .string()
                 .nullable()
-                .describe('why the request before it lapsed, so that it is asked again'),
+                .describe('why the previous request no longer counts, so that a new one was made'),
             })
             .nullable(),
           regions: z.array(Part).readonly(),

@@ -16,7 +16,7 @@ export const Run = named(
     region: z.string(),
     slot: time,
     trigger: z.enum(['schedule', 'catch-up', 'manual', 'restore']),
-    restores: z.guid().nullable().describe('the run whose changes this one takes back'),
+    restores: z.guid().nullable().describe('the run whose changes this one restores'),
     dryRun: z.boolean(),
     status: z.enum(runStatuses),
     reasonCode: z.string(),

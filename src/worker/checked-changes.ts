@@ -39,7 +39,7 @@ function faultOf(job: LoadedJob, units: AdmittedUnits, change: Change): string |
   const { before, after } = change;
   if (before === null && after === null) return 'before and after are both null';
   if ((before === null || after === null) && !shape.whole)
-    return `${before === null ? 'an insert' : 'a delete'} could not be taken back: the resource’s changes are not the whole row`;
+    return `${before === null ? 'an insert' : 'a delete'} could not be restored: the resource’s changes are not the whole row`;
   return (
     (before && imageFault('before', before, names(shape.compared))) ??
     (after && imageFault('after', after, names(shape.changes))) ??

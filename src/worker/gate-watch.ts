@@ -43,7 +43,7 @@ export function watchGate(
         stop({
           why: 'gate',
           code,
-          reason: quarantined ?? 'the flag took back what this run was admitted under',
+          reason: quarantined ?? 'the flag no longer admits this run',
         });
       }
     } catch {

@@ -198,9 +198,7 @@ async function nothingToDo(pool: pg.Pool, run: RestoreRun): Promise<Outcome> {
     status: 'succeeded',
     code: 'nothing-to-do',
     reason:
-      rows[0]?.applied === 0
-        ? `${which} applied no change`
-        : `every change of ${which} is taken back already`,
+      rows[0]?.applied === 0 ? `${which} applied no change` : `every change of ${which} is restored already`,
   };
 }
 

@@ -69,12 +69,12 @@ export async function underLease(
 function logGivenUp(log: Log, what: string, signal: AbortSignal): void {
   const cause = signal.aborted ? stopCause(signal) : undefined;
   if (cause?.why !== 'no-progress') {
-    log.info({ code: 'given-up' }, `gave the ${what} up for another worker`);
+    log.info({ code: 'given-up' }, `handed the ${what} over to another worker`);
     return;
   }
   log.error(
     { code: 'no-progress', phase: cause.phase },
-    `gave the ${what} up for another worker: no progress for ${formatDurationMs(cause.silentMs)} in phase "${cause.phase}"`,
+    `handed the ${what} over to another worker: no progress for ${formatDurationMs(cause.silentMs)} in phase "${cause.phase}"`,
   );
 }
 

@@ -248,7 +248,7 @@ describe.each<[string, () => Origin]>([
     await closedAs('flag-stale')();
     await until('the reason has its cause', () => {
       const answer = look();
-      return !answer.open && /^last heard of .* ago, which is over 1\.5 s; .+/.test(answer.reason);
+      return !answer.open && /^last heard .* ago, over the limit of 1\.5 s; .+/.test(answer.reason);
     });
     await origin.mend();
     await opened();

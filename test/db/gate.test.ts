@@ -149,7 +149,7 @@ describe('the fence', () => {
       );
     });
     expect(report).toMatchObject({ status: 'stopped', code: 'permit-lapsed', applied: { claim: 50 } });
-    expect(report?.reason).toMatch(/^permit lapsed at \d{4}-/);
+    expect(report?.reason).toMatch(/^permit expired at \d{4}-/);
   });
 
   const cutConnections = (): Promise<unknown> =>

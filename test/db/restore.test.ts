@@ -58,7 +58,7 @@ describe('a run is taken back', () => {
       status: 'succeeded',
       code: 'nothing-to-do',
       planned: {},
-      reason: `every change of run ${bad.run.id.slice(0, 8)} is taken back already`,
+      reason: `every change of run ${bad.run.id.slice(0, 8)} is restored already`,
     });
     expect(await checksum()).toBe(before);
   });

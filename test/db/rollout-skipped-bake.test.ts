@@ -167,7 +167,7 @@ test('a skip lapses where the evidence became worse after it was asked for or ap
   expect(lapsed).toMatchObject({
     action: 'lapse',
     by: 'system:rollout',
-    reason: `the approval of skipping the bake of 10% in ${a} by bob lapsed: ${worse}`,
+    reason: `the approval of skipping the bake of 10% in ${a} by bob no longer counts: ${worse}`,
   });
   // On what is so now, it can be asked for again.
   await skipBake(roll, WHY);

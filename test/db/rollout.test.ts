@@ -172,7 +172,7 @@ describe('a candidate at fault', () => {
     });
     expect(await told(roll)).toMatchObject([
       {
-        title: `the rollout of ${roll.job} ${(await roll.rollout()).version} was aborted by system:rollout, and the version taken back everywhere`,
+        title: `the rollout of ${roll.job} ${(await roll.rollout()).version} was aborted by system:rollout, and the version rolled back to zero everywhere`,
         lines: [`${a}: logins: 9 of 10 fail`],
       },
     ]);

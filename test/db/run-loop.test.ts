@@ -280,11 +280,7 @@ describe('a job that proposes what it must not is refused and writes nothing', (
       }),
       /changes nothing/,
     ],
-    [
-      'a delete that could not be taken back',
-      (claim) => ({ ...claim, after: null }),
-      /could not be taken back/,
-    ],
+    ['a delete that could not be restored', (claim) => ({ ...claim, after: null }), /could not be restored/],
     [
       'a value with a NUL in it',
       (claim) => ({ ...claim, after: { ...claim.after, organisation_id: 'a\0b' } }),

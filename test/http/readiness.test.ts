@@ -122,7 +122,7 @@ describe('/readyz', () => {
 
   test.each([
     ['flag-unauthorised', ['the flag source has refused this process for 7.0 s']],
-    ['flag-malformed', ['the flag source has answered what cannot be understood for 7.0 s']],
+    ['flag-malformed', ['the flag source gave an invalid answer for 7.0 s']],
     // Nothing is closed before the flags are too old.
     ['flag-unreachable', []],
   ] as const)('tells of %s at once, and not where the source is', async (code, reasons) => {
@@ -133,7 +133,7 @@ describe('/readyz', () => {
 
   test('is not ready before flags were ever heard', async () => {
     const ask = await asking({ flags: () => ({ heardAgeMs: Infinity }) });
-    expect((await ask()).body['reasons']).toEqual(['the flag source has not been heard yet']);
+    expect((await ask()).body['reasons']).toEqual(['the flag source has not answered yet']);
   });
 
   test('names the database that does not answer, and not where it is', async () => {

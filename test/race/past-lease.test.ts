@@ -63,7 +63,7 @@ describe('a worker that stood still past its lease and its permit', () => {
     // It cannot have heard of that.
     await turnOff(alone);
     expect((await wake(zombie)).code).toBe(3);
-    expect(await ended(alone)).toMatch(/is off|last heard of|permit lapsed/);
+    expect(await ended(alone)).toMatch(/is off|last heard|permit expired/);
     expect(await runIn(world, alone)).toMatchObject({ status: 'stopped', batches: before });
     expect(await changedRows(world, alone)).toBe(before);
   });

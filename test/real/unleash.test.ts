@@ -223,7 +223,7 @@ describe('a real Unleash server', () => {
     await until('that is logged', () => logged.includes('flag-source-stale'));
     const away = await cli('status');
     expect(away.stdout.replaceAll('\n', ' ')).toMatch(
-      /Flags: Unleash at \S+ cannot be asked: .*; since 20\S+Z, never heard/,
+      /Flags: Unleash at \S+ does not answer: .*; since 20\S+Z, never heard/,
     );
     expect(away.stdout).toMatch(/^eu-west-1 +unknown /m);
     await unleash.start();
@@ -242,7 +242,7 @@ describe('a real Unleash server', () => {
     );
     expect(provider.look(FLAG)).toMatchObject({ open: false, code: 'flag-unauthorised' });
     const refused = await cli('flags', 'list');
-    expect(refused.stdout.replaceAll('\n', ' ')).toMatch(/cannot be asked: .*401/);
+    expect(refused.stdout.replaceAll('\n', ' ')).toMatch(/does not answer: .*401/);
     const { stdout } = await cli('doctor');
     expect(stdout.replaceAll(/\s+/g, ' ')).toContain('set PORTCULLIS_UNLEASH_TOKEN to a backend token');
     token = await unleash.issueToken();

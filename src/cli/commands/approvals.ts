@@ -11,7 +11,7 @@ export function addApprovals(program: Command, context: Context): void {
   const command = leaf(
     program,
     'approvals',
-    'List what was asked of a second person, newest first: what waits for a decision, and what became of the rest.',
+    'List requests for approval, newest first, with the decision on each.',
     ['portcullis approvals', 'portcullis approvals --state pending --json'],
   )
     .addOption(stateOption(APPROVAL_STATES))

@@ -85,7 +85,7 @@ function addVerify(parent: Command, context: Context): void {
   const command = leaf(
     parent,
     'verify',
-    'Find out whether any entry was changed, removed or put in, and name the first. Exits with 1 when one was.\n' +
+    'Verify that no entry was changed, removed or inserted; name the first that was. Exits with 1 when one was.\n' +
       'Keep the head that it prints: what is cut off at the end is found only against a head that was kept.',
     [
       'portcullis audit verify',
@@ -93,7 +93,7 @@ function addVerify(parent: Command, context: Context): void {
       'portcullis audit verify --file audit.jsonl',
     ],
   )
-    .option('--expect-head <head>', 'a head printed earlier: the record must still go through it', parseHead)
+    .option('--expect-head <head>', 'a head printed earlier, which the log must still contain', parseHead)
     .option('--file <file>', 'verify what `audit export` wrote; needs no database')
     .action(async ({ file, expectHead }: VerifyOptions) => {
       const voice = voiceOf(context, command);
@@ -167,7 +167,7 @@ function waitingFacts(waiting: Verified['waiting']): [string, Cell][] {
     ...(unreachable.length === 0
       ? []
       : [
-          ['unknown', `${unreachable.join(', ')} could not be asked what waits there`] satisfies [
+          ['unknown', `${unreachable.join(', ')} did not answer; what waits there is unknown`] satisfies [
             string,
             Cell,
           ],

@@ -145,7 +145,7 @@ function addSet(parent: Command, context: Context): void {
       ]),
     )
     .addOption(
-      new Option('--version <version>', 'a version: whole, its beginning (1.0.0), or current; repeatable')
+      new Option('--version <version>', 'a version: in full, a unique prefix (1.0.0), or current; repeatable')
         .argParser(collected)
         .default([], 'as they are'),
     )

@@ -48,7 +48,7 @@ function addRetry(parent: Command, context: Context): void {
   const command = leaf(
     parent,
     'retry <id>',
-    'Try the deliveries of a notification that were given up again. The control plane sends them.',
+    'Retry the failed deliveries of a notification. The control plane sends them.',
     ['portcullis notifications retry 0b6d3c1e-58b4-4c0f-9f0e-3a53f6f0a1de'],
   ).action(async (id: string) => {
     const voice = voiceOf(context, command);
@@ -70,7 +70,7 @@ function addTest(parent: Command, context: Context): void {
         const id = await notify(installation.control, testNotice(name));
         voice.result(
           { id },
-          () => `${id} is in the outbox: a running control plane sends it, notifications list tells\n`,
+          () => `${id} is queued: a running control plane sends it; see portcullis notifications list\n`,
         );
       });
     },

@@ -106,22 +106,12 @@ async function rearmOf(
 }
 
 function askedText({ id, subject, expiresAt }: Approval): string {
-  return `Re-arm of ${subject} requested\na second person decides until ${time(expiresAt)}:\n  portcullis approve ${id}\n  portcullis reject ${id}\n`;
+  return `Re-arm of ${subject} requested\na second approver must agree before ${time(expiresAt)}:\n  portcullis approve ${id}\n  portcullis reject ${id}\n`;
 }
 
 export function addApprove(program: Command, context: Context): void {
-  addDecision(
-    program,
-    context,
-    'approve',
-    'Agree to what somebody else has asked for; it is carried out at once.',
-  );
-  addDecision(
-    program,
-    context,
-    'reject',
-    'Refuse what somebody else has asked for, or cancel what would approve itself.',
-  );
+  addDecision(program, context, 'approve', 'Approve a request of somebody else; it is carried out at once.');
+  addDecision(program, context, 'reject', 'Reject a request, or cancel one that would approve itself.');
 }
 
 function addDecision(program: Command, context: Context, decision: Decision, summary: string): void {

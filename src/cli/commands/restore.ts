@@ -39,7 +39,7 @@ export function addRestore(program: Command, context: Context): void {
     program,
     'restore <run-or-incident...>',
     'Put the rows that a run, or all runs of an incident, changed back to what they were; of several runs, the newest first.\n' +
-      'Rows that somebody else has touched since are left alone and counted as conflicts. A restore that was interrupted is taken up where it was left: give the same command again.\n' +
+      'Rows that somebody else has changed since are skipped and counted as conflicts. To resume an interrupted restore, run the same command again.\n' +
       'Exits with 0 when rows were restored, 1 when it failed or no row was left to restore, 3 when it was stopped or interrupted.',
     [
       'portcullis restore 3f2a9c1e --dry-run',
@@ -52,7 +52,7 @@ export function addRestore(program: Command, context: Context): void {
     .addOption(
       new Option(
         '--conflicts <form>',
-        'list the rows left alone with before, after and now; csv: nothing else on standard output',
+        'list the skipped rows with before, after and now; csv: nothing else on standard output',
       ).choices(['report', 'csv']),
     )
     .action(async (ids: readonly string[], options: RestoreOptions) => {
@@ -203,7 +203,7 @@ function siteOf({ worker: region }: RegionPlane): RestoreSite {
 function resultOf({ of, report, left }: RestoreReport): RestoreResult {
   const named = { run: of.id, job: of.job, region: of.region, left };
   if (!report) {
-    const reason = 'interrupted here; the same command, or a worker, takes it up where it was left';
+    const reason = 'interrupted; the same command, or a worker, resumes it';
     return { ...named, restore: null, status: 'applying', reason, restored: 0, durationMs: null };
   }
   const { run, status, reason, applied, durationMs } = report;
@@ -237,7 +237,7 @@ function requireRestored(results: readonly RestoreResult[], { incidents, silent 
     {
       hint: results.some(({ left }) => left.conflicts > 0)
         ? 'decide on the rows that were changed since: --conflicts report lists them'
-        : 'nothing need be done',
+        : 'nothing to do',
       details: { runs: results.map(({ run }) => run) },
     },
   );

@@ -122,7 +122,7 @@ function addStatus(parent: Command, context: Context): void {
     'Show a rollout: what it waits for, and every wave and region with share, bake and rules.',
     ['portcullis rollout status domain-claim', 'portcullis rollout status domain-claim --watch'],
   )
-    .option('-w, --watch', 'every second anew, until q or Ctrl-C; with --json one object a second')
+    .option('-w, --watch', 'refresh every second until q or Ctrl-C; with --json one object a second')
     .action(async (job: string, { watch: watching = false }: { watch?: boolean }) => {
       const voice = voiceOf(context, command);
       await withLook(context, async (installation) => {
@@ -141,7 +141,7 @@ function addApprove(parent: Command, context: Context): void {
   const command = leaf(
     parent,
     'approve <job>',
-    'Agree to the wave that waits for a second person, on the evidence that rollout status shows.',
+    'Approve the wave that waits for a second person, on the evidence that rollout status shows.',
     ['portcullis rollout approve domain-claim'],
   ).action(async (job: string) => {
     const voice = voiceOf(context, command);

@@ -98,7 +98,7 @@ async function run(
     evidence: { run: id, version: known.job.version, dryRun },
   });
   const once = await interruptible(io, (signal) =>
-    withProgress(io.stderr, 'hearing the flags', (progress) =>
+    withProgress(io.stderr, 'reading the flags', (progress) =>
       withPlatform(context, installation, (open) => {
         const account = new RunAccount();
         return runOnce(open.platformOf(region), known, region, dryRun, {

@@ -137,7 +137,7 @@ async function carryOut(
   if (denied.length > 0) {
     return { fate: 'refused', reason: `killed in ${regions.join(', ')} only: ${denied.join('; ')}` };
   }
-  if (noted.handled) return { fate: 'known', reason: 'its gates were dropped when it came first' };
+  if (noted.handled) return { fate: 'known', reason: 'its gates were killed when it first fired' };
   const unread =
     target.malformed === undefined ? '' : `; ${target.malformed}, so each alert that names it kills`;
   return { fate: 'killed', reason: `${killed}${unread}` };

@@ -77,7 +77,7 @@ export function killRoutes({ jobs, control, planes, flagsAt }: HttpDeps): Route[
       method: 'post',
       path: '/api/v1/jobs/:job/rearm',
       operationId: 'requestRearm',
-      summary: 'Asks for a kill to be re-armed; a second principal decides',
+      summary: 'Requests a re-arm; a second person approves it',
       action: 'request-rearm',
       params: z.strictObject({ job: namePath }),
       body: RearmOrder,

@@ -30,7 +30,7 @@ const Notification = named(
         }),
       )
       .readonly()
-      .describe('empty where nobody was there to receive it'),
+      .describe('empty where no receiver is configured'),
   }),
 );
 const NotificationPage = pageSchema('NotificationPage', Notification);
@@ -55,7 +55,7 @@ export function notificationRoutes({ control, receivers }: HttpDeps): Route[] {
       method: 'post',
       path: '/api/v1/notifications/:id/retry',
       operationId: 'retryNotification',
-      summary: 'Tries the deliveries of a notification that were given up again',
+      summary: 'Retries the failed deliveries of a notification',
       action: 'notify',
       params: z.strictObject({ id: namePath }),
       result: Notification,

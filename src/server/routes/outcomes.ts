@@ -15,7 +15,7 @@ const Outcome = named(
     id: word.describe("the reporter's own id of the event; one that was reported before counts once"),
     job: word,
     region: word,
-    unit: word.describe('the organisation that it befell'),
+    unit: word.describe('the organisation that it happened to'),
     kind: z
       .string()
       .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be a word such as login-failed')

@@ -150,7 +150,7 @@ export function rolloutRoutes({ control, planes, installed, flagsAt }: HttpDeps)
       'POLICY_MISSING',
       'POLICY_INVALID',
     ]),
-    steering('abort', 'Takes the version back to zero everywhere, at once', 'kill', abortRollout),
+    steering('abort', 'Rolls the version back to zero everywhere, at once', 'kill', abortRollout),
     route({
       method: 'post',
       path: '/api/v1/rollouts/:job/promote',
@@ -173,7 +173,7 @@ export function rolloutRoutes({ control, planes, installed, flagsAt }: HttpDeps)
       method: 'post',
       path: '/api/v1/rollouts/:job/approve',
       operationId: 'approveWave',
-      summary: 'Agrees to the wave that waits for a second principal, on the evidence shown',
+      summary: 'Approves the wave that waits for a second principal, on the evidence shown',
       action: 'approve',
       // The wave's, where it has one alone.
       regionOf: 'handler',

@@ -22,7 +22,7 @@ export function measureGuard(registry: Registry): GuardMetrics {
   const registers = [registry];
   const verdicts = new Counter({
     name: 'portcullis_guard_verdicts_total',
-    help: 'What the rules of the guard said.',
+    help: 'Verdicts of the guard’s rules.',
     labelNames: [...PLACE, 'rule', 'verdict'],
     registers,
   });
@@ -34,7 +34,7 @@ export function measureGuard(registry: Registry): GuardMetrics {
   });
   const trips = new Counter({
     name: 'portcullis_guard_trips_total',
-    help: 'Times that a rule dropped the gate.',
+    help: 'Times that a rule tripped.',
     labelNames: [...PLACE, 'rule'],
     registers,
   });

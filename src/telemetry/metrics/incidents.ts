@@ -38,7 +38,7 @@ export function measureIncidents(registry: Registry): IncidentMetrics {
   });
   const byMeasure = new Gauge({
     name: 'portcullis_incident_rows',
-    help: 'Rows of incidents that are not closed: changed, put back, and left alone by a restore as conflicting.',
+    help: 'Rows of incidents that are not closed: changed, put back, and skipped by a restore as conflicting.',
     labelNames: ['job', 'measure'],
     registers,
   });

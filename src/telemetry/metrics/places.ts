@@ -32,13 +32,13 @@ export function measurePlaces(registry: Registry): PlaceMetrics {
   });
   const permitSeconds = new Gauge({
     name: 'portcullis_gate_permit_remaining_seconds',
-    help: 'Time until the permit of a gate lapses; 0 once it has.',
+    help: 'Time until the permit of a gate expires; 0 once it has.',
     labelNames: PLACE,
     registers,
   });
   const takeovers = new Counter({
     name: 'portcullis_lease_takeovers_total',
-    help: 'Runs that another worker took over after their lease lapsed.',
+    help: 'Runs that another worker took over after their lease expired.',
     labelNames: PLACE,
     registers,
   });

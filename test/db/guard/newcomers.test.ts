@@ -125,7 +125,7 @@ describe('organisations that nobody has served before', () => {
     const again = backtestCount(history, { rule: 'organisations', of: 'units', alpha: 1e-3, floor: 5 });
     expect(again).toMatchObject({ trips: 0, holds: 0 });
     expect(again.runs[0]?.reason).toMatch(
-      /^organisations: history knows no unit of the run; \d+ newly admitted units \(planned for \d+ units\) excluded/,
+      /^organisations: no unit of the run has a history; \d+ newly admitted units \(planned for \d+ units\) excluded/,
     );
   });
 

@@ -53,7 +53,7 @@ test('the timeline says whom an incident was told to and when, whom it never rea
   );
   await notify(owner, { kind: 'hold', job: 'claims', title: 'of something else' });
   expect(await told(incident)).toMatchObject([
-    { kind: 'notification-unaddressed', what: `nobody told yet, there was no receiver: ${TITLE}` },
+    { kind: 'notification-unaddressed', what: `no notification sent, no receiver is configured: ${TITLE}` },
   ]);
 
   const well = await receiving((response) => response.end());

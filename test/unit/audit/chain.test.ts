@@ -82,10 +82,10 @@ describe('a chain', () => {
     },
   );
 
-  test('of which an entry was written anew, hash and all, names it from the one behind it', () => {
+  test('of which an entry was rewritten, hash and all, names it from the one behind it', () => {
     expect(walk(withEntry(entry(4, at(3).hash, 'forged')))).toMatchObject({
       seq: 4,
-      reason: 'entry 4 was written anew: entry 5 was made behind another',
+      reason: 'entry 4 was rewritten: entry 5 was written after another one',
     });
   });
 

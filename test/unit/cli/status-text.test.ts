@@ -165,7 +165,7 @@ describe('flags of an Unleash server', () => {
     const gate = { ...OPEN, variants: [{ version: OLD, permille: 1000 }] };
     const text = shown(regionWith(gate, { flag: null }), { ...unleash, heardAt: null, ageMs: null, problem });
     expect(text.replaceAll('\n', ' ')).toContain(
-      'cannot be asked: Unleash: responded 401; since 2026-11-23T09:00:00Z, never heard by this process',
+      'does not answer: Unleash: responded 401; since 2026-11-23T09:00:00Z, never heard by this process',
     );
     expect(lineOf(text, OLD)).toMatch(/^ap-northeast-1 +unknown .* 100% +open/);
     expect(lineOf(shown(regionWith(gate, { flag: null })), OLD)).toContain(' none ');

@@ -16,7 +16,7 @@ describe('what closes a flag', () => {
     expect(provider.look(FLAG)).toEqual({
       open: false,
       code: 'flag-unreachable',
-      reason: 'the flags were never heard of',
+      reason: 'no flags received yet',
     });
     expect(await client.getStringDetails(FLAG, 'hold', { targetingKey: 'org-1' })).toMatchObject({
       value: 'hold',
@@ -45,7 +45,7 @@ describe('what closes a flag', () => {
     source.nowMs = 61_000;
     expect(provider.look(FLAG)).toMatchObject({
       code: 'flag-stale',
-      reason: 'last heard of 1 min 1 s ago, which is over 1 min; connection refused',
+      reason: 'last heard 1 min 1 s ago, over the limit of 1 min; connection refused',
     });
   });
 

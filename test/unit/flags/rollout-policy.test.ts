@@ -113,7 +113,7 @@ describe("a policy's rollout", () => {
       [
         17,
         'rollout.windows[1].only',
-        'has a time zone that is none: Europe/Berln; give one such as Europe/Berlin',
+        'has an invalid time zone: Europe/Berln; use a name such as Europe/Berlin',
       ],
       [19, 'rollout.freezes[0].reason', 'must be at least 1'],
       [19, 'rollout.freezes[0]', 'must end after it begins'],

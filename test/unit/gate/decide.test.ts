@@ -150,11 +150,11 @@ describe('whether a version may begin a run', () => {
       'off',
     ],
     [
-      'the permit lapsed',
+      'the permit expired',
       gate({ permitMs: 0 }),
       open(40, OLD),
       'permit-lapsed',
-      'permit lapsed at 2026-01-01T00:00:30.000Z',
+      'permit expired at 2026-01-01T00:00:30.000Z',
     ],
     [
       'the version is quarantined',

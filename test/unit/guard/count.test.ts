@@ -93,7 +93,7 @@ describe('a count', () => {
     expect(judgeCount(STEADY, alone, { ...OPTIONS, of: 'units' })).toMatchObject({
       verdict: 'too-few',
       reason:
-        'claims-per-run: history knows no unit of the run; 1 newly admitted unit (planned for 1 unit) excluded from count rules',
+        'claims-per-run: no unit of the run has a history; 1 newly admitted unit (planned for 1 unit) excluded from count rules',
     });
   });
 

@@ -59,7 +59,7 @@ describe('an outcome', () => {
   test.each([0, 1])('with a share of %p compares nothing', (theta) => {
     const { judged, state } = judgedAfter(times(50, one(theta === 1, theta)));
     expect(judged.at(-1)?.verdict).toBe('too-few');
-    expect(judged.at(-1)?.reason).toContain('caps and invariants carry the step');
+    expect(judged.at(-1)?.reason).toContain('other rules still apply');
     expect(state.events).toBe(0);
   });
 

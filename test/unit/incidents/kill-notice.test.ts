@@ -52,7 +52,7 @@ test('of several regions it names those that were reached, and for the others wh
   expect(title).toBe('ann killed claims 1.1.0_0a in eu, us');
   expect(lines?.[1]).toBe('No change of it commits there any more, and no restore.');
   expect(lines?.[2]).toMatch(
-    /^claims 1\.1\.0_0a in ap could not be killed yet: no answer; its share is withdrawn: .*2026-03-01T10:05.*; the gate stays open for other versions; /,
+    /^claims 1\.1\.0_0a in ap could not be killed yet: no answer; share revoked; .*2026-03-01T10:05.*; the gate stays open for other versions; /,
   );
 });
 

@@ -30,7 +30,7 @@ describe('docs/reference/errors.md', () => {
 
   test.each(codes)('shows an example of %s and the hint', (code) => {
     expect(sections.get(code)).toMatch(/^- Example: `\S.*`$/m);
-    expect(sections.get(code)).toMatch(/^- Mend: \S.*\.$/m);
+    expect(sections.get(code)).toMatch(/^- Fix: \S.*\.$/m);
   });
 });
 

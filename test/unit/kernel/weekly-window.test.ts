@@ -36,11 +36,11 @@ describe('a weekly window', () => {
   test.each([
     ['', 'is not a window'],
     ['Mon 09:00-16:00', 'is not a window'],
-    ['Mon-Tun 09:00-16:00 UTC', 'has days that are none: Mon-Tun'],
-    ['Mon-Tue-Wed 09:00-16:00 UTC', 'has days that are none'],
-    ['Mon 25:00-26:00 UTC', 'has a time that is none'],
+    ['Mon-Tun 09:00-16:00 UTC', 'has invalid days: Mon-Tun'],
+    ['Mon-Tue-Wed 09:00-16:00 UTC', 'has invalid days: Mon-Tue-Wed'],
+    ['Mon 25:00-26:00 UTC', 'has an invalid time: 25:00; use HH:MM'],
     ['Mon 16:00-09:00 UTC', 'must end after it begins'],
-    ['Mon 09:00-16:00 Europe/Berlinn', 'has a time zone that is none: Europe/Berlinn'],
+    ['Mon 09:00-16:00 Europe/Berlinn', 'has an invalid time zone: Europe/Berlinn'],
   ])('is refused where it is %j', (text, message) => {
     expect(fault(text)).toContain(message);
   });

@@ -116,7 +116,7 @@ describe('evidence', () => {
     const { decision } = plan(state, evidence({ eu: seen }), after(1_501));
     expect(decision).toMatchObject({ action: 'wait' });
     expect(decision.reason).toContain(
-      'nobody watched before 2026-11-24T11:00:00.000Z: one more run is awaited',
+      'no worker was watching before 2026-11-24T11:00:00.000Z: waiting for one more run',
     );
     expect(plan(state, evidence({ eu: { ...seen, runsWatched: 1 } }), after(1_502)).decision.action).toBe(
       'advance',

@@ -64,8 +64,8 @@ rollout:
   expect((found?.events ?? NaN) / (found?.days ?? NaN)).toBeCloseTo(21.8, 0);
   const shown = simulationText(new Voice(new FakeTerminal({ columns: 200 }), false), large);
   expect(shown).toMatch(/10% +logins +2 × is found after about \d+ events: \d+ days at the present rate/);
-  expect(shown).toMatch(/100% +logins +any size is missed: too few units of one version to compare/);
-  expect(shown).toMatch(/0\.1% +logins +2 × is missed: the units run out before/);
+  expect(shown).toMatch(/100% +logins +misses faults of any size: too few units of one version to compare/);
+  expect(shown).toMatch(/0\.1% +logins +2 × is missed: too few units/);
 
   const small = simulated(figures(50));
   expect(small.steps.map(({ outcomes }) => outcomes[0]?.finds)).toEqual(['nothing', 'missed', 'nothing']);

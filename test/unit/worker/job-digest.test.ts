@@ -12,10 +12,10 @@ import { domainClaim } from '../../../src/jobs/domain-claim/job.js';
 const PROJECT: Readonly<Record<string, string>> = {
   'package.json': '{"name": "team", "type": "module", "imports": {"#rules/*": "./rules/*"}}',
   'jobs/clean/job.js':
-    "import { parse } from 'parser';\nimport { rule } from '../jobs/inner/rule.js';\nexport const version = 1;",
+    "import { parse } from 'parser';\nimport { rule } from './inner/rule.js';\nexport const version = 1;",
   'jobs/clean/inner/rule.js': "import { trim } from '../../../lib/trim.js';\nexport const rule = trim;",
   'jobs/clean/list.csv': 'a,b',
-  'lib/trim.js': "export * from '../jobs/deeper.js';\nexport const trim = 1;",
+  'lib/trim.js': "export * from './deeper.js';\nexport const trim = 1;",
   'lib/deeper.js': 'export const deeper = 1;',
   'lib/unused.js': 'export const unused = 1;',
   'rules/extra.js': 'export const extra = 1;',
@@ -53,7 +53,7 @@ describe('the digest of a job’s code', () => {
   });
 
   test.each([
-    ['a file changes', `${JOB}/job.js`, "import { rule } from '../jobs/inner/rule.js';"],
+    ['a file changes', `${JOB}/job.js`, "import { rule } from './inner/rule.js';"],
     ['a file further down changes', `${JOB}/inner/rule.js`, 'export const rule = 2;'],
     ['a file is added', `${JOB}/another.js`, ''],
     ['a file of any kind is added', `${JOB}/model.bin`, ''],
@@ -122,11 +122,7 @@ describe('the digest of a job’s code', () => {
   });
 
   test.each([
-    [
-      'imports a module that is not there',
-      "import '../jobs/gone.js';",
-      'imports ./gone.js, which is not there',
-    ],
+    ['imports a module that is not there', "import './gone.js';", 'imports ./gone.js, which is not there'],
     ['imports a package that is not installed', "import 'gone';", 'imports gone, which is not installed'],
     ['imports by a computed name', 'await import(name);', 'imports a module whose name is computed'],
     [
