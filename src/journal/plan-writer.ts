@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { storableJson } from '../kernel/text.js';
-import { CopyIn } from '../postgres/copy-in.js';
+import { CopyIn, copyField } from '../postgres/copy-in.js';
 import type { Change } from './change.js';
 import { PlanTally, type PlanWritten } from './plan-tally.js';
 
@@ -48,8 +48,8 @@ export async function writePlan(
 
 function copyLine(run: string, lane: number, seq: number, change: Change): string {
   return (
-    `${run}\t${lane}\t${seq}\t${escapeText(change.resource)}\t${escapeText(change.key)}` +
-    `\t${escapeText(change.kind)}\t${escapeText(change.unit)}` +
+    `${run}\t${lane}\t${seq}\t${copyField(change.resource)}\t${copyField(change.key)}` +
+    `\t${copyField(change.kind)}\t${copyField(change.unit)}` +
     `\t${escapeJson(change.before)}\t${escapeJson(change.after)}` +
     `\t${escapeJson(requirements(change))}\t${escapeJson(change.evidence)}\n`
   );
@@ -65,17 +65,6 @@ function requirements(change: Change): object | null {
       Object.entries(image).map(([column, value]) => [column, value === null ? null : String(value)]),
     ),
   }));
-}
-
-const SPECIAL = /[\\\t\n\r]/;
-
-function escapeText(text: string): string {
-  if (!SPECIAL.test(text)) return text;
-  return text
-    .replaceAll('\\', '\\\\')
-    .replaceAll('\t', '\\t')
-    .replaceAll('\n', '\\n')
-    .replaceAll('\r', '\\r');
 }
 
 /** JSON has no raw tabs or newlines; only its backslashes need another. */

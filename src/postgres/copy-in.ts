@@ -3,6 +3,15 @@ import type pg from 'pg';
 import { from as copyFrom, type CopyStreamQuery } from 'pg-copy-streams';
 import { copySent } from './bounded-pool.js';
 
+const SPECIAL = /[\\\t\n\r]/;
+const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
+
+/** A value of a row in COPY's text format; null is SQL's null. */
+export function copyField(value: string | null): string {
+  if (value === null) return '\\N';
+  return SPECIAL.test(value) ? value.replaceAll(/[\\\t\n\r]/g, (letter) => ESCAPES[letter] ?? letter) : value;
+}
+
 /**
  * A COPY of text into a table, in the caller's transaction. One chunk is under way at a time, so memory stays flat.
  * Each method throws what ended the COPY: the server's error, or that the connection is lost.

@@ -3,6 +3,7 @@ import type { LoadedJob } from '../worker/registry.js';
 import { bakeVerdicts } from '../rollout/bake-verdicts.js';
 import type { ViewSources } from '../rollout/rollout-view.js';
 import type { RegionPlanes } from './region-plane.js';
+import { countQuery } from '../worker/units.js';
 
 /** Where rollouts read what is known of a version in each region. */
 export function rolloutSources(
@@ -19,11 +20,7 @@ export function rolloutSources(
     unitsOf: async (name, region) => {
       const unit = jobs.find(({ definition }) => definition.name === name)?.definition.unit;
       if (!unit) return undefined;
-      const { rows } = await planes
-        .of(region)
-        .worker.query<{ n: number }>(`select count(*) as n from ${unit.table} where ${unit.region} = $1`, [
-          region,
-        ]);
+      const { rows } = await planes.of(region).worker.query<{ n: number }>(countQuery(unit), [region]);
       return rows[0]?.n;
     },
   };

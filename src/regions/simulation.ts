@@ -6,6 +6,7 @@ import { type RegionFigures, simulateRollout, type Simulation } from '../rollout
 import { nthSlot } from '../runs/slots.js';
 import { databaseTime } from '../postgres/database-clock.js';
 import type { RegionPlanes } from './region-plane.js';
+import { countQuery } from '../worker/units.js';
 
 /** Slots over which the schedule's usual distance is taken. */
 const SLOTS = 50;
@@ -71,10 +72,7 @@ function periodOf(schedule: string, now: Date): number {
 async function figuresOf(pool: pg.Pool, job: LoadedJob, region: string): Promise<RegionFigures> {
   const { unit, resources, kinds, name } = job.definition;
   const countIn = async (table: string, column: string): Promise<number> => {
-    const { rows } = await pool.query<{ n: number }>(
-      `select count(*) as n from ${table} where ${column} = $1`,
-      [region],
-    );
+    const { rows } = await pool.query<{ n: number }>(countQuery({ table, region: column }), [region]);
     return rows[0]?.n ?? 0;
   };
   const rowsByResource: Record<string, number> = {};

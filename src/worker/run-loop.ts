@@ -30,6 +30,7 @@ import { endOf, endOfStopped, failure, type End } from './run-end.js';
 import { measurePhase, measureRun } from './run-metrics.js';
 import { trippedEnd } from './tripped-run.js';
 import { underLease } from './under-lease.js';
+import { unitsQuery } from './units.js';
 
 /** What a person or a table hears of a run. */
 export interface RunReport extends Finished {
@@ -263,11 +264,8 @@ async function withStanding(platform: Platform, run: Run, code: string, reason: 
 }
 
 async function unitsOf(platform: Platform, job: LoadedJob, region: string): Promise<string[]> {
-  const { table, key, region: column } = job.definition.unit;
   const units: string[] = [];
-  const rows = platform.planner.rows(`select ${key}::text as unit from ${table} where ${column} = $1`, [
-    region,
-  ]);
+  const rows = platform.planner.rows(unitsQuery(job.definition.unit), [region]);
   for await (const row of rows) units.push(String(row['unit']));
   return units;
 }

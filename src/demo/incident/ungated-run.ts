@@ -4,6 +4,7 @@ import type { Dns } from '../../lookup/dns.js';
 import type { LoadedJob } from '../../worker/registry.js';
 import type { Shape } from '../../journal/shape.js';
 import { sampleHttps } from '../sample-https.js';
+import { unitsQuery } from '../../worker/units.js';
 
 const BATCH = 500;
 
@@ -33,9 +34,7 @@ export async function runUngated({
 }: UngatedRun): Promise<void> {
   const { unit } = job.definition;
   const units = new Set<string>();
-  const all = planner.rows(`select ${unit.key}::text as unit from ${unit.table} where ${unit.region} = $1`, [
-    region,
-  ]);
+  const all = planner.rows(unitsQuery(unit), [region]);
   for await (const row of all) units.add(String(row['unit']));
   const changes = job.definition.plan({
     region,

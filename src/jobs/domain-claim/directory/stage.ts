@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { CopyIn } from '../../../postgres/copy-in.js';
+import { CopyIn, copyField } from '../../../postgres/copy-in.js';
 import type { FileShape } from './columns.js';
 import type { Faults } from '../../../csv/faults.js';
 import { type Row, readRows } from '../../../csv/rows.js';
@@ -65,14 +65,6 @@ export async function stage(
 /** A row in the text format of PostgreSQL's COPY. */
 function copyLine({ line, values }: Row): string {
   let text = String(line);
-  for (const value of values) text += value === null ? '\t\\N' : `\t${escaped(value)}`;
+  for (const value of values) text += `\t${copyField(value)}`;
   return `${text}\n`;
-}
-
-const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
-
-function escaped(value: string): string {
-  return /[\\\n\r\t]/.test(value)
-    ? value.replaceAll(/[\\\n\r\t]/g, (letter) => ESCAPES[letter] ?? letter)
-    : value;
 }
