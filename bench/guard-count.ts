@@ -7,7 +7,7 @@ import { NAIVE_RULES, type NaiveRule } from './guard-naive.js';
 
 const DAY_MS = 86_400_000;
 const ALPHA = 2.5e-4;
-/** The target at which GUARD.md compares with other rules. */
+/** The alpha at which it is compared with other rules. */
 const COMPARED_ALPHA = 1e-3;
 const ALPHAS = [ALPHA, COMPARED_ALPHA];
 

@@ -4,7 +4,7 @@ export interface GuardFigure {
   readonly what: string;
   readonly setting: string;
   readonly measured: number;
-  /** The bound that GUARD.md names; null where the figure is for comparison. */
+  /** The bound to keep; null where the figure is for comparison. */
   readonly reach: { readonly most: number } | { readonly least: number } | null;
   readonly ok: boolean;
   readonly repetitions: number;

@@ -1,4 +1,4 @@
-/** Jobs whose level changes, and jobs that pause: GUARD.md's lines for the count rule, and what a decision costs. */
+/** Jobs whose level changes, and jobs that pause: the bounds of the count rule, and what a decision costs. */
 import { backtestCount } from '#dist/guard/backtest.js';
 import { judgeCount } from '#dist/guard/count.js';
 import type { CountedRun } from '#dist/guard/count-history.js';

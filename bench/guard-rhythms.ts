@@ -1,4 +1,4 @@
-/** Jobs whose counts follow a clock or a calendar: GUARD.md's lines for the count rule, run by run. */
+/** Jobs whose counts follow a clock or a calendar: the bounds of the count rule, run by run. */
 import {
   falseAlarms,
   found,

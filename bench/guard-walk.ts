@@ -11,7 +11,7 @@ export const HOUR_MS = 3_600_000;
 export const DAY_MS = 86_400_000;
 /** A Monday. */
 export const START = Date.UTC(2026, 0, 5);
-/** The target at which GUARD.md compares. */
+/** The alpha at which rules are compared. */
 export const ALPHA = 1e-3;
 export const UNITS = 50;
 

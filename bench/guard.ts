@@ -29,7 +29,7 @@ export interface GuardResult {
   readonly figures: readonly GuardFigure[];
 }
 
-/** The guard's statistics, simulated: what each rule reaches beside what GUARD.md asks of it. Needs no server. */
+/** The guard's statistics, simulated: what each rule reaches beside the bound that it must keep. Needs no server. */
 export const guard = {
   name: 'guard',
   measure(progress: (text: string) => void): GuardResult {

@@ -1,4 +1,4 @@
-/** The second rule of a count: levels that creep up, no single run of which stands out (GUARD.md section 1.8). */
+/** The second rule of a count: levels that creep up, no single run of which stands out (docs/reference/guard.md). */
 import { normalQuantile } from './normal.js';
 
 /**

@@ -1,4 +1,4 @@
-/** Levels that have shifted, and that a person has accepted as the new usual (GUARD.md section 1.7). */
+/** Levels that have shifted, and that a person has accepted as the new usual (docs/reference/guard.md). */
 import type { PlacedRun } from './count-history.js';
 
 export interface Shift {

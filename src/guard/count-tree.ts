@@ -1,5 +1,5 @@
 /**
- * Which runs are comparable: a tree of splits of the calendar, learned from past counts (GUARD.md section 1).
+ * Which runs are comparable: a tree of splits of the calendar, learned from past counts (docs/reference/guard.md).
  * Each split must pay for itself: a job whose counts do not differ by hour or day keeps all its runs together.
  */
 import { addCount, K, noSums } from './count-prediction.js';

@@ -81,7 +81,7 @@ type CountVerdict = Pick<CountJudged, 'verdict' | 'worth' | 'state'>;
 
 /**
  * Judges whether a run's planned count is plausible after the accepted runs before it that are comparable with it
- * (GUARD.md section 1). Too many fails; far too few fails with the worth of a hold; a level that creeps up fails.
+ * (docs/reference/guard.md). Too many fails; far too few fails with the worth of a hold; a level that creeps up fails.
  * Pure: the runs and what was kept of them are the state. Figures: observed, expected, low and high (19 of 20
  * healthy runs are between them), comparable (which runs), samples (how many), p, limit; gathered, where the work of
  * several runs had; shifted, where a level has; drift and driftLimit, from a fortnight on; newcomers and

@@ -10,7 +10,7 @@ export interface AlarmSources {
   readonly outcomeAlphas: readonly number[];
 }
 
-/** The most trips in a year, on average, when nothing is ever wrong (GUARD.md section 4). */
+/** The most trips in a year, on average, when nothing is ever wrong (docs/reference/guard.md). */
 export function falseTripsAYear(sources: AlarmSources): number {
   const { regions, runsAYear, releasesAYear, runAlphas, outcomeAlphas } = sources;
   return regions * (runsAYear * sum(runAlphas) + releasesAYear * sum(outcomeAlphas));

@@ -63,7 +63,7 @@ export function startOutcome({ rule, alpha, tolerance = 1, regions = 1 }: Outcom
 }
 
 /**
- * Takes in what is new, a look for each stratum, and judges: valid after each look (GUARD.md section 3; Lindon
+ * Takes in what is new, a look for each stratum, and judges: valid after each look (docs/reference/guard.md; Lindon
  * and Malek, "Anytime-valid inference for multinomial count data"). Where the candidate is no worse, each new
  * organisation is the candidate's with the chance theta, because the cohort was drawn by a hash: how outcomes
  * cluster within an organisation plays no part. **A cohort picked by hand voids this.** A look with theta 0 or 1

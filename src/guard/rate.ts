@@ -84,7 +84,7 @@ export function startRate(options: RateOptions): RateState {
 }
 
 /**
- * Takes a batch in and judges: valid after each batch, however many are looked at (GUARD.md section 2). Half of
+ * Takes a batch in and judges: valid after each batch, however many are looked at (docs/reference/guard.md). Half of
  * the wealth bets that the run was bad from the start (an e-process), half that it went bad at some batch
  * (Shiryaev–Roberts; Shin, Ramdas and Rinaldo, "E-detectors"). A state that has failed stays failed. Figures:
  * observed and expected events, samples (changes), p0, lnE, limit. Pure. Throws RangeError unless 0 ≤ x ≤ n.

@@ -134,7 +134,7 @@ describe('a rollout', () => {
     for (let slot = 0; slot < 4; slot += 1) await roll.slot();
     roll.pass(24 * 60);
     expect((await roll.look()).decision).toMatchObject({ action: 'wait' });
-    expect((await roll.look()).decision.reason).toContain('one more run is awaited');
+    expect((await roll.look()).decision.reason).toContain('waiting for one more run');
     await roll.slot();
     expect((await roll.look()).decision.reason).toContain('from 10% to 100%');
     expect((await roll.look()).decision.action).toBe('wait');

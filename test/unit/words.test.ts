@@ -134,3 +134,14 @@ describe('retired words are not in', () => {
     expect(files.flatMap((file) => retiredIn(file, linesOf(file)))).toEqual([]);
   });
 });
+
+test('the glossary has fewer than thirty terms, in order', () => {
+  const terms = [...read('docs/glossary.md').matchAll(/^\| ([a-z][a-z -]*?) +\|/gm)].map(
+    ([, term = '']) => term,
+  );
+  const [head, ...words] = terms;
+  expect(head).toBe('term');
+  expect(words.length).toBeLessThan(30);
+  expect(words).toEqual([...words].sort());
+  expect(words).toContain('fence');
+});

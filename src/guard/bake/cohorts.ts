@@ -20,8 +20,8 @@ const STRATA_HOURS = [1, 6, 24, 72, 168];
 
 /**
  * Who has whose change, and who has had a bad outcome already: a unit counts at its first, for its outcomes
- * come in bursts. Fed with outcomes in their order, it says of each what the `outcome` rule needs (GUARD.md
- * section 3). The same changes and outcomes in the same order give the same answers.
+ * come in bursts. Fed with outcomes in their order, it says of each what the `outcome` rule needs (docs/reference/
+ * guard.md). The same changes and outcomes in the same order give the same answers.
  */
 export class Cohorts {
   private readonly changes = new Map<string, UnitChange[]>();

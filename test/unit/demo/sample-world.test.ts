@@ -141,7 +141,7 @@ describe('the sample directory', () => {
     expect(new Set(world.domain.map((row) => `${row.name} ${row.organisation_id}`)).size).toBe(900);
   });
 
-  test('keeps the order of times that FIELD.md demands, wherever there are such times', () => {
+  test('keeps the order of times that a claim demands, wherever there are such times', () => {
     const requests = new Map(world.request.map((row) => [row.id, row]));
     for (const domain of world.domain) {
       const request = requests.get(domain.request_id ?? '');

@@ -187,7 +187,7 @@ test.each<[string, Partial<ClaimCandidate>]>([
   expect(reasonOf(over)).toBe('claimed');
 });
 
-/** FIELD.md's invariants written a second time, in other words and by other means. */
+/** The invariants of docs/reference/domain-claim.md, written a second time, in other words and by other means. */
 function invariantsBrokenBy(c: ClaimCandidate, region: string, nowMs: number): number[] {
   const time = (text: string | null) =>
     text === null ? NaN : Date.parse(text.replace(' ', 'T').replace(/\+00$/, 'Z'));
