@@ -21,6 +21,8 @@ const layers = [
   ['rollout'],
   ['worker'],
   ['regions'],
+  ['operations'],
+  ['client'],
   ['server', 'cli'],
   ['jobs'],
   ['demo'],

@@ -6,6 +6,7 @@ export const ERRORS = {
   USAGE_INVALID: { status: 400, exit: 2, title: 'The command line has faults' },
   CONFIG_INVALID: { status: 500, exit: 2, title: 'The configuration has faults' },
   DATABASE_UNREACHABLE: { status: 503, exit: 1, title: 'The database cannot be reached' },
+  SERVER_UNREACHABLE: { status: 503, exit: 1, title: 'The server cannot be reached' },
   DATABASE_REFUSED: { status: 503, exit: 1, title: 'The database refused the connection' },
   DATABASE_SETTING: { status: 503, exit: 1, title: 'A setting of the database cannot be overridden' },
   POOLER_UNSUITABLE: { status: 503, exit: 1, title: 'The connection pooler cannot be used in its mode' },

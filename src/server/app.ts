@@ -1,90 +1,48 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
-import { z } from 'zod';
 import { recordRefusal } from '../access/refusals.js';
 import { ERRORS, PortcullisError, messageOf } from '../kernel/errors.js';
 import { authenticate } from './authenticate.js';
-import type { HttpDeps } from './deps.js';
+import type { OperationContext } from '../operations/context.js';
+import { operationList } from '../operations/list.js';
+import { needsToken } from '../operations/operation.js';
+import { PROBLEM_TYPE } from '../operations/schemas.js';
 import { exchangeOf, openExchange } from './exchange.js';
-import { openApiOf } from './openapi.js';
-import { PROBLEM_TYPE, knownError, problemOf } from './problem.js';
-import { needsToken, route, type Route } from './route.js';
-import { routerOf } from './router.js';
-import { alertRoutes } from './routes/alerts.js';
-import { approvalRoutes } from './routes/approvals.js';
-import { flagRoutes } from './routes/flags.js';
-import { incidentRoutes } from './routes/incidents.js';
-import { jobAndGateRoutes } from './routes/jobs-and-gates.js';
-import { databaseRoutes } from './routes/databases.js';
-import { killRoutes } from './routes/kills.js';
-import { notificationRoutes } from './routes/notifications.js';
-import { operationRoutes } from './routes/operations.js';
-import { outcomeRoutes } from './routes/outcomes.js';
-import { peopleRoutes } from './routes/people.js';
-import { recordRoutes } from './routes/record.js';
-import { restoreRoutes } from './routes/restores.js';
-import { rolloutRoutes } from './routes/rollouts.js';
-import { runRoutes } from './routes/runs.js';
+import { knownError, problemOf } from './problem.js';
+import { routeOf, routerOf, type Route } from './router.js';
 
-/** The version of the API, in its address. */
-const API_VERSION = '1.0.0';
-
-/** The table of routes. */
-export function routesOf(deps: HttpDeps): readonly Route[] {
-  const routes: Route[] = [
-    ...operationRoutes(deps),
-    ...jobAndGateRoutes(deps),
-    ...flagRoutes(deps),
-    ...rolloutRoutes(deps),
-    ...killRoutes(deps),
-    ...databaseRoutes(deps),
-    ...approvalRoutes(deps),
-    ...peopleRoutes(deps),
-    ...runRoutes(deps),
-    ...restoreRoutes(deps),
-    ...incidentRoutes(deps),
-    ...recordRoutes(deps),
-    ...notificationRoutes(deps),
-    ...outcomeRoutes(deps),
-    ...alertRoutes(deps),
-    route({
-      method: 'get',
-      path: '/api/v1/openapi.json',
-      operationId: 'getOpenApi',
-      summary: 'The OpenAPI document of this API',
-      action: 'read',
-      result: z.looseObject({ openapi: z.string() }),
-      handle: () => document,
-    }),
-  ];
-  const document = { openapi: '', ...openApiOf(routes, API_VERSION) };
-  return routes;
-}
+/** Every operation, at its address. */
+export const ROUTES: readonly Route[] = operationList.map(routeOf);
 
 /**
  * The HTTP server's application. Everything under `/api` is mounted behind the check of the bearer token, so
  * that no route of the API can be reached, or even found missing, without one.
  */
-export function createHttpApp(deps: HttpDeps): Express {
-  const routes = routesOf(deps);
+export function createHttpApp(context: OperationContext): Express {
   const app = express();
   app.set('case sensitive routing', true);
   app.set('etag', false);
   app.set('query parser', 'simple');
-  app.use(openExchange(deps.metrics, deps.log.child({ component: 'http' })));
+  app.use(openExchange(context.metrics, context.log.child({ component: 'http' })));
   app.use(helmet());
-  app.use('/api', noStore, authenticate(deps.control));
+  app.use('/api', noStore, authenticate(context.control));
   app.use(
     '/api',
     routerOf(
-      routes.filter(({ path }) => needsToken(path)),
+      context,
+      ROUTES.filter(({ operation }) => needsToken(operation)),
       '/api',
     ),
   );
   app.use('/login', noStore);
-  app.use(routerOf(routes.filter(({ path }) => !needsToken(path))));
+  app.use(
+    routerOf(
+      context,
+      ROUTES.filter(({ operation }) => !needsToken(operation)),
+    ),
+  );
   app.use(notFound);
-  app.use(noteRefusal(deps));
+  app.use(noteRefusal(context));
   app.use(answerError);
   return app;
 }
@@ -101,7 +59,7 @@ const notFound: RequestHandler = (request) => {
 };
 
 /** What somebody known tried and may not do is put on record; that it could not be is for the log alone. */
-function noteRefusal({ control, log }: HttpDeps): ErrorRequestHandler {
+function noteRefusal({ control, log }: OperationContext): ErrorRequestHandler {
   return async (thrown: unknown, request, _response, next) => {
     if (exchangeOf(request).caller !== undefined) {
       await recordRefusal(control, thrown).catch((error: unknown) => {

@@ -1,22 +1,8 @@
 import { z } from 'zod';
+import type { Problem } from '../operations/schemas.js';
 import { ERRORS, PortcullisError, type ErrorCode } from '../kernel/errors.js';
 import { isUnreachable } from '../postgres/pool.js';
 import { isReadOnly, readOnlyError } from '../postgres/read-only.js';
-
-/** An error on the wire: RFC 9457, with the code that docs/reference/errors.md explains. */
-export const Problem = z.strictObject({
-  type: z.string().describe('a URN that ends in the code'),
-  title: z.string().describe('the same words for every error of this code'),
-  status: z.int(),
-  detail: z.string().describe('what is wrong here'),
-  instance: z.string().describe('a URN that ends in the x-request-id, to find the request in the log'),
-  code: z.string().describe('explained in docs/reference/errors.md'),
-  hint: z.string().optional().describe('what can be done about it'),
-  details: z.record(z.string(), z.unknown()).optional().describe('the particulars, for programs'),
-});
-export type Problem = z.infer<typeof Problem>;
-
-export const PROBLEM_TYPE = 'application/problem+json';
 
 /** What Express and its body parser throw for requests that they refuse. */
 const Refused = z.object({

@@ -2,24 +2,40 @@ import express, { type ErrorRequestHandler, type RequestHandler, type Router } f
 import { PortcullisError } from '../kernel/errors.js';
 import { exchangeOf } from './exchange.js';
 import { knownError } from './problem.js';
-import type { Route } from './route.js';
+import type { OperationContext } from '../operations/context.js';
+import { addressOf, type Operation } from '../operations/operation.js';
 
 const BODY_LIMIT_BYTES = 64 * 1024;
 const readJson = (limit = BODY_LIMIT_BYTES): RequestHandler =>
   express.json({ limit, type: ['application/json', 'application/*+json'] });
 
+/** An operation at its address. */
+export interface Route {
+  readonly method: 'get' | 'post';
+  /** In Express' form: `/api/v1/runs/:id`. */
+  readonly path: string;
+  readonly operationId: string;
+  readonly action: Operation['action'];
+  readonly operation: Operation;
+}
+
+export function routeOf([operationId, operation]: readonly [string, Operation]): Route {
+  return { ...addressOf(operation), operationId, action: operation.action, operation };
+}
+
 /**
  * A router of these routes, each below `mount`, where it is to be used. A path that is known under another
  * method is METHOD_NOT_ALLOWED, with the methods it does take.
  */
-export function routerOf(routes: readonly Route[], mount = ''): Router {
+export function routerOf(context: OperationContext, routes: readonly Route[], mount = ''): Router {
   const router = express.Router({ caseSensitive: true });
   for (const [path, group] of byPath(routes)) {
     const below = path.slice(mount.length);
     for (const each of group) {
       const steps: RequestHandler[] = [named(each.path)];
-      if (each.body !== undefined) steps.push(readJson(each.bodyBytes));
-      router[each.method](below, ...steps, answer(each), tellUnread(each));
+      const { body, bodyBytes } = each.operation;
+      if (body !== undefined) steps.push(readJson(bodyBytes));
+      router[each.method](below, ...steps, answer(context, each), tellUnread(context, each));
     }
     router.all(below, named(path), refuse(allowed(group)));
   }
@@ -39,9 +55,9 @@ function named(path: string): RequestHandler {
   };
 }
 
-function answer(route: Route): RequestHandler {
+function answer(context: OperationContext, { operation }: Route): RequestHandler {
   return async (request, response) => {
-    const reply = await route.answer({
+    const reply = await operation.answer(context, {
       params: request.params,
       query: request.query,
       // Undefined where the body was absent, or of a type that is not read.
@@ -54,11 +70,11 @@ function answer(route: Route): RequestHandler {
 }
 
 /** Four parameters, or Express does not take it for an error handler. */
-function tellUnread({ unread }: Route): ErrorRequestHandler {
+function tellUnread(context: OperationContext, { operation: { unread } }: Route): ErrorRequestHandler {
   return async (thrown: unknown, request, _response, next) => {
     const error = knownError(thrown);
     if (error.code === 'BODY_TOO_LARGE' || error.code === 'REQUEST_INVALID') {
-      await unread?.(error, exchangeOf(request).caller);
+      await unread?.(context, error, exchangeOf(request).caller);
     }
     next(thrown);
   };

@@ -8,6 +8,8 @@ import { measureRollouts, type RolloutMetrics } from './metrics/rollouts.js';
 import { measureRuns, type RunMetrics } from './metrics/runs.js';
 import { measureSources, type SourceMetrics } from './metrics/sources.js';
 
+export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
+
 /** Everything that Portcullis measures about itself. Nobody outside of telemetry touches prom-client. */
 export interface Metrics
   extends
@@ -23,7 +25,6 @@ export interface Metrics
   onScrape(refresh: () => void | Promise<void>): void;
   /** The exposition text. Never fails: a refresh that does is counted and its values stay as they were. */
   text(): Promise<string>;
-  readonly contentType: string;
 }
 
 /** Gauges that prom-client names as if they were counters; `promtool check metrics` refuses those names. */
@@ -60,6 +61,5 @@ export function createMetrics(registry = new Registry()): Metrics {
       refreshFailures.inc(outcomes.filter((outcome) => outcome.status === 'rejected').length);
       return registry.metrics();
     },
-    contentType: registry.contentType,
   };
 }

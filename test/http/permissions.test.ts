@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { requestApproval } from '../../src/access/approvals.js';
 import { mayDo, MAY_DO, ROLES, type Role, type Standing } from '../../src/access/roles.js';
-import { routesOf } from '../../src/server/app.js';
+import { ROUTES } from '../../src/server/app.js';
 import { openIncident } from '../../src/incidents/open-incident.js';
 import { inTransaction } from '../../src/postgres/pool.js';
 import { testDatabase } from '../support/database.js';
@@ -11,7 +11,7 @@ import { bodyFor, hearFlags, INCLUDED, post, seedRun, serving } from './serving.
 const { owner } = await testDatabase();
 const flags = await hearFlags(owner);
 const served = await serving(owner, { flags: flags.desk });
-const routes = routesOf(served.deps).filter(({ action }) => action !== 'anyone');
+const routes = ROUTES.filter(({ action }) => action !== 'anyone');
 
 /** What a token of that role is answered: whether it is FORBIDDEN. */
 async function callerOf(name: string, role: Role, regions?: readonly string[]) {

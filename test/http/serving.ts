@@ -8,7 +8,7 @@ import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { PortcullisProvider } from '../../src/flags/provider.js';
 import { createHttpApp } from '../../src/server/app.js';
-import type { HttpDeps, HttpFlags } from '../../src/server/deps.js';
+import type { OperationContext, OperationFlags } from '../../src/operations/context.js';
 import { listen, type ListenOptions } from '../../src/server/listen.js';
 import type { Planner } from '../../src/worker/planner-database.js';
 import type { RegionPlanes } from '../../src/regions/region-plane.js';
@@ -22,7 +22,7 @@ export interface Served {
   readonly token: string;
   /** Every line logged so far. */
   readonly logged: string[];
-  readonly deps: HttpDeps;
+  readonly deps: OperationContext;
   close(): Promise<void>;
   /** A call with the token. */
   call(path: string, init?: RequestInit): Promise<Response>;
@@ -59,7 +59,7 @@ export function planesAt(pool: pg.Pool): RegionPlanes {
 }
 
 /** For tests that are not about flags. */
-const NO_FLAGS: HttpFlags = {
+const NO_FLAGS: OperationFlags = {
   source: () => ({ kind: 'none', url: null, heardAt: null, ageMs: null, polledMs: null, problem: null }),
   list: () => Promise.resolve([]),
   set: () => Promise.reject(new Error('this test has no flags')),
@@ -73,11 +73,11 @@ afterAll(() => Promise.all(open.map((each) => each.close())));
 /** The real application over real pools, listening on a free port of loopback until the file's tests are over. */
 export async function serving(
   pool: pg.Pool,
-  replaced: Partial<HttpDeps> = {},
+  replaced: Partial<OperationContext> = {},
   options: Partial<ListenOptions> = {},
 ): Promise<Served> {
   const logged: string[] = [];
-  const deps: HttpDeps = {
+  const deps: OperationContext = {
     control: pool,
     planes: planesAt(pool),
     receivers: 1,
@@ -143,7 +143,7 @@ regions: [ap-south-1, eu-west-1, us-east-1]
 `;
 
 export interface HeardFlags {
-  readonly desk: HttpFlags;
+  readonly desk: OperationFlags;
   readonly source: EmbeddedSource;
   close(): Promise<void>;
 }
@@ -154,7 +154,7 @@ export async function hearFlags(pool: pg.Pool): Promise<HeardFlags> {
   const source = new EmbeddedSource(pool);
   const provider = new PortcullisProvider(source);
   await provider.initialize();
-  const desk: HttpFlags = { ...embeddedDesk(pool, source), look: (name) => provider.look(name) };
+  const desk: OperationFlags = { ...embeddedDesk(pool, source), look: (name) => provider.look(name) };
   const heard = { desk, source, close: () => provider.onClose() };
   open.push(heard);
   return heard;

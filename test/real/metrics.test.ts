@@ -102,7 +102,7 @@ describe('promtool check metrics', () => {
     try {
       await (await fetch(`${listening.url}/healthz`)).text();
       const response = await fetch(`${listening.url}/metrics`);
-      expect(response.headers.get('content-type')).toBe(metrics.contentType);
+      expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
       const text = await response.text();
       expect(await complaints(text)).toEqual({ exit: 0, stdout: '', stderr: '' });
       const ours = [...text.matchAll(/^# TYPE (portcullis_\w+)/gm)].map(([, name]) => name ?? '');

@@ -1,4 +1,4 @@
-import type { Route } from '../../../src/server/route.js';
+import type { Route } from '../../../src/server/router.js';
 import { code, headOf, sentence, tableOf } from './markdown.js';
 
 /** The parts of an OpenAPI document that the page shows. */
@@ -85,7 +85,7 @@ class ApiPage {
     this.#document = document;
   }
 
-  call({ method, path, action, errors, reply }: Route): string {
+  call({ method, path, action, operation: { errors, reply } }: Route): string {
     const operation = this.#document.paths[path.replaceAll(/:(\w+)/g, '{$1}')]?.[method];
     if (operation === undefined) throw new Error(`the OpenAPI document lacks ${method} ${path}`);
     const given = [

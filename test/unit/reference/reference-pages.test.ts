@@ -5,9 +5,9 @@ import { format, resolveConfig } from 'prettier';
 import { Registry } from 'prom-client';
 import { COMMAND_RIGHTS } from '../../../src/cli/permissions.js';
 import { createProgram } from '../../../src/cli/program.js';
-import { routesOf } from '../../../src/server/app.js';
-import type { HttpDeps } from '../../../src/server/deps.js';
-import { openApiOf } from '../../../src/server/openapi.js';
+import { ROUTES } from '../../../src/server/app.js';
+import { operationList } from '../../../src/operations/list.js';
+import { openApiOf } from '../../../src/operations/openapi.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { FakeApp } from '../cli/fake-app.js';
 import { FakeTerminal } from '../cli/fake-terminal.js';
@@ -24,8 +24,6 @@ import { statesPage } from './states-page.js';
 const ROOT = new URL('../../../', import.meta.url);
 const app = new FakeApp();
 const program = createProgram(app, new FakeTerminal(), app.commands);
-// The table of routes hands its parts to the handlers, and none is called here.
-const routes = routesOf({ metrics: createMetrics() } as HttpDeps);
 
 function metricsOf(): Measured[] {
   const registry = new Registry();
@@ -39,7 +37,7 @@ const policySchema = JSON.parse(
 
 const PAGES: Readonly<Record<string, () => string>> = {
   cli: () => cliPage(program),
-  api: () => apiPage(openApiOf(routes, '') as unknown as OpenApi, routes),
+  api: () => apiPage(openApiOf(operationList, '') as unknown as OpenApi, ROUTES),
   environment: () => environmentPage(),
   policy: () => policyPage(policySchema),
   metrics: () => metricsPage(metricsOf()),
@@ -47,7 +45,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   permissions: () =>
     permissionsPage(
       Object.entries(COMMAND_RIGHTS).map(([name, takes]) => ({ name, takes })),
-      routes.map(({ method, path, action }) => ({ name: `${method.toUpperCase()} ${path}`, takes: action })),
+      ROUTES.map(({ method, path, action }) => ({ name: `${method.toUpperCase()} ${path}`, takes: action })),
     ),
 };
 

@@ -1,18 +1,18 @@
 import type pg from 'pg';
 import { z } from 'zod';
-import { mayDo, requireMay } from '../../access/roles.js';
-import type { TokenHolder } from '../../access/tokens.js';
-import { PortcullisError } from '../../kernel/errors.js';
-import { shorten } from '../../kernel/text.js';
-import { countOf } from '../../kernel/words.js';
-import { loadPolicies } from '../../flags/policy-store.js';
-import { gatesOf } from '../../containment/gates-of.js';
-import { FATES, receiveAlerts, type AlertFate, type AlertTarget } from '../../guard/bake/alerts.js';
-import { ALERT_STATES, clearAlert, listAlerts } from '../../guard/bake/browse-alerts.js';
-import { notify } from '../../notify/notice.js';
-import type { HttpDeps } from '../deps.js';
-import { callerOf, route, type Route } from '../route.js';
-import { jobQuery, named, namePath, pageQuery, pageSchema, reason, regionQuery, time } from '../schemas.js';
+import { mayDo, requireMay } from '../access/roles.js';
+import type { TokenHolder } from '../access/tokens.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { shorten } from '../kernel/text.js';
+import { countOf } from '../kernel/words.js';
+import { loadPolicies } from '../flags/policy-store.js';
+import { gatesOf } from '../containment/gates-of.js';
+import { FATES, receiveAlerts, type AlertFate, type AlertTarget } from '../guard/bake/alerts.js';
+import { ALERT_STATES, clearAlert, listAlerts } from '../guard/bake/browse-alerts.js';
+import { notify } from '../notify/notice.js';
+import type { OperationContext } from './context.js';
+import { operation } from './operation.js';
+import { jobQuery, named, namePath, pageQuery, pageSchema, reason, regionQuery, time } from './schemas.js';
 
 /** Room for thousands of alerts: one that is left out kills nothing. */
 const BODY_BYTES = 5 * 1024 * 1024;
@@ -67,84 +67,86 @@ const Alert = named(
 const AlertPage = pageSchema('AlertPage', Alert);
 
 /** What Alertmanager's webhook posts to, and what it has posted. */
-export function alertRoutes(deps: HttpDeps): Route[] {
-  const { control, dropGate } = deps;
-  return [
-    route({
-      method: 'post',
-      path: '/api/v1/hooks/alertmanager',
-      operationId: 'receiveAlerts',
-      summary: "Kills what firing alerts name, once each; Alertmanager's webhook, version 4",
-      action: 'send-alerts',
-      // Each alert names its own.
-      regionOf: 'handler',
-      body: AlertBatch,
-      bodyBytes: BODY_BYTES,
-      unread: (error, caller) => tellUnread(deps, error, caller),
-      result: AlertFates,
-      errors: ['ALERT_REFUSED', 'ALERT_UNHANDLED'],
-      handle: async ({ body, caller }) => {
-        const targets = await targetsOf(control);
-        const denials: unknown[] = [];
-        const requireHere = (region: string): void => {
-          try {
-            requireMay(callerOf(caller), 'send-alerts', region);
-          } catch (error) {
-            denials.push(error);
-            throw error;
-          }
-        };
-        const fates = await receiveAlerts(
-          { control, targets, dropGate, requireMay: requireHere },
-          body.alerts,
-        );
-        const truncatedAlerts = countIn(body.truncatedAlerts);
-        await tellLost(deps, fates, truncatedAlerts);
-        if (denials.length > 0 && fates.every(({ fate }) => fate === 'refused')) throw denials[0];
-        // What must be sent again goes before what need not.
-        refuseFor(fates, truncatedAlerts, 'failed');
-        refuseFor(fates, truncatedAlerts, 'refused');
-        return { alerts: fates, truncatedAlerts };
-      },
+export const alertOperations = {
+  receiveAlerts: operation({
+    at: 'POST /api/v1/hooks/alertmanager',
+    example: {
+      alerts: [
+        {
+          ...{ status: 'firing', fingerprint: '00c0ffee00c0ffee', startsAt: '2026-03-01T09:30:00Z' },
+          labels: {
+            alertname: 'ErrorSpike',
+            portcullis_job: 'dormant-cleanup',
+            portcullis_region: 'eu-west-1',
+          },
+        },
+      ],
+    },
+    summary: "Kills what firing alerts name, once each; Alertmanager's webhook, version 4",
+    action: 'send-alerts',
+    // Each alert names its own.
+    regionOf: 'function',
+    body: AlertBatch,
+    bodyBytes: BODY_BYTES,
+    unread: tellUnread,
+    result: AlertFates,
+    errors: ['ALERT_REFUSED', 'ALERT_UNHANDLED'],
+    run: async (context, body, caller) => {
+      const { control, dropGate } = context;
+      const targets = await targetsOf(control);
+      const denials: unknown[] = [];
+      const requireHere = (region: string): void => {
+        try {
+          requireMay(caller, 'send-alerts', region);
+        } catch (error) {
+          denials.push(error);
+          throw error;
+        }
+      };
+      const fates = await receiveAlerts({ control, targets, dropGate, requireMay: requireHere }, body.alerts);
+      const truncatedAlerts = countIn(body.truncatedAlerts);
+      await tellLost(context, fates, truncatedAlerts);
+      if (denials.length > 0 && fates.every(({ fate }) => fate === 'refused')) throw denials[0];
+      // What must be sent again goes before what need not.
+      refuseFor(fates, truncatedAlerts, 'failed');
+      refuseFor(fates, truncatedAlerts, 'refused');
+      return { alerts: fates, truncatedAlerts };
+    },
+  }),
+  listAlerts: operation({
+    at: 'GET /api/v1/alerts',
+    example: { state: 'firing' },
+    summary: 'Alerts that were received, the last first',
+    action: 'read',
+    query: z.strictObject({
+      ...pageQuery,
+      state: z.enum(ALERT_STATES).optional().describe('only in this state'),
+      job: jobQuery,
+      region: regionQuery,
     }),
-    route({
-      method: 'get',
-      path: '/api/v1/alerts',
-      operationId: 'listAlerts',
-      summary: 'Alerts that were received, the last first',
-      action: 'read',
-      query: z.strictObject({
-        ...pageQuery,
-        state: z.enum(ALERT_STATES).optional().describe('only in this state'),
-        job: jobQuery,
-        region: regionQuery,
-      }),
-      result: AlertPage,
-      handle: ({ query }) => listAlerts(control, query, query),
-    }),
-    route({
-      method: 'post',
-      path: '/api/v1/alerts/:id/clear',
-      operationId: 'clearAlert',
-      summary: 'Clears a firing alert, so that it aborts no rollout; re-arms nothing',
-      action: 'manage-incident',
-      // The alert says where.
-      regionOf: 'handler',
-      params: z.strictObject({ id: namePath }),
-      body: named('ClearAlert', z.strictObject({ reason })),
-      result: Alert,
-      errors: ['ALERT_UNKNOWN', 'ALERT_NOT_FIRING'],
-      handle: ({ params: { id }, body, caller }) => {
-        const who = callerOf(caller);
-        return clearAlert(control, id, {
-          by: who.name,
-          reason: body.reason,
-          requireMay: (region) => requireMay(who, 'manage-incident', region),
-        });
-      },
-    }),
-  ];
-}
+    result: AlertPage,
+    run: ({ control }, query) => listAlerts(control, query, query),
+  }),
+  clearAlert: operation({
+    at: 'POST /api/v1/alerts/:id/clear',
+    example: { id: '00c0ffee00c0ffee', reason: 'a test of the rule' },
+    summary: 'Clears a firing alert, so that it aborts no rollout; re-arms nothing',
+    action: 'manage-incident',
+    // The alert says where.
+    regionOf: 'function',
+    params: z.strictObject({ id: namePath }),
+    body: named('ClearAlert', z.strictObject({ reason })),
+    result: Alert,
+    errors: ['ALERT_UNKNOWN', 'ALERT_NOT_FIRING'],
+    run: ({ control }, { id, ...body }, caller) => {
+      return clearAlert(control, id, {
+        by: caller.name,
+        reason: body.reason,
+        requireMay: (region) => requireMay(caller, 'manage-incident', region),
+      });
+    },
+  }),
+};
 
 /** What alerts may kill: by policy, or, where that is malformed, wherever the job has a gate or a flag. */
 async function targetsOf(control: pg.Pool): Promise<Map<string, AlertTarget>> {
@@ -171,7 +173,7 @@ const TOLD_AGAIN_MS = 3_600_000;
 
 /** Tells people which alerts kill nothing though somebody meant them to. */
 async function tellLost(
-  { control, log }: HttpDeps,
+  { control, log }: OperationContext,
   fates: readonly AlertFate[],
   truncatedAlerts: number,
 ): Promise<void> {
@@ -209,7 +211,7 @@ async function tellLost(
 
 /** Tells people of a call that could not be read at all. */
 async function tellUnread(
-  { control, log }: HttpDeps,
+  { control, log }: OperationContext,
   error: PortcullisError,
   caller: TokenHolder | undefined,
 ): Promise<void> {

@@ -1,10 +1,9 @@
 import { z } from 'zod';
-import { confirmSwitchover, SWITCHOVER_MS } from '../../gate/database.js';
-import { confirmChanged } from '../../containment/changed-database.js';
-import { databaseMeant, listDatabases } from '../../regions/databases.js';
-import type { HttpDeps } from '../deps.js';
-import { callerOf, route, type Route } from '../route.js';
-import { count, named, reason, time, word } from '../schemas.js';
+import { confirmSwitchover, SWITCHOVER_MS } from '../gate/database.js';
+import { confirmChanged } from '../containment/changed-database.js';
+import { databaseMeant, listDatabases } from '../regions/databases.js';
+import { operation } from './operation.js';
+import { count, named, reason, time, word } from './schemas.js';
 
 const Database = named(
   'Database',
@@ -53,33 +52,29 @@ const DatabaseConfirmed = named(
 );
 
 /** Which databases the regions have, and the confirmation of one that is another one than before. */
-export function databaseRoutes({ control, planes }: HttpDeps): Route[] {
-  return [
-    route({
-      method: 'get',
-      path: '/api/v1/databases',
-      operationId: 'listDatabases',
-      summary: 'The region databases, and whether a person has confirmed each',
-      action: 'read',
-      result: Databases,
-      handle: () => listDatabases(control, planes),
-    }),
-    route({
-      method: 'post',
-      path: '/api/v1/databases/confirm',
-      operationId: 'confirmDatabase',
-      summary: 'Confirms a database after a failover or a recovery, or beforehand for a planned switchover',
-      action: 'confirm-database',
-      body: DatabaseConfirmation,
-      result: DatabaseConfirmed,
-      errors: ['REGION_UNKNOWN', 'DATABASE_CONFIRMED', 'DATABASE_UNCONFIRMED', 'DATABASE_IDENTITY_HIDDEN'],
-      handle: async ({ body: { region, reason: why, switchover }, caller }) => {
-        const { owner } = await databaseMeant(control, planes, region);
-        const confirmation = { by: callerOf(caller).name, reason: why };
-        return switchover
-          ? confirmSwitchover(control, owner, confirmation, SWITCHOVER_MS)
-          : confirmChanged(control, owner, confirmation);
-      },
-    }),
-  ];
-}
+export const databaseOperations = {
+  listDatabases: operation({
+    at: 'GET /api/v1/databases',
+    example: {},
+    summary: 'The region databases, and whether a person has confirmed each',
+    action: 'read',
+    result: Databases,
+    run: ({ control, planes }) => listDatabases(control, planes),
+  }),
+  confirmDatabase: operation({
+    at: 'POST /api/v1/databases/confirm',
+    example: { region: 'eu-west-1', reason: 'planned failover' },
+    summary: 'Confirms a database after a failover or a recovery, or beforehand for a planned switchover',
+    action: 'confirm-database',
+    body: DatabaseConfirmation,
+    result: DatabaseConfirmed,
+    errors: ['REGION_UNKNOWN', 'DATABASE_CONFIRMED', 'DATABASE_UNCONFIRMED', 'DATABASE_IDENTITY_HIDDEN'],
+    run: async ({ control, planes }, { region, reason: why, switchover }, caller) => {
+      const { owner } = await databaseMeant(control, planes, region);
+      const confirmation = { by: caller.name, reason: why };
+      return switchover
+        ? confirmSwitchover(control, owner, confirmation, SWITCHOVER_MS)
+        : confirmChanged(control, owner, confirmation);
+    },
+  }),
+};

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parseReason, REASON_LETTERS } from '../kernel/reason.js';
+import type { PlanesPage } from '../regions/browse.js';
 import { unstorableIn } from '../kernel/text.js';
-import { Problem } from './problem.js';
 
 /** The schemas that have a name of their own in the OpenAPI document. */
 export const namedSchemas = z.registry<{ id: string }>();
@@ -69,7 +69,23 @@ export const Readiness = named(
   }),
 );
 
-named('Problem', Problem);
+/** An error on the wire: RFC 9457, with the code that docs/reference/errors.md explains. */
+export const Problem = named(
+  'Problem',
+  z.strictObject({
+    type: z.string().describe('a URN that ends in the code'),
+    title: z.string().describe('the same words for every error of this code'),
+    status: z.int(),
+    detail: z.string().describe('what is wrong here'),
+    instance: z.string().describe('a URN that ends in the x-request-id, to find the request in the log'),
+    code: z.string().describe('explained in docs/reference/errors.md'),
+    hint: z.string().optional().describe('what can be done about it'),
+    details: z.record(z.string(), z.unknown()).optional().describe('the particulars, for programs'),
+  }),
+);
+export type Problem = z.infer<typeof Problem>;
+
+export const PROBLEM_TYPE = 'application/problem+json';
 
 /** The query of every list. */
 export const pageQuery = {
@@ -80,3 +96,8 @@ export const pageQuery = {
 export const jobQuery = word.optional().describe('only of this job');
 export const regionQuery = word.optional().describe('only in this region');
 export const namePath = word;
+
+/** A page that names the region databases it is without, and not why: a reason may hold an address. */
+export function withoutReasons<Item>({ items, next, unreachable }: PlanesPage<Item>) {
+  return { items, next, unreachable: unreachable.map(({ database }) => database) };
+}

@@ -15,16 +15,17 @@ export interface JobInfo {
   readonly kinds: readonly string[];
 }
 
-/** What the API needs of flags. */
-export interface HttpFlags extends FlagDesk {
+/** What operations need of flags. */
+export interface OperationFlags extends FlagDesk {
   /** What this process would answer a gate about the flag now. */
   look(
     name: string,
   ): { readonly open: true } | { readonly open: false; readonly code: string; readonly reason: string };
 }
 
-export interface HttpDeps {
-  /** The control plane. May read and touch API tokens: the owner's login. */
+/** What operations work on. */
+export interface OperationContext {
+  /** The control database. May read and touch API tokens: the owner's login. */
   readonly control: pg.Pool;
   readonly planes: RegionPlanes;
   /** To how many addresses this process sends notifications. */
@@ -33,7 +34,7 @@ export interface HttpDeps {
   readonly dropGate: DropGate;
   readonly metrics: Metrics;
   readonly log: Log;
-  readonly flags: HttpFlags;
+  readonly flags: OperationFlags;
   /** Where flags are, if not in the control database. */
   readonly flagsAt?: string | undefined;
   readonly jobs: () => readonly JobInfo[];

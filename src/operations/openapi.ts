@@ -1,20 +1,20 @@
 import { z } from 'zod';
 import { MAY_DO, ROLES, type Standing } from '../access/roles.js';
 import { ERRORS, type ErrorCode } from '../kernel/errors.js';
-import { PROBLEM_TYPE } from './problem.js';
-import { needsToken, type Route } from './route.js';
-import { namedSchemas } from './schemas.js';
+import { addressOf, needsToken, type Operation } from './operation.js';
+import { namedSchemas, PROBLEM_TYPE } from './schemas.js';
 
 type Json = Record<string, unknown>;
 
 const SCHEMAS = '#/components/schemas/';
 
-/** The OpenAPI 3.1 document of these routes. */
-export function openApiOf(routes: readonly Route[], version: string): Json {
+/** The OpenAPI 3.1 document of these operations. */
+export function openApiOf(operations: readonly (readonly [string, Operation])[], version: string): Json {
   const paths: Record<string, Json> = {};
-  for (const route of routes) {
-    const path = route.path.replaceAll(/:(\w+)/g, '{$1}');
-    paths[path] = { ...paths[path], [route.method]: operation(route) };
+  for (const [name, each] of operations) {
+    const { method, path: route } = addressOf(each);
+    const path = route.replaceAll(/:(\w+)/g, '{$1}');
+    paths[path] = { ...paths[path], [method]: described(name, each) };
   }
   return {
     openapi: '3.1.0',
@@ -35,8 +35,8 @@ export function openApiOf(routes: readonly Route[], version: string): Json {
   };
 }
 
-function operation(route: Route): Json {
-  const { body, reply } = route;
+function described(operationId: string, operation: Operation): Json {
+  const { body, reply } = operation;
   const answers = reply.statuses.map((status) => [
     String(status),
     {
@@ -45,20 +45,20 @@ function operation(route: Route): Json {
     },
   ]);
   return {
-    operationId: route.operationId,
-    summary: route.summary,
-    ...rolesNeeded(route),
-    security: needsToken(route.path) ? [{ bearer: [] }] : [],
-    parameters: [...parameters('path', route.params), ...parameters('query', route.query)],
+    operationId,
+    summary: operation.summary,
+    ...rolesNeeded(operation),
+    security: needsToken(operation) ? [{ bearer: [] }] : [],
+    parameters: [...parameters('path', operation.params), ...parameters('query', operation.query)],
     ...(body && {
       requestBody: { required: true, content: content({ schema: body, contentType: 'application/json' }) },
     }),
-    responses: { ...problems(route), ...(Object.fromEntries(answers) as Json) },
+    responses: { ...problems(operation), ...(Object.fromEntries(answers) as Json) },
   };
 }
 
 /** Said only where not every role will do. */
-function rolesNeeded({ action }: Route): Json {
+function rolesNeeded({ action }: Operation): Json {
   if (action === 'anyone') return {};
   const roles = ROLES.filter((role) => (MAY_DO[action] as readonly Standing[]).includes(role));
   return roles.length === ROLES.length ? {} : { description: `Takes the role ${roles.join(', ')}.` };
@@ -76,13 +76,13 @@ function parameters(where: 'path' | 'query', schema: z.ZodObject): Json[] {
   });
 }
 
-/** The errors a route can answer, by status. */
-function problems(route: Route): Json {
+/** The errors that an operation can answer, by status. */
+function problems(operation: Operation): Json {
   // A parameter that is not known is refused everywhere.
-  const codes: ErrorCode[] = ['INTERNAL', 'REQUEST_INVALID', ...route.errors];
-  if (route.body !== undefined) codes.push('BODY_TOO_LARGE');
-  if (needsToken(route.path)) codes.push('TOKEN_MISSING', 'TOKEN_REFUSED', 'DATABASE_UNREACHABLE');
-  if ('description' in rolesNeeded(route)) codes.push('FORBIDDEN');
+  const codes: ErrorCode[] = ['INTERNAL', 'REQUEST_INVALID', ...operation.errors];
+  if (operation.body !== undefined) codes.push('BODY_TOO_LARGE');
+  if (needsToken(operation)) codes.push('TOKEN_MISSING', 'TOKEN_REFUSED', 'DATABASE_UNREACHABLE');
+  if ('description' in rolesNeeded(operation)) codes.push('FORBIDDEN');
   const responses: Json = {};
   for (const status of new Set(codes.map((code) => ERRORS[code].status))) {
     const those = codes.filter((code) => ERRORS[code].status === status);

@@ -1,0 +1,139 @@
+import { ERRORS, PortcullisError, messageOf, type ErrorCode } from '../kernel/errors.js';
+import type { OperationName, Operations } from '../operations/list.js';
+import type { InputOf, OutputOf } from '../operations/operation.js';
+import { ADDRESSES } from './addresses.js';
+
+export interface ClientOptions {
+  /** Where Portcullis answers: `https://portcullis.example`, with a path before `/api` where a proxy adds one. */
+  readonly url: string;
+  /** Absent: the browser's own cookie, or calls that need no token. */
+  readonly token?: string | undefined;
+  /** For tests, and for clients that need a proxy. */
+  readonly fetch?: typeof fetch | undefined;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+type Input<Name extends OperationName> = InputOf<Operations[Name]>;
+type Output<Name extends OperationName> = OutputOf<Operations[Name]>;
+/** Operations that need nothing may be called with nothing. */
+type Arguments<Name extends OperationName> =
+  Record<never, never> extends Input<Name>
+    ? [input?: Input<Name>, options?: CallOptions]
+    : [input: Input<Name>, options?: CallOptions];
+
+export interface Client {
+  /**
+   * Calls an operation. Throws the PortcullisError that the server answers, with its code, hint and details, or
+   * SERVER_UNREACHABLE where nothing answers, or something that is not Portcullis.
+   */
+  call<Name extends OperationName>(name: Name, ...given: Arguments<Name>): Promise<Output<Name>>;
+}
+
+/** A client of the API, typed by the list of operations. Uses nothing but `fetch`. */
+export function createClient({ url, token, fetch: fetchWith = fetch }: ClientOptions): Client {
+  const base = url.replace(/\/+$/, '');
+  return {
+    async call(name, ...[input, options]) {
+      const { path, init } = requestOf(ADDRESSES[name], input ?? {});
+      const headers: Record<string, string> = { accept: 'application/json, text/*', ...init.headers };
+      if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
+      const response = await reach(base, () =>
+        fetchWith(base + path, { ...init, headers, signal: options?.signal ?? null }),
+      );
+      return (await read(base, name, response)) as never;
+    },
+  };
+}
+
+interface Request {
+  readonly path: string;
+  readonly init: {
+    readonly method: string;
+    readonly headers?: Record<string, string>;
+    readonly body?: string;
+  };
+}
+
+/** What the path names goes there; the rest goes into the query of a GET, and into the body of a POST. */
+function requestOf(address: string, input: object): Request {
+  const [method = '', template = ''] = address.split(' ');
+  const left = new Map<string, unknown>(Object.entries(input).filter(([, value]) => value !== undefined));
+  const path = template.replaceAll(/:(\w+)/g, (_, name: string) => {
+    const value = String(left.get(name) ?? '');
+    left.delete(name);
+    return encodeURIComponent(value);
+  });
+  if (method !== 'GET') {
+    const body = JSON.stringify(Object.fromEntries(left));
+    return { path, init: { method, headers: { 'content-type': 'application/json' }, body } };
+  }
+  const query = new URLSearchParams(
+    [...left].map(([name, value]): [string, string] => [name, String(value)]),
+  );
+  return { path: query.size === 0 ? path : `${path}?${query.toString()}`, init: { method } };
+}
+
+async function reach<Result>(base: string, act: () => Promise<Result>): Promise<Result> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof Error && error.name === 'AbortError') throw error;
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    throw new PortcullisError('SERVER_UNREACHABLE', `no answer from ${base}: ${messageOf(cause)}`, {
+      hint: 'check the address, and that portcullis start or serve runs there',
+      details: { url: base },
+      cause: error,
+    });
+  }
+}
+
+async function read(base: string, name: OperationName, response: Response): Promise<unknown> {
+  const text = await reach(base, () => response.text());
+  const type = response.headers.get('content-type') ?? '';
+  if (type.startsWith('application/problem+json')) throw errorOf(base, text);
+  // Readiness answers no with a status of its own, and is an answer all the same.
+  if (!response.ok && name !== 'getReadiness') throw notPortcullis(base, response.status);
+  if (!type.startsWith('application/json')) return text;
+  return parse(base, text);
+}
+
+function errorOf(base: string, text: string): PortcullisError {
+  const problem = parse(base, text) as Readonly<Record<string, unknown>> | null;
+  const { code, detail, hint, details } = problem ?? {};
+  if (typeof code !== 'string' || !(code in ERRORS) || typeof detail !== 'string') {
+    return new PortcullisError(
+      'SERVER_UNREACHABLE',
+      `${base} answers with an error of another release: ${text.slice(0, 200)}`,
+      {
+        hint: 'use the command line of the release that runs there',
+        details: { url: base },
+      },
+    );
+  }
+  return new PortcullisError(code as ErrorCode, detail, {
+    ...(typeof hint === 'string' && { hint }),
+    ...(typeof details === 'object' && details !== null && { details: { ...details } }),
+  });
+}
+
+function parse(base: string, text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw notPortcullis(base, 200);
+  }
+}
+
+function notPortcullis(base: string, status: number): PortcullisError {
+  return new PortcullisError(
+    'SERVER_UNREACHABLE',
+    `${base} does not answer as Portcullis does (status ${status})`,
+    {
+      hint: 'check the address: it ends before /api',
+      details: { url: base, status },
+    },
+  );
+}

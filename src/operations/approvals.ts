@@ -1,0 +1,77 @@
+import { z } from 'zod';
+import { APPROVAL_STATES, findApproval, listApprovals, type Decision } from '../access/approvals.js';
+import { approveAloneAndTell } from '../notify/tell-alone.js';
+import { decideRequest } from '../rollout/decide-request.js';
+import { operation } from './operation.js';
+import { Approval, ApprovalPage, approvalIdPath } from './record-schemas.js';
+import { pageQuery } from './schemas.js';
+
+const decision = <Each extends Decision>(decision: Each, summary: string) =>
+  operation({
+    at: `POST /api/v1/approvals/:id/${decision}`,
+    example: { id: 'APR-7K2M' },
+    summary,
+    // Anybody may reject, and so cancel, what would approve itself. The region is the one that was asked for.
+    action: (decision === 'approve' ? 'approve' : 'cancel') as 'approve' | 'cancel',
+    regionOf: 'function',
+    reach: async ({ control }, { id }) => [(await findApproval(control, id)).region],
+    params: z.strictObject({ id: approvalIdPath }),
+    result: Approval,
+    errors: [
+      'APPROVAL_UNKNOWN',
+      'APPROVAL_SELF',
+      'MACHINE_CANNOT_APPROVE',
+      'APPROVER_UNPROVEN',
+      'APPROVER_TOO_NEW',
+      'APPROVAL_DECIDED',
+      'APPROVAL_EXPIRED',
+      'REARM_OUTDATED',
+      'GATE_NOT_KILLED',
+      'VERSION_NOT_QUARANTINED',
+      'ROLLOUT_STATE',
+      'FLAGS_ELSEWHERE',
+    ],
+    run: ({ control, planes, flagsAt }, { id }, caller) =>
+      decideRequest(
+        control,
+        (region) => planes.of(region).owner,
+        () => planes.all().map(({ owner }) => owner),
+        id,
+        caller,
+        decision,
+        flagsAt,
+      ),
+  });
+
+/** What waits for a second principal's decision, and the decision. */
+export const approvalOperations = {
+  listApprovals: operation({
+    at: 'GET /api/v1/approvals',
+    example: { state: 'pending' },
+    summary: 'Requests for approval, newest first',
+    action: 'read',
+    query: z.strictObject({
+      ...pageQuery,
+      state: z.enum(APPROVAL_STATES).optional().describe('only in this state'),
+    }),
+    result: ApprovalPage,
+    run: ({ control }, query) => listApprovals(control, query, query),
+  }),
+  approve: decision('approve', 'Approves a request of somebody else, and carries it out'),
+  reject: decision('reject', 'Rejects a request, or cancels one that would approve itself'),
+  approveAlone: operation({
+    at: 'POST /api/v1/approvals/:id/alone',
+    example: { id: 'APR-7K2M' },
+    summary: 'Lets the caller’s own request approve itself after an hour, where nobody else may approve it',
+    action: 'approve',
+    regionOf: 'function',
+    reach: async ({ control }, { id }) => [(await findApproval(control, id)).region],
+    params: z.strictObject({ id: approvalIdPath }),
+    result: Approval,
+    errors: [
+      ...(['APPROVAL_UNKNOWN', 'APPROVAL_DECIDED', 'APPROVAL_EXPIRED'] as const),
+      ...(['MACHINE_CANNOT_APPROVE', 'ALONE_REFUSED', 'NOTHING_REACHED'] as const),
+    ],
+    run: ({ control }, { id }, caller) => approveAloneAndTell(control, id, caller),
+  }),
+};

@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { PortcullisError } from '../kernel/errors.js';
+import { DELIVERY_STATES, listNotifications, retryNotification } from '../notify/browse.js';
+import { notify, testNotice } from '../notify/notice.js';
+import { operation } from './operation.js';
+import { named, namePath, pageQuery, pageSchema } from './schemas.js';
+
+const time = z.iso.datetime();
+
+const Notification = named(
+  'Notification',
+  z.strictObject({
+    id: z.guid(),
+    kind: z.string(),
+    job: z.string().nullable(),
+    region: z.string().nullable(),
+    title: z.string(),
+    lines: z.array(z.string()).readonly(),
+    at: time,
+    deliveries: z
+      .array(
+        z.strictObject({
+          receiver: z.string().describe("the host, and a fingerprint of the address, which isn't shown"),
+          state: z.enum(DELIVERY_STATES).describe('dead: given up'),
+          attempts: z.int().min(0),
+          lastProblem: z.string().nullable(),
+          nextAt: time.nullable().describe('when it is tried next; null where it is over'),
+          endedAt: time.nullable(),
+        }),
+      )
+      .readonly()
+      .describe('empty where no receiver is configured'),
+  }),
+);
+const NotificationPage = pageSchema('NotificationPage', Notification);
+
+/** What people were told, and whether it reached them. */
+export const notificationOperations = {
+  listNotifications: operation({
+    at: 'GET /api/v1/notifications',
+    example: { state: 'dead' },
+    summary: 'Notifications and what became of their deliveries, newest first',
+    action: 'read',
+    query: z.strictObject({
+      ...pageQuery,
+      state: z.enum(DELIVERY_STATES).optional().describe('only with a delivery in this state'),
+    }),
+    result: NotificationPage,
+    run: ({ control }, query) => listNotifications(control, query, query),
+  }),
+  retryNotification: operation({
+    at: 'POST /api/v1/notifications/:id/retry',
+    example: { id: '5eed0000-0000-4000-8000-000000000000' },
+    summary: 'Retries the failed deliveries of a notification',
+    action: 'notify',
+    params: z.strictObject({ id: namePath }),
+    result: Notification,
+    errors: ['NOTIFICATION_UNKNOWN', 'NOTIFICATION_NOT_DEAD'],
+    run: ({ control }, { id }, caller) => retryNotification(control, id, caller.name),
+  }),
+  testNotification: operation({
+    at: 'POST /api/v1/notifications/test',
+    example: {},
+    summary: 'Sends a test notification',
+    action: 'notify',
+    result: z.strictObject({ id: z.guid() }),
+    errors: ['NOTHING_REACHED'],
+    run: async ({ control, receivers }, _input, caller) => {
+      if (receivers === 0)
+        throw new PortcullisError('NOTHING_REACHED', 'no notification sent: no receiver is configured', {
+          hint: 'set PORTCULLIS_NOTIFY_URLS and PORTCULLIS_NOTIFY_SECRET where portcullis start runs',
+        });
+      return { id: await notify(control, testNotice(caller.name)) };
+    },
+  }),
+};

@@ -1,0 +1,248 @@
+import { z } from 'zod';
+import { mayDo, requireMay, type Action } from '../access/roles.js';
+import type { TokenHolder } from '../access/tokens.js';
+import { PortcullisError, type ErrorCode } from '../kernel/errors.js';
+import type { OperationContext } from './context.js';
+
+/** A call as it came, before anything is known of its shape. */
+export interface RawCall {
+  readonly params: unknown;
+  readonly query: unknown;
+  readonly body: unknown;
+  /** Whose token came with it; undefined only where none is needed. */
+  readonly caller: TokenHolder | undefined;
+}
+
+export interface Reply<Output = unknown> {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Output;
+}
+
+/** `read` changes nothing; `act` does; `stream` reads, and answers line by line. */
+export type Kind = 'read' | 'act' | 'stream';
+
+/**
+ * Something that a person or a program can do. HTTP routes, the OpenAPI document, the typed client and the
+ * commands of the remote command line are made from the list of these, so that they cannot disagree.
+ */
+export interface Operation<At extends Address = Address, Input = unknown, Output = unknown> {
+  /** Method and path, the path in Express' form: `GET /api/v1/runs/:id`. */
+  readonly at: At;
+  readonly kind: Kind;
+  readonly summary: string;
+  /** What its caller must be allowed to do; `anyone`: no token is needed. */
+  readonly action: Action | 'anyone';
+  /** What it takes from the path, from the query and from the body: one input, in three parts. */
+  readonly params: z.ZodObject;
+  readonly query: z.ZodObject;
+  readonly body: z.ZodObject | undefined;
+  /** The longest body; absent: 64 KiB. */
+  readonly bodyBytes: number | undefined;
+  /** Called where the body cannot be read, or does not fit the schema, before the call is refused. */
+  readonly unread:
+    | ((context: OperationContext, error: PortcullisError, caller: TokenHolder | undefined) => Promise<void>)
+    | undefined;
+  readonly reply: {
+    readonly schema: z.ZodType<Output>;
+    /** Undefined: only the context can tell. */
+    readonly contentType: string;
+    readonly statuses: readonly number[];
+  };
+  /** The errors of its own, beside those that any call can meet. */
+  readonly errors: readonly ErrorCode[];
+  /** An input that it takes. */
+  readonly example: Input;
+  /** Checks the call against the schemas and the caller's role, then answers it. Throws REQUEST_INVALID, FORBIDDEN, or what the function throws. */
+  answer(context: OperationContext, call: RawCall): Promise<Reply<Output>>;
+}
+
+export type Address = `${'GET' | 'POST'} /${string}`;
+
+/** What a client gives an operation, and what it is answered. */
+export type InputOf<Some> = Some extends Operation<Address, infer Input> ? Input : never;
+export type OutputOf<Some> = Some extends Operation<Address, never, infer Output> ? Output : never;
+
+type Given<Part> = Part extends z.ZodType ? z.input<Part> : unknown;
+type Checked<Part> = Part extends z.ZodType ? z.output<Part> : unknown;
+type Caller<Needs> = Needs extends 'anyone' ? undefined : TokenHolder;
+
+interface Spec<
+  At extends Address,
+  Needs extends Action | 'anyone',
+  Params extends z.ZodObject | undefined,
+  Query extends z.ZodObject | undefined,
+  Body extends z.ZodObject | undefined,
+  Result extends z.ZodType,
+> {
+  readonly at: At;
+  /** Absent: `read` for GET, `act` for POST. */
+  readonly kind?: Kind;
+  readonly summary: string;
+  readonly action: Needs;
+  /**
+   * The region that the call acts in, where that is not its parameter `region`; undefined: everywhere.
+   * `'function'`: only the function can tell, and checks it.
+   */
+  readonly regionOf?:
+    ((input: Checked<Params> & Checked<Query> & Checked<Body>) => string | undefined) | 'function';
+  /**
+   * Where only the function can tell: the regions of what the path names. A caller who is bound to none of them is
+   * refused before the rest of the call is looked at.
+   */
+  readonly reach?: (
+    context: OperationContext,
+    params: Checked<Params>,
+  ) => Promise<readonly (string | null)[]>;
+  readonly params?: Params;
+  readonly query?: Query;
+  readonly body?: Body;
+  readonly bodyBytes?: number;
+  readonly unread?: Operation['unread'];
+  readonly result: Result;
+  /** Absent: JSON. */
+  readonly contentType?: string;
+  /** The statuses that `statusOf` may choose from. Absent: 200. */
+  readonly statuses?: readonly number[];
+  readonly statusOf?: (result: z.output<Result>) => number;
+  readonly errors?: readonly ErrorCode[];
+  readonly example: Given<Params> & Given<Query> & Given<Body>;
+  run(
+    context: OperationContext,
+    input: Checked<Params> & Checked<Query> & Checked<Body>,
+    caller: Caller<Needs>,
+  ): Promise<z.output<Result>> | z.output<Result>;
+}
+
+const NOTHING = z.strictObject({});
+
+/** An operation whose function is typed by its schemas. */
+export function operation<
+  At extends Address,
+  Needs extends Action | 'anyone',
+  Result extends z.ZodType,
+  Params extends z.ZodObject | undefined = undefined,
+  Query extends z.ZodObject | undefined = undefined,
+  Body extends z.ZodObject | undefined = undefined,
+>(
+  spec: Spec<At, Needs, Params, Query, Body, Result>,
+): Operation<At, Given<Params> & Given<Query> & Given<Body>, z.output<Result>> {
+  type Input = Checked<Params> & Checked<Query> & Checked<Body>;
+  const { at, action, regionOf, reach, contentType = 'application/json' } = spec;
+  const { params: paramsSchema = NOTHING, query: querySchema = NOTHING, body: bodySchema } = spec;
+  return {
+    at,
+    kind: spec.kind ?? (at.startsWith('GET') ? 'read' : 'act'),
+    summary: spec.summary,
+    action,
+    params: paramsSchema,
+    query: querySchema,
+    body: bodySchema,
+    bodyBytes: spec.bodyBytes,
+    unread: spec.unread,
+    reply: {
+      schema: spec.result as z.ZodType<z.output<Result>>,
+      contentType,
+      statuses: spec.statuses ?? [200],
+    },
+    errors: spec.errors ?? [],
+    example: spec.example,
+    async answer(context, call) {
+      const { caller } = call;
+      // Whoever may not do this anywhere learns nothing of what the call should look like.
+      admit(action, caller && { ...caller, regions: null }, undefined);
+      const params = check('path', paramsSchema, call.params);
+      if (regionOf === undefined) admit(action, caller, regionIn(params));
+      if (caller !== undefined && caller.regions !== null && reach) {
+        admitSome(action, caller, await reach(context, params as Checked<Params>));
+      }
+      const query = check('query', querySchema, call.query);
+      const body = bodySchema && check('body', bodySchema, call.body);
+      const input = { ...params, ...query, ...body } as Input;
+      if (typeof regionOf === 'function') admit(action, caller, regionOf(input));
+      const answer = await spec.run(context, input, caller as Caller<Needs>);
+      return { status: spec.statusOf?.(answer) ?? 200, contentType, body: answer };
+    },
+  };
+}
+
+/** Where an operation is, in the words of Express. */
+export function addressOf({ at }: Pick<Operation, 'at'>): {
+  readonly method: 'get' | 'post';
+  readonly path: string;
+} {
+  const space = at.indexOf(' ');
+  return { method: at.startsWith('GET') ? 'get' : 'post', path: at.slice(space + 1) };
+}
+
+/** Whether an operation needs a token: everything of the API does, whatever its declaration says. */
+export function needsToken({ at }: Pick<Operation, 'at'>): boolean {
+  return addressOf({ at }).path.startsWith('/api/');
+}
+
+/** An input, in the parts that a call carries it in. What no part knows goes where it will be refused. */
+export function partsOf(
+  { params, query, body }: Pick<Operation, 'params' | 'query' | 'body'>,
+  input: object,
+): Pick<RawCall, 'params' | 'query' | 'body'> {
+  const parts: Record<'params' | 'query' | 'body', Record<string, unknown>> = {
+    params: {},
+    query: {},
+    body: {},
+  };
+  for (const [name, value] of Object.entries(input)) {
+    if (name in params.shape) parts.params[name] = value;
+    else if (body === undefined || name in query.shape) parts.query[name] = value;
+    else parts.body[name] = value;
+  }
+  return { ...parts, body: body && parts.body };
+}
+
+/** An operation that asks for a role is never answered to a call without a caller, wherever it comes from. */
+function admit(
+  action: Operation['action'],
+  caller: TokenHolder | undefined,
+  region: string | undefined,
+): void {
+  if (action === 'anyone') return;
+  if (caller) return requireMay(caller, action, region);
+  throw new PortcullisError('TOKEN_MISSING', 'this address needs a bearer token');
+}
+
+function admitSome(
+  action: Operation['action'],
+  caller: TokenHolder,
+  regions: readonly (string | null)[],
+): void {
+  if (action === 'anyone') return;
+  if (regions.some((region) => mayDo(caller, action, region ?? undefined).allowed)) return;
+  admit(action, caller, regions[0] ?? undefined);
+}
+
+function regionIn(params: Readonly<Record<string, unknown>>): string | undefined {
+  return typeof params['region'] === 'string' ? params['region'] : undefined;
+}
+
+function check(
+  part: 'path' | 'query' | 'body',
+  schema: z.ZodObject,
+  given: unknown,
+): Readonly<Record<string, unknown>> {
+  if (part === 'body' && given === undefined) {
+    throw new PortcullisError('REQUEST_INVALID', 'the request has no JSON body', {
+      hint: 'send a JSON object, with the header content-type: application/json',
+    });
+  }
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) => ({
+    in: part,
+    at: issue.path.join('.'),
+    message: issue.message,
+  }));
+  const text = faults.map(({ at, message }) => `${part}${at === '' ? '' : ` ${at}`}: ${message}`).join('; ');
+  throw new PortcullisError('REQUEST_INVALID', text, {
+    hint: 'see this call in /api/v1/openapi.json',
+    details: { faults },
+  });
+}

@@ -1,0 +1,176 @@
+import { z } from 'zod';
+import { addPerson, listPeople, redeemCode, removePerson } from '../access/people.js';
+import { PEOPLE_ROLES, ROLES } from '../access/roles.js';
+import { issueToken, listTokens, revokeToken } from '../access/tokens.js';
+import { operation } from './operation.js';
+import { named, namePath, time, word } from './schemas.js';
+
+const regions = z
+  .array(word)
+  .min(1)
+  .readonly()
+  .optional()
+  .describe('the only regions to act in; absent: all');
+const names = z.array(z.string()).readonly();
+const replace = z.boolean().default(false);
+
+const Person = named(
+  'Person',
+  z.strictObject({
+    name: z.string(),
+    role: z.enum(ROLES),
+    regions: names.nullable().describe('null: everywhere'),
+    state: z
+      .enum(['known', 'invited', 'expired', 'removed'])
+      .describe('`invited`: has a code to redeem; `expired`: had one'),
+    addedBy: z.string(),
+    addedAt: time,
+    introducedBy: names.describe('the people who gave the code'),
+    knownBy: z.enum(['first-start', 'upgrade', 'code', 'recovery', 'sample']).nullable(),
+    knownSince: time.nullable(),
+    codeExpiresAt: time.nullable(),
+    removedAt: time.nullable(),
+    tokens: names.describe('the names of their valid tokens'),
+  }),
+);
+const People = named('People', z.strictObject({ people: z.array(Person).readonly() }));
+
+const PersonAdded = named(
+  'PersonAdded',
+  z.strictObject({
+    name: z.string(),
+    code: z.string().describe('shown this once: the person redeems it at /login'),
+    expiresAt: time,
+  }),
+);
+
+const Token = named(
+  'Token',
+  z.strictObject({
+    id: z.string(),
+    name: z.string(),
+    role: z.enum(ROLES),
+    regions: names.nullable().describe('null: everywhere'),
+    person: z.string().nullable().describe("whose it is; null: a machine's"),
+    knownTo: names.describe('the people who know it, or may: it approves where that is its person alone'),
+    createdAt: time,
+    lastUsedAt: time.nullable(),
+    revokedAt: time.nullable(),
+  }),
+);
+const Tokens = named('Tokens', z.strictObject({ tokens: z.array(Token).readonly() }));
+
+const Removed = named(
+  'Removed',
+  z.strictObject({ name: z.string(), tokens: names.describe('that were revoked') }),
+);
+
+const secret = z.string().describe('shown this once');
+
+/** Who holds tokens, the tokens, and the redeeming of a code for one. */
+export const peopleOperations = {
+  listPeople: operation({
+    at: 'GET /api/v1/people',
+    example: {},
+    summary: 'The people who hold tokens, and who introduced them',
+    action: 'read',
+    result: People,
+    run: async ({ control }) => ({ people: await listPeople(control) }),
+  }),
+  addPerson: operation({
+    at: 'POST /api/v1/people',
+    example: { name: 'ann', role: 'operator' },
+    summary: 'Adds a person, who redeems the code in the answer within 24 hours',
+    action: 'manage-people',
+    body: named(
+      'PersonToAdd',
+      z.strictObject({
+        ...{ name: word, role: z.enum(PEOPLE_ROLES), regions },
+        replace: replace.describe('end the tokens of the person of that name, and give a new code'),
+      }),
+    ),
+    result: PersonAdded,
+    errors: ['PERSON_KNOWN', 'TOKEN_NAME_INVALID'],
+    run: ({ control }, body, caller) => addPerson(control, body, caller),
+  }),
+  removePerson: operation({
+    at: 'POST /api/v1/people/:name/remove',
+    example: { name: 'ann' },
+    summary: 'Removes a person, and ends their tokens',
+    action: 'manage-people',
+    params: z.strictObject({ name: namePath }),
+    result: Removed,
+    errors: ['PERSON_UNKNOWN', 'NOTHING_REACHED'],
+    run: async ({ control }, { name }, caller) => ({
+      name,
+      tokens: await removePerson(control, name, caller),
+    }),
+  }),
+  listTokens: operation({
+    at: 'GET /api/v1/tokens',
+    example: {},
+    summary: 'Every token that was ever issued, without the token itself',
+    action: 'read',
+    result: Tokens,
+    run: async ({ control }) => ({ tokens: await listTokens(control) }),
+  }),
+  issueToken: operation({
+    at: 'POST /api/v1/tokens',
+    example: { name: 'ci', role: 'operator', owner: 'machine' },
+    summary: 'Issues a token to a person or a machine; one for somebody else does not approve',
+    action: 'manage-tokens',
+    body: named(
+      'TokenToIssue',
+      z.strictObject({
+        ...{ name: word, role: z.enum(ROLES), regions },
+        owner: z
+          .union([z.literal('machine'), z.strictObject({ person: word })])
+          .optional()
+          .describe('whose it is; absent only where a token is replaced: then it stays whose it was'),
+        replace: replace.describe('end the token of that name'),
+      }),
+    ),
+    result: named('TokenIssued', z.strictObject({ id: z.string(), token: secret })),
+    errors: ['TOKEN_NAME_TAKEN', 'TOKEN_NAME_INVALID', 'PERSON_UNKNOWN'],
+    run: ({ control }, body, caller) => issueToken(control, body, caller),
+  }),
+  revokeToken: operation({
+    at: 'POST /api/v1/tokens/:name/revoke',
+    example: { name: 'ci' },
+    summary: 'Ends a token at once',
+    action: 'manage-tokens',
+    params: z.strictObject({ name: namePath }),
+    result: named('TokenRevoked', z.strictObject({ name: z.string() })),
+    errors: ['TOKEN_UNKNOWN', 'NOTHING_REACHED'],
+    run: async ({ control }, { name }, caller) => {
+      await revokeToken(control, name, caller.name);
+      return { name };
+    },
+  }),
+  login: operation({
+    at: 'POST /login',
+    example: { code: 'the code in the invitation' },
+    summary: 'Redeems the code of a person for a token that only they know',
+    action: 'anyone',
+    body: named(
+      'Login',
+      z.strictObject({
+        code: z.string().min(1).max(200),
+        name: word.optional().describe('how to name the token; absent: as the person is named'),
+      }),
+    ),
+    result: named(
+      'LoggedIn',
+      z.strictObject({
+        id: z.string(),
+        name: z.string(),
+        person: z.string(),
+        role: z.enum(ROLES),
+        regions: names.nullable(),
+        token: secret,
+      }),
+    ),
+    errors: ['CODE_REFUSED', 'TOKEN_NAME_TAKEN', 'TOKEN_NAME_INVALID', 'DATABASE_UNREACHABLE'],
+    run: ({ control }, { code, name }) => redeemCode(control, { code, tokenName: name, at: 'http' }),
+  }),
+};

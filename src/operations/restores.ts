@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { recordPersonalRead } from '../access/personal-data.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { previewRestores } from '../worker/restore-runs.js';
+import { parseSubject } from '../worker/subject.js';
+import { impactOf } from '../journal/impact.js';
+import { asOfIn, findRunOf } from '../regions/browse.js';
+import { beginRestore } from './begin-restore.js';
+import { operation } from './operation.js';
+import { AsOf, Impact, RestoreBegun, RestorePreview, subjectPath } from './restore-schemas.js';
+import { runIdPath } from './run-schemas.js';
+import { regionQuery } from './schemas.js';
+
+const params = z.strictObject({ id: runIdPath });
+const errors = ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'] as const;
+
+/** What a run has done to the tables, and the way back. */
+export const restoreOperations = {
+  getRunImpact: operation({
+    at: 'GET /api/v1/runs/:id/impact',
+    example: { id: '5eed0000' },
+    summary: 'What a run has changed, in numbers',
+    action: 'read',
+    params,
+    result: Impact,
+    errors,
+    run: async ({ planes }, { id }) => {
+      const { run, plane } = await findRunOf(planes, id);
+      return { runId: run.runId, ...(await impactOf(plane.worker, run.runId)) };
+    },
+  }),
+  previewRestore: operation({
+    at: 'GET /api/v1/runs/:id/restore',
+    example: { id: '5eed0000' },
+    summary: 'What a restore of a run would do now; writes nothing',
+    action: 'read',
+    params,
+    result: RestorePreview,
+    errors,
+    run: async ({ planes }, { id }) => {
+      const {
+        run: { runId },
+        plane,
+      } = await findRunOf(planes, id);
+      const [found] = await previewRestores(plane.worker, [runId]);
+      if (!found) throw new PortcullisError('RUN_UNKNOWN', `there is no run ${runId}`);
+      return { runId, ...found.preview };
+    },
+  }),
+  restoreRun: operation({
+    at: 'POST /api/v1/runs/:id/restore',
+    example: { id: '5eed0000' },
+    summary: 'Begins a restore of a run, for a worker of its region to carry out',
+    action: 'restore',
+    regionOf: 'function',
+    reach: async ({ planes }, { id }) => [(await findRunOf(planes, id)).run.region],
+    params,
+    result: RestoreBegun,
+    statuses: [202],
+    statusOf: () => 202,
+    errors: [...errors, 'RUN_ACTIVE', 'NOTHING_REACHED'],
+    run: async ({ control, planes }, { id }, caller) =>
+      beginRestore(control, await findRunOf(planes, id), caller),
+  }),
+  getAsOf: operation({
+    at: 'GET /api/v1/asof/:subject',
+    example: { subject: 'account:a-17', at: '2026-03-01T09:30:00Z' },
+    summary: 'The values that a row had at a moment, and which run set them',
+    action: 'read',
+    params: z.strictObject({ subject: subjectPath }),
+    query: z.strictObject({
+      at: z.iso.datetime({ offset: true }).optional().describe('the moment; absent: now'),
+      region: regionQuery,
+    }),
+    result: AsOf,
+    errors: ['SUBJECT_UNKNOWN'],
+    run: async ({ control, planes, installed }, { subject, at, region }, caller) => {
+      const moment = at === undefined ? new Date() : new Date(at);
+      const parsed = parseSubject(installed(), subject);
+      await recordPersonalRead(control, caller, subject, { at: moment.toISOString() });
+      return { subject, ...(await asOfIn(planes, parsed, moment, region)) };
+    },
+  }),
+};

@@ -1,0 +1,196 @@
+import { z } from 'zod';
+import type { Action } from '../access/roles.js';
+import { PortcullisError, type ErrorCode } from '../kernel/errors.js';
+import { unknownName } from '../kernel/unknown-name.js';
+import { rolloutElsewhere } from '../flags/flags-elsewhere.js';
+import { orderInitial, orderRollout } from '../regions/order-rollout.js';
+import { simulationOf } from '../regions/simulation.js';
+import { rolloutSources } from '../regions/rollout-sources.js';
+import { viewRollout, type RolloutView } from '../rollout/rollout-view.js';
+import { askToSkip } from '../rollout/skip-bake.js';
+import { abortRollout, pauseRollout, resumeRollout } from '../rollout/steer.js';
+import { approveWaiting } from '../rollout/wave-approval.js';
+import { requireUnderWay } from '../rollout/start-rollout.js';
+import type { OperationContext } from './context.js';
+import {
+  InitialAdmission,
+  InitialOrder,
+  Rollout,
+  RolloutOrder,
+  Simulation,
+  SkipOrder,
+  Steering,
+} from './rollout-schemas.js';
+import { operation } from './operation.js';
+import { Approval } from './record-schemas.js';
+import { namePath } from './schemas.js';
+
+const params = z.strictObject({ job: namePath });
+
+const steering = <Name extends 'pause' | 'resume' | 'abort'>(
+  name: Name,
+  summary: string,
+  action: Action,
+  steer: typeof pauseRollout,
+  errors: readonly ErrorCode[] = [],
+) =>
+  operation({
+    at: `POST /api/v1/rollouts/:job/${name}`,
+    example: { job: 'dormant-cleanup', reason: 'waits for the release of the shop' },
+    summary,
+    action,
+    params,
+    body: Steering,
+    result: Rollout,
+    errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'FLAGS_ELSEWHERE', ...errors],
+    run: async (context, { job, reason }, caller) => {
+      const { control, flagsAt } = context;
+      await steer(control, { job, reason, flagsAt }, caller);
+      return view(context, job);
+    },
+  });
+
+/** How a new version is admitted: by waves of regions, step by step, on evidence. */
+export const rolloutOperations = {
+  getRollout: operation({
+    at: 'GET /api/v1/rollouts/:job',
+    example: { job: 'dormant-cleanup' },
+    summary: 'The rollout that is under way, or else the last, with what it waits for',
+    action: 'read',
+    params,
+    result: Rollout,
+    errors: ['ROLLOUT_NONE'],
+    run: (context, { job }) => view(context, job),
+  }),
+  simulateRollout: operation({
+    at: 'GET /api/v1/rollouts/:job/simulation',
+    example: { job: 'dormant-cleanup' },
+    summary: 'The rollout on paper: when each step would start and end, and whom it exposes',
+    action: 'read',
+    params,
+    result: Simulation,
+    errors: ['JOB_UNKNOWN', 'POLICY_MISSING', 'POLICY_INVALID', 'ROLLOUT_UNPLANNED'],
+    run: async ({ control, planes, installed }, { job }) => {
+      const jobs = installed();
+      const loaded = jobs.find(({ definition }) => definition.name === job);
+      if (!loaded)
+        throw unknownName(
+          'JOB_UNKNOWN',
+          'job',
+          job,
+          jobs.map(({ definition }) => definition.name),
+        );
+      const simulation = await simulationOf(control, planes, loaded);
+      return {
+        ...simulation,
+        ends: simulation.ends?.toISOString() ?? null,
+        steps: simulation.steps.map((step) => ({
+          ...step,
+          starts: step.starts.toISOString(),
+          ends: step.ends?.toISOString() ?? null,
+        })),
+      };
+    },
+  }),
+  startRollout: operation({
+    at: 'POST /api/v1/rollouts/:job/start',
+    example: { job: 'dormant-cleanup', version: 'current', reason: 'release 1.2' },
+    summary: 'Starts a rollout by the waves of the policy as it is now',
+    action: 'set-flag',
+    params,
+    body: RolloutOrder,
+    result: Rollout,
+    errors: [
+      'POLICY_MISSING',
+      'POLICY_INVALID',
+      'VERSION_UNKNOWN',
+      'ROLLOUT_UNPLANNED',
+      'ROLLOUT_ACTIVE',
+      'ROLLOUT_REFUSED',
+      'FLAGS_ELSEWHERE',
+    ],
+    run: async (context, { job, ...body }, caller) => {
+      const { control, planes, flagsAt, installed } = context;
+      await orderRollout(control, planes, installed(), { job, ...body, flagsAt }, caller);
+      return view(context, job);
+    },
+  }),
+  admitInitially: operation({
+    at: 'POST /api/v1/rollouts/:job/initial',
+    example: { job: 'dormant-cleanup', version: 'current', reason: 'the first version' },
+    summary:
+      'Admits the first version of a job at once, in regions where none was ever admitted; gives no share',
+    action: 'set-flag',
+    // Those named, or those of the policy.
+    regionOf: 'function',
+    params,
+    body: InitialOrder,
+    result: InitialAdmission,
+    errors: [
+      'POLICY_MISSING',
+      'POLICY_INVALID',
+      'REGION_UNKNOWN',
+      'VERSION_UNKNOWN',
+      'ROLLOUT_REFUSED',
+      'INITIAL_DONE',
+    ],
+    run: ({ control, planes, installed }, { job, ...body }, caller) =>
+      orderInitial(control, planes, installed(), { job, ...body }, caller),
+  }),
+  pauseRollout: steering('pause', 'Keeps every share as it is until somebody resumes', 'kill', pauseRollout),
+  resumeRollout: steering(
+    'resume',
+    'Goes on; shares changed by hand are set again',
+    'set-flag',
+    resumeRollout,
+    ['POLICY_MISSING', 'POLICY_INVALID'],
+  ),
+  abortRollout: steering('abort', 'Rolls the version back to zero everywhere, at once', 'kill', abortRollout),
+  promoteRollout: operation({
+    at: 'POST /api/v1/rollouts/:job/promote',
+    example: { job: 'dormant-cleanup', region: 'eu-west-1', reason: 'the fix cannot wait' },
+    summary: 'Asks to skip the rest of the bakes under way; another person decides',
+    action: 'skip-bake',
+    params,
+    body: SkipOrder,
+    regionOf: ({ region }) => region,
+    result: Approval,
+    errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'FLAGS_ELSEWHERE'],
+    run: ({ control, planes, flagsAt, installed }, { job, ...body }, caller) =>
+      askToSkip(rolloutSources(control, planes, installed(), flagsAt), { job, ...body, flagsAt }, caller),
+  }),
+  approveWave: operation({
+    at: 'POST /api/v1/rollouts/:job/approve',
+    example: { job: 'dormant-cleanup' },
+    summary: 'Approves the wave that waits for a second principal, on the evidence shown',
+    action: 'approve',
+    // The wave's, where it has one alone.
+    regionOf: 'function',
+    params,
+    result: Approval,
+    errors: [
+      'ROLLOUT_NONE',
+      'ROLLOUT_STATE',
+      'APPROVAL_SELF',
+      'MACHINE_CANNOT_APPROVE',
+      'APPROVER_UNPROVEN',
+      'APPROVER_TOO_NEW',
+      'APPROVAL_DECIDED',
+      'APPROVAL_EXPIRED',
+      'FLAGS_ELSEWHERE',
+    ],
+    run: async ({ control, flagsAt }, { job }, caller) => {
+      if (flagsAt !== undefined) throw rolloutElsewhere(flagsAt);
+      return approveWaiting(control, await requireUnderWay(control, job), caller);
+    },
+  }),
+};
+
+async function view(
+  { control, planes, installed, flagsAt }: OperationContext,
+  job: string,
+): Promise<RolloutView> {
+  const found = await viewRollout(rolloutSources(control, planes, installed(), flagsAt), job);
+  if (found) return found;
+  throw new PortcullisError('ROLLOUT_NONE', `${job} has had no rollout yet`);
+}
