@@ -101,9 +101,7 @@ function validatorOf(schema: Record<string, unknown>): z.ZodType {
 
 describe('the OpenAPI document', () => {
   test('has each route of the table, and no other', () => {
-    const table = ROUTES.map(
-      ({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`,
-    );
+    const table = ROUTES.map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`);
     expect(operations.map(({ method, path }) => `${method} ${path}`).sort()).toEqual(table.sort());
   });
 
