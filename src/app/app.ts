@@ -34,6 +34,10 @@ export function createApp(read: () => Config): {
       const { serve } = await import('./serve.js');
       return serve(config(), installation, options);
     },
+    names: async (ms) => {
+      const { readNames } = await import('./names.js');
+      return readNames(config(), ms);
+    },
     policies: async (installation) => {
       const loaded = await loadPolicies(installation.control);
       return loaded.flatMap((each) => (each.ok ? [each.policy] : []));

@@ -138,6 +138,13 @@ export interface Settings {
   readonly directDatabaseUrl: string | undefined;
 }
 
+/** Names that a person may type, for completion. */
+export interface Names {
+  readonly jobs: readonly string[];
+  readonly regions: readonly string[];
+  readonly versions: readonly { readonly job: string; readonly version: string }[];
+}
+
 /** What `app.ts` wires, and the commands use. */
 export interface App {
   readonly settings: Settings;
@@ -151,6 +158,8 @@ export interface App {
   /** Flags as their source has them now. One that does not answer within seconds is named by `source()`. */
   flags(installation: Installation): Promise<FlagDesk & { close(): Promise<void> }>;
   serve(installation: Installation, options: ServeOptions): Promise<Service>;
+  /** What names there are, where that can be read within so many milliseconds. Starts nothing. */
+  names(ms: number): Promise<Names>;
   /** The policies in force, by job. One that is malformed is left out: its job is closed. */
   policies(installation: Installation): Promise<readonly Policy[]>;
 }

@@ -21,7 +21,15 @@ const STATES: Readonly<Record<Incident['state'], Tone>> = {
 export function incidentsText(voice: Voice, incidents: readonly Incident[]): string {
   if (incidents.length === 0) return 'No incidents\n';
   return voice.table(
-    ['id', 'state', 'severity', 'job', 'version', 'regions', 'opened', 'title'].map((title) => ({ title })),
+    [
+      ...[{ title: 'id' }, { title: 'state' }, { title: 'severity', below: 2 }, { title: 'job', below: 5 }],
+      ...[
+        { title: 'version', below: 1 },
+        { title: 'regions', below: 3 },
+        { title: 'opened', below: 4 },
+      ],
+      { title: 'title' },
+    ],
     incidents.map((each) => [
       each.id,
       stateCell(each),

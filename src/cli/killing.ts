@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { Principal } from '../access/roles.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { unknownName, requireRegion } from '../kernel/unknown-name.js';
+import { INSTALLED } from '../kernel/version-named.js';
 import { within } from '../kernel/within.js';
 import { readPolicies } from '../flags/policy.js';
 import { gatesOf } from '../containment/gates-of.js';
@@ -97,7 +98,7 @@ export async function regionsToKill(
 }
 
 /**
- * The version that a kill is meant for: `current` for the one that is installed, or what was announced, as
+ * The version that a kill is meant for: `installed` for the one that is installed, or what was announced, as
  * `versionToKill` finds it. Without the control database, of those that are installed. Throws VERSION_UNKNOWN.
  */
 export async function versionMeant(
@@ -107,7 +108,7 @@ export async function versionMeant(
 ): Promise<string> {
   const installed = jobs.filter(({ definition }) => definition.name === job).map(({ version }) => version);
   const [current] = installed;
-  if (meant === 'current' && current !== undefined) return current;
+  if (meant === INSTALLED && current !== undefined) return current;
   const announced = await askControl(() => announcedVersions(control, job)).catch((error: unknown) => {
     if (!isUnreachable(error) && !hasNoSchema(error)) throw error;
     return [];

@@ -11,6 +11,8 @@ export const COMMAND_RIGHTS = {
   migrate: 'process',
   replay: 'process',
   login: 'anyone',
+  completion: 'anyone',
+  'completion candidates': 'anyone',
   doctor: 'anyone',
   status: 'read',
   run: 'run',

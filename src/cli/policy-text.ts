@@ -1,11 +1,41 @@
 import { type FieldChange, isSame, type PolicyDiff } from '../flags/policy-diff.js';
 import { printable } from './display-width.js';
 import type { Paint } from './tone.js';
-import { countOf } from '../kernel/words.js';
+import { countOf, number } from '../kernel/words.js';
 
 /** What applying policies would change, in lines such as those of a diff. */
 export function diffsText(paint: Paint, diffs: readonly PolicyDiff[]): string {
   return diffs.map((diff) => diffText(paint, diff)).join('');
+}
+
+/** The settings that a summary names. */
+const NAMED = 6;
+
+/** The same in short: which settings change, and every region that opens or closes. */
+export function diffsSummary(paint: Paint, diffs: readonly PolicyDiff[]): string {
+  return diffs.map((diff) => diffSummary(paint, diff)).join('');
+}
+
+function diffSummary(paint: Paint, diff: PolicyDiff): string {
+  if (isSame(diff)) return diffText(paint, diff);
+  const { fields, flags } = diff;
+  const heading = `${paint(diff.job, 'strong')}  ${printable(diff.file)}`;
+  const more = fields.length > NAMED ? ` and ${number(fields.length - NAMED)} more (--full shows all)` : '';
+  const named = fields.filter((_, at) => at < NAMED);
+  const names = named.map(({ path }) => printable(path));
+  const created = flags.filter(({ change }) => change === 'create').map(({ region }) => region);
+  return [
+    diff.change === 'new'
+      ? `${heading}: new, ${countOf(fields.length, 'setting')} (--full shows all)`
+      : `${heading}: ${countOf(fields.length, 'change')}`,
+    ...(diff.change === 'new' || fields.length === 0 ? [] : [`  ${names.join(', ')}${more}`]),
+    ...(created.length === 0
+      ? []
+      : [paint(`  + ${countOf(created.length, 'flag')}, switched off: ${created.join(', ')}`, 'good')]),
+    ...flags.filter(({ change }) => change === 'close').map((flag) => flagLine(paint, diff.job, flag)),
+  ]
+    .map((line) => `${line}\n`)
+    .join('');
 }
 
 function diffText(paint: Paint, diff: PolicyDiff): string {
@@ -15,13 +45,15 @@ function diffText(paint: Paint, diff: PolicyDiff): string {
   const lines = [
     `${heading}: ${what}`,
     ...diff.fields.map((field) => fieldLine(paint, field)),
-    ...diff.flags.map(({ region, change }) =>
-      change === 'create'
-        ? paint(`  + flag ${diff.job}.${region}: new, switched off`, 'good')
-        : paint(`  - flag ${diff.job}.${region}: switched off, the region is no longer in the policy`, 'bad'),
-    ),
+    ...diff.flags.map((flag) => flagLine(paint, diff.job, flag)),
   ];
   return lines.map((line) => `${line}\n`).join('');
+}
+
+function flagLine(paint: Paint, job: string, { region, change }: PolicyDiff['flags'][number]): string {
+  return change === 'create'
+    ? paint(`  + flag ${job}.${region}: new, switched off`, 'good')
+    : paint(`  - flag ${job}.${region}: switched off, the region is no longer in the policy`, 'bad');
 }
 
 function fieldLine(paint: Paint, { path, before, after }: FieldChange): string {

@@ -6,6 +6,7 @@ import { addAlerts } from './commands/alerts.js';
 import { addApprovals } from './commands/approvals.js';
 import { addAsOf } from './commands/asof.js';
 import { addAudit } from './commands/audit.js';
+import { addCompletion } from './commands/completion.js';
 import { addDatabase } from './commands/database.js';
 import { addDoctor } from './commands/doctor.js';
 import { addFlags } from './commands/flags.js';
@@ -27,6 +28,7 @@ import { addStatus } from './commands/status.js';
 import { addTokens } from './commands/tokens.js';
 import { addWorker } from './commands/worker.js';
 import type { AddCommand } from './context.js';
+import { EXIT_MEANINGS } from './exit.js';
 import { withCommonOptions } from './leaf.js';
 import { rightOf } from './permissions.js';
 import type { Terminal } from './terminal.js';
@@ -59,6 +61,7 @@ const COMMANDS: readonly AddCommand[] = [
   addAudit,
   addMigrate,
   addDoctor,
+  addCompletion,
 ];
 
 /**
@@ -97,7 +100,10 @@ export function createProgram(app: App, io: Terminal, brought: readonly AddComma
 }
 
 const HELP_END = `
-Exit codes: 0 done, 1 failed or refused, 2 usage, 3 held or killed. Every command takes --json and --help.
+Exit codes: ${Object.entries(EXIT_MEANINGS)
+  .map(([code, meaning]) => `${code} ${meaning}`)
+  .join(', ')}.
+Every command takes --json and --help.
 
 Examples:
   $ portcullis start --sample

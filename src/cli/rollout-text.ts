@@ -93,9 +93,9 @@ const COLUMNS = [
   { title: 'state' },
   { title: 'share', align: 'right' as const },
   { title: 'step' },
-  { title: 'bake', dropped: 3 },
-  { title: 'rules', dropped: 1 },
-  { title: 'waits', dropped: 2 },
+  { title: 'bake', below: 3 },
+  { title: 'rules', below: 1 },
+  { title: 'waits', below: 2 },
   { title: 'why' },
 ];
 
@@ -164,6 +164,5 @@ function whyText({ state, reason, blockers, earliest, skipped }: PartView): stri
   const left = skipped.map(({ permille }) => `${permille / 10}% not checked`);
   if (state !== 'baking') return [...left, reason].filter((each) => each !== '').join('; ');
   const when = earliest === null ? [] : [`not before ${time(earliest)}`];
-  // First: the end of a long line is cut.
   return [...left, ...blockers, ...when].join('; ');
 }

@@ -129,14 +129,14 @@ export class RunLog {
       ),
     );
     const columns: Column[] = [
-      { title: 'slot', dropped: 2 },
+      { title: 'slot', below: 2 },
       ...(this.#severalJobs ? [{ title: 'job' }] : []),
       { title: 'region' },
-      { title: 'version', dropped: 1 },
+      { title: 'version', below: 1 },
       { title: 'status' },
-      { title: 'planned', dropped: 4 },
+      { title: 'planned', below: 4 },
       { title: 'applied' },
-      { title: 'conflicts', dropped: 3 },
+      { title: 'conflicts', below: 3 },
       { title: 'reason' },
     ];
     return new Table(columns, [...likely, ...rows], this.#voice.tableOptions());

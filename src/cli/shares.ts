@@ -1,6 +1,12 @@
 import { InvalidArgumentError } from 'commander';
 import { PortcullisError } from '../kernel/errors.js';
-import { currentSpelling, isWholeVersion, VERSION_NAMES, versionsNamed } from '../kernel/version-named.js';
+import {
+  currentSpelling,
+  INSTALLED,
+  isWholeVersion,
+  VERSION_NAMES,
+  versionsNamed,
+} from '../kernel/version-named.js';
 import type { Variant } from '../flags/definition.js';
 import { share } from './wording.js';
 
@@ -20,11 +26,11 @@ export function parseShare(text: string): number {
 }
 
 /**
- * The version that a person means: `current` for the one that is installed, an installed one (see `versionsNamed`), or
+ * The version that a person means: `installed` for the one that is installed, an installed one (see `versionsNamed`), or
  * a whole version, which may be installed elsewhere. Throws FLAG_CHANGE_INVALID.
  */
 export function resolveVersion(text: string, installed: readonly string[]): string {
-  const [only, ...others] = text === 'current' ? installed : versionsNamed(text, installed);
+  const [only, ...others] = text === INSTALLED ? installed : versionsNamed(text, installed);
   if (only !== undefined && others.length === 0) return only;
   if (isWholeVersion(currentSpelling(text))) return currentSpelling(text);
   const there = installed.length === 0 ? 'none is installed' : `installed is ${installed.join(', ')}`;
@@ -45,7 +51,7 @@ export function pairShares(
     throw new PortcullisError(
       'FLAG_CHANGE_INVALID',
       `${versions.length} × --version and ${permilles.length} × --share`,
-      { hint: 'give each version its share: --version current --share 25%' },
+      { hint: 'give each version its share: --version installed --share 25%' },
     );
   }
   return versions.map((text, at) => ({

@@ -14,14 +14,14 @@ import { toneOf } from './tone.js';
 
 const COLUMNS = [
   { title: 'region' },
-  { title: 'flag', dropped: 4 },
+  { title: 'flag', below: 4 },
   { title: 'version' },
   { title: 'share', align: 'right' as const },
   { title: 'state' },
-  { title: 'permit', dropped: 1 },
+  { title: 'permit', minor: true as const },
   { title: 'last run' },
-  { title: 'for', dropped: 2 },
-  { title: 'changes', dropped: 3 },
+  { title: 'for', below: 2 },
+  { title: 'changes', below: 3 },
 ];
 
 /** Every job's regions: a line for each version, and under a region whatever there is to explain. */
@@ -67,11 +67,14 @@ function jobText(
   { job, version, schedule, nextSlot, regions }: JobStatus,
   source: SourceView,
 ): string {
-  const heading = [
-    `${voice.paint(job, 'strong')} ${version ?? 'is not installed here'}`,
+  const facts = [
+    `${job} ${version ?? 'is not installed here'}`,
     schedule === null ? 'no policy: runs nowhere' : `schedule ${schedule} (UTC)`,
     ...(nextSlot === null ? [] : [`next run ${time(nextSlot)}`]),
   ].join(' · ');
+  const heading = wrapTo(printable(facts), voice.tableOptions().columns)
+    .join('\n')
+    .replace(job, (name) => voice.paint(name, 'strong'));
   if (regions.length === 0) return `${heading}\n\nNo regions\n`;
   const rows = regions.map((region) => regionRows(region, source));
   const table = new Table(COLUMNS, rows.flat(), voice.tableOptions());

@@ -1,4 +1,4 @@
-import { cutTo, displayWidth, padTo, printable, wrapTo } from './display-width.js';
+import { displayWidth, padTo, printable, wrapTo } from './display-width.js';
 import type { Paint, Tone } from './tone.js';
 import { number } from '../kernel/words.js';
 
@@ -6,8 +6,13 @@ export interface Column {
   readonly title: string;
   /** Numbers stand on the right by themselves; this is for text that should. */
   readonly align?: 'left' | 'right';
-  /** Left out where the terminal is too narrow for all: the lowest number first. Absent: never. */
-  readonly dropped?: number;
+  /**
+   * Where the terminal is too narrow for all columns, values go on lines below their row, the lowest number first;
+   * then those of the columns without a number, from the right. The first column always stays.
+   */
+  readonly below?: number;
+  /** Left out altogether where the terminal is too narrow, before anything else: nobody decides by it. */
+  readonly minor?: true;
 }
 
 /** A number is written with thousands separators; text is made printable. */
@@ -17,23 +22,24 @@ export type Row = readonly Cell[];
 
 export interface TableOptions {
   readonly paint: Paint;
-  /** The most columns of the terminal; the last column of the table is cut to fit. Infinity: no limit. */
+  /** The columns of the terminal, which the last column of the table is wrapped to. Infinity: no limit. */
   readonly columns: number;
 }
 
-/** The fewest columns that a last column is cut to; a terminal too narrow even for that wraps. */
+/** The fewest columns that the last column is wrapped to. */
 const LAST_AT_LEAST = 20;
 const GAP = '  ';
+const INDENT = '  ';
 
 /**
- * A table of aligned columns. The rows it is made with settle the widths, so that rows which come later, one
- * by one, stand under the same heads.
+ * A table of aligned columns, in which nothing is cut: what does not fit is wrapped, or goes below its row. The rows
+ * it is made with settle the widths, so that rows which come later, one by one, stand under the same heads.
  */
 export class Table {
   readonly #columns: readonly Column[];
   readonly #widths: readonly number[];
   readonly #aligns: readonly ('left' | 'right')[];
-  /** The places of the columns that are shown. */
+  /** The places of the columns that stand beside each other; the others go below. */
   readonly #shown: readonly number[];
   readonly #options: TableOptions;
 
@@ -46,55 +52,95 @@ export class Table {
     this.#aligns = columns.map(
       ({ align }, at) => align ?? (rows.some((row) => typeof row[at] === 'number') ? 'right' : 'left'),
     );
-    this.#shown = shownColumns(columns, this.#widths, options.columns);
+    this.#shown = shownColumns(columns, this.#widths, rows, options.columns);
   }
 
   /** The line of titles. */
   head(): string {
-    return this.#line(
+    return this.#lines(
       this.#columns.map(({ title }) => title),
       () => 'quiet',
     );
   }
 
+  /** The lines of a row, without the last line's end. */
   row(cells: Row): string {
-    return this.#line(cells.map(textOf), (at) => toneOfCell(cells[at] ?? ''));
+    const row = this.#lines(cells.map(textOf), (at) => toneOfCell(cells[at] ?? ''));
+    return [row, ...this.#below(cells)].join('\n');
   }
 
-  #line(texts: readonly string[], tone: (at: number) => Tone): string {
+  #lines(texts: readonly string[], tone: (at: number) => Tone): string {
     const last = this.#shown.at(-1);
+    const { paint, columns } = this.#options;
     const before = widthBeforeLast(this.#shown, this.#widths);
-    return this.#shown
-      .map((at) => {
-        const text = texts[at] ?? '';
-        const align = this.#aligns[at] ?? 'left';
-        const shown =
-          at === last ? cutTo(text, Math.max(LAST_AT_LEAST, this.#options.columns - before)) : text;
-        const width = at === last && align === 'left' ? 0 : (this.#widths[at] ?? 0);
-        const padded = padTo(shown, width, align);
-        return padded.replace(shown, () => this.#options.paint(shown, tone(at)));
-      })
-      .join(GAP)
-      .trimEnd();
+    const wrapped = this.#shown.map((at) => {
+      const text = texts[at] ?? '';
+      return at === last && this.#aligns[at] === 'left'
+        ? wrapTo(text, Math.max(LAST_AT_LEAST, columns - before))
+        : [text];
+    });
+    const height = Math.max(...wrapped.map((lines) => lines.length));
+    return Array.from({ length: height }, (_, line) =>
+      this.#shown
+        .map((at, place) => {
+          const text = wrapped[place]?.[line] ?? '';
+          const align = this.#aligns[at] ?? 'left';
+          const padded = padTo(text, at === last && align === 'left' ? 0 : (this.#widths[at] ?? 0), align);
+          return padded.replace(text, () => paint(text, tone(at)));
+        })
+        .join(GAP)
+        .trimEnd(),
+    ).join('\n');
+  }
+
+  /** What did not fit beside the others, each with its title; nothing is said of what is empty. */
+  #below(cells: Row): string[] {
+    const { paint, columns } = this.#options;
+    const lines: string[] = [];
+    let line = '';
+    for (const [at, cell] of cells.entries()) {
+      const text = textOf(cell);
+      if (this.#shown.includes(at) || this.#columns[at]?.minor || text === '' || text === '–') continue;
+      const titled = `${this.#columns[at]?.title ?? ''} ${text}`;
+      const longer = line === '' ? titled : `${line} · ${titled}`;
+      if (line !== '' && displayWidth(longer) > columns - INDENT.length) {
+        lines.push(line);
+        line = titled;
+      } else {
+        line = longer;
+      }
+    }
+    return [...lines, ...(line === '' ? [] : [line])].flatMap((each) =>
+      wrapTo(each, columns - INDENT.length).map((part) => INDENT + paint(part, 'quiet')),
+    );
   }
 }
 
-/** The places of the columns that fit the terminal, or of those that are never dropped. */
+/** The places of the columns that fit the terminal beside each other. */
 function shownColumns(
   columns: readonly Column[],
   widths: readonly number[],
+  rows: readonly Row[],
   terminalColumns: number,
 ): readonly number[] {
   let shown = columns.map((_, at) => at);
-  const droppable = shown
-    .filter((at) => columns[at]?.dropped !== undefined)
-    .sort((a, b) => (columns[a]?.dropped ?? 0) - (columns[b]?.dropped ?? 0));
-  for (const drop of droppable) {
-    const lastWidth = Math.min(LAST_AT_LEAST, widths[shown.at(-1) ?? 0] ?? 0);
-    if (widthBeforeLast(shown, widths) + lastWidth <= terminalColumns) break;
-    shown = shown.filter((at) => at !== drop);
+  const order = (at: number): number =>
+    columns[at]?.minor ? 0 : (columns[at]?.below ?? columns.length + (columns.length - at));
+  for (const next of shown.slice(1).sort((a, b) => order(a) - order(b))) {
+    const last = shown.at(-1) ?? 0;
+    const beside = widthBeforeLast(shown, widths);
+    if (beside + (widths[last] ?? 0) <= terminalColumns) break;
+    const least = Math.max(LAST_AT_LEAST, longestWord(rows, last));
+    if (beside + least <= terminalColumns) break;
+    shown = shown.filter((at) => at !== next);
   }
   return shown;
+}
+
+function longestWord(rows: readonly Row[], at: number): number {
+  const longest = (text: string): number =>
+    text.split(' ').reduce((most, word) => Math.max(most, displayWidth(word)), 0);
+  return rows.reduce((most, row) => Math.max(most, longest(textOf(row[at] ?? ''))), 0);
 }
 
 function widthBeforeLast(shown: readonly number[], widths: readonly number[]): number {

@@ -38,8 +38,8 @@ export interface Terminal {
   askLine(question: string): Promise<string>;
 }
 
-/** 0 done, 1 failed, 2 usage, 3 held or killed. */
-export type ExitCode = 0 | 1 | 2 | 3;
+/** What the codes mean is in exit.ts. */
+export type ExitCode = 0 | 1 | 2 | 3 | 4;
 
 /** What a shell reports of a process that Ctrl-C ended. */
 const INTERRUPTED = 130;

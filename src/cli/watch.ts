@@ -1,3 +1,4 @@
+import { Option } from 'commander';
 import { setTimeout } from 'node:timers/promises';
 import { messageOf } from '../kernel/errors.js';
 import type { Context, Voice } from './context.js';
@@ -5,12 +6,20 @@ import { interruptible } from './interrupt.js';
 import { Screen } from './screen.js';
 import { time } from '../kernel/words.js';
 
+/** `-w, --watch`. */
+export function watchOption(): Option {
+  return new Option(
+    '-w, --watch',
+    'refresh every second until q or Ctrl-C; with --json one object a second. Without a terminal: once',
+  );
+}
+
 const REDRAW_MS = 1_000;
 
 /**
- * Shows something every second anew until q or Ctrl-C: in place on a terminal, one behind the other elsewhere, one
- * object a second with `--json`. A second in which it cannot be read shows why, since who watches wants to see it
- * come back; with `--json` it throws.
+ * Shows something again every second until q or Ctrl-C, in place; one object a second with `--json`. A second in which
+ * it cannot be read shows why, since who watches wants to see it come back; with `--json` it throws. For a terminal:
+ * elsewhere, `--watch` answers once, as the command does without it.
  */
 export async function watch<T>(
   { io }: Context,
@@ -18,7 +27,7 @@ export async function watch<T>(
   read: () => Promise<T>,
   text: (value: T) => string,
 ): Promise<void> {
-  const screen = io.stdout.isTTY && !voice.json ? new Screen(io.stdout) : undefined;
+  const screen = voice.json ? undefined : new Screen(io.stdout);
   await interruptible(io, async (interrupted) => {
     const quit = new AbortController();
     const releaseKeys = io.onKey((key) => {
@@ -26,8 +35,7 @@ export async function watch<T>(
     });
     const signal = AbortSignal.any([interrupted, quit.signal]);
     const draw = (shown: string): void => {
-      if (screen) screen.draw(`${shown}\n${voice.paint('q or Ctrl-C ends this', 'quiet')}\n`);
-      else io.stdout.write(`${shown}\n`);
+      screen?.draw(`${shown}\n${voice.paint('q or Ctrl-C ends this', 'quiet')}\n`);
     };
     try {
       while (!signal.aborted && !io.stdout.closed) {

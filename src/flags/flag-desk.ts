@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { flagElsewhere } from './flags-elsewhere.js';
-import { listFlags, setFlag, type FlagChange, type FlagState } from './flag-store.js';
+import { listFlags, setFlag, type FlagBefore, type FlagChange, type FlagState } from './flag-store.js';
 import { type Admissions, type Beyond, beyondText, inForce } from './admission.js';
 import { readAdmissions } from './admission-store.js';
 import type { FlagDefinition, Variant } from './definition.js';
@@ -26,6 +26,11 @@ export interface FlagView {
   readonly malformed?: string;
 }
 
+/** A flag that was set, and what it was before. */
+export interface FlagSetView extends FlagView {
+  readonly before: FlagBefore;
+}
+
 /** Where flags come from, and how old what is shown of them is. Times are ISO 8601 in UTC. */
 export interface SourceView {
   readonly kind: string;
@@ -46,7 +51,7 @@ export interface FlagDesk {
   /** By job and region. Empty where the source was never heard: `source` says so. */
   list(job?: string): Promise<readonly FlagView[]>;
   /** What {@link setFlag} throws, and FLAGS_ELSEWHERE where they cannot be changed here. */
-  set(change: FlagChange): Promise<FlagView>;
+  set(change: FlagChange): Promise<FlagSetView>;
 }
 
 /**
@@ -71,7 +76,10 @@ export function embeddedDesk(control: pg.Pool, heard?: FlagSource, polledMs: num
       const admissions = await readAdmissions(control);
       return flags.map((flag) => flagView(flag, admissions));
     },
-    set: async (change) => flagView(await setFlag(control, change), await readAdmissions(control)),
+    set: async (change) => {
+      const { before, ...flag } = await setFlag(control, change);
+      return { ...flagView(flag, await readAdmissions(control)), before };
+    },
   };
 }
 

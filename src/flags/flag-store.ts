@@ -19,6 +19,13 @@ export interface FlagState extends Omit<FlagDefinition, 'bucketing'> {
   readonly malformed?: string;
 }
 
+/** A flag that was set, and what it was before. */
+export interface FlagSet extends FlagState {
+  readonly before: FlagBefore;
+}
+
+export type FlagBefore = Pick<FlagState, 'enabled' | 'variants' | 'revision'>;
+
 /** What to make of a flag. What is left out stays as it is. */
 export interface FlagChange {
   readonly job: string;
@@ -89,13 +96,13 @@ export async function readFlag(
 }
 
 /**
- * Changes a flag and answers what it is now. Switching off always goes; anything that may open a region needs
+ * Changes a flag and answers what it is now and was before. Switching off always goes; anything that may open a region needs
  * it to be in the job's policy. The change and its line in the audit log commit together; given a client, in the
  * transaction that the client is in. Throws FLAG_CHANGE_INVALID with all the faults of the change, JOB_UNKNOWN,
  * REGION_UNKNOWN, FLAG_REVISION_STALE, POLICY_MISSING, POLICY_INVALID, or ADMISSION_EXCEEDED where a version would get
  * more than it is admitted to.
  */
-export async function setFlag(control: pg.Pool | pg.PoolClient, change: FlagChange): Promise<FlagState> {
+export async function setFlag(control: pg.Pool | pg.PoolClient, change: FlagChange): Promise<FlagSet> {
   const parsed = flagChange.safeParse(change);
   if (!parsed.success) {
     const faults = parsed.error.issues.map(({ path, message }) =>
@@ -130,7 +137,7 @@ async function excludeApply(client: pg.PoolClient): Promise<void> {
   await client.query('lock table portcullis_control.policy in row exclusive mode');
 }
 
-async function writeFlag(client: pg.PoolClient, change: z.output<typeof flagChange>): Promise<FlagState> {
+async function writeFlag(client: pg.PoolClient, change: z.output<typeof flagChange>): Promise<FlagSet> {
   const { job, region, enabled, variants, reason, changedBy, ifRevision, beyond } = change;
   const mayOpen = enabled === true || (variants !== undefined && variants.length > 0);
   if (mayOpen) await excludeApply(client);
@@ -168,10 +175,10 @@ async function writeFlag(client: pg.PoolClient, change: z.output<typeof flagChan
     evidence: { reason, before: shares(current), after: shares(set) },
     flagRevision: set.revision,
   });
-  return set;
+  return { ...set, before: shares(current) };
 }
 
-function shares({ enabled, variants, revision }: FlagState) {
+function shares({ enabled, variants, revision }: FlagState): FlagBefore {
   return { enabled, variants, revision };
 }
 

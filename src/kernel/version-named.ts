@@ -75,8 +75,11 @@ export function versionsNamed(name: string, known: readonly string[]): readonly 
   });
 }
 
+/** What names the version that is installed where a command runs, or in the process that answers. */
+export const INSTALLED = 'installed';
+
 /** How a version may be named, for a hint. */
-export const VERSION_NAMES = 'use the full version, its number, a unique prefix of its digest, or current';
+export const VERSION_NAMES = `use the full version, its number, a unique prefix of its digest, or ${INSTALLED}`;
 
 /** The one version of a job that a name means. Throws VERSION_UNKNOWN with those there are. */
 export function onlyVersion(job: string, meant: string, known: readonly string[]): string {

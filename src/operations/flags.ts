@@ -3,7 +3,7 @@ import { pageOfList } from '../postgres/page.js';
 import type { FlagView } from '../flags/flag-desk.js';
 import type { OperationFlags } from './context.js';
 import { operation } from './operation.js';
-import { Flag, FlagChange, FlagPage } from './gate-schemas.js';
+import { FlagChange, FlagPage, FlagSet } from './gate-schemas.js';
 import { jobQuery, namePath, pageQuery, regionQuery } from './schemas.js';
 
 export const flagOperations = {
@@ -40,7 +40,7 @@ export const flagOperations = {
     action: 'set-flag',
     params: z.strictObject({ job: namePath, region: namePath }),
     body: FlagChange,
-    result: Flag,
+    result: FlagSet,
     errors: [
       'JOB_UNKNOWN',
       'REGION_UNKNOWN',

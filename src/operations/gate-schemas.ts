@@ -57,34 +57,41 @@ const Gate = named(
   }),
 );
 
-export const Flag = named(
-  'Flag',
+const Flag = z.strictObject({
+  name: z.string().describe('job.region'),
+  job: z.string(),
+  region: z.string(),
+  enabled: z.boolean(),
+  variants: z.array(Variant).readonly().describe('in order of their buckets, candidate first'),
+  revision: count,
+  admitted: z
+    .array(z.strictObject({ version: z.string(), permille: count }))
+    .readonly()
+    .describe('the versions that may act here, each for at most so much, whatever the shares say'),
+  beyond: z
+    .array(
+      z.strictObject({
+        version: z.string(),
+        asked: count.describe('thousandths that the flag gives'),
+        admitted: count.describe('thousandths that the version is admitted to'),
+        reason: z.string(),
+      }),
+    )
+    .readonly()
+    .describe('shares beyond what their versions are admitted to: what is beyond is closed'),
+  reason: z.string().nullable().describe('null where the source does not say'),
+  changedBy: z.string().nullable().describe('null where the source does not say'),
+  changedAt: time.nullable().describe('null where the source does not say'),
+  malformed: z.string().optional().describe('what is wrong with the flag as stored; such a flag is closed'),
+});
+
+export const FlagSet = named(
+  'FlagSet',
   z.strictObject({
-    name: z.string().describe('job.region'),
-    job: z.string(),
-    region: z.string(),
-    enabled: z.boolean(),
-    variants: z.array(Variant).readonly().describe('in order of their buckets, candidate first'),
-    revision: count,
-    admitted: z
-      .array(z.strictObject({ version: z.string(), permille: count }))
-      .readonly()
-      .describe('the versions that may act here, each for at most so much, whatever the shares say'),
-    beyond: z
-      .array(
-        z.strictObject({
-          version: z.string(),
-          asked: count.describe('thousandths that the flag gives'),
-          admitted: count.describe('thousandths that the version is admitted to'),
-          reason: z.string(),
-        }),
-      )
-      .readonly()
-      .describe('shares beyond what their versions are admitted to: what is beyond is closed'),
-    reason: z.string().nullable().describe('null where the source does not say'),
-    changedBy: z.string().nullable().describe('null where the source does not say'),
-    changedAt: time.nullable().describe('null where the source does not say'),
-    malformed: z.string().optional().describe('what is wrong with the flag as stored; such a flag is closed'),
+    ...Flag.shape,
+    before: z
+      .strictObject({ enabled: z.boolean(), variants: Flag.shape.variants, revision: count })
+      .describe('what the flag was before'),
   }),
 );
 

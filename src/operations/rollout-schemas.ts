@@ -133,7 +133,7 @@ export const RolloutOrder = named(
   'RolloutOrder',
   z.strictObject({
     version: word.describe(
-      'the full version, its number, a unique prefix of its digest, or `current`: the one that this process has',
+      'the full version, its number, a unique prefix of its digest, or `installed`: the one that this process has',
     ),
     reason: reason.describe('for whoever approves it and reads the history'),
   }),

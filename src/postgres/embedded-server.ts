@@ -101,6 +101,18 @@ async function startIn(
   };
 }
 
+/** The URL of the server that runs in that folder; undefined where none does. Asks and starts nothing. */
+export function runningUrl(folder: string): string | undefined {
+  const password = join(folder, 'postgres-password');
+  if (!existsSync(password)) return undefined;
+  const user = serverUser();
+  try {
+    return new Cluster('', dataFolder(join(resolve(folder), 'postgres'), user), user, password).url(DATABASE);
+  } catch {
+    return undefined;
+  }
+}
+
 function noCluster(folder: string): PortcullisError {
   return new PortcullisError('DATABASE_OUTDATED', `${folder} has no embedded database yet`, {
     hint: 'portcullis start makes it; if you expected one, check PORTCULLIS_HOME, or set PORTCULLIS_DATABASE_URL to a database of your own',

@@ -2,7 +2,7 @@ import { PortcullisError } from '../kernel/errors.js';
 import { gatesBy, type GateFilter, type GateView } from '../gate/browse-gates.js';
 import { asOf, type AsOf } from '../journal/as-of.js';
 import type { Subject } from '../worker/subject.js';
-import { findRun, runsBy, type RunFilter, type RunView } from '../runs/browse-runs.js';
+import { countHeld, findRun, runsBy, type RunFilter, type RunView } from '../runs/browse-runs.js';
 import { mergedPage, type Page, type PageRequest } from '../postgres/page.js';
 import { askPlanes, type UnreachablePlane } from './ask-planes.js';
 import type { RegionPlane, RegionPlanes } from './region-plane.js';
@@ -22,6 +22,16 @@ export async function listRunsOf(
   const { answers, unreachable } = await askPlanes(planes, ({ worker }) => list.rows(worker, page));
   const parts = answers.map(({ answer }) => answer);
   return { ...mergedPage(parts, list, page), unreachable };
+}
+
+/** How many held runs there are since a moment, or at all, in the region databases that answer; see `countHeld`. */
+export async function countHeldOf(
+  planes: RegionPlanes,
+  filter: RunFilter,
+  since: string | undefined,
+): Promise<number> {
+  const { answers } = await askPlanes(planes, ({ worker }) => countHeld(worker, filter, since));
+  return answers.reduce((sum, { answer }) => sum + answer, 0);
 }
 
 /**

@@ -7,11 +7,12 @@ import { requireVersion } from '../rollout/announce.js';
 import type { Rollout } from '../rollout/rollout-store.js';
 import { quarantinedVersion, startRollout } from '../rollout/start-rollout.js';
 import { quarantineOf } from '../rollout/stop-version.js';
+import { INSTALLED } from '../kernel/version-named.js';
 import type { RegionPlanes } from './region-plane.js';
 
 export interface RolloutWish {
   readonly job: string;
-  /** A name that `versionsNamed` knows, or `current` for the version that this program has. */
+  /** A name that `versionsNamed` knows, or `installed` for the version that this program has. */
   readonly version: string;
   readonly reason: string;
   /** Where flags are, if elsewhere, where a rollout can't set them. */
@@ -73,7 +74,7 @@ async function versionMeant(
 ): Promise<{ version: string; quarantined: string | undefined }> {
   const installed = jobs.find(({ definition }) => definition.name === job)?.version;
   const version =
-    installed !== undefined && (meant === 'current' || meant === installed)
+    installed !== undefined && (meant === INSTALLED || meant === installed)
       ? installed
       : await requireVersion(control, job, meant);
   const reasons = await Promise.all(planes.all().map(({ owner }) => quarantineOf(owner, job, version)));

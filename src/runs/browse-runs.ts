@@ -42,6 +42,8 @@ export interface RunFilter {
   readonly job?: string | undefined;
   readonly region?: string | undefined;
   readonly status?: RunStatus | undefined;
+  /** Leaves held runs out. */
+  readonly notHeld?: boolean | undefined;
 }
 
 /** What a row of the table calls as the view does. */
@@ -84,6 +86,7 @@ export function runsBy(filter: RunFilter): Walk<RunRow, RunView> {
            and ($2::text is null or region = $2)
            and ($3::text is null or status = $3)
            and ($4::timestamptz is null or (created_at <= $4 and (created_at < $4 or id > $5::uuid)))
+           ${filter.notHeld === true ? "and status <> 'held'" : ''}
          order by created_at desc, id
          limit $6`,
         [filter.job, filter.region, filter.status, createdAt, id, page.limit + 1],
@@ -94,6 +97,28 @@ export function runsBy(filter: RunFilter): Walk<RunRow, RunView> {
     item: runView,
     keyOf: (row) => [row.created_key, row.id],
   };
+}
+
+/** The most held runs that are counted. */
+export const MOST_HELD = 10_000;
+
+/** How many held runs there are since a moment, or at all; no more than MOST_HELD are counted. */
+export async function countHeld(
+  pool: pg.Pool,
+  { job, region }: RunFilter,
+  since: string | undefined,
+): Promise<number> {
+  const { rows } = await pool.query<{ held: number }>(
+    `select count(*)::integer as held from (
+       select from portcullis_region.run
+       where status = 'held' and ($1::text is null or job = $1) and ($2::text is null or region = $2)
+         and ($3::timestamptz is null or created_at >= $3)
+       order by created_at desc
+       limit ${MOST_HELD}
+     ) as held`,
+    [job, region, since],
+  );
+  return rows[0]?.held ?? 0;
 }
 
 /** The newest runs of a job in a region: of any version, and of each of these. */

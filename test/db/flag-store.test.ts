@@ -71,10 +71,9 @@ describe('applying policies', () => {
 
   test('never changes the state of a flag that is there', async () => {
     await applied();
-    const before = await setFlag(
-      control,
-      change({ enabled: true, variants: [{ version: '1.0.0', permille: 250 }] }),
-    );
+    await setFlag(control, change({ enabled: true, variants: [{ version: '1.0.0', permille: 250 }] }));
+    const before = await readFlag(control, 'domain-claim', 'eu-west-1');
+    expect(before).toMatchObject({ enabled: true, variants: [{ permille: 250 }] });
     await applyPolicies(
       control,
       [policy('eu-west-1, us-east-1, ap-southeast-2', 'permit: 20s\n')],

@@ -89,7 +89,7 @@ describe('a kill over HTTP', () => {
       );
       return rows.map(({ version }) => version);
     };
-    for (const version of ['1.1.0', '1.3.0', 'current', '1.1.O+0000000a', ' ']) {
+    for (const version of ['1.1.0', '1.3.0', 'installed', '1.1.O+0000000a', ' ']) {
       const refused = await ann('jobs/domain-claim/kill', { version, reason: 'faulty' });
       expect([refused.status, refused.body['code']]).toEqual([404, 'VERSION_UNKNOWN']);
     }

@@ -221,7 +221,7 @@ describe('beside a serving process', () => {
       heldRegion,
       '--on',
       '--version',
-      'current',
+      'installed',
       '--share',
       '50%',
       '--reason',
@@ -366,7 +366,7 @@ describe('a run that is interrupted', () => {
   test(
     'by Ctrl-C is given up at once and says so: exit code 3',
     async () => {
-      const on = ['--on', '--version', 'current', '--share', '100%', '--reason', 'a try'];
+      const on = ['--on', '--version', 'installed', '--share', '100%', '--reason', 'a try'];
       await answer('flags', 'set', JOB, '--region', otherHeldRegion, ...on);
       const args = ['run', JOB, '--region', otherHeldRegion, '--json'];
       const running = portcullis(args, {

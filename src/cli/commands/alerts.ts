@@ -37,7 +37,7 @@ function addList(parent: Command, context: Context): void {
     .addOption(limitOption('alerts'))
     .action(({ state, job, limit }: ListOptions) =>
       showList(context, command, {
-        ...{ as: 'alerts', limit, text: listText },
+        ...{ as: 'alerts', limit, text: alertsText },
         pageOf: (control, page) => listAlerts(control, { state, job }, page),
       }),
     );
@@ -75,11 +75,14 @@ const TONES: Readonly<Record<AlertState, Tone>> = {
   cleared: 'good',
 };
 
-function listText(voice: Voice, alerts: readonly AlertView[]): string {
+export function alertsText(voice: Voice, alerts: readonly AlertView[]): string {
   if (alerts.length === 0) return 'No alerts\n';
-  const titles = ['id', 'received', 'alert', 'job', 'regions', 'state', 'fires until', 'cleared by'];
   return voice.table(
-    titles.map((title) => ({ title })),
+    [
+      ...[{ title: 'id' }, { title: 'received', below: 2 }, { title: 'alert' }, { title: 'job', below: 5 }],
+      ...[{ title: 'regions', below: 3 }, { title: 'state' }, { title: 'fires until', below: 4 }],
+      { title: 'cleared by', below: 1 },
+    ],
     alerts.map(({ id, receivedAt, name, job, regions, state, firesUntil, clearedBy }) => [
       ...[id, time(receivedAt), name, job, regions.join(', ')],
       { text: state, tone: TONES[state] },

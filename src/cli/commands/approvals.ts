@@ -31,12 +31,18 @@ const TONES: Readonly<Record<ApprovalState, Tone>> = {
   expired: 'quiet',
 };
 
-function approvalsText(voice: Voice, approvals: readonly Approval[]): string {
+export function approvalsText(voice: Voice, approvals: readonly Approval[]): string {
   if (approvals.length === 0) return 'No approvals\n';
   const table = voice.table(
-    ['id', 'state', 'action', 'subject', 'asked by', 'at', 'until', 'decided by', 'reason'].map((title) => ({
-      title,
-    })),
+    [
+      ...[{ title: 'id' }, { title: 'state' }, { title: 'action', below: 5 }, { title: 'subject', below: 6 }],
+      ...[
+        { title: 'asked by', below: 4 },
+        { title: 'at', below: 1 },
+        { title: 'until', below: 3 },
+      ],
+      ...[{ title: 'decided by', below: 2 }, { title: 'reason' }],
+    ],
     approvals.map((each) => [
       each.id,
       { text: each.aloneAt === null ? each.state : `${each.state}, alone`, tone: TONES[each.state] },

@@ -60,10 +60,13 @@ function addList(parent: Command, context: Context): void {
     });
 }
 
-function entriesText(voice: Voice, entries: readonly ChainedEntry[]): string {
+export function entriesText(voice: Voice, entries: readonly ChainedEntry[]): string {
   if (entries.length === 0) return 'No entries\n';
   return voice.table(
-    ['entry', 'at', 'by', 'action', 'subject', 'revision', 'evidence'].map((title) => ({ title })),
+    [
+      ...[{ title: 'entry' }, { title: 'at' }, { title: 'by', below: 2 }, { title: 'action' }],
+      ...[{ title: 'subject' }, { title: 'revision', below: 1 }, { title: 'evidence', below: 3 }],
+    ],
     entries.map((entry) => [
       entry.seq,
       time(entry.at),
@@ -71,9 +74,17 @@ function entriesText(voice: Voice, entries: readonly ChainedEntry[]): string {
       entry.action,
       entry.subject,
       entry.flagRevision ?? '–',
-      JSON.stringify(entry.evidence),
+      evidenceText(entry),
     ]),
   );
+}
+
+/** Its JSON, with spaces to break lines at. */
+function evidenceText({ evidence }: ChainedEntry): string {
+  const members = Object.entries(evidence).map(
+    ([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`,
+  );
+  return `{${members.join(', ')}}`;
 }
 
 interface VerifyOptions {

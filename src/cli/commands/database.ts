@@ -67,7 +67,7 @@ function confirmedText({ identity, was, expiresAt }: Confirmed): string {
     : `database ${identity} is confirmed beforehand, until ${time(expiresAt)}\na replica that is promoted by then takes over without a stop, if it has received this confirmation\n`;
 }
 
-function databasesText(voice: Voice, databases: readonly DatabaseView[]): string {
+export function databasesText(voice: Voice, databases: readonly DatabaseView[]): string {
   const titles = ['database', 'identity', 'state', 'confirmed', 'at'];
   return voice.table(
     titles.map((title) => ({ title })),

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { requireMay } from '../../access/roles.js';
 import { isSame } from '../../flags/policy-diff.js';
-import type { FlagView } from '../../flags/flag-desk.js';
+import type { FlagSetView, FlagView } from '../../flags/flag-desk.js';
 import { flagElsewhere, flagsAt } from '../../flags/flags-elsewhere.js';
 import { listFlags } from '../../flags/flag-store.js';
 import { applyPolicies, diffPolicies, requirePolicy } from '../../flags/policy-store.js';
@@ -16,7 +16,7 @@ import { flagStateText, sourceText } from '../flag-text.js';
 import { reasonOption } from '../reason-option.js';
 import { group, leaf } from '../leaf.js';
 import { requireRegion, unknownName } from '../names.js';
-import { diffsText } from '../policy-text.js';
+import { diffsSummary, diffsText } from '../policy-text.js';
 import { pairShares, parseShare, sharesText } from '../shares.js';
 import { countOf, time } from '../../kernel/words.js';
 
@@ -46,15 +46,16 @@ function addApply(parent: Command, context: Context): void {
   const command = leaf(
     parent,
     'apply [folder]',
-    'Put the policy files of a folder in force, all or none; shows first what that changes.',
-    ['portcullis flags apply', 'portcullis flags apply ./flags --json'],
-  ).action(async (folder: string | undefined) => {
+    'Put the policy files of a folder in force, all or none; says first what that changes.',
+    ['portcullis flags apply', 'portcullis flags apply ./flags --full'],
+  ).option('--full', 'every setting that changes, as flags diff shows them; otherwise a summary');
+  command.action(async (folder: string | undefined, { full = false }: { full?: boolean }) => {
     const voice = voiceOf(context, command);
     await withInstallation(context, async (installation) => {
       const files = await policyFiles(installation, folder);
       const { name: by } = await requireActing(context, installation, 'apply-policy');
       const diffs = await diffPolicies(installation.control, files);
-      if (!voice.json) context.io.stdout.write(diffsText(voice.paint, diffs));
+      if (!voice.json) context.io.stdout.write((full ? diffsText : diffsSummary)(voice.paint, diffs));
       const applied = diffs.every(isSame) ? diffs : await applyPolicies(installation.control, files, by);
       const changed = !applied.every(isSame);
       voice.result({ changed, policies: applied }, () =>
@@ -129,7 +130,7 @@ function addSet(parent: Command, context: Context): void {
     'Switch flags on or off, or give versions their shares of organisations. In force within a second.\n' +
       'Versions stand in the order given: put the candidate first, so that its growing share keeps whom it had.',
     [
-      'portcullis flags set domain-claim --region eu-west-1 --on --version current --share 100% --reason "pilot went well"',
+      'portcullis flags set domain-claim --region eu-west-1 --on --version installed --share 100% --reason "pilot went well"',
       'portcullis flags set domain-claim --version 1.1.0 --share 0.5% --version 1.0.0 --share 99.5% --reason "canary"',
       'portcullis flags set domain-claim --off --reason "too many claims"',
     ],
@@ -145,7 +146,7 @@ function addSet(parent: Command, context: Context): void {
       ]),
     )
     .addOption(
-      new Option('--version <version>', 'a version: in full, a unique prefix (1.0.0), or current; repeatable')
+      new Option('--version <version>', 'a version: in full, its number (1.0.0), or installed; repeatable')
         .argParser(collected)
         .default([], 'as they are'),
     )
@@ -162,7 +163,7 @@ function addSet(parent: Command, context: Context): void {
       const voice = voiceOf(context, command);
       await withInstallation(context, async (installation) => {
         const flags = await set(context, installation, job, options);
-        voice.result({ flags }, () => flagsText(voice, flags));
+        voice.result({ flags }, () => setText(voice, flags));
       });
     });
 }
@@ -172,7 +173,7 @@ async function set(
   installation: Installation,
   job: string,
   options: SetOptions,
-): Promise<FlagView[]> {
+): Promise<FlagSetView[]> {
   const at = flagsAt(context.app.settings.flagSource);
   if (at !== undefined) throw flagElsewhere(at, job, options.region);
   const installed = installation.jobs.flatMap(({ definition, version }) =>
@@ -197,7 +198,7 @@ async function set(
   // Not one is set before it is known that every one may be.
   for (const region of regions) requireMay(principal, 'set-flag', region);
   const desk = await context.app.flags(installation);
-  const flags: FlagView[] = [];
+  const flags: FlagSetView[] = [];
   for (const region of regions) {
     const change = { job, region, enabled, variants, reason: options.reason, changedBy: principal.name };
     flags.push(await desk.set(change));
@@ -221,17 +222,35 @@ async function regionsToSet(
   return (await requirePolicy(installation.control, job)).regions;
 }
 
+/** What each flag was and is now. */
+function setText(voice: Voice, flags: readonly FlagSetView[]): string {
+  const changed = (before: string, after: string): string =>
+    before === after ? after : `${before} → ${after}`;
+  const table = voice.table(
+    [{ title: 'flag' }, { title: 'state' }, { title: 'versions' }],
+    flags.map((flag) => [
+      flag.name,
+      {
+        text: changed(flagStateText(flag.before).text, flagStateText(flag).text),
+        tone: flagStateText(flag).tone,
+      },
+      changed(sharesText(flag.before.variants) || 'none', sharesText(flag.variants) || 'none'),
+    ]),
+  );
+  return table + beyondText(voice, flags);
+}
+
 const COLUMNS = [
   { title: 'flag' },
   { title: 'state' },
   { title: 'versions' },
-  { title: 'revision', dropped: 1 },
-  { title: 'changed', dropped: 3 },
-  { title: 'by', dropped: 2 },
-  { title: 'reason' },
+  { title: 'revision', minor: true as const },
+  { title: 'changed', below: 3 },
+  { title: 'by', below: 2 },
+  { title: 'reason', below: 4 },
 ];
 
-function flagsText(voice: Voice, flags: readonly FlagView[]): string {
+export function flagsText(voice: Voice, flags: readonly FlagView[]): string {
   if (flags.length === 0) return 'No flags\n';
   const table = voice.table(
     COLUMNS,
@@ -245,8 +264,13 @@ function flagsText(voice: Voice, flags: readonly FlagView[]): string {
       flag.reason ?? '–',
     ]),
   );
+  return table + beyondText(voice, flags);
+}
+
+/** The shares that are closed, and why. */
+function beyondText(voice: Voice, flags: readonly FlagView[]): string {
   const closed = flags.flatMap(({ name, beyond }) =>
     beyond.map(({ reason }) => `${name}: ${reason}; the rest is closed\n`),
   );
-  return closed.length === 0 ? table : `${table}\n${voice.paint(closed.join(''), 'warning')}`;
+  return closed.length === 0 ? '' : `\n${voice.paint(closed.join(''), 'warning')}`;
 }

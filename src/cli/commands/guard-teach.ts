@@ -62,7 +62,7 @@ function acceptedText(
       { title: 'after', align: 'right' },
       { title: 'trips from, before', align: 'right' },
       { title: 'after', align: 'right' },
-      { title: 'compared with', dropped: 1 },
+      { title: 'compared with', below: 1 },
     ],
     after.map((each) => {
       const was = before.find(({ rule }) => rule === each.rule);

@@ -177,7 +177,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'count' },
   { title: 'expected', align: 'right' },
   { title: 'interval', align: 'right' },
-  { title: 'chance', align: 'right', dropped: 1 },
+  { title: 'chance', align: 'right', below: 1 },
   { title: 'verdict' },
 ];
 

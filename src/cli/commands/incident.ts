@@ -118,7 +118,7 @@ function addOpen(incident: Command, context: Context): void {
     ],
   )
     .option('-r, --region <region...>', 'where; default: the region of the run, or all')
-    .option('-v, --version <version>', 'the version to blame; default: that of the run, if any')
+    .option('--version <version>', 'the version to blame; default: that of the run, if any')
     .option('--run <run>', 'the first bad run: it and those after it belong to the incident')
     .requiredOption('--title <title>', 'what happened, in one line')
     .action(async (job: string, options: OpenOptions) => {

@@ -48,8 +48,8 @@ export function addKill(program: Command, context: Context): void {
   )
     .option('-r, --region <region>', 'only in this region')
     .option(
-      '-v, --version <version>',
-      'only this version (the full version, its number, a unique prefix of its digest, or current): it may act nowhere until the quarantine is lifted',
+      '--version <version>',
+      'only this version (the full version, its number, a unique prefix of its digest, or installed): it may act nowhere until the quarantine is lifted',
     )
     .requiredOption('--reason <reason>', 'why, for the record and for whoever re-arms it', reasonOption)
     .option('--drill', 'for practice: the gate is killed all the same; incident and notices say drill')

@@ -38,7 +38,7 @@ function addList(parent: Command, context: Context): void {
     .addOption(limitOption('notifications'))
     .action(({ state, limit }: { state?: DeliveryState; limit: number }) =>
       showList(context, command, {
-        ...{ as: 'notifications', limit, text: listText },
+        ...{ as: 'notifications', limit, text: notificationsText },
         pageOf: (control, page) => listNotifications(control, { state }, page),
       }),
     );
@@ -79,23 +79,27 @@ function addTest(parent: Command, context: Context): void {
 
 const TONES: Readonly<Record<DeliveryState, Tone>> = { pending: 'warning', delivered: 'good', dead: 'bad' };
 
-function listText(voice: Voice, notifications: readonly Notification[]): string {
+export function notificationsText(voice: Voice, notifications: readonly Notification[]): string {
   if (notifications.length === 0) return 'No notifications\n';
-  const titles = ['id', 'at', 'kind', 'what', 'receiver', 'state', 'attempts', 'last problem'];
   return voice.table(
-    titles.map((title) => ({ title })),
+    [
+      ...[{ title: 'id' }, { title: 'state' }, { title: 'at', below: 4 }, { title: 'kind', below: 5 }],
+      ...[{ title: 'what' }, { title: 'receiver', below: 2 }, { title: 'attempts', below: 1 }],
+      { title: 'last problem', below: 3 },
+    ],
     notifications.flatMap((each) => rowsOf(each)),
   );
 }
 
 function rowsOf(notification: Notification): Row[] {
   const { id, at, kind, title, deliveries } = notification;
-  const what = [id, time(at), kind, title];
-  if (deliveries.length === 0) return [[...what, '–', { text: 'unsent', tone: 'quiet' }, '0', '–']];
+  const what = [time(at), kind, title];
+  if (deliveries.length === 0) return [[id, { text: 'unsent', tone: 'quiet' }, ...what, '–', '0', '–']];
   return deliveries.map(({ receiver, state, attempts, lastProblem }: Delivery) => [
+    id,
+    { text: state, tone: TONES[state] },
     ...what,
     receiver,
-    { text: state, tone: TONES[state] },
     String(attempts),
     lastProblem ?? '–',
   ]);

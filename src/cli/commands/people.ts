@@ -97,10 +97,17 @@ const TONES: Readonly<Record<Person['state'], Tone>> = {
   removed: 'quiet',
 };
 
-function peopleText(voice: Voice, people: readonly Person[]): string {
+export function peopleText(voice: Voice, people: readonly Person[]): string {
   if (people.length === 0) return 'No people; portcullis start adds the first\n';
   return voice.table(
-    ['name', 'role', 'regions', 'state', 'since', 'introduced by', 'tokens'].map((title) => ({ title })),
+    [
+      ...[{ title: 'name' }, { title: 'role' }, { title: 'regions', below: 1 }, { title: 'state' }],
+      ...[
+        { title: 'since', below: 3 },
+        { title: 'introduced by', below: 4 },
+        { title: 'tokens', below: 2 },
+      ],
+    ],
     people.map((person) => [
       person.name,
       person.role,

@@ -13,6 +13,7 @@ import type { Installation } from '../app-port.js';
 import { aloneText, askedByText, decidedByText } from '../approval-text.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
+import { INSTALLED } from '../../kernel/version-named.js';
 import { reasonOption } from '../reason-option.js';
 import { time } from '../../kernel/words.js';
 
@@ -39,8 +40,8 @@ export function addRearm(program: Command, context: Context): void {
   )
     .option('-r, --region <region>', 'the region whose gate was killed')
     .option(
-      '-v, --version <version>',
-      'the version whose quarantine to lift, everywhere (the full version, its number, a unique prefix of its digest, or current)',
+      '--version <version>',
+      'the version whose quarantine to lift, everywhere (the full version, its number, a unique prefix of its digest, or installed)',
     )
     .requiredOption(
       '--reason <reason>',
@@ -85,10 +86,10 @@ export function addRearm(program: Command, context: Context): void {
     });
 }
 
-/** What `current` means; any other name is looked up among the quarantined versions. */
+/** What `installed` means; any other name is looked up among the quarantined versions. */
 function installedOr({ jobs }: Installation, job: string, meant: string): string {
   const installed = jobs.find(({ definition }) => definition.name === job)?.version;
-  return meant === 'current' ? (installed ?? meant) : meant;
+  return meant === INSTALLED ? (installed ?? meant) : meant;
 }
 
 async function rearmOf(

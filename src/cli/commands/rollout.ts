@@ -19,7 +19,7 @@ import { group, leaf } from '../leaf.js';
 import { knownJob } from '../names.js';
 import { rolloutText } from '../rollout-text.js';
 import { simulationText } from '../simulation-text.js';
-import { watch } from '../watch.js';
+import { watch, watchOption } from '../watch.js';
 import { reasonOption } from '../reason-option.js';
 import { listOf } from '../../kernel/words.js';
 
@@ -53,12 +53,12 @@ function addStart(parent: Command, context: Context): void {
       'With --initial: admit the first version of a job at once, in regions where none was ever admitted.',
     [
       'portcullis rollout start domain-claim --version 1.1.0 --reason "claims follow consent"',
-      'portcullis rollout start domain-claim --version current --initial --reason "first version"',
+      'portcullis rollout start domain-claim --version installed --initial --reason "first version"',
     ],
   )
     .requiredOption(
-      '-v, --version <version>',
-      'the version: in full, its number, a unique prefix of its digest, or current',
+      '--version <version>',
+      'the version: in full, its number, a unique prefix of its digest, or installed',
     )
     .option('--initial', 'no waves: the first version, once for each job and region; gives no share')
     .option(
@@ -122,7 +122,7 @@ function addStatus(parent: Command, context: Context): void {
     'Show a rollout: what it waits for, and every wave and region with share, bake and rules.',
     ['portcullis rollout status domain-claim', 'portcullis rollout status domain-claim --watch'],
   )
-    .option('-w, --watch', 'refresh every second until q or Ctrl-C; with --json one object a second')
+    .addOption(watchOption())
     .action(async (job: string, { watch: watching = false }: { watch?: boolean }) => {
       const voice = voiceOf(context, command);
       await withLook(context, async (installation) => {
@@ -130,7 +130,7 @@ function addStatus(parent: Command, context: Context): void {
         await knownJob(context.app, installation, job);
         const read = (): Promise<RolloutView> => requireView(context, installation, job);
         const text = (view: RolloutView): string => rolloutText(voice, view);
-        if (watching) return watch(context, voice, read, text);
+        if (watching && context.io.stdout.isTTY) return watch(context, voice, read, text);
         const view = await read();
         voice.result(view, () => text(view));
       });

@@ -52,7 +52,7 @@ export function addRun(program: Command, context: Context): void {
     program,
     'run <job>',
     'Run a job once in a region, now and in this process, behind its flag.\n' +
-      'Exits with 0 when it is done, 1 when it failed or its plan was refused, 3 when it was held or stopped.',
+      'Exits with 0 when it is done, 1 when it failed, 3 when it was held or stopped, 4 when a rule refused its plan.',
     [
       'portcullis run domain-claim --region eu-west-1 --dry-run',
       'portcullis run domain-claim --region eu-west-1 --json',

@@ -1,8 +1,8 @@
 import { Option, type Command } from 'commander';
 import { formatDurationMs } from '../../kernel/duration.js';
 import type { UnreachablePlane } from '../../regions/ask-planes.js';
-import { listRunsOf } from '../../regions/browse.js';
-import type { RunFilter, RunView } from '../../runs/browse-runs.js';
+import { countHeldOf, listRunsOf } from '../../regions/browse.js';
+import { MOST_HELD, type RunFilter, type RunView } from '../../runs/browse-runs.js';
 import { RUN_STATES, type RunStatus } from '../../runs/run-states.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withLook, type Context, type Voice } from '../context.js';
@@ -11,7 +11,7 @@ import { regionsIn, requireRegion, unknownName } from '../names.js';
 import { noteUnreachable } from '../unreachable.js';
 import { toneOf } from '../tone.js';
 import { jobOption, limitOption, listUpTo } from '../listing.js';
-import { time } from '../../kernel/words.js';
+import { countOf, time } from '../../kernel/words.js';
 import { total } from '../wording.js';
 import { addShow } from './run-show.js';
 
@@ -19,32 +19,39 @@ interface RunsOptions {
   readonly job?: string;
   readonly region?: string;
   readonly status?: RunStatus;
+  readonly held?: boolean;
   readonly limit: number;
 }
 
 export function addRuns(program: Command, context: Context): void {
-  const command = leaf(program, 'runs', 'List runs, newest first.', [
-    'portcullis runs --region eu-west-1 --status held',
+  const command = leaf(program, 'runs', 'List runs, newest first. Held runs are counted, not listed.', [
+    'portcullis runs --region eu-west-1 --held',
     'portcullis runs --limit 1 --json',
   ])
     .addOption(jobOption())
     .option('-r, --region <region>', 'only in this region')
     .addOption(new Option('-s, --status <status>', 'only with this status').choices(Object.keys(RUN_STATES)))
+    .option('--held', 'held runs too: those that found their gate closed, or that a rule could not vouch for')
     .addOption(limitOption('runs'))
     .enablePositionalOptions()
     .action(async (options: RunsOptions) => {
       const voice = voiceOf(context, command);
       await withLook(context, async (installation) => {
-        const filter: RunFilter = { job: options.job, region: options.region, status: options.status };
+        const { job, region, status, held = false } = options;
+        const notHeld = status === undefined && !held;
+        const filter: RunFilter = { job, region, status, notHeld };
         let unreachable: readonly UnreachablePlane[] = [];
         const runs = await listUpTo(options.limit, async (page) => {
           const found = await listRunsOf(installation.planes, filter, page);
           unreachable = found.unreachable;
           return found;
         });
-        if (runs.length === 0 && unreachable.length === 0)
+        // Of those that the list could have shown: since the oldest run in it, where there may be older ones.
+        const since = runs.length < options.limit ? undefined : runs.at(-1)?.createdAt;
+        const hidden = notHeld ? await countHeldOf(installation.planes, filter, since) : 0;
+        if (runs.length === 0 && hidden === 0 && unreachable.length === 0)
           await refuseUnknownNames(context, installation, options);
-        voice.result({ runs, unreachable }, () => runsText(voice, runs));
+        voice.result({ runs, hidden, unreachable }, () => runsText(voice, runs) + hiddenText(hidden));
         noteUnreachable(voice, unreachable);
       });
     });
@@ -68,19 +75,25 @@ async function refuseUnknownNames(
 
 const COLUMNS = [
   { title: 'run' },
-  { title: 'slot', dropped: 6 },
-  { title: 'job', dropped: 3 },
-  { title: 'version', dropped: 2 },
+  { title: 'slot', below: 6 },
+  { title: 'job', below: 3 },
+  { title: 'version', below: 2 },
   { title: 'region' },
   { title: 'status' },
-  { title: 'planned', dropped: 5 },
+  { title: 'planned', below: 5 },
   { title: 'applied' },
-  { title: 'conflicts', dropped: 4 },
-  { title: 'took', dropped: 1 },
+  { title: 'conflicts', below: 4 },
+  { title: 'took', minor: true as const },
   { title: 'reason' },
 ];
 
-function runsText(voice: Voice, runs: readonly RunView[]): string {
+function hiddenText(hidden: number): string {
+  if (hidden === 0) return '';
+  const count = `${hidden >= MOST_HELD ? 'at least ' : ''}${countOf(hidden, 'held run')}`;
+  return `${count} not shown; --held shows ${hidden === 1 ? 'it' : 'them'}\n`;
+}
+
+export function runsText(voice: Voice, runs: readonly RunView[]): string {
   if (runs.length === 0) return 'No runs\n';
   return voice.table(
     COLUMNS,

@@ -8,7 +8,7 @@ import { leaf } from '../leaf.js';
 import { statusText } from '../status-text.js';
 import type { FlagDesk } from '../../flags/flag-desk.js';
 import { readStatus, type Status } from '../status.js';
-import { watch } from '../watch.js';
+import { watch, watchOption } from '../watch.js';
 
 export function addStatus(program: Command, context: Context): void {
   const command = leaf(program, 'status', 'Show every region: flag, versions, state and why, last run.', [
@@ -16,7 +16,7 @@ export function addStatus(program: Command, context: Context): void {
     'portcullis status --watch',
     'portcullis status --json',
   ])
-    .option('-w, --watch', 'refresh every second until q or Ctrl-C; with --json one object a second')
+    .addOption(watchOption())
     .action(async ({ watch: watching = false }: { watch?: boolean }) => {
       const voice = voiceOf(context, command);
       await withLook(context, async (installation) => {
@@ -28,7 +28,7 @@ export function addStatus(program: Command, context: Context): void {
             driftTexts(status.policyFiles)
               .map((line) => `\n${voice.paint(line, 'warning')}\n`)
               .join('');
-          if (watching) {
+          if (watching && context.io.stdout.isTTY) {
             await watch(context, voice, read, text);
             return;
           }

@@ -130,11 +130,14 @@ function addRevoke(parent: Command, context: Context): void {
     });
 }
 
-function tokensText(voice: Voice, tokens: readonly TokenFacts[]): string {
+export function tokensText(voice: Voice, tokens: readonly TokenFacts[]): string {
   if (tokens.length === 0)
     return 'No tokens; to make one: portcullis tokens issue NAME --role ROLE --machine\n';
   return voice.table(
-    ['name', 'whose', 'role', 'regions', 'state', 'issued', 'last used'].map((title) => ({ title })),
+    [
+      ...[{ title: 'name' }, { title: 'whose', below: 4 }, { title: 'role' }, { title: 'regions', below: 2 }],
+      ...[{ title: 'state' }, { title: 'issued', below: 1 }, { title: 'last used', below: 3 }],
+    ],
     tokens.map(({ name, person, knownTo, role, regions, createdAt, lastUsedAt, revokedAt }) => [
       name,
       ownerText(person, knownTo),

@@ -131,7 +131,7 @@ describe('a version', () => {
     );
     const lift = (version: string) =>
       run(operator, 'rearm', 'sweep', '--version', version, '--reason', 'not at fault');
-    for (const name of ['1.0.0', 'current', '0000abcd', '1.0.0_0000', '1.0.0_0000abcd']) {
+    for (const name of ['1.0.0', 'installed', '0000abcd', '1.0.0_0000', '1.0.0_0000abcd']) {
       expect((await lift(name)).out).toContain('Re-arm of sweep 1.0.0_0000abcd requested');
     }
     expect(await lift('1.1.0')).toMatchObject({ exit: 2, err: expect.stringContaining('VERSION_UNKNOWN') });

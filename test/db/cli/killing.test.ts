@@ -18,7 +18,7 @@ describe('the version that a kill on the command line is meant for', () => {
   test('is the installed one, or one that was announced, and never a name that nothing bears', async () => {
     const meant = (text: string) => versionMeant({ control: owner, jobs }, job, text);
     await announceVersions(owner, 'w1', [{ job, version: '1.2.0_0000000c', regions: ['eu-west-1'] }]);
-    expect(await meant('current')).toBe(current);
+    expect(await meant('installed')).toBe(current);
     expect(await meant('1.0.0')).toBe(current);
     expect(await meant('1.2.0')).toBe('1.2.0_0000000c');
     expect(await meant('1.3.0_0000000d')).toBe('1.3.0_0000000d');

@@ -54,8 +54,8 @@ describe('alerts', () => {
   test('are cleared once, by whoever may, with a reason', async () => {
     const clear = (as: typeof viewer, reason = 'the exporter was broken') =>
       run(as, 'alerts', 'clear', '00c0ffee', '--reason', reason);
-    expect(await clear(viewer)).toMatchObject({ exit: 2, err: expect.stringContaining('FORBIDDEN') });
-    expect(await clear(bound)).toMatchObject({ exit: 2, err: expect.stringContaining('FORBIDDEN') });
+    expect(await clear(viewer)).toMatchObject({ exit: 4, err: expect.stringContaining('FORBIDDEN') });
+    expect(await clear(bound)).toMatchObject({ exit: 4, err: expect.stringContaining('FORBIDDEN') });
     expect((await clear(operator, ' ')).exit).toBe(2);
     expect(await clear(operator)).toMatchObject({ exit: 0, out: 'ClaimsSpike is cleared in 1 region\n' });
     expect(await clear(operator)).toMatchObject({
@@ -102,7 +102,7 @@ describe('databases', () => {
     expect((await run(viewer, 'status')).out.replaceAll('\n', ' ')).toMatch(
       /Database control is another one than before \(\d+\/1, before \d+\/0\): nothing is written to it/,
     );
-    expect(await confirm(viewer)).toMatchObject({ exit: 2, err: expect.stringContaining('FORBIDDEN') });
+    expect(await confirm(viewer)).toMatchObject({ exit: 4, err: expect.stringContaining('FORBIDDEN') });
     expect(await confirm(admin, '--switchover')).toMatchObject({
       exit: 3,
       err: expect.stringContaining('DATABASE_UNCONFIRMED'),

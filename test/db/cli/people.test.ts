@@ -69,7 +69,7 @@ describe('personal data', () => {
   test('is exported on record, and not with a token that is not valid', async () => {
     const folder = await temporaryFolder();
     const bad = await run({ token: 'pcl_bad', home }, 'directory', 'export', folder);
-    expect([bad.exit, bad.err]).toEqual([2, expect.stringContaining('TOKEN_REFUSED')]);
+    expect([bad.exit, bad.err]).toEqual([4, expect.stringContaining('TOKEN_REFUSED')]);
     expect(await readdir(folder)).toEqual([]);
     const ann = await issued({ name: 'ann', role: 'viewer' });
     await run(ann, 'directory', 'export', folder);

@@ -42,7 +42,7 @@ describe('on the command line', () => {
       ['rearm', 'sweep', '--region', 'eu-west-1', '--reason', 'over'],
     ]) {
       const refused = await run({}, ...args);
-      expect([args, refused.exit]).toEqual([args, 2]);
+      expect([args, refused.exit]).toEqual([args, 4]);
       expect(refused.err).toMatch(/^error FORBIDDEN: local:.* is without a token, and [a-z-]+ takes an/);
       expect(refused.err).toContain('PORTCULLIS_TOKEN');
     }
@@ -66,7 +66,7 @@ describe('on the command line', () => {
       ['tokens', 'revoke', 'vera'],
     ]) {
       const { exit, err } = await run(viewer, ...args);
-      expect([args, exit]).toEqual([args, 2]);
+      expect([args, exit]).toEqual([args, 4]);
       expect(err).toContain('error FORBIDDEN: vera is a viewer');
     }
     const operator = await issued({ name: 'otto', role: 'operator' });

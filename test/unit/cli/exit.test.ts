@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { CommanderError } from 'commander';
 import { ERRORS, PortcullisError, type ErrorCode } from '../../../src/kernel/errors.js';
-import { errorOptions, exitCodeOf, exitCodeOfRun, printError } from '../../../src/cli/exit.js';
+import { errorOptions, exitCodeOf, exitCodeOfRun, EXITS, printError } from '../../../src/cli/exit.js';
 import { FakeTerminal } from './fake-terminal.js';
 
 function printed(error: unknown, options: { json?: boolean; verbose?: boolean } = {}): string {
@@ -11,8 +11,28 @@ function printed(error: unknown, options: { json?: boolean; verbose?: boolean } 
 }
 
 describe('exit codes', () => {
-  test.each(Object.keys(ERRORS) as ErrorCode[])('%s carries its own', (code) => {
-    expect(exitCodeOf(new PortcullisError(code, 'x'))).toBe(ERRORS[code].exit);
+  const codes = Object.keys(ERRORS) as ErrorCode[];
+
+  test.each(codes)('%s has its own', (code) => {
+    expect(exitCodeOf(new PortcullisError(code, 'x'))).toBe(EXITS[code]);
+    expect([1, 2, 3, 4]).toContain(EXITS[code]);
+  });
+
+  test('what a permission refuses over HTTP is refused on the command line, and so is what needs a second person', () => {
+    const status = (code: ErrorCode): number => ERRORS[code].status;
+    expect(codes.filter((code) => [401, 403].includes(status(code)) && EXITS[code] !== 4)).toEqual([]);
+    expect(codes.filter((code) => EXITS[code] === 4 && ![401, 403].includes(status(code)))).toEqual([
+      'ADMISSION_EXCEEDED',
+      'INITIAL_DONE',
+      'ROLLOUT_REFUSED',
+      'RESTORE_INEXACT',
+      'ALONE_REFUSED',
+    ]);
+  });
+
+  test('what is malformed or names nothing that exists is usage', () => {
+    const wrong = codes.filter((code) => [400, 404, 405, 413].includes(ERRORS[code].status));
+    expect(wrong.filter((code) => EXITS[code] !== 2)).toEqual([]);
   });
 
   test('whatever commander refuses is usage, and help and version are not errors', () => {
@@ -33,7 +53,7 @@ describe('exit codes', () => {
     ['skipped', 0],
     ['held', 3],
     ['stopped', 3],
-    ['refused', 1],
+    ['refused', 4],
     ['failed', 1],
   ] as const)('a run that %s exits with %i', (status, code) => {
     expect(exitCodeOfRun(status)).toBe(code);

@@ -143,6 +143,18 @@ export class FakeApp implements App {
     replayCommand((size, options) => this.replay(size, options)),
   ];
 
+  names(): ReturnType<App['names']> {
+    this.happened.push('names');
+    return Promise.resolve({
+      jobs: ['sweep', 'sweep-logs'],
+      regions: REGIONS,
+      versions: [
+        { job: 'sweep', version: '1.10.0_9f3c2a1b' },
+        { job: 'sweep-logs', version: '2.0.0_00c0ffee' },
+      ],
+    });
+  }
+
   policies(): Promise<readonly Policy[]> {
     return Promise.resolve([POLICY]);
   }

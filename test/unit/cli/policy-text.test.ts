@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { isSame, type PolicyDiff } from '../../../src/flags/policy-diff.js';
-import { diffsText } from '../../../src/cli/policy-text.js';
+import { diffsSummary, diffsText } from '../../../src/cli/policy-text.js';
 import { painter } from '../../../src/cli/tone.js';
 
 const same: PolicyDiff = { job: 'sweep', file: 'sweep.yaml', change: 'same', fields: [], flags: [] };
@@ -43,4 +43,35 @@ test('each field says what it was and will be, and a list what comes and goes', 
     '  - flag sweep.us-east-1: switched off, the region is no longer in the policy',
     '',
   ]);
+});
+
+test('in short: the settings that change by name, and every flag that closes', () => {
+  const summary = (diff: Partial<PolicyDiff>): string => diffsSummary(painter(false), [{ ...same, ...diff }]);
+  const fields = Array.from({ length: 9 }, (_, at) => ({ path: `guard.caps.kind-${at}.perRun`, after: at }));
+  expect(summary({})).toBe('sweep  sweep.yaml: as it is in force\n');
+  expect(
+    summary({
+      change: 'changed',
+      fields,
+      flags: [
+        { region: 'us-west-2', change: 'create' },
+        { region: 'ap-south-1', change: 'create' },
+        { region: 'us-east-1', change: 'close' },
+        { region: 'us-east-2', change: 'close' },
+      ],
+    }).split('\n'),
+  ).toEqual([
+    'sweep  sweep.yaml: 9 changes',
+    `  ${fields
+      .slice(0, 6)
+      .map(({ path }) => path)
+      .join(', ')} and 3 more (--full shows all)`,
+    '  + 2 flags, switched off: us-west-2, ap-south-1',
+    '  - flag sweep.us-east-1: switched off, the region is no longer in the policy',
+    '  - flag sweep.us-east-2: switched off, the region is no longer in the policy',
+    '',
+  ]);
+  expect(summary({ change: 'new', fields, flags: [{ region: 'us-west-2', change: 'create' }] })).toBe(
+    'sweep  sweep.yaml: new, 9 settings (--full shows all)\n  + 1 flag, switched off: us-west-2\n',
+  );
 });

@@ -89,8 +89,12 @@ describe('names', () => {
 });
 
 describe('help', () => {
+  const shown = (command: Command): Command[] => {
+    const visible = command.createHelp().visibleCommands(command);
+    return command.commands.filter((each) => visible.includes(each));
+  };
   const leaves = (command: Command): Command[] =>
-    command.commands.flatMap((each) => (each.commands.length > 0 ? leaves(each) : [each]));
+    shown(command).flatMap((each) => (shown(each).length > 0 ? leaves(each) : [each]));
   const path = (command: Command): string[] =>
     command.parent ? [...path(command.parent), command.name()] : [];
   const commands = leaves(createProgram(new FakeApp(), new FakeTerminal(), new FakeApp().commands)).map(path);

@@ -35,7 +35,7 @@ describe('a share', () => {
 describe('a version', () => {
   const installed = ['1.0.0_9f3c2a1b'];
 
-  test.each(['current', '1.0.0', '1.0.0_9f', '9f3c', '1.0.0_9f3c2a1b', '1.0.0+9f', '1.0.0+9f3c2a1b'])(
+  test.each(['installed', '1.0.0', '1.0.0_9f', '9f3c', '1.0.0_9f3c2a1b', '1.0.0+9f', '1.0.0+9f3c2a1b'])(
     '%s is the installed one',
     (text) => {
       expect(resolveVersion(text, installed)).toBe('1.0.0_9f3c2a1b');
@@ -70,19 +70,19 @@ describe('a version', () => {
 
   test('that may be several is refused', () => {
     expect(() => resolveVersion('1.0.0', ['1.0.0_aa', '1.0.0_bb'])).toThrow(/any of several/);
-    expect(() => resolveVersion('current', ['1.0.0_aa', '1.0.1_bb'])).toThrow(/any of several/);
-    expect(() => resolveVersion('current', [])).toThrow(/no installed version/);
+    expect(() => resolveVersion('installed', ['1.0.0_aa', '1.0.1_bb'])).toThrow(/any of several/);
+    expect(() => resolveVersion('installed', [])).toThrow(/no installed version/);
   });
 });
 
 test('versions and shares go in pairs, in the order given', () => {
-  const variants = pairShares(['2.0.0_aa', 'current'], [5, 995], ['1.0.0_9f3c2a1b']);
+  const variants = pairShares(['2.0.0_aa', 'installed'], [5, 995], ['1.0.0_9f3c2a1b']);
   expect(variants).toEqual([
     { version: '2.0.0_aa', permille: 5 },
     { version: '1.0.0_9f3c2a1b', permille: 995 },
   ]);
   expect(sharesText(variants)).toBe('2.0.0_aa 0.5%, 1.0.0_9f3c2a1b 99.5%');
-  expect(() => pairShares(['current'], [], ['1.0.0_aa'])).toThrow(
+  expect(() => pairShares(['installed'], [], ['1.0.0_aa'])).toThrow(
     expect.objectContaining({ code: 'FLAG_CHANGE_INVALID' }),
   );
 });

@@ -91,35 +91,59 @@ describe('a table', () => {
     );
   });
 
-  test('cuts its last column to the terminal, and no other', () => {
+  test('wraps its last column to the terminal, and cuts nothing', () => {
     const text = renderTable(columns, [['eu-west-1', 1, 'the flag is off in this region']], {
       ...plain,
       columns: 40,
     });
-    const lines = text.trimEnd().split('\n');
-    expect(lines[1]).toBe('eu-west-1        1  the flag is off in…');
-    for (const line of lines) expect(displayWidth(line)).toBeLessThanOrEqual(40);
+    expect(text.trimEnd().split('\n')).toEqual([
+      'region     planned  reason',
+      'eu-west-1        1  the flag is off in',
+      '                    this region',
+    ]);
   });
 
-  test('leaves columns out where the terminal is too narrow, the least needed first', () => {
-    const droppable = [
+  test('puts columns below the row where the terminal is too narrow, the least needed first', () => {
+    const some = [
       { title: 'region' },
-      { title: 'version', dropped: 1 },
-      { title: 'took', dropped: 2 },
-      { title: 'reason' },
+      { title: 'version', below: 1 },
+      { title: 'took', minor: true as const },
+      { title: 'owner' },
+      { title: 'reason', below: 2 },
     ];
-    const head = (columnsOfTerminal: number): string | undefined =>
-      renderTable(droppable, [['eu-west-1', '1.0.0_9f3c2a1b', '12 ms', 'x'.repeat(60)]], {
+    const lines = (columnsOfTerminal: number, reason = 'a reason of a few words'): string[] =>
+      renderTable(some, [['eu-west-1', '1.0.0_9f3c2a1b', '12 ms', '–', reason]], {
         ...plain,
         columns: columnsOfTerminal,
       })
-        .split('\n')[0]
-        ?.replaceAll(/ +/g, ' ');
-    expect(head(60)).toBe('region version took reason');
-    expect(head(50)).toBe('region took reason');
-    expect(head(30)).toBe('region reason');
-    expect(head(10)).toBe('region reason');
-    expect(head(Infinity)).toBe('region version took reason');
+        .trimEnd()
+        .split('\n');
+    expect(lines(70)).toHaveLength(2);
+    expect(lines(60)).toEqual([
+      'region     version         owner  reason',
+      'eu-west-1  1.0.0_9f3c2a1b  –      a reason of a few words',
+    ]);
+    expect(lines(42)).toEqual([
+      'region     owner  reason',
+      'eu-west-1  –      a reason of a few words',
+      '  version 1.0.0_9f3c2a1b',
+    ]);
+    expect(lines(30)).toEqual([
+      'region     owner',
+      'eu-west-1  –',
+      '  version 1.0.0_9f3c2a1b',
+      '  reason a reason of a few',
+      '  words',
+    ]);
+    const word = 'x'.repeat(70);
+    expect(lines(80, word)).toEqual([
+      'region     owner',
+      'eu-west-1  –',
+      '  version 1.0.0_9f3c2a1b',
+      `  reason ${word}`,
+    ]);
+    expect(lines(10).at(-1)).toBe('  words');
+    expect(lines(Infinity)).toHaveLength(2);
   });
 
   test('is not cut where there is no terminal', () => {

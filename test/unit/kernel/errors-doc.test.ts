@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { EXIT_MEANINGS, EXITS } from '../../../src/cli/exit.js';
 import { ERRORS, type ErrorCode } from '../../../src/kernel/errors.js';
 
 const root = join(import.meta.dirname, '../../..');
@@ -24,8 +25,8 @@ describe('docs/reference/errors.md', () => {
   });
 
   test.each(codes)('says of %s its title, HTTP status and exit code as the table does', (code) => {
-    const { title, status, exit } = ERRORS[code];
-    expect(sections.get(code)?.split('\n')[0]).toBe(`${title}. _HTTP ${status}, exit ${exit}._`);
+    const { title, status } = ERRORS[code];
+    expect(sections.get(code)?.split('\n')[0]).toBe(`${title}. _HTTP ${status}, exit ${EXITS[code]}._`);
   });
 
   test.each(codes)('shows an example of %s and the hint', (code) => {
@@ -34,9 +35,16 @@ describe('docs/reference/errors.md', () => {
   });
 });
 
+test('docs/reference/errors.md explains every exit code', () => {
+  const explained = [...page.matchAll(/^\| (\d) +\| (.*?)\|$/gm)].map(([, code, text]) => [code, text]);
+  expect(explained).toEqual(
+    Object.entries(EXIT_MEANINGS).map(([code, meaning]) => [code, expect.stringContaining(meaning)]),
+  );
+});
+
 test('no code stands in the table that nothing reports', () => {
   const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts') && file !== join('base', 'errors.ts'))
+    .filter((file) => file.endsWith('.ts') && file !== join('kernel', 'errors.ts'))
     .map((file) => readFileSync(join(root, 'src', file), 'utf8'))
     .join('\n');
   expect(codes.filter((code) => !sources.includes(`'${code}'`))).toEqual([]);

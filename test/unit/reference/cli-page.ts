@@ -22,7 +22,8 @@ ${leaves.map((command) => section(command)).join('\n\n')}
 }
 
 function leavesOf(command: Command): Command[] {
-  const below = command.commands.filter((each) => each.name() !== 'help');
+  const visible = command.createHelp().visibleCommands(command);
+  const below = command.commands.filter((each) => visible.includes(each));
   return below.length === 0 ? [command] : below.flatMap((each) => leavesOf(each));
 }
 
