@@ -18,7 +18,7 @@ const START_MS = 5_000;
 
 /**
  * The workers, one for each region database, as the policies in force want them. A policy that is malformed is
- * not served, so its permits lapse and its gates close.
+ * not served, so its permits expire and its gates close.
  */
 export class Crew {
   served: readonly ServedJob[] = [];
@@ -68,7 +68,7 @@ export class Crew {
     await Promise.all(this.recording);
   }
 
-  /** Answers when each station that has something new to serve does so. */
+  /** Answers when each region worker that has something new to serve does so. */
   private async refresh(): Promise<readonly Promise<void>[]> {
     const { control, planes } = this.installation;
     const loaded = await loadPolicies(control);

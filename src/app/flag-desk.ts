@@ -43,7 +43,7 @@ async function isPolled({ directDatabaseUrl }: Config, control: pg.Pool): Promis
   if (directDatabaseUrl === undefined) return true;
   const pool = openPool(directDatabaseUrl, { name: 'flags', max: 1 });
   try {
-    // Where it cannot be asked, doctor says why.
+    // Where it does not answer, doctor says why.
     return await isPooled(pool).catch(() => true);
   } finally {
     await pool.end();

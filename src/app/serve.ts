@@ -132,7 +132,7 @@ export async function serve(
   }
 }
 
-/** Kills what somebody wished to be killed and could not reach: every process does, for this one may reach it. */
+/** Carries out pending kills: every process does, for this one may reach it. */
 function carryOutKills(
   { flagSource }: Config,
   { control, planes }: Installation,
@@ -151,7 +151,7 @@ function carryOutKills(
   );
 }
 
-/** Puts into the log what a person who starts a process must know about its surroundings. */
+/** Puts into the log what a person who starts a process must know about where it runs. */
 function tellAtStart(
   { warnings }: Config,
   { surroundings: { log } }: WiredPlatform,

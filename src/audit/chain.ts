@@ -64,7 +64,7 @@ export function parseHead(text: string): AuditHead {
 
 /**
  * Walks a chain entry by entry and finds the first fault. What a chain alone cannot tell is whether its end
- * was cut off, or whether all of it from some entry on was written anew: `expectHead`, kept elsewhere, does.
+ * was cut off, or whether all of it from some entry on was rewritten: `expectHead`, kept elsewhere, does.
  */
 export class ChainWalk {
   #head: AuditHead = GENESIS;

@@ -174,7 +174,7 @@ export async function killUntilHeld(
         ],
       };
     } catch (error) {
-      // The control database is away now. The wish stands there, and whoever reaches it first carries it out.
+      // The control database is away now. The pending kill stands there, and whoever reaches it first carries it out.
       if (!isUnreachable(error)) throw error;
       return before;
     }

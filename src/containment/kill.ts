@@ -30,9 +30,9 @@ export type StopRequest = Pick<KillRequest, 'reason' | 'drill'>;
 export interface FailedKill {
   readonly region: string;
   readonly reason: string;
-  /** The wish that any process which can reach the gate carries out; null where it could not be written down. */
+  /** The pending kill that any process which can reach the gate carries out; null where it could not be recorded. */
   readonly wish: string | null;
-  /** By when the last permit will have lapsed (ISO 8601); null where nobody can say. */
+  /** By when the last permit will have expired (ISO 8601); null where nobody can say. */
   readonly lapsesBy: string | null;
 }
 
@@ -60,7 +60,7 @@ export interface KillReport {
 /**
  * Pulls the switch: every region at once, first the gates, and only then the bookkeeping (runs ended, audit).
  * Nothing in the bookkeeping can undo or delay a kill. A gate that can't be reached keeps none of the others from
- * being killed; for it, the flag is taken back and the kill is left to whoever can reach it (`wishKill`). Throws
+ * being killed; for it, the flag is revoked and the kill is left to whoever can reach it (`wishKill`). Throws
  * FORBIDDEN, and NOTHING_REACHED where no region is named, before anything is done; no approval is ever needed.
  */
 export async function killJob(

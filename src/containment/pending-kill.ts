@@ -29,8 +29,8 @@ export interface Wished {
 
 /**
  * Does for a kill whose gate could not be reached what can be done from the control plane, all or nothing. The
- * flag takes back what it allows: a worker that hears it closes the gate at once, and one that does not renews
- * no permit once the flag is older than the policy allows. And the wish is written down, for any process that
+ * flag is revoked: a worker that hears it closes the gate at once, and one that does not renews
+ * no permit once the flag is older than the policy allows. And a pending kill is recorded, for any process that
  * can reach the gate. `flagsElsewhere`: flags come from another source, which is not changed from here.
  */
 export async function wishKill(
@@ -64,7 +64,7 @@ export async function wishKill(
 }
 
 /**
- * By when the last permit will have lapsed, now that the flag allows nothing any more. Whoever last heard it do
+ * By when the last permit will have expired, now that the flag allows nothing any more. Whoever last heard it do
  * so heard it before its last change, renewed for as long as the policy takes an old flag for good, and each
  * renewal was for the length of a permit. Null where no policy says how long these are.
  */
@@ -91,7 +91,7 @@ export async function openWishes(control: pg.Pool): Promise<KillWish[]> {
   return rows;
 }
 
-/** Takes wishes on, for so long, that nobody else is trying: those of these ids, or all. */
+/** Takes pending kills on, for so long, that nobody else is trying: those of these ids, or all. */
 export async function claimWishes(
   control: pg.Pool,
   forMs: number,
@@ -118,7 +118,7 @@ export async function concludeWish(control: pg.Pool, id: string, trouble?: strin
   );
 }
 
-/** Which of these wishes have come true. */
+/** Which of these pending kills have been carried out. */
 export async function heldWishes(control: pg.Pool, ids: readonly string[]): Promise<string[]> {
   const { rows } = await control.query<{ id: string }>(
     'select id from portcullis_control.kill_wish where id = any($1) and held_at is not null',

@@ -13,7 +13,7 @@ export interface ZoneResponderOptions {
   readonly host: string;
   /** For UDP and TCP alike; 0 for any that is free for both. */
   readonly port: number;
-  /** What is at a name (lower case, no final dot) within the apexes. Asked anew for each question. */
+  /** What is at a name (lower case, no final dot) within the apexes. Asked again for each question. */
   readonly zone: (name: string) => ZoneAnswer;
   /** The zones' own names; a name under none of them is REFUSED. Default: the root, so that all are in. */
   readonly apexes?: readonly string[];

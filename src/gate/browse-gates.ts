@@ -16,7 +16,7 @@ export interface GateView {
   readonly permits: boolean;
   /** Null where no permit was ever given. */
   readonly permitUntil: string | null;
-  /** Milliseconds until the permit lapses by the database's clock; 0 once it has, or if there was none. */
+  /** Milliseconds until the permit expires by the database's clock; 0 once it has, or if there was none. */
   readonly permitRemainingMs: number;
   readonly epoch: number;
   readonly flagRevision: number;

@@ -16,7 +16,7 @@ export interface Gate {
   readonly databaseConfirmed: boolean;
   /** Null where nothing is permitted until a flag says so. */
   readonly permitUntil: Date | null;
-  /** What was left of the permit when the row was read, by the database's clock; 0 once it has lapsed. */
+  /** What was left of the permit when the row was read, by the database's clock; 0 once it has expired. */
   readonly permitMs: number;
   readonly flagRevision: number;
   /** The newest revision of the flag's admissions that it has seen. */
@@ -37,7 +37,7 @@ export type Move =
   | { readonly to: 'narrow'; readonly versions: readonly string[] }
   /** Closed, and runs admitted before are fenced. */
   | { readonly to: 'hold'; readonly code: string; readonly reason: string }
-  /** Nothing. A permit that nobody renews lapses by itself. */
+  /** Nothing. A permit that nobody renews expires by itself. */
   | { readonly to: 'leave'; readonly code: string; readonly reason: string };
 
 /** Why nothing is written to a database that is another one than permits were given on. */
@@ -165,7 +165,7 @@ export function admissionRevisionOf(answer: FlagAnswer): number | undefined {
   return answer.open ? answer.definition.admission?.revision : answer.admissionRevision;
 }
 
-/** How a lapsed permit is told. */
+/** How an expired permit is told. */
 export function lapsed(permitUntil: Date | null): string {
   return permitUntil === null ? 'no permit was given' : `permit expired at ${permitUntil.toISOString()}`;
 }

@@ -42,7 +42,7 @@ interface AcceptedRun extends Covering {
   readonly apart: NewcomersKept | null;
 }
 
-/** As many runs as one every five minutes makes in the four weeks that teach; today's are beyond MOST_TAUGHT_RUNS. */
+/** As many runs as one every five minutes makes in the four weeks of the baseline; today's are beyond MOST_TAUGHT_RUNS. */
 const MOST_RUNS = 8_200;
 /** Of what a person accepted before those: a month's special days are learned from these. */
 const MOST_REMEMBERED = 1_000;
@@ -50,8 +50,8 @@ const MOST_REMEMBERED = 1_000;
 const STATES_OF = 100;
 
 /**
- * Runs `r` of job $1 in region $2 that teach what is usual: carried out to their end, neither tripped nor taken
- * back since, and what else a person has accepted; never dry runs, restores, or runs that admitted nobody.
+ * Runs `r` of job $1 in region $2 of the baseline: carried out to their end, neither tripped nor restored
+ * since, and what else a person has accepted; never dry runs, restores, or runs that admitted nobody.
  */
 const ACCEPTED = `r.job = $1 and r.region = $2 and not r.dry_run and r.restores is null and r.admitted_units > 0
        and (r.accepted_at is not null or (

@@ -83,7 +83,7 @@ const YEAR_MS = 365.25 * 86_400_000;
 
 /**
  * Walks forward over past runs, whatever their order: each is judged after those before it that passed or that a
- * person accepted, as it would have been, for what a rule has stopped teaches nothing. Pure.
+ * person accepted, as it would have been, for what a rule has stopped is no part of the baseline. Pure.
  */
 export function backtestCount(past: readonly CountedRun[], options: CountOptions): Backtest {
   const runs = past.toSorted((one, other) => Number(one.at) - Number(other.at));

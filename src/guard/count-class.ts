@@ -16,7 +16,7 @@ import {
 import { classWords, type ClassBounds } from './count-words.js';
 import { robustRoots, workingOf } from './count-tree.js';
 
-/** A past run that teaches. */
+/** A past run of the baseline. */
 export interface TaughtRun {
   readonly place: CalendarPlace;
   readonly count: number;

@@ -18,7 +18,7 @@ import { everyRun, narrowed, type ClassBounds } from './count-words.js';
 /** How many changes of the kind a run planned, or for how many units any, of those admitted that history knew. */
 export interface CountedRun extends Covering {
   readonly count: number;
-  /** Admitted units, but for newcomers. */
+  /** Admitted units, but for the newly admitted. */
   readonly units: number;
   /** When it was due, where that is not when it ran: a missed slot that was caught up. As `at`. */
   readonly due?: Date | number | undefined;
@@ -26,7 +26,7 @@ export interface CountedRun extends Covering {
   readonly accepted?: boolean | undefined;
   /** What the rule kept of it when it was judged; a run from before it was kept has none. */
   readonly state?: CountState | undefined;
-  /** Newcomers among the admitted, and what was planned for them: no history tells whether that is plausible. */
+  /** Newly admitted units, and what was planned for them: no history tells whether that is plausible. */
   readonly apart?: { readonly units: number; readonly count: number } | undefined;
 }
 
@@ -183,7 +183,7 @@ export class CountHistory {
   }
 
   /**
-   * The first of the runs before `to` that teach about one at `at`: of the four weeks before, or the latest hundred.
+   * The first of the runs before `to` that are the baseline of one at `at`: of the four weeks before, or the latest hundred.
    * Where fewer than a hundred of those worked, it is the hundredth that did: sizes are learned from these.
    */
   #teachingFrom(to: number, at: number): number {
@@ -198,7 +198,7 @@ export class CountHistory {
     return upTo - first < SIZES_KNOWN_FROM ? recent : Math.min(recent, this.#worked[first] ?? recent);
   }
 
-  /** Runs before those that teach that a person accepted after an alarm, on days that come once a month. */
+  /** Runs before the baseline that a person accepted after an alarm, on days that come once a month. */
   #remembered(before: number, to: number): PlacedRun[] {
     const since = (this.#runs[to - 1]?.atMs ?? 0) - REMEMBERED_MS;
     return this.#special.flatMap((at) => {
@@ -219,7 +219,7 @@ function firstWhere(length: number, holds: (at: number) => boolean): number {
   return upTo;
 }
 
-/** What the runs from one place of a history up to another teach. */
+/** What the runs from one place of a history up to another say. */
 class Learned {
   readonly usualMs: number;
   readonly growth: number;
@@ -302,7 +302,7 @@ class Learned {
     }
   }
 
-  /** Whether it teaches: it had units, and no missed run's work had gathered for it. */
+  /** Whether it is part of the baseline: it had units, and no missed run's work had gathered for it. */
   #isInTime(runs: readonly PlacedRun[], at: number, run: PlacedRun): boolean {
     return run.units > 0 && waitedFor(runs, at, run, this.usualMs) < LATE_FROM;
   }

@@ -7,13 +7,13 @@ export interface Covering {
   readonly at: Date | number;
   /** The buckets of its units. Undefined where nobody can tell: then those of everybody. */
   readonly covered?: Buckets | undefined;
-  /** Those of them that were newcomers then: apart from what the run teaches. */
+  /** Those of them that were newly admitted then: no part of the baseline. */
   readonly newcomers?: Buckets | undefined;
 }
 
-/** How far back runs teach: a level of last quarter is no measure of today. */
+/** How far back the baseline goes: a level of last quarter is no measure of today. */
 export const TAUGHT_MS = 28 * 86_400_000;
-/** Where these days hold fewer runs, so many teach. */
+/** Where these days hold fewer runs, so many are taken. */
 export const TAUGHT_RUNS = 100;
 /** However few runs work, no more are looked at. */
 export const MOST_TAUGHT_RUNS = 7_800;
@@ -29,7 +29,7 @@ const SERVED_RUNS = 3;
 /** In so many times the time that it took those who were served most often. */
 const SERVED_WITHIN = 4;
 
-/** The runs of `history` that teach about one at `now`: of the four weeks before, or the latest hundred. Oldest first. */
+/** The runs of `history` that are the baseline of one at `now`: of the four weeks before, or the latest hundred. Oldest first. */
 export function teaching<Run extends Covering>(history: readonly Run[], now: Covering): Run[] {
   const before = history
     .filter(({ at }) => Number(at) < Number(now.at))
@@ -39,7 +39,7 @@ export function teaching<Run extends Covering>(history: readonly Run[], now: Cov
 }
 
 /**
- * The buckets of a run at `now` that history does not know. Known is whom three of the runs that teach have
+ * The buckets of a run at `now` that history does not know. Known is whom three runs of the baseline have
  * served, and not much more slowly than those of the run's units that were served most often. It goes by
  * buckets, never by what a job says of its units: a unit made since has a bucket that others were served in.
  */

@@ -24,7 +24,7 @@ export interface WrittenPlan {
     readonly createdAt: Date;
   };
   readonly counts: PlanCounts;
-  /** What of it is for newcomers. */
+  /** What of it is for newly admitted units. */
   readonly apart: PlanCounts;
   /** How many units the run was admitted for, and by which buckets where these tell. */
   readonly units: number;

@@ -22,7 +22,7 @@ export interface NewcomersKept {
 
 const NOBODY: Newcomers = { buckets: [], units: new Set() };
 
-/** Finds the newcomers among `units`, which a run is admitted for by the buckets of its flag. */
+/** Finds the newly admitted among `units`, which a run is admitted for by the buckets of its flag. */
 export function newcomersOf(
   history: readonly Covering[],
   run: { readonly job: string; readonly region: string; readonly createdAt: Date },

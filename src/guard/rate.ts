@@ -36,7 +36,7 @@ export interface RateState extends RateOptions {
   readonly events: number;
   /** For each ratio the logarithm of the likelihood ratio since the start. */
   readonly sinceStart: readonly number[];
-  /** For each ratio ln(1 + e^R), R the Shiryaev–Roberts sum: it begins anew before each batch. */
+  /** For each ratio ln(1 + e^R), R the Shiryaev–Roberts sum: it begins again before each batch. */
   readonly sinceAny: readonly number[];
   /** For each ratio what came since the batch at which it went bad, if it did. Absent from a state of before this was kept. */
   readonly latest?: readonly Stretch[];

@@ -58,7 +58,7 @@ export interface Baseline {
 }
 
 /**
- * Declares that a level has shifted for good: runs until now teach counts no more, and the rule begins anew
+ * Declares that a level has shifted for good: runs until now are no longer the baseline, and the rule begins again
  * with those that follow, leaning on caps until there are enough. Answers since when (ISO 8601 in UTC). Throws
  * NOTHING_REACHED where no run is part of the baseline that there is.
  */

@@ -52,7 +52,7 @@ export function rememberExtent(ask: ExtentIn, reachedIn: ReachedIn, most = 200):
   };
 }
 
-/** Sums up how far an incident's runs reach. A region that cannot be asked keeps nothing else back. */
+/** Sums up how far an incident's runs reach. A region that does not answer keeps nothing else back. */
 export async function extentOfIncident(
   extentIn: ExtentIn,
   incident: Incident,

@@ -31,7 +31,7 @@ export interface ImpactFound {
   readonly silent: readonly SilentRegion[];
 }
 
-/** Sums up what an incident's runs have changed. A region that cannot be asked keeps nothing else back. */
+/** Sums up what an incident's runs have changed. A region that does not answer keeps nothing else back. */
 export async function impactOfIncident(
   poolOf: PoolOf,
   incident: Incident,

@@ -50,7 +50,7 @@ export interface IncidentRuns {
 /**
  * The runs that belong to an incident: of its job, and of its version where that is known, in its regions,
  * elected from the first bad run on and before it was contained there. Where nobody has named damage, none does. Dry
- * runs, restores and runs that were held are not among them. A region that cannot be asked is named, and keeps nothing else back.
+ * runs, restores and runs that were held are not among them. A region that does not answer is named, and keeps nothing else back.
  */
 export async function runsOfIncident(poolOf: PoolOf, incident: Incident): Promise<IncidentRuns> {
   const { job, version, regions } = incident;

@@ -5,7 +5,7 @@ import type { Column, Shape } from './shape.js';
 
 /** What a restore of a run is made of. */
 export interface RestorePlanned {
-  /** Number of changes by the kind that they take back. */
+  /** Number of changes by the kind that they restore. */
   readonly counts: Readonly<Record<string, number>>;
   /** The last sequence number of each lane that has changes. */
   readonly lanes: readonly { readonly lane: number; readonly lastSeq: number }[];
@@ -58,12 +58,12 @@ export function reversedSteps(
 }
 
 /**
- * The changes of run $1 that were applied and are not taken back, as rows `c` of `portcullis_region.change`
+ * The changes of run $1 that were applied and are not restored, as rows `c` of `portcullis_region.change`
  * with their place from their lane's end, from 1.
  * To be put behind `with recursive`.
  *
- * A run that takes a change back leaves one of its own for the same row, and taking that back leaves another:
- * an odd number of them, however deep, and the change is taken back.
+ * A run that restores a change leaves one of its own for the same row, and restoring that leaves another:
+ * an odd number of them, however deep, and the change is restored.
  */
 export const CANDIDATES = `
   family as (
@@ -107,7 +107,7 @@ export function imageLeft(shape: Shape): string {
   return fitted.length === 0 ? kept : `${kept} || jsonb_build_object(${fitted.join(', ')})`;
 }
 
-/** SQL for the image that a change `c` is taken back to: its before-image, as far as it may be set. */
+/** SQL for the image that a change `c` is restored to: its before-image, as far as it may be set. */
 export function imageRestored(shape: Shape): string {
   const settable = new Set(shape.changes.map(({ name }) => name));
   return `c.before${without(shape.compared.filter(({ name }) => !settable.has(name)))}`;
@@ -124,7 +124,7 @@ function without(columns: readonly Column[]): string {
 
 /**
  * Plans the restore `restore` of the run `of`, in the caller's transaction: for each change that was applied
- * and is not taken back, its reverse, in the same lane and in reverse order, of the same kind and unit. One
+ * and is not restored, its reverse, in the same lane and in reverse order, of the same kind and unit. One
  * statement, however many changes there are.
  */
 export async function planRestore(

@@ -10,7 +10,7 @@ import { sameAs } from './write-batch.js';
 export interface RestorePreview {
   /** Changes that the run applied. */
   readonly applied: number;
-  /** Of these, taken back by a restore already. */
+  /** Of these, restored already. */
   readonly alreadyRestored: number;
   /** Rows as the run left them: a restore brings them back. */
   readonly restorable: number;
@@ -63,8 +63,8 @@ export async function previewRestore(
 
 /**
  * What a run has applied, and whether restores have taken every change of it back, from the lanes alone: a restore
- * plans only what the ones before it have left, so that what they have applied together is what is taken back. A
- * restore that was itself taken back, if only in part, takes a look at each change to tell.
+ * plans only what the ones before it have left, so that what they have applied together is what is restored. A
+ * restore that was itself restored, if only in part, takes a look at each change to tell.
  */
 export async function whatIsLeft(
   pool: pg.Pool,

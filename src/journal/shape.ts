@@ -29,7 +29,7 @@ export interface Shape {
   readonly key: Column;
   readonly changes: readonly Column[];
   readonly compared: readonly Column[];
-  /** Whether `changes` and the key are all the row has, so that a row that was made or deleted can be taken back. */
+  /** Whether `changes` and the key are all the row has, so that a row that was made or deleted can be restored. */
   readonly whole: boolean;
 }
 

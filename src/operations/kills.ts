@@ -12,7 +12,7 @@ import { Killed, KillOrder, RearmOrder, StopOrder, Stopped } from './kill-schema
 import { AskedApproval } from './record-schemas.js';
 import { namePath } from './schemas.js';
 
-/** Kills, which never need an approval, and requests to take one back, which always do. */
+/** Kills, which never need an approval, and requests to re-arm, which always do. */
 export const killOperations = {
   killJob: operation({
     at: 'POST /api/v1/jobs/:job/kill',

@@ -51,7 +51,7 @@ let timer: NodeJS.Timeout | undefined;
 /**
  * Ends a wait that cannot end by itself. A connection on which an answer is owed, and on which no byte has moved
  * for a while, is looked at through another connection: while the server works on the answer the wait goes on,
- * however long; where the server waits for us, has no such process any more, or cannot be asked, the connection is
+ * however long; where the server waits for us, has no such process any more, or does not answer, the connection is
  * lost, and every wait on it fails with DATABASE_UNREACHABLE.
  */
 export function watchConnection(connection: Watched): void {

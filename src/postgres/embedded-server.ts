@@ -169,7 +169,7 @@ class Cluster {
   }
 
   /**
-   * A cluster without its password belongs to a folder that somebody has removed, to begin anew, while the
+   * A cluster without its password belongs to a folder that somebody has removed, to start over, while the
    * cluster itself stood elsewhere because the server's user could not enter that folder. It is kept under
    * another name: nothing is lost, and nothing old comes back.
    */

@@ -106,7 +106,7 @@ async function look(ports: AdvancePorts, client: pg.PoolClient, id: string): Pro
   return { rollout, evidence, ...plan };
 }
 
-/** Notes that somebody looks now. After a gap, watching begins anew. */
+/** Notes that somebody looks now. After a gap, watching begins again. */
 async function noteLook(client: pg.PoolClient, rollout: Rollout, now: Date): Promise<Rollout> {
   const gap = now.getTime() - rollout.lookedAt.getTime() > UNWATCHED_MS;
   const watchedSince = gap ? now : rollout.watchedSince;
@@ -118,7 +118,7 @@ async function noteLook(client: pg.PoolClient, rollout: Rollout, now: Date): Pro
 }
 
 /**
- * A flag that was turned off by hand and on again, or written anew, has the share that it should have under a
+ * A flag that was turned off by hand and on again, or rewritten, has the share that it should have under a
  * newer revision. What came before that is evidence no more: the bake begins again.
  */
 async function noteHandTurned(

@@ -67,7 +67,7 @@ export interface WaveView {
     readonly caution: string | null;
     /** Why it does not count any more. */
     readonly lapsedReason: string | null;
-    /** Why the request before it lapsed, so that it is asked again; null where there was none. */
+    /** Why the request before it expired, so that it is asked again; null where there was none. */
     readonly againBecause: string | null;
   } | null;
   readonly regions: readonly PartView[];

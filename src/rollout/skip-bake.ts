@@ -160,7 +160,7 @@ export async function decideSkip(
 }
 
 /**
- * Lets requests and approvals of skips lapse whose evidence or reach has become worse, or whose bake began again. An
+ * Voids requests and approvals of skips whose evidence or reach has become worse, or whose bake began again. An
  * approved one that was not used skips nothing then. Answers the rollout as it is then.
  */
 export async function weighSkips(

@@ -35,7 +35,7 @@ export async function pauseRollout(control: pg.Pool, order: Steering, principal:
 
 /**
  * Goes on. Where a flag that is on was given other shares by hand, it gets those of its step again, and the bake
- * there begins anew; a flag that is off stays off. Throws FORBIDDEN, ROLLOUT_NONE, ROLLOUT_STATE.
+ * there begins again; a flag that is off stays off. Throws FORBIDDEN, ROLLOUT_NONE, ROLLOUT_STATE.
  */
 export async function resumeRollout(control: pg.Pool, order: Steering, principal: Principal): Promise<void> {
   requireMay(principal, 'set-flag');

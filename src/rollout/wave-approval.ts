@@ -85,7 +85,7 @@ export async function approvalsWaiting(control: pg.Pool): Promise<number> {
   return rows[0]?.n ?? 0;
 }
 
-/** How approvals stand, after those whose evidence or reach has become worse have lapsed. */
+/** How approvals stand, after those whose evidence or reach has become worse have expired. */
 export interface ApprovalStanding {
   /** The waves that may begin. */
   readonly approved: ReadonlySet<string>;
@@ -96,7 +96,7 @@ export interface ApprovalStanding {
 }
 
 /**
- * Reads the approvals of a rollout's waves, and lets those lapse whose evidence or reach has become worse, which goes
+ * Reads the approvals of a rollout's waves, and voids those whose evidence or reach has become worse, which goes
  * on record. Whoever has yet to decide is shown what is so now.
  */
 export async function weighApprovals(
@@ -126,7 +126,7 @@ function hasBegun({ policy, parts }: Rollout, wave: string): boolean {
   return parts.some(({ region, step }) => step >= 0 && regions.includes(region));
 }
 
-/** Lets a request or an approval lapse: it must be requested again. `what` it was for. On record in the client's transaction. */
+/** Voids a request or an approval: it must be requested again. `what` it was for. On record in the client's transaction. */
 export async function lapse(
   client: pg.PoolClient,
   rollout: Rollout,

@@ -18,7 +18,7 @@ export interface RunView {
   /** The moment on the schedule that the run stands for. */
   readonly slot: string;
   readonly trigger: Trigger;
-  /** The run whose changes this one takes back; null for a run of a job. */
+  /** The run whose changes this one restores; null for a run of a job. */
   readonly restores: string | null;
   readonly dryRun: boolean;
   readonly status: RunStatus;

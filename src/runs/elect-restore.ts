@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { RUN_COLUMNS, type Run } from './election.js';
 
 export interface RestoreClaim {
-  /** The run whose changes are to be taken back. */
+  /** The run whose changes are to be restored. */
   readonly of: string;
   readonly worker: string;
   /** 0: for whichever worker takes it over. */

@@ -13,7 +13,7 @@ export interface Run {
   readonly slot: Date;
   readonly trigger: Trigger;
   readonly dryRun: boolean;
-  /** The run whose changes this one takes back; null for a run of a job. */
+  /** The run whose changes this one restores; null for a run of a job. */
   readonly restores: string | null;
   /** How often the run has changed hands, from 1. Whoever writes for the run must name the newest. */
   readonly attempt: number;

@@ -13,7 +13,7 @@ const GATE_MS = 1_000;
 
 /**
  * Watches a run's flag for as long as the run is under way: carries news of it to the gate at once, renews
- * the permit, and stops the run when the gate closes or takes back what the run was admitted under. A flag
+ * the permit, and stops the run when the gate closes or the flag no longer admits the run. A flag
  * that has gone silent stops the run too: without a fresh yes, this process writes nothing more. Answers the
  * way to end the watch, which waits for news that is on its way to the gate.
  */

@@ -37,7 +37,7 @@ export async function readRestored(pool: pg.Pool, run: string): Promise<Restored
 }
 
 /**
- * Plans a restore and stores the plan, in one transaction; where there is something to take back, the restore
+ * Plans a restore and stores the plan, in one transaction; where there is something to restore, the restore
  * goes on to `applying` in the same one. Throws LEASE_LOST when another worker has it by then, RESTORE_INEXACT
  * where it could not be exact.
  */

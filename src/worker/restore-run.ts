@@ -40,7 +40,7 @@ export interface RestorePace {
 /** For a job that has no policy any more. */
 export const RESTORE_PACE: RestorePace = { leaseMs: 20_000, batch: 500 };
 
-/** A run that takes another back. */
+/** A run that restores another. */
 export type RestoreRun = Run & { readonly restores: string };
 
 /** Changes in the first batch, which is read back before it commits, and before any other is written. */

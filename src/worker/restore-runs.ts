@@ -10,7 +10,7 @@ import { readRestored } from './restore-plan-phase.js';
 import { executeRestore, type RestorePace, type RestoreRun, type RestoreSite } from './restore-run.js';
 import type { RunOptions, RunReport } from './run-loop.js';
 
-/** A run that is to be taken back. */
+/** A run that is to be restored. */
 export interface Restorable {
   readonly id: string;
   readonly job: string;

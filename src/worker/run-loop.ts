@@ -83,7 +83,7 @@ export async function executeRun(
   return { run, ...finished };
 }
 
-/** What is left undone is done by whoever looks for forsaken trips next. */
+/** What is left undone is done by whoever looks for orphaned trips next. */
 async function conclude(platform: Platform, tripped: Tripped): Promise<void> {
   await platform.trips.conclude(tripped).catch((error: unknown) => {
     platform.log.error({ code: 'trip-unfinished', trip: tripped.trip.id, err: error }, messageOf(error));

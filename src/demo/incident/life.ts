@@ -119,7 +119,7 @@ set email = case when e.email then a.email else x.email end,
 from edited e join directory.account a on a.id = e.account_id
 where x.id = e.account_id`;
 
-/** What a slot before the incident brings: a part of the newcomers ask for their domain, and checks come due. */
+/** What a slot before the incident brings: a part of the new ones ask for their domain, and checks come due. */
 export async function beforeSlot(
   owner: pg.Pool,
   size: WorldSize,

@@ -12,7 +12,7 @@ const TICK_APART = 15;
 const TICK_EVERY = 30;
 
 /**
- * A step for each world: claims come when a slot comes, and stay until somebody takes them back. The lines are
+ * A step for each world: claims come when a slot comes, and stay until somebody restores them. The lines are
  * drawn to a square that the page stretches, and texts are set beside it, so that they can be read at any width.
  */
 export function claimsOverTime(worlds: readonly WorldResult[]): string {

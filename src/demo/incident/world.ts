@@ -74,7 +74,7 @@ export async function expectFromNow(owner: pg.Pool): Promise<void> {
 }
 
 /**
- * Of a hundred organisations 57 are established: they asked for their domain and proved it. 3 are newcomers,
+ * Of a hundred organisations 57 are established: they asked for their domain and proved it. 3 are new,
  * who will ask in the hours before the incident. 40 are bystanders: their domain is known and nobody asked.
  */
 // The seed is in the ids too: flags bucket by them, so that another seed begins with other organisations.

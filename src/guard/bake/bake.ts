@@ -165,7 +165,7 @@ async function follow(
 /** A rule that comes and goes is told of at most so often. */
 const TOLD_AGAIN_MS = 3_600_000;
 
-/** Tells people of a rule that cannot be asked; and of something that does not come any more, with an incident. */
+/** Tells people of a rule that does not answer; and of something that does not come any more, with an incident. */
 async function tell(
   { control, log }: BakePlatform,
   { job, region, version }: Candidate,

@@ -82,7 +82,7 @@ export class Cohorts {
     return candidate / all;
   }
 
-  /** The change that stood at a unit; one that was taken back stands no more. */
+  /** The change that stood at a unit; one that was restored no longer counts. */
   private standing(unit: string, at: Date): UnitChange | undefined {
     const last = this.changes.get(unit)?.findLast(({ appliedAt }) => appliedAt <= at);
     return last?.version === null ? undefined : last;

@@ -34,7 +34,7 @@ export interface CandidateJudgement {
 const PROMETHEUS_MS = 5_000;
 
 /**
- * Asks every bake rule of the policy about a candidate in its region. A rule that cannot be asked is
+ * Asks every bake rule of the policy about a candidate in its region. A rule that does not answer is
  * `unreachable`, and keeps no other from being asked.
  */
 export async function judgeCandidate(bench: Bench, candidate: Candidate): Promise<CandidateJudgement> {

@@ -80,7 +80,7 @@ async function readOn(
   return { ...step, read: outcomes.length };
 }
 
-/** How the rule stands, locked. A rule that is not what it was begins anew. */
+/** How the rule stands, locked. A rule that is not what it was begins again. */
 async function lockState(
   client: pg.PoolClient,
   rule: OutcomeRule,

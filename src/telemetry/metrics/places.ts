@@ -12,10 +12,10 @@ export const PLACE = ['job', 'region'] as const;
 const GATE_STATES = ['open', 'held', 'killed'] as const;
 export type GateState = (typeof GATE_STATES)[number];
 
-/** A place's gate, and what befalls a place now and then. */
+/** A place's gate, and what happens in it now and then. */
 export interface PlaceMetrics {
   gateState(gate: Place & { readonly state: GateState }): void;
-  /** Seconds until the gate's permit lapses; 0 once it has. */
+  /** Seconds until the gate's permit expires; 0 once it has. */
   permitSeconds(permit: Place & { readonly seconds: number }): void;
   leaseTakenOver(place: Place): void;
   /** One bad outcome that was new. Without its kind, which is the reporter's word: labels must stay few. */
