@@ -1,4 +1,5 @@
 import type { Route } from '../../../src/server/router.js';
+import { partsOf } from '../../../src/operations/operation.js';
 import { code, headOf, sentence, tableOf } from './markdown.js';
 
 /** The parts of an OpenAPI document that the page shows. */
@@ -78,6 +79,17 @@ function topicOf(path: string): string {
   return first === '' || first === 'openapi' ? 'Service' : first.charAt(0).toUpperCase() + first.slice(1);
 }
 
+/** `POST /api/v1/jobs/domain-claim/kill {"reason":"…"}`: an operation's example as it goes over the wire. */
+function exampleOf({ method, path, operation: spec }: Route): string {
+  const { params, query, body } = partsOf(spec, spec.example as object) as Readonly<
+    Record<'params' | 'query' | 'body', Readonly<Record<string, unknown>> | undefined>
+  >;
+  const address = path.replaceAll(/:(\w+)/g, (_, name: string) => String(params?.[name]));
+  const search = new URLSearchParams(query as Record<string, string>).toString();
+  const sent = body === undefined ? '' : ` ${JSON.stringify(body)}`;
+  return `${method.toUpperCase()} ${address}${search === '' ? '' : `?${search}`}${sent}`;
+}
+
 class ApiPage {
   readonly #document: OpenApi;
 
@@ -85,7 +97,8 @@ class ApiPage {
     this.#document = document;
   }
 
-  call({ method, path, action, operation: { errors, reply } }: Route): string {
+  call({ method, path, action, operation: spec }: Route): string {
+    const { errors, reply } = spec;
     const operation = this.#document.paths[path.replaceAll(/:(\w+)/g, '{$1}')]?.[method];
     if (operation === undefined) throw new Error(`the OpenAPI document lacks ${method} ${path}`);
     const given = [
@@ -108,6 +121,9 @@ class ApiPage {
       `### ${method.toUpperCase()} ${path}`,
       `${sentence(operation.summary)} ${action === 'anyone' ? 'Takes no token.' : `Permission: [${code(action)}](permissions.md).`}`,
       ...(given.length === 0 ? [] : [tableOf(['field', 'in', 'type', 'meaning'], given)]),
+      ...(given.length === 0
+        ? []
+        : [`Example: ${code(exampleOf({ method, path, action, operation: spec } as Route))}`]),
       `Answers ${answers.join(', ')}.${errors.length === 0 ? '' : ` Errors: ${errors.map((each) => `[${code(each)}](errors.md#${each.toLowerCase()})`).join(', ')}.`}`,
     ].join('\n\n');
   }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { COMMAND_RIGHTS, pathOf } from '../../../src/cli/permissions.js';
-import { code, headOf } from './markdown.js';
+import { EXIT_MEANINGS } from '../../../src/cli/exit.js';
+import { code, headOf, tableOf } from './markdown.js';
 
 /** docs/reference/cli.md: every command, with the help that it prints. */
 export function cliPage(program: Command): string {
@@ -9,11 +10,17 @@ export function cliPage(program: Command): string {
     const path = pathOf(command);
     return `- [\`portcullis ${path}\`](#portcullis-${path.replaceAll(' ', '-')}): ${command.summary()}`;
   });
+  const exitCodes = tableOf(
+    ['exit code', 'meaning'],
+    Object.entries(EXIT_MEANINGS).map(([exit, meaning]) => [exit, meaning]),
+  );
   return `${headOf('Command line', 'the commands themselves')}
 
 \`npx portcullis\` in a checkout or beside an installed package, \`portcullis\` where it is installed globally.
 
-Exit codes: 0 done, 1 failed or refused, 2 usage, 3 held or killed. Results go to standard output; notes, progress and errors go to standard error. With \`--json\` a command answers with one JSON object on a line, and errors are \`{"error": {code, message, hint}}\`: see [errors](errors.md).
+${exitCodes}
+
+Results go to standard output; notes, progress and errors go to standard error. With \`--json\` a command answers with one JSON object on a line, and errors are \`{"error": {code, message, hint}}\`: see [errors](errors.md).
 
 ${contents.join('\n')}
 
@@ -24,7 +31,9 @@ ${leaves.map((command) => section(command)).join('\n\n')}
 function leavesOf(command: Command): Command[] {
   const visible = command.createHelp().visibleCommands(command);
   const below = command.commands.filter((each) => visible.includes(each));
-  return below.length === 0 ? [command] : below.flatMap((each) => leavesOf(each));
+  // `run` does something itself, and has `run show` below it.
+  const own = below.length === 0 || pathOf(command) in COMMAND_RIGHTS ? [command] : [];
+  return [...own, ...below.flatMap((each) => leavesOf(each))];
 }
 
 function section(command: Command): string {
