@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { hostname } from 'node:os';
-import { resolve } from 'node:path';
+import { homedir, hostname } from 'node:os';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { parseDurationMs } from './kernel/duration.js';
@@ -50,6 +50,9 @@ const environment = {
   HOME: z.string().min(1).default('.portcullis').meta({
     description: "Portcullis' own folder: the embedded database, its password and the admin token.",
   }),
+  URL: z
+    .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://portcullis.example' })
+    .optional(),
   TOKEN: z.string().trim().min(1).optional().meta({
     description: 'The token to act with on the command line, from `portcullis tokens issue`.',
     absent: 'the admin token in the home folder',
@@ -185,6 +188,12 @@ function isInjected(name: string, value: string): boolean {
 export interface Config {
   /** The token to act with on the command line. */
   readonly token: string | undefined;
+  /** The server to work on, instead of the database. */
+  readonly serverUrl: string | undefined;
+  /** Where `portcullis login` keeps an address and a token. Absolute. */
+  readonly credentialsFile: string;
+  /** Whether a database is configured, or an embedded one is in `home`. */
+  readonly hasDatabase: boolean;
   /** Portcullis' own folder: the embedded database and the admin token. Absolute. */
   readonly home: string;
   /** The folder of the policy files. Absolute. */
@@ -287,6 +296,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     Object.fromEntries(placed.map(([name, url]) => [PREFIX + name, url])),
     warnings,
     loginsByDatabase(logins),
+    resolve(env['XDG_CONFIG_HOME'] || join(homedir(), '.config')),
   );
 }
 
@@ -316,11 +326,15 @@ function toConfig(
   regionDatabaseUrls: Config['regionDatabaseUrls'],
   warnings: readonly string[],
   regionLogins: Config['regionLogins'],
+  configHome: string,
 ): Config {
   const here = resolve('flags');
   const flagsShipped = !read.FLAGS && !existsSync(here);
   return Object.freeze<Config>({
+    serverUrl: read.URL,
     token: read.TOKEN,
+    credentialsFile: join(configHome, 'portcullis', 'credentials.json'),
+    hasDatabase: read.DATABASE_URL !== undefined || existsSync(resolve(read.HOME, 'postgres-password')),
     home: resolve(read.HOME),
     // A company's policies stand where it starts the program; without any, those that Portcullis ships.
     flagsFolder: flagsShipped

@@ -46,7 +46,8 @@ export interface TokenRequest {
 }
 
 /** Lets scanners for leaked secrets, and our own logs, know one by its looks. */
-const PREFIX = 'pcl_';
+/** What every token begins with. */
+export const TOKEN_PREFIX = 'pcl_';
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
 const REGION = /^[a-z0-9][a-z0-9-]*$/;
 
@@ -129,7 +130,7 @@ export async function putToken(
   { name, role, regions, person, hands, replaces }: StoredToken,
 ): Promise<IssuedToken> {
   const id = randomUUID();
-  const token = PREFIX + randomBytes(32).toString('base64url');
+  const token = TOKEN_PREFIX + randomBytes(32).toString('base64url');
   const replacing = `do update set id = excluded.id, sha256 = excluded.sha256, role = excluded.role,
                             regions = excluded.regions, person = excluded.person, hands = excluded.hands,
                             created_at = clock_timestamp(), last_used_at = null, revoked_at = null

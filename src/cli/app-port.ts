@@ -124,6 +124,12 @@ export interface Service {
 export interface Settings {
   /** The token to act with on the command line; absent: see `actingPrincipal`. Never shown, never logged. */
   readonly token: string | undefined;
+  /** PORTCULLIS_URL: the server to work on. */
+  readonly serverUrl: string | undefined;
+  /** Where `portcullis login` keeps an address and a token. */
+  readonly credentialsFile: string;
+  /** Whether a database is configured, or an embedded one is here. */
+  readonly hasDatabase: boolean;
   readonly home: string;
   readonly flagsFolder: string;
   /** Whether those are the policy files that Portcullis ships, and nobody's own. */

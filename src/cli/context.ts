@@ -5,6 +5,7 @@ import { messageOf, PortcullisError } from '../kernel/errors.js';
 import { countOf } from '../kernel/words.js';
 import { lockedOut, outdated } from '../postgres/migrate.js';
 import { refuseUnfit } from './acting.js';
+import type { Server } from './credentials.js';
 import type { App, Installation, OpenPlatform, Purpose } from './app-port.js';
 import { printableLines } from './display-width.js';
 import { withProgress } from './progress.js';
@@ -18,6 +19,8 @@ export interface Context {
   readonly io: Terminal;
   /** What the command that was given takes: see permissions.ts. */
   readonly right?: () => Action | undefined;
+  /** The server that the command works on; undefined: the database itself. See remote.ts. */
+  readonly server?: () => Server | undefined;
 }
 
 /** Adds a command to the program. */

@@ -1,12 +1,10 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import type pg from 'pg';
-import type { Action } from '../access/roles.js';
 import type { Page, PageRequest } from '../postgres/page.js';
-import { requireActing } from './acting.js';
-import { voiceOf, withLook, type Context, type Voice } from './context.js';
+import { voiceOf, type Context, type Voice } from './context.js';
+import { withInvoke, type Invoke } from './invoke.js';
 
 /** The most that one page has. */
-const PAGE = 200;
+export const PAGE = 200;
 
 const MOST = 10_000;
 const USUAL = 20;
@@ -34,14 +32,12 @@ export function jobOption(): Option {
   return new Option('-j, --job <job>', 'only of this job');
 }
 
-/** A list of the control plane's, and how it is shown. */
+/** A list that an operation answers in pages, and how it is shown. */
 interface Listing<Item> {
   /** The name that the items have in JSON. */
   readonly as: string;
   readonly limit: number;
-  /** What whoever looks must be allowed to do; absent: `read`. */
-  readonly action?: Action;
-  readonly pageOf: (control: pg.Pool, page: PageRequest) => Promise<Page<Item>>;
+  readonly pageOf: (invoke: Invoke, page: PageRequest) => Promise<Page<Item>>;
   readonly text: (voice: Voice, items: readonly Item[]) => string;
 }
 
@@ -49,14 +45,13 @@ interface Listing<Item> {
 export async function showList<Item>(
   context: Context,
   command: Command,
-  { as, limit, action = 'read', pageOf, text }: Listing<Item>,
+  { as, limit, pageOf, text }: Listing<Item>,
 ): Promise<void> {
   const voice = voiceOf(context, command);
-  await withLook(context, async (installation) => {
-    await requireActing(context, installation, action);
-    const items = await listUpTo(limit, (page) => pageOf(installation.control, page));
-    voice.result({ [as]: items }, () => text(voice, items));
-  });
+  const items = await withInvoke(context, 'look', (invoke) =>
+    listUpTo(limit, (page) => pageOf(invoke, page)),
+  );
+  voice.result({ [as]: items }, () => text(voice, items));
 }
 
 /** The first `limit` items of a list that comes in pages. */

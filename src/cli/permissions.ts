@@ -11,6 +11,7 @@ export const COMMAND_RIGHTS = {
   migrate: 'process',
   replay: 'process',
   login: 'anyone',
+  logout: 'anyone',
   completion: 'anyone',
   'completion candidates': 'anyone',
   doctor: 'anyone',

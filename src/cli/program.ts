@@ -14,7 +14,7 @@ import { addGuard } from './commands/guard.js';
 import { addImpact } from './commands/impact.js';
 import { addIncident } from './commands/incident.js';
 import { addKill, addStop } from './commands/kill.js';
-import { addLogin } from './commands/login.js';
+import { addLogin, addLogout } from './commands/login.js';
 import { addMigrate } from './commands/migrate.js';
 import { addNotifications } from './commands/notifications.js';
 import { addPeople } from './commands/people.js';
@@ -30,7 +30,9 @@ import { addWorker } from './commands/worker.js';
 import type { AddCommand } from './context.js';
 import { EXIT_MEANINGS } from './exit.js';
 import { withCommonOptions } from './leaf.js';
-import { rightOf } from './permissions.js';
+import type { Server } from './credentials.js';
+import { pathOf, rightOf } from './permissions.js';
+import { serverFor } from './remote.js';
 import type { Terminal } from './terminal.js';
 
 /** In the order in which help lists them: as one meets them. */
@@ -57,6 +59,7 @@ const COMMANDS: readonly AddCommand[] = [
   addDatabase,
   addPeople,
   addLogin,
+  addLogout,
   addTokens,
   addAudit,
   addMigrate,
@@ -92,10 +95,13 @@ export function createProgram(app: App, io: Terminal, brought: readonly AddComma
     })
     .addHelpText('after', HELP_END);
   let right: Action | undefined;
-  program.hook('preAction', (_, command) => {
+  let server: Server | undefined;
+  program.hook('preAction', async (_, command) => {
     right = rightOf(command);
+    server = await serverFor(pathOf(command), app.settings);
   });
-  for (const add of [...COMMANDS, ...brought]) add(program, { app, io, right: () => right });
+  for (const add of [...COMMANDS, ...brought])
+    add(program, { app, io, right: () => right, server: () => server });
   return program;
 }
 

@@ -7,6 +7,7 @@ import { askLift, askRearm } from '../containment/rearm-approval.js';
 import { killWithIncident, stopWithIncidents } from '../containment/kill-incident.js';
 import { announcedVersions, versionToKill } from '../rollout/announce.js';
 import type { OperationContext } from './context.js';
+import { INSTALLED } from '../kernel/version-named.js';
 import { operation } from './operation.js';
 import { Killed, KillOrder, RearmOrder, StopOrder, Stopped } from './kill-schemas.js';
 import { AskedApproval } from './record-schemas.js';
@@ -72,7 +73,9 @@ export const killOperations = {
       await regions(context, job, region);
       if (version !== undefined) {
         const everywhere = planes.all().map(({ worker }) => worker);
-        return askLift(control, everywhere, { job, version, reason }, caller);
+        const installed = context.jobs().find(({ name }) => name === job)?.version;
+        const meant = version === INSTALLED ? (installed ?? version) : version;
+        return askLift(control, everywhere, { job, version: meant, reason }, caller);
       }
       const policy = await loadPolicy(control, job);
       const onRearm = policy.ok ? policy.policy.onRearm : 'skip';

@@ -61,7 +61,7 @@ export type Address = `${'GET' | 'POST'} /${string}`;
 
 /** What a client gives an operation, and what it is answered. */
 export type InputOf<Some> = Some extends Operation<Address, infer Input> ? Input : never;
-export type OutputOf<Some> = Some extends Operation<Address, never, infer Output> ? Output : never;
+export type OutputOf<Some> = Some extends Operation<Address, unknown, infer Output> ? Output : never;
 
 type Given<Part> = Part extends z.ZodType ? z.input<Part> : unknown;
 type Checked<Part> = Part extends z.ZodType ? z.output<Part> : unknown;

@@ -1,15 +1,8 @@
 import type { Command } from 'commander';
-import { requireMay } from '../../access/roles.js';
 import { countOf, time } from '../../kernel/words.js';
-import {
-  ALERT_STATES,
-  clearAlert,
-  listAlerts,
-  type AlertState,
-  type AlertView,
-} from '../../guard/bake/browse-alerts.js';
-import { actingPrincipal } from '../acting.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { ALERT_STATES, type AlertState, type AlertView } from '../../guard/bake/browse-alerts.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
+import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { jobOption, limitOption, showList, stateOption } from '../listing.js';
 import { reasonOption } from '../reason-option.js';
@@ -38,7 +31,7 @@ function addList(parent: Command, context: Context): void {
     .action(({ state, job, limit }: ListOptions) =>
       showList(context, command, {
         ...{ as: 'alerts', limit, text: alertsText },
-        pageOf: (control, page) => listAlerts(control, { state, job }, page),
+        pageOf: (invoke, page) => invoke('listAlerts', { state, job, ...page }),
       }),
     );
 }
@@ -53,13 +46,8 @@ function addClear(parent: Command, context: Context): void {
     .requiredOption('-r, --reason <text>', 'why, for the record', reasonOption)
     .action(async (id: string, { reason }: { reason: string }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const principal = await actingPrincipal(context, installation);
-        const cleared = await clearAlert(installation.control, id, {
-          by: principal.name,
-          reason,
-          requireMay: (region) => requireMay(principal, 'manage-incident', region),
-        });
+      await withInvoke(context, 'change', async (invoke) => {
+        const cleared = await invoke('clearAlert', { id, reason });
         voice.result(
           cleared,
           () => `${cleared.name} is cleared in ${countOf(cleared.regions.length, 'region')}\n`,

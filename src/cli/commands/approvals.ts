@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { APPROVAL_STATES, listApprovals, type Approval, type ApprovalState } from '../../access/approvals.js';
+import { APPROVAL_STATES, type Approval, type ApprovalState } from '../../access/approvals.js';
 import { askedByText, decidedByText } from '../approval-text.js';
 import type { Context, Voice } from '../context.js';
 import { leaf } from '../leaf.js';
@@ -19,7 +19,7 @@ export function addApprovals(program: Command, context: Context): void {
     .action(({ state, limit }: { state?: ApprovalState; limit: number }) =>
       showList(context, command, {
         ...{ as: 'approvals', limit, text: approvalsText },
-        pageOf: (control, page) => listApprovals(control, { state }, page),
+        pageOf: (invoke, page) => invoke('listApprovals', { state, ...page }),
       }),
     );
 }

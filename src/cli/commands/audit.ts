@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
-import { listAudit, type AuditFilter } from '../../audit/browse-audit.js';
+import { type AuditFilter } from '../../audit/browse-audit.js';
 import {
   headText,
   parseHead,
@@ -54,8 +54,8 @@ function addList(parent: Command, context: Context): void {
     .action(({ by: principal, action, subject, since, limit }: ListOptions) => {
       const filter: AuditFilter = { principal, action, subject, since: since?.toISOString() };
       return showList(context, command, {
-        ...{ as: 'entries', limit, action: 'verify-audit', text: entriesText },
-        pageOf: (control, page) => listAudit(control, filter, page),
+        ...{ as: 'entries', limit, text: entriesText },
+        pageOf: (invoke, page) => invoke('listAudit', { ...filter, ...page }),
       });
     });
 }

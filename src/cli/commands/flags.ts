@@ -2,7 +2,8 @@ import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { requireMay } from '../../access/roles.js';
 import { isSame } from '../../flags/policy-diff.js';
-import type { FlagSetView, FlagView } from '../../flags/flag-desk.js';
+import type { Variant } from '../../flags/definition.js';
+import type { FlagSetView, FlagView, SourceView } from '../../flags/flag-desk.js';
 import { flagElsewhere, flagsAt } from '../../flags/flags-elsewhere.js';
 import { listFlags } from '../../flags/flag-store.js';
 import { applyPolicies, diffPolicies, requirePolicy } from '../../flags/policy-store.js';
@@ -14,7 +15,9 @@ import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
 import { flagStateText, sourceText } from '../flag-text.js';
 import { reasonOption } from '../reason-option.js';
+import { invokeAt, type Invoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
+import { PAGE } from '../listing.js';
 import { requireRegion, unknownName } from '../names.js';
 import { diffsSummary, diffsText } from '../policy-text.js';
 import { pairShares, parseShare, sharesText } from '../shares.js';
@@ -91,6 +94,12 @@ function addList(parent: Command, context: Context): void {
     ['portcullis flags list', 'portcullis flags list domain-claim --json'],
   ).action(async (job: string | undefined) => {
     const voice = voiceOf(context, command);
+    const server = context.server?.();
+    if (server !== undefined) {
+      const { flags, source } = await flagsOf(await invokeAt(server), job);
+      voice.result({ flags, source }, () => sourceText(voice, source) + flagsText(voice, flags));
+      return;
+    }
     await withLook(context, async (installation) => {
       const desk = await context.app.flags(installation);
       try {
@@ -103,6 +112,29 @@ function addList(parent: Command, context: Context): void {
       }
     });
   });
+}
+
+/** Flags as the server's source has them. Throws JOB_UNKNOWN. */
+async function flagsOf(
+  invoke: Invoke,
+  job: string | undefined,
+): Promise<{ flags: FlagView[]; source: SourceView }> {
+  const flags: FlagView[] = [];
+  let cursor: string | undefined;
+  for (;;) {
+    const page = await invoke('listFlags', { job, limit: PAGE, cursor });
+    // What the server would answer a gate is not what the flag is. JSON leaves out what is undefined.
+    for (const { open: _open, closedCode: _code, closedReason: _reason, ...flag } of page.items)
+      flags.push(flag as FlagView);
+    if (page.next === null) {
+      if (flags.length === 0 && job !== undefined) {
+        const jobs = (await invoke('listJobs', { limit: PAGE })).items.map(({ name }) => name);
+        if (!jobs.includes(job)) throw unknownName('JOB_UNKNOWN', 'job', job, jobs);
+      }
+      return { flags, source: page.source as SourceView };
+    }
+    cursor = page.next;
+  }
 }
 
 async function refuseUnknownJob(installation: Installation, job: string): Promise<void> {
@@ -161,6 +193,12 @@ function addSet(parent: Command, context: Context): void {
     .requiredOption('--reason <text>', 'why, for whoever reads the history', reasonOption)
     .action(async (job: string, options: SetOptions) => {
       const voice = voiceOf(context, command);
+      const server = context.server?.();
+      if (server !== undefined) {
+        const flags = await setAt(await invokeAt(server), job, options);
+        voice.result({ flags }, () => setText(voice, flags));
+        return;
+      }
       await withInstallation(context, async (installation) => {
         const flags = await set(context, installation, job, options);
         voice.result({ flags }, () => setText(voice, flags));
@@ -179,6 +217,44 @@ async function set(
   const installed = installation.jobs.flatMap(({ definition, version }) =>
     definition.name === job ? [version] : [],
   );
+  const { enabled, variants } = changeOf(options, installed);
+  const regions = await regionsToSet(installation, job, options.region);
+  const principal = await actingPrincipal(context, installation);
+  // Not one is set before it is known that every one may be.
+  for (const region of regions) requireMay(principal, 'set-flag', region);
+  const desk = await context.app.flags(installation);
+  const flags: FlagSetView[] = [];
+  for (const region of regions) {
+    const change = { job, region, enabled, variants, reason: options.reason, changedBy: principal.name };
+    flags.push(await desk.set(change));
+  }
+  return flags;
+}
+
+/** The same on a server, in the regions that the job has there. */
+async function setAt(invoke: Invoke, job: string, options: SetOptions): Promise<FlagSetView[]> {
+  const { items } = await invoke('listJobs', { limit: PAGE });
+  const served = items.find(({ name }) => name === job);
+  const { enabled, variants } = changeOf(options, served === undefined ? [] : [served.version]);
+  const known = (await flagsOf(invoke, job)).flags.map(({ region }) => region);
+  if (options.region !== undefined) requireRegion(options.region, known);
+  const regions = options.region !== undefined ? [options.region] : (served?.regions ?? known);
+  const flags: FlagSetView[] = [];
+  for (const region of regions) {
+    const set = await invoke('setFlag', {
+      ...{ job, region, enabled, reason: options.reason },
+      variants: variants?.map((each) => ({ ...each })),
+    });
+    flags.push(set as FlagSetView);
+  }
+  return flags;
+}
+
+/** What the options ask for. Throws FLAG_CHANGE_INVALID. */
+function changeOf(
+  options: SetOptions,
+  installed: readonly string[],
+): { enabled: boolean | undefined; variants: Variant[] | undefined } {
   const shares = pairShares(options.version, options.share, installed);
   if (
     options.on === undefined &&
@@ -193,17 +269,7 @@ async function set(
   const enabled =
     options.off === true ? false : options.on === true || options.hold === true ? true : undefined;
   const variants = options.hold === true ? [] : shares.length > 0 ? shares : undefined;
-  const regions = await regionsToSet(installation, job, options.region);
-  const principal = await actingPrincipal(context, installation);
-  // Not one is set before it is known that every one may be.
-  for (const region of regions) requireMay(principal, 'set-flag', region);
-  const desk = await context.app.flags(installation);
-  const flags: FlagSetView[] = [];
-  for (const region of regions) {
-    const change = { job, region, enabled, variants, reason: options.reason, changedBy: principal.name };
-    flags.push(await desk.set(change));
-  }
-  return flags;
+  return { enabled, variants };
 }
 
 /** The one region, or all that the job has: of its policy, or, to switch off without one, of its flags. */

@@ -4,7 +4,7 @@ import { requireMay } from '../../access/roles.js';
 import { PortcullisError } from '../../kernel/errors.js';
 import { regionsOf } from '../../containment/gates-of.js';
 import { examineIncident } from '../../incidents/assess-incident.js';
-import { findIncident, listIncidents } from '../../incidents/browse-incidents.js';
+import { findIncident } from '../../incidents/browse-incidents.js';
 import { includeRun, includeSince } from '../../incidents/include-run.js';
 import { INCIDENT_STATES, type IncidentState } from '../../incidents/incident-states.js';
 import { measuresOf } from '../../incidents/measures.js';
@@ -56,7 +56,10 @@ function addList(incident: Command, context: Context): void {
     .action((options: { job?: string; state?: IncidentState; unclosed?: boolean; limit: number }) =>
       showList(context, command, {
         ...{ as: 'incidents', limit: options.limit, text: incidentsText },
-        pageOf: (control, page) => listIncidents(control, options, page),
+        pageOf: (invoke, page) => {
+          const { job, state, unclosed } = options;
+          return invoke('listIncidents', { job, state, ...(unclosed && { unclosed: 'true' }), ...page });
+        },
       }),
     );
 }

@@ -18,6 +18,10 @@ import {
   type KillInTheEnd,
   type Killing,
 } from '../killing.js';
+import { PortcullisError } from '../../kernel/errors.js';
+import type { Operations } from '../../operations/list.js';
+import type { OutputOf } from '../../operations/operation.js';
+import { invokeAt, type Invoke } from '../invoke.js';
 import { interruptible } from '../interrupt.js';
 import { withProgress } from '../progress.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
@@ -57,6 +61,12 @@ export function addKill(program: Command, context: Context): void {
     .addOption(noWaitOption())
     .action(async (job: string, { region, version: meant, reason, drill = false, wait }: KillOptions) => {
       const voice = voiceOf(context, command);
+      const order = { job, region, version: meant, reason, drill };
+      const remote = await throughServer(context, voice, async (invoke) => {
+        const report = await invoke('killJob', order);
+        answer(voice, { drill, ...(meant !== undefined && { version: meant }) }, [atOnce(report)]);
+      });
+      if (remote) return;
       await withKilling(context, async (installation, principal, reach) => {
         const [regions, version] = await Promise.all([
           regionsToKill(installation, job, region),
@@ -82,6 +92,12 @@ export function addStop(program: Command, context: Context): void {
     .addOption(noWaitOption())
     .action(async ({ reason, drill = false, wait }: Pick<KillOptions, 'reason' | 'drill' | 'wait'>) => {
       const voice = voiceOf(context, command);
+      const remote = await throughServer(context, voice, async (invoke) => {
+        const { jobs } = await invoke('stopEverything', { reason, drill });
+        const reports = jobs.map(atOnce);
+        answer(voice, { drill }, reports);
+      });
+      if (remote) return;
       await withKilling(context, async (installation, principal, reach) => {
         const jobs = await killable(installation);
         const ownerOf = (at: string) => installation.planes.of(at).owner;
@@ -123,6 +139,45 @@ function waitMs(text: string): number {
   const ms = parseDurationMs(text);
   if (ms !== undefined && ms <= MOST_WAIT_MS) return ms;
   throw new InvalidArgumentError('A wait is a duration such as 30s or 5m, at most 24h.');
+}
+
+/** What a server answers: nothing of it was left to another process. JSON leaves out what is undefined. */
+function atOnce(report: OutputOf<Operations['killJob']>): KillInTheEnd {
+  return { ...(report as KillWithIncident), killedByOthers: [] };
+}
+
+/** How long a server may take to say that it is there, before a kill goes to the database itself. */
+const THERE_MS = 2_000;
+
+/**
+ * Kills through the server that the command works on. False: there is none, or it does not answer, and the database is
+ * configured here: then the kill goes there, which is on record as by whoever is at the keyboard, without the server.
+ */
+async function throughServer(
+  context: Context,
+  voice: Voice,
+  kill: (invoke: Invoke) => Promise<void>,
+): Promise<boolean> {
+  const server = context.server?.();
+  if (server === undefined) return false;
+  try {
+    await (
+      await invokeAt(server, THERE_MS)
+    )('getHealth', {});
+    await kill(await invokeAt(server));
+    return true;
+  } catch (error) {
+    if (!(error instanceof PortcullisError) || error.code !== 'SERVER_UNREACHABLE') throw error;
+    if (!context.app.settings.hasDatabase) {
+      throw new PortcullisError(error.code, `nothing was stopped: ${error.message}`, {
+        hint: 'give it again where PORTCULLIS_DATABASE_URL is set: a kill works on the database with every process down',
+        details: error.details,
+        cause: error,
+      });
+    }
+    voice.note(`${error.message}; killing on the database itself (break-glass)`);
+    return false;
+  }
 }
 
 /** A kill needs no control database and no schema but a gate's: what it can't put on record, it says. */

@@ -2,16 +2,18 @@ import { open, rm } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { redeemCode } from '../../access/people.js';
-import { ERRORS, messageOf, PortcullisError, type ErrorCode } from '../../kernel/errors.js';
+import { TOKEN_PREFIX } from '../../access/tokens.js';
+import { PortcullisError } from '../../kernel/errors.js';
 import { fileError } from '../../postgres/file-error.js';
 import { actingPrincipal, localPrincipal } from '../acting.js';
-import { voiceOf, withInstallation, type Context } from '../context.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { forgetCredentials, keepCredentials, type Server } from '../credentials.js';
+import { invokeAt } from '../invoke.js';
 import { leaf } from '../leaf.js';
 
 interface LoginOptions {
   readonly name?: string;
   readonly file?: string;
-  readonly server?: string;
 }
 
 const Redeemed = z.object({ name: z.string(), person: z.string(), role: z.string(), token: z.string() });
@@ -23,42 +25,88 @@ const ANSWER_MS = 30_000;
 export function addLogin(program: Command, context: Context): void {
   const command = leaf(
     program,
-    'login',
-    'Redeem the code that somebody gave you for a token of your own. The code is read from the terminal or from standard input.',
+    'login [url]',
+    'Redeem the code that somebody gave you for a token of your own. The code is read from the terminal or from standard input.\n' +
+      'With the URL of a server, the token is kept in a file that only you can read, and commands work on that server until portcullis logout. A token that you have already is kept too.',
     [
-      'portcullis login --server https://portcullis.example.com --file ~/.portcullis-token',
+      'portcullis login https://portcullis.example.com',
+      'portcullis login https://portcullis.example.com --file ~/.portcullis-token',
       'export PORTCULLIS_TOKEN=$(portcullis login)',
     ],
   )
     .option('--name <name>', 'how to name the token; without it, as the person is named')
     .option(
       '--file <file>',
-      'write the token to this new file, which only you can read, instead of printing it',
+      'write the token to this new file, which only you can read, instead of keeping or printing it',
     )
-    .option(
-      '--server <url>',
-      'where Portcullis serves HTTP; without it, on the database that is configured here',
-    )
-    .action(async ({ name, file, server }: LoginOptions) => {
+    .action(async (url: string | undefined, { name, file }: LoginOptions) => {
       const voice = voiceOf(context, command);
-      const code = (await context.io.askLine('code: ')).trim();
+      if (url !== undefined) requireUrl(url);
+      const code = (await context.io.askLine(url === undefined ? 'code: ' : 'code or token: ')).trim();
       if (code === '') {
         throw new PortcullisError('USAGE_INVALID', 'no code was given', {
           hint: 'type the code, or pass it on standard input',
         });
       }
+      if (url !== undefined && code.startsWith(TOKEN_PREFIX)) {
+        await keep(context, voice, { url, token: code });
+        return;
+      }
       const kept = file === undefined ? undefined : await newFile(file);
       const redeem = (): Promise<Redeemed> =>
-        server === undefined
+        url === undefined
           ? redeemHere(context, { code, name }, (text) => voice.note(text))
-          : redeemAt(server, { code, name });
+          : redeemAt(url, { code, name });
       const redeemed = await (kept ? kept.holding(redeem) : redeem());
       const { token, ...facts } = redeemed;
       voice.note(`${redeemed.person} has the token ${redeemed.name}, role ${redeemed.role}`);
-      if (file === undefined) voice.result({ ...facts, token }, () => `${token}\n`);
-      else
+      if (file !== undefined)
         voice.result({ ...facts, file }, () => `token written to ${file}; PORTCULLIS_TOKEN=$(cat ${file})\n`);
+      else if (url !== undefined) await keep(context, voice, { url, token });
+      else voice.result({ ...facts, token }, () => `${token}\n`);
     });
+}
+
+/** Keeps a token that the server knows. Throws TOKEN_REFUSED, SERVER_UNREACHABLE. */
+async function keep({ app: { settings } }: Context, voice: Voice, server: Server): Promise<void> {
+  const invoke = await invokeAt(server, ANSWER_MS);
+  await invoke('listJobs', { limit: 1 });
+  const { credentialsFile: file } = settings;
+  await keepCredentials(file, server);
+  voice.result(
+    { url: server.url, file },
+    () => `logged in to ${server.url}; the token is in ${file}, which only you can read\n`,
+  );
+  if (settings.serverUrl !== undefined && settings.serverUrl !== server.url)
+    voice.note(`commands work on ${settings.serverUrl} while PORTCULLIS_URL names it`);
+  else if (settings.serverUrl === undefined && settings.hasDatabase)
+    voice.note(`a database is configured here, and commands work on it; set PORTCULLIS_URL=${server.url}`);
+}
+
+function requireUrl(url: string): void {
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return;
+  throw new PortcullisError('USAGE_INVALID', `${url} is not a URL`, {
+    hint: 'give the address at which Portcullis serves HTTP, such as https://portcullis.example.com',
+  });
+}
+
+export function addLogout(program: Command, context: Context): void {
+  const command = leaf(program, 'logout', 'Forget the server and the token that login kept.', [
+    'portcullis logout',
+  ]).action(async () => {
+    const { credentialsFile: file } = context.app.settings;
+    const forgotten = await forgetCredentials(file);
+    if (!forgotten) {
+      throw new PortcullisError('NOTHING_REACHED', `nobody is logged in: there is no ${file}`, {
+        hint: 'nothing need be done',
+        details: { file },
+      });
+    }
+    voiceOf(context, command).result(
+      { file, removed: true },
+      () => `${file} is removed; the token itself holds until it is revoked: portcullis tokens revoke NAME\n`,
+    );
+  });
 }
 
 interface Code {
@@ -87,41 +135,9 @@ function redeemHere(context: Context, { code, name }: Code, note: (text: string)
 }
 
 /** Redeems it over HTTP, for whoever has no database here. */
-async function redeemAt(server: string, { code, name }: Code): Promise<Redeemed> {
-  const url = new URL('login', server.endsWith('/') ? server : `${server}/`);
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ code, ...(name !== undefined && { name }) }),
-    redirect: 'error',
-    signal: AbortSignal.timeout(ANSWER_MS),
-  }).catch((error: unknown) => {
-    throw new PortcullisError('USAGE_INVALID', `${url.origin} does not answer: ${messageOf(error)}`, {
-      hint: 'give the address at which Portcullis serves HTTP, such as https://portcullis.example.com',
-    });
-  });
-  const body: unknown = await response.json().catch(() => undefined);
-  const redeemed = Redeemed.safeParse(body);
-  if (response.ok && redeemed.success) return redeemed.data;
-  throw refusalOf(response.status, body);
-}
-
-const Refusal = z.object({ code: z.string(), detail: z.string().optional(), hint: z.string().optional() });
-
-function refusalOf(status: number, body: unknown): PortcullisError {
-  const refusal = Refusal.safeParse(body);
-  const code = refusal.data?.code;
-  if (code !== undefined && code in ERRORS) {
-    const { detail = code, hint } = refusal.data ?? {};
-    return new PortcullisError(code as ErrorCode, detail, hint === undefined ? {} : { hint });
-  }
-  return new PortcullisError(
-    'USAGE_INVALID',
-    `the server answered ${status}, which is no answer to a login`,
-    {
-      hint: 'give the address at which Portcullis serves HTTP',
-    },
-  );
+async function redeemAt(url: string, { code, name }: Code): Promise<Redeemed> {
+  const invoke = await invokeAt({ url }, ANSWER_MS);
+  return Redeemed.parse(await invoke('login', { code, ...(name !== undefined && { name }) }));
 }
 
 /**

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import {
   DELIVERY_STATES,
-  listNotifications,
   retryNotification,
   type Delivery,
   type DeliveryState,
@@ -39,7 +38,7 @@ function addList(parent: Command, context: Context): void {
     .action(({ state, limit }: { state?: DeliveryState; limit: number }) =>
       showList(context, command, {
         ...{ as: 'notifications', limit, text: notificationsText },
-        pageOf: (control, page) => listNotifications(control, { state }, page),
+        pageOf: (invoke, page) => invoke('listNotifications', { state, ...page }),
       }),
     );
 }

@@ -1,11 +1,12 @@
 import { Option, type Command } from 'commander';
-import { addPerson, listPeople, removePerson, type Person } from '../../access/people.js';
+import { removePerson, type Person } from '../../access/people.js';
 import { PEOPLE_ROLES, type PersonRole } from '../../access/roles.js';
 import { UNINTRODUCED } from '../../access/second-person.js';
 import { countOf, listOf, time } from '../../kernel/words.js';
 import { requireActing } from '../acting.js';
 import { confirmed, yesOption } from '../confirm.js';
-import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import type { Tone } from '../tone.js';
 
@@ -40,13 +41,9 @@ function addAdd(parent: Command, context: Context): void {
     .option('--replace', 'end the tokens of the person of that name, and give them a new code')
     .action(async (name: string, { role, regions, replace }: AddOptions) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const principal = await requireActing(context, installation, 'manage-people');
-        const invited = await addPerson(
-          installation.control,
-          { name, role, replace, regions: regions?.split(',').map((each) => each.trim()) },
-          principal,
-        );
+      await withInvoke(context, 'change', async (invoke) => {
+        const order = { name, role, replace, regions: regions?.split(',').map((each) => each.trim()) };
+        const invited = await invoke('addPerson', order);
         voice.note(
           `code for ${name}, shown this once, valid until ${time(invited.expiresAt)}; they redeem it with portcullis login:`,
         );
@@ -60,11 +57,8 @@ function addList(parent: Command, context: Context): void {
     'portcullis people list',
   ]).action(async () => {
     const voice = voiceOf(context, command);
-    await withLook(context, async (installation) => {
-      await requireActing(context, installation, 'read');
-      const people = await listPeople(installation.control);
-      voice.result({ people }, () => peopleText(voice, people));
-    });
+    const answer = await withInvoke(context, 'look', (invoke) => invoke('listPeople', {}));
+    voice.result(answer, () => peopleText(voice, answer.people));
   });
 }
 

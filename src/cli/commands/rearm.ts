@@ -1,19 +1,12 @@
 import type { Command } from 'commander';
 import { PortcullisError } from '../../kernel/errors.js';
 import type { Approval, Decision } from '../../access/approvals.js';
-import { flagsAt } from '../../flags/flags-elsewhere.js';
-import { regionsOf } from '../../containment/gates-of.js';
-import { askLift, askRearm } from '../../containment/rearm-approval.js';
-import { approveAloneAndTell } from '../../notify/tell-alone.js';
-import { decideRequest } from '../../rollout/decide-request.js';
 import { SKIP_BAKE } from '../../rollout/skip-bake.js';
 import { BEGIN_WAVE } from '../../rollout/wave-approval.js';
-import { actingPrincipal } from '../acting.js';
-import type { Installation } from '../app-port.js';
 import { aloneText, askedByText, decidedByText } from '../approval-text.js';
-import { voiceOf, withInstallation, type Context } from '../context.js';
+import { voiceOf, type Context } from '../context.js';
+import { withInvoke } from '../invoke.js';
 import { leaf } from '../leaf.js';
-import { INSTALLED } from '../../kernel/version-named.js';
 import { reasonOption } from '../reason-option.js';
 import { time } from '../../kernel/words.js';
 
@@ -56,24 +49,9 @@ export function addRearm(program: Command, context: Context): void {
         });
       }
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const principal = await actingPrincipal(context, installation);
-        const { control, planes } = installation;
-        const asked =
-          version === undefined
-            ? await askRearm(
-                control,
-                planes.of(region ?? '').worker,
-                await rearmOf(context, installation, job, region ?? '', reason),
-                principal,
-              )
-            : await askLift(
-                control,
-                planes.all().map(({ worker }) => worker),
-                { job, version: installedOr(installation, job, version), reason },
-                principal,
-              );
-        const approval = alone === true ? await approveAloneAndTell(control, asked.id, principal) : asked;
+      await withInvoke(context, 'change', async (invoke) => {
+        const asked = await invoke('requestRearm', { job, region, version, reason });
+        const approval = alone === true ? await invoke('approveAlone', { id: asked.id }) : asked;
         if (asked.joined) {
           voice.note(
             `${askedByText(asked)} has asked for that already, at ${time(asked.requestedAt)}: joined`,
@@ -84,26 +62,6 @@ export function addRearm(program: Command, context: Context): void {
         );
       });
     });
-}
-
-/** What `installed` means; any other name is looked up among the quarantined versions. */
-function installedOr({ jobs }: Installation, job: string, meant: string): string {
-  const installed = jobs.find(({ definition }) => definition.name === job)?.version;
-  return meant === INSTALLED ? (installed ?? meant) : meant;
-}
-
-async function rearmOf(
-  { app }: Context,
-  installation: Installation,
-  job: string,
-  region: string,
-  reason: string,
-) {
-  const { control, jobs } = installation;
-  const installed = jobs.map(({ definition }) => definition.name);
-  await regionsOf(control, installed, job, region);
-  const policy = (await app.policies(installation)).find((each) => each.job === job);
-  return { job, region, reason, onRearm: policy?.onRearm ?? 'skip' } as const;
 }
 
 function askedText({ id, subject, expiresAt }: Approval): string {
@@ -120,23 +78,13 @@ function addDecision(program: Command, context: Context, decision: Decision, sum
   if (decision === 'approve') command.option('--alone', ALONE_HELP);
   command.action(async (id: string, { alone }: { readonly alone?: boolean }) => {
     const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
-      const principal = await actingPrincipal(context, installation);
-      const { control, planes } = installation;
+    await withInvoke(context, 'change', async (invoke) => {
       if (alone === true) {
-        const asked = await approveAloneAndTell(control, id, principal);
+        const asked = await invoke('approveAlone', { id });
         voice.result(asked, () => aloneText(asked));
         return;
       }
-      const decided = await decideRequest(
-        control,
-        (region) => planes.of(region).owner,
-        () => planes.all().map(({ owner }) => owner),
-        id,
-        principal,
-        decision,
-        flagsAt(context.app.settings.flagSource),
-      );
+      const decided = await invoke(decision, { id });
       voice.result(decided, () => decidedText(decided));
     });
   });

@@ -1,20 +1,13 @@
 import type { Command } from 'commander';
 import type { Approval } from '../../access/approvals.js';
-import type { Principal } from '../../access/roles.js';
 import { time } from '../../kernel/words.js';
 import { PortcullisError } from '../../kernel/errors.js';
-import { flagsAt, rolloutElsewhere } from '../../flags/flags-elsewhere.js';
-import { orderInitial, orderRollout } from '../../regions/order-rollout.js';
+import { flagsAt } from '../../flags/flags-elsewhere.js';
 import { simulationOf } from '../../regions/simulation.js';
-import { rolloutSources } from '../../regions/rollout-sources.js';
-import { type RolloutView, viewRollout } from '../../rollout/rollout-view.js';
-import { requireUnderWay } from '../../rollout/start-rollout.js';
-import { abortRollout, pauseRollout, resumeRollout, type Steering } from '../../rollout/steer.js';
-import { askToSkip } from '../../rollout/skip-bake.js';
-import { approveWaiting } from '../../rollout/wave-approval.js';
-import { actingPrincipal, requireActing } from '../acting.js';
-import type { Installation } from '../app-port.js';
-import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
+import { type RolloutView } from '../../rollout/rollout-view.js';
+import { requireActing } from '../acting.js';
+import { voiceOf, withLook, type Context, type Voice } from '../context.js';
+import { withInvoke, type Invoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { knownJob } from '../names.js';
 import { rolloutText } from '../rollout-text.js';
@@ -33,15 +26,21 @@ export function addRollout(program: Command, context: Context): void {
   addStatus(rollout, context);
   addSimulate(rollout, context);
   addApprove(rollout, context);
-  addSteering(rollout, context, 'pause', 'Keep every share as it is until somebody resumes.', pauseRollout);
+  addSteering(rollout, context, 'pause', 'Keep every share as it is until somebody resumes.', 'pauseRollout');
   addSteering(
     rollout,
     context,
     'resume',
     'Go on. Shares that were changed by hand are set again where the flag is on; one that is off stays off.',
-    resumeRollout,
+    'resumeRollout',
   );
-  addSteering(rollout, context, 'abort', 'Roll the version back to zero everywhere, at once.', abortRollout);
+  addSteering(
+    rollout,
+    context,
+    'abort',
+    'Roll the version back to zero everywhere, at once.',
+    'abortRollout',
+  );
   addPromote(rollout, context);
 }
 
@@ -68,17 +67,14 @@ function addStart(parent: Command, context: Context): void {
     .requiredOption('--reason <text>', 'why, for whoever approves it and reads the history', reasonOption)
     .action(async (job: string, { version, reason, initial = false, region }: StartOptions) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const { control, planes, jobs } = installation;
-        if (initial) return startInitially(context, installation, voice, { job, version, reason, region });
+      await withInvoke(context, 'change', async (invoke) => {
+        if (initial) return startInitially(invoke, context, voice, { job, version, reason, region });
         if (region !== undefined) {
           throw new PortcullisError('USAGE_INVALID', '--region goes with --initial', {
             hint: 'a rollout goes to the regions of its waves: portcullis rollout simulate shows them',
           });
         }
-        const principal = await requireActing(context, installation, 'set-flag');
-        await orderRollout(control, planes, jobs, { job, version, reason, flagsAt: at(context) }, principal);
-        const view = await requireView(context, installation, job);
+        const view = await invoke('startRollout', { job, version, reason });
         voice.result(view, () => rolloutText(voice, view));
         voice.note('it moves while a control plane runs: portcullis start');
       });
@@ -93,16 +89,13 @@ interface StartOptions {
 }
 
 async function startInitially(
+  invoke: Invoke,
   context: Context,
-  installation: Installation,
   voice: Voice,
   { job, version, reason, region }: Omit<StartOptions, 'initial'> & { readonly job: string },
 ): Promise<void> {
-  const { control, planes, jobs } = installation;
-  // Each region is checked where it is known which they are.
-  const principal = await actingPrincipal(context, installation);
   const regions = region === undefined ? undefined : [region];
-  const admitted = await orderInitial(control, planes, jobs, { job, version, reason, regions }, principal);
+  const admitted = await invoke('admitInitially', { job, version, reason, regions });
   voice.result(
     admitted,
     () => `${admitted.version} is admitted as the first version of ${job} in ${listOf(admitted.regions)}\n`,
@@ -125,10 +118,8 @@ function addStatus(parent: Command, context: Context): void {
     .addOption(watchOption())
     .action(async (job: string, { watch: watching = false }: { watch?: boolean }) => {
       const voice = voiceOf(context, command);
-      await withLook(context, async (installation) => {
-        await requireActing(context, installation, 'read');
-        await knownJob(context.app, installation, job);
-        const read = (): Promise<RolloutView> => requireView(context, installation, job);
+      await withInvoke(context, 'look', async (invoke) => {
+        const read = () => invoke('getRollout', { job });
         const text = (view: RolloutView): string => rolloutText(voice, view);
         if (watching && context.io.stdout.isTTY) return watch(context, voice, read, text);
         const view = await read();
@@ -145,13 +136,12 @@ function addApprove(parent: Command, context: Context): void {
     ['portcullis rollout approve domain-claim'],
   ).action(async (job: string) => {
     const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
-      const { control } = installation;
-      const principal = await requireActing(context, installation, 'approve');
-      const elsewhere = at(context);
-      if (elsewhere !== undefined) throw rolloutElsewhere(elsewhere);
-      const approved = await approveWaiting(control, await requireUnderWay(control, job), principal);
-      voice.result(approved, () => `${approved.subject} may begin, approved by ${principal.name}\n`);
+    await withInvoke(context, 'change', async (invoke) => {
+      const approved = await invoke('approveWave', { job });
+      voice.result(
+        approved,
+        () => `${approved.subject} may begin, approved by ${approved.decidedBy ?? ''}\n`,
+      );
     });
   });
 }
@@ -187,11 +177,8 @@ function addPromote(parent: Command, context: Context): void {
     .requiredOption('--reason <text>', 'why, for whoever decides it and for the record', reasonOption)
     .action(async (job: string, { region, reason }: { region?: string; reason: string }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const { control, planes, jobs } = installation;
-        const principal = await actingPrincipal(context, installation);
-        const order = { job, region, reason, flagsAt: at(context) };
-        const asked = await askToSkip(rolloutSources(control, planes, jobs, at(context)), order, principal);
+      await withInvoke(context, 'change', async (invoke) => {
+        const asked = await invoke('promoteRollout', { job, region, reason });
         voice.result(asked, () => askedText(asked));
       });
     });
@@ -201,14 +188,12 @@ function askedText({ id, subject, expiresAt }: Approval): string {
   return `Requested, not skipped yet: ${subject}\nanother person decides until ${time(expiresAt)}:\n  portcullis approve ${id}\n  portcullis reject ${id}\n`;
 }
 
-type Steer = (control: Installation['control'], order: Steering, principal: Principal) => Promise<void>;
-
 function addSteering(
   parent: Command,
   context: Context,
   name: string,
   description: string,
-  steer: Steer,
+  steer: 'pauseRollout' | 'resumeRollout' | 'abortRollout',
 ): void {
   const command = leaf(parent, `${name} <job>`, description, [
     `portcullis rollout ${name} domain-claim --reason "…"`,
@@ -216,10 +201,8 @@ function addSteering(
     .requiredOption('--reason <text>', 'why, for the record', reasonOption)
     .action(async (job: string, { reason }: { reason: string }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const principal = await actingPrincipal(context, installation);
-        await steer(installation.control, { job, reason, flagsAt: at(context) }, principal);
-        const view = await requireView(context, installation, job);
+      await withInvoke(context, 'change', async (invoke) => {
+        const view = await invoke(steer, { job, reason });
         voice.result(view, () => rolloutText(voice, view));
       });
     });
@@ -227,16 +210,4 @@ function addSteering(
 
 function at({ app }: Context): string | undefined {
   return flagsAt(app.settings.flagSource);
-}
-
-async function requireView(
-  context: Context,
-  { control, planes, jobs }: Installation,
-  job: string,
-): Promise<RolloutView> {
-  const view = await viewRollout(rolloutSources(control, planes, jobs, at(context)), job);
-  if (view) return view;
-  throw new PortcullisError('ROLLOUT_NONE', `${job} has had no rollout yet`, {
-    hint: `portcullis rollout start ${job} --version V --reason "…" starts one`,
-  });
 }

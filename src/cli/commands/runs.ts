@@ -8,9 +8,10 @@ import type { Installation } from '../app-port.js';
 import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 import { regionsIn, requireRegion, unknownName } from '../names.js';
+import { invokeAt, type Invoke } from '../invoke.js';
 import { noteUnreachable } from '../unreachable.js';
 import { toneOf } from '../tone.js';
-import { jobOption, limitOption, listUpTo } from '../listing.js';
+import { jobOption, limitOption, listUpTo, PAGE } from '../listing.js';
 import { countOf, time } from '../../kernel/words.js';
 import { total } from '../wording.js';
 import { addShow } from './run-show.js';
@@ -36,9 +37,16 @@ export function addRuns(program: Command, context: Context): void {
     .enablePositionalOptions()
     .action(async (options: RunsOptions) => {
       const voice = voiceOf(context, command);
+      const { job, region, status, held = false } = options;
+      const notHeld = status === undefined && !held;
+      const server = context.server?.();
+      if (server !== undefined) {
+        const found = await runsAt(await invokeAt(server), { job, region, status }, options.limit, notHeld);
+        voice.result(found, () => runsText(voice, found.runs) + hiddenText(found.hidden));
+        noteUnreachable(voice, found.unreachable);
+        return;
+      }
       await withLook(context, async (installation) => {
-        const { job, region, status, held = false } = options;
-        const notHeld = status === undefined && !held;
         const filter: RunFilter = { job, region, status, notHeld };
         let unreachable: readonly UnreachablePlane[] = [];
         const runs = await listUpTo(options.limit, async (page) => {
@@ -56,6 +64,30 @@ export function addRuns(program: Command, context: Context): void {
       });
     });
   addShow(command, context);
+}
+
+/** The same from a server, page by page. */
+async function runsAt(
+  invoke: Invoke,
+  filter: Omit<RunFilter, 'notHeld'>,
+  limit: number,
+  notHeld: boolean,
+): Promise<{ runs: RunView[]; hidden: number; unreachable: UnreachablePlane[] }> {
+  const runs: RunView[] = [];
+  let hidden = 0;
+  let cursor: string | undefined;
+  let unreachable: UnreachablePlane[] = [];
+  do {
+    const page = await invoke('listRuns', { ...filter, limit: PAGE, cursor });
+    for (const run of page.items) {
+      if (runs.length >= limit || hidden >= MOST_HELD) break;
+      if (notHeld && run.status === 'held') hidden += 1;
+      else runs.push(run);
+    }
+    unreachable = page.unreachable.map((database) => ({ database, reason: 'the server cannot reach it' }));
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined && runs.length < limit && hidden < MOST_HELD);
+  return { runs, hidden, unreachable };
 }
 
 /** An empty list may be the answer, or a slip of the pen: names that are nowhere are the latter. */

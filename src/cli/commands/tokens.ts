@@ -13,7 +13,8 @@ import type { Installation } from '../app-port.js';
 import { confirmed, yesOption } from '../confirm.js';
 import { nearest } from '../../kernel/nearest.js';
 import { PortcullisError } from '../../kernel/errors.js';
-import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
+import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { time } from '../../kernel/words.js';
 
@@ -97,11 +98,8 @@ function addList(parent: Command, context: Context): void {
     ['portcullis tokens list'],
   ).action(async () => {
     const voice = voiceOf(context, command);
-    await withLook(context, async (installation) => {
-      await requireActing(context, installation, 'read');
-      const tokens = await listTokens(installation.control);
-      voice.result({ tokens }, () => tokensText(voice, tokens));
-    });
+    const answer = await withInvoke(context, 'look', (invoke) => invoke('listTokens', {}));
+    voice.result(answer, () => tokensText(voice, answer.tokens));
   });
 }
 

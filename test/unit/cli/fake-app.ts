@@ -71,6 +71,9 @@ export function report(region: string, changes: Partial<RunReport> = {}): RunRep
 export class FakeApp implements App {
   readonly settings: App['settings'] = {
     token: undefined,
+    serverUrl: undefined,
+    credentialsFile: '/srv/portcullis/no-credentials.json',
+    hasDatabase: true,
     home: '/srv/portcullis',
     flagsFolder: '/srv/flags',
     flagsShipped: false,
