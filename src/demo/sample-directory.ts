@@ -3,7 +3,6 @@ import { AccountMaker, type Place } from './sample-accounts.js';
 import { DOMAIN_SCENES } from './sample-domain-scenes.js';
 import { organisationName } from './sample-names.js';
 import { type Organisation, plotsOf } from './sample-plots.js';
-import { sampleProducts } from './sample-products.js';
 import {
   type AdminRow,
   Ago,
@@ -14,8 +13,11 @@ import {
   SAMPLE_REGIONS,
   type SampleDirectory,
   sampleId,
+  type AccountRow,
+  type ProductUseRow,
 } from './sample-rows.js';
 import { mintToken } from './sample-token.js';
+import { PRODUCTS } from './products.js';
 
 const DAY_MS = 86_400_000;
 
@@ -227,4 +229,17 @@ function fillAccounts(
     const target = until - left + Math.round((left * share) / whole);
     while (accounts.rows.length < target) accounts.at(place);
   }
+}
+
+/** The share of accounts that each product is used by. */
+const SHARE = 0.4;
+
+/** The products that accounts are used in, drawn apart from everything else: Jira where it would be none. */
+function sampleProducts(seed: string, accounts: readonly AccountRow[]): ProductUseRow[] {
+  const random = seededRandom(`products of ${seed}`);
+  return accounts.flatMap(({ id }) => {
+    const drawn = PRODUCTS.filter(() => random.chance(SHARE));
+    const used = drawn.length > 0 ? drawn : (['Jira'] as const);
+    return used.map((product) => ({ account_id: id, product }));
+  });
 }

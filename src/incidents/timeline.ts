@@ -1,10 +1,9 @@
 import type pg from 'pg';
 import { countOf } from '../kernel/words.js';
-import { notificationsOf, type Notification } from '../notify/browse.js';
+import { notificationsOf, type Notification, type Delivery } from '../notify/browse.js';
 import type { Assessment } from './assess-incident.js';
 import type { Incident } from './incident.js';
 import type { IncidentRun } from './incident-runs.js';
-import { tellingOf } from './telling.js';
 
 /** One thing that happened. */
 export interface Moment {
@@ -169,4 +168,45 @@ function wordsOf(
   );
   const what = about === undefined ? action : `${action} ${about}`;
   return details.length === 0 ? what : `${what}: ${details.join('; ')}`;
+}
+
+/** Who tells people, on the timeline. */
+const TELLER = 'system:notify';
+
+/**
+ * Who was told of something and when, or that nobody was: one moment for each receiver. What has not come to an
+ * end stands where it was to be told. A receiver is a host and a fingerprint, never an address.
+ */
+function tellingOf({ title, at, deliveries }: Notification): Moment[] {
+  if (deliveries.length === 0) {
+    const what = `no notification sent, no receiver is configured: ${title}`;
+    return [{ at, who: TELLER, kind: 'notification-unaddressed', what }];
+  }
+  return deliveries.map((delivery) => ({
+    at: delivery.endedAt ?? at,
+    who: TELLER,
+    ...outcomeOf(delivery, title),
+  }));
+}
+
+function outcomeOf(
+  { receiver, state, attempts, lastProblem }: Delivery,
+  title: string,
+): Pick<Moment, 'kind' | 'what'> {
+  const tries = countOf(attempts, 'attempt');
+  const problem = lastProblem === null ? '' : `, ${lastProblem}`;
+  switch (state) {
+    case 'delivered':
+      return { kind: 'notified', what: `notified ${receiver}: ${title}` };
+    case 'dead':
+      return {
+        kind: 'notification-dead',
+        what: `never reached ${receiver}, a dead letter after ${tries}${problem}: ${title}`,
+      };
+    case 'pending':
+      return {
+        kind: 'notification-pending',
+        what: `has not reached ${receiver} yet, ${tries} so far${problem}: ${title}`,
+      };
+  }
 }

@@ -3,11 +3,9 @@ import { startBeat, type Beat } from '../kernel/beat.js';
 import { messageOf as errorText } from '../kernel/errors.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { retryInMs } from './backoff.js';
 import { messageOf } from './message.js';
 import { address, backlog, claim, settle, type Attempted, type Claimed } from './outbox.js';
-import { post, type Taken } from './post.js';
-import { receiverOf } from './receiver.js';
+import { createHmac, createHash } from 'node:crypto';
 
 export interface SenderOptions {
   /** Where notifications go; empty: nowhere, and they stay in the outbox to be read. */
@@ -18,7 +16,7 @@ export interface SenderOptions {
   readonly timeoutMs: number;
   /** How often the outbox is looked into. Default: 1 s. */
   readonly everyMs?: number;
-  /** Waiting time behind an attempt; see backoff.ts. For tests, which have no hours to wait. */
+  /** Waiting time behind an attempt; absent: `retryInMs`. For tests, which have no hours to wait. */
   readonly retryInMs?: (attempts: number, chance: number) => number | undefined;
 }
 
@@ -80,4 +78,101 @@ export function startSender(control: pg.Pool, log: Log, metrics: Metrics, option
   return startBeat(options.everyMs ?? 1_000, sendDue, (error) => {
     log.error({ code: 'notifications-unsent', err: error }, `notifications: ${errorText(error)}`);
   });
+}
+
+export interface Parcel {
+  /** The notice's id. */
+  readonly id: string;
+  readonly body: string;
+}
+
+/** Whether a receiver took it, or what it said instead. */
+export type Taken = { readonly taken: true } | { readonly taken: false; readonly problem: string };
+
+/**
+ * Posts one parcel. Any 2xx takes it. A redirect does not: the signature is meant for the address that was
+ * configured. Never throws, and never takes longer than `timeoutMs`, whatever the other side does.
+ */
+export async function post(
+  url: string,
+  secret: string,
+  { id, body }: Parcel,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Taken> {
+  const limit = AbortSignal.timeout(timeoutMs);
+  try {
+    const response = await fetch(url, {
+      method: 'POST',
+      redirect: 'manual',
+      headers: {
+        'content-type': 'application/json',
+        'user-agent': 'portcullis',
+        ...signedHeaders(secret, id, body, Math.floor(Date.now() / 1_000)),
+      },
+      body,
+      signal: AbortSignal.any([signal, limit]),
+    });
+    // What it answers besides is of no use, and might never end.
+    await response.body?.cancel();
+    if (response.ok) return { taken: true };
+    const redirect = response.status >= 300 && response.status < 400;
+    return {
+      taken: false,
+      problem: `HTTP ${response.status}${redirect ? ', and redirects are not followed' : ''}`,
+    };
+  } catch (error) {
+    if (limit.aborted) return { taken: false, problem: `no answer within ${timeoutMs} ms` };
+    if (signal.aborted) return { taken: false, problem: 'interrupted by a shutdown' };
+    // What fetch throws says only that it failed; its cause says why. The address is in neither.
+    return { taken: false, problem: errorText((error as { cause?: unknown }).cause ?? error) };
+  }
+}
+
+/** The headers of a notification; docs/reference/configuration.md tells receivers how to check them. */
+const ID_HEADER = 'portcullis-id';
+const TIMESTAMP_HEADER = 'portcullis-timestamp';
+const SIGNATURE_HEADER = 'portcullis-signature';
+
+/**
+ * The headers that prove where a body comes from: HMAC-SHA256 over `timestamp.body`, in hexadecimal, behind
+ * `v1=`. The timestamp (seconds since 1970, when it was sent) is signed too, so that a receiver who refuses old
+ * ones can't be shown a message of yesterday. The id is the same at every attempt.
+ */
+export function signedHeaders(
+  secret: string,
+  id: string,
+  body: string,
+  sentAtSeconds: number,
+): Readonly<Record<string, string>> {
+  const timestamp = String(sentAtSeconds);
+  const mac = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex');
+  return { [ID_HEADER]: id, [TIMESTAMP_HEADER]: timestamp, [SIGNATURE_HEADER]: `v1=${mac}` };
+}
+
+/** Attempts at one delivery, before it is given up for a person to look at: about two hours of them. */
+export const MOST_ATTEMPTS = 12;
+const FIRST_MS = 2_000;
+const LONGEST_MS = 30 * 60_000;
+
+/**
+ * How long to wait behind the `attempts`-th attempt: doubling from 2 s up to 30 min, of which chance (0 to 1)
+ * takes up to half away, so that receivers which failed together are not all tried together. Undefined: no more.
+ */
+export function retryInMs(attempts: number, chance: number): number | undefined {
+  if (attempts >= MOST_ATTEMPTS) return undefined;
+  const fullMs = Math.min(LONGEST_MS, FIRST_MS * 2 ** (attempts - 1));
+  return Math.round(fullMs * (1 - chance / 2));
+}
+
+/** Where notifications go. */
+export interface Receiver {
+  /** May be shown: the host, and a fingerprint of the whole address, which may be a secret itself. */
+  readonly name: string;
+  readonly url: string;
+}
+
+export function receiverOf(url: string): Receiver {
+  const fingerprint = createHash('sha256').update(url).digest('hex').slice(0, 8);
+  return { name: `${new URL(url).host}#${fingerprint}`, url };
 }

@@ -3,7 +3,7 @@ import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { underMigrationLock, type Plane } from './migrate.js';
 import { connectAlone, isUnreachable, withoutPassword } from './pool.js';
 import { isDone, planRoles, readFacts, readRecorded, type Login, type RolePlan } from './role-plan.js';
-import { scramVerifier } from './scram.js';
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 
 /**
  * The lesser logins. The owner's login migrates and administers; everything else goes through one of these,
@@ -157,4 +157,19 @@ export async function loginUrl(
   url.username = encodeURIComponent(found.role);
   url.password = password;
   return url.toString();
+}
+
+/** PostgreSQL's own default (`scram_iterations`). */
+const ITERATIONS = 4_096;
+
+/**
+ * What PostgreSQL stores for a password under SCRAM-SHA-256 (RFC 5803). It proves a login, and nobody can log in
+ * with it: it may stand in a server's log, where the password may not. The password must be plain ASCII.
+ */
+export function scramVerifier(password: string, salt: Buffer = randomBytes(16)): string {
+  const salted = pbkdf2Sync(password, salt, ITERATIONS, 32, 'sha256');
+  const hmac = (text: string): Buffer => createHmac('sha256', salted).update(text).digest();
+  const storedKey = createHash('sha256').update(hmac('Client Key')).digest('base64');
+  const serverKey = hmac('Server Key').toString('base64');
+  return `SCRAM-SHA-256$${ITERATIONS}:${salt.toString('base64')}$${storedKey}:${serverKey}`;
 }

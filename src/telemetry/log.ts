@@ -1,6 +1,5 @@
 import { destination as fileDescriptor, pino, stdTimeFunctions } from 'pino';
-import { prettyLine } from './pretty-line.js';
-import { redact } from './redact.js';
+import { z } from 'zod';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -68,3 +67,50 @@ function wrap(logger: pino.Logger): Log {
     child: (context) => wrap(logger.child(context)),
   };
 }
+
+const Line = z.looseObject({ level: z.string(), time: z.string(), message: z.string().default('') });
+const Thrown = z.looseObject({ type: z.string().optional(), message: z.string() });
+
+/** A log line of JSON as a person reads it: time of day in UTC, level, message, then the facts as name=value. */
+function prettyLine(json: string): string {
+  const parsed = Line.safeParse(tryParse(json));
+  if (!parsed.success) return json;
+  const { level, time, message, err, ...facts } = parsed.data;
+  const shown = Object.entries(facts)
+    .filter(([name]) => name !== 'pid')
+    .map(([name, value]) => `${name}=${text(value)}`);
+  const thrown = Thrown.safeParse(err);
+  if (thrown.success) shown.push(`error=${text(thrown.data.message)}`);
+  return `${[time.slice(11), level.toUpperCase().padEnd(5), message, ...shown].join(' ').trimEnd()}\n`;
+}
+
+function tryParse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' && /^[\w.:+/@*-]+$/.test(value) ? value : JSON.stringify(value);
+}
+
+/**
+ * Takes secrets out of a line of JSON, wherever they stand: by field name at any depth, and by shape inside
+ * any text. It works on the finished line, because a secret in an error's message or stack has no field name.
+ */
+export function redact(line: string): string {
+  return line
+    .replace(SECRET_FIELD, '"$1":"***"')
+    .replace(URL_PASSWORD, '$1:***@')
+    .replace(BEARER, '$1 ***')
+    .replace(API_TOKEN, 'pcl_***');
+}
+
+const SECRET_FIELD =
+  /"([^"\\]*(?:password|passwd|secret|token|authorization|cookie|api[-_]?key))":"(?:[^"\\]|\\.)*"/gi;
+/** Up to the last @ of the word: a password may have one of its own. */
+const URL_PASSWORD = /([a-z][a-z0-9+.-]*:\/\/[^\s:@/"\\]*):(?:[^\s"\\]|\\.)+@/gi;
+const BEARER = /\b(Bearer|Basic)\s+[\w.~+/=-]+/gi;
+const API_TOKEN = /\bpcl_[\w-]{20,}/g;

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { loginUrl, provisionLogins } from '../../src/postgres/logins.js';
 import { migrate } from '../../src/postgres/migrate.js';
-import { scramVerifier } from '../../src/postgres/scram.js';
+import { scramVerifier } from '../../src/postgres/logins.js';
 import { readSetUp, setUp, setUpSql } from '../../src/postgres/set-up.js';
 import { emptyDatabase, type GuestDatabase } from '../support/database.js';
 import { makeOlderSchema } from '../support/older-schema.js';

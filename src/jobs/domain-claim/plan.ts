@@ -11,8 +11,16 @@ import {
   type DomainDecision,
 } from './decide-domain.js';
 import type { ClaimCandidate, DueDomain } from './facts.js';
-import { lookUp, type Look } from './look-up.js';
-import { findProof, httpsVerdict, negativeTtlSeconds, txtVerdict } from './proof.js';
+import {
+  findProof,
+  httpsVerdict,
+  negativeTtlSeconds,
+  txtVerdict,
+  challengeName,
+  challengeUrl,
+  dnsVerdict,
+  type Answers,
+} from './proof.js';
 import { CLAIM_CANDIDATES, DUE_DOMAINS } from './queries.js';
 import { remembered } from './remembered.js';
 
@@ -191,3 +199,26 @@ function requirements(candidate: ClaimCandidate): readonly Requirement[] {
 
 /** Tells tokens apart in a journal without repeating them. */
 const fingerprint = remembered((token) => createHash('sha256').update(token).digest('hex').slice(0, 16));
+
+/** What was looked up for one name, and when it began and ended, by the database's clock. */
+interface Look {
+  readonly answers: Answers;
+  readonly startedMs: number;
+  readonly finishedMs: number;
+}
+
+/**
+ * Looks for the challenges of one name: TXT from every perspective, and the file over HTTPS unless DNS has
+ * shown every token that is looked for. Never throws for what servers say; rejects when the signal aborts.
+ */
+async function lookUp(
+  context: Pick<PlanContext, 'dns' | 'https' | 'clock' | 'signal'>,
+  name: string,
+  tokens: readonly string[],
+): Promise<Look> {
+  const startedMs = context.clock.now().getTime();
+  const dns = await context.dns.txt(challengeName(name), context.signal);
+  const shown = tokens.every((token) => dnsVerdict(dns, token) === 'PRESENT');
+  const https = shown ? null : await context.https.getText(challengeUrl(name), context.signal);
+  return { answers: { dns, https }, startedMs, finishedMs: context.clock.now().getTime() };
+}

@@ -10,7 +10,7 @@ import {
 } from '../../../src/containment/kill-incident.js';
 import { openByHand } from '../../../src/incidents/open-by-hand.js';
 import { notificationsOf, type Notification } from '../../../src/notify/browse.js';
-import { receiverOf } from '../../../src/notify/receiver.js';
+import { receiverOf } from '../../../src/notify/sender.js';
 import { startSender } from '../../../src/notify/sender.js';
 import { openPool } from '../../../src/postgres/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';

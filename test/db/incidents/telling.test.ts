@@ -4,7 +4,7 @@ import { examineIncident } from '../../../src/incidents/assess-incident.js';
 import { postMortemOf } from '../../../src/incidents/post-mortem.js';
 import { timelineOf, type Moment } from '../../../src/incidents/timeline.js';
 import { readGate } from '../../../src/gate/permit.js';
-import { receiverOf } from '../../../src/notify/receiver.js';
+import { receiverOf } from '../../../src/notify/sender.js';
 import { startSender } from '../../../src/notify/sender.js';
 import { notify } from '../../../src/notify/notice.js';
 import { createLogger } from '../../../src/telemetry/log.js';

@@ -6,7 +6,7 @@ import { assessIncident } from '../../support/assess-incident.js';
 import { closeIncident } from '../../../src/incidents/move-incident.js';
 import { timelineOf, type Moment } from '../../../src/incidents/timeline.js';
 import { notificationsOf, retryNotification } from '../../../src/notify/browse.js';
-import { receiverOf } from '../../../src/notify/receiver.js';
+import { receiverOf } from '../../../src/notify/sender.js';
 import { startSender } from '../../../src/notify/sender.js';
 import { inTransaction } from '../../../src/postgres/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';

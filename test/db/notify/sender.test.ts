@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Beat } from '../../../src/kernel/beat.js';
 import { listNotifications, retryNotification, type Delivery } from '../../../src/notify/browse.js';
 import { notify, type Notice } from '../../../src/notify/notice.js';
-import { receiverOf } from '../../../src/notify/receiver.js';
+import { receiverOf } from '../../../src/notify/sender.js';
 import { startSender, type SenderOptions } from '../../../src/notify/sender.js';
 import { inTransaction } from '../../../src/postgres/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { AbsenceRule, PromqlRule } from '../../../src/flags/guard-policy.js';
-import { judgeAbsence, judgeScrape, scrapeQuery } from '../../../src/guard/bake/judge-absence.js';
+import { judgeAbsence, judgeScrape, scrapeQuery } from '../../../src/guard/bake/judge-candidate.js';
 import { fillQuery, judgePromql } from '../../../src/guard/bake/judge-promql.js';
 import type { PrometheusAnswer } from '../../../src/guard/bake/prometheus.js';
 

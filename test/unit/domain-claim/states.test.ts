@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
-import { CLAIM_LEADS_TO, stateAfterClaim } from '../../../src/jobs/domain-claim/account-states.js';
+import { CLAIM_LEADS_TO, stateAfterClaim } from '../../../src/jobs/domain-claim/decide-claim.js';
 import { DOMAIN_MOVES, isCheckedState } from '../../../src/jobs/domain-claim/domain-states.js';
 import { domainClaim } from '../../../src/jobs/domain-claim/job.js';
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { falseTripsAYear } from '../../../src/guard/false-alarm-budget.js';
+import { falseTripsAYear } from '../../../src/guard/backtest.js';
 
 test('the budget of false alarms is what all rules may be wrong in a year, in all regions', () => {
   const budget = falseTripsAYear({

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { decide, judgeCount, type CountOptions } from '../../../src/guard/count.js';
 import { CountHistory, type CountedRun } from '../../../src/guard/count-history.js';
-import { falseTripsAYear } from '../../../src/guard/false-alarm-budget.js';
+import { falseTripsAYear } from '../../../src/guard/backtest.js';
 import { startOutcome, stepOutcome } from '../../../src/guard/outcome.js';
 import { startRate, stepRate } from '../../../src/guard/rate.js';
 import { seededRandom, type Random } from '../../../src/demo/random.js';

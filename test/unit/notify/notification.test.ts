@@ -1,9 +1,9 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { MOST_ATTEMPTS, retryInMs } from '../../../src/notify/backoff.js';
+import { MOST_ATTEMPTS, retryInMs } from '../../../src/notify/sender.js';
 import { messageOf, type OutgoingNotice } from '../../../src/notify/message.js';
-import { receiverOf } from '../../../src/notify/receiver.js';
-import { signedHeaders } from '../../../src/notify/signature.js';
+import { receiverOf } from '../../../src/notify/sender.js';
+import { signedHeaders } from '../../../src/notify/sender.js';
 
 const notice: OutgoingNotice = {
   id: '0b6d3c1e-58b4-4c0f-9f0e-3a53f6f0a1de',

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { PortcullisError } from '../../../src/kernel/errors.js';
 import { createLogger, type LogOptions } from '../../../src/telemetry/log.js';
-import { redact } from '../../../src/telemetry/redact.js';
+import { redact } from '../../../src/telemetry/log.js';
 
 function logging(options: Partial<LogOptions> = {}) {
   const lines: string[] = [];

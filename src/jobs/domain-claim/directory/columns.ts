@@ -1,5 +1,5 @@
-import { adminOf } from './admin-of.js';
-import { products } from './products.js';
+import { adminOf } from './list-fields.js';
+import { products } from './list-fields.js';
 import type { Column, RowShape } from '../../../csv/columns.js';
 import { anyText, boolean, indexedText, integer, oneOf, timestamp } from '../../../csv/values.js';
 

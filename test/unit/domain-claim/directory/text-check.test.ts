@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { textCheck } from '../../../../src/csv/text-check.js';
+import { textCheck } from '../../../../src/csv/rows.js';
 
 async function check(chunks: readonly Uint8Array[]): Promise<{ text: string; faults: [number, string][] }> {
   const faults: [number, string][] = [];
