@@ -2,7 +2,7 @@ import type { App } from '../cli/app-port.js';
 import type { AddCommand } from '../cli/context.js';
 import type { Config } from '../config.js';
 import { replayCommand } from '../demo/command.js';
-import { addDirectory } from '../jobs/domain-claim/directory/command.js';
+import { addDirectory } from '../jobs/directory/command.js';
 import { loadPolicies } from '../flags/policy-store.js';
 import { openInstallation } from './installation.js';
 

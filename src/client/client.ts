@@ -1,4 +1,5 @@
 import { ERRORS, PortcullisError, messageOf, type ErrorCode } from '../kernel/errors.js';
+import { shorten } from '../kernel/text.js';
 import type { OperationName, Operations } from '../operations/list.js';
 import type { InputOf, OutputOf } from '../operations/operation.js';
 import { ADDRESSES } from './addresses.js';
@@ -106,7 +107,7 @@ function errorOf(base: string, text: string): PortcullisError {
   if (typeof code !== 'string' || !(code in ERRORS) || typeof detail !== 'string') {
     return new PortcullisError(
       'SERVER_UNREACHABLE',
-      `${base} answers with an error of another release: ${text.slice(0, 200)}`,
+      `${base} answers with an error of another release: ${shorten(text, 200)}`,
       {
         hint: 'use the command line of the release that runs there',
         details: { url: base },

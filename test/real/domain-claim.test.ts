@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { importDirectory } from '../../src/jobs/domain-claim/directory/import.js';
+import { importDirectory } from '../../src/jobs/directory/import.js';
 import { domainClaim } from '../../src/jobs/domain-claim/job.js';
 import { createDns } from '../../src/lookup/dns-client.js';
 import { executeRun, type RunReport } from '../../src/worker/run-loop.js';

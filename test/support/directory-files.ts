@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { FileName } from '../../src/jobs/domain-claim/directory/columns.js';
+import type { FileName } from '../../src/jobs/directory/columns.js';
 
 export interface Folder {
   readonly path: string;

@@ -3,7 +3,7 @@ import { onePlane } from '../../support/one-plane.js';
 import type { App, Installation, Purpose, ServeOptions, Service } from '../../../src/cli/app-port.js';
 import type { AddCommand } from '../../../src/cli/context.js';
 import { replayCommand, type Replay } from '../../../src/demo/command.js';
-import { addDirectory } from '../../../src/jobs/domain-claim/directory/command.js';
+import { addDirectory } from '../../../src/jobs/directory/command.js';
 import type { Policy } from '../../../src/flags/policy.js';
 import { openPlannerDatabase } from '../../../src/worker/planner-database.js';
 import type { LoadedJob } from '../../../src/worker/registry.js';

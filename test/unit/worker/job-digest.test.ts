@@ -167,7 +167,7 @@ describe('a job’s full version', () => {
     const { files, packages } = await readJobCode(
       new URL('../../../src/jobs/domain-claim/', import.meta.url),
     );
-    expect([...files.keys()].filter((file) => file.startsWith('..'))).toEqual(['../contract.ts']);
+    expect([...files.keys()].filter((file) => file.startsWith('..'))).toEqual(['../../sdk/contract.ts']);
     expect([...packages].map((each) => each.replace(/@[^@]+$/, ''))).toEqual(['tldts', 'tldts-core']);
   });
 });

@@ -2,8 +2,8 @@ import { mkdir, symlink, readFile, readdir, stat, writeFile } from 'node:fs/prom
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type ExportFiles, exportDirectory } from '../../../../src/jobs/domain-claim/directory/export.js';
-import { importDirectory } from '../../../../src/jobs/domain-claim/directory/import.js';
+import { type ExportFiles, exportDirectory } from '../../../../src/jobs/directory/export.js';
+import { importDirectory } from '../../../../src/jobs/directory/import.js';
 import { testDatabase } from '../../../support/database.js';
 import { csvFolder } from '../../../support/directory-files.js';
 

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from '@jest/globals';
 import { Faults } from '../../../../src/csv/faults.js';
-import { importDirectory } from '../../../../src/jobs/domain-claim/directory/import.js';
+import { importDirectory } from '../../../../src/jobs/directory/import.js';
 import { testDatabase } from '../../../support/database.js';
 import { csvFolder } from '../../../support/directory-files.js';
 

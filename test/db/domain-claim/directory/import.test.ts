@@ -5,7 +5,7 @@ import {
   type ImportOptions,
   type ImportProgress,
   importDirectory,
-} from '../../../../src/jobs/domain-claim/directory/import.js';
+} from '../../../../src/jobs/directory/import.js';
 import { testDatabase } from '../../../support/database.js';
 import { csvFolder } from '../../../support/directory-files.js';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { adminOf } from '../../../../src/jobs/domain-claim/directory/list-fields.js';
-import { products } from '../../../../src/jobs/domain-claim/directory/list-fields.js';
+import { adminOf } from '../../../../src/jobs/directory/list-fields.js';
+import { products } from '../../../../src/jobs/directory/list-fields.js';
 import { boolean, indexedText, integer, oneOf, timestamp } from '../../../../src/csv/values.js';
 
 describe('a time', () => {

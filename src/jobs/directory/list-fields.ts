@@ -1,5 +1,5 @@
-import { shown } from '../../../csv/shown.js';
-import { type Reader, timestamp, indexedText } from '../../../csv/values.js';
+import { shown } from '../../csv/shown.js';
+import { type Reader, timestamp, indexedText } from '../../csv/values.js';
 
 const PARTS = /^((?:\\.|[^@\\])+)@([^/]+)(?:\/(.+))?$/s;
 

@@ -1,7 +1,7 @@
 import { adminOf } from './list-fields.js';
 import { products } from './list-fields.js';
-import type { Column, RowShape } from '../../../csv/columns.js';
-import { anyText, boolean, indexedText, integer, oneOf, timestamp } from '../../../csv/values.js';
+import type { Column, RowShape } from '../../csv/columns.js';
+import { anyText, boolean, indexedText, integer, oneOf, timestamp } from '../../csv/values.js';
 
 /** One of the directory's files; the first column is the id. */
 export interface FileShape extends RowShape {

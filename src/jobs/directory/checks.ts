@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { FileName } from './columns.js';
-import { type Faults, SHOWN_FAULTS } from '../../../csv/faults.js';
+import { type Faults, SHOWN_FAULTS } from '../../csv/faults.js';
 
 /** What no line can show by itself: a query over staging and directory that answers the faulty lines and why. */
 interface Check {

@@ -1,12 +1,12 @@
 import type pg from 'pg';
-import { PortcullisError, messageOf } from '../../../kernel/errors.js';
-import { LOCKS } from '../../../postgres/locks.js';
-import { inTransaction } from '../../../postgres/pool.js';
+import { PortcullisError, messageOf } from '../../kernel/errors.js';
+import { LOCKS } from '../../postgres/locks.js';
+import { inTransaction } from '../../postgres/pool.js';
 import { ADMINS, checkStaged } from './checks.js';
 import { FILES, type FileName, type FileShape } from './columns.js';
-import { Faults } from '../../../csv/faults.js';
+import { Faults } from '../../csv/faults.js';
 import { notesOn } from './notes.js';
-import type { Row } from '../../../csv/rows.js';
+import type { Row } from '../../csv/rows.js';
 import { createStaging, stage } from './stage.js';
 
 /** The paths of a directory's files; an import may leave some out. */

@@ -1,9 +1,9 @@
-import { nearest } from '../../../kernel/nearest.js';
-import { parseDomainName, type DomainNameFault } from '../domain-name.js';
-import { parseEmailAddress } from '../email-address.js';
+import { nearest } from '../../kernel/nearest.js';
+import { parseDomainName, type DomainNameFault } from '../domain-claim/domain-name.js';
+import { parseEmailAddress } from '../domain-claim/email-address.js';
 import type { FileShape } from './columns.js';
-import type { Row } from '../../../csv/rows.js';
-import { shown } from '../../../csv/shown.js';
+import type { Row } from '../../csv/rows.js';
+import { shown } from '../../csv/shown.js';
 
 const WHY_NOT: Readonly<Record<DomainNameFault, string>> = {
   empty: 'it is empty',

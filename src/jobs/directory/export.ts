@@ -4,10 +4,10 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
-import { abandon } from '../../../postgres/bounded-pool.js';
-import { inTransaction } from '../../../postgres/pool.js';
+import { abandon } from '../../postgres/bounded-pool.js';
+import { inTransaction } from '../../postgres/pool.js';
 import { FILES, type FileName } from './columns.js';
-import { fileError } from '../../../postgres/file-error.js';
+import { fileError } from '../../postgres/file-error.js';
 
 export type ExportFiles = Readonly<Record<FileName, string>>;
 

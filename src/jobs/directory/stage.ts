@@ -1,8 +1,8 @@
 import type pg from 'pg';
-import { CopyIn, copyField } from '../../../postgres/copy-in.js';
+import { CopyIn, copyField } from '../../postgres/copy-in.js';
 import type { FileShape } from './columns.js';
-import type { Faults } from '../../../csv/faults.js';
-import { type Row, readRows } from '../../../csv/rows.js';
+import type { Faults } from '../../csv/faults.js';
+import { type Row, readRows } from '../../csv/rows.js';
 
 /** Characters sent at a time; a row each would cost a message each. */
 const BATCH = 65_536;

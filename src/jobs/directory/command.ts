@@ -1,21 +1,21 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type pg from 'pg';
-import { recordAudit } from '../../../audit/record.js';
-import { PortcullisError } from '../../../kernel/errors.js';
+import { recordAudit } from '../../audit/record.js';
+import { PortcullisError } from '../../kernel/errors.js';
 import { FILES, type FileName } from './columns.js';
-import { Faults } from '../../../csv/faults.js';
+import { Faults } from '../../csv/faults.js';
 import { exportDirectory } from './export.js';
 import { importDirectory, type ImportFiles } from './import.js';
-import { nearest } from '../../../kernel/nearest.js';
-import { recordPersonalRead } from '../../../access/personal-data.js';
-import { requireActing } from '../../../cli/acting.js';
-import type { Installation } from '../../../cli/app-port.js';
-import { voiceOf, withInstallation, type Context } from '../../../cli/context.js';
-import { group, leaf } from '../../../cli/leaf.js';
-import { regionsIn, requireRegion } from '../../../cli/names.js';
-import { withProgress } from '../../../cli/progress.js';
-import { countOf } from '../../../kernel/words.js';
+import { nearest } from '../../kernel/nearest.js';
+import { recordPersonalRead } from '../../access/personal-data.js';
+import { requireActing } from '../../cli/acting.js';
+import type { Installation } from '../../cli/app-port.js';
+import { voiceOf, withInstallation, type Context } from '../../cli/context.js';
+import { group, leaf } from '../../cli/leaf.js';
+import { regionsIn, requireRegion } from '../../cli/names.js';
+import { withProgress } from '../../cli/progress.js';
+import { countOf } from '../../kernel/words.js';
 
 export function addDirectory(program: Command, context: Context): void {
   const directory = group(
