@@ -43,6 +43,7 @@ export const MAY_DO = {
   'request-rearm':    [          'operator', 'approver', 'admin'],
   'set-flag':         [          'operator',             'admin'],
   'skip-bake':        [          'operator',             'admin'],
+  'break-glass':      [          'operator',             'admin'],
   'apply-policy':     [          'operator',             'admin'],
   'restore':          [          'operator',             'admin'],
   'run':              [          'operator',             'admin', 'worker'],

@@ -4,18 +4,23 @@ import { startBeat, type Beat } from '../kernel/beat.js';
 import { messageOf } from '../kernel/errors.js';
 import type { Installation } from '../cli/app-port.js';
 import { tellApprovedAlone } from '../notify/tell-alone.js';
+import { rolloutSources } from '../regions/rollout-sources.js';
 import { decideRequest } from '../rollout/decide-request.js';
 import type { Log } from '../telemetry/log.js';
 
 const LOOK_MS = 2_000;
 
 /** Approves the requests whose delay is over and that nobody cancelled, for as long as this process is a control plane. */
-export function startAlone({ control, planes }: Installation, log: Log, flagsAt: string | undefined): Beat {
+export function startAlone(
+  { control, planes, jobs }: Installation,
+  log: Log,
+  flagsAt: string | undefined,
+): Beat {
   const failed = new Map<string, string>();
   const approve = async (id: string): Promise<void> => {
     try {
       const approved = await decideRequest(
-        control,
+        rolloutSources(control, planes, jobs),
         (region) => planes.of(region).owner,
         () => planes.all().map(({ owner }) => owner),
         id,

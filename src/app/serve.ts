@@ -26,6 +26,7 @@ import type { RegionPlane } from '../regions/region-plane.js';
 import { lockFolder } from '../postgres/folder-lock.js';
 import { ensureAdminToken } from '../access/admin-token.js';
 import { makeDemoPerson } from '../access/demo-person.js';
+import { startBreakGlass } from './break-glass.js';
 import { startAlone } from './alone.js';
 import { Crew } from './crew.js';
 import { deskOf } from './flag-desk.js';
@@ -107,6 +108,9 @@ export async function serve(
       undo.push(() => bake.stop());
       const alone = startAlone(installation, log, flagsAt(config.flagSource));
       undo.push(() => alone.stop());
+      const ownFlags = config.flagSource.kind === 'embedded';
+      const breakGlass = startBreakGlass(installation, { log, metrics }, ownFlags);
+      undo.push(() => breakGlass.stop());
       const tending = tendAll(installation, wired);
       undo.push(() => tending.stop());
     }

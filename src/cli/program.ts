@@ -18,6 +18,7 @@ import { addLogin, addLogout } from './commands/login.js';
 import { addMigrate } from './commands/migrate.js';
 import { addNotifications } from './commands/notifications.js';
 import { addPeople } from './commands/people.js';
+import { addBreakGlass } from './commands/break-glass.js';
 import { addApprove, addRearm } from './commands/rearm.js';
 import { addRollout } from './commands/rollout.js';
 import { addRestore } from './commands/restore.js';
@@ -48,6 +49,7 @@ const COMMANDS: readonly AddCommand[] = [
   addFlags,
   addGuard,
   addRollout,
+  addBreakGlass,
   addKill,
   addStop,
   addRearm,

@@ -3,6 +3,7 @@ import { requireMay, type Principal } from '../access/roles.js';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { listOf } from '../kernel/words.js';
+import { endBreakGlass, hasBreakGlass } from './break-glass.js';
 import { columnsOf } from '../postgres/columns-of.js';
 import { inTransaction } from '../postgres/pool.js';
 import { AdmissionBook, beyondText, type Beyond, type RegionAdmission } from './admission.js';
@@ -52,7 +53,8 @@ export async function admitVersion(client: pg.PoolClient, admission: Admission):
 }
 
 /**
- * Takes a version's admission away in every region, in the transaction that the client is in, and puts that on record.
+ * Takes a version's admission away in every region, and its break-glass, in the transaction that the client is in, and
+ * puts that on record.
  * To do it twice is to do it once. Does nothing on a schema that has no admissions yet.
  */
 export async function clearAdmission(
@@ -74,6 +76,8 @@ export async function clearAdmission(
      returning a.region, given.permille`,
     [job, version, reason, by],
   );
+  if (await hasBreakGlass(client))
+    await endBreakGlass(client, { job, version }, { ended: 'cleared', by, reason });
   if (rows.length === 0) return;
   await recordAudit(client, {
     principal: by,
@@ -101,7 +105,7 @@ export async function refuseBeyond(
     'ADMISSION_EXCEEDED',
     `${flagName(job, region)}: ${beyond.map(beyondText).join('; ')}`,
     {
-      hint: `a rollout admits a version step by step: portcullis rollout start ${job} --version ${first.version} --reason "…"; the first version of a job in a region: add --initial`,
+      hint: `a rollout admits a version step by step: portcullis rollout start ${job} --version ${first.version} --reason "…"; the first version of a job in a region: add --initial; in an emergency: portcullis break-glass request ${job} --version ${first.version} --region ${region} --share ${first.asked / 10}% --reason "…"`,
       details: { job, region, beyond },
     },
   );
@@ -156,8 +160,10 @@ export async function admitInitially(
     // Of two that ask at once, the second sees what the first has admitted.
     await client.query('lock table portcullis_control.admission in share row exclusive mode');
     const { rows: taken } = await client.query<{ region: string; version: string; source: string; at: Date }>(
+      // One that only ever had break-glass was not admitted.
       `select distinct on (region) region, version, source, changed_at as at
-       from portcullis_control.admission where job = $1 and region = any($2) order by region, changed_at`,
+       from portcullis_control.admission where job = $1 and region = any($2) and source <> 'break-glass'
+       order by region, changed_at`,
       [job, named],
     );
     const regions = named.filter((region) => !taken.some((each) => each.region === region));

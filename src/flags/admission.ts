@@ -1,6 +1,8 @@
 import { WHOLE_PERMILLE, bucketsOf } from '../kernel/bucketing.js';
+import { time } from '../kernel/words.js';
 import { unitsByBucket } from './admitted-units.js';
-import { type FlagDefinition, HOLD, type Variant, flagName } from './definition.js';
+import { type BreakGlassInForce, type FlagDefinition, HOLD, type Variant, flagName } from './definition.js';
+import { type MonotonicClock, monotonicMs } from './hearing.js';
 
 /** How far the versions of a job are admitted in a region. */
 export interface RegionAdmission {
@@ -8,19 +10,32 @@ export interface RegionAdmission {
   readonly revision: number;
   /** Thousandths of the region's units, by version. A version that is not here is admitted to nothing. */
   readonly permille: ReadonlyMap<string, number>;
+  /** The revision of each version's own admission; absent: the source does not number them. */
+  readonly revisions?: ReadonlyMap<string, number>;
+  /** The versions that break-glass admits to more than a rollout has; absent: none. */
+  readonly breakGlass?: ReadonlyMap<string, BreakGlassInForce>;
 }
 
 export interface Admissions {
   of(job: string, region: string): RegionAdmission;
 }
 
-/** A row of portcullis_control.admission. */
+/** A row of portcullis_control.admission, with what break-glass adds. */
 export interface AdmissionRow {
   readonly job: string;
   readonly region: string;
   readonly version: string;
   readonly permille: number;
   readonly revision: number;
+  readonly breakGlass?: readonly BreakGlassRow[] | null;
+}
+
+export interface BreakGlassRow {
+  readonly id: string;
+  readonly permille: number;
+  readonly until: string;
+  /** What was left of it when the row was read. */
+  readonly leftMs: number;
 }
 
 /** A share that a flag gives to a version beyond its admission. What is beyond is closed. */
@@ -34,34 +49,88 @@ export interface Beyond {
 
 const NOTHING: RegionAdmission = { revision: 0, permille: new Map() };
 
-/** The admissions that a source last heard of. */
-export class AdmissionBook implements Admissions {
-  #byFlag: ReadonlyMap<string, RegionAdmission> = new Map();
+/** What was read of one flag's admissions, and what that comes to until break-glass ends. */
+interface Read {
+  readonly rows: readonly AdmissionRow[];
+  readonly askedAtMs: number;
+  now: RegionAdmission;
+  untilMs: number;
+}
 
-  constructor(rows: readonly AdmissionRow[] = []) {
+/** The admissions that a source last heard of. Break-glass ends in it by itself, on a clock that never steps. */
+export class AdmissionBook implements Admissions {
+  readonly now: MonotonicClock;
+  #byFlag: ReadonlyMap<string, Read> = new Map();
+
+  constructor(rows: readonly AdmissionRow[] = [], now: MonotonicClock = monotonicMs) {
+    this.now = now;
     this.replace(rows);
   }
 
   of(job: string, region: string): RegionAdmission {
-    return this.#byFlag.get(flagName(job, region)) ?? NOTHING;
+    const read = this.#byFlag.get(flagName(job, region));
+    if (read === undefined) return NOTHING;
+    if (this.now() >= read.untilMs) Object.assign(read, admissionAt(read, this.now()));
+    return read.now;
   }
 
-  /** Puts new content in the old one's place, at once. Answers the names of the flags whose admissions differ. */
-  replace(rows: readonly AdmissionRow[]): string[] {
+  /**
+   * Puts new content in the old one's place, at once; it was asked for at `askedAtMs`. Answers the names of the flags
+   * whose admissions differ.
+   */
+  replace(rows: readonly AdmissionRow[], askedAtMs: number = this.now()): string[] {
     const before = this.#byFlag;
-    const now = new Map<string, { revision: number; permille: Map<string, number> }>();
-    for (const { job, region, version, permille, revision } of rows) {
-      const name = flagName(job, region);
-      const admission = now.get(name) ?? { revision: 0, permille: new Map<string, number>() };
-      admission.revision = Math.max(admission.revision, revision);
-      admission.permille.set(version, permille);
-      now.set(name, admission);
+    const byFlag = new Map<string, AdmissionRow[]>();
+    for (const row of rows) {
+      const name = flagName(row.job, row.region);
+      const of = byFlag.get(name);
+      if (of === undefined) byFlag.set(name, [row]);
+      else of.push(row);
     }
+    const now = new Map(
+      [...byFlag].map(([name, of]): [string, Read] => {
+        const read = { rows: of, askedAtMs };
+        return [name, { ...read, ...admissionAt(read, this.now()) }];
+      }),
+    );
     this.#byFlag = now;
     return [...new Set([...before.keys(), ...now.keys()])].filter(
-      (name) => !sameAdmission(before.get(name) ?? NOTHING, now.get(name) ?? NOTHING),
+      (name) => !sameAdmission(before.get(name)?.now ?? NOTHING, now.get(name)?.now ?? NOTHING),
     );
   }
+}
+
+/** What was read, at a moment of the monotonic clock; and until when that is so. Pure. */
+function admissionAt(
+  { rows, askedAtMs }: Pick<Read, 'rows' | 'askedAtMs'>,
+  nowMs: number,
+): Pick<Read, 'now' | 'untilMs'> {
+  const permille = new Map<string, number>();
+  const breakGlass = new Map<string, BreakGlassInForce>();
+  let untilMs = Infinity;
+  for (const { version, permille: admitted, breakGlass: grants } of rows) {
+    permille.set(version, admitted);
+    for (const { id, permille: granted, until, leftMs } of grants ?? []) {
+      const endsAtMs = askedAtMs + leftMs;
+      if (nowMs >= endsAtMs) continue;
+      untilMs = Math.min(untilMs, endsAtMs);
+      // Of several, the one that gives the most counts; of these the one that lasts.
+      const most = permille.get(version) ?? 0;
+      const best = breakGlass.get(version);
+      if (granted < most || (granted === most && (best === undefined || best.endsAtMs >= endsAtMs))) continue;
+      permille.set(version, granted);
+      breakGlass.set(version, { id, permille: granted, admitted, until, endsAtMs });
+    }
+  }
+  return {
+    now: {
+      revision: Math.max(0, ...rows.map(({ revision }) => revision)),
+      permille,
+      revisions: new Map(rows.map(({ version, revision }) => [version, revision])),
+      ...(breakGlass.size > 0 && { breakGlass }),
+    },
+    untilMs,
+  };
 }
 
 function sameAdmission(one: RegionAdmission, other: RegionAdmission): boolean {
@@ -106,12 +175,18 @@ export function inForce(definition: FlagDefinition, admission: RegionAdmission):
     const admitted = admission.permille.get(version) ?? 0;
     return permille > admitted ? [{ version, asked: permille, admitted }] : [];
   });
+  const underBreakGlass = [...(admission.breakGlass ?? [])].filter(
+    ([version, { admitted }]) => (asked.get(version) ?? 0) > admitted,
+  );
   return {
     ...definition,
     variants,
     admission: {
       revision: admission.revision,
       beyond,
+      asked,
+      ...(admission.revisions && { revisions: admission.revisions }),
+      ...(underBreakGlass.length > 0 && { breakGlass: new Map(underBreakGlass) }),
       ...(evaluated && { limits: admission.permille }),
     },
   };
@@ -159,4 +234,9 @@ export function withinLimit(
 /** `1.1.0_22222222 is admitted to 10%, the flag asks for 50%`. */
 export function beyondText({ version, asked, admitted }: Beyond): string {
   return `${version} is admitted to ${admitted / 10}%, the flag asks for ${asked / 10}%`;
+}
+
+/** `break-glass k3vq7m2x until 2026-11-23 10:00 UTC`. */
+export function breakGlassText({ id, until }: Pick<BreakGlassInForce, 'id' | 'until'>): string {
+  return `break-glass ${id} until ${time(until)}`;
 }

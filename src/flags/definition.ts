@@ -36,6 +36,19 @@ export interface FlagDefinition {
   readonly admission?: AdmissionInForce;
 }
 
+/** Break-glass that counts now: see src/rollout/break-glass.ts. */
+export interface BreakGlassInForce {
+  /** The request that two people agreed on. */
+  readonly id: string;
+  readonly permille: number;
+  /** Thousandths that the version is admitted to without it. */
+  readonly admitted: number;
+  /** When it ends by the control database's clock, ISO 8601 in UTC. */
+  readonly until: string;
+  /** The same on this process' monotonic clock, and no later: no clock that somebody sets makes it longer. */
+  readonly endsAtMs: number;
+}
+
 /** What admissions made of a flag. */
 export interface AdmissionInForce {
   /** Grows with every change of the flag's admissions. */
@@ -46,6 +59,12 @@ export interface AdmissionInForce {
     readonly asked: number;
     readonly admitted: number;
   }[];
+  /** Thousandths that the flag asks for, by version. */
+  readonly asked?: ReadonlyMap<string, number>;
+  /** The revision of each version's own admission. */
+  readonly revisions?: ReadonlyMap<string, number>;
+  /** The versions that act here beyond what a rollout has admitted, by break-glass. */
+  readonly breakGlass?: ReadonlyMap<string, BreakGlassInForce>;
   /** Where the evaluator decides: the most of the region's units that each version may act for, in thousandths. */
   readonly limits?: ReadonlyMap<string, number>;
 }
@@ -79,6 +98,8 @@ export type FlagAnswer =
       readonly revision?: number;
       /** Where admissions close it: their revision. */
       readonly admissionRevision?: number;
+      /** The revision of each version's own admission, where it is known. */
+      readonly admissionRevisions?: ReadonlyMap<string, number>;
       readonly ageMs?: number;
     };
 

@@ -10,10 +10,11 @@ import type { ChangeListener, FlagSource, SourceState } from './source.js';
 export class EmbeddedSource implements FlagSource {
   readonly name = 'embedded';
   readonly repository = new FlagRepository();
-  readonly admissions = new AdmissionBook();
+  readonly admissions: AdmissionBook;
   readonly #reader: ControlReader;
 
   constructor(control: pg.Pool, options: ControlReaderOptions = {}) {
+    this.admissions = new AdmissionBook([], options.now);
     this.#reader = new ControlReader(
       control,
       async (ask) => {
@@ -21,9 +22,10 @@ export class EmbeddedSource implements FlagSource {
           'select job, region, enabled, variants, revision from portcullis_control.flag',
         );
         // Behind the flags: a rollout's step raises both at once, and its share is never seen without its admission.
+        const askedAtMs = this.admissions.now();
         const admissions = await ask<ReadAdmission>(ADMISSIONS);
         const changed = this.repository.replace(flags.map(sourced), newest(flags));
-        return [...new Set([...changed, ...this.admissions.replace(admissions)])];
+        return [...new Set([...changed, ...this.admissions.replace(admissions, askedAtMs)])];
       },
       options,
     );

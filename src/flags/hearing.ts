@@ -4,7 +4,7 @@ import type { ChangeListener, SourceProblem, SourceState } from './source.js';
 /** Milliseconds on a clock that never steps. */
 export type MonotonicClock = () => number;
 
-const monotonicMs: MonotonicClock = () => performance.now();
+export const monotonicMs: MonotonicClock = () => performance.now();
 
 /** When a source was last heard, what is wrong since, and who wants to know. */
 export class Hearing {

@@ -86,8 +86,13 @@ export class PortcullisProvider implements Provider {
     if (silent !== undefined) return silent;
     const ageMs = this.#source.state().heardAgeMs;
     const found = this.#source.repository.find(flagName);
+    const { revisions } = this.#source.admissions.of(names.job, names.region);
     const closed = (code: ClosedCode, reason: string, revision?: number) =>
-      ({ open: false, code, reason, ageMs, ...(revision !== undefined && { revision }) }) as const;
+      ({
+        ...({ open: false, code, reason, ageMs } as const),
+        ...(revision !== undefined && { revision }),
+        ...(revisions !== undefined && { admissionRevisions: revisions }),
+      }) as const;
     if (found === undefined) {
       const { revision } = this.#source.repository;
       return closed('flag-unknown', `there is no flag ${flagName}`, revision);

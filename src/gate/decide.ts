@@ -21,6 +21,8 @@ export interface Gate {
   readonly flagRevision: number;
   /** The newest revision of the flag's admissions that it has seen. */
   readonly admissionRevision: number;
+  /** The newest revision of each version's own admission that it has seen. */
+  readonly versionAdmissions: Readonly<Record<string, number>>;
   /** What was in force of the flag at these revisions. */
   readonly variants: readonly Variant[];
   readonly reasonCode: string;
@@ -141,6 +143,15 @@ export function decideAdmission(gate: Gate, answer: FlagAnswer, version: string)
       reason: `the gate has seen revision ${gate.admissionRevision} of the admissions, this process has ${admissions}`,
     };
   }
+  const seen = gate.versionAdmissions[version] ?? 0;
+  const own = definition.admission?.revisions?.get(version) ?? 0;
+  if (definition.admission?.revisions !== undefined && own < seen) {
+    return {
+      admitted: false,
+      code: 'admission-outdated',
+      reason: `${gate.region} has seen revision ${seen} of the admission of ${version}, and the control database has ${own}: it is older than this region`,
+    };
+  }
   if (!definition.variants.some((variant) => variant.version === version && variant.permille > 0)) {
     const beyond = definition.admission?.beyond.find((each) => each.version === version);
     return {
@@ -158,6 +169,11 @@ export function decideAdmission(gate: Gate, answer: FlagAnswer, version: string)
     versionEpoch: versionEpochs[version] ?? 0,
     flagRevision: definition.revision,
   };
+}
+
+/** The revision of each version's own admission, as far as an answer tells it. */
+export function versionRevisionsOf(answer: FlagAnswer): ReadonlyMap<string, number> {
+  return (answer.open ? answer.definition.admission?.revisions : answer.admissionRevisions) ?? new Map();
 }
 
 /** The revision of the admissions that an answer rests on; undefined where it rests on none. */

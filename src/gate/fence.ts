@@ -16,6 +16,8 @@ export interface Leave {
   readonly version: string;
   /** The version's own epoch under which the run was admitted. */
   readonly versionEpoch: number;
+  /** When the break-glass ends that the run rests on; null: it rests on none. */
+  readonly until: Date | null;
 }
 
 export type Passage =
@@ -29,6 +31,7 @@ export type FenceCode =
   | 'database-unconfirmed'
   | 'gate-held'
   | 'gate-narrowed'
+  | 'break-glass-ended'
   | 'permit-lapsed';
 
 /** A version's own epoch now; of these parameters of the statement. */
@@ -67,7 +70,8 @@ async function moveCursor(client: pg.PoolClient, leave: Leave, stretch: Stretch)
           and g.job = $6 and g.region = $7
           and not g.stopped and ${CONFIRMED}
           and ($8::bigint is null or (g.state = 'open' and g.epoch = $8 and g.permit_until > clock_timestamp()
-               and ${versionEpoch('$6', '$7', '$9')} = $10))
+               and ${versionEpoch('$6', '$7', '$9')} = $10
+               and ($11::timestamptz is null or $11 > clock_timestamp())))
         returning l.attempt
       )
       insert into portcullis_region.batch (run, lane, from_seq, to_seq, attempt)
@@ -83,6 +87,7 @@ async function moveCursor(client: pg.PoolClient, leave: Leave, stretch: Stretch)
       leave.epoch,
       leave.version,
       leave.versionEpoch,
+      leave.until,
     ],
   });
   return rowCount === 1;
@@ -95,7 +100,9 @@ async function moveCursor(client: pg.PoolClient, leave: Leave, stretch: Stretch)
 export async function passGate(client: pg.PoolClient, leave: Leave, run: string): Promise<Passage> {
   const { rows } = await client.query<Standing>(
     `select r.attempt = $2 and r.status = 'planning' as owned, ${standingOf('$3', '$4', '$5')},
-       g.permit_until > clock_timestamp() as permitted
+       g.permit_until > clock_timestamp() as permitted,
+       coalesce((select p.break_glass_until from portcullis_region.plan p where p.run = r.id), 'infinity')
+         > clock_timestamp() as within
      from portcullis_region.run r, portcullis_region.gate g
      where r.id = $1 and g.job = $3 and g.region = $4`,
     [run, leave.attempt, leave.job, leave.region, leave.version],
@@ -103,9 +110,16 @@ export async function passGate(client: pg.PoolClient, leave: Leave, run: string)
   return passageOf(rows[0], leave);
 }
 
+/** Why a run stops that rested on break-glass. */
+export function breakGlassEnded(until: Date | null): string {
+  return `the break-glass that admitted this run ended${until === null ? '' : ` at ${until.toISOString()}`}`;
+}
+
 interface Standing {
   readonly owned: boolean;
   readonly permitted: boolean;
+  /** Whether the break-glass that the run rests on has not ended; also where it rests on none. */
+  readonly within: boolean;
   readonly confirmed: boolean;
   readonly version_epoch: number;
   /** Why the version is quarantined; null where it is not. */
@@ -130,12 +144,14 @@ const standingOf = (job: string, region: string, version: string): string => `
 async function whyNot(client: pg.PoolClient, leave: Leave, stretch: Stretch): Promise<Passage> {
   const { rows } = await client.query<Standing>(
     `select l.attempt = $4 and l.applied_seq = $3 as owned, ${standingOf('$5', '$6', '$7')},
-       $8::boolean or g.permit_until > clock_timestamp() as permitted
+       $8::boolean or g.permit_until > clock_timestamp() as permitted,
+       $9::timestamptz is null or $9 > clock_timestamp() as within
      from portcullis_region.lane l, portcullis_region.gate g
      where l.run = $1 and l.lane = $2 and g.job = $5 and g.region = $6`,
     [
       ...[stretch.run, stretch.lane, stretch.from, leave.attempt, leave.job, leave.region, leave.version],
       leave.epoch === null,
+      leave.until,
     ],
   );
   return passageOf(rows[0], leave);
@@ -148,6 +164,8 @@ function passageOf(standing: Standing | undefined, leave: Leave): Passage {
   const isJob = leave.epoch !== null;
   if (isJob && standing.state === 'killed') return refuse('gate-killed', `killed: ${standing.reason}`);
   if (!standing.confirmed) return refuse(UNCONFIRMED.code, UNCONFIRMED.reason);
+  if (isJob && !standing.within && standing.quarantined === null)
+    return refuse('break-glass-ended', breakGlassEnded(leave.until));
   if (isJob && standing.state === 'held') return refuse('gate-held', standing.reason);
   if (isJob && standing.version_epoch !== leave.versionEpoch) {
     return standing.quarantined === null

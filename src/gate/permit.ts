@@ -1,13 +1,15 @@
 import type pg from 'pg';
 import type { FlagAnswer } from '../flags/definition.js';
 import { inTransaction } from '../postgres/pool.js';
-import { admissionRevisionOf, decideMove, type Gate, type Move } from './decide.js';
+import { admissionRevisionOf, decideMove, type Gate, type Move, versionRevisionsOf } from './decide.js';
 import { CONFIRMED } from './database.js';
 import { lockGate } from './lock.js';
 
 const GATE_COLUMNS = `job, region, state, epoch, ${CONFIRMED} as "databaseConfirmed",
   (select coalesce(jsonb_object_agg(v.version, v.epoch), '{}') from portcullis_region.version_epoch v
-   where v.job = gate.job and v.region = gate.region) as "versionEpochs", nullif(permit_until, '-infinity') as "permitUntil",
+   where v.job = gate.job and v.region = gate.region) as "versionEpochs",
+  (select coalesce(jsonb_object_agg(v.version, v.admission_revision), '{}') from portcullis_region.version_epoch v
+   where v.job = gate.job and v.region = gate.region) as "versionAdmissions", nullif(permit_until, '-infinity') as "permitUntil",
   case when permit_until > clock_timestamp()
        then (extract(epoch from permit_until - clock_timestamp()) * 1000)::float8 else 0 end as "permitMs",
   flag_revision as "flagRevision", admission_revision as "admissionRevision", variants,
@@ -50,6 +52,7 @@ export async function reconcileGate(
   permitMs: number,
 ): Promise<Reconciled> {
   const seen = await readGate(pool, job, region);
+  await keepRevisions(pool, seen, versionRevisionsOf(answer));
   const move = decideMove(seen, answer);
   if (move.to === 'leave') return { gate: seen, move };
   if (
@@ -69,6 +72,26 @@ export async function reconcileGate(
     const decided = decideMove(current, answer);
     return { gate: await carryOut(client, current, decided, answer, permitMs), move: decided };
   });
+}
+
+/**
+ * Keeps the newest revision of each version's admission: what a region has seen outlives a control database that is
+ * restored from a backup.
+ */
+async function keepRevisions(
+  pool: pg.Pool,
+  { job, region, versionAdmissions }: Gate,
+  revisions: ReadonlyMap<string, number>,
+): Promise<void> {
+  const newer = [...revisions].filter(([version, revision]) => revision > (versionAdmissions[version] ?? 0));
+  if (newer.length === 0) return;
+  await pool.query(
+    `insert into portcullis_region.version_epoch as v (job, region, version, epoch, admission_revision)
+     select $1, $2, version, 0, revision from unnest($3::text[], $4::bigint[]) as n (version, revision) order by version
+     on conflict (job, region, version) do update set admission_revision = excluded.admission_revision
+       where v.admission_revision < excluded.admission_revision`,
+    [job, region, newer.map(([version]) => version), newer.map(([, revision]) => revision)],
+  );
 }
 
 /** The way of every few seconds: nothing but time has passed, so readers need not wait. */

@@ -28,6 +28,7 @@ export const ERRORS = {
   FLAG_CHANGE_INVALID: { status: 422, title: 'The flag cannot be set to that' },
   FLAGS_ELSEWHERE: { status: 409, title: 'Flags are not changed here' },
   ADMISSION_EXCEEDED: { status: 409, title: 'The version is not admitted to that share' },
+  BREAK_GLASS_REFUSED: { status: 409, title: 'Break-glass is not available for that' },
   INITIAL_DONE: { status: 409, title: 'A version was admitted in this region before' },
   FLAG_REVISION_STALE: { status: 409, title: 'The flag has changed since it was read' },
 

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { storable, storableJson } from '../kernel/text.js';
 
-export type NoticeKind = 'trip' | 'kill' | 'hold' | 'incident' | 'rollout' | 'alert' | 'approval' | 'test';
+export type NoticeKind =
+  'trip' | 'kill' | 'hold' | 'incident' | 'rollout' | 'alert' | 'approval' | 'break-glass' | 'test';
 
 /** Something that people are to be told. */
 export interface Notice {

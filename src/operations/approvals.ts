@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { APPROVAL_STATES, findApproval, listApprovals, type Decision } from '../access/approvals.js';
 import { approveAloneAndTell } from '../notify/tell-alone.js';
+import { rolloutSources } from '../regions/rollout-sources.js';
 import { decideRequest } from '../rollout/decide-request.js';
 import { operation } from './operation.js';
 import { Approval, ApprovalPage, approvalIdPath } from './record-schemas.js';
@@ -29,11 +30,12 @@ const decision = <Each extends Decision>(decision: Each, summary: string) =>
       'GATE_NOT_KILLED',
       'VERSION_NOT_QUARANTINED',
       'ROLLOUT_STATE',
+      'BREAK_GLASS_REFUSED',
       'FLAGS_ELSEWHERE',
     ],
-    run: ({ control, planes, flagsAt }, { id }, caller) =>
+    run: ({ control, planes, installed, flagsAt }, { id }, caller) =>
       decideRequest(
-        control,
+        rolloutSources(control, planes, installed()),
         (region) => planes.of(region).owner,
         () => planes.all().map(({ owner }) => owner),
         id,

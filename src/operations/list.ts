@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { alertOperations } from './alerts.js';
 import { approvalOperations } from './approvals.js';
 import { auditOperations } from './audit.js';
+import { breakGlassOperations } from './break-glass.js';
 import { databaseOperations } from './databases.js';
 import { flagOperations } from './flags.js';
 import { incidentOperations } from './incidents.js';
@@ -23,6 +24,7 @@ export const OPERATIONS = {
   ...jobAndGateOperations,
   ...flagOperations,
   ...rolloutOperations,
+  ...breakGlassOperations,
   ...killOperations,
   ...databaseOperations,
   ...approvalOperations,

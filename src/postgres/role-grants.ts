@@ -63,6 +63,6 @@ function controlGrants(worker: string): readonly string[] {
   return [
     `grant usage on schema portcullis_control to ${worker}`,
     `revoke all on all tables in schema portcullis_control from ${worker}`,
-    `grant select on portcullis_control.policy, portcullis_control.flag, portcullis_control.flag_change, portcullis_control.admission to ${worker}`,
+    `grant select on portcullis_control.policy, portcullis_control.flag, portcullis_control.flag_change, portcullis_control.admission, portcullis_control.break_glass to ${worker}`,
   ];
 }

@@ -1,14 +1,17 @@
 import type pg from 'pg';
+import type { Approval } from '../access/approvals.js';
 import type { Principal } from '../access/roles.js';
 import { admitInitially } from '../flags/admission-store.js';
 import { rolloutElsewhere } from '../flags/flags-elsewhere.js';
 import type { LoadedJob } from '../worker/registry.js';
+import { askBreakGlass } from '../rollout/break-glass.js';
 import { requireVersion } from '../rollout/announce.js';
 import type { Rollout } from '../rollout/rollout-store.js';
 import { quarantinedVersion, startRollout } from '../rollout/start-rollout.js';
 import { quarantineOf } from '../rollout/stop-version.js';
 import { INSTALLED } from '../kernel/version-named.js';
 import type { RegionPlanes } from './region-plane.js';
+import { rolloutSources } from './rollout-sources.js';
 
 export interface RolloutWish {
   readonly job: string;
@@ -64,6 +67,38 @@ export async function orderInitial(
   return { job, version, regions: admitted };
 }
 
+export interface BreakGlassWish extends Omit<RolloutWish, 'flagsAt'> {
+  readonly regions: readonly string[];
+  readonly permille: number;
+  readonly forMs?: number | undefined;
+}
+
+/**
+ * Asks for break-glass of the version that a person means. Throws VERSION_UNKNOWN, and what `askBreakGlass` throws.
+ */
+export async function orderBreakGlass(
+  control: pg.Pool,
+  planes: RegionPlanes,
+  jobs: readonly LoadedJob[],
+  { version: meant, ...wish }: BreakGlassWish,
+  principal: Principal,
+): Promise<Approval> {
+  const version = await versionNamed(control, jobs, wish.job, meant);
+  return askBreakGlass(rolloutSources(control, planes, jobs), { ...wish, version }, principal);
+}
+
+async function versionNamed(
+  control: pg.Pool,
+  jobs: readonly LoadedJob[],
+  job: string,
+  meant: string,
+): Promise<string> {
+  const installed = jobs.find(({ definition }) => definition.name === job)?.version;
+  return installed !== undefined && (meant === INSTALLED || meant === installed)
+    ? installed
+    : requireVersion(control, job, meant);
+}
+
 /** The version that a person means, in full, and why it is quarantined, where it is. */
 async function versionMeant(
   control: pg.Pool,
@@ -72,11 +107,7 @@ async function versionMeant(
   job: string,
   meant: string,
 ): Promise<{ version: string; quarantined: string | undefined }> {
-  const installed = jobs.find(({ definition }) => definition.name === job)?.version;
-  const version =
-    installed !== undefined && (meant === INSTALLED || meant === installed)
-      ? installed
-      : await requireVersion(control, job, meant);
+  const version = await versionNamed(control, jobs, job, meant);
   const reasons = await Promise.all(planes.all().map(({ owner }) => quarantineOf(owner, job, version)));
   return { version, quarantined: reasons.find((each) => each !== undefined) };
 }

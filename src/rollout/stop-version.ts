@@ -79,6 +79,20 @@ async function tripOf(
   });
 }
 
+/** Why a version can do nothing in a region, however far it is admitted: a kill or a quarantine; undefined: neither. */
+export async function stopReason(
+  pool: pg.Pool,
+  { job, version, region }: { readonly job: string; readonly version: string; readonly region: string },
+): Promise<string | undefined> {
+  const { rows } = await pool.query<{ reason: string }>(
+    `select 'quarantined: ' || reason as reason from portcullis_region.quarantine where job = $1 and version = $2
+     union all
+     select 'killed: ' || reason from portcullis_region.gate where job = $1 and region = $3 and state = 'killed'`,
+    [job, version, region],
+  );
+  return rows[0]?.reason;
+}
+
 /** Why a version may act nowhere; undefined where it is not quarantined. */
 export async function quarantineOf(
   pool: pg.Pool | pg.PoolClient,

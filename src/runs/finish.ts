@@ -32,6 +32,10 @@ export const PLAN_COLUMNS = [
   'planned_units',
   'covered',
   'newcomers',
+  'asked_permille',
+  'admitted_permille',
+  'break_glass',
+  'break_glass_until',
 ] as const;
 
 /** Has the row `r` of a run take the columns of its plan `p`. */

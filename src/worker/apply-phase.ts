@@ -67,11 +67,12 @@ export async function readApplyPlan(
   const { rows } = await pool.query<{
     epoch: number | null;
     versionEpoch: number;
+    until: Date | null;
     resources: Record<string, Resource>;
     steps: StoredStep[];
     lanes: Lane[];
   }>(
-    `select gate_epoch as epoch, version_epoch as "versionEpoch", resources, steps,
+    `select gate_epoch as epoch, version_epoch as "versionEpoch", break_glass_until as until, resources, steps,
        (select coalesce(jsonb_agg(jsonb_build_object('lane', lane, 'appliedSeq', applied_seq, 'lastSeq', last_seq)
                                   order by lane), '[]')
         from portcullis_region.lane where run = $1) as lanes
@@ -86,25 +87,31 @@ export async function readApplyPlan(
     run: run.id,
     leave: {
       ...{ job: run.job, region: run.region, version: run.version, attempt: run.attempt },
-      ...{ epoch: plan.epoch, versionEpoch: plan.versionEpoch },
+      ...{ epoch: plan.epoch, versionEpoch: plan.versionEpoch, until: plan.until },
     },
     lanes: plan.lanes,
     steps: await stepsOf(pool, plan.steps, plan.resources),
   };
 }
 
-/** The epochs of a gate, and of a version there. */
+/** What a run was admitted under: the epochs of a gate, and of a version there. */
 export interface Epochs {
   readonly gate: number;
   readonly version: number;
+  /** The break-glass that the run rests on, and until when; null: none. */
+  readonly breakGlass: string | null;
+  readonly until: Date | null;
 }
+
+/** The columns of a plan or a run that say so. */
+export const EPOCHS =
+  'gate_epoch as gate, version_epoch as version, break_glass as "breakGlass", break_glass_until as until';
 
 /** The epochs under which a run was admitted. */
 export async function admittedUnder(pool: pg.Pool, run: Run): Promise<Epochs> {
-  const { rows } = await pool.query<Epochs>(
-    'select gate_epoch as gate, version_epoch as version from portcullis_region.run where id = $1',
-    [run.id],
-  );
+  const { rows } = await pool.query<Epochs>(`select ${EPOCHS} from portcullis_region.run where id = $1`, [
+    run.id,
+  ]);
   const [epochs] = rows;
   if (epochs === undefined) throw new Error(`run ${run.id} is not there`);
   return epochs;

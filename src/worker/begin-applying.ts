@@ -17,7 +17,8 @@ export async function beginApplying(region: pg.Pool, run: Run, admitted: Epochs)
   const work = async (client: pg.PoolClient): Promise<Passage> => {
     await lockGate(client, run.job, run.region, 'shared');
     const { job, region: at, version, attempt } = run;
-    const leave = { job, region: at, version, attempt, epoch: admitted.gate, versionEpoch: admitted.version };
+    const { gate: epoch, version: versionEpoch, until } = admitted;
+    const leave = { job, region: at, version, attempt, epoch, versionEpoch, until };
     const passage = await passGate(client, leave, run.id);
     if (!passage.passed) return passage;
     await client.query(

@@ -1,5 +1,7 @@
 import { flagName, type FlagAnswer } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
+import type { Gate } from '../gate/decide.js';
+import { breakGlassEnded } from '../gate/fence.js';
 import { reconcileGate } from '../gate/permit.js';
 import type { Epochs } from './apply-phase.js';
 import type { Run } from '../runs/election.js';
@@ -32,24 +34,22 @@ export function watchGate(
     try {
       const { gate } = await reconcileGate(platform.region, run.job, run.region, answer, policy.permitMs);
       seen = standingOf(answer);
-      if (gate.state !== 'open') {
+      if (gate.state === 'killed' || (gate.state === 'held' && !hasLost(answer, run, admitted))) {
         stop({ why: 'gate', code: `gate-${gate.state}`, reason: gate.reason });
       } else if (
+        gate.state === 'held' ||
         gate.epoch !== admitted.gate ||
         (gate.versionEpochs[run.version] ?? 0) !== admitted.version
       ) {
-        const quarantined = gate.quarantined[run.version];
-        const code = quarantined === undefined ? 'gate-narrowed' : 'version-quarantined';
-        stop({
-          why: 'gate',
-          code,
-          reason: quarantined ?? 'the flag no longer admits this run',
-        });
+        stop({ why: 'gate', ...lossOf(gate, answer, run, admitted) });
       }
     } catch {
       // The database is away. Tried again at the next look; meanwhile the fence has the last word.
     }
-    if (!answer.open) stop({ why: 'gate', code: answer.code, reason: answer.reason });
+    if (!answer.open) {
+      // A gate that could not be asked tells nothing of why.
+      stop({ why: 'gate', code: answer.code, reason: answer.reason });
+    }
   };
   const timer = setInterval(() => {
     const answer = platform.flags.look(flag);
@@ -64,8 +64,31 @@ export function watchGate(
   };
 }
 
+/** Whether the break-glass that a run rests on is not in force any more. */
+function hasLost(answer: FlagAnswer, { version }: Run, { breakGlass }: Epochs): boolean {
+  if (breakGlass === null) return false;
+  const now = answer.open ? answer.definition.admission?.breakGlass?.get(version) : undefined;
+  return now?.id !== breakGlass && (answer.open || answer.code === 'version-not-admitted');
+}
+
+/** Why a run that was admitted has lost that behind an open gate. */
+function lossOf(
+  gate: Gate,
+  answer: FlagAnswer,
+  run: Run,
+  admitted: Epochs,
+): { readonly code: string; readonly reason: string } {
+  const quarantined = gate.quarantined[run.version];
+  if (quarantined !== undefined) return { code: 'version-quarantined', reason: quarantined };
+  if (hasLost(answer, run, admitted)) {
+    return { code: 'break-glass-ended', reason: breakGlassEnded(admitted.until) };
+  }
+  return { code: 'gate-narrowed', reason: 'the flag no longer admits this run' };
+}
+
 function standingOf(answer: FlagAnswer): string {
   if (!answer.open) return answer.code;
   const { revision, admission } = answer.definition;
-  return `open ${revision} ${admission?.revision ?? ''}`;
+  const breakGlass = [...(admission?.breakGlass ?? [])].map(([version, { id }]) => `${version} ${id}`);
+  return `open ${revision} ${admission?.revision ?? ''} ${breakGlass.join()}`;
 }

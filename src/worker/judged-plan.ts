@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { gravest } from '../containment/consequences.js';
 import type { Judged } from '../containment/verdict.js';
 import type { Run } from '../runs/election.js';
-import type { Epochs } from './apply-phase.js';
+import { EPOCHS, type Epochs } from './apply-phase.js';
 import type { Outcome } from '../runs/finish.js';
 import type { FinalStatus } from '../runs/run-states.js';
 
@@ -59,20 +59,25 @@ export interface StoredPlan {
  * planned yet.
  */
 export async function judgedBefore(region: pg.Pool, run: Run): Promise<StoredPlan | undefined> {
-  const { rows } = await region.query<{
-    counts: StoredPlan['counts'];
-    gate: number | null;
-    version: number;
-    outcome: Outcome | null;
-  }>(
-    `select planned as counts, gate_epoch as gate, version_epoch as version, outcome
+  const { rows } = await region.query<
+    Omit<Epochs, 'gate'> & {
+      counts: StoredPlan['counts'];
+      gate: number | null;
+      outcome: Outcome | null;
+    }
+  >(
+    `select planned as counts, outcome, ${EPOCHS}
      from portcullis_region.plan where run = $1`,
     [run.id],
   );
   const [row] = rows;
   if (!row) return undefined;
-  const { counts, gate, version, outcome } = row;
-  return { counts, admitted: gate === null ? undefined : { gate, version }, end: outcome ?? undefined };
+  const { counts, gate, version, breakGlass, until, outcome } = row;
+  return {
+    counts,
+    admitted: gate === null ? undefined : { gate, version, breakGlass, until },
+    end: outcome ?? undefined,
+  };
 }
 
 function endOf(code: EndCode, reason: string): Outcome {

@@ -3,6 +3,7 @@ import { PortcullisError } from '../kernel/errors.js';
 import { storableJson } from '../kernel/text.js';
 import type { Buckets } from '../kernel/bucketing.js';
 import { faultPoint } from '../kernel/fault-point.js';
+import type { BreakGlassInForce } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
 import { acceptedHistory } from '../guard/accepted-runs.js';
 import { closingOf } from '../containment/closing.js';
@@ -19,7 +20,7 @@ import type { Run } from '../runs/election.js';
 import type { Outcome } from '../runs/finish.js';
 import { attemptName, disconnectFormerAttempts } from '../runs/lease.js';
 import { inSnapshot, type Snapshot } from '../postgres/snapshot.js';
-import type { StoredStep } from './apply-phase.js';
+import { EPOCHS, type Epochs, type StoredStep } from './apply-phase.js';
 import { checkedChanges } from './checked-changes.js';
 import type { AdmittedUnits, PlannerDatabase } from '../sdk/contract.js';
 import { judgedPlan, type StoredPlan } from './judged-plan.js';
@@ -35,6 +36,11 @@ export interface PlanLeave {
   /** The version's own epoch; 0 where it has none. */
   readonly versionEpoch: number;
   readonly flagRevision: number | null;
+  /** Thousandths that the flag asks for, and that the version is admitted to; null where no flag was asked. */
+  readonly asked: number | null;
+  readonly admitted: number | null;
+  /** The break-glass without which the version would have less. */
+  readonly breakGlass?: BreakGlassInForce | undefined;
 }
 
 export interface Planned extends StoredPlan {
@@ -113,12 +119,12 @@ export async function planRun(
       } as const;
       await writeTrip(client, trip);
     }
-    await storePlan(client, job, run, leave, written, keptOf(newcomers, apart), end);
+    const admitted = await storePlan(client, job, run, leave, written, keptOf(newcomers, apart), end);
     if (!end) await startRates(client, run, policy.guard, batchesOf(written.lanes, policy.apply));
     await faultPoint('plan.before-commit');
     return {
       counts,
-      admitted: leave.epoch === null ? undefined : { gate: leave.epoch, version: leave.versionEpoch },
+      admitted,
       judged,
       end,
       planMs: plannedAt - startedAt,
@@ -145,12 +151,17 @@ async function storePlan(
   written: PlanWritten,
   newcomers: NewcomersKept | undefined,
   end: Outcome | undefined,
-): Promise<void> {
-  await client.query(
+): Promise<Epochs | undefined> {
+  const { breakGlass } = leave;
+  const { rows } = await client.query<Epochs>(
+    // By the earlier of two clocks: one of the databases' may be wrong, and this process may stop at any moment.
     `update portcullis_region.plan
      set planned_at = clock_timestamp(), planned = $2, planned_units = $3, gate_epoch = $4, flag_revision = $5,
-         admitted_units = $6, covered = $7, newcomers = $8, resources = $9, steps = $10, lanes = $11, outcome = $12, version_epoch = $13
-     where run = $1`,
+         admitted_units = $6, covered = $7, newcomers = $8, resources = $9, steps = $10, lanes = $11, outcome = $12, version_epoch = $13,
+         asked_permille = $14, admitted_permille = $15, break_glass = $16,
+         break_glass_until = least($17::timestamptz, clock_timestamp() + $18 * interval '1 millisecond')
+     where run = $1
+     returning ${EPOCHS}`,
     [
       run.id,
       JSON.stringify(written.counts),
@@ -165,8 +176,14 @@ async function storePlan(
       JSON.stringify(written.lanes),
       end ? storableJson(end) : null,
       leave.versionEpoch,
+      leave.asked,
+      leave.admitted,
+      breakGlass?.id ?? null,
+      breakGlass?.until ?? null,
+      breakGlass ? breakGlass.endsAtMs - performance.now() : null,
     ],
   );
+  return leave.epoch === null ? undefined : rows[0];
 }
 
 /** Rows are made and changed in the order of the job's resources, and deleted in the reverse one. */

@@ -146,12 +146,13 @@ async function settle(
 
 /**
  * Whether a run can commit no change any more: it is over, or its gate or its version has left the epoch under which the
- * run was admitted, as after a kill. Such a run may be restored, whatever its row says.
+ * run was admitted, as after a kill, or the break-glass that it rested on has ended. Such a run may be restored, whatever its row says.
  */
 export async function writesNoMore(pool: pg.Pool, id: string): Promise<boolean> {
   const { rows } = await pool.query<{ status: RunStatus; fenced: boolean }>(
     `select r.status,
-       coalesce(g.epoch <> r.gate_epoch or coalesce(v.epoch, 0) <> r.version_epoch, false) as fenced
+       coalesce(g.epoch <> r.gate_epoch or coalesce(v.epoch, 0) <> r.version_epoch
+                or r.break_glass_until <= clock_timestamp(), false) as fenced
      from portcullis_region.run r
      left join portcullis_region.gate g on g.job = r.job and g.region = r.region
      left join portcullis_region.version_epoch v on v.job = r.job and v.region = r.region and v.version = r.version

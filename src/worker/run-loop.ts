@@ -3,7 +3,7 @@ import { messageOf } from '../kernel/errors.js';
 import { faultPoint } from '../kernel/fault-point.js';
 import { measureVerdicts } from '../guard/measure-verdicts.js';
 import { bucketsGiven } from '../flags/admitted-units.js';
-import { flagName } from '../flags/definition.js';
+import { type FlagDefinition, flagName } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
 import { decideAdmission } from '../gate/decide.js';
 import { reconcileGate } from '../gate/permit.js';
@@ -137,7 +137,11 @@ async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Prom
       } else {
         const leave = await seekLeave(attempt);
         if ('status' in leave) return leave;
-        if (leave.epoch !== null) watch({ gate: leave.epoch, version: leave.versionEpoch });
+        if (leave.epoch !== null) {
+          const { epoch: gate, versionEpoch: version, breakGlass } = leave;
+          const until = breakGlass === undefined ? null : new Date(breakGlass.until);
+          watch({ gate, version, breakGlass: breakGlass?.id ?? null, until });
+        }
         judged = await plan(attempt, leave);
       }
       if (judged.end) return (await trippedEnd(platform, run)) ?? judged.end;
@@ -232,6 +236,7 @@ async function seekLeave({ platform, job, policy, run }: Attempt): Promise<PlanL
       epoch: admission.epoch,
       versionEpoch: admission.versionEpoch,
       flagRevision: admission.flagRevision,
+      ...admittedTo(answer.definition, job.version),
     };
   }
   if (run.dryRun) {
@@ -242,11 +247,23 @@ async function seekLeave({ platform, job, policy, run }: Attempt): Promise<PlanL
       epoch: null,
       versionEpoch: 0,
       flagRevision: null,
+      asked: null,
+      admitted: null,
     };
   }
   if (admission.admitted) return { status: 'held', code: 'flag-held', reason: 'the flag gives no version' };
   const { code, reason } = admission;
   return { status: 'held', code, reason: await withStanding(platform, run, code, reason) };
+}
+
+/** How much the flag asks for a version, what it is admitted to, and by what break-glass. */
+function admittedTo(
+  { admission }: FlagDefinition,
+  version: string,
+): Pick<PlanLeave, 'asked' | 'admitted' | 'breakGlass'> {
+  const asked = admission?.asked?.get(version) ?? null;
+  const beyond = admission?.beyond.find((each) => each.version === version);
+  return { asked, admitted: beyond?.admitted ?? asked, breakGlass: admission?.breakGlass?.get(version) };
 }
 
 const NOBODY: ReadonlySet<string> = new Set();

@@ -194,7 +194,15 @@ describe('what the fence refused, and was over before it could say why', () => {
     const restore = await applying('1.0.0_a', await applying('1.0.0_a'));
     const { region } = here;
     await readGate(owner, 'claims', region);
-    const leave = { job: 'claims', region, attempt: 1, epoch: null, version: '1.0.0_a', versionEpoch: 0 };
+    const leave = {
+      job: 'claims',
+      region,
+      attempt: 1,
+      epoch: null,
+      version: '1.0.0_a',
+      versionEpoch: 0,
+      until: null,
+    };
     return inTransaction(owner, async (client) => {
       const ask = client.query.bind(client) as (statement: unknown, ...rest: unknown[]) => Promise<unknown>;
       let asked = 0;

@@ -13,7 +13,7 @@ import { inTransaction } from '../../src/postgres/pool.js';
 import { notify, testNotice } from '../../src/notify/notice.js';
 import { testDatabase } from '../support/database.js';
 import { rolloutFor } from './rolling-out.js';
-import { bodyFor, hearFlags, INCLUDED, post, seedRun, serving } from './serving.js';
+import { bodyFor, breakGlassIn, hearFlags, INCLUDED, post, seedRun, serving } from './serving.js';
 import { person } from '../support/people.js';
 
 const database = await testDatabase();
@@ -170,6 +170,7 @@ describe('every operation in it', () => {
       if (path.includes('/approvals/{id}'))
         given['id'] = await askedOf(owner, path.endsWith('/alone') ? self : undefined);
       if (path.includes('/notifications/{id}')) given['id'] = await deadNotification(owner);
+      if (path.includes('/break-glass/{id}')) given['id'] = await breakGlassIn(owner);
       if (path.includes('/alerts/{id}')) given['id'] = await firingAlert();
       if (path.includes('/rollouts/')) await rolloutFor(owner, path);
       const asked = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => given[name] ?? '');

@@ -6,7 +6,7 @@ import { openIncident } from '../../src/incidents/open-incident.js';
 import { inTransaction } from '../../src/postgres/pool.js';
 import { testDatabase } from '../support/database.js';
 import { person, tokenOf } from '../support/people.js';
-import { bodyFor, hearFlags, INCLUDED, post, seedRun, serving } from './serving.js';
+import { bodyFor, breakGlassIn, hearFlags, INCLUDED, post, seedRun, serving } from './serving.js';
 
 const { owner } = await testDatabase();
 const flags = await hearFlags(owner);
@@ -39,6 +39,7 @@ async function idFor(path: string): Promise<string> {
     );
     return id;
   }
+  if (path.includes('/break-glass/')) return breakGlassIn(owner);
   if (path.includes('/approvals/')) {
     const ask = { action: 'rearm', subject: 'x', region: 'eu-west-1', reason: 'over', evidence: {} };
     return (await requestApproval(owner, ask, person('ann', 'operator'))).id;

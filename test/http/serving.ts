@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll } from '@jest/globals';
 import type pg from 'pg';
 import type { Role } from '../../src/access/roles.js';
+import { grantBreakGlass } from '../../src/flags/break-glass.js';
 import { EmbeddedSource } from '../../src/flags/embedded-source.js';
 import { embeddedDesk } from '../../src/flags/flag-desk.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
@@ -12,6 +13,8 @@ import type { OperationContext, OperationFlags } from '../../src/operations/cont
 import { listen, type ListenOptions } from '../../src/server/listen.js';
 import type { Planner } from '../../src/worker/planner-database.js';
 import type { RegionPlanes } from '../../src/regions/region-plane.js';
+import { newShortId } from '../../src/kernel/short-id.js';
+import { inTransaction } from '../../src/postgres/pool.js';
 import { onePlane } from '../support/one-plane.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
@@ -214,6 +217,10 @@ export function bodyFor(path: string): unknown {
     if (path.endsWith('/approve')) return {};
     return path.endsWith('/start') || path.endsWith('/initial') ? { version: '9.9.9', reason } : { reason };
   }
+  if (path.endsWith('/break-glass') || path.includes('/break-glass/')) {
+    const reason = 'test';
+    return path.endsWith('/revoke') ? { reason } : { version: '9.9.9', permille: 500, reason };
+  }
   if (path.endsWith('/kill') || path.endsWith('/stop')) return { reason: 'test' };
   if (path.endsWith('/rearm')) return { region: 'eu-west-1', reason: 'test' };
   if (path.endsWith('/databases/confirm')) return { switchover: true, reason: 'test' };
@@ -226,6 +233,18 @@ export function bodyFor(path: string): unknown {
   if (path.endsWith('/people')) return { name: 'newcomer', role: 'viewer' };
   if (path.endsWith('/tokens')) return { name: 'newcomer', role: 'viewer', owner: 'machine' };
   return { enabled: false, reason: 'test' };
+}
+
+/** Break-glass that is in force in eu-west-1: its id. */
+export async function breakGlassIn(owner: pg.Pool): Promise<string> {
+  const id = newShortId();
+  await inTransaction(owner, (client) =>
+    grantBreakGlass(client, {
+      ...{ id, job: 'domain-claim', version: '9.9.9_99999999', regions: ['eu-west-1'], permille: 10 },
+      ...{ forMs: 60_000, reason: 'test', requestedBy: 'ann', approvedBy: 'bob' },
+    }),
+  );
+  return id;
 }
 
 /** A run that the tests of every operation include in an incident. */

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { PortcullisError } from '../../kernel/errors.js';
 import type { Approval, Decision } from '../../access/approvals.js';
+import { BREAK_GLASS } from '../../rollout/break-glass.js';
 import { SKIP_BAKE } from '../../rollout/skip-bake.js';
 import { BEGIN_WAVE } from '../../rollout/wave-approval.js';
 import { aloneText, askedByText, decidedByText } from '../approval-text.js';
@@ -99,6 +100,8 @@ function decidedText(approval: Approval): string {
       ? `${subject} is skipped, not checked: ${who}\n`
       : action === BEGIN_WAVE
         ? `${subject} may begin, ${who}\n`
-        : `${subject} is re-armed, ${who}; it opens when its flag says so\n`;
+        : action === BREAK_GLASS
+          ? `${subject} is in force, ${who}\n`
+          : `${subject} is re-armed, ${who}; it opens when its flag says so\n`;
   return caution === null ? done : `${done}on record: ${caution}\n`;
 }

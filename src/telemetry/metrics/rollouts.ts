@@ -1,5 +1,5 @@
 import { Gauge, type Registry } from 'prom-client';
-import { PLACE } from './places.js';
+import { PLACE, type Place } from './places.js';
 
 export interface RolloutMeasures {
   readonly job: string;
@@ -16,6 +16,8 @@ export interface RolloutMeasures {
 export interface RolloutMetrics {
   /** The rollouts that are under way, all of them: what was shown of others goes. */
   rollouts(rollouts: readonly RolloutMeasures[], approvalsWaiting: number): void;
+  /** The break-glass that is in force, all of it. */
+  breakGlass(inForce: readonly (Place & { readonly version: string; readonly permille: number })[]): void;
 }
 
 export function measureRollouts(registry: Registry): RolloutMetrics {
@@ -49,7 +51,18 @@ export function measureRollouts(registry: Registry): RolloutMetrics {
     help: 'Requests for approval that wait for a second person.',
     registers,
   });
+  const breakGlass = new Gauge({
+    name: 'portcullis_break_glass_share',
+    help: "The share of a region's units that break-glass admits a version to, 0 to 1; absent: none is in force.",
+    labelNames: [...PLACE, 'version'],
+    registers,
+  });
   return {
+    breakGlass(inForce) {
+      breakGlass.reset();
+      for (const { job, region, version, permille } of inForce)
+        breakGlass.set({ job, region, version }, permille / 1000);
+    },
     rollouts(rollouts, approvalsWaiting) {
       for (const gauge of [shareGiven, skipped, stepAge, progress]) gauge.reset();
       for (const { job, version, shares, skippedBakes, stepAgeSeconds, bakeProgress } of rollouts) {

@@ -12,6 +12,7 @@ function gate(changes: Partial<Gate> = {}): Gate {
     state: 'open',
     epoch: 7,
     versionEpochs: {},
+    versionAdmissions: {},
     databaseConfirmed: true,
     permitUntil: new Date('2026-01-01T00:00:30Z'),
     permitMs: 20_000,

@@ -1,0 +1,77 @@
+import type pg from 'pg';
+import type { Installation } from '../cli/app-port.js';
+import { listBreakGlass, noteExpired, noteRuns } from '../flags/break-glass.js';
+import { settleOlderControl } from '../gate/older-control.js';
+import { startBeat, type Beat } from '../kernel/beat.js';
+import { messageOf } from '../kernel/errors.js';
+import { inTransaction } from '../postgres/pool.js';
+import type { Surroundings } from '../worker/platform.js';
+
+const LOOK_MS = 2_000;
+
+/** Runs that are planned just before the end begin a while after it. */
+const HEARD_FOR_MS = 24 * 3_600_000;
+
+const BY = 'system:break-glass';
+
+/**
+ * Notes what has become of break-glass, and clears what a control database that was restored from a backup says of
+ * admissions: for as long as this process is a control plane. Nothing waits for it: break-glass ends by itself, and a
+ * region holds what it knows to be outdated.
+ */
+export function startBreakGlass(
+  { control, planes }: Installation,
+  { log, metrics }: Pick<Surroundings, 'log' | 'metrics'>,
+  ownFlags: boolean,
+): Beat {
+  const said = new Map<string, string>();
+  const look = async (what: string, work: () => Promise<unknown>): Promise<void> => {
+    try {
+      await work();
+      said.delete(what);
+    } catch (error) {
+      // Said once: it is tried again at each look.
+      const why = messageOf(error);
+      if (said.get(what) !== why) log.error({ code: 'break-glass-unread', database: what, err: error }, why);
+      said.set(what, why);
+    }
+  };
+  return startBeat(
+    LOOK_MS,
+    async () => {
+      for (const plane of planes.all()) {
+        if (!plane.open) continue;
+        await look(plane.name, async () => {
+          await noteRunsOf(control, plane.owner);
+          const { versions, flags } = await settleOlderControl(control, plane.owner, BY, ownFlags);
+          if (versions.length + flags.length > 0) {
+            log.error(
+              { code: 'control-older', database: plane.name, versions, flags },
+              'the control database is older than what this region has seen: it was restored from a backup',
+            );
+          }
+        });
+      }
+      for (const { id, region } of await inTransaction(control, (client) => noteExpired(client, BY))) {
+        log.info({ code: 'break-glass-expired', id, region }, 'break-glass expired');
+      }
+      metrics.breakGlass(await listBreakGlass(control, { inForce: true }));
+    },
+    (error) => log.error({ code: 'break-glass-unread', err: error }, `break-glass: ${messageOf(error)}`),
+  );
+}
+
+/** Puts on record the runs of a region's database that were planned under break-glass. */
+export async function noteRunsOf(control: pg.Pool, owner: pg.Pool): Promise<void> {
+  const since = Date.now() - HEARD_FOR_MS;
+  const recent = (await listBreakGlass(control)).filter(
+    ({ endedAt }) => endedAt === null || Date.parse(endedAt) > since,
+  );
+  if (recent.length === 0) return;
+  const { rows } = await owner.query<{ run: string; id: string; region: string }>(
+    `select id as run, break_glass as id, region from portcullis_region.run
+     where break_glass = any($1) and not id = any($2) order by created_at limit 1000`,
+    [recent.map(({ id }) => id), recent.flatMap(({ runs }) => runs)],
+  );
+  if (rows.length > 0) await inTransaction(control, (client) => noteRuns(client, rows, BY));
+}

@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import { listBreakGlass } from '../flags/break-glass.js';
+import { orderBreakGlass } from '../regions/order-rollout.js';
+import { LONGEST_BREAK_GLASS_MS, revokeBreakGlass } from '../rollout/break-glass.js';
+import { operation } from './operation.js';
+import { Approval, approvalIdPath } from './record-schemas.js';
+import { count, durationMs, jobQuery, named, namePath, reason, time, word } from './schemas.js';
+
+const BreakGlass = named(
+  'BreakGlass',
+  z.strictObject({
+    id: z.string().describe('the request that two people agreed on; one may be for several regions'),
+    job: z.string(),
+    region: z.string(),
+    version: z.string(),
+    permille: count.describe('thousandths of the region’s units'),
+    reason: z.string(),
+    requestedBy: z.string(),
+    approvedBy: z.string(),
+    grantedAt: time,
+    expiresAt: time,
+    inForce: z.boolean(),
+    endedAt: time.nullable().describe('null: it is in force'),
+    ended: z.enum(['expired', 'revoked', 'cleared']).nullable(),
+    endedBy: z.string().nullable(),
+    endedReason: z.string().nullable(),
+    runs: z.array(z.guid()).readonly().describe('the runs that were planned under it'),
+  }),
+);
+
+const BreakGlassList = named('BreakGlassList', z.strictObject({ items: z.array(BreakGlass).readonly() }));
+
+const BreakGlassOrder = named(
+  'BreakGlassOrder',
+  z.strictObject({
+    version: word,
+    permille: z.int().min(1).max(1000).describe('share of the region, in thousandths'),
+    reason,
+    forMs: durationMs
+      .max(LONGEST_BREAK_GLASS_MS)
+      .optional()
+      .describe('how long from the approval on; default 24 hours'),
+  }),
+);
+
+/** What lets a version act beyond what a rollout has admitted, for a time. */
+export const breakGlassOperations = {
+  listBreakGlass: operation({
+    at: 'GET /api/v1/break-glass',
+    example: { job: 'dormant-cleanup' },
+    summary: 'Break-glass, newest first: what is in force, and what ever was; at most 1,000',
+    action: 'read',
+    query: z.strictObject({
+      job: jobQuery,
+      inForce: z.enum(['true', 'false']).optional().describe('true: only what counts now'),
+    }),
+    result: BreakGlassList,
+    run: async ({ control }, { job, inForce }) => ({
+      items: await listBreakGlass(control, { job, inForce: inForce === 'true' }),
+    }),
+  }),
+  requestBreakGlass: operation({
+    at: 'POST /api/v1/flags/:job/:region/break-glass',
+    example: {
+      ...{ job: 'dormant-cleanup', region: 'eu-west-1', version: '1.1.0', permille: 500 },
+      reason: 'the fix cannot wait for its bake',
+    },
+    summary: 'Asks that a version may act beyond what a rollout has admitted; another person decides',
+    action: 'break-glass',
+    params: z.strictObject({ job: namePath, region: namePath }),
+    body: BreakGlassOrder,
+    result: Approval,
+    errors: ['POLICY_MISSING', 'POLICY_INVALID', 'REGION_UNKNOWN', 'VERSION_UNKNOWN', 'BREAK_GLASS_REFUSED'],
+    run: ({ control, planes, installed }, { region, ...wish }, caller) =>
+      orderBreakGlass(control, planes, installed(), { regions: [region], ...wish }, caller),
+  }),
+  revokeBreakGlass: operation({
+    at: 'POST /api/v1/break-glass/:id/revoke',
+    example: { id: 'k3vq7m2x', reason: 'the queue is empty' },
+    summary: 'Ends break-glass at once, without a second person',
+    action: 'kill',
+    regionOf: 'function',
+    reach: async ({ control }, { id }) => (await listBreakGlass(control, { id })).map(({ region }) => region),
+    params: z.strictObject({ id: approvalIdPath }),
+    body: z.strictObject({ reason }),
+    result: BreakGlassList,
+    errors: ['NOTHING_REACHED'],
+    run: async ({ control }, order, caller) => ({ items: await revokeBreakGlass(control, order, caller) }),
+  }),
+};
