@@ -61,7 +61,8 @@ describe('flags from the control database', () => {
     const source = await started(3_600_000);
     await database.owner.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
-       where datname = current_database() and query like 'select %from portcullis_control.admission %'`,
+       where datname = current_database() and pid <> pg_backend_pid()
+         and query like 'select %from portcullis_control.admission %'`,
     );
     await until('the loss was noticed', () => source.state().problem !== undefined);
     await until('it is heard again', () => source.state().problem === undefined);
