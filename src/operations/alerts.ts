@@ -8,7 +8,7 @@ import { countOf } from '../kernel/words.js';
 import { loadPolicies } from '../flags/policy-store.js';
 import { gatesOf } from '../containment/gates-of.js';
 import { FATES, receiveAlerts, type AlertFate, type AlertTarget } from '../guard/bake/alerts.js';
-import { ALERT_STATES, clearAlert, listAlerts } from '../guard/bake/browse-alerts.js';
+import { ALERT_STATES, clearAlert, listAlerts, regionsOfAlert } from '../guard/bake/browse-alerts.js';
 import { notify } from '../notify/notice.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
@@ -84,8 +84,8 @@ export const alertOperations = {
     },
     summary: "Kills what firing alerts name, once each; Alertmanager's webhook, version 4",
     action: 'send-alerts',
-    // Each alert names its own.
-    regionOf: 'function',
+    // Each alert names its own: what one may kill is killed, whatever is wrong with the others.
+    reach: 'function',
     body: AlertBatch,
     bodyBytes: BODY_BYTES,
     unread: tellUnread,
@@ -132,8 +132,7 @@ export const alertOperations = {
     example: { id: '00c0ffee00c0ffee', reason: 'a test of the rule' },
     summary: 'Clears a firing alert, so that it aborts no rollout; re-arms nothing',
     action: 'manage-incident',
-    // The alert says where.
-    regionOf: 'function',
+    reach: ({ control }, { id }) => regionsOfAlert(control, id),
     params: z.strictObject({ id: namePath }),
     body: named('ClearAlert', z.strictObject({ reason })),
     result: Alert,

@@ -14,7 +14,6 @@ const decision = <Each extends Decision>(decision: Each, summary: string) =>
     summary,
     // Anybody may reject, and so cancel, what would approve itself. The region is the one that was asked for.
     action: (decision === 'approve' ? 'approve' : 'cancel') as 'approve' | 'cancel',
-    regionOf: 'function',
     reach: async ({ control }, { id }) => [(await findApproval(control, id)).region],
     params: z.strictObject({ id: approvalIdPath }),
     result: Approval,
@@ -66,7 +65,6 @@ export const approvalOperations = {
     example: { id: 'APR-7K2M' },
     summary: 'Lets the caller’s own request approve itself after an hour, where nobody else may approve it',
     action: 'approve',
-    regionOf: 'function',
     reach: async ({ control }, { id }) => [(await findApproval(control, id)).region],
     params: z.strictObject({ id: approvalIdPath }),
     result: Approval,

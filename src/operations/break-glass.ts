@@ -79,7 +79,6 @@ export const breakGlassOperations = {
     example: { id: 'k3vq7m2x', reason: 'the queue is empty' },
     summary: 'Ends break-glass at once, without a second person',
     action: 'kill',
-    regionOf: 'function',
     reach: async ({ control }, { id }) => (await listBreakGlass(control, { id })).map(({ region }) => region),
     params: z.strictObject({ id: approvalIdPath }),
     body: z.strictObject({ reason }),

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import { requireMay, type Principal } from '../access/roles.js';
-import { regionsOf } from '../containment/gates-of.js';
+import { gatesOf, regionsOf } from '../containment/gates-of.js';
 import { examineIncident, seeIncident, tendIncident } from '../incidents/assess-incident.js';
 import { findIncident, listIncidents } from '../incidents/browse-incidents.js';
 import { includeRun, includeSince } from '../incidents/include-run.js';
@@ -32,13 +32,13 @@ import {
   StatusUpdates,
   Timeline,
 } from './incident-schemas.js';
-import { operation } from './operation.js';
+import { operation, type Reach, sentOr } from './operation.js';
 import { jobQuery, pageQuery } from './schemas.js';
 
 const params = z.strictObject({ id: incidentIdPath });
 const errors = ['INCIDENT_UNKNOWN'] as const;
 const reading = { action: 'read', params, errors } as const;
-const acting = { action: 'manage-incident', regionOf: 'function' } as const;
+const acting = { action: 'manage-incident' } as const;
 
 /** What went wrong, and the way out of it. */
 export const incidentOperations = {
@@ -131,6 +131,9 @@ export const incidentOperations = {
     ...acting,
     at: 'POST /api/v1/incidents',
     example: { job: 'dormant-cleanup', title: 'customers report missing accounts' },
+    reach: sentOr((context, _params, { body }) =>
+      regionsOfRun(context, body, () => regionsOfJob(context, body)),
+    ),
     summary: 'Opens an incident for what a person has noticed, or joins the one there is; stops nothing',
     body: IncidentReport,
     result: IncidentOpened,
@@ -156,7 +159,9 @@ export const incidentOperations = {
     ...acting,
     at: 'POST /api/v1/incidents/:id/include',
     example: { id: 'INC-7K2M', run: '5eed0000' },
-    reach: regionsOfIncident,
+    reach: sentOr((context, given: z.output<typeof params>, { body }) =>
+      regionsOfRun(context, body, () => regionsOfIncident(context, given)),
+    ),
     summary: 'Names damage: a bad run and those after it in its region, or every run since a time',
     params,
     body: IncidentInclusion,
@@ -236,6 +241,23 @@ const poolOf =
   ({ planes }: Pick<OperationContext, 'planes'>) =>
   (region: string): pg.Pool =>
     planes.of(region).worker;
+
+/** Of the run that a body names; of one that cannot be found, the operation tells. */
+async function regionsOfRun(
+  { planes }: OperationContext,
+  body: unknown,
+  otherwise: () => Promise<Reach>,
+): Promise<Reach> {
+  const { run } = (body ?? {}) as { readonly run?: unknown };
+  if (typeof run !== 'string') return otherwise();
+  return findRunOf(planes, run).then((found) => [found.run.region], otherwise);
+}
+
+async function regionsOfJob({ control }: OperationContext, body: unknown): Promise<Reach> {
+  const { job } = (body ?? {}) as { readonly job?: unknown };
+  const regions = typeof job === 'string' ? (await gatesOf(control)).get(job) : undefined;
+  return regions ?? [null];
+}
 
 async function regionsOfIncident(
   { control }: OperationContext,

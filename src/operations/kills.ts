@@ -8,7 +8,7 @@ import { killWithIncident, stopWithIncidents } from '../containment/kill-inciden
 import { announcedVersions, versionToKill } from '../rollout/announce.js';
 import type { OperationContext } from './context.js';
 import { INSTALLED } from '../kernel/version-named.js';
-import { operation } from './operation.js';
+import { operation, SENT_OR_EVERYWHERE } from './operation.js';
 import { Killed, KillOrder, RearmOrder, StopOrder, Stopped } from './kill-schemas.js';
 import { AskedApproval } from './record-schemas.js';
 import { namePath } from './schemas.js';
@@ -22,7 +22,7 @@ export const killOperations = {
     action: 'kill',
     params: z.strictObject({ job: namePath }),
     body: KillOrder,
-    regionOf: ({ region }) => region,
+    reach: SENT_OR_EVERYWHERE,
     result: Killed,
     errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'VERSION_UNKNOWN', 'NOTHING_REACHED', 'KILL_INCOMPLETE'],
     run: async (context, { job, region, version: meant, reason, drill }, caller) => {
@@ -59,7 +59,7 @@ export const killOperations = {
     action: 'request-rearm',
     params: z.strictObject({ job: namePath }),
     body: RearmOrder,
-    regionOf: ({ region }) => region,
+    reach: SENT_OR_EVERYWHERE,
     result: AskedApproval,
     errors: [
       'JOB_UNKNOWN',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { mayDo, requireMay, type Action } from '../access/roles.js';
+import { requireMay, type Action } from '../access/roles.js';
 import type { TokenHolder } from '../access/tokens.js';
 import { PortcullisError, type ErrorCode } from '../kernel/errors.js';
 import type { OperationContext } from './context.js';
@@ -53,6 +53,11 @@ export interface Operation<At extends Address = Address, Input = unknown, Output
   readonly errors: readonly ErrorCode[];
   /** An input that it takes. */
   readonly example: Input;
+  /**
+   * Checks that the caller may do this, in every region that the call reaches, before the shape of query and body is
+   * looked at. Throws FORBIDDEN; REQUEST_INVALID for a malformed path; or what says that there is no such thing.
+   */
+  admit(context: OperationContext, call: Omit<RawCall, 'query'>): Promise<void>;
   /** Checks the call against the schemas and the caller's role, then answers it. Throws REQUEST_INVALID, FORBIDDEN, or what the function throws. */
   answer(context: OperationContext, call: RawCall): Promise<Reply<Output>>;
 }
@@ -66,6 +71,20 @@ export type OutputOf<Some> = Some extends Operation<Address, unknown, infer Outp
 type Given<Part> = Part extends z.ZodType ? z.input<Part> : unknown;
 type Checked<Part> = Part extends z.ZodType ? z.output<Part> : unknown;
 type Caller<Needs> = Needs extends 'anyone' ? undefined : TokenHolder;
+
+/** Regions; null: everywhere. */
+export type Reach = readonly (string | null)[];
+
+type ReachOf<Params> = (
+  context: OperationContext,
+  params: Params,
+  sent: {
+    /** The regions that the body names, as far as it can be read. */
+    readonly regions: readonly string[];
+    /** As it came; undefined where it could not be read. */
+    readonly body: unknown;
+  },
+) => Promise<Reach> | Reach;
 
 interface Spec<
   At extends Address,
@@ -81,19 +100,11 @@ interface Spec<
   readonly summary: string;
   readonly action: Needs;
   /**
-   * The region that the call acts in, where that is not its parameter `region`; undefined: everywhere.
-   * `'function'`: only the function can tell, and checks it.
+   * The regions that the call reaches, where that is not its parameter `region`; null: everywhere. A caller who is bound
+   * to others is refused before the shape of query and body is looked at. `'function'`: the function alone can tell, and
+   * checks them.
    */
-  readonly regionOf?:
-    ((input: Checked<Params> & Checked<Query> & Checked<Body>) => string | undefined) | 'function';
-  /**
-   * Where only the function can tell: the regions of what the path names. A caller who is bound to none of them is
-   * refused before the rest of the call is looked at.
-   */
-  readonly reach?: (
-    context: OperationContext,
-    params: Checked<Params>,
-  ) => Promise<readonly (string | null)[]>;
+  readonly reach?: ReachOf<Checked<Params>> | 'function';
   readonly params?: Params;
   readonly query?: Query;
   readonly body?: Body;
@@ -128,8 +139,21 @@ export function operation<
   spec: Spec<At, Needs, Params, Query, Body, Result>,
 ): Operation<At, Given<Params> & Given<Query> & Given<Body>, z.output<Result>> {
   type Input = Checked<Params> & Checked<Query> & Checked<Body>;
-  const { at, action, regionOf, reach, contentType = 'application/json' } = spec;
+  const { at, action, reach, contentType = 'application/json' } = spec;
   const { params: paramsSchema = NOTHING, query: querySchema = NOTHING, body: bodySchema } = spec;
+  const admitted = async (
+    context: OperationContext,
+    { caller, params: given, body }: Omit<RawCall, 'query'>,
+  ): Promise<Readonly<Record<string, unknown>>> => {
+    // Whoever may not do this anywhere learns nothing of what the call should look like.
+    requireReach(action, caller && { ...caller, regions: null }, [null]);
+    const params = check('path', paramsSchema, given);
+    if (reach === 'function' || caller === undefined || caller.regions === null) return params;
+    const sent = { regions: regionsSent(body), body };
+    const regions = await reach?.(context, params as Checked<Params>, sent);
+    requireReach(action, caller, regions ?? [regionIn(params)]);
+    return params;
+  };
   return {
     at,
     kind: spec.kind ?? (at.startsWith('GET') ? 'read' : 'act'),
@@ -147,19 +171,15 @@ export function operation<
     },
     errors: spec.errors ?? [],
     example: spec.example,
+    async admit(context, call) {
+      await admitted(context, call);
+    },
     async answer(context, call) {
       const { caller } = call;
-      // Whoever may not do this anywhere learns nothing of what the call should look like.
-      admit(action, caller && { ...caller, regions: null }, undefined);
-      const params = check('path', paramsSchema, call.params);
-      if (regionOf === undefined) admit(action, caller, regionIn(params));
-      if (caller !== undefined && caller.regions !== null && reach) {
-        admitSome(action, caller, await reach(context, params as Checked<Params>));
-      }
+      const params = await admitted(context, call);
       const query = check('query', querySchema, call.query);
       const body = bodySchema && check('body', bodySchema, call.body);
       const input = { ...params, ...query, ...body } as Input;
-      if (typeof regionOf === 'function') admit(action, caller, regionOf(input));
       const answer = await spec.run(context, input, caller as Caller<Needs>);
       return { status: spec.statusOf?.(answer) ?? 200, contentType, body: answer };
     },
@@ -199,29 +219,36 @@ export function partsOf(
 }
 
 /** An operation that asks for a role is never answered to a call without a caller, wherever it comes from. */
-function admit(
-  action: Operation['action'],
-  caller: TokenHolder | undefined,
-  region: string | undefined,
-): void {
+function requireReach(action: Operation['action'], caller: TokenHolder | undefined, reach: Reach): void {
   if (action === 'anyone') return;
-  if (caller) return requireMay(caller, action, region);
-  throw new PortcullisError('TOKEN_MISSING', 'this address needs a bearer token');
+  if (!caller) throw new PortcullisError('TOKEN_MISSING', 'this address needs a bearer token');
+  for (const region of reach) requireMay(caller, action, region ?? undefined);
 }
 
-function admitSome(
-  action: Operation['action'],
-  caller: TokenHolder,
-  regions: readonly (string | null)[],
-): void {
-  if (action === 'anyone') return;
-  if (regions.some((region) => mayDo(caller, action, region ?? undefined).allowed)) return;
-  admit(action, caller, regions[0] ?? undefined);
+function regionIn(params: Readonly<Record<string, unknown>>): string | null {
+  return typeof params['region'] === 'string' ? params['region'] : null;
 }
 
-function regionIn(params: Readonly<Record<string, unknown>>): string | undefined {
-  return typeof params['region'] === 'string' ? params['region'] : undefined;
+/**
+ * The regions that a body names, however malformed the rest of it is: its `region`, its `regions`, and those of the
+ * items of its lists. Every region that a schema reads there is among them.
+ */
+function regionsSent(body: unknown): readonly string[] {
+  if (typeof body !== 'object' || body === null) return [];
+  const { region, regions } = body as Readonly<Record<string, unknown>>;
+  const own = [region, ...(Array.isArray(regions) ? (regions as unknown[]) : [])];
+  const items = Object.values(body).flatMap((list) => (Array.isArray(list) ? (list as unknown[]) : []));
+  const inItems = items.map((item) => (item as { readonly region?: unknown } | null)?.region);
+  return [...new Set([...own, ...inItems].filter((each) => typeof each === 'string'))];
 }
+
+/** The regions that the body names, or else these. A body that could not be read reaches nothing. */
+export function sentOr<Params>(otherwise: ReachOf<Params>): ReachOf<Params> {
+  return (context, params, sent) =>
+    sent.regions.length > 0 || sent.body === undefined ? sent.regions : otherwise(context, params, sent);
+}
+
+export const SENT_OR_EVERYWHERE = sentOr<unknown>(() => [null]);
 
 function check(
   part: 'path' | 'query' | 'body',

@@ -56,7 +56,7 @@ export const outcomeOperations = {
     summary: 'Reports bad outcomes of organisations, for the outcome rules to judge versions by',
     action: 'report-outcomes',
     // Each outcome names its own.
-    regionOf: 'function',
+    reach: (_context, _params, { regions }) => regions,
     body: OutcomeReport,
     result: OutcomesKept,
     errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN'],

@@ -52,7 +52,6 @@ export const restoreOperations = {
     example: { id: '5eed0000' },
     summary: 'Begins a restore of a run, for a worker of its region to carry out',
     action: 'restore',
-    regionOf: 'function',
     reach: async ({ planes }, { id }) => [(await findRunOf(planes, id)).run.region],
     params,
     result: RestoreBegun,

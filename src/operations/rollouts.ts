@@ -1,15 +1,19 @@
 import { z } from 'zod';
+import { findApproval } from '../access/approvals.js';
 import type { Action } from '../access/roles.js';
 import { PortcullisError, type ErrorCode } from '../kernel/errors.js';
 import { unknownName } from '../kernel/unknown-name.js';
+import { gatesOf } from '../containment/gates-of.js';
 import { rolloutElsewhere } from '../flags/flags-elsewhere.js';
+import { loadPolicy } from '../flags/policy-store.js';
 import { orderInitial, orderRollout } from '../regions/order-rollout.js';
 import { simulationOf } from '../regions/simulation.js';
 import { rolloutSources } from '../regions/rollout-sources.js';
 import { viewRollout, type RolloutView } from '../rollout/rollout-view.js';
 import { askToSkip } from '../rollout/skip-bake.js';
 import { abortRollout, pauseRollout, resumeRollout } from '../rollout/steer.js';
-import { approveWaiting } from '../rollout/wave-approval.js';
+import { approveWaiting, waitingWave } from '../rollout/wave-approval.js';
+import { rolloutsUnderWay } from '../rollout/rollout-store.js';
 import { requireUnderWay } from '../rollout/start-rollout.js';
 import type { OperationContext } from './context.js';
 import {
@@ -21,7 +25,7 @@ import {
   SkipOrder,
   Steering,
 } from './rollout-schemas.js';
-import { operation } from './operation.js';
+import { operation, SENT_OR_EVERYWHERE, sentOr } from './operation.js';
 import { Approval } from './record-schemas.js';
 import { namePath } from './schemas.js';
 
@@ -121,8 +125,10 @@ export const rolloutOperations = {
     summary:
       'Admits the first version of a job at once, in regions where none was ever admitted; gives no share',
     action: 'set-flag',
-    // Those named, or those of the policy.
-    regionOf: 'function',
+    reach: sentOr(async ({ control }, { job }) => {
+      const loaded = await loadPolicy(control, job);
+      return loaded.ok ? loaded.policy.regions : [null];
+    }),
     params,
     body: InitialOrder,
     result: InitialAdmission,
@@ -153,7 +159,7 @@ export const rolloutOperations = {
     action: 'skip-bake',
     params,
     body: SkipOrder,
-    regionOf: ({ region }) => region,
+    reach: SENT_OR_EVERYWHERE,
     result: Approval,
     errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'FLAGS_ELSEWHERE'],
     run: ({ control, planes, flagsAt, installed }, { job, ...body }, caller) =>
@@ -164,8 +170,12 @@ export const rolloutOperations = {
     example: { job: 'dormant-cleanup' },
     summary: 'Approves the wave that waits for a second principal, on the evidence shown',
     action: 'approve',
-    // The wave's, where it has one alone.
-    regionOf: 'function',
+    reach: async ({ control }, { job }) => {
+      const [under] = await rolloutsUnderWay(control, job);
+      const waiting = under === undefined ? undefined : await waitingWave(control, under);
+      if (waiting !== undefined) return [(await findApproval(control, waiting.request)).region];
+      return (await gatesOf(control)).get(job) ?? [null];
+    },
     params,
     result: Approval,
     errors: [

@@ -222,15 +222,20 @@ export async function decideWave(
   });
 }
 
+/** The wave for which a rollout waits. */
+export async function waitingWave(control: pg.Pool, rollout: string): Promise<WaveApproval | undefined> {
+  return (await waveApprovals(control, rollout)).find(
+    ({ state, lapsedReason }) => state === 'pending' && lapsedReason === null,
+  );
+}
+
 /** Agrees to the wave for which a rollout waits. Throws as {@link decideWave} does. */
 export async function approveWaiting(
   control: pg.Pool,
   rollout: string,
   principal: Principal,
 ): Promise<Approval> {
-  const waiting = (await waveApprovals(control, rollout)).find(
-    ({ state, lapsedReason }) => state === 'pending' && lapsedReason === null,
-  );
+  const waiting = await waitingWave(control, rollout);
   if (waiting) return decideWave(control, waiting.request, principal, 'approve');
   throw new PortcullisError('ROLLOUT_STATE', 'no wave waits for a second person', {
     hint: 'portcullis rollout status shows what it waits for',

@@ -35,7 +35,13 @@ export function routerOf(context: OperationContext, routes: readonly Route[], mo
       const steps: RequestHandler[] = [named(each.path)];
       const { body, bodyBytes } = each.operation;
       if (body !== undefined) steps.push(readJson(bodyBytes));
-      router[each.method](below, ...steps, answer(context, each), tellUnread(context, each));
+      router[each.method](
+        below,
+        ...steps,
+        answer(context, each),
+        admitFirst(context, each),
+        tellUnread(context, each),
+      );
     }
     router.all(below, named(path), refuse(allowed(group)));
   }
@@ -69,15 +75,28 @@ function answer(context: OperationContext, { operation }: Route): RequestHandler
   };
 }
 
+/** Whoever may not do this is told so, also where the body could not be read at all. */
+function admitFirst(context: OperationContext, { operation }: Route): ErrorRequestHandler {
+  return async (thrown: unknown, request, _response, next) => {
+    if (!(thrown instanceof PortcullisError) && isUnread(knownError(thrown))) {
+      const { caller } = exchangeOf(request);
+      await operation.admit(context, { params: request.params, body: undefined, caller });
+    }
+    next(thrown);
+  };
+}
+
 /** Four parameters, or Express does not take it for an error handler. */
 function tellUnread(context: OperationContext, { operation: { unread } }: Route): ErrorRequestHandler {
   return async (thrown: unknown, request, _response, next) => {
     const error = knownError(thrown);
-    if (error.code === 'BODY_TOO_LARGE' || error.code === 'REQUEST_INVALID') {
-      await unread?.(context, error, exchangeOf(request).caller);
-    }
+    if (isUnread(error)) await unread?.(context, error, exchangeOf(request).caller);
     next(thrown);
   };
+}
+
+function isUnread({ code }: PortcullisError): boolean {
+  return code === 'BODY_TOO_LARGE' || code === 'REQUEST_INVALID';
 }
 
 function allowed(group: readonly Route[]): string {

@@ -6,6 +6,7 @@ import { openIncident } from '../../src/incidents/open-incident.js';
 import { inTransaction } from '../../src/postgres/pool.js';
 import { testDatabase } from '../support/database.js';
 import { person, tokenOf } from '../support/people.js';
+import { rolloutFor } from './rolling-out.js';
 import { bodyFor, breakGlassIn, hearFlags, INCLUDED, post, seedRun, serving } from './serving.js';
 
 const { owner } = await testDatabase();
@@ -44,8 +45,23 @@ async function idFor(path: string): Promise<string> {
     const ask = { action: 'rearm', subject: 'x', region: 'eu-west-1', reason: 'over', evidence: {} };
     return (await requestApproval(owner, ask, person('ann', 'operator'))).id;
   }
+  if (path.includes('/alerts/')) {
+    await owner.query(
+      `insert into portcullis_control.alert (fingerprint, starts_at, name, job, regions, labels, annotations)
+       values ('abcd1234', now(), 'test', 'domain-claim', '{eu-west-1}', '{}', '{}') on conflict do nothing`,
+    );
+  }
   return 'abcd1234';
 }
+
+/** What they reach stands in each item that is sent, and nowhere else. */
+const NAMES_NONE = new Set(['receiveAlerts', 'reportOutcomes']);
+
+/** The same body, whose region is eu-west-1 where it names one. */
+const inRegion = (body: unknown): object =>
+  'reason' in (body as object) && !('enabled' in (body as object))
+    ? { ...(body as object), region: 'eu-west-1' }
+    : (body as object);
 
 const addressOf = async (path: string): Promise<string> =>
   path
@@ -77,25 +93,17 @@ describe.each(ROLES)('a token of the role %s', (role) => {
   test('that is bound to another region reaches nothing there, and is told so before anything else', async () => {
     const bound = await callerOf(`bound-${role}`, role, ['us-east-1']);
     const principal = { ...person('x', role), regions: ['us-east-1'] };
-    // Whether these reach another region stands in what is sent, or in what each alert names.
-    const sent = new Set([
-      'killJob',
-      'requestRearm',
-      'promoteRollout',
-      'admitInitially',
-      'openIncident',
-      'receiveAlerts',
-      'reportOutcomes',
-      'clearAlert',
-      'approveWave',
-    ]);
     for (const { method, path, action, operationId } of routes) {
-      if (method !== 'post' || action === 'anyone' || sent.has(operationId) || operationId === 'reject')
-        continue;
+      if (method !== 'post' || action === 'anyone' || operationId === 'reject') continue;
+      if (path.includes('/rollouts/')) await rolloutFor(owner, path, ['eu-west-1']);
       const asked = await addressOf(path);
       const allowed = mayDo(principal, action, 'eu-west-1').allowed;
-      for (const init of [post(bodyFor(asked)), post('{"surely": "not"}'), post({})]) {
-        expect([operationId, await bound(asked, init)]).toEqual([operationId, !allowed]);
+      const inEurope = inRegion(bodyFor(asked));
+      const malformed = { ...inEurope, surely: 'not', reason: 7 };
+      for (const body of NAMES_NONE.has(operationId)
+        ? [inEurope, malformed]
+        : [inEurope, malformed, '{"surely": "not"}', {}, [], { region: 7, regions: 'all' }]) {
+        expect([operationId, body, await bound(asked, post(body))]).toEqual([operationId, body, !allowed]);
       }
     }
   });

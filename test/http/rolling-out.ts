@@ -8,8 +8,12 @@ import { person } from '../support/people.js';
 const NEW_VERSION = '9.9.9_99999999';
 const ann = person('ann', 'operator');
 
-/** Puts a rollout of domain-claim into the state in which the operation at that path can be carried out. */
-export async function rolloutFor(owner: pg.Pool, path: string): Promise<void> {
+/** Puts a rollout of domain-claim into the state in which the operation at that path can be carried out. The policy has these regions, or those that it had. */
+export async function rolloutFor(
+  owner: pg.Pool,
+  path: string,
+  regions: readonly string[] | undefined = undefined,
+): Promise<void> {
   await owner.query(
     `update portcullis_control.rollout
      set status = 'aborted', ended_at = clock_timestamp(), ended_by = 'test', end_reason = 'test'
@@ -17,10 +21,11 @@ export async function rolloutFor(owner: pg.Pool, path: string): Promise<void> {
   );
   await owner.query(
     `update portcullis_control.policy
-     set policy = policy || jsonb_build_object('rollout', jsonb_build_object('waves', jsonb_build_array(
-       jsonb_build_object('name', 'all', 'regions', policy->'regions', 'steps', '["10%", "100%"]'::jsonb,
+     set policy = policy || jsonb_build_object('regions', coalesce($1::jsonb, policy->'regions')) || jsonb_build_object('rollout', jsonb_build_object('waves', jsonb_build_array(
+       jsonb_build_object('name', 'all', 'regions', coalesce($1::jsonb, policy->'regions'), 'steps', '["10%", "100%"]'::jsonb,
          'bake', '{"runs": 1, "changes": 1, "time": "1h"}'::jsonb, 'approvals', 1))))
      where job = 'domain-claim'`,
+    [regions === undefined ? null : JSON.stringify(regions)],
   );
   await announceVersions(owner, 'test', [{ job: 'domain-claim', version: NEW_VERSION, regions: [] }]);
   await owner.query(`update portcullis_control.flag set variants = '[]' where job = 'domain-claim'`);

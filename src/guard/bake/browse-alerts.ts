@@ -127,6 +127,15 @@ export async function clearAlert(
   });
 }
 
+/** The regions that an alert names, or has named; empty where there is no such alert. */
+export async function regionsOfAlert(control: pg.Pool, id: string): Promise<string[]> {
+  const { rows } = await control.query<{ region: string }>(
+    'select distinct unnest(regions) as region from portcullis_control.alert where fingerprint = $1',
+    [id],
+  );
+  return rows.map(({ region }) => region);
+}
+
 /** Forgets alerts that were last received more than 90 days ago. */
 export async function forgetAlerts(control: pg.Pool): Promise<void> {
   await control.query(
