@@ -59,6 +59,22 @@ export const rollout: Dashboard = {
       width: 8,
     },
     {
+      kind: 'figure',
+      title: 'Steps that nobody checked',
+      description:
+        'Steps of the rollouts under way whose bake was skipped. Who asked for it, who approved it and why: portcullis rollout status.',
+      unit: 'short',
+      thresholds: [{ from: 1, colour: 'orange' }],
+      queries: [
+        {
+          expr: `max by (job, region, version) (portcullis_rollout_skipped_bakes{${HERE}})`,
+          legend: '{{job}} {{region}} {{version}}',
+        },
+      ],
+      empty: 'no rollout',
+      width: 24,
+    },
+    {
       kind: 'lines',
       title: 'Changes by version',
       description: 'Changes applied by each version: how much evidence a candidate really gathers.',

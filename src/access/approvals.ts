@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import pg from 'pg';
 import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { newShortId } from '../kernel/short-id.js';
 import { storable, storableJson } from '../kernel/text.js';
+import { NAMED_LOCKS } from '../postgres/locks.js';
 import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../postgres/page.js';
 import { inTransaction } from '../postgres/pool.js';
 import { requireMay, type Principal } from './roles.js';
@@ -143,33 +145,45 @@ export interface Joined extends Approval {
 }
 
 /**
- * {@link requestApproval}, unless the same is asked for already and waits: then that one is joined, on record, and goes
- * on as it is. The same is: this action, on this subject, with this evidence.
+ * {@link requestApproval}, unless a request that waits `covers` it already: then that one is joined, on record, and goes
+ * on as it is. Absent: one for this action, on this subject, with this evidence. Of two who ask at the same time, the
+ * second joins the first. Given a client, it does so in the transaction that the client is in.
  */
 export async function requestOrJoin(
-  control: pg.Pool,
+  control: pg.Pool | pg.PoolClient,
   request: ApprovalRequest,
   principal: Principal,
+  covers: (waiting: Approval) => boolean = ({ subject, evidence }) =>
+    subject === request.subject && isDeepStrictEqual(evidence, JSON.parse(JSON.stringify(request.evidence))),
 ): Promise<Joined> {
-  return inTransaction(control, async (client) => {
-    const { rows } = await client.query<ApprovalRow>(
-      `select ${COLUMNS} from portcullis_control.approval
-       where action = $1 and subject = $2 and request = $3 and ${STATE} = 'pending'
-       order by requested_at limit 1 for update`,
-      [request.action, request.subject, storableJson(request.evidence)],
-    );
-    if (rows[0] === undefined) {
-      return { ...(await requestApproval(client, request, principal)), joined: false };
-    }
-    const waiting = approvalOf(rows[0]);
-    await recordAudit(client, {
-      principal: principal.name,
-      action: 'join-request',
-      subject: waiting.id,
-      evidence: { action: waiting.action, subject: waiting.subject, reason: request.reason },
-    });
-    return { ...waiting, joined: true };
+  if (control instanceof pg.Pool) {
+    return inTransaction(control, (client) => requestOrJoin(client, request, principal, covers));
+  }
+  await control.query('select pg_advisory_xact_lock($1, hashtext($2))', [
+    NAMED_LOCKS.request,
+    request.action,
+  ]);
+  const waiting = (await pendingRequests(control, request.action)).find(covers);
+  if (waiting === undefined) {
+    return { ...(await requestApproval(control, request, principal)), joined: false };
+  }
+  await recordAudit(control, {
+    principal: principal.name,
+    action: 'join-request',
+    subject: waiting.id,
+    evidence: { action: waiting.action, subject: waiting.subject, reason: request.reason },
   });
+  return { ...waiting, joined: true };
+}
+
+/** The requests for an action that wait for a decision, oldest first. */
+export async function pendingRequests(control: pg.Pool | pg.PoolClient, action: string): Promise<Approval[]> {
+  const { rows } = await control.query<ApprovalRow>(
+    `select ${COLUMNS} from portcullis_control.approval
+     where action = $1 and ${STATE} = 'pending' order by requested_at`,
+    [action],
+  );
+  return rows.map(approvalOf);
 }
 
 /**

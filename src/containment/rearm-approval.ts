@@ -4,6 +4,7 @@ import {
   ALONE,
   decideApproval,
   findApproval,
+  pendingRequests,
   requestOrJoin,
   type Approval,
   type Decision,
@@ -12,49 +13,143 @@ import {
 import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { readGate } from '../gate/permit.js';
-import { liftQuarantine, notKilled, notQuarantined, quarantinedVersion, rearmGate } from './rearm.js';
+import {
+  killedAgain,
+  liftQuarantine,
+  notKilled,
+  notQuarantined,
+  quarantinedVersion,
+  rearmGate,
+} from './rearm.js';
 
 const REARM = 'rearm';
 const LIFT = 'lift-quarantine';
 
-/** What a request keeps until it is decided: the epoch tells a later kill from the one it answers. */
-const rearmEvidence = z.object({
+/** A killed gate of a request. The epoch tells a later kill from the one that the request answers. */
+const killedGate = z.object({ region: z.string(), epoch: z.number(), killedFor: z.string() });
+
+/** What a request keeps until it is decided. */
+const gatesEvidence = z.object({
   job: z.string(),
-  region: z.string(),
-  epoch: z.number(),
-  killedFor: z.string(),
+  gates: z.array(killedGate).min(1),
   onRearm: z.enum(['skip', 'once']),
 });
+/** A release before, each request was for one gate. */
+const rearmEvidence = z.union([
+  gatesEvidence,
+  killedGate
+    .extend({ job: z.string(), onRearm: z.enum(['skip', 'once']) })
+    .transform(({ job, onRearm, ...gate }) => ({ job, gates: [gate], onRearm })),
+]);
+type RearmEvidence = z.output<typeof gatesEvidence>;
 const liftEvidence = z.object({ job: z.string(), version: z.string() });
 
-/** Asks for a killed gate to be re-armed, or joins who has asked. A second person decides. Throws GATE_NOT_KILLED, FORBIDDEN. */
+/** Which gates of a job to re-arm. */
+export interface RearmAsk {
+  readonly job: string;
+  /** Absent: all that are killed, of `among`. */
+  readonly regions?: readonly string[] | undefined;
+  /** The regions that the job has. */
+  readonly among: readonly string[];
+  readonly reason: string;
+  readonly onRearm: 'skip' | 'once';
+}
+
+/** A request for gates to be re-armed. */
+export interface AskedRearm extends Joined {
+  /** The regions of its gates. */
+  readonly regions: readonly string[];
+  /** Earlier requests that wait, for some of the same gates; this one needs none of them. */
+  readonly others: readonly { readonly id: string; readonly regions: readonly string[] }[];
+}
+
+/**
+ * Asks for killed gates of a job to be re-armed, in one request that a second person decides once; or joins one that
+ * waits and is for all of them. Throws FORBIDDEN, and GATE_NOT_KILLED where a named gate is not killed, or none is.
+ */
 export async function askRearm(
   control: pg.Pool,
-  region: pg.Pool,
-  ask: {
-    readonly job: string;
-    readonly region: string;
-    readonly reason: string;
-    readonly onRearm: 'skip' | 'once';
-  },
+  poolOf: (region: string) => pg.Pool,
+  ask: RearmAsk,
   principal: Principal,
-): Promise<Joined> {
-  requireMay(principal, 'request-rearm', ask.region);
-  const gate = await readGate(region, ask.job, ask.region);
-  if (gate.state !== 'killed') throw notKilled(`${ask.job} in ${ask.region}`);
-  const { job, onRearm } = ask;
-  const evidence: z.output<typeof rearmEvidence> = {
-    job,
-    region: ask.region,
-    epoch: gate.epoch,
-    killedFor: gate.reason,
-    onRearm,
-  };
-  return requestOrJoin(
+): Promise<AskedRearm> {
+  const { job, onRearm, reason } = ask;
+  const named = ask.regions && [...new Set(ask.regions)].sort();
+  for (const region of named ?? [undefined]) requireMay(principal, 'request-rearm', region);
+  const gates: z.output<typeof killedGate>[] = [];
+  for (const region of named ?? ask.among) {
+    const { state, epoch, reason: killedFor } = await readGate(poolOf(region), job, region);
+    if (state === 'killed') gates.push({ region, epoch, killedFor });
+    else if (named !== undefined) throw notKilled(`${job} in ${region}`);
+  }
+  if (gates.length === 0) throw notKilled(`${job} in any region`);
+  const regions = gates.map(({ region }) => region);
+  const evidence: RearmEvidence = { job, gates, onRearm };
+  const asked = await requestOrJoin(
     control,
-    { action: REARM, subject: `${job}.${ask.region}`, region: ask.region, reason: ask.reason, evidence },
+    {
+      ...{ action: REARM, reason, evidence },
+      subject: regions.length === 1 ? `${job}.${regions[0] ?? ''}` : `${job} in ${regions.join(', ')}`,
+      region: regions.length === 1 ? regions[0] : undefined,
+    },
     principal,
+    ({ evidence: waiting }) => coversGates(waiting, evidence),
   );
+  const others = (await pendingRequests(control, REARM)).flatMap(({ id, evidence: waiting }) => {
+    if (id === asked.id) return [];
+    const shared = sharedGates(waiting, evidence);
+    return shared.length === 0 ? [] : [{ id, regions: shared }];
+  });
+  return { ...asked, regions: gatesOf(asked.evidence).map(({ region }) => region), others };
+}
+
+function gatesOf(evidence: Approval['evidence']): RearmEvidence['gates'] {
+  return rearmEvidence.parse(evidence).gates;
+}
+
+/** Regions whose gates, as they were killed, a waiting request and this one are both for. */
+function sharedGates(waiting: Approval['evidence'], { job, gates }: RearmEvidence): string[] {
+  const parsed = rearmEvidence.safeParse(waiting);
+  if (!parsed.success || parsed.data.job !== job) return [];
+  return gates
+    .filter(({ region, epoch }) =>
+      parsed.data.gates.some((each) => each.region === region && each.epoch === epoch),
+    )
+    .map(({ region }) => region);
+}
+
+/** Whether a waiting request re-arms all of these gates, and so that nothing more has to be asked. */
+function coversGates(waiting: Approval['evidence'], evidence: RearmEvidence): boolean {
+  const parsed = rearmEvidence.safeParse(waiting);
+  return (
+    parsed.success &&
+    parsed.data.onRearm === evidence.onRearm &&
+    sharedGates(waiting, evidence).length === evidence.gates.length
+  );
+}
+
+/**
+ * Re-arms the gates of a request. Those that are re-armed already stay so. Throws GATE_NOT_KILLED where all are, and
+ * REARM_OUTDATED, before any is re-armed, where one was killed again.
+ */
+async function rearmGates(
+  ownerOf: (region: string) => pg.Pool,
+  { job, gates, onRearm }: RearmEvidence,
+  { reason, by }: { readonly reason: string; readonly by: string },
+): Promise<void> {
+  const killed: RearmEvidence['gates'] = [];
+  for (const gate of gates) {
+    const now = await readGate(ownerOf(gate.region), job, gate.region);
+    if (now.state !== 'killed') continue;
+    if (now.epoch !== gate.epoch) throw killedAgain(`${job} in ${gate.region}`, now, gate.epoch);
+    killed.push(gate);
+  }
+  if (killed.length === 0) {
+    throw notKilled(`${job} in ${gates.map(({ region }) => region).join(', ')}`);
+  }
+  for (const { region, epoch } of killed) {
+    await rearmGate(ownerOf(region), { job, region, epoch, onRearm, reason, by });
+  }
 }
 
 /**
@@ -100,8 +195,8 @@ export async function decideRearm(
     const by =
       principal === ALONE ? `${approval.requestedBy} alone` : `${approval.requestedBy} and ${principal.name}`;
     if (approval.action === REARM) {
-      const { job, region, epoch, onRearm } = rearmEvidence.parse(approval.evidence);
-      await rearmGate(ownerOf(region), { job, region, epoch, onRearm, reason: approval.reason, by });
+      const evidence = rearmEvidence.parse(approval.evidence);
+      await rearmGates(ownerOf, evidence, { reason: approval.reason, by });
       return;
     }
     const { job, version } = liftEvidence.parse(approval.evidence);

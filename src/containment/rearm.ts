@@ -28,16 +28,7 @@ export async function rearmGate(owner: pg.Pool, order: RearmOrder): Promise<void
     const gate = await readGate(client, order.job, order.region);
     const where = `${order.job} in ${order.region}`;
     if (gate.state !== 'killed') throw notKilled(where);
-    if (gate.epoch !== order.epoch) {
-      throw new PortcullisError(
-        'REARM_OUTDATED',
-        `${where} was killed again since this re-arm was asked for: ${gate.reason}`,
-        {
-          hint: 'look at what happened, then submit a new request',
-          details: { epoch: gate.epoch, asked: order.epoch },
-        },
-      );
-    }
+    if (gate.epoch !== order.epoch) throw killedAgain(where, gate, order.epoch);
     await client.query(
       `update portcullis_region.gate
        set state = 'held', stopped = false, reason_code = 'rearmed', reason = $3, changed_at = clock_timestamp(),
@@ -47,6 +38,21 @@ export async function rearmGate(owner: pg.Pool, order: RearmOrder): Promise<void
       [order.job, order.region, `re-armed by ${order.by}: ${order.reason}`, order.onRearm],
     );
   });
+}
+
+export function killedAgain(
+  where: string,
+  gate: { readonly epoch: number; readonly reason: string },
+  asked: number,
+): PortcullisError {
+  return new PortcullisError(
+    'REARM_OUTDATED',
+    `${where} was killed again since this re-arm was asked for: ${gate.reason}`,
+    {
+      hint: 'look at what happened, and submit a new request',
+      details: { epoch: gate.epoch, asked },
+    },
+  );
 }
 
 export function notKilled(where: string): PortcullisError {

@@ -4,7 +4,8 @@ import { reportPage } from './incident/report-page.js';
 import { replayJson } from './incident/result-json.js';
 import type { ReplayResult } from './incident/result.js';
 import { FEWEST_ACCOUNTS, MOST_ACCOUNTS, MOST_REGIONS, type WorldSize } from './incident/world.js';
-import { voiceOf, type AddCommand } from '../cli/context.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { voiceOf, withLook, type AddCommand, type Context } from '../cli/context.js';
 import { interruptible } from '../cli/interrupt.js';
 import { lateFile } from '../cli/late-file.js';
 import { leaf } from '../cli/leaf.js';
@@ -23,6 +24,17 @@ export type Replay = (
   size: WorldSize,
   options: { readonly say: (text: string) => void; readonly signal: AbortSignal },
 ) => Promise<ReplayResult>;
+
+/** A token that is given and not valid fails every command, also one that opens no installation. */
+async function refuseBadToken(context: Context): Promise<void> {
+  if (context.app.settings.token === undefined) return;
+  try {
+    await withLook(context, () => Promise.resolve());
+  } catch (error) {
+    // Where there is no installation, there is nothing that a token could be valid for.
+    if (!(error instanceof PortcullisError && error.code === 'DATABASE_OUTDATED')) throw error;
+  }
+}
 
 /** The command `replay`. */
 export const replayCommand =
@@ -61,6 +73,7 @@ export const replayCommand =
       .option('--report <file>', 'write a page with the table and plots: one HTML file that loads nothing')
       .action(async ({ report: path, ...size }: ReplayOptions) => {
         const voice = voiceOf(context, command);
+        await refuseBadToken(context);
         const report = path === undefined ? undefined : await lateFile(path);
         try {
           const result = await unlessInterrupted(context.io, (options) => replay(size, options));

@@ -13,7 +13,7 @@ const decision = <Each extends Decision>(decision: Each, summary: string) =>
     example: { id: 'APR-7K2M' },
     summary,
     // Anybody may reject, and so cancel, what would approve itself. The region is the one that was asked for.
-    action: (decision === 'approve' ? 'approve' : 'cancel') as 'approve' | 'cancel',
+    action: decision === 'approve' ? 'approve' : 'cancel',
     reach: async ({ control }, { id }) => [(await findApproval(control, id)).region],
     params: z.strictObject({ id: approvalIdPath }),
     result: Approval,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Approval } from './record-schemas.js';
 import { count, named, reason, word } from './schemas.js';
 
 const decimalMs = z.number().min(0).describe('milliseconds');
@@ -76,6 +77,8 @@ export const RearmOrder = named(
   z
     .strictObject({
       region: word.optional().describe('the region whose gate was killed'),
+      regions: z.array(word).min(1).max(1000).optional().describe('or several: one request for all of them'),
+      all: z.literal(true).optional().describe('or every region whose gate is killed: one request for all'),
       version: word
         .optional()
         .describe(
@@ -83,7 +86,26 @@ export const RearmOrder = named(
         ),
       reason: reason.describe('why it is safe now: the incident or reason that this answers'),
     })
-    .refine((order) => (order.region === undefined) !== (order.version === undefined), {
-      message: 'give either region or version',
-    }),
+    .refine(
+      ({ region, regions, all, version }) =>
+        [region, regions, all, version].filter((each) => each !== undefined).length === 1,
+      { message: 'give one of region, regions, all and version' },
+    ),
+);
+
+export const AskedRearm = named(
+  'AskedRearm',
+  Approval.extend({
+    joined: z.boolean().describe('whether a request that waits asked for it already'),
+    regions: z
+      .array(z.string())
+      .readonly()
+      .optional()
+      .describe('whose gates it re-arms; absent where it lifts a quarantine'),
+    others: z
+      .array(z.strictObject({ id: z.string(), regions: z.array(z.string()).readonly() }))
+      .readonly()
+      .optional()
+      .describe('earlier requests that wait, for some of the same gates; this one needs none of them'),
+  }),
 );

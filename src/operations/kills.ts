@@ -5,12 +5,12 @@ import { regionsOf } from '../containment/gates-of.js';
 import { requireComplete } from '../containment/kill.js';
 import { askLift, askRearm } from '../containment/rearm-approval.js';
 import { killWithIncident, stopWithIncidents } from '../containment/kill-incident.js';
+import { requireRegion } from '../kernel/unknown-name.js';
 import { announcedVersions, versionToKill } from '../rollout/announce.js';
 import type { OperationContext } from './context.js';
 import { INSTALLED } from '../kernel/version-named.js';
 import { operation, SENT_OR_EVERYWHERE } from './operation.js';
-import { Killed, KillOrder, RearmOrder, StopOrder, Stopped } from './kill-schemas.js';
-import { AskedApproval } from './record-schemas.js';
+import { AskedRearm, Killed, KillOrder, RearmOrder, StopOrder, Stopped } from './kill-schemas.js';
 import { namePath } from './schemas.js';
 
 /** Kills, which never need an approval, and requests to re-arm, which always do. */
@@ -55,12 +55,12 @@ export const killOperations = {
   requestRearm: operation({
     at: 'POST /api/v1/jobs/:job/rearm',
     example: { job: 'dormant-cleanup', region: 'eu-west-1', reason: 'fixed in 1.2.1' },
-    summary: 'Requests a re-arm; a second person approves it',
+    summary: 'Requests that killed gates are re-armed, in one request; a second person approves it',
     action: 'request-rearm',
     params: z.strictObject({ job: namePath }),
     body: RearmOrder,
     reach: SENT_OR_EVERYWHERE,
-    result: AskedApproval,
+    result: AskedRearm,
     errors: [
       'JOB_UNKNOWN',
       'REGION_UNKNOWN',
@@ -68,9 +68,11 @@ export const killOperations = {
       'GATE_NOT_KILLED',
       'VERSION_NOT_QUARANTINED',
     ],
-    run: async (context, { job, region, version, reason }, caller) => {
+    run: async (context, { job, region, regions: several, version, reason }, caller) => {
       const { control, planes } = context;
-      await regions(context, job, region);
+      const named = region === undefined ? several : [region];
+      const among = await regions(context, job, undefined);
+      for (const each of named ?? []) requireRegion(each, among);
       if (version !== undefined) {
         const everywhere = planes.all().map(({ worker }) => worker);
         const installed = context.jobs().find(({ name }) => name === job)?.version;
@@ -81,8 +83,8 @@ export const killOperations = {
       const onRearm = policy.ok ? policy.policy.onRearm : 'skip';
       return askRearm(
         control,
-        planes.of(region ?? '').worker,
-        { job, region: region ?? '', reason, onRearm },
+        (each) => planes.of(each).worker,
+        { job, regions: named, among, reason, onRearm },
         caller,
       );
     },

@@ -44,11 +44,6 @@ export const Approval = named(
 );
 
 /** What asking for an approval answers. */
-export const AskedApproval = named(
-  'AskedApproval',
-  Approval.extend({ joined: z.boolean().describe('whether the same was asked for already, and waits') }),
-);
-
 export const AuditPage = pageSchema('AuditPage', AuditEntry);
 export const ApprovalPage = pageSchema('ApprovalPage', Approval);
 export const approvalIdPath = word.describe("a request's id, in either case");

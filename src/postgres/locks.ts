@@ -27,4 +27,6 @@ export const NAMED_LOCKS = {
   outcomes: 7_020_230,
   /** Judging the versions of a job that bake, by its name. */
   bake: 7_020_231,
+  /** Requests for approval, by what they ask for: of the same, one waits. The table's trigger takes it too. */
+  request: 7_020_232,
 } as const;

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { z } from 'zod';
-import { ALONE, type Approval, type Decision, decideApproval, requestApproval } from '../access/approvals.js';
+import { ALONE, type Approval, type Decision, decideApproval, requestOrJoin } from '../access/approvals.js';
 import { requireMay, type Principal } from '../access/roles.js';
 import { formatDurationMs } from '../kernel/duration.js';
 import { PortcullisError } from '../kernel/errors.js';
@@ -106,7 +106,7 @@ export async function askBreakGlass(
   const where = regions.join(', ');
   const evidenceHash = hashOfEvidence(evidence);
   return inTransaction(control, async (client) => {
-    const asked = await requestApproval(
+    const { joined, ...asked } = await requestOrJoin(
       client,
       {
         action: BREAK_GLASS,
@@ -118,6 +118,7 @@ export async function askBreakGlass(
       },
       principal,
     );
+    if (joined) return asked;
     await notify(client, {
       ...{ kind: 'break-glass', job },
       ...(regions.length === 1 && { region: where }),

@@ -117,8 +117,8 @@ const WAYS: readonly {
       const region = regionA(roll);
       await killGate(owner, { job: roll.job, region, reason: 'test', by: 'ann' });
       await bySql(roll);
-      const ask = { job: roll.job, region, reason: 'again', onRearm: 'skip' } as const;
-      await approve((await askRearm(owner, owner, ask, ann)).id);
+      const ask = { job: roll.job, regions: [region], among: [], reason: 'again', onRearm: 'skip' } as const;
+      await approve((await askRearm(owner, () => owner, ask, ann)).id);
     },
   },
   {

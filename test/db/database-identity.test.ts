@@ -134,8 +134,14 @@ describe('a database that is another one than before', () => {
 
     test('is left alone where two people have re-armed it since', async () => {
       const lose = await killed();
-      const ask = { job: 'claims', region: here.region, reason: 'fixed', onRearm: 'skip' } as const;
-      const { id } = await askRearm(control.owner, owner, ask, bob);
+      const ask = {
+        job: 'claims',
+        regions: [here.region],
+        among: [],
+        reason: 'fixed',
+        onRearm: 'skip',
+      } as const;
+      const { id } = await askRearm(control.owner, () => owner, ask, bob);
       await decideRearm(
         control.owner,
         () => owner,

@@ -220,8 +220,8 @@ describe('a re-arm', () => {
   const ask = (onRearm: 'skip' | 'once' = 'skip') =>
     askRearm(
       owner(),
-      platform.region,
-      { job: 'claims', region: here.region, reason: 'mended', onRearm },
+      () => platform.region,
+      { job: 'claims', regions: [here.region], among: [], reason: 'mended', onRearm },
       ann,
     );
   const decide = (id: string, principal = bob, decision: 'approve' | 'reject' = 'approve') =>
@@ -250,6 +250,68 @@ describe('a re-arm', () => {
     await kill('second');
     await expect(decide(id)).rejects.toMatchObject({ code: 'REARM_OUTDATED' });
     expect((await here.reconcile()).gate).toMatchObject({ state: 'killed', reason: 'second' });
+  });
+
+  describe('of many gates', () => {
+    const regions = ['north-1', 'south-1', 'west-1'];
+    const stop = (...where: readonly string[]) =>
+      killJob(owner(), owner, { job: 'claims', regions: where, reason: 'wrong' }, ann);
+    const askFor = (named?: readonly string[]) =>
+      askRearm(
+        owner(),
+        () => platform.region,
+        { job: 'claims', regions: named, among: regions, reason: 'over', onRearm: 'skip' },
+        ann,
+      );
+    const states = () =>
+      Promise.all(regions.map(async (region) => (await readGate(platform.region, 'claims', region)).state));
+
+    test('is one request, decided once, and whoever asks for one of them joins it', async () => {
+      await stop(...regions);
+      const single = await askFor(['north-1']);
+      expect(single).toMatchObject({ subject: 'claims.north-1', region: 'north-1', others: [] });
+      const all = await Promise.all([askFor(), askFor(), askFor([...regions].reverse())]);
+      expect(new Set(all.map(({ id }) => id)).size).toBe(1);
+      expect(all.filter(({ joined }) => !joined)).toHaveLength(1);
+      expect(all[0]).toMatchObject({
+        subject: 'claims in north-1, south-1, west-1',
+        ...{ region: null, regions, others: [{ id: single.id, regions: ['north-1'] }] },
+      });
+      expect(await askFor(['south-1'])).toMatchObject({ joined: true, id: all[0].id, regions });
+      await decide(all[0].id);
+      expect(await states()).toEqual(['held', 'held', 'held']);
+      await expect(decide(single.id)).rejects.toMatchObject({ code: 'GATE_NOT_KILLED' });
+      await expect(askFor()).rejects.toMatchObject({ code: 'GATE_NOT_KILLED' });
+    });
+
+    test('names those that are killed, and leaves those that are re-armed meanwhile as they are', async () => {
+      await stop('north-1', 'west-1');
+      await expect(askFor(['north-1', 'south-1'])).rejects.toMatchObject({ code: 'GATE_NOT_KILLED' });
+      const single = await askFor(['north-1']);
+      const both = await askFor();
+      expect(both.regions).toEqual(['north-1', 'west-1']);
+      await decide(single.id);
+      await decide(both.id);
+      expect(await states()).toEqual(['held', 'held', 'held']);
+    });
+
+    test('loses whole against a kill of one of them since', async () => {
+      await stop(...regions);
+      const { id } = await askFor();
+      await stop('west-1');
+      await expect(decide(id)).rejects.toMatchObject({ code: 'REARM_OUTDATED' });
+      expect(await states()).toEqual(['killed', 'killed', 'killed']);
+    });
+
+    test('is asked for by whoever may act in all of them', async () => {
+      const bound = person('near', 'operator', ['north-1']);
+      const order = { job: 'claims', among: regions, reason: 'over', onRearm: 'skip' } as const;
+      for (const named of [undefined, ['north-1', 'south-1']]) {
+        await expect(
+          askRearm(owner(), () => platform.region, { ...order, regions: named }, bound),
+        ).rejects.toMatchObject({ code: 'FORBIDDEN' });
+      }
+    });
   });
 
   test('racing a kill, never leaves the gate armed', async () => {

@@ -252,6 +252,31 @@ describe('a re-arm over HTTP', () => {
     expect(await gate()).toMatchObject({ state: 'killed', reason: 'again' });
   });
 
+  test('of every killed gate is one request', async () => {
+    await ann('jobs/domain-claim/kill', { ...WHERE, reason: 'wrong' });
+    await ann('jobs/domain-claim/kill', { region: 'us-east-1', reason: 'wrong' });
+    const { body } = await ann('jobs/domain-claim/rearm', { all: true, reason: 'mended' });
+    expect(body).toMatchObject({
+      ...{
+        subject: 'domain-claim in eu-west-1, us-east-1',
+        regions: ['eu-west-1', 'us-east-1'],
+        region: null,
+      },
+    });
+    const named = { regions: ['us-east-1', 'eu-west-1'], reason: 'mended' };
+    expect((await ann('jobs/domain-claim/rearm', named)).body).toMatchObject({
+      joined: true,
+      id: body['id'],
+    });
+    // An approver who is bound to one of the regions cannot decide for both.
+    expect((await boundBob(`approvals/${String(body['id'])}/approve`, {})).body['code']).toBe('FORBIDDEN');
+    expect((await bob(`approvals/${String(body['id'])}/approve`, {})).status).toBe(200);
+    expect([await gate('eu-west-1'), await gate('us-east-1')]).toMatchObject([
+      { state: 'held' },
+      { state: 'held' },
+    ]);
+  });
+
   test('of a version lifts its quarantine', async () => {
     await ann('jobs/domain-claim/kill', { version: '1.0.0_a', reason: 'faulty' });
     const { body } = await ann('jobs/domain-claim/rearm', { version: '1.0.0_a', reason: 'not at fault' });
@@ -267,6 +292,9 @@ describe('a re-arm over HTTP', () => {
     const ask = { ...WHERE, reason: 'x' };
     expect((await ann('jobs/domain-claim/rearm', ask)).body['code']).toBe('GATE_NOT_KILLED');
     expect((await ann('jobs/no-such-job/rearm', ask)).body['code']).toBe('JOB_UNKNOWN');
+    for (const two of [{ all: true }, { regions: ['eu-west-1'] }]) {
+      expect((await ann('jobs/domain-claim/rearm', { ...ask, ...two })).body['code']).toBe('REQUEST_INVALID');
+    }
     const both = { ...ask, version: '1.0.0_a' };
     expect((await ann('jobs/domain-claim/rearm', both)).body['code']).toBe('REQUEST_INVALID');
     expect((await bob('approvals/nosuchid/approve', {})).body['code']).toBe('APPROVAL_UNKNOWN');

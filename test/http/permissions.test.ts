@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { requestApproval } from '../../src/access/approvals.js';
 import { mayDo, MAY_DO, ROLES, type Role, type Standing } from '../../src/access/roles.js';
@@ -42,7 +43,13 @@ async function idFor(path: string): Promise<string> {
   }
   if (path.includes('/break-glass/')) return breakGlassIn(owner);
   if (path.includes('/approvals/')) {
-    const ask = { action: 'rearm', subject: 'x', region: 'eu-west-1', reason: 'over', evidence: {} };
+    const ask = {
+      action: 'rearm',
+      subject: 'x',
+      region: 'eu-west-1',
+      reason: 'over',
+      evidence: { nonce: randomUUID() },
+    };
     return (await requestApproval(owner, ask, person('ann', 'operator'))).id;
   }
   if (path.includes('/alerts/')) {

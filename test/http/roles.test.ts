@@ -101,7 +101,7 @@ test('requests for approval are listed by state', async () => {
   const alice = person('alice', 'operator');
   const ask = { action: 'rearm', subject: 'domain-claim.eu-west-1', reason: 'over', evidence: { epoch: 3 } };
   const { id } = await requestApproval(owner, ask, alice);
-  const { id: other } = await requestApproval(owner, ask, alice);
+  const { id: other } = await requestApproval(owner, { ...ask, evidence: { epoch: 4 } }, alice);
   await decideApproval(owner, other, person('bob', 'admin'), 'reject', () => Promise.resolve());
   const pending = await served.json('/api/v1/approvals?state=pending');
   expect(pending.body['items']).toEqual([

@@ -9,11 +9,7 @@ const NEW_VERSION = '9.9.9_99999999';
 const ann = person('ann', 'operator');
 
 /** Puts a rollout of domain-claim into the state in which the operation at that path can be carried out. The policy has these regions, or those that it had. */
-export async function rolloutFor(
-  owner: pg.Pool,
-  path: string,
-  regions: readonly string[] | undefined = undefined,
-): Promise<void> {
+export async function rolloutFor(owner: pg.Pool, path: string, regions?: readonly string[]): Promise<void> {
   await owner.query(
     `update portcullis_control.rollout
      set status = 'aborted', ended_at = clock_timestamp(), ended_by = 'test', end_reason = 'test'

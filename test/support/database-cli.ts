@@ -45,6 +45,8 @@ export interface As {
   readonly home?: string;
   /** What is typed, line by line. */
   readonly typed?: readonly string[];
+  /** How wide the terminal is; absent: as wide as anything. */
+  readonly columns?: number;
 }
 
 export interface Ran {
@@ -68,7 +70,7 @@ export async function databaseCli(owner: pg.Pool, flagsFolder = '/srv/flags'): P
   return {
     async run(as, ...args) {
       const app = new DatabaseApp(owner, { home: as.home ?? homeless, flagsFolder }, as.token);
-      return { ...(await runProgram(app, args, as.typed)), purpose: app.purpose };
+      return { ...(await runProgram(app, args, as.typed, as.columns)), purpose: app.purpose };
     },
     issued: async (request) => ({ token: (await tokenOf(owner, request)).token }),
   };

@@ -12,7 +12,8 @@ import { reasonOption } from '../reason-option.js';
 import { time } from '../../kernel/words.js';
 
 interface RearmOptions {
-  readonly region?: string;
+  readonly region?: string[];
+  readonly all?: true;
   readonly version?: string;
   readonly reason: string;
   readonly alone?: boolean;
@@ -29,10 +30,15 @@ export function addRearm(program: Command, context: Context): void {
     'Ask for a killed job to be re-armed. A second person approves it: portcullis approve ID.',
     [
       'portcullis rearm domain-claim --region eu-west-1 --reason "fixed in 1.1.1; answers the kill of this morning"',
+      'portcullis rearm domain-claim --all --reason "the incident is over"',
       'portcullis rearm domain-claim --version 1.1.0_9f3c2a1b --reason "the build was not at fault"',
     ],
   )
-    .option('-r, --region <region>', 'the region whose gate was killed')
+    .option(
+      '-r, --region <region...>',
+      'the region whose gate was killed, or several: one request for all of them',
+    )
+    .option('--all', 'every region whose gate is killed: one request for all of them')
     .option(
       '--version <version>',
       'the version whose quarantine to lift, everywhere (the full version, its number, a unique prefix of its digest, or installed)',
@@ -43,22 +49,27 @@ export function addRearm(program: Command, context: Context): void {
       reasonOption,
     )
     .option('--alone', ALONE_HELP)
-    .action(async (job: string, { region, version, reason, alone }: RearmOptions) => {
-      if ((region === undefined) === (version === undefined)) {
-        throw new PortcullisError('USAGE_INVALID', 'say either --region or --version', {
-          hint: 'a region re-arms its gate; a version lifts its quarantine everywhere',
+    .action(async (job: string, { region, all, version, reason, alone }: RearmOptions) => {
+      if ([region, all, version].filter((each) => each !== undefined).length !== 1) {
+        throw new PortcullisError('USAGE_INVALID', 'give one of --region, --all and --version', {
+          hint: '--region re-arms the gates of these regions, --all every killed gate of the job; --version lifts a quarantine everywhere',
         });
       }
       const voice = voiceOf(context, command);
       await withInvoke(context, 'change', async (invoke) => {
-        const asked = await invoke('requestRearm', { job, region, version, reason });
+        const asked = await invoke('requestRearm', { job, regions: region, all, version, reason });
         const approval = alone === true ? await invoke('approveAlone', { id: asked.id }) : asked;
         if (asked.joined) {
           voice.note(
             `${askedByText(asked)} has asked for that already, at ${time(asked.requestedAt)}: joined`,
           );
         }
-        voice.result({ ...approval, joined: asked.joined }, () =>
+        for (const other of asked.others ?? []) {
+          voice.note(
+            `${other.id} asks for ${other.regions.join(', ')} too: once this request is approved, reject that one`,
+          );
+        }
+        voice.result({ ...asked, ...approval, joined: asked.joined }, () =>
           alone === true ? aloneText(approval) : askedText(approval),
         );
       });

@@ -1,9 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import {
   decideApproval,
   findApproval,
   listApprovals,
   requestApproval,
+  requestOrJoin,
   type ApprovalRequest,
 } from '../../../src/access/approvals.js';
 import type { Role } from '../../../src/access/roles.js';
@@ -28,7 +30,8 @@ const ask = (changes: Partial<ApprovalRequest> = {}, by = alice) =>
       subject: 'domain-claim.eu-west-1',
       region: 'eu-west-1',
       reason: 'INC-7 is over',
-      evidence: { incident: 'INC-7', epoch: 4 },
+      // Of requests for the same, one waits.
+      evidence: { incident: 'INC-7', epoch: 4, nonce: randomUUID() },
       ...changes,
     },
     by,
@@ -52,6 +55,36 @@ async function onRecord(id: string): Promise<string[]> {
 }
 
 describe('a request for approval', () => {
+  test('is one, of any number who ask for the same at the same moment, and the others join it', async () => {
+    const same = {
+      action: 'rearm',
+      subject: 'sweep',
+      reason: 'over',
+      evidence: { epoch: 7, at: { once: true } },
+    };
+    const asked = await Promise.all(Array.from({ length: 8 }, () => requestOrJoin(owner, same, alice)));
+    expect(new Set(asked.map(({ id }) => id)).size).toBe(1);
+    expect(asked.filter(({ joined }) => !joined)).toHaveLength(1);
+    await reject(asked[0]?.id ?? '');
+    expect((await requestOrJoin(owner, same, alice)).joined).toBe(false);
+  });
+
+  test('is one in the database, whoever inserts it: until it is decided, expires or lapses', async () => {
+    const same = { evidence: { epoch: 8 } };
+    const made = await Promise.allSettled(Array.from({ length: 6 }, () => ask(same)));
+    const refused = made.flatMap((each) => (each.status === 'rejected' ? [each.reason as unknown] : []));
+    expect(refused).toHaveLength(5);
+    for (const each of refused) {
+      expect(each).toMatchObject({ code: '23505', constraint: 'approval_waits_once' });
+    }
+    await owner.query(
+      `update portcullis_control.approval set expires_at = clock_timestamp() where request = '{"epoch": 8}'`,
+    );
+    const [first] = [await ask(same)];
+    await reject(first.id);
+    await ask(same);
+  });
+
   test('has an id that can be typed, an hour, and a line on the record', async () => {
     const asked = await ask();
     expect(asked.id).toMatch(/^[a-z2-7]{8}$/);

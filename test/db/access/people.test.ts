@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from '@jest/globals';
 import { ensureAdminToken, recoverAdminToken } from '../../../src/access/admin-token.js';
@@ -21,7 +22,11 @@ await ensureAdminToken(owner, home);
 const admin = await bearer((await readFile(`${home}/admin-token`, 'utf8')).trim());
 
 const request = (by: Principal) =>
-  requestApproval(owner, { action: 'rearm', subject: 'sweep', reason: 'over', evidence: {} }, by);
+  requestApproval(
+    owner,
+    { action: 'rearm', subject: 'sweep', reason: 'over', evidence: { nonce: randomUUID() } },
+    by,
+  );
 const approve = (id: string, by: Principal) =>
   decideApproval(owner, id, by, 'approve', () => Promise.resolve());
 /** By approving what the one asked for. */

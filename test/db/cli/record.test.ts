@@ -160,6 +160,16 @@ describe('the record', () => {
     const { out } = await run({}, 'audit', 'list', '--by', 'zoe');
     expect(out.split('\n')).toHaveLength(3);
     expect(out).toMatch(/zoe +test +thing +– +{"why":"to see"}/);
+    const said = {
+      reason: `the bake was skipped, not checked: ${'because it has to be out today '.repeat(4)}`,
+    };
+    await recordAudit(owner, {
+      ...{ principal: 'bob', action: 'rollout-skip-bake', subject: 'claims 1.1.0_9f3c2a1b' },
+      evidence: said,
+    });
+    const { out: narrow } = await run({ columns: 80 }, 'audit', 'list', '--by', 'bob');
+    expect(narrow.replaceAll(/\s+/g, ' ')).toContain(said.reason.trim());
+    expect(Math.max(...narrow.split('\n').map(({ length }) => length))).toBeLessThanOrEqual(80);
     expect((await run({}, 'audit', 'list', '--subject', 'no-such')).out).toBe('No entries\n');
     const { out: json } = await run({}, 'audit', 'list', '-n', '2', '--since', '2000-01-01', '--json');
     expect((JSON.parse(json) as { entries: unknown[] }).entries).toHaveLength(2);

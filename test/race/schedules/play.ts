@@ -254,10 +254,10 @@ class Player {
     'ask re-arm': async ({ region: n, by }) => {
       const { job, stage } = this.world;
       const region = this.world.region(n);
-      const ask = { job, region, reason: 'mended', onRearm: 'skip' } as const;
+      const ask = { job, regions: [region], among: [], reason: 'mended', onRearm: 'skip' } as const;
       const { id } = await askRearm(
         stage.operator,
-        stage.operator,
+        () => stage.operator,
         ask,
         PRINCIPALS[by](this.world.region(0)),
       );

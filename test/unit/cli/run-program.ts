@@ -9,8 +9,9 @@ export async function runProgram(
   app: App & { readonly commands?: readonly AddCommand[] },
   args: readonly string[],
   typed: readonly string[] = [],
+  columns?: number,
 ): Promise<{ exit: number; out: string; err: string }> {
-  const io = new FakeTerminal();
+  const io = new FakeTerminal(columns === undefined ? {} : { columns });
   io.typed = [...typed];
   let exit: number;
   try {
