@@ -38,9 +38,15 @@ export const apply: Bench = {
         const rows = await readUnclaimed(database.owner, REGION);
         const units = new Set(rows.map(({ unit }) => unit));
         const run = await worker.elect(REGION, policy);
-        const leave = { units, epoch: gate.epoch, versionEpoch: 0, flagRevision: gate.flagRevision };
+        const leave = {
+          ...{ units, epoch: gate.epoch, versionEpoch: 0, flagRevision: gate.flagRevision },
+          ...{ asked: 1000, admitted: 1000 },
+        };
         await planRun(platform, job, policy, run, leave, signal);
-        const begun = await beginApplying(platform.region, run, { gate: gate.epoch, version: 0 });
+        const begun = await beginApplying(platform.region, run, {
+          ...{ gate: gate.epoch, version: 0 },
+          ...{ breakGlass: null, until: null },
+        });
         if (!begun.passed) throw new Error(begun.reason);
         await database.settle();
         let written = 0;

@@ -47,7 +47,7 @@ export const plan: Bench = {
         }
         const units = new Set(changes.map(({ unit }) => unit));
         const run = await worker.elect(REGION, policy);
-        const leave = { units, epoch: 1, versionEpoch: 0, flagRevision: 1 };
+        const leave = { units, epoch: 1, versionEpoch: 0, flagRevision: 1, asked: 1000, admitted: 1000 };
         const { signal } = new AbortController();
         await database.settle();
         const seconds = await secondsOf(() =>

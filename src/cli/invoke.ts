@@ -38,8 +38,8 @@ export async function invokeAt(
   ms = ANSWER_MS,
 ): Promise<Invoke> {
   const { createClient } = await import('../client/client.js');
-  const { call } = createClient(server);
-  return (name, input) => call(name, ...([input, { signal: AbortSignal.timeout(ms) }] as never));
+  const client = createClient(server);
+  return (name, input) => client.call(name, ...([input, { signal: AbortSignal.timeout(ms) }] as never));
 }
 
 async function invokeHere(context: Context, installation: Installation): Promise<Invoke> {

@@ -21,7 +21,7 @@ type Input<Name extends OperationName> = InputOf<Operations[Name]>;
 type Output<Name extends OperationName> = OutputOf<Operations[Name]>;
 /** Operations that need nothing may be called with nothing. */
 type Arguments<Name extends OperationName> =
-  Record<never, never> extends Input<Name>
+  Record<string, never> extends Input<Name>
     ? [input?: Input<Name>, options?: CallOptions]
     : [input: Input<Name>, options?: CallOptions];
 
@@ -58,12 +58,17 @@ interface Request {
   };
 }
 
+/** A value as a path or a query has it. */
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value ?? '');
+}
+
 /** What the path names goes there; the rest goes into the query of a GET, and into the body of a POST. */
 function requestOf(address: string, input: object): Request {
   const [method = '', template = ''] = address.split(' ');
   const left = new Map<string, unknown>(Object.entries(input).filter(([, value]) => value !== undefined));
   const path = template.replaceAll(/:(\w+)/g, (_, name: string) => {
-    const value = String(left.get(name) ?? '');
+    const value = text(left.get(name));
     left.delete(name);
     return encodeURIComponent(value);
   });
@@ -71,9 +76,7 @@ function requestOf(address: string, input: object): Request {
     const body = JSON.stringify(Object.fromEntries(left));
     return { path, init: { method, headers: { 'content-type': 'application/json' }, body } };
   }
-  const query = new URLSearchParams(
-    [...left].map(([name, value]): [string, string] => [name, String(value)]),
-  );
+  const query = new URLSearchParams([...left].map(([name, value]): [string, string] => [name, text(value)]));
   return { path: query.size === 0 ? path : `${path}?${query.toString()}`, init: { method } };
 }
 

@@ -124,8 +124,13 @@ async function flagsOf(
   for (;;) {
     const page = await invoke('listFlags', { job, limit: PAGE, cursor });
     // What the server would answer a gate is not what the flag is. JSON leaves out what is undefined.
-    for (const { open: _open, closedCode: _code, closedReason: _reason, ...flag } of page.items)
-      flags.push(flag as FlagView);
+    for (const flag of page.items) {
+      const shown: Partial<typeof flag> = { ...flag };
+      delete shown.open;
+      delete shown.closedCode;
+      delete shown.closedReason;
+      flags.push(shown as FlagView);
+    }
     if (page.next === null) {
       if (flags.length === 0 && job !== undefined) {
         const jobs = (await invoke('listJobs', { limit: PAGE })).items.map(({ name }) => name);

@@ -99,7 +99,7 @@ const person: Person = {
   ...{ name: 'alice.livingstone', role: 'approver', regions: ['eu-central-1', 'eu-west-1', REGION] },
   ...{ state: 'known', addedBy: 'admin', addedAt: AT, introducedBy: ['carol.danvers'], knownBy: 'code' },
   ...{ knownSince: AT, codeExpiresAt: null, removedAt: null, tokens: ['alice-laptop-2026', 'alice-phone'] },
-} as Person;
+};
 
 const token: TokenFacts = {
   ...{ id: RUN, name: 'alice-laptop-2026', role: 'approver', regions: ['eu-central-1', 'eu-west-1', REGION] },
@@ -117,7 +117,7 @@ const database: DatabaseView = {
   ...{ database: 'PORTCULLIS_DATABASE_URL_AP_NORTHEAST', identity: '7346192847561928374/12' },
   ...{ confirmed: false, hidden: false, last: '7346192847561928374/11', lastConfirmedAt: AT },
   ...{ switchoverUntil: null, unrecordedKills: 0, unrecordedTrips: 0 },
-} as DatabaseView;
+};
 
 const region: RegionStatus = {
   ...{ region: REGION, state: 'held', why: REASON, since: AT, unreachable: null, killWish: null },
@@ -125,7 +125,7 @@ const region: RegionStatus = {
   versions: [NEW, OLD].map((version) => ({
     ...{ version, permille: 1_000, beyond: null, state: 'not-admitted', why: '', since: null, lastRun: run },
   })),
-} as RegionStatus;
+};
 
 const source = { kind: 'embedded', url: null, heardAt: AT, ageMs: 0, polledMs: null, problem: null };
 
