@@ -1,11 +1,8 @@
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { PortcullisError } from '../../../../src/kernel/errors.js';
 import type { Fault } from '../../../../src/csv/faults.js';
-import {
-  type ImportOptions,
-  type ImportProgress,
-  importDirectory,
-} from '../../../../src/jobs/directory/import.js';
+import { importDirectory, type ImportOptions as Options } from '../../../../src/jobs/directory/import.js';
+import type { ImportProgress } from '../../../../src/jobs/directory/import.js';
 import { testDatabase } from '../../../support/database.js';
 import { csvFolder } from '../../../support/directory-files.js';
 
@@ -21,11 +18,11 @@ beforeEach(async () => {
 });
 
 type Contents = Parameters<typeof folder.write>[0];
-const doImport = async (contents: Contents, options?: ImportOptions) =>
+const doImport = async (contents: Contents, options?: Options) =>
   importDirectory(pool, await folder.write(contents), options);
 
 /** The faults of an import that must be refused, as `file:line: reason`, and proof that nothing is left of it. */
-async function faultsOf(contents: Contents, options?: ImportOptions): Promise<string[]> {
+async function faultsOf(contents: Contents, options?: Options): Promise<string[]> {
   const before = await counts();
   const error = await doImport(contents, options).then(
     () => undefined,
