@@ -4,6 +4,7 @@ import { causeOf, closedByTrips, hasDamage, type Incident, type TripClosed } fro
 import { measuresOf } from '../incidents/measures.js';
 import type { Step } from '../incidents/runbook.js';
 import type { Moment } from '../incidents/timeline.js';
+import { breakGlassLine } from '../flags/break-glass.js';
 import { uncheckedText } from '../incidents/unchecked-steps.js';
 import type { Impact } from '../journal/impact.js';
 import type { Voice } from './context.js';
@@ -57,7 +58,7 @@ export function incidentText(voice: Voice, looked: Assessment, moments: readonly
   ].join('\n');
 }
 
-function factsText(voice: Voice, { incident, impact, silent, unchecked }: Assessment): string {
+function factsText(voice: Voice, { incident, impact, silent, unchecked, breakGlass }: Assessment): string {
   const { detectMs, stopMs, restoreMs } = measuresOf(incident, impact.firstAppliedAt);
   const took = (ms: number | null): string => (ms === null ? '–' : formatDurationMs(ms));
   return voice.facts([
@@ -66,6 +67,7 @@ function factsText(voice: Voice, { incident, impact, silent, unchecked }: Assess
     ['severity', incident.severity ?? 'not assessed'],
     ['job', `${incident.job}${incident.version === null ? '' : ` ${incident.version}`}`],
     ['why', causeOf(incident)],
+    ...breakGlass.map((each) => ['break-glass', { text: breakGlassLine(each), tone: 'warning' }] as const),
     ...unchecked.map((each) => ['not checked', { text: uncheckedText(each), tone: 'warning' }] as const),
     ...closedByTrips(incident).map((each) => ['closed', closedText(incident, each)] as const),
     ['since', `${time(incident.openedAt)}, opened by ${incident.openedBy} (${incident.cause})`],

@@ -6,6 +6,7 @@ import { COMMAND_RIGHTS } from './permissions.js';
 /** The commands that work on a server, with a token and without a database login. */
 export const REMOTE: ReadonlySet<string> = new Set([
   ...['runs', 'flags list', 'flags set', 'kill', 'stop', 'rearm', 'approve', 'reject', 'approvals'],
+  ...['break-glass request', 'break-glass list', 'break-glass revoke'],
   ...[
     'rollout status',
     'rollout start',

@@ -1,3 +1,4 @@
+import { breakGlassLine } from '../flags/break-glass.js';
 import { formatDurationMs } from '../kernel/duration.js';
 import { skipperText } from '../rollout/plan-advance.js';
 import type { PartView, RolloutView, WaveView } from '../rollout/rollout-view.js';
@@ -39,6 +40,8 @@ export function rolloutText(voice: Voice, rollout: RolloutView): string {
     for (const each of skipped)
       facts.push(['not checked', { text: skippedText(region, each), tone: 'warning' }]);
   }
+  for (const each of rollout.breakGlass)
+    facts.push(['break-glass', { text: breakGlassLine(each), tone: 'warning' }]);
   if (rollout.skip !== null) facts.push(['skip', { text: skipText(rollout.skip), tone: 'warning' }]);
   for (const { name, approval } of rollout.waves) {
     const why = approval?.lapsedReason ?? (approval?.state === 'pending' ? approval.againBecause : null);

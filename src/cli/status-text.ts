@@ -1,5 +1,6 @@
 import { formatDurationMs } from '../kernel/duration.js';
 import { countOf, number, time } from '../kernel/words.js';
+import { breakGlassText } from '../flags/admission.js';
 import type { SourceView } from '../flags/flag-desk.js';
 import type { GateView } from '../gate/browse-gates.js';
 import type { KillWish } from '../containment/pending-kill.js';
@@ -116,7 +117,7 @@ function lastRunCell({ unreachable }: RegionStatus, last: RunView | null): Cell 
 
 /** What holds the region, then what holds one version, then what went wrong since it opened. */
 function whyLines(region: RegionStatus): string[] {
-  const { why, since, state, versions, killWish, gate } = region;
+  const { why, since, state, versions, killWish, gate, flag } = region;
   // A quarantine is of the job, and told below all its regions.
   const own = versions.filter((each) => each.state === 'unserved');
   return [
@@ -125,6 +126,7 @@ function whyLines(region: RegionStatus): string[] {
     ...own.map((each) => `${each.version} ${each.state}: ${each.why}${sinceText(each.since)}`),
     // Where that is what holds the region, it is said already.
     ...versions.flatMap(({ beyond }) => (beyond === null || why.includes(beyond) ? [] : [beyond])),
+    ...(flag?.breakGlass ?? []).map(breakGlassText),
     ...(state === 'open' ? troubles(versions, gate) : []),
   ];
 }

@@ -236,7 +236,13 @@ export function beyondText({ version, asked, admitted }: Beyond): string {
   return `${version} is admitted to ${admitted / 10}%, the flag asks for ${asked / 10}%`;
 }
 
-/** `break-glass k3vq7m2x until 2026-11-23 10:00 UTC`. */
-export function breakGlassText({ id, until }: Pick<BreakGlassInForce, 'id' | 'until'>): string {
-  return `break-glass ${id} until ${time(until)}`;
+/** `1.1.0_22222222 acts for up to 50% by break-glass k3vq7m2x until 2026-11-23T10:00:00Z, 10% without it`. */
+export function breakGlassText({
+  version,
+  id,
+  permille,
+  admitted,
+  until,
+}: Pick<BreakGlassInForce, 'id' | 'permille' | 'admitted' | 'until'> & { readonly version: string }): string {
+  return `${version} acts for up to ${permille / 10}% by break-glass ${id} until ${time(until)}, ${admitted / 10}% without it`;
 }

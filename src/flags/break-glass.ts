@@ -179,7 +179,7 @@ function endedEvidence(of: readonly Ended[], reason: string) {
 }
 
 /** Whether the schema has break-glass: a kill must also work on an older one. */
-export async function hasBreakGlass(client: pg.PoolClient): Promise<boolean> {
+export async function hasBreakGlass(client: pg.Pool | pg.PoolClient): Promise<boolean> {
   return (await columnsOf(client, 'portcullis_control.break_glass')).size > 0;
 }
 

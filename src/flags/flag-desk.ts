@@ -3,7 +3,7 @@ import { flagElsewhere } from './flags-elsewhere.js';
 import { listFlags, setFlag, type FlagBefore, type FlagChange, type FlagState } from './flag-store.js';
 import { type Admissions, type Beyond, beyondText, inForce } from './admission.js';
 import { readAdmissions } from './admission-store.js';
-import type { FlagDefinition, Variant } from './definition.js';
+import type { BreakGlassInForce, FlagDefinition, Variant } from './definition.js';
 import type { FlagSource, SourceProblem } from './source.js';
 
 /** A flag as its source has it. Null: the source does not say. */
@@ -18,6 +18,10 @@ export interface FlagView {
   readonly admitted: readonly { readonly version: string; readonly permille: number }[];
   /** Shares beyond that: closed, with the reason. */
   readonly beyond: readonly (Beyond & { readonly reason: string })[];
+  /** Break-glass that counts now. */
+  readonly breakGlass: readonly (Pick<BreakGlassInForce, 'id' | 'permille' | 'admitted' | 'until'> & {
+    readonly version: string;
+  })[];
   readonly reason: string | null;
   readonly changedBy: string | null;
   /** ISO 8601 in UTC. */
@@ -101,7 +105,9 @@ export function foreignDesk(
           if (found === undefined) return [];
           const unsaid = { job, region, reason: null, changedBy: null, changedAt: null };
           if ('malformed' in found) {
-            return [{ ...found, ...unsaid, enabled: false, variants: [], admitted: [], beyond: [] }];
+            return [
+              { ...found, ...unsaid, enabled: false, variants: [], admitted: [], beyond: [], breakGlass: [] },
+            ];
           }
           const { name, enabled, variants, revision } = found;
           return [
@@ -130,7 +136,10 @@ function flagView({ changedAt, ...flag }: FlagState, admissions: Admissions): Fl
   return { ...flag, ...admissionView(flag, admissions), changedAt: changedAt.toISOString() };
 }
 
-function admissionView(flag: FlagDefinition, admissions: Admissions): Pick<FlagView, 'admitted' | 'beyond'> {
+function admissionView(
+  flag: FlagDefinition,
+  admissions: Admissions,
+): Pick<FlagView, 'admitted' | 'beyond' | 'breakGlass'> {
   const admission = admissions.of(flag.job, flag.region);
   const beyond = inForce(flag, admission).admission?.beyond ?? [];
   return {
@@ -138,5 +147,8 @@ function admissionView(flag: FlagDefinition, admissions: Admissions): Pick<FlagV
       .map(([version, permille]) => ({ version, permille }))
       .filter(({ permille }) => permille > 0),
     beyond: beyond.map((each) => ({ ...each, reason: beyondText(each) })),
+    breakGlass: [...(admission.breakGlass ?? [])].map(([version, { id, permille, admitted, until }]) => ({
+      ...{ version, id, permille, admitted, until },
+    })),
   };
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { lockAudit, recordAudit } from '../audit/record.js';
+import { type BreakGlass, hasBreakGlass, listBreakGlass } from '../flags/break-glass.js';
 import { inTransaction } from '../postgres/pool.js';
 import { findIncident } from './browse-incidents.js';
 import { hasDamage, type Incident } from './incident.js';
@@ -26,6 +27,8 @@ export interface Assessment extends IncidentSeen {
   readonly impact: IncidentImpact;
   /** Steps of the version's rollout that nobody checked. */
   readonly unchecked: readonly UncheckedStep[];
+  /** The break-glass that the version ever had in its regions, newest first. */
+  readonly breakGlass: readonly BreakGlass[];
 }
 
 /** … and how much that is. */
@@ -39,6 +42,15 @@ export async function seeIncident(control: pg.Pool, poolOf: PoolOf, id: string):
   return { incident, ...(await runsOfIncident(poolOf, incident)) };
 }
 
+async function breakGlassOf(
+  control: pg.Pool,
+  { job, version, regions }: Incident,
+): Promise<readonly BreakGlass[]> {
+  if (version === null || !(await hasBreakGlass(control))) return [];
+  const all = await listBreakGlass(control, { job, version });
+  return all.filter((each) => regions.some(({ region }) => region === each.region));
+}
+
 /**
  * Looks at an incident's runs and impact. Its severity is as they are now, also where nobody has kept that yet. Writes
  * nothing. Throws INCIDENT_UNKNOWN.
@@ -48,9 +60,10 @@ export async function examineIncident(control: pg.Pool, poolOf: PoolOf, id: stri
   const found = await impactOfIncident(poolOf, incident, runs);
   const severity = severityNow(incident, found.impact);
   const unchecked = await uncheckedSteps(control, incident);
+  const breakGlass = await breakGlassOf(control, incident);
   return {
     incident: { ...incident, severity },
-    ...{ runs, unchecked, impact: found.impact, silent: [...silent, ...found.silent] },
+    ...{ runs, unchecked, breakGlass, impact: found.impact, silent: [...silent, ...found.silent] },
   };
 }
 

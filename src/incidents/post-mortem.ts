@@ -1,4 +1,5 @@
 import { formatDurationMs } from '../kernel/duration.js';
+import { breakGlassLine } from '../flags/break-glass.js';
 import { countOf, number, time } from '../kernel/words.js';
 import type { Assessment } from './assess-incident.js';
 import { causeOf, closedByTrips, hasDamage, type Incident } from './incident.js';
@@ -40,7 +41,7 @@ function statusPage(assessment: Assessment): string[] {
   return [`## Status page\n\n${texts.join('\n\n')}`];
 }
 
-function facts({ incident, unchecked }: Assessment): string {
+function facts({ incident, unchecked, breakGlass }: Assessment): string {
   const { severity } = incident;
   const meaning = SEVERITIES.find((line) => line.severity === severity)?.meaning;
   return table(
@@ -57,6 +58,7 @@ function facts({ incident, unchecked }: Assessment): string {
       ],
       ['why', causeOf(incident)],
       ...unchecked.map((each) => ['not checked', uncheckedText(each)]),
+      ...breakGlass.map((each) => ['break-glass', breakGlassLine(each)]),
       ...closedByTrips(incident).map(({ region, closed, why }) => [
         'closed',
         `${closed === 'candidate' ? `${incident.version ?? ''} alone in ${region}, its gate stayed open` : `the gate of ${region}`}: ${why}`,
@@ -66,7 +68,7 @@ function facts({ incident, unchecked }: Assessment): string {
 }
 
 function summary(assessment: Assessment): string {
-  return `${whatHappened(assessment)}${notChecked(assessment)}`;
+  return `${whatHappened(assessment)}${notChecked(assessment)}${underBreakGlass(assessment)}`;
 }
 
 /** A reader of the summary alone must learn it. */
@@ -74,6 +76,13 @@ function notChecked({ unchecked }: Assessment): string {
   if (unchecked.length === 0) return '';
   const steps = unchecked.map((each) => escaped(uncheckedText(each))).join('; ');
   return `\n\n**Nobody checked ${countOf(unchecked.length, 'step')} of its rollout**: ${steps}.`;
+}
+
+function underBreakGlass({ breakGlass }: Assessment): string {
+  if (breakGlass.length === 0) return '';
+  const runs = breakGlass.reduce((sum, each) => sum + each.runs.length, 0);
+  const lines = breakGlass.map((each) => escaped(breakGlassLine(each))).join('; ');
+  return `\n\n**It acted beyond what a rollout had admitted, by break-glass** (${countOf(runs, 'run')}): ${lines}.`;
 }
 
 function whatHappened({ incident, impact, silent }: Assessment): string {

@@ -3,30 +3,8 @@ import { listBreakGlass } from '../flags/break-glass.js';
 import { orderBreakGlass } from '../regions/order-rollout.js';
 import { LONGEST_BREAK_GLASS_MS, revokeBreakGlass } from '../rollout/break-glass.js';
 import { operation } from './operation.js';
-import { Approval, approvalIdPath } from './record-schemas.js';
-import { count, durationMs, jobQuery, named, namePath, reason, time, word } from './schemas.js';
-
-const BreakGlass = named(
-  'BreakGlass',
-  z.strictObject({
-    id: z.string().describe('the request that two people agreed on; one may be for several regions'),
-    job: z.string(),
-    region: z.string(),
-    version: z.string(),
-    permille: count.describe('thousandths of the region’s units'),
-    reason: z.string(),
-    requestedBy: z.string(),
-    approvedBy: z.string(),
-    grantedAt: time,
-    expiresAt: time,
-    inForce: z.boolean(),
-    endedAt: time.nullable().describe('null: it is in force'),
-    ended: z.enum(['expired', 'revoked', 'cleared']).nullable(),
-    endedBy: z.string().nullable(),
-    endedReason: z.string().nullable(),
-    runs: z.array(z.guid()).readonly().describe('the runs that were planned under it'),
-  }),
-);
+import { Approval, approvalIdPath, BreakGlass } from './record-schemas.js';
+import { durationMs, jobQuery, named, namePath, reason, word } from './schemas.js';
 
 const BreakGlassList = named('BreakGlassList', z.strictObject({ items: z.array(BreakGlass).readonly() }));
 

@@ -79,6 +79,18 @@ const Flag = z.strictObject({
     )
     .readonly()
     .describe('shares beyond what their versions are admitted to: what is beyond is closed'),
+  breakGlass: z
+    .array(
+      z.strictObject({
+        version: z.string(),
+        id: z.string(),
+        permille: count.describe('thousandths that it admits the version to'),
+        admitted: count.describe('thousandths that the version is admitted to without it'),
+        until: time,
+      }),
+    )
+    .readonly()
+    .describe('break-glass that counts now'),
   reason: z.string().nullable().describe('null where the source does not say'),
   changedBy: z.string().nullable().describe('null where the source does not say'),
   changedAt: time.nullable().describe('null where the source does not say'),

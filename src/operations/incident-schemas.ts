@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BreakGlass } from './record-schemas.js';
 import { CAUSES } from '../incidents/incident.js';
 import { INCIDENT_STATES, type IncidentState } from '../incidents/incident-states.js';
 import { SEVERITIES } from '../incidents/severity.js';
@@ -120,6 +121,10 @@ export const IncidentDetails = named(
       )
       .readonly()
       .describe("steps of the version's rollout whose bake was skipped: nobody checked them"),
+    breakGlass: z
+      .array(BreakGlass)
+      .readonly()
+      .describe('the break-glass that the version ever had in its regions'),
     measures: z.strictObject({
       detectMs: durationMs,
       stopMs: durationMs,

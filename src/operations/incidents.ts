@@ -67,7 +67,7 @@ export const incidentOperations = {
     summary: 'An incident with its runs, impact and figures as of now',
     result: IncidentDetails,
     run: async (context, { id }) => {
-      const { incident, runs, impact, silent, unchecked } = await examineIncident(
+      const { incident, runs, impact, silent, unchecked, breakGlass } = await examineIncident(
         context.control,
         poolOf(context),
         id,
@@ -78,6 +78,7 @@ export const incidentOperations = {
         impact,
         silent,
         unchecked,
+        breakGlass,
         measures: measuresOf(incident, impact.firstAppliedAt),
       };
     },

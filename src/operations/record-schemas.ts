@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { APPROVAL_STATES } from '../access/approvals.js';
-import { Evidence, named, pageSchema, time, word } from './schemas.js';
+import { count, Evidence, named, pageSchema, time, word } from './schemas.js';
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -47,3 +47,25 @@ export const Approval = named(
 export const AuditPage = pageSchema('AuditPage', AuditEntry);
 export const ApprovalPage = pageSchema('ApprovalPage', Approval);
 export const approvalIdPath = word.describe("a request's id, in either case");
+
+export const BreakGlass = named(
+  'BreakGlass',
+  z.strictObject({
+    id: z.string().describe('the request that two people agreed on; one may be for several regions'),
+    job: z.string(),
+    region: z.string(),
+    version: z.string(),
+    permille: count.describe('thousandths of the region’s units'),
+    reason: z.string(),
+    requestedBy: z.string(),
+    approvedBy: z.string(),
+    grantedAt: time,
+    expiresAt: time,
+    inForce: z.boolean(),
+    endedAt: time.nullable().describe('null: it is in force'),
+    ended: z.enum(['expired', 'revoked', 'cleared']).nullable(),
+    endedBy: z.string().nullable(),
+    endedReason: z.string().nullable(),
+    runs: z.array(z.guid()).readonly().describe('the runs that were planned under it'),
+  }),
+);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BreakGlass } from './record-schemas.js';
 import { APPROVAL_STATES } from '../access/approvals.js';
 import { ROLLOUT_STATES, type RolloutStatus } from '../rollout/rollout-states.js';
 import { count, named, reason, time, word } from './schemas.js';
@@ -86,6 +87,10 @@ export const Rollout = named(
       .nullable()
       .describe('what it does next and why; null once it is over'),
     policyChanged: z.boolean().describe('whether the policy’s waves have changed since this rollout began'),
+    breakGlass: z
+      .array(BreakGlass)
+      .readonly()
+      .describe('the break-glass that the version ever had, newest first'),
     skip: z
       .strictObject({
         request: z.string(),

@@ -27,6 +27,12 @@ export const Run = named(
     attempt: z.int().min(1),
     worker: z.string(),
     admittedUnits: count.nullable(),
+    askedPermille: count.nullable().describe('thousandths that the flag asked for'),
+    admittedPermille: count.nullable().describe('thousandths that the version was admitted to, of these'),
+    breakGlass: z
+      .string()
+      .nullable()
+      .describe('the break-glass without which the version would have had less; null: none'),
     createdAt: time,
     plannedAt: time.nullable(),
     finishedAt: time.nullable(),

@@ -14,6 +14,7 @@ import { planAdvance, unservedText, type Decision, type PartPlan } from './plan-
 import { type EvidenceSources, permilleOf, readEvidence, type UnitsOf } from './read-evidence.js';
 import { newestRollout, rolloutEvents, type Rollout, type StoredPart } from './rollout-store.js';
 import { type PartState, ROLLOUT_STATES, type RolloutStatus } from './rollout-states.js';
+import { type BreakGlass, listBreakGlass } from '../flags/break-glass.js';
 import { skipAsked, type SkipView } from './skip-bake.js';
 import { waveApprovals, type WaveApproval } from './wave-approval.js';
 
@@ -44,6 +45,8 @@ export interface RolloutView {
   readonly policyChanged: boolean;
   /** The newest request to skip a bake that is under way; null where there is none. */
   readonly skip: SkipView | null;
+  /** The break-glass that the version ever had, newest first: a share that no step of a rollout gave. */
+  readonly breakGlass: readonly BreakGlass[];
   readonly waves: readonly WaveView[];
   /** What happened last, newest first. */
   readonly events: readonly {
@@ -187,6 +190,7 @@ export async function viewRollout(sources: ViewSources, job: string): Promise<Ro
       : null,
     policyChanged: underWay && canonicalJson(document?.rollout ?? null) !== canonicalJson(rollout.document),
     skip: underWay ? await skipAsked(control, rollout) : null,
+    breakGlass: await listBreakGlass(control, { job: rollout.job, version: rollout.version }),
     waves,
     events: events.map(({ at, action, by, reason }) => ({ at: at.toISOString(), action, by, reason })),
   };

@@ -31,6 +31,11 @@ export interface RunView {
   readonly attempt: number;
   readonly worker: string;
   readonly admittedUnits: number | null;
+  /** Thousandths that the flag asked for, and that the version was admitted to; null: not planned, or not kept then. */
+  readonly askedPermille: number | null;
+  readonly admittedPermille: number | null;
+  /** The break-glass without which the version would have had less; null: there was none. */
+  readonly breakGlass: string | null;
   readonly createdAt: string;
   readonly plannedAt: string | null;
   readonly finishedAt: string | null;
@@ -57,6 +62,9 @@ export interface RunRow extends Pick<RunView, SameInRow> {
   readonly dry_run: boolean;
   readonly reason_code: string;
   readonly admitted_units: number | null;
+  readonly asked_permille: number | null;
+  readonly admitted_permille: number | null;
+  readonly break_glass: string | null;
   readonly created_at: Date;
   readonly planned_at: Date | null;
   readonly finished_at: Date | null;
@@ -66,7 +74,7 @@ export interface RunRow extends Pick<RunView, SameInRow> {
 
 const COLUMNS = `
   id, job, version, region, slot, trigger, restores, dry_run, status, reason_code, reason, planned, applied, conflicts,
-  attempt, worker, admitted_units, created_at, planned_at, finished_at, created_at::text as created_key`;
+  attempt, worker, admitted_units, asked_permille, admitted_permille, break_glass, created_at, planned_at, finished_at, created_at::text as created_key`;
 
 const RunKey = z.tuple([MomentKey, z.guid()]);
 
@@ -201,6 +209,9 @@ function runView(row: RunRow): RunView {
     attempt: row.attempt,
     worker: row.worker,
     admittedUnits: row.admitted_units,
+    askedPermille: row.asked_permille,
+    admittedPermille: row.admitted_permille,
+    breakGlass: row.break_glass,
     createdAt: row.created_at.toISOString(),
     plannedAt: row.planned_at?.toISOString() ?? null,
     finishedAt: row.finished_at?.toISOString() ?? null,

@@ -8,6 +8,7 @@ import { applyPolicies } from '../../src/flags/policy-store.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { killGate } from '../../src/containment/kill-gate.js';
 import { askLift, askRearm, decideRearm } from '../../src/containment/rearm-approval.js';
+import { settleOlderControl } from '../../src/gate/older-control.js';
 import { killWithIncident } from '../../src/containment/kill-incident.js';
 import { abortRollout, resumeRollout } from '../../src/rollout/steer.js';
 import { testDatabase } from '../support/database.js';
@@ -163,6 +164,18 @@ const WAYS: readonly {
         await owner.query(`alter table portcullis_control.${table} enable trigger ${table}_written`);
       }
       expect(await units(roll)).toEqual([0, 0, 0]);
+      // The restored database draws as many revisions as it had lost, for this job too: the old admission stays old.
+      await owner.query(
+        `update portcullis_control.admission set changed_by = 'later' where job = $1 and version <> $2`,
+        [roll.job, roll.candidate.version],
+      );
+      await bySql(roll);
+      expect(await units(roll)).toEqual([0, 0, 0]);
+      const { versions } = await settleOlderControl(owner, owner, 'test', true);
+      const { version } = roll.candidate;
+      expect(versions).toContainEqual({ job: roll.job, region: regionA(roll), version });
+      expect((await readAdmissions(owner)).of(roll.job, regionA(roll)).permille.get(version)).toBe(0);
+      expect((await settleOlderControl(owner, owner, 'test', true)).versions).toEqual([]);
     },
   },
 ];

@@ -5,6 +5,11 @@ import { verifyAudit } from '../../src/audit/verify.js';
 import { killWithIncident } from '../../src/containment/kill-incident.js';
 import { readAdmissions } from '../../src/flags/admission-store.js';
 import { listBreakGlass, noteExpired } from '../../src/flags/break-glass.js';
+import { examineIncident } from '../../src/incidents/assess-incident.js';
+import { openIncident } from '../../src/incidents/open-incident.js';
+import { postMortemOf } from '../../src/incidents/post-mortem.js';
+import { viewRollout } from '../../src/rollout/rollout-view.js';
+import { findRun } from '../../src/runs/browse-runs.js';
 import { embeddedDesk } from '../../src/flags/flag-desk.js';
 import { inTransaction } from '../../src/postgres/pool.js';
 import {
@@ -21,6 +26,7 @@ import { ann, begunOn, bob } from '../support/rolling.js';
 const database = await testDatabase();
 const { owner } = database;
 const desk = embeddedDesk(owner);
+const SINCE = '2020-01-01T00:00:00Z';
 const cem = person('cem', 'operator');
 
 type Begun = Awaited<ReturnType<typeof begunOn>>;
@@ -103,6 +109,23 @@ describe('break-glass that two people agreed on', () => {
     expect(under.units).toBeGreaterThan(35);
     await noteRunsOf(owner, owner);
     await noteRunsOf(owner, owner);
+    const flag = (await desk.list(roll.job)).find(({ region }) => region === regionA(roll));
+    expect(flag?.breakGlass).toMatchObject([{ id, permille: 500, admitted: 100 }]);
+    expect(await findRun(owner, under.id)).toMatchObject({ breakGlass: id, askedPermille: 500 });
+    expect(
+      (await viewRollout({ ...roll.ports, unitsOf: () => Promise.resolve(100) }, roll.job))?.breakGlass,
+    ).toMatchObject([{ id, inForce: true }]);
+    const incident = await inTransaction(owner, (client) =>
+      openIncident(client, {
+        ...{ job: roll.job, version: roll.candidate.version, cause: 'manual', title: 'test', evidence: {} },
+        ...{
+          by: 'ann',
+          regions: [{ region: regionA(roll), firstRun: under.id, since: SINCE, containedAt: null }],
+        },
+      }),
+    );
+    const examined = await examineIncident(owner, () => owner, incident.id);
+    expect(postMortemOf(examined, [])).toContain(`break-glass ${id}`);
 
     await expire(id);
     const after = await nextRun(roll);

@@ -188,6 +188,37 @@ describe('a kill', () => {
   });
 });
 
+describe('a batch of a run that rests on break-glass', () => {
+  const passing = async (seconds: number): Promise<Passage> => {
+    const { region } = here;
+    const version = '1.0.0_a';
+    await owner.query(
+      `update portcullis_region.run set status = 'stopped', finished_at = clock_timestamp() where finished_at is null`,
+    );
+    const run = await applying(version);
+    const { epoch } = await readGate(owner, 'claims', region);
+    await owner.query(
+      `update portcullis_region.gate set state = 'open', permit_until = clock_timestamp() + interval '1 hour'
+       where job = 'claims' and region = $1`,
+      [region],
+    );
+    const { rows } = await owner.query<{ until: Date }>(
+      `select clock_timestamp() + $1 * interval '1 second' as until`,
+      [seconds],
+    );
+    const leave = { job: 'claims', region, attempt: 1, epoch, version, versionEpoch: 0 };
+    const stretch = { run, lane: 0, from: 0, to: 5 };
+    return inTransaction(owner, (client) =>
+      passFence(client, { ...leave, until: rows[0]?.until ?? null }, stretch),
+    );
+  };
+
+  test('passes until that ends by the database, and no longer', async () => {
+    expect(await passing(60)).toEqual({ passed: true });
+    expect(await passing(-0.001)).toMatchObject({ passed: false, code: 'break-glass-ended' });
+  });
+});
+
 describe('what the fence refused, and was over before it could say why', () => {
   /** Passes the fence with a restore's batch; `between` happens after the first refusal. */
   async function passing(between: () => Promise<unknown>): Promise<Passage> {

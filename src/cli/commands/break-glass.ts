@@ -1,15 +1,12 @@
 import { Option, type Command } from 'commander';
-import { type BreakGlass, listBreakGlass } from '../../flags/break-glass.js';
-import { flagsAt } from '../../flags/flags-elsewhere.js';
+import type { BreakGlass } from '../../flags/break-glass.js';
 import { formatDurationMs, parseDurationMs } from '../../kernel/duration.js';
 import { PortcullisError } from '../../kernel/errors.js';
 import { time } from '../../kernel/words.js';
-import { approveAloneAndTell } from '../../notify/tell-alone.js';
-import { orderBreakGlass } from '../../regions/order-rollout.js';
-import { BREAK_GLASS_MS, LONGEST_BREAK_GLASS_MS, revokeBreakGlass } from '../../rollout/break-glass.js';
-import { actingPrincipal, requireActing } from '../acting.js';
+import { BREAK_GLASS_MS, LONGEST_BREAK_GLASS_MS } from '../../rollout/break-glass.js';
 import { aloneText } from '../approval-text.js';
-import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
+import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { reasonOption } from '../reason-option.js';
 import { parseShare } from '../shares.js';
@@ -27,7 +24,7 @@ export function addBreakGlass(program: Command, context: Context): void {
 
 interface RequestOptions {
   readonly version: string;
-  readonly region: readonly string[];
+  readonly region: string;
   readonly share: number;
   readonly for: number;
   readonly reason: string;
@@ -48,13 +45,8 @@ function addRequest(parent: Command, context: Context): void {
       '--version <version>',
       'the version: in full, its number, a unique prefix of its digest, or installed',
     )
-    .addOption(
-      new Option('-r, --region <region>', 'a region; repeatable')
-        .argParser((value: string, before: readonly string[]) => [...before, value])
-        .default([] as readonly string[], 'none')
-        .makeOptionMandatory(),
-    )
-    .requiredOption('--share <percentage>', 'the share of each region, such as 50%', parseShare)
+    .requiredOption('-r, --region <region>', 'the region')
+    .requiredOption('--share <percentage>', 'the share of the region, such as 50%', parseShare)
     .addOption(
       new Option(
         '--for <duration>',
@@ -70,24 +62,19 @@ function addRequest(parent: Command, context: Context): void {
     )
     .action(async (job: string, options: RequestOptions) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const principal = await actingPrincipal(context, installation);
-        const { control, planes, jobs } = installation;
-        const { version, region: regions, share: permille, for: forMs, reason } = options;
-        const wish = { job, version, regions, permille, forMs, reason };
-        const asked = await orderBreakGlass(control, planes, jobs, wish, principal);
+      await withInvoke(context, 'change', async (invoke) => {
+        const { version, region, share: permille, for: forMs, reason } = options;
+        const order = { job, region, version, permille, forMs, reason };
+        const asked = await invoke('requestBreakGlass', order);
         const alone = options.alone === true;
-        const approval = alone ? await approveAloneAndTell(control, asked.id, principal) : asked;
+        const approval = alone ? await invoke('approveAlone', { id: asked.id }) : asked;
         voice.result(approval, () =>
           alone
             ? aloneText(approval)
-            : `Break-glass of ${approval.subject} requested\na second person decides until ${time(approval.expiresAt)}:\n  portcullis approve ${approval.id}\n  portcullis reject ${approval.id}\n`,
+            : `Break-glass of ${approval.subject} requested\na second approver must agree before ${time(approval.expiresAt)}:\n  portcullis approve ${approval.id}\n  portcullis reject ${approval.id}\n`,
         );
-        const elsewhere = flagsAt(context.app.settings.flagSource);
         voice.note(
-          elsewhere === undefined
-            ? `once approved, give the share: portcullis flags set ${job} --region ${regions[0] ?? 'R'} --version ${version} --share ${permille / 10}% --reason "…"`
-            : `once approved, give the share in Unleash (${elsewhere})`,
+          `once approved, give the share: portcullis flags set ${job} --region ${region} --version ${version} --share ${permille / 10}% --reason "…", or in Unleash`,
         );
       });
     });
@@ -111,8 +98,12 @@ function addList(parent: Command, context: Context): void {
     .option('--in-force', 'only what counts now')
     .action(async (job: string | undefined, { inForce }: { readonly inForce?: true }) => {
       const voice = voiceOf(context, command);
-      await withLook(context, async ({ control }) => {
-        const grants = await listBreakGlass(control, { job, inForce });
+      await withInvoke(context, 'look', async (invoke) => {
+        const only = inForce === true ? ({ inForce: 'true' } as const) : {};
+        const { items: grants } = await invoke('listBreakGlass', {
+          ...(job !== undefined && { job }),
+          ...only,
+        });
         voice.result({ breakGlass: grants }, () => grantsText(voice, grants));
       });
     });
@@ -125,9 +116,8 @@ function addRevoke(parent: Command, context: Context): void {
     .requiredOption('--reason <text>', 'why, for the record', reasonOption)
     .action(async (id: string, { reason }: { readonly reason: string }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const principal = await requireActing(context, installation, 'kill');
-        const grants = await revokeBreakGlass(installation.control, { id, reason }, principal);
+      await withInvoke(context, 'change', async (invoke) => {
+        const { items: grants } = await invoke('revokeBreakGlass', { id, reason });
         voice.result({ breakGlass: grants }, () => grantsText(voice, grants));
       });
     });

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { requireMay } from '../../access/roles.js';
+import { breakGlassText } from '../../flags/admission.js';
 import { isSame } from '../../flags/policy-diff.js';
 import type { Variant } from '../../flags/definition.js';
 import type { FlagSetView, FlagView, SourceView } from '../../flags/flag-desk.js';
@@ -338,10 +339,14 @@ export function flagsText(voice: Voice, flags: readonly FlagView[]): string {
   return table + beyondText(voice, flags);
 }
 
-/** The shares that are closed, and why. */
+/** The break-glass in force; and the shares that are closed, and why. */
 function beyondText(voice: Voice, flags: readonly FlagView[]): string {
   const closed = flags.flatMap(({ name, beyond }) =>
     beyond.map(({ reason }) => `${name}: ${reason}; the rest is closed\n`),
   );
-  return closed.length === 0 ? '' : `\n${voice.paint(closed.join(''), 'warning')}`;
+  const beyond = flags.flatMap(({ name, breakGlass }) =>
+    breakGlass.map((each) => `${name}: ${breakGlassText(each)}\n`),
+  );
+  const lines = [...beyond, ...closed];
+  return lines.length === 0 ? '' : `\n${voice.paint(lines.join(''), 'warning')}`;
 }

@@ -112,6 +112,20 @@ async function printRun(voice: Voice, { run, plane }: FoundRun, rows: boolean): 
   );
 }
 
+/** `12 units: admitted to 10 %, flag asks 50 %`. */
+function admittedText({ admittedUnits, askedPermille, admittedPermille }: RunView): string {
+  if (admittedUnits === null) return '–';
+  const units = `${number(admittedUnits)} units`;
+  if (askedPermille === null || admittedPermille === null) return units;
+  return admittedPermille < askedPermille
+    ? `${units}: admitted to ${admittedPermille / 10}%, flag asks ${askedPermille / 10}%`
+    : `${units}: ${askedPermille / 10}%`;
+}
+
+function breakGlassText(id: string): string {
+  return `ran under break-glass ${id}: no rollout had admitted it (portcullis break-glass list)`;
+}
+
 function factsOf(run: RunView): (readonly [string, Cell])[] {
   const took = run.durationMs === null ? [] : [['took', formatDurationMs(run.durationMs)] as const];
   return [
@@ -121,7 +135,10 @@ function factsOf(run: RunView): (readonly [string, Cell])[] {
     ['status', { text: run.status, tone: toneOf(run.status) }],
     ['reason', `${run.reason} (${run.reasonCode})`],
     ['judged', judgementOf(run)],
-    ['admitted', run.admittedUnits === null ? '–' : `${number(run.admittedUnits)} units`],
+    ['admitted', admittedText(run)],
+    ...(run.breakGlass === null
+      ? []
+      : [['break-glass', { text: breakGlassText(run.breakGlass), tone: 'warning' as const }] as const]),
     ['worker', `${run.worker}${run.attempt > 1 ? `, the ${run.attempt}. to have it` : ''}`],
     ['began', time(run.createdAt)],
     ['planned', run.plannedAt === null ? '–' : time(run.plannedAt)],

@@ -23,6 +23,7 @@ describe('exit codes', () => {
     expect(codes.filter((code) => [401, 403].includes(status(code)) && EXITS[code] !== 4)).toEqual([]);
     expect(codes.filter((code) => EXITS[code] === 4 && ![401, 403].includes(status(code)))).toEqual([
       'ADMISSION_EXCEEDED',
+      'BREAK_GLASS_REFUSED',
       'INITIAL_DONE',
       'ROLLOUT_REFUSED',
       'RESTORE_INEXACT',

@@ -42,7 +42,17 @@ const run: RunView = {
   ...{ runId: RUN, job: JOB, version: NEW, region: REGION, slot: AT, trigger: 'schedule' },
   ...{ restores: null, dryRun: false, status: 'succeeded', reasonCode: 'applied', reason: REASON },
   ...{ planned: { claim: 1_204_601 }, applied: { claim: 1_204_598 }, conflicts: 1_003, attempt: 1 },
-  ...{ worker: 'w', admittedUnits: 9, createdAt: AT, plannedAt: AT, finishedAt: AT, durationMs: 1_800_000 },
+  ...{
+    worker: 'w',
+    admittedUnits: 9,
+    askedPermille: null,
+    admittedPermille: null,
+    breakGlass: null,
+    createdAt: AT,
+    plannedAt: AT,
+    finishedAt: AT,
+    durationMs: 1_800_000,
+  },
 };
 
 const flag: FlagView = {
@@ -51,7 +61,14 @@ const flag: FlagView = {
     { version: NEW, permille: 250 },
     { version: OLD, permille: 750 },
   ],
-  ...{ admitted: [], beyond: [], reason: REASON, changedBy: 'rollout:k3v7qa2m', changedAt: AT },
+  ...{
+    admitted: [],
+    beyond: [],
+    breakGlass: [],
+    reason: REASON,
+    changedBy: 'rollout:k3v7qa2m',
+    changedAt: AT,
+  },
 };
 
 const approval: Approval = {
@@ -132,7 +149,7 @@ const source = { kind: 'embedded', url: null, heardAt: AT, ageMs: 0, polledMs: n
 const rollout: RolloutView = {
   ...{ id: RUN, job: JOB, version: NEW, status: 'running', reason: REASON, startedBy: 'alice-laptop-2026' },
   ...{ startedAt: AT, endedAt: null, endedBy: null, endReason: null, incident: null, next: null },
-  ...{ policyChanged: false, skip: null },
+  ...{ policyChanged: false, skip: null, breakGlass: [] },
   waves: [
     {
       ...{ name: 'europe-and-asia', approvals: 0, approval: null },

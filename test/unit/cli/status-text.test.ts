@@ -33,7 +33,7 @@ const FLAG: FlagView = {
     { version: NEW, permille: 100 },
     { version: OLD, permille: 900 },
   ],
-  ...{ admitted: [], beyond: [] },
+  ...{ admitted: [], beyond: [], breakGlass: [] },
   ...{ reason: 'canary', changedBy: 'ann', changedAt: AT },
 };
 
@@ -42,7 +42,17 @@ function ran(version: string, changes: Partial<RunView>): RunView {
     ...{ runId: '3f2a9c1e-0000-4000-8000-000000000000', job: 'claims', version, region: REGION },
     ...{ slot: AT, trigger: 'schedule', restores: null, dryRun: false, status: 'succeeded' },
     ...{ reasonCode: 'applied', reason: 'all applied', planned: { claim: 601 }, applied: { claim: 601 } },
-    ...{ conflicts: 0, attempt: 1, worker: 'w', admittedUnits: 9, createdAt: AT, plannedAt: AT },
+    ...{
+      conflicts: 0,
+      attempt: 1,
+      worker: 'w',
+      admittedUnits: 9,
+      askedPermille: null,
+      admittedPermille: null,
+      breakGlass: null,
+      createdAt: AT,
+      plannedAt: AT,
+    },
     ...{ finishedAt: LATER, durationMs: 1_800_000 },
     ...changes,
   };
