@@ -20,7 +20,10 @@ export interface Request {
   readonly id: string;
   readonly action: string;
   readonly region: string | null;
-  readonly request: { readonly epoch?: number; readonly version?: string };
+  readonly request: {
+    readonly gates?: readonly { readonly region: string; readonly epoch: number }[];
+    readonly version?: string;
+  };
   readonly carried: boolean;
 }
 
@@ -93,7 +96,8 @@ export function gateBreaches(
       return;
     }
     const by = unused.findIndex(
-      ({ region, request }) => region === now.region && request.epoch === before.epoch,
+      ({ request }) =>
+        request.gates?.some(({ region, epoch }) => region === now.region && epoch === before.epoch) === true,
     );
     if (by === -1 || now.state !== 'held') breach('a kill latches', `${what}: nobody approved that`);
     unused.splice(by, by === -1 ? 0 : 1);
