@@ -1,6 +1,7 @@
 import { inspect, parseArgs } from 'node:util';
 import { apply } from './apply.js';
 import { resultOf, type Bench, type BenchContext, type Result } from './bench.js';
+import { cli, cliStatus, cliVersion } from './cli.js';
 import { end } from './endings.js';
 import { gate } from './gate.js';
 import { guard, type GuardResult } from './guard.js';
@@ -29,6 +30,9 @@ const BENCHES: readonly AnyBench[] = [
   impact,
   impactByProduct,
   start,
+  cli,
+  cliVersion,
+  cliStatus,
   kill,
   guard,
 ];

@@ -8,7 +8,7 @@ import { PortcullisError } from './kernel/errors.js';
 import { nearest } from './kernel/nearest.js';
 import { DATABASE_VARIABLE } from './flags/policy-regions.js';
 import type { GivenLogins } from './postgres/logins.js';
-import { LOG_LEVELS } from './telemetry/log.js';
+import { LOG_LEVELS } from './telemetry/log-level.js';
 
 const PREFIX = 'PORTCULLIS_';
 

@@ -1,15 +1,10 @@
 #!/usr/bin/env node
-import { createApp } from './app/app.js';
-import { errorOptions, exitCodeOf, printError } from './cli/exit.js';
-import { createProgram } from './cli/program.js';
-import { processTerminal } from './cli/terminal.js';
-import { readConfig } from './config.js';
+import module from 'node:module';
 
-try {
-  const { app, commands } = createApp(() => readConfig(process.env));
-  const program = createProgram(app, processTerminal(), commands);
-  await program.parseAsync(process.argv);
-} catch (error) {
-  printError(error, errorOptions(process.argv, process.env));
-  process.exitCode = exitCodeOf(error);
-}
+// Node.js 20 has no such cache.
+(module as { enableCompileCache?: () => unknown }).enableCompileCache?.();
+
+/** What bundle.js makes of app/command-line.ts: one file to read in place of hundreds. */
+const bundle = new URL('./bundle/command-line.js', import.meta.url).href;
+const { commandLine } = (await import(bundle)) as typeof import('./app/command-line.js');
+await commandLine(process.argv, process.env);

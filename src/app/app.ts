@@ -1,10 +1,6 @@
 import type { App } from '../cli/app-port.js';
 import type { AddCommand } from '../cli/context.js';
 import type { Config } from '../config.js';
-import { replayCommand } from '../demo/command.js';
-import { addDirectory } from '../jobs/directory/command.js';
-import { loadPolicies } from '../flags/policy-store.js';
-import { openInstallation } from './installation.js';
 
 /**
  * Wires everything; this folder is the only place that does. Nothing is opened, and the configuration is not
@@ -13,7 +9,8 @@ import { openInstallation } from './installation.js';
  */
 export function createApp(read: () => Config): {
   readonly app: App;
-  readonly commands: readonly AddCommand[];
+  /** The commands of jobs and of the demo. */
+  readonly commands: () => Promise<readonly AddCommand[]>;
 } {
   let known: Config | undefined;
   const config = (): Config => (known ??= read());
@@ -21,7 +18,10 @@ export function createApp(read: () => Config): {
     get settings() {
       return config();
     },
-    open: async (purpose) => openInstallation(config(), purpose),
+    open: async (purpose) => {
+      const { openInstallation } = await import('./installation.js');
+      return openInstallation(config(), purpose);
+    },
     platform: async (installation, quiet) => {
       const { openPlatform } = await import('./platform.js');
       return openPlatform(config(), installation, quiet);
@@ -39,16 +39,19 @@ export function createApp(read: () => Config): {
       return readNames(config(), ms);
     },
     policies: async (installation) => {
+      const { loadPolicies } = await import('../flags/policy-store.js');
       const loaded = await loadPolicies(installation.control);
       return loaded.flatMap((each) => (each.ok ? [each.policy] : []));
     },
   };
-  const commands = [
-    addDirectory,
-    replayCommand(async (size, options) => {
+  const commands = async (): Promise<readonly AddCommand[]> => {
+    const { addDirectory } = await import('../jobs/directory/command.js');
+    const { replayCommand } = await import('../demo/command.js');
+    const replaying = replayCommand(async (size, options) => {
       const { replay } = await import('./replay.js');
       return replay(config(), size, options);
-    }),
-  ];
+    });
+    return [addDirectory, replaying];
+  };
   return { app, commands };
 }

@@ -3,18 +3,12 @@ import type { Config } from '../config.js';
 import { within } from '../kernel/within.js';
 import { loadPolicies } from '../flags/policy-store.js';
 import { readPolicies, type Policy } from '../flags/policy.js';
-import { domainClaim } from '../jobs/domain-claim/job.js';
-import { versionOf, type InstalledJob, type LoadedJob } from '../worker/registry.js';
+import type { LoadedJob } from '../worker/registry.js';
 import { lockedOut } from '../postgres/migrate.js';
 import { startEmbedded } from '../postgres/embedded-server.js';
 import { isUnreachable, withoutPassword } from '../postgres/pool.js';
 import { RegionDatabase } from './region-database.js';
 import { RegionDatabases, type RegionAddress } from './region-databases.js';
-
-/** The jobs that this program can run. */
-const jobsOf = ({ buildId: build }: Config): readonly InstalledJob[] => [
-  { definition: domainClaim, folder: new URL('../jobs/domain-claim/', import.meta.url), build },
-];
 
 /** How long to wait for the regions' databases: what is not there by then is said to be unreachable. */
 const REGIONS_MS = 5_000;
@@ -33,7 +27,13 @@ export async function openInstallation(config: Config, purpose: Purpose): Promis
       ? await startEmbedded({ folder: config.home, existing: purpose === 'look' || purpose === 'kill' })
       : undefined;
   const owner = config.databaseUrl ?? server?.url ?? '';
-  const options = { installed: jobsOf(config), purpose, concurrentRuns: config.concurrentRuns };
+  const installed = async () => (await import('./installed-jobs.js')).installedJobs(config.buildId);
+  // Whoever kills does not wait for the jobs' code.
+  const options = {
+    installed: purpose === 'kill' ? [] : await installed(),
+    purpose,
+    concurrentRuns: config.concurrentRuns,
+  };
   const home = new RegionDatabase({
     ...options,
     name: 'control',
@@ -63,6 +63,7 @@ export async function openInstallation(config: Config, purpose: Purpose): Promis
       planes: databases,
       place: (policies) => databases.place(policies),
       jobs,
+      installed,
       urls: {
         owner,
         get worker() {
@@ -100,7 +101,7 @@ async function openFor(
   }
   if (purpose === 'kill') {
     databases.place(await placesToKill(home, config));
-    return Promise.all(jobsOf(config).map(unchecked));
+    return [];
   }
   await home.openNow();
   databases.place((await loadPolicies(home.owner)).flatMap((each) => (each.ok ? [each.policy] : [])));
@@ -124,14 +125,4 @@ async function placesToKill(home: RegionDatabase, config: Config): Promise<reado
     if (!isUnreachable(error) && !NO_SCHEMA.has(String((error as { code?: unknown }).code))) throw error;
     return (await readPolicies(config.flagsFolder)).map(({ policy }) => policy);
   }
-}
-
-/** A kill names a job and its version, and touches none of its tables. */
-async function unchecked(job: InstalledJob): Promise<LoadedJob> {
-  return {
-    definition: job.definition,
-    version: await versionOf(job),
-    shapes: new Map(),
-    kinds: new Map(),
-  };
 }

@@ -5,7 +5,7 @@ import { PortcullisError, messageOf } from '../kernel/errors.js';
 import type { DatabaseSetup, Purpose } from '../cli/app-port.js';
 import { KillPool } from '../containment/kill-pool.js';
 import { openPlannerDatabase, type Planner, type PlannerPool } from '../worker/planner-database.js';
-import { loadJob, type InstalledJob, type LoadedJob } from '../worker/registry.js';
+import type { InstalledJob, LoadedJob } from '../worker/registry.js';
 import type { RegionPlane } from '../regions/region-plane.js';
 import { connectionsOf, type Connections } from '../postgres/connections.js';
 import { loginUrl, provisionLogins, type GivenLogins, type Login } from '../postgres/logins.js';
@@ -172,7 +172,7 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
     if (purpose === 'change') requireCurrent(this.#schema, name);
     const workerUrl = await this.loginUrl('worker');
     const plannerUrl = await this.loginUrl('planner');
-    const jobs = await Promise.all(installed.map((job) => loadJob(owner, job)));
+    const jobs = await loadJobs(owner, installed);
     this.#closing.signal.throwIfAborted();
     return {
       jobs,
@@ -190,7 +190,7 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
       if (error instanceof PortcullisError) return error;
       throw error;
     });
-    const loading = Promise.all(this.options.installed.map((job) => loadJob(owner, job)));
+    const loading = loadJobs(owner, this.options.installed);
     const jobs = schema.standing === 'current' ? await loading : await loading.catch(() => []);
     this.#closing.signal.throwIfAborted();
     return {
@@ -207,4 +207,10 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
       hint: 'check that the server runs and can be reached from here; it is tried again all the time',
     });
   }
+}
+
+/** What digests a job's code is loaded where there is a job: a kill loads none. */
+async function loadJobs(owner: pg.Pool, installed: readonly InstalledJob[]): Promise<readonly LoadedJob[]> {
+  const { loadJob } = await import('../worker/registry.js');
+  return Promise.all(installed.map((job) => loadJob(owner, job)));
 }

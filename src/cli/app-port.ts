@@ -6,7 +6,7 @@ import type { PolicyDrift } from '../flags/policy-drift.js';
 import type { FlagDesk, SourceView } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
 import type { ServedJob } from '../worker/worker.js';
-import type { LoadedJob } from '../worker/registry.js';
+import type { InstalledJob, LoadedJob } from '../worker/registry.js';
 import type { Platform, Surroundings } from '../worker/platform.js';
 import type { RunProgress, RunReport } from '../worker/run-loop.js';
 import type { Run } from '../runs/election.js';
@@ -59,7 +59,10 @@ export interface Installation {
   readonly planes: RegionPlanes;
   /** Puts each region where the policies in force say it is. */
   place(policies: readonly Policy[]): void;
+  /** The jobs of this program, checked against a database; none where this was opened to kill. */
   readonly jobs: readonly LoadedJob[];
+  /** The jobs of this program, whatever the databases say. */
+  installed(): Promise<readonly InstalledJob[]>;
   /** The control database's URL by login, with its password: never shown, never logged. */
   readonly urls: { readonly owner: string; readonly worker: string };
   /** Closes the pools, and stops the embedded database where no other process uses it. */

@@ -87,10 +87,11 @@ export async function regionsToKill(
   region: string | undefined,
 ): Promise<readonly string[]> {
   const known = await killable(installation);
-  const installed = installation.jobs.map(({ definition }) => definition.name);
   const regions = known.get(job) ?? [];
-  if (regions.length === 0 && !installed.includes(job)) {
-    throw unknownName('JOB_UNKNOWN', 'job', job, [...new Set([...known.keys(), ...installed])]);
+  if (regions.length === 0) {
+    const installed = (await installation.installed()).map(({ definition }) => definition.name);
+    if (!installed.includes(job))
+      throw unknownName('JOB_UNKNOWN', 'job', job, [...new Set([...known.keys(), ...installed])]);
   }
   if (region === undefined) return regions;
   requireRegion(region, regions);
@@ -102,17 +103,21 @@ export async function regionsToKill(
  * `versionToKill` finds it. Without the control database, of those that are installed. Throws VERSION_UNKNOWN.
  */
 export async function versionMeant(
-  { control, jobs }: Pick<Installation, 'control' | 'jobs'>,
+  installation: Pick<Installation, 'control' | 'installed'>,
   job: string,
   meant: string,
 ): Promise<string> {
-  const installed = jobs.filter(({ definition }) => definition.name === job).map(({ version }) => version);
+  const { versionOf } = await import('../worker/registry.js');
+  const jobs = (await installation.installed()).filter(({ definition }) => definition.name === job);
+  const installed = await Promise.all(jobs.map(versionOf));
   const [current] = installed;
   if (meant === INSTALLED && current !== undefined) return current;
-  const announced = await askControl(() => announcedVersions(control, job)).catch((error: unknown) => {
-    if (!isUnreachable(error) && !hasNoSchema(error)) throw error;
-    return [];
-  });
+  const announced = await askControl(() => announcedVersions(installation.control, job)).catch(
+    (error: unknown) => {
+      if (!isUnreachable(error) && !hasNoSchema(error)) throw error;
+      return [];
+    },
+  );
   const known = new Set([...announced.map(({ version }) => version), ...installed]);
   return versionToKill(job, meant, [...known]);
 }

@@ -1,8 +1,6 @@
 import { destination as fileDescriptor, pino, stdTimeFunctions } from 'pino';
 import { z } from 'zod';
-
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+import type { LogLevel } from './log-level.js';
 
 /** What a line is about. `code` is a reason code; `err` is anything thrown. */
 export interface LogFacts {

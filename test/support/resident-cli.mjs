@@ -48,7 +48,7 @@ async function run(argv, env) {
   };
   const { app, commands } = createApp(() => readConfig(env));
   try {
-    await createProgram(app, io, commands).parseAsync(['node', 'portcullis', ...argv]);
+    await createProgram(app, io, await commands()).parseAsync(['node', 'portcullis', ...argv]);
   } catch (error) {
     printError(error, errorOptions(argv, env), io.stderr);
     exit = exitCodeOf(error);

@@ -1,10 +1,13 @@
 import { chmodSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { bundle } from '../../bundle.js';
 
 /** Jest's global set-up: one embedded server for the whole test run, with a migrated database as template. */
 export default async function startPostgres() {
   if (process.env['PORTCULLIS_TEST_SERVER']) return;
+  // Of what was compiled last: `tsc --watch` makes none.
+  await bundle();
   const { startEmbedded } = await import('../../dist/postgres/embedded-server.js');
   const { openPool } = await import('../../dist/postgres/pool.js');
   const { migrate } = await import('../../dist/postgres/migrate.js');

@@ -121,6 +121,10 @@ export class FakeApp implements App {
       }),
       place: () => undefined,
       jobs: [JOB],
+      installed: () =>
+        Promise.resolve([
+          { definition: JOB.definition, folder: new URL(import.meta.url), build: '0000abcd' },
+        ]),
       urls: { owner: nowhere, worker: nowhere },
       close: () => {
         this.happened.push('close');
