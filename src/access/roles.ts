@@ -81,6 +81,16 @@ export function mayDo(principal: Principal, action: Action, region?: string): Pe
   return { allowed: false, reason: `${name} is bound to ${regions.join(', ')}: ${where}` };
 }
 
+/** Everything that a principal may do, with the only regions to do it in; null: everywhere. */
+export function rightsOf({
+  role,
+  regions,
+}: Principal): { readonly action: Action; readonly regions: readonly string[] | null }[] {
+  return (Object.keys(MAY_DO) as Action[])
+    .filter((action) => (MAY_DO[action] as readonly Standing[]).includes(role))
+    .map((action) => ({ action, regions: LOOKING.has(action) ? null : regions }));
+}
+
 /** Throws FORBIDDEN, with what it would take, unless {@link mayDo} allows it. */
 export function requireMay(principal: Principal, action: Action, region?: string): void {
   const permission = mayDo(principal, action, region);

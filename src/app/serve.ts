@@ -275,7 +275,11 @@ function serveHttp(
     metrics,
     log,
     flagsAt: flagsAt(config.flagSource),
-    flags: { ...deskOf(config, installation, wired.source), look: (name) => wired.provider.look(name) },
+    flags: {
+      ...deskOf(config, installation, wired.source),
+      look: (name) => wired.provider.look(name),
+      evaluate: (name, unit) => wired.provider.evaluateUnit(name, unit),
+    },
     jobs: () =>
       installation.jobs.map(({ definition, version, kinds }) => {
         const policy = crew.served.find((each) => each.policy.job === definition.name)?.policy;

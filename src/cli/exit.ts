@@ -57,6 +57,8 @@ export const EXITS: Readonly<Record<ErrorCode, ExitCode>> = {
   REGION_UNKNOWN: 2,
   RUN_UNKNOWN: 2,
   RUN_AMBIGUOUS: 2,
+  WORKER_MISSING: 1,
+  FLAG_CHANGE_UNKNOWN: 2,
   RUN_ACTIVE: 1,
   GATE_NOT_KILLED: 1,
   REARM_OUTDATED: 3,

@@ -4,6 +4,7 @@ import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { nearest } from '../kernel/nearest.js';
 import { parseReason } from '../kernel/reason.js';
+import { keyOfCursor, pageOf, type PageRequest } from '../postgres/page.js';
 import { inTransaction } from '../postgres/pool.js';
 import { refuseBeyond } from './admission-store.js';
 import { type FlagDefinition, type Variant, flagName } from './definition.js';
@@ -254,4 +255,71 @@ function regionUnknown(
     hint: meant === undefined ? `there are ${regions.join(', ')}` : `did you mean ${meant}?`,
     details: { job, region, ...(meant !== undefined && { nearest: meant }) },
   });
+}
+
+const HistoryKey = z.tuple([z.int().min(0)]);
+
+/** What a flag was set to, newest first, each with what it was before. Throws REQUEST_INVALID for a cursor that is not of this list. */
+export async function listFlagChanges(
+  control: pg.Pool,
+  { job, region }: { readonly job: string; readonly region: string },
+  page: PageRequest,
+) {
+  const [behind] = keyOfCursor(page.cursor, HistoryKey) ?? [null];
+  const { rows } = await control.query<FlagChangeRow>(
+    `select revision, enabled, variants, reason, changed_by, changed_at, before from (
+       select *, lag(jsonb_build_object('enabled', enabled, 'variants', variants)) over (order by revision) as before
+       from portcullis_control.flag_change where job = $1 and region = $2) change
+     where $3::bigint is null or revision < $3
+     order by revision desc limit $4`,
+    [job, region, behind, page.limit + 1],
+  );
+  return pageOf(rows, page.limit, historyEntry, ({ revision }) => [revision]);
+}
+
+/** What a flag was set to at a revision. Throws FLAG_CHANGE_UNKNOWN. */
+export async function flagAtRevision(
+  control: pg.Pool,
+  { job, region }: { readonly job: string; readonly region: string },
+  revision: number,
+): Promise<FlagSetting> {
+  const { rows } = await control.query<FlagSetting>(
+    'select enabled, variants from portcullis_control.flag_change where job = $1 and region = $2 and revision = $3',
+    [job, region, revision],
+  );
+  if (rows[0]) return setting(rows[0]);
+  throw new PortcullisError('FLAG_CHANGE_UNKNOWN', `${job}.${region} had no revision ${revision}`, {
+    hint: `look its history up: GET /api/v1/flags/${job}/${region}/history`,
+    details: { job, region, revision },
+  });
+}
+
+interface FlagSetting {
+  readonly enabled: boolean;
+  readonly variants: readonly Variant[];
+}
+
+interface FlagChangeRow extends FlagSetting {
+  readonly revision: number;
+  readonly reason: string;
+  readonly changed_by: string;
+  readonly changed_at: Date;
+  readonly before: FlagSetting | null;
+}
+
+function historyEntry({ revision, reason, changed_by, changed_at, before, ...now }: FlagChangeRow) {
+  return {
+    revision,
+    ...setting(now),
+    before: before && setting(before),
+    reason,
+    changedBy: changed_by,
+    changedAt: changed_at.toISOString(),
+  };
+}
+
+/** What was stored before versions' names changed is shown by the names that they have now. */
+function setting({ enabled, variants }: FlagSetting): FlagSetting {
+  const parsed = versionShares.safeParse(variants);
+  return { enabled, variants: parsed.success ? parsed.data : [] };
 }

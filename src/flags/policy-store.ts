@@ -112,6 +112,25 @@ export async function loadPolicies(control: pg.Pool | pg.PoolClient): Promise<Lo
   return rows.map(loaded);
 }
 
+/** Every job's policy with its file's text, by name of job. `malformed`: what is wrong with it. */
+export async function listPolicies(control: pg.Pool) {
+  const { rows } = await control.query<PolicyRow & { readonly source: string }>(
+    'select job, policy, source, applied_by, applied_at from portcullis_control.policy order by job',
+  );
+  return rows.map((row) => {
+    const read = loaded(row);
+    return {
+      job: row.job,
+      schedule: read.ok ? read.policy.schedule : null,
+      regions: read.ok ? read.policy.regions : [],
+      appliedBy: row.applied_by,
+      appliedAt: row.applied_at.toISOString(),
+      malformed: read.ok ? null : read.reason,
+      source: row.source,
+    };
+  });
+}
+
 /** One job's policy. Never throws for a policy that is missing or malformed: that is its answer. */
 export async function loadPolicy(control: pg.Pool | pg.PoolClient, job: string): Promise<LoadedPolicy> {
   const { rows } = await control.query<PolicyRow>(

@@ -80,12 +80,21 @@ export async function readPolicies(folder: string, kindsOf: KindsOf = new Map())
       });
     });
   const names = (await reading(folder, readdir(folder))).filter((file) => /\.ya?ml$/.test(file)).sort();
-  const read = await Promise.all(
-    names.map(async (file) => {
-      const path = join(folder, file);
-      return examine(await reading(path, readRegular(folder, path)), path, kindsOf);
+  const texts = await Promise.all(
+    names.map(async (name) => {
+      const path = join(folder, name);
+      return { file: path, text: await reading(path, readRegular(folder, path)) };
     }),
   );
+  return parsePolicies(texts, kindsOf);
+}
+
+/** The policies of these files. Throws POLICY_INVALID as {@link readPolicies} does. */
+export function parsePolicies(
+  texts: readonly { readonly file: string; readonly text: string }[],
+  kindsOf: KindsOf = new Map(),
+): PolicyFile[] {
+  const read = texts.map(({ file, text }) => examine(text, file, kindsOf));
   const faults = read.flatMap((each) => ('faults' in each ? each.faults : []));
   const files = read.flatMap((each) => ('faults' in each ? [] : [each]));
   const all = [...faults, ...jobsTwice(files), ...regionsTwice(files)];

@@ -147,6 +147,11 @@ export class PortcullisProvider implements Provider {
     );
   }
 
+  /** {@link resolveStringEvaluation} of one unit, whose answer is `hold` wherever it is no version. */
+  evaluateUnit(flagName: string, unit: string): Promise<ResolutionDetails<string>> {
+    return this.resolveStringEvaluation(flagName, HOLD, { targetingKey: unit });
+  }
+
   resolveBooleanEvaluation(flagKey: string): Promise<ResolutionDetails<boolean>> {
     return Promise.reject(notText(flagKey));
   }

@@ -44,6 +44,8 @@ export const ERRORS = {
   REGION_UNKNOWN: { status: 404, title: 'There is no such region' },
   RUN_UNKNOWN: { status: 404, title: 'There is no such run' },
   RUN_AMBIGUOUS: { status: 409, title: 'Several runs begin with that id' },
+  WORKER_MISSING: { status: 409, title: 'No worker runs this version in this region' },
+  FLAG_CHANGE_UNKNOWN: { status: 404, title: 'The flag had no such revision' },
   RUN_ACTIVE: { status: 409, title: 'A run of this job is active in this region' },
 
   GATE_NOT_KILLED: { status: 409, title: 'The gate is not killed' },

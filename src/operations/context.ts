@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { FlagAnswer } from '../flags/definition.js';
 import type { FlagDesk } from '../flags/flag-desk.js';
 import type { DropGate } from '../containment/drop-gate.js';
 import type { LoadedJob } from '../worker/registry.js';
@@ -18,9 +19,9 @@ export interface JobInfo {
 /** What operations need of flags. */
 export interface OperationFlags extends FlagDesk {
   /** What this process would answer a gate about the flag now. */
-  look(
-    name: string,
-  ): { readonly open: true } | { readonly open: false; readonly code: string; readonly reason: string };
+  look(name: string): FlagAnswer;
+  /** The version that the flag gives to one unit, or `hold`, with why where it cannot be evaluated. */
+  evaluate(name: string, unit: string): Promise<{ readonly value: string; readonly errorMessage?: string }>;
 }
 
 /** What operations work on. */

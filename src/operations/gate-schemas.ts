@@ -12,7 +12,7 @@ import {
   word,
 } from './schemas.js';
 
-const Variant = named(
+export const Variant = named(
   'Variant',
   z.strictObject({
     version: z.string().describe('semantic version and digest, such as 1.0.0_9f3c2a1b'),

@@ -8,21 +8,27 @@ import { flagOperations } from './flags.js';
 import { incidentOperations } from './incidents.js';
 import { jobAndGateOperations } from './jobs-and-gates.js';
 import { killOperations } from './kills.js';
+import { meOperations } from './me.js';
 import { notificationOperations } from './notifications.js';
 import { openApiOf } from './openapi.js';
 import { operation, type Operation } from './operation.js';
 import { outcomeOperations } from './outcomes.js';
 import { peopleOperations } from './people.js';
+import { policyOperations } from './policies.js';
 import { processOperations } from './process.js';
 import { restoreOperations } from './restores.js';
 import { rolloutOperations } from './rollouts.js';
 import { runOperations } from './runs.js';
+import { workerOperations } from './workers.js';
 
 /** Everything that can be done, by name (the `operationId` of the OpenAPI document). */
 export const OPERATIONS = {
   ...processOperations,
+  ...meOperations,
   ...jobAndGateOperations,
   ...flagOperations,
+  ...policyOperations,
+  ...workerOperations,
   ...rolloutOperations,
   ...breakGlassOperations,
   ...killOperations,

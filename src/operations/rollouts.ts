@@ -10,6 +10,8 @@ import { orderInitial, orderRollout } from '../regions/order-rollout.js';
 import { simulationOf } from '../regions/simulation.js';
 import { rolloutSources } from '../regions/rollout-sources.js';
 import { viewRollout, type RolloutView } from '../rollout/rollout-view.js';
+import { pageOfList } from '../postgres/page.js';
+import { jobsRolledOut } from '../rollout/rollout-store.js';
 import { askToSkip } from '../rollout/skip-bake.js';
 import { abortRollout, pauseRollout, resumeRollout } from '../rollout/steer.js';
 import { approveWaiting, waitingWave } from '../rollout/wave-approval.js';
@@ -20,6 +22,7 @@ import {
   InitialAdmission,
   InitialOrder,
   Rollout,
+  RolloutPage,
   RolloutOrder,
   Simulation,
   SkipOrder,
@@ -27,7 +30,7 @@ import {
 } from './rollout-schemas.js';
 import { operation, SENT_OR_EVERYWHERE, sentOr } from './operation.js';
 import { Approval } from './record-schemas.js';
-import { namePath } from './schemas.js';
+import { namePath, pageQuery } from './schemas.js';
 
 const params = z.strictObject({ job: namePath });
 
@@ -56,6 +59,24 @@ const steering = <Name extends 'pause' | 'resume' | 'abort'>(
 
 /** How a new version is admitted: by waves of regions, step by step, on evidence. */
 export const rolloutOperations = {
+  listRollouts: operation({
+    at: 'GET /api/v1/rollouts',
+    example: {},
+    summary: "Every job's rollout that is under way, or else its last, by job",
+    action: 'read',
+    query: z.strictObject({ ...pageQuery }),
+    result: RolloutPage,
+    run: async ({ control, planes, installed, flagsAt }, page) => {
+      const { items: jobs, next } = pageOfList(await jobsRolledOut(control), page, (job) => [job]);
+      const sources = rolloutSources(control, planes, installed(), flagsAt);
+      const items = [];
+      for (const job of jobs) {
+        const found = await viewRollout(sources, job);
+        if (found) items.push(found);
+      }
+      return { items, next };
+    },
+  }),
   getRollout: operation({
     at: 'GET /api/v1/rollouts/:job',
     example: { job: 'dormant-cleanup' },

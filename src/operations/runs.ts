@@ -1,13 +1,89 @@
+import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import { recordAudit } from '../audit/record.js';
+import { flagName } from '../flags/definition.js';
+import { requirePolicy } from '../flags/policy-store.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { requireRegion, unknownName } from '../kernel/unknown-name.js';
+import { regionsServed } from '../rollout/announce.js';
+import { electManual } from '../runs/elect-manual.js';
 import { recordPersonalRead } from '../access/personal-data.js';
 import { verdictsOf } from '../guard/verdict-rows.js';
 import { CHANGE_STATES, listChanges } from '../journal/browse-changes.js';
 import { findRunOf, listRunsOf } from '../regions/browse.js';
 import { operation } from './operation.js';
 import { ChangePage, Run, RunPage, RunVerdicts, kindQuery, runIdPath, statusQuery } from './run-schemas.js';
-import { jobQuery, pageQuery, regionQuery, withoutReasons } from './schemas.js';
+import { jobQuery, named, namePath, pageQuery, regionQuery, withoutReasons, word } from './schemas.js';
 
+const RunOrder = named(
+  'RunOrder',
+  z.strictObject({
+    region: word.describe('where to run it'),
+    dryRun: z.boolean().default(false).describe('plan and judge, and write nothing'),
+  }),
+);
+
+const RunStarted = named(
+  'RunStarted',
+  z.strictObject({
+    runId: z.guid().describe('its progress is at /api/v1/runs/{id}'),
+    job: z.string(),
+    version: z.string(),
+    region: z.string(),
+    dryRun: z.boolean(),
+  }),
+);
+
+/** Runs: what is under way, what came of each, and one more by hand. */
 export const runOperations = {
+  startRun: operation({
+    at: 'POST /api/v1/jobs/:job/runs',
+    example: { job: 'dormant-cleanup', region: 'eu-west-1', dryRun: true },
+    summary: 'Starts a run now, for a worker of the region to carry out behind its flag',
+    action: 'run',
+    params: z.strictObject({ job: namePath }),
+    body: RunOrder,
+    regionOf: ({ region }) => region,
+    result: RunStarted,
+    statuses: [202],
+    statusOf: () => 202,
+    errors: [
+      'JOB_UNKNOWN',
+      'REGION_UNKNOWN',
+      'POLICY_MISSING',
+      'POLICY_INVALID',
+      'RUN_ACTIVE',
+      'WORKER_MISSING',
+    ],
+    run: async ({ control, planes, installed }, { job, region, dryRun }, caller) => {
+      const jobs = installed();
+      const loaded = jobs.find(({ definition }) => definition.name === job);
+      if (!loaded) {
+        const names = jobs.map(({ definition }) => definition.name);
+        throw unknownName('JOB_UNKNOWN', 'job', job, names);
+      }
+      const { regions } = await requirePolicy(control, job);
+      requireRegion(region, regions);
+      const { version } = loaded;
+      // It would stay in planning, and nobody would say so.
+      if (!(await regionsServed(control, { job, version })).includes(region)) {
+        throw new PortcullisError('WORKER_MISSING', `no worker runs ${job} ${version} in ${region}`, {
+          hint: `start one: portcullis worker --regions ${region}`,
+          details: { job, version, region },
+        });
+      }
+      const id = randomUUID();
+      await recordAudit(control, {
+        principal: caller.name,
+        action: 'run',
+        subject: flagName(job, region),
+        evidence: { run: id, version, dryRun },
+      });
+      const claim = { id, job, version, region, dryRun, worker: 'http', leaseMs: 0 };
+      const run = await electManual(planes.of(region).worker, claim);
+      return { runId: run.id, job, version, region, dryRun };
+    },
+  }),
   listRuns: operation({
     at: 'GET /api/v1/runs',
     example: { job: 'dormant-cleanup', limit: 20 },

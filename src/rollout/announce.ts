@@ -81,6 +81,57 @@ export async function workersAtWork(
   return rows;
 }
 
+/** Every version of every job: where workers can run it now, and how far it is admitted in each region. */
+export async function listVersions(control: pg.Pool, job: string | undefined) {
+  const { rows } = await control.query<{
+    job: string;
+    version: string;
+    first_seen_at: Date;
+    last_seen_at: Date;
+    live: string[];
+    admitted: { region: string; permille: number }[];
+  }>(
+    `select v.job, v.version, v.first_seen_at, v.last_seen_at,
+            array(select distinct unnest(w.regions) from portcullis_control.worker_version w
+                  where w.job = v.job and w.version = v.version
+                    and w.last_seen_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000)
+                  order by 1) as live,
+            (select coalesce(jsonb_agg(jsonb_build_object('region', a.region, 'permille', a.permille) order by a.region), '[]')
+             from portcullis_control.admission a
+             where a.job = v.job and a.version = v.version and a.permille > 0) as admitted
+     from portcullis_control.version v where $1::text is null or v.job = $1
+     order by v.job, v.first_seen_at desc, v.version`,
+    [job ?? null, SILENT_MS],
+  );
+  return rows.map(({ first_seen_at, last_seen_at, ...version }) => ({
+    ...version,
+    firstSeenAt: first_seen_at.toISOString(),
+    lastSeenAt: last_seen_at.toISOString(),
+  }));
+}
+
+/** Every worker of the last 7 days that did not leave in good order, with what it can run and where. */
+export async function listWorkers(control: pg.Pool) {
+  const { rows } = await control.query<{
+    worker: string;
+    at_work: boolean;
+    last_seen_at: Date;
+    versions: { job: string; version: string; regions: string[] }[];
+  }>(
+    `select worker, max(last_seen_at) as last_seen_at,
+            max(last_seen_at) > clock_timestamp() - make_interval(secs => $1::float8 / 1000) as at_work,
+            jsonb_agg(jsonb_build_object('job', job, 'version', version, 'regions', regions) order by job, version) as versions
+     from portcullis_control.worker_version group by worker order by worker`,
+    [SILENT_MS],
+  );
+  return rows.map(({ worker, at_work, last_seen_at, versions }) => ({
+    worker,
+    atWork: at_work,
+    lastSeenAt: last_seen_at.toISOString(),
+    versions,
+  }));
+}
+
 /** A worker leaves in good order: from now on it can run nothing. */
 export async function withdrawWorker(control: pg.Pool, worker: string): Promise<void> {
   await control.query('delete from portcullis_control.worker_version where worker = $1', [worker]);

@@ -113,6 +113,14 @@ export async function rolloutsUnderWay(control: pg.Pool | pg.PoolClient, job?: s
   return rows.map(({ id }) => id);
 }
 
+/** The jobs that ever had a rollout. */
+export async function jobsRolledOut(control: pg.Pool): Promise<string[]> {
+  const { rows } = await control.query<{ job: string }>(
+    'select distinct job from portcullis_control.rollout order by job',
+  );
+  return rows.map(({ job }) => job);
+}
+
 /** The job's rollout that is under way, or else its last one. */
 export async function newestRollout(
   control: pg.Pool | pg.PoolClient,

@@ -41,6 +41,7 @@ const served = await serving(owner, {
   flags: {
     ...foreignDesk(source, AT, () => Promise.resolve([{ job: JOB, regions: [REGION, 'us-east-1'] }])),
     look: () => ({ open: false, code: 'flag-off', reason: 'off' }),
+    evaluate: () => Promise.resolve({ value: 'hold' }),
   },
 });
 const ann = poster(await served.as('ann', 'operator'));

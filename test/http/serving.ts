@@ -67,6 +67,7 @@ const NO_FLAGS: OperationFlags = {
   list: () => Promise.resolve([]),
   set: () => Promise.reject(new Error('this test has no flags')),
   look: () => ({ open: false, code: 'flag-unknown', reason: 'this test has no flags' }),
+  evaluate: () => Promise.resolve({ value: 'hold' }),
 };
 
 /** What a file's tests have opened: also from inside a test, where no hook may be declared. */
@@ -157,7 +158,11 @@ export async function hearFlags(pool: pg.Pool): Promise<HeardFlags> {
   const source = new EmbeddedSource(pool);
   const provider = new PortcullisProvider(source);
   await provider.initialize();
-  const desk: OperationFlags = { ...embeddedDesk(pool, source), look: (name) => provider.look(name) };
+  const desk: OperationFlags = {
+    ...embeddedDesk(pool, source),
+    look: (name) => provider.look(name),
+    evaluate: (name, unit) => provider.evaluateUnit(name, unit),
+  };
   const heard = { desk, source, close: () => provider.onClose() };
   open.push(heard);
   return heard;
@@ -221,6 +226,10 @@ export function bodyFor(path: string): unknown {
     const reason = 'test';
     return path.endsWith('/revoke') ? { reason } : { version: '9.9.9', permille: 500, reason };
   }
+  if (path.endsWith('/runs')) return { region: 'eu-west-1', dryRun: true };
+  if (path.endsWith('/policies') || path.endsWith('/policies/diff'))
+    return { files: [{ file: 'domain-claim.yaml', text: POLICY }] };
+  if (path.endsWith('/revert')) return { revision: 1, reason: 'test' };
   if (path.endsWith('/kill') || path.endsWith('/stop')) return { reason: 'test' };
   if (path.endsWith('/rearm')) return { region: 'eu-west-1', reason: 'test' };
   if (path.endsWith('/databases/confirm')) return { switchover: true, reason: 'test' };

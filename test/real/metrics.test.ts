@@ -92,6 +92,7 @@ describe('promtool check metrics', () => {
           list: () => Promise.resolve([]),
           set: () => Promise.reject(new Error('not in this test')),
           look: () => ({ open: false, code: 'flag-unknown', reason: 'not in this test' }),
+          evaluate: () => Promise.resolve({ value: 'hold' }),
         },
         jobs: () => [],
         installed: () => [],

@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { MAY_DO, rightsOf, ROLES, type Action } from '../access/roles.js';
+import { operation } from './operation.js';
+import { named } from './schemas.js';
+
+const regions = z.array(z.string()).readonly().nullable().describe('null: everywhere');
+
+const Me = named(
+  'Me',
+  z.strictObject({
+    name: z.string().describe("the token's name, which stands in the audit log"),
+    role: z.enum([...ROLES, 'local']),
+    regions,
+    person: z.string().nullable().describe("whose token it is; null: a machine's"),
+    may: z
+      .array(z.strictObject({ action: z.enum(Object.keys(MAY_DO) as [Action, ...Action[]]), regions }))
+      .readonly()
+      .describe('what the caller may do, and where; approvals also take a second person'),
+  }),
+);
+
+export const meOperations = {
+  getMe: operation({
+    at: 'GET /api/v1/me',
+    example: {},
+    summary: 'Who the caller is, and what they may do where',
+    action: 'read',
+    result: Me,
+    run: (_context, _input, caller) => ({
+      name: caller.name,
+      role: caller.role,
+      regions: caller.regions,
+      person: caller.person?.name ?? null,
+      may: rightsOf(caller),
+    }),
+  }),
+};

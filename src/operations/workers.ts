@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { pageOfList } from '../postgres/page.js';
+import { listVersions, listWorkers } from '../rollout/announce.js';
+import { operation } from './operation.js';
+import { count, jobQuery, named, pageQuery, pageSchema, time } from './schemas.js';
+
+const regions = z.array(z.string()).readonly();
+
+const VersionPage = pageSchema(
+  'VersionPage',
+  named(
+    'Version',
+    z.strictObject({
+      job: z.string(),
+      version: z.string(),
+      installed: z.boolean().describe('whether the process that answers has it'),
+      live: regions.describe('the regions in which a worker can run it now'),
+      admitted: z
+        .array(z.strictObject({ region: z.string(), permille: count }))
+        .readonly()
+        .describe('the regions in which it may act, each for at most so many thousandths'),
+      firstSeenAt: time,
+      lastSeenAt: time,
+    }),
+  ),
+);
+
+const WorkerPage = pageSchema(
+  'WorkerPage',
+  named(
+    'Worker',
+    z.strictObject({
+      worker: z.string(),
+      atWork: z.boolean().describe('false: silent for 20 s or more'),
+      lastSeenAt: time,
+      versions: z
+        .array(z.strictObject({ job: z.string(), version: z.string(), regions }))
+        .readonly()
+        .describe('what it can run, and where'),
+    }),
+  ),
+);
+
+/** Which versions there are, and which workers can run them. */
+export const workerOperations = {
+  listVersions: operation({
+    at: 'GET /api/v1/versions',
+    example: { job: 'dormant-cleanup' },
+    summary: 'Versions of jobs: installed here, live in which regions, admitted how far',
+    action: 'read',
+    query: z.strictObject({ ...pageQuery, job: jobQuery }),
+    result: VersionPage,
+    run: async ({ control, jobs }, { job, ...page }) => {
+      const installed = new Set(jobs().map(({ name, version }) => `${name} ${version}`));
+      const versions = (await listVersions(control, job)).map((each) => ({
+        ...each,
+        installed: installed.has(`${each.job} ${each.version}`),
+      }));
+      return pageOfList(versions, page, (each) => [each.job, each.version]);
+    },
+  }),
+  listWorkers: operation({
+    at: 'GET /api/v1/workers',
+    example: {},
+    summary: 'Workers, with what each can run and where',
+    action: 'read',
+    query: z.strictObject({ ...pageQuery }),
+    result: WorkerPage,
+    run: async ({ control }, page) => pageOfList(await listWorkers(control), page, ({ worker }) => [worker]),
+  }),
+};
