@@ -11,7 +11,7 @@ import { recordPersonalRead } from '../access/personal-data.js';
 import { verdictsOf } from '../guard/verdict-rows.js';
 import { CHANGE_STATES, listChanges } from '../journal/browse-changes.js';
 import { findRunOf, listRunsOf } from '../regions/browse.js';
-import { operation } from './operation.js';
+import { operation, SENT_OR_EVERYWHERE } from './operation.js';
 import { ChangePage, Run, RunPage, RunVerdicts, kindQuery, runIdPath, statusQuery } from './run-schemas.js';
 import { jobQuery, named, namePath, pageQuery, regionQuery, withoutReasons, word } from './schemas.js';
 
@@ -43,7 +43,7 @@ export const runOperations = {
     action: 'run',
     params: z.strictObject({ job: namePath }),
     body: RunOrder,
-    regionOf: ({ region }) => region,
+    reach: SENT_OR_EVERYWHERE,
     result: RunStarted,
     statuses: [202],
     statusOf: () => 202,

@@ -48,9 +48,12 @@ export function routerOf(context: OperationContext, routes: readonly Route[], mo
   return router;
 }
 
+/** Routes by path, a fixed segment before a parameter in its place: Express takes the first that matches. */
 function byPath(routes: readonly Route[]): Map<string, Route[]> {
   const groups = new Map<string, Route[]>();
-  for (const each of routes) groups.set(each.path, [...(groups.get(each.path) ?? []), each]);
+  const last = ({ path }: Route): string => path.replaceAll(':', '~');
+  const ordered = [...routes].sort((one, other) => (last(one) < last(other) ? -1 : 1));
+  for (const each of ordered) groups.set(each.path, [...(groups.get(each.path) ?? []), each]);
   return groups;
 }
 

@@ -1,20 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { askLift } from '../../src/containment/rearm-approval.js';
-import type { Principal } from '../../src/access/roles.js';
-import { principalOfToken } from '../../src/access/tokens.js';
-import { addPerson } from '../../src/access/people.js';
 import { ROUTES } from '../../src/server/app.js';
 import { domainClaim } from '../../src/jobs/domain-claim/job.js';
 import type { LoadedJob } from '../../src/worker/registry.js';
 import { readShape } from '../../src/journal/shape.js';
-import { openIncident } from '../../src/incidents/open-incident.js';
-import { inTransaction } from '../../src/postgres/pool.js';
-import { notify, testNotice } from '../../src/notify/notice.js';
 import { testDatabase } from '../support/database.js';
-import { rolloutFor } from './rolling-out.js';
-import { bodyFor, breakGlassIn, hearFlags, INCLUDED, post, seedRun, serving } from './serving.js';
-import { person } from '../support/people.js';
+import { worldOf } from './every-operation.js';
+import { hearFlags, post, serving } from './serving.js';
 
 const database = await testDatabase();
 const { owner } = database;
@@ -131,54 +123,21 @@ describe('the OpenAPI document', () => {
   });
 });
 
-async function firingAlert(): Promise<string> {
-  await owner.query(
-    `insert into portcullis_control.alert (fingerprint, starts_at, job, regions, name, labels, annotations)
-     values ('00c0ffee', clock_timestamp(), 'domain-claim', '{eu-west-1}', 'ClaimsSpike', '{}', '{}')`,
-  );
-  return '00c0ffee';
-}
-
 describe('every operation in it', () => {
   test('answers as it says, and its errors too', async () => {
-    const run = await seedRun(owner);
-    await seedRun(owner, { id: INCLUDED });
-    await owner.query(
-      `insert into portcullis_region.change (run, lane, seq, resource, key, kind, unit, before, after, evidence)
-       values ($1, 0, 1, 'account', 'a-1', 'claim', 'org-1', '{"n": 1, "t": "x", "b": true, "z": null}', null, '{"why": [1]}')`,
-      [run],
-    );
-    await owner.query(
-      `insert into portcullis_region.lane (run, lane, attempt, last_seq, applied_seq)
-       select id, 0, 1, 3, 3 from portcullis_region.run;
-       insert into portcullis_region.batch (run, lane, from_seq, to_seq, attempt) select id, 0, 1, 3, 1 from portcullis_region.run`,
-    );
-    await owner.query(
-      `insert into portcullis_region.gate (job, region, variants)
-       values ('domain-claim', 'eu-west-1', '[{"version": "1.0.0_a", "permille": 5}]')`,
-    );
-    const given: Record<string, string> = {
-      job: 'domain-claim',
-      region: 'eu-west-1',
-      subject: 'account:a-1',
-      name: 'newcomer',
-    };
-    const self = await principalOfToken(owner, served.token);
+    const inputFor = await worldOf(owner, served.token);
     for (const { method, path, operation } of operations) {
-      given['id'] = run;
-      if (path.includes('/incidents/{id}')) given['id'] = await incidentOf(owner, path);
-      if (path.includes('/approvals/{id}'))
-        given['id'] = await askedOf(owner, path.endsWith('/alone') ? self : undefined);
-      if (path.includes('/notifications/{id}')) given['id'] = await deadNotification(owner);
-      if (path.includes('/break-glass/{id}')) given['id'] = await breakGlassIn(owner);
-      if (path.includes('/alerts/{id}')) given['id'] = await firingAlert();
-      if (path.includes('/rollouts/')) await rolloutFor(owner, path);
-      const asked = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => given[name] ?? '');
-      const body = path === '/login' ? { code: await codeOf(owner) } : bodyFor(path);
+      const { params, query, body } = await inputFor(path);
+      const place = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => params[name] ?? '');
+      const asked = query === '' ? place : `${place}?${query}`;
       const init = method === 'post' ? post(body) : {};
       const yes = Object.keys(operation.responses).find((status) => status.startsWith('2'));
       await expectAsDocumented(operation, await served.call(asked, init), Number(yes));
-      await expectAsDocumented(operation, await served.call(`${asked}?surely-not=1`, init), 400);
+      await expectAsDocumented(
+        operation,
+        await served.call(`${asked}${query === '' ? '?' : '&'}surely-not=1`, init),
+        400,
+      );
       if (operation.responses['401']) {
         await expectAsDocumented(operation, await fetch(served.url + asked, init), 401);
       }
@@ -197,59 +156,6 @@ describe('every operation in it', () => {
     if (operation) await expectAsDocumented(operation, await fetch(`${unready.url}/readyz`), 503);
   });
 });
-
-/** An incident that is contained, with one run; for the route that names damage, without any. */
-async function incidentOf(pool: typeof owner, path: string): Promise<string> {
-  const { id } = await inTransaction(pool, (client) =>
-    openIncident(client, {
-      ...{ job: 'domain-claim', cause: 'manual', title: 'test', evidence: { why: 'test' }, by: 'ann' },
-      regions: [
-        {
-          ...{ region: 'eu-west-1', firstRun: INCLUDED, since: '2020-01-01T00:00:00Z' },
-          containedAt: new Date().toISOString(),
-        },
-      ],
-    }),
-  );
-  if (path.endsWith('/include'))
-    await pool.query('update portcullis_control.incident_region set damaged = false where incident = $1', [
-      id,
-    ]);
-  return id;
-}
-
-/** The code of somebody who has not redeemed it. */
-async function codeOf(pool: typeof owner): Promise<string> {
-  const { code } = await addPerson(pool, { name: 'invited', role: 'viewer' }, person('ann', 'admin'));
-  return code;
-}
-
-/** A notification with a delivery that was given up. */
-async function deadNotification(pool: typeof owner): Promise<string> {
-  const id = await notify(pool, testNotice('test'));
-  await pool.query(
-    `insert into portcullis_control.delivery (notice, receiver, state, ended_at)
-     values ($1, 'hooks.example#01234567', 'dead', clock_timestamp())`,
-    [id],
-  );
-  return id;
-}
-
-/** A request that somebody else has made: for a version that was quarantined to be let out again. */
-async function askedOf(pool: typeof owner, self: Principal | undefined): Promise<string> {
-  await pool.query(
-    `insert into portcullis_region.quarantine (job, version, reason, set_by)
-     values ('domain-claim', '1.0.0_a', 'test', 'ann') on conflict do nothing`,
-  );
-  const ann = self ?? person('ann', 'operator');
-  const { id } = await askLift(
-    pool,
-    [pool],
-    { job: 'domain-claim', version: '1.0.0_a', reason: 'test' },
-    ann,
-  );
-  return id;
-}
 
 async function expectAsDocumented(operation: Operation, response: Response, status: number): Promise<void> {
   expect([operation.operationId, response.status]).toEqual([operation.operationId, status]);

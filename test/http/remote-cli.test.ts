@@ -27,8 +27,12 @@ const JOB = {
   ...{ name: 'sweep', version: '1.0.0_0000abcd', schedule: '*/15 * * * *', kinds: [] },
   regions: ['eu-west-1', 'us-east-1'],
 };
-const look = () => ({ open: false as const, code: 'flag-off', reason: 'the flag is off' });
-const served = await serving(owner, { flags: { ...embeddedDesk(owner), look }, jobs: () => [JOB] });
+const look = () => ({ open: false, code: 'flag-off', reason: 'the flag is off' }) as const;
+const evaluate = () => Promise.resolve({ value: 'hold' });
+const served = await serving(owner, {
+  flags: { ...embeddedDesk(owner), look, evaluate },
+  jobs: () => [JOB],
+});
 const { token } = await tokenOf(owner, { name: 'ada', role: 'admin' });
 const { token: viewer } = await tokenOf(owner, { name: 'vera', role: 'viewer' });
 const folder = await temporaryFolder();
