@@ -60,6 +60,7 @@ function recordEverything(metrics: Metrics): void {
     ],
     1,
   );
+  metrics.breakGlass([{ ...place, version, permille: 100 }]);
   metrics.notificationTried('delivered');
   metrics.notificationBacklog({ pending: 1, dead: 0 });
 }

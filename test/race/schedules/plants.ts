@@ -210,8 +210,8 @@ export const PLANTS: readonly Plant[] = [
     lead: { ways: ['take over what is judged'], cap: true, begun: false },
     twist: {
       worker: instead(
-        'version_epoch as version, outcome',
-        'version_epoch as version, null::jsonb as outcome',
+        'break_glass_until as until, outcome',
+        'break_glass_until as until, null::jsonb as outcome',
       ),
     },
   },

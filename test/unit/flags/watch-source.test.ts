@@ -101,7 +101,7 @@ describe('flags of a server that is not ours', () => {
       {
         ...{ name: FLAG, job: 'domain-claim', region: 'eu-west-1', enabled: false, variants: SHARES },
         ...{ revision: 1, reason: null, changedBy: null, changedAt: null },
-        ...{ admitted: [], beyond: [] },
+        ...{ admitted: [], beyond: [], breakGlass: [] },
       },
     ]);
     expect(desk.source()).toMatchObject({ ageMs: 400, heardAt: expect.stringMatching(/Z$/) });
