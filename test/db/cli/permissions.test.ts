@@ -34,6 +34,8 @@ const VALUES: Readonly<Record<string, string>> = {
   '--region': 'eu-west-1',
   '--role': 'viewer',
   '--rule': 'count',
+  '--share': '50%',
+  '--for': '6h',
 };
 
 const ARGUMENTS: Readonly<Record<string, string>> = { job: 'sweep', folder: await temporaryFolder() };

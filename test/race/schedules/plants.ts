@@ -210,8 +210,8 @@ export const PLANTS: readonly Plant[] = [
     lead: { ways: ['take over what is judged'], cap: true, begun: false },
     twist: {
       worker: instead(
-        'break_glass_until as until, outcome',
-        'break_glass_until as until, null::jsonb as outcome',
+        'select planned as counts, outcome',
+        'select planned as counts, null::jsonb as outcome',
       ),
     },
   },

@@ -22,6 +22,7 @@ const EXPECTED: [Action, ...boolean[]][] = [
   ['request-rearm',    false, true,    true,    true, false],
   ['set-flag',         false, true,    false,   true, false],
   ['skip-bake',        false, true,    false,   true, false],
+  ['break-glass',      false, true,    false,   true, false],
   ['apply-policy',     false, true,    false,   true, false],
   ['restore',          false, true,    false,   true, false],
   ['run',              false, true,    false,   true, true],
