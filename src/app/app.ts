@@ -39,9 +39,8 @@ export function createApp(read: () => Config): {
       return readNames(config(), ms);
     },
     policies: async (installation) => {
-      const { loadPolicies } = await import('../flags/policy-store.js');
-      const loaded = await loadPolicies(installation.control);
-      return loaded.flatMap((each) => (each.ok ? [each.policy] : []));
+      const { policiesInForce } = await import('../flags/policy-store.js');
+      return policiesInForce(installation.control);
     },
   };
   const commands = async (): Promise<readonly AddCommand[]> => {

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Installation } from '../cli/app-port.js';
-import { listBreakGlass, noteExpired, noteRuns } from '../flags/break-glass.js';
+import { listBreakGlass, noteExpired, noteRuns, type BreakGlass } from '../flags/break-glass.js';
 import { settleOlderControl } from '../gate/older-control.js';
 import { startBeat, type Beat } from '../kernel/beat.js';
 import { messageOf } from '../kernel/errors.js';
@@ -39,10 +39,11 @@ export function startBreakGlass(
   return startBeat(
     LOOK_MS,
     async () => {
+      const recent = await recentBreakGlass(control);
       for (const plane of planes.all()) {
         if (!plane.open) continue;
         await look(plane.name, async () => {
-          await noteRunsOf(control, plane.owner);
+          await noteRunsOf(control, plane.owner, recent);
           const { versions, flags } = await settleOlderControl(control, plane.owner, BY, ownFlags);
           if (versions.length + flags.length > 0) {
             log.error(
@@ -61,12 +62,21 @@ export function startBreakGlass(
   );
 }
 
-/** Puts on record the runs of a region's database that were planned under break-glass. */
-export async function noteRunsOf(control: pg.Pool, owner: pg.Pool): Promise<void> {
+/** Break-glass of which a run may still come to be known. */
+async function recentBreakGlass(control: pg.Pool): Promise<BreakGlass[]> {
   const since = Date.now() - HEARD_FOR_MS;
-  const recent = (await listBreakGlass(control)).filter(
+  return (await listBreakGlass(control)).filter(
     ({ endedAt }) => endedAt === null || Date.parse(endedAt) > since,
   );
+}
+
+/** Puts on record the runs of a region's database that were planned under break-glass, as far as it is in `recent`. */
+export async function noteRunsOf(
+  control: pg.Pool,
+  owner: pg.Pool,
+  recent?: readonly BreakGlass[],
+): Promise<void> {
+  recent ??= await recentBreakGlass(control);
   if (recent.length === 0) return;
   const { rows } = await owner.query<{ run: string; id: string; region: string }>(
     `select id as run, break_glass as id, region from portcullis_region.run

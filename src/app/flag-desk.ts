@@ -4,7 +4,7 @@ import type { Config } from '../config.js';
 import { AdmissionReader } from '../flags/admission-reader.js';
 import { embeddedDesk, foreignDesk, type FlagDesk } from '../flags/flag-desk.js';
 import { flagsAt } from '../flags/flags-elsewhere.js';
-import { loadPolicies } from '../flags/policy-store.js';
+import { policiesInForce } from '../flags/policy-store.js';
 import { POLL_MS } from '../flags/control-reader.js';
 import type { FlagSource } from '../flags/source.js';
 import { UnleashSource } from '../flags/unleash-source.js';
@@ -18,9 +18,7 @@ export function deskOf(
 ): FlagDesk {
   const at = flagsAt(config.flagSource);
   if (at === undefined) return embeddedDesk(control, heard);
-  return foreignDesk(heard, at, async () =>
-    (await loadPolicies(control)).flatMap((each) => (each.ok ? [each.policy] : [])),
-  );
+  return foreignDesk(heard, at, () => policiesInForce(control));
 }
 
 /** Asks the source for a command that shows flags; waits for its first answer, or for what keeps it from answering. */

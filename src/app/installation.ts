@@ -1,7 +1,7 @@
 import type { Installation, Purpose } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { within } from '../kernel/within.js';
-import { loadPolicies } from '../flags/policy-store.js';
+import { policiesInForce } from '../flags/policy-store.js';
 import { readPolicies, type Policy } from '../flags/policy.js';
 import type { LoadedJob } from '../worker/registry.js';
 import { lockedOut } from '../postgres/migrate.js';
@@ -104,7 +104,7 @@ async function openFor(
     return [];
   }
   await home.openNow();
-  databases.place((await loadPolicies(home.owner)).flatMap((each) => (each.ok ? [each.policy] : [])));
+  databases.place(await policiesInForce(home.owner));
   await databases.settle(REGIONS_MS);
   return databases.all().find(({ open }) => open)?.jobs ?? [];
 }
@@ -115,12 +115,11 @@ const NO_SCHEMA = new Set(['42P01', '3F000']);
 /** The policies in force; those of the files where the control database cannot tell. */
 async function placesToKill(home: RegionDatabase, config: Config): Promise<readonly Policy[]> {
   try {
-    const loaded = await within(
+    return await within(
       KILL_MS,
-      () => loadPolicies(home.owner),
+      () => policiesInForce(home.owner),
       () => Object.assign(new Error('the control database does not answer'), { code: 'ETIMEDOUT' }),
     );
-    return loaded.flatMap((each) => (each.ok ? [each.policy] : []));
   } catch (error) {
     if (!isUnreachable(error) && !NO_SCHEMA.has(String((error as { code?: unknown }).code))) throw error;
     return (await readPolicies(config.flagsFolder)).map(({ policy }) => policy);

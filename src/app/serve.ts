@@ -8,9 +8,10 @@ import { within } from '../kernel/within.js';
 import { flagsAt } from '../flags/flags-elsewhere.js';
 import { driftTexts } from '../flags/policy-drift.js';
 import type { Policy } from '../flags/policy.js';
-import { loadPolicies } from '../flags/policy-store.js';
+import { loadPolicies, policiesInForce } from '../flags/policy-store.js';
 import { createHttpApp } from '../server/app.js';
 import { listen, type Listening } from '../server/listen.js';
+import { jobInfos } from '../operations/context.js';
 import { startBake } from '../guard/bake/bake.js';
 import { dropGateBy, type DropGate } from '../containment/drop-gate.js';
 import { startSender } from '../notify/sender.js';
@@ -67,7 +68,7 @@ export async function serve(
         : undefined;
     if (lock) undo.push(() => lock.release());
     const placed = options.control ? await startPolicies(config, installation) : undefined;
-    const policies = (await loadPolicies(control)).flatMap((each) => (each.ok ? [each.policy] : []));
+    const policies = await policiesInForce(control);
     requireVariables(config, policies, options.regions ?? config.regions);
     installation.place(policies);
     const seeded = options.sample && (await seedSample(installation));
@@ -99,7 +100,7 @@ export async function serve(
       const bake = startBake({
         control,
         ownerOf: (region) => installation.planes.of(region).owner,
-        policies: async () => (await loadPolicies(control)).flatMap((each) => (each.ok ? [each.policy] : [])),
+        policies: () => policiesInForce(control),
         look: (flag) => wired.provider.look(flag),
         dropGate: dropGateOf(installation, wired),
         log: log.child({ component: 'bake' }),
@@ -281,16 +282,10 @@ function serveHttp(
       evaluate: (name, unit) => wired.provider.evaluateUnit(name, unit),
     },
     jobs: () =>
-      installation.jobs.map(({ definition, version, kinds }) => {
-        const policy = crew.served.find((each) => each.policy.job === definition.name)?.policy;
-        return {
-          name: definition.name,
-          version,
-          schedule: policy?.schedule ?? null,
-          regions: policy?.regions ?? [],
-          kinds: [...kinds.keys()],
-        };
-      }),
+      jobInfos(
+        installation.jobs,
+        crew.served.map(({ policy }) => policy),
+      ),
     installed: () => installation.jobs,
     readiness: createReadiness({
       databases: {

@@ -1,4 +1,4 @@
-import type { OperationContext } from '../operations/context.js';
+import { jobInfos, type OperationContext } from '../operations/context.js';
 import type { OperationName, Operations } from '../operations/list.js';
 import type { InputOf, Operation, OutputOf } from '../operations/operation.js';
 import { flagsAt } from '../flags/flags-elsewhere.js';
@@ -72,12 +72,7 @@ async function operationContext({ app }: Context, installation: Installation): P
       return absent();
     },
     flagsAt: flagsAt(app.settings.flagSource),
-    jobs: () =>
-      jobs.map(({ definition: { name }, version, kinds }) => {
-        const policy = policies.find(({ job }) => job === name);
-        const { schedule = null, regions = [] } = policy ?? {};
-        return { name, version, schedule, regions, kinds: [...kinds.keys()] };
-      }),
+    jobs: () => jobInfos(jobs, policies),
     installed: () => jobs,
     readiness: absent,
   };

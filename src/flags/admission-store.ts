@@ -3,7 +3,7 @@ import { requireMay, type Principal } from '../access/roles.js';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { listOf } from '../kernel/words.js';
-import { endBreakGlass, hasBreakGlass } from './break-glass.js';
+import { endBreakGlass, hasBreakGlass, lockFlagsOf } from './break-glass.js';
 import { columnsOf } from '../postgres/columns-of.js';
 import { inTransaction } from '../postgres/pool.js';
 import { AdmissionBook, beyondText, type Beyond, type RegionAdmission } from './admission.js';
@@ -63,8 +63,8 @@ export async function clearAdmission(
 ): Promise<void> {
   const { job, version, reason, by } = order;
   if ((await columnsOf(client, 'portcullis_control.admission')).size === 0) return;
-  // In the order in which every other writer locks them: the trigger locks the flags one by one.
-  await client.query('select from portcullis_control.flag where job = $1 order by region for update', [job]);
+  // The trigger locks the flags one by one.
+  await lockFlagsOf(client, job);
   const { rows } = await client.query<{ region: string; permille: number }>(
     `with given as (
        select region, permille from portcullis_control.admission

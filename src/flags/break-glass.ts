@@ -246,8 +246,8 @@ export async function noteRuns(
   }
 }
 
-/** In the order in which every other writer locks them. */
-async function lockFlagsOf(client: pg.PoolClient, job: string): Promise<void> {
+/** Locks the flags of a job until the transaction ends, in the order in which every writer of flags and admissions does. */
+export async function lockFlagsOf(client: pg.PoolClient, job: string): Promise<void> {
   await client.query('select from portcullis_control.flag where job = $1 order by region for update', [job]);
 }
 

@@ -112,6 +112,11 @@ export async function loadPolicies(control: pg.Pool | pg.PoolClient): Promise<Lo
   return rows.map(loaded);
 }
 
+/** The policies in force. One that is malformed is left out: its job is closed. */
+export async function policiesInForce(control: pg.Pool | pg.PoolClient): Promise<Policy[]> {
+  return (await loadPolicies(control)).flatMap((each) => (each.ok ? [each.policy] : []));
+}
+
 /** Every job's policy with its file's text, by name of job. `malformed`: what is wrong with it. */
 export async function listPolicies(control: pg.Pool) {
   const { rows } = await control.query<PolicyRow & { readonly source: string }>(

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { FlagAnswer } from '../flags/definition.js';
 import type { FlagDesk } from '../flags/flag-desk.js';
+import type { Policy } from '../flags/policy.js';
 import type { DropGate } from '../containment/drop-gate.js';
 import type { LoadedJob } from '../worker/registry.js';
 import type { RegionPlanes } from '../regions/region-plane.js';
@@ -14,6 +15,14 @@ export interface JobInfo {
   readonly schedule: string | null;
   readonly regions: readonly string[];
   readonly kinds: readonly string[];
+}
+
+/** The installed jobs, with what their policies say of them. */
+export function jobInfos(jobs: readonly LoadedJob[], policies: readonly Policy[]): JobInfo[] {
+  return jobs.map(({ definition: { name }, version, kinds }) => {
+    const { schedule = null, regions = [] } = policies.find(({ job }) => job === name) ?? {};
+    return { name, version, schedule, regions, kinds: [...kinds.keys()] };
+  });
 }
 
 /** What operations need of flags. */

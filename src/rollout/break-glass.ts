@@ -7,7 +7,13 @@ import { PortcullisError } from '../kernel/errors.js';
 import { storableJson } from '../kernel/text.js';
 import { inTransaction } from '../postgres/pool.js';
 import { readAdmissions } from '../flags/admission-store.js';
-import { type BreakGlass, endBreakGlass, grantBreakGlass, listBreakGlass } from '../flags/break-glass.js';
+import {
+  type BreakGlass,
+  endBreakGlass,
+  grantBreakGlass,
+  listBreakGlass,
+  lockFlagsOf,
+} from '../flags/break-glass.js';
 import { requirePolicy } from '../flags/policy-store.js';
 import { notify } from '../notify/notice.js';
 import { hashOfEvidence, type RegionShown, type WaveEvidence, worsened } from './evidence.js';
@@ -176,11 +182,7 @@ export async function revokeBreakGlass(
   if (grants.length === 0) requireMay(principal, 'kill', principal.regions?.[0]);
   await inTransaction(control, async (client) => {
     const [first] = grants;
-    if (first !== undefined) {
-      await client.query('select from portcullis_control.flag where job = $1 order by region for update', [
-        first.job,
-      ]);
-    }
+    if (first !== undefined) await lockFlagsOf(client, first.job);
     const how = { ended: 'revoked', by: principal.name, reason } as const;
     const ended = await endBreakGlass(client, { id: wanted }, how);
     if (first === undefined || ended.length === 0) {

@@ -48,7 +48,7 @@ export async function worldOf(owner: pg.Pool, token: string): Promise<(path: str
     await announceVersions(owner, 'worker-1', [
       { job: 'domain-claim', version: '1.0.0_a', regions: ['eu-west-1'] },
     ]);
-    const params = { job: 'domain-claim', region: 'eu-west-1', subject: 'account:a-1', name: 'newcomer' };
+    const params = { job: 'domain-claim', region: 'eu-west-1', subject: 'account:a-1', name: 'dora' };
     const query = path.endsWith('/explain') ? 'unit=org-1' : '';
     let id = run;
     if (path.includes('/incidents/{id}')) id = await incidentOf(owner, path);

@@ -239,8 +239,8 @@ export function bodyFor(path: string): unknown {
   if (path.endsWith('/incidents')) return { job: 'domain-claim', title: 'test' };
   if (path.endsWith('/include')) return { run: INCLUDED };
   if (path.endsWith('/close')) return { conclusion: 'test', falseAlarm: true };
-  if (path.endsWith('/people')) return { name: 'newcomer', role: 'viewer' };
-  if (path.endsWith('/tokens')) return { name: 'newcomer', role: 'viewer', owner: 'machine' };
+  if (path.endsWith('/people')) return { name: 'dora', role: 'viewer' };
+  if (path.endsWith('/tokens')) return { name: 'dora', role: 'viewer', owner: 'machine' };
   return { enabled: false, reason: 'test' };
 }
 

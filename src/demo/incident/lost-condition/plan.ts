@@ -136,7 +136,7 @@ function requirements(row: Candidate): readonly Requirement[] {
 /**
  * The fault. Conditions that 1.0.0 decided row by row were moved into the selection, "to look at nothing that
  * would be refused anyway". Where nobody has asked there is no request, and so no admin who asked: behind the
- * left joins their columns are null, and `is null` holds for what is not there as it does for what was not taken back.
+ * left joins their columns are null, and `is null` holds for what is not there as it does for what was not revoked.
  */
 const STILL_STANDS = `
 left join directory.request r on r.id = d.request_id
