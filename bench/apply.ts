@@ -3,7 +3,7 @@ import { applyRun } from '#dist/worker/apply-phase.js';
 import { beginApplying } from '#dist/worker/begin-applying.js';
 import { planRun } from '#dist/worker/plan-phase.js';
 import { reconcileGate } from '#dist/gate/permit.js';
-import { flagName } from '#dist/flags/definition.js';
+import { type FlagAnswer, flagName } from '#dist/flags/definition.js';
 import { inTurns, secondsOf, type Bench } from './bench.js';
 import { claimFlag, claimJob, claimPolicy } from './claim-job.js';
 import { fillRegion } from './directory.js';
@@ -32,9 +32,15 @@ export const apply: Bench = {
     const ours = (): Promise<number> =>
       withWorker(context.server.copyOf(template), claimJob(), async (worker, database) => {
         const { platform, job } = worker;
-        const answer = platform.flags.look(flagName(flag.job, REGION));
+        const look = (): FlagAnswer => platform.flags.look(flagName(flag.job, REGION));
+        const { gate, answer } = await reconcileGate(
+          platform.region,
+          flag.job,
+          REGION,
+          look,
+          policy.permitMs,
+        );
         if (!answer.open) throw new Error(answer.reason);
-        const { gate } = await reconcileGate(platform.region, flag.job, REGION, answer, policy.permitMs);
         const rows = await readUnclaimed(database.owner, REGION);
         const units = new Set(rows.map(({ unit }) => unit));
         const run = await worker.elect(REGION, policy);

@@ -32,7 +32,13 @@ export function watchGate(
   let looking: Promise<void> | undefined;
   const carry = async (answer: FlagAnswer): Promise<void> => {
     try {
-      const { gate } = await reconcileGate(platform.region, run.job, run.region, answer, policy.permitMs);
+      const { gate } = await reconcileGate(
+        platform.region,
+        run.job,
+        run.region,
+        () => answer,
+        policy.permitMs,
+      );
       seen = standingOf(answer);
       if (gate.state === 'killed' || (gate.state === 'held' && !hasLost(answer, run, admitted))) {
         stop({ why: 'gate', code: `gate-${gate.state}`, reason: gate.reason });

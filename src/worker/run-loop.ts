@@ -3,7 +3,7 @@ import { messageOf } from '../kernel/errors.js';
 import { faultPoint } from '../kernel/fault-point.js';
 import { measureVerdicts } from '../guard/measure-verdicts.js';
 import { bucketsGiven } from '../flags/admitted-units.js';
-import { type FlagDefinition, flagName } from '../flags/definition.js';
+import { type FlagAnswer, type FlagDefinition, flagName } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
 import { decideAdmission } from '../gate/decide.js';
 import { reconcileGate } from '../gate/permit.js';
@@ -220,8 +220,8 @@ async function apply({ platform, policy, run, keeper, options }: Attempt): Promi
 
 /** Asks the flag and the gate; a run that is not admitted ends here, with the reason. */
 async function seekLeave({ platform, job, policy, run }: Attempt): Promise<PlanLeave | Outcome> {
-  const answer = platform.flags.look(flagName(run.job, run.region));
-  const { gate } = await reconcileGate(platform.region, run.job, run.region, answer, policy.permitMs);
+  const look = (): FlagAnswer => platform.flags.look(flagName(run.job, run.region));
+  const { gate, answer } = await reconcileGate(platform.region, run.job, run.region, look, policy.permitMs);
   const admission = decideAdmission(gate, answer, job.version);
   if (admission.admitted && answer.open) {
     const units = platform.flags.admit(

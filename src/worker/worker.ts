@@ -1,7 +1,7 @@
 import { startBeat } from '../kernel/beat.js';
 import { messageOf } from '../kernel/errors.js';
 import { within } from '../kernel/within.js';
-import { flagName } from '../flags/definition.js';
+import { type FlagAnswer, flagName } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
 import { reconcileGate } from '../gate/permit.js';
 import { caughtUp, missedSince } from '../gate/missed-since.js';
@@ -122,8 +122,8 @@ export async function startWorker(
 
   const reconcile = async (one: ServedJob, region: string): Promise<void> => {
     const { job, permitMs } = one.policy;
-    const answer = platform.flags.look(flagName(job, region));
-    const { gate } = await reconcileGate(platform.region, job, region, answer, permitMs);
+    const look = (): FlagAnswer => platform.flags.look(flagName(job, region));
+    const { gate } = await reconcileGate(platform.region, job, region, look, permitMs);
     platform.metrics.gateState({ job, region, state: gate.state });
     platform.metrics.permitSeconds({ job, region, seconds: gate.permitMs / 1000 });
   };

@@ -50,9 +50,35 @@ describe('a gate', () => {
     const late = platform.flags.look(`claims.${here.region}`);
     platform.flags.close('claims', here.region);
     await here.reconcile();
-    const { gate, move } = await reconcileGate(platform.region, 'claims', here.region, late, PERMIT_MS);
+    const { gate, move } = await reconcileGate(platform.region, 'claims', here.region, () => late, PERMIT_MS);
     expect(move).toMatchObject({ to: 'leave', code: 'flag-outdated' });
     expect(gate.state).toBe('held');
+  });
+
+  test('gets no permit from a process that stood still between looking at the flag and telling it', async () => {
+    platform.flags.open('claims', here.region, all);
+    await here.reconcile();
+    const late = () =>
+      reconcileGate(
+        platform.region,
+        'claims',
+        here.region,
+        () => {
+          const answer = platform.flags.look(`claims.${here.region}`);
+          // The process does nothing else meanwhile.
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+          return answer;
+        },
+        50,
+      );
+    // Nor does it shorten the permit that another has given.
+    expect((await late()).gate.permitMs).toBeGreaterThan(PERMIT_MS - 5_000);
+    await database.owner.query(
+      `update portcullis_region.gate set permit_until = clock_timestamp() where job = 'claims' and region = $1`,
+      [here.region],
+    );
+    expect((await late()).gate.permitMs).toBe(0);
+    expect((await here.reconcile()).gate.permitMs).toBeGreaterThan(PERMIT_MS - 5_000);
   });
 
   test('has its lock given up by the server where a process says nothing in the middle of a batch or a move', async () => {
@@ -75,7 +101,7 @@ describe('a gate', () => {
     }
     const told = [...answers, ...answers, ...answers];
     await Promise.all(
-      told.map((answer) => reconcileGate(platform.region, 'claims', here.region, answer, PERMIT_MS)),
+      told.map((answer) => reconcileGate(platform.region, 'claims', here.region, () => answer, PERMIT_MS)),
     );
     expect(await readGate(platform.region, 'claims', here.region)).toMatchObject({
       state: 'open',

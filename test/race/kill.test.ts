@@ -35,7 +35,7 @@ beforeAll(async () => {
 
 async function openGate(region: string): Promise<{ job: string; region: string; epoch: number }> {
   flags.open('move', region, { version: '1.0.0_a', permille: 1000 });
-  const { gate } = await reconcileGate(owner, 'move', region, flags.look(`move.${region}`), 60_000);
+  const { gate } = await reconcileGate(owner, 'move', region, () => flags.look(`move.${region}`), 60_000);
   expect(gate.state).toBe('open');
   return gate;
 }

@@ -156,7 +156,7 @@ describe('a real Unleash server', () => {
     const loaded = await loadTestJob(base, claimEverything(JOB));
     const job = { ...loaded, version: VERSION };
     await seedAccounts(database.owner, REGION, 200, 20);
-    await reconcileGate(platform.region, JOB, REGION, provider.look(FLAG), 30_000);
+    await reconcileGate(platform.region, JOB, REGION, () => provider.look(FLAG), 30_000);
     let offAt = new Date(0);
     atPoint('apply.committed', 20, async () => {
       await unleash.turn(FLAG, 'off');

@@ -52,7 +52,7 @@ export async function claiming(database: TestDatabase): Promise<Claiming> {
         platform.region,
         'claims',
         here.region,
-        platform.flags.look(`claims.${here.region}`),
+        () => platform.flags.look(`claims.${here.region}`),
         30_000,
       ),
     runUntil: async (point, nth, act) => {

@@ -101,7 +101,7 @@ ${rollout.replaceAll('R-', `r${jobs}-`)}`;
     now: () => now,
   };
   const reconcile = (region: string) =>
-    reconcileGate(platform.region, job, region, flags.look(flagName(job, region)), 30_000);
+    reconcileGate(platform.region, job, region, () => flags.look(flagName(job, region)), 30_000);
   const dropGate = dropGateBy(() => owner, platform.trips);
   let serving = true;
   /** A worker says that it can run the candidate, as one does again and again: no step is taken without. */

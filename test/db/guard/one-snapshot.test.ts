@@ -240,7 +240,13 @@ describe('a run whose plan is judged, and not begun', () => {
       'its flag was switched off and on again',
       async () => {
         const reconcile = () =>
-          reconcileGate(platform.region, 'claims', region, platform.flags.look(`claims.${region}`), 30_000);
+          reconcileGate(
+            platform.region,
+            'claims',
+            region,
+            () => platform.flags.look(`claims.${region}`),
+            30_000,
+          );
         platform.flags.close('claims', region);
         await reconcile();
         platform.flags.open('claims', region, { version: VERSION, permille: 1000 });

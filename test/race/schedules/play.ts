@@ -333,7 +333,7 @@ class Player {
     const { platform, flags } = process;
     const { job } = this.world;
     try {
-      await reconcileGate(platform.region, job, region, flags.look(flagName(job, region)), PERMIT_MS);
+      await reconcileGate(platform.region, job, region, () => flags.look(flagName(job, region)), PERMIT_MS);
     } catch (error) {
       // It died with the news on its way.
       if (!process.crashed) throw error;
