@@ -197,7 +197,8 @@ const LOOK_AGAIN_MS = 50;
  */
 async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number> {
   const graceOverAt = performance.now() + attempt.graceMs;
-  let terminated = 0;
+  // One that takes its time to end is told again, and is still one.
+  const terminated = new Set<number>();
   for (
     let waitMs = Math.min(UNDISTURBED_MS, attempt.graceMs);
     await stillWanted(waitMs, attempt.done);
@@ -209,7 +210,7 @@ async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number
       beside = await connectBeside(owner);
       do {
         if (performance.now() < graceOverAt) await cancelHolders(beside.client, attempt);
-        else terminated += await endHolders(beside.client, attempt);
+        else for (const pid of await endHolders(beside.client, attempt)) terminated.add(pid);
       } while (!beside.shared && (await stillWanted(LOOK_AGAIN_MS, attempt.done)));
     } catch (error) {
       // Tried again for as long as the lock is wanted; whether it can be had is for its own query to say.
@@ -218,7 +219,7 @@ async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number
       await beside?.done(broken);
     }
   }
-  return terminated;
+  return terminated.size;
 }
 
 /**
@@ -226,16 +227,8 @@ async function endHoldersAfter(owner: pg.Pool, attempt: Attempt): Promise<number
  * and finds the gate closed. Does nothing to a process that stands still between two statements.
  */
 async function cancelHolders(client: pg.ClientBase, attempt: Attempt): Promise<void> {
-  const { rows } = await client.query<Holder>(
-    `select pid, a.usename as login ${HOLDERS} and mode = 'ShareLock'`,
-    [NAMED_LOCKS.gate, attempt.name],
-  );
-  await signal(client, 'pg_cancel_backend', rows, attempt);
-}
-
-interface Holder {
-  readonly pid: number;
-  readonly login: string;
+  const holders = `select pid, a.usename as login ${HOLDERS} and mode = 'ShareLock'`;
+  await signal(client, 'pg_cancel_backend', [holders, [NAMED_LOCKS.gate, attempt.name]], attempt);
 }
 
 /**
@@ -244,9 +237,9 @@ interface Holder {
  * kills too, or re-arms, and is ended only where nothing has been heard of it for as long as the grace. The same goes
  * for whoever else blocks the kill: by the gate's row, or a lock on its table.
  */
-async function endHolders(client: pg.ClientBase, attempt: Attempt): Promise<number> {
-  const { rows } = await client.query<Holder>(
-    `with holder as (
+async function endHolders(client: pg.ClientBase, attempt: Attempt): Promise<readonly number[]> {
+  const holders = `
+    with holder as (
        select pid, mode = 'ShareLock' as is_batch ${HOLDERS}
        union all
        select unnest(pg_blocking_pids($4)), false
@@ -255,27 +248,46 @@ async function endHolders(client: pg.ClientBase, attempt: Attempt): Promise<numb
      from holder join pg_stat_activity a using (pid)
      where pid is distinct from $4
        and (a.usename is distinct from session_user or is_batch
-            or (a.state like 'idle%' and a.state_change < clock_timestamp() - make_interval(secs => $3::float8 / 1000)))`,
-    [NAMED_LOCKS.gate, attempt.name, attempt.graceMs, attempt.own ?? null],
-  );
-  return signal(client, 'pg_terminate_backend', rows, attempt);
+            or (a.state like 'idle%' and a.state_change < clock_timestamp() - make_interval(secs => $3::float8 / 1000)))`;
+  const values = [NAMED_LOCKS.gate, attempt.name, attempt.graceMs, attempt.own ?? null];
+  return signal(client, 'pg_terminate_backend', [holders, values], attempt);
 }
 
-/** One at a time, so that a holder that this login may not end keeps none of the others. Answers how many it reached. */
+/**
+ * Signals the holders that a query finds, in the statement that finds them: between two, a batch may have let the lock
+ * go, and what its connection is at by then would be hit instead, such as another region's batch, or a run's end. Where
+ * this login may not signal one of them, they are signalled one at a time, so that it keeps none of the others. Answers
+ * whom it reached.
+ */
 async function signal(
   client: pg.ClientBase,
   send: 'pg_cancel_backend' | 'pg_terminate_backend',
-  holders: readonly Holder[],
+  [holders, values]: readonly [sql: string, values: readonly unknown[]],
   { tell }: Attempt,
-): Promise<number> {
-  let reached = 0;
-  for (const { pid, login } of holders) {
+): Promise<readonly number[]> {
+  const sendTo = async (which: string, more: readonly unknown[] = []): Promise<number[]> => {
+    const { rows } = await client.query<{ pid: number; sent: boolean }>(
+      `select pid, ${send}(pid) as sent from (${holders}) holder ${which}`,
+      [...values, ...more],
+    );
+    return rows.filter(({ sent }) => sent).map(({ pid }) => pid);
+  };
+  // Without a code the connection is lost, and with it the way to the others.
+  const refused = (error: unknown): void => {
+    if (typeof (error as { code?: unknown }).code !== 'string') throw error;
+  };
+  try {
+    return await sendTo('');
+  } catch (error) {
+    refused(error);
+  }
+  const reached: number[] = [];
+  const { rows } = await client.query<{ pid: number; login: string }>(holders, [...values]);
+  for (const { pid, login } of rows) {
     try {
-      const { rows } = await client.query<{ sent: boolean }>(`select ${send}($1) as sent`, [pid]);
-      if (rows[0]?.sent === true) reached += 1;
+      reached.push(...(await sendTo(`where pid = $${values.length + 1}`, [pid])));
     } catch (error) {
-      // Without a code the connection is lost, and with it the way to the others.
-      if (typeof (error as { code?: unknown }).code !== 'string') throw error;
+      refused(error);
       tell(
         `${login} (process ${pid}) holds the gate's lock, and this login may not end it: ${messageOf(error)}`,
       );

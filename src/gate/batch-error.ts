@@ -16,6 +16,17 @@ export function asksAgain(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && AGAIN.has(error.code ?? '');
 }
 
+/** What a transaction comes to that may be tried again as a whole, after {@link TRIES} at the latest. */
+export async function tryAgain<T>(transaction: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await transaction();
+    } catch (error) {
+      if (!asksAgain(error) || tries === TRIES) throw error;
+    }
+  }
+}
+
 /**
  * SQLSTATE classes that say nothing of a change: connection (08), transaction state (25), prepared statement (26),
  * rollback (40), names and privileges (42), resources (53), operator (57), system (58) and internal (XX).

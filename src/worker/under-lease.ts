@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { formatDurationMs } from '../kernel/duration.js';
 import { faultPoint } from '../kernel/fault-point.js';
 import { within } from '../kernel/within.js';
+import { tryAgain } from '../gate/batch-error.js';
 import type { Run } from '../runs/election.js';
 import { finishRun, type Finished } from '../runs/finish.js';
 import { attemptName, disconnectAttempt, releaseLease } from '../runs/lease.js';
@@ -78,11 +79,16 @@ function logGivenUp(log: Log, what: string, signal: AbortSignal): void {
   );
 }
 
-/** Over a connection by which the database can be seen to work on it. Throws TIME_LIMIT. */
+/**
+ * Over a connection by which the database can be seen to work on it. Throws TIME_LIMIT. A kill that cancels the batch
+ * which this connection has just ended can hit what comes behind it.
+ */
 async function finish(region: pg.Pool, run: Run, end: Exclude<End, string>): Promise<Finished | undefined> {
   const late = (): Error => tooLong('finish', PHASE_LIMITS.finish);
   const work = (): Promise<Finished | undefined> =>
-    inTransaction(region, (client) => finishRun(client, run, end), { name: attemptName(run) });
+    tryAgain(() =>
+      inTransaction(region, (client) => finishRun(client, run, end), { name: attemptName(run) }),
+    );
   try {
     return await within(PHASE_LIMITS.finish, work, late);
   } catch (error) {

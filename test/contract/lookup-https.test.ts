@@ -196,14 +196,17 @@ describe('a bad certificate is a TLS failure, whatever the page says', () => {
 
   test('none: a server that speaks plain HTTP', async () => {
     const plain = createServer((socket) => {
-      socket.on('error', () => undefined);
+      // Whoever does not read what the client says never hears that it has gone, and keeps the connection.
+      socket.on('error', () => undefined).resume();
       socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
     }).listen(0, '127.0.0.1');
     await once(plain, 'listening');
     const address = plain.address();
     if (address === null || typeof address === 'string') throw new TypeError('no port');
     expect(await httpsOf().getText(`https://127.0.0.1:${address.port}/`)).toEqual(indeterminate('TLS'));
+    const closed = once(plain, 'close');
     plain.close();
+    await closed;
   });
 });
 
