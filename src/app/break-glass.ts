@@ -1,13 +1,18 @@
 import type pg from 'pg';
 import type { Installation } from '../cli/app-port.js';
 import { listBreakGlass, noteExpired, noteRuns, type BreakGlass } from '../flags/break-glass.js';
+import { ControlHistory } from '../gate/control-history.js';
 import { settleOlderControl } from '../gate/older-control.js';
 import { startBeat, type Beat } from '../kernel/beat.js';
 import { messageOf } from '../kernel/errors.js';
 import { inTransaction } from '../postgres/pool.js';
+import type { RegionPlane } from '../regions/region-plane.js';
 import type { Surroundings } from '../worker/platform.js';
 
 const LOOK_MS = 2_000;
+
+/** A region is compared with the control database at least so often, whatever that seems to be. */
+const COMPARE_MS = 60_000;
 
 /** Runs that are planned just before the end begin a while after it. */
 const HEARD_FOR_MS = 24 * 3_600_000;
@@ -20,11 +25,25 @@ const BY = 'system:break-glass';
  * region holds what it knows to be outdated.
  */
 export function startBreakGlass(
-  { control, planes }: Installation,
+  { control, planes }: Pick<Installation, 'control' | 'planes'>,
   { log, metrics }: Pick<Surroundings, 'log' | 'metrics'>,
   ownFlags: boolean,
 ): Beat {
   const said = new Map<string, string>();
+  const history = new ControlHistory(control);
+  // By database, on the monotonic clock: since when it is known to have seen nothing that the control database lacks.
+  const compared = new Map<string, number>();
+  const compare = async ({ name, owner }: RegionPlane): Promise<void> => {
+    const now = performance.now();
+    if (now - (compared.get(name) ?? -Infinity) < COMPARE_MS) return;
+    const { versions, flags } = await settleOlderControl(control, owner, BY, ownFlags);
+    compared.set(name, now);
+    if (versions.length + flags.length === 0) return;
+    log.error(
+      { code: 'control-older', database: name, versions, flags },
+      'the control database is older than what this region has seen: it was restored from a backup',
+    );
+  };
   const look = async (what: string, work: () => Promise<unknown>): Promise<void> => {
     try {
       await work();
@@ -39,18 +58,13 @@ export function startBreakGlass(
   return startBeat(
     LOOK_MS,
     async () => {
+      if (await history.isOther()) compared.clear();
       const recent = await recentBreakGlass(control);
       for (const plane of planes.all()) {
         if (!plane.open) continue;
         await look(plane.name, async () => {
           await noteRunsOf(control, plane.owner, recent);
-          const { versions, flags } = await settleOlderControl(control, plane.owner, BY, ownFlags);
-          if (versions.length + flags.length > 0) {
-            log.error(
-              { code: 'control-older', database: plane.name, versions, flags },
-              'the control database is older than what this region has seen: it was restored from a backup',
-            );
-          }
+          await compare(plane);
         });
       }
       for (const { id, region } of await inTransaction(control, (client) => noteExpired(client, BY))) {
