@@ -20,9 +20,10 @@ const kind = (name, needsDatabase) => ({
 });
 
 export default {
-  // Jest would leave a core idle, and on two cores run one file after another. More than a few at once starve the
-  // processes that the race tests start, and the one PostgreSQL that all of them share.
-  maxWorkers: Math.min(4, availableParallelism()),
+  // One more than there are cores: about half of a file's time is waiting, for leases, for processes to start, for the
+  // database. More than a few at once starve the processes that the race tests start, and the one PostgreSQL that all
+  // of them share.
+  maxWorkers: Math.min(4, availableParallelism() + 1),
   // For what hangs: seconds on a machine of its own, and many times that beside others. No test is about it.
   testTimeout: 180_000,
   projects: [

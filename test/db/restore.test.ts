@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { tryAgain } from '../../src/gate/batch-error.js';
 import { onFaultPoint } from '../../src/kernel/fault-point.js';
 import { atPoint } from '../support/at-point.js';
 import {
@@ -184,10 +185,13 @@ describe('rows touched since', () => {
     const bad = await run();
     const edited: string[] = [];
     atPoint('apply.before-fence', 3, async () => {
-      // The other lane restores meanwhile: what counts is which rows the user's edit has really met.
-      const { rows } = await database.owner.query<{ id: string }>(
-        `update directory.account set state = 'EXCLUDED' where home_region = $1 and state = 'MANAGED' returning id`,
-        [region],
+      // The other lane restores meanwhile: what counts is which rows the user's edit has really met. The two take their
+      // rows in orders of their own, and of a deadlock the database breaks off one or the other.
+      const { rows } = await tryAgain(() =>
+        database.owner.query<{ id: string }>(
+          `update directory.account set state = 'EXCLUDED' where home_region = $1 and state = 'MANAGED' returning id`,
+          [region],
+        ),
       );
       edited.push(...rows.map(({ id }) => id));
     });
