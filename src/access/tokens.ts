@@ -2,6 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../kernel/errors.js';
+import { nearest } from '../kernel/nearest.js';
 import { inTransaction } from '../postgres/pool.js';
 import type { Principal, Role } from './roles.js';
 
@@ -219,7 +220,17 @@ export async function revokeToken(control: pg.Pool, name: string, revokedBy: str
     );
     const [found] = rows;
     if (found === undefined) {
-      throw new PortcullisError('TOKEN_UNKNOWN', `there is no token named ${name}`, { details: { name } });
+      const { rows: known } = await client.query<{ name: string }>(
+        'select name from portcullis_control.api_token',
+      );
+      const meant = nearest(
+        name,
+        known.map((each) => each.name),
+      );
+      throw new PortcullisError('TOKEN_UNKNOWN', `there is no token named ${name}`, {
+        hint: meant === undefined ? 'portcullis tokens list shows those there are' : `did you mean ${meant}?`,
+        details: { name, ...(meant !== undefined && { nearest: meant }) },
+      });
     }
     if (found.revoked) {
       throw new PortcullisError('NOTHING_REACHED', `the token ${name} was revoked already`, {

@@ -5,17 +5,12 @@ import { type AuditHead, type ChainedEntry, type ChainVerdict, ChainWalk } from 
 import { beginTransaction } from '../postgres/pool.js';
 import { pagesOfAudit, WALK } from './pages.js';
 
-/**
- * The whole log as JSON Lines, each with its line end: one entry in canonical JSON with all that verifying it
- * takes. As it was at one moment, in flat memory.
- */
-export async function* exportAudit(control: pg.Pool): AsyncGenerator<string> {
+/** The whole log in order, as it was at one moment, in flat memory; {@link auditLine} makes a line of each entry. */
+export async function* exportAudit(control: pg.Pool): AsyncGenerator<ChainedEntry> {
   const client = await control.connect();
   try {
     await beginTransaction(client, WALK);
-    for await (const page of pagesOfAudit(client)) {
-      for (const entry of page) yield `${canonicalJson(entry)}\n`;
-    }
+    for await (const page of pagesOfAudit(client)) yield* page;
   } finally {
     // Ends the cursor too; a connection that cannot even do that is of no more use.
     const broken = await client.query('rollback').then(
@@ -25,6 +20,9 @@ export async function* exportAudit(control: pg.Pool): AsyncGenerator<string> {
     client.release(broken);
   }
 }
+
+/** An entry as a line of an export: the one text that {@link verifyLines} takes for it. */
+export const auditLine = (entry: ChainedEntry): string => canonicalJson(entry);
 
 const Hash = z.string().regex(/^[0-9a-f]{64}$/);
 

@@ -28,8 +28,7 @@ export function withInvoke<T>(
 ): Promise<T> {
   const server = context.server?.();
   if (server !== undefined) return invokeAt(server).then(work);
-  const here = async (installation: Installation): Promise<T> =>
-    work(await invokeHere(context, installation));
+  const here = (installation: Installation): Promise<T> => invokingHere(context, installation, work);
   return purpose === 'look' ? withLook(context, here) : withInstallation(context, here, purpose);
 }
 
@@ -39,37 +38,68 @@ export async function invokeAt(
 ): Promise<Invoke> {
   const { createClient } = await import('../client/client.js');
   const client = createClient(server);
-  return (name, input) => client.call(name, ...([input, { signal: AbortSignal.timeout(ms) }] as never));
+  return async (name, input) => {
+    // It bounds the answer, and of a stream its beginning: that may take as long as its lines are read.
+    const slow = new AbortController();
+    const timer = setTimeout(() => slow.abort(new Error(`no answer within ${ms / 1_000} s`)), ms);
+    try {
+      return await client.call(name, ...([input, { signal: slow.signal }] as never));
+    } finally {
+      clearTimeout(timer);
+    }
+  };
 }
 
-async function invokeHere(context: Context, installation: Installation): Promise<Invoke> {
+/** Operations that show flags: they wait for the source of flags to be heard, which is opened for them alone. */
+const SHOWS_FLAGS: ReadonlySet<OperationName> = new Set(['getStatus']);
+
+/** The same on an installation that is open. */
+export async function invokingHere<T>(
+  context: Context,
+  installation: Installation,
+  work: (invoke: Invoke) => Promise<T>,
+): Promise<T> {
   const [{ OPERATIONS }, { partsOf }] = await Promise.all([
     import('../operations/list.js'),
     import('../operations/operation.js'),
   ]);
-  const works = await operationContext(context, installation);
+  let desk: Desk | undefined;
+  const works = await operationContext(context, installation, () => desk ?? absent());
   const caller = { id: '', ...(await actingPrincipal(context, installation)) };
-  return async (name, input) => {
-    const operation = OPERATIONS[name] as unknown as Operation;
-    const { body } = await operation.answer(works, { ...partsOf(operation, input as object), caller });
-    return body as never;
-  };
+  try {
+    return await work(async (name, input) => {
+      if (SHOWS_FLAGS.has(name)) desk ??= await context.app.flags(installation);
+      const operation = OPERATIONS[name] as unknown as Operation;
+      const { body } = await operation.answer(works, { ...partsOf(operation, input as object), caller });
+      return body as never;
+    });
+  } finally {
+    await desk?.close();
+  }
+}
+
+type Desk = Awaited<ReturnType<Context['app']['flags']>>;
+
+function absent(): never {
+  throw new Error('a command does not serve');
 }
 
 /** What a command has of what operations work on: no process serves here, so there is nothing to measure or to drop. */
-async function operationContext({ app }: Context, installation: Installation): Promise<OperationContext> {
+async function operationContext(
+  { app }: Context,
+  installation: Installation,
+  desk: () => Desk,
+): Promise<OperationContext> {
   const { control, planes, jobs } = installation;
   const policies = await app.policies(installation);
-  const absent = (): never => {
-    throw new Error('a command does not serve');
-  };
   return {
-    ...{ control, planes, receivers: 0, dropGate: absent, log: createLogger({ level: 'silent' }) },
+    ...{ control, planes, receivers: undefined, dropGate: absent, log: createLogger({ level: 'silent' }) },
+    showsReasons: true,
     get metrics() {
       return absent();
     },
     get flags() {
-      return absent();
+      return { ...desk(), look: absent, evaluate: absent };
     },
     flagsAt: flagsAt(app.settings.flagSource),
     jobs: () => jobInfos(jobs, policies),

@@ -13,6 +13,7 @@ import { addImpact } from './commands/impact.js';
 import { addIncident } from './commands/incident.js';
 import { addKill, addStop } from './commands/kill.js';
 import { addLogin, addLogout } from './commands/login.js';
+import { addMe } from './commands/me.js';
 import { addMigrate } from './commands/migrate.js';
 import { addNotifications } from './commands/notifications.js';
 import { addPeople } from './commands/people.js';
@@ -53,6 +54,7 @@ const COMMANDS: readonly AddCommand[] = [
   addAlerts,
   addNotifications,
   addDatabase,
+  addMe,
   addPeople,
   addLogin,
   addLogout,

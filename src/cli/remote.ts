@@ -3,21 +3,18 @@ import type { Settings } from './app-port.js';
 import { readCredentials, type Server } from './credentials.js';
 import { COMMAND_RIGHTS } from './permissions.js';
 
-/** The commands that work on a server, with a token and without a database login. */
-export const REMOTE: ReadonlySet<string> = new Set([
-  ...['runs', 'flags list', 'flags set', 'kill', 'stop', 'rearm', 'approve', 'reject', 'approvals'],
-  ...['break-glass request', 'break-glass list', 'break-glass revoke'],
-  ...[
-    'rollout status',
-    'rollout start',
-    'rollout pause',
-    'rollout resume',
-    'rollout abort',
-    'rollout promote',
-  ],
-  ...['rollout approve', 'incident list', 'alerts list', 'alerts clear', 'notifications list'],
-  ...['people list', 'people add', 'tokens list', 'audit list'],
-]);
+/** The commands that work on the database itself, and why each cannot do with a server. */
+export const HERE_ALONE = {
+  start: 'it is the server',
+  worker: 'it runs jobs on the database',
+  migrate: 'it changes the schema, with the owner’s login',
+  replay: 'it makes databases of its own',
+  doctor: 'it examines this machine and its configuration',
+  run: 'it runs the job in this process',
+  restore: 'it restores in this process, with every other one down',
+  'directory import': 'it reads files here into the database',
+  'directory export': 'it writes files here from the database',
+} as const satisfies Partial<Record<keyof typeof COMMAND_RIGHTS, string>>;
 
 /**
  * The server that a command works on: that of PORTCULLIS_URL; else, where no database is configured and no embedded one
@@ -33,11 +30,16 @@ export async function serverFor(path: string, settings: Settings): Promise<Serve
   const kept = await readCredentials(settings.credentialsFile);
   if (named === undefined && kept === undefined) return undefined;
   const url = named ?? kept?.url ?? '';
-  if (!REMOTE.has(path)) {
-    throw new PortcullisError('USAGE_INVALID', `${path} works on the database itself, not through ${url}`, {
-      hint: `give it where the database is configured${named === undefined ? ' (PORTCULLIS_DATABASE_URL)' : ', without PORTCULLIS_URL'}`,
-      details: { command: path, url },
-    });
+  if (path in HERE_ALONE) {
+    const why = HERE_ALONE[path as keyof typeof HERE_ALONE];
+    throw new PortcullisError(
+      'USAGE_INVALID',
+      `${path} works on the database itself, not through ${url}: ${why}`,
+      {
+        hint: `give it where the database is configured${named === undefined ? ' (PORTCULLIS_DATABASE_URL)' : ', without PORTCULLIS_URL'}`,
+        details: { command: path, url },
+      },
+    );
   }
   const token = settings.token ?? (kept?.url === url ? kept.token : undefined);
   if (token !== undefined) return { url, token };

@@ -5,6 +5,11 @@ import type { SimulatedStep, Simulation } from '../rollout/simulate.js';
 import type { Voice } from './context.js';
 import { counts, share } from './wording.js';
 
+/** With its times as they were reckoned, or as JSON has them. */
+type Shown<Of extends { readonly ends: Date | null }> = Omit<Of, 'ends' | 'starts' | 'steps'> & {
+  readonly ends: Date | string | null;
+};
+
 const STEPS = [
   'wave',
   'region',
@@ -20,7 +25,17 @@ const FINDS = ['wave', 'region', 'share', 'rule', 'a fault of'];
 const RULES = ['rule', 'kind', 'most changes first', 'why'];
 
 /** A rollout on paper, for a person. */
-export function simulationText(voice: Voice, { steps, rules, ends, approvals }: Simulation): string {
+export function simulationText(
+  voice: Voice,
+  {
+    steps,
+    rules,
+    ends,
+    approvals,
+  }: Shown<Simulation> & {
+    readonly steps: readonly (Shown<SimulatedStep> & { readonly starts: Date | string })[];
+  },
+): string {
   const table = voice.table(
     STEPS.map((title) => ({ title })),
     steps.map((step) => [

@@ -3,13 +3,13 @@ import { countOf, number, time } from '../kernel/words.js';
 import { breakGlassText } from '../flags/admission.js';
 import type { SourceView } from '../flags/flag-desk.js';
 import type { GateView } from '../gate/browse-gates.js';
-import type { KillWish } from '../containment/pending-kill.js';
 import type { RunView } from '../runs/browse-runs.js';
 import type { Voice } from './context.js';
 import { printable, wrapTo } from './display-width.js';
 import { flagCell, sourceText, type Toned } from './flag-text.js';
-import type { JobStatus, RegionStatus, Status, VersionStatus } from './status.js';
-import { share, reasonBeside, total, waitingText } from './wording.js';
+import type { JobStatus, PendingKill, RegionStatus, Status, VersionStatus } from '../operations/status.js';
+import { reasonBeside } from '../operations/standing.js';
+import { share, total, waitingText } from './wording.js';
 import { Table, type Cell, type Row } from './table.js';
 import { toneOf } from './tone.js';
 
@@ -180,7 +180,7 @@ function changesText({ planned, applied, conflicts }: RunView): string {
 }
 
 /** A kill on its way, and how the gate closes meanwhile. */
-function wishText({ by, reason, version, lapsesBy, trouble, at }: KillWish): string {
+function wishText({ by, reason, version, lapsesBy, trouble, at }: PendingKill): string {
   const what = version === null ? 'kill' : `quarantine of ${version}`;
   const expiry = lapsesBy === null ? 'permit expiry unknown' : `permit expires by ${time(lapsesBy)}`;
   return `pending ${what} by ${by}: ${reason}; ${expiry}; not reached yet: ${trouble}, since ${time(at)}`;

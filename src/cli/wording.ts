@@ -40,15 +40,6 @@ function valueText(value: Image[string] | undefined): string {
   return value === null || value === undefined ? 'null' : String(value);
 }
 
-const GUARD = 'guard:';
-
-/** A reason as it stands beside who gave it: a rule of the guard begins its reason with its name, and is named once. */
-export function reasonBeside(by: string | null, reason: string): string {
-  if (by?.startsWith(GUARD) !== true) return reason;
-  const named = `${by.slice(GUARD.length)}: `;
-  return reason.startsWith(named) ? reason.slice(named.length) : reason;
-}
-
 /** That kills and trips hold and are not on record yet; undefined where there are none. */
 export function waitingText({
   kills,

@@ -39,7 +39,10 @@ export function createClient({ url, token, fetch: fetchWith = fetch }: ClientOpt
   return {
     async call(name, ...[input, options]) {
       const { path, init } = requestOf(ADDRESSES[name], input ?? {});
-      const headers: Record<string, string> = { accept: 'application/json, text/*', ...init.headers };
+      const headers: Record<string, string> = {
+        accept: 'application/json, application/jsonl, text/*',
+        ...init.headers,
+      };
       if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
       const response = await reach(base, () =>
         fetchWith(base + path, { ...init, headers, signal: options?.signal ?? null }),
@@ -95,13 +98,41 @@ async function reach<Result>(base: string, act: () => Promise<Result>): Promise<
 }
 
 async function read(base: string, name: OperationName, response: Response): Promise<unknown> {
-  const text = await reach(base, () => response.text());
   const type = response.headers.get('content-type') ?? '';
+  const lines = response.ok && type.startsWith('application/jsonl');
+  const text = lines ? '' : await reach(base, () => response.text());
   if (type.startsWith('application/problem+json')) throw errorOf(base, text);
   // Readiness answers no with a status of its own, and is an answer all the same.
   if (!response.ok && name !== 'getReadiness') throw notPortcullis(base, response.status);
+  if (lines) return linesOf(base, response);
   if (!type.startsWith('application/json')) return text;
   return parse(base, text);
+}
+
+/** What a browser and Node.js both have of a body. */
+interface LineReader {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
+/** The lines of a stream as they come. Throws SERVER_UNREACHABLE where it is cut off. */
+async function* linesOf(base: string, { body }: Response): AsyncGenerator {
+  if (body === null) return;
+  const reader: LineReader = body.getReader();
+  const decoder = new TextDecoder();
+  let rest = '';
+  try {
+    for (;;) {
+      const { done, value } = await reach(base, () => reader.read());
+      if (done) break;
+      const lines = (rest + decoder.decode(value, { stream: true })).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) yield parse(base, line);
+    }
+    if (rest !== '') throw notPortcullis(base, 200);
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
 }
 
 function errorOf(base: string, text: string): PortcullisError {

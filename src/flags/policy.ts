@@ -72,6 +72,11 @@ export function parsePolicyFile(text: string, fileName: string): PolicyFile {
  * change are known, a policy that names another is at fault.
  */
 export async function readPolicies(folder: string, kindsOf: KindsOf = new Map()): Promise<PolicyFile[]> {
+  return parsePolicies(await readPolicyTexts(folder), kindsOf);
+}
+
+/** The files themselves, whatever is in them. Throws FILE_UNREADABLE as {@link readPolicies} does. */
+export async function readPolicyTexts(folder: string): Promise<{ file: string; text: string }[]> {
   const reading = async <T>(path: string, read: Promise<T>): Promise<T> =>
     read.catch((error: unknown) => {
       throw new PortcullisError('FILE_UNREADABLE', `${path}: ${messageOf(error)}`, {
@@ -80,13 +85,12 @@ export async function readPolicies(folder: string, kindsOf: KindsOf = new Map())
       });
     });
   const names = (await reading(folder, readdir(folder))).filter((file) => /\.ya?ml$/.test(file)).sort();
-  const texts = await Promise.all(
+  return Promise.all(
     names.map(async (name) => {
       const path = join(folder, name);
       return { file: path, text: await reading(path, readRegular(folder, path)) };
     }),
   );
-  return parsePolicies(texts, kindsOf);
 }
 
 /** The policies of these files. Throws POLICY_INVALID as {@link readPolicies} does. */

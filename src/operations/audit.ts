@@ -1,8 +1,14 @@
 import { z } from 'zod';
 import { listAudit } from '../audit/browse-audit.js';
-import { operation } from './operation.js';
-import { AuditPage } from './record-schemas.js';
-import { namePath, pageQuery } from './schemas.js';
+import { headText, parseHead } from '../audit/chain.js';
+import { auditLine, exportAudit } from '../audit/lines.js';
+import { verifyAudit } from '../audit/verify.js';
+import { countUnrecordedTrips } from '../containment/trip-row.js';
+import { countUnrecorded } from '../containment/unrecorded-kill.js';
+import { askPlanes } from '../regions/ask-planes.js';
+import { operation, stream } from './operation.js';
+import { AuditEntry, AuditPage, AuditVerdict } from './record-schemas.js';
+import { namePath, pageQuery, word } from './schemas.js';
 
 /** What was done, and by whom. */
 export const auditOperations = {
@@ -20,5 +26,41 @@ export const auditOperations = {
     }),
     result: AuditPage,
     run: ({ control }, query) => listAudit(control, query, query),
+  }),
+  verifyAudit: operation({
+    at: 'GET /api/v1/audit/verification',
+    example: {},
+    summary:
+      'Verifies that no entry of the audit log was changed, removed or inserted; names the first that was',
+    action: 'verify-audit',
+    query: z.strictObject({
+      expectHead: word.optional().describe('a head that was kept, which the log must still contain'),
+    }),
+    result: AuditVerdict,
+    run: async ({ control, planes }, { expectHead }) => {
+      const kept = expectHead === undefined ? undefined : parseHead(expectHead);
+      const verdict = await verifyAudit(control, { expectHead: kept });
+      const { answers, unreachable } = await askPlanes(planes, async ({ owner }) => ({
+        kills: await countUnrecorded(owner),
+        trips: await countUnrecordedTrips(control, owner),
+      }));
+      return {
+        ...(verdict.ok ? { ...verdict, head: headText(verdict.head) } : verdict),
+        waiting: {
+          kills: answers.reduce((sum, { answer }) => sum + answer.kills, 0),
+          trips: answers.reduce((sum, { answer }) => sum + answer.trips, 0),
+          unreachable: unreachable.map(({ database }) => database),
+        },
+      };
+    },
+  }),
+  exportAudit: stream({
+    at: 'GET /api/v1/audit/export',
+    example: {},
+    summary: 'The whole audit log in order, with all that verifying it elsewhere takes',
+    action: 'verify-audit',
+    result: AuditEntry,
+    write: auditLine,
+    run: ({ control }) => exportAudit(control),
   }),
 };

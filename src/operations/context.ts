@@ -38,12 +38,14 @@ export interface OperationContext {
   /** The control database. May read and touch API tokens: the owner's login. */
   readonly control: pg.Pool;
   readonly planes: RegionPlanes;
-  /** To how many addresses this process sends notifications. */
-  readonly receivers: number;
+  /** To how many addresses this process sends notifications; undefined: it sends none, another does. */
+  readonly receivers: number | undefined;
   /** Drops a gate for an alert. */
   readonly dropGate: DropGate;
   readonly metrics: Metrics;
   readonly log: Log;
+  /** Whether whoever calls has the databases' addresses anyhow, and is told why one cannot be reached. */
+  readonly showsReasons?: boolean | undefined;
   readonly flags: OperationFlags;
   /** Where flags are, if not in the control database. */
   readonly flagsAt?: string | undefined;

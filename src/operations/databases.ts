@@ -5,7 +5,7 @@ import { databaseMeant, listDatabases } from '../regions/databases.js';
 import { operation } from './operation.js';
 import { count, named, reason, time, word } from './schemas.js';
 
-const Database = named(
+export const Database = named(
   'Database',
   z.strictObject({
     database: z.string().describe('`control`, or the variable that holds its address'),

@@ -32,7 +32,7 @@ const Job = named(
   }),
 );
 
-const Gate = named(
+export const Gate = named(
   'Gate',
   z.strictObject({
     job: z.string(),
@@ -57,7 +57,7 @@ const Gate = named(
   }),
 );
 
-const Flag = z.strictObject({
+export const Flag = z.strictObject({
   name: z.string().describe('job.region'),
   job: z.string(),
   region: z.string(),
@@ -134,7 +134,7 @@ export const FlagChange = named(
 
 export const JobPage = pageSchema('JobPage', Job);
 export const GatePage = planesPageSchema('GatePage', Gate);
-const FlagSource = named(
+export const FlagSource = named(
   'FlagSource',
   z.strictObject({
     kind: z.string().describe('embedded or unleash'),
@@ -143,7 +143,11 @@ const FlagSource = named(
     ageMs: durationMs.nullable(),
     polledMs: durationMs.nullable().describe('how often it is asked; null: it tells of changes by itself'),
     problem: z
-      .strictObject({ code: z.string(), reason: z.string(), since: time })
+      .strictObject({
+        code: z.enum(['flag-malformed', 'flag-unauthorised', 'flag-unreachable']),
+        reason: z.string(),
+        since: time,
+      })
       .nullable()
       .describe('what is wrong with it, as this process sees it'),
   }),

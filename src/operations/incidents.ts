@@ -15,6 +15,7 @@ import { runbookOf } from '../incidents/runbook.js';
 import { statusUpdatesOf } from '../incidents/status-updates.js';
 import { timelineOf } from '../incidents/timeline.js';
 import { findRunOf } from '../regions/browse.js';
+import { impactByUnit } from '../journal/impact.js';
 import { beginRestore } from './begin-restore.js';
 import type { OperationContext } from './context.js';
 import {
@@ -32,7 +33,9 @@ import {
   StatusUpdates,
   Timeline,
 } from './incident-schemas.js';
-import { operation, type Reach, sentOr } from './operation.js';
+import { operation, stream, type Reach, sentOr } from './operation.js';
+import { mostQuery, UnitImpact } from './restore-schemas.js';
+import { inRegion } from './restores.js';
 import { jobQuery, pageQuery } from './schemas.js';
 
 const params = z.strictObject({ id: incidentIdPath });
@@ -81,6 +84,28 @@ export const incidentOperations = {
         breakGlass,
         measures: measuresOf(incident, impact.firstAppliedAt),
       };
+    },
+  }),
+  exportIncidentUnits: stream({
+    ...reading,
+    at: 'GET /api/v1/incidents/:id/impact/units',
+    example: { id: 'INC-7K2M' },
+    summary:
+      'Every unit on whose behalf its runs changed rows, region by region, the most rows first in each',
+    query: mostQuery,
+    result: UnitImpact,
+    run: async (context, { id, most }) => {
+      const of = poolOf(context);
+      const { runs } = await seeIncident(context.control, of, id);
+      const wrote = writers(runs);
+      return unitsOf(
+        [...new Set(wrote.map(({ region }) => region))].map((region) => ({
+          region,
+          pool: of(region),
+          runs: wrote.filter((run) => run.region === region).map((run) => run.id),
+        })),
+        most,
+      );
     },
   }),
   getIncidentTimeline: operation({
@@ -237,6 +262,13 @@ export const incidentOperations = {
     },
   }),
 };
+
+async function* unitsOf(
+  regions: readonly { readonly region: string; readonly pool: pg.Pool; readonly runs: readonly string[] }[],
+  most: number | undefined,
+): AsyncGenerator<z.output<typeof UnitImpact>> {
+  for (const { region, pool, runs } of regions) yield* inRegion(region, impactByUnit(pool, ...runs), most);
+}
 
 const poolOf =
   ({ planes }: Pick<OperationContext, 'planes'>) =>

@@ -5,6 +5,7 @@ import { auditOperations } from './audit.js';
 import { breakGlassOperations } from './break-glass.js';
 import { databaseOperations } from './databases.js';
 import { flagOperations } from './flags.js';
+import { guardOperations } from './guard.js';
 import { incidentOperations } from './incidents.js';
 import { jobAndGateOperations } from './jobs-and-gates.js';
 import { killOperations } from './kills.js';
@@ -19,13 +20,16 @@ import { processOperations } from './process.js';
 import { restoreOperations } from './restores.js';
 import { rolloutOperations } from './rollouts.js';
 import { runOperations } from './runs.js';
+import { statusOperations } from './status.js';
 import { workerOperations } from './workers.js';
 
 /** Everything that can be done, by name (the `operationId` of the OpenAPI document). */
 export const OPERATIONS = {
   ...processOperations,
   ...meOperations,
+  ...statusOperations,
   ...jobAndGateOperations,
+  ...guardOperations,
   ...flagOperations,
   ...policyOperations,
   ...workerOperations,

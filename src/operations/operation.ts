@@ -48,6 +48,8 @@ export interface Operation<At extends Address = Address, Input = unknown, Output
     /** Undefined: only the context can tell. */
     readonly contentType: string;
     readonly statuses: readonly number[];
+    /** How a line of a stream is written; absent: as JSON. */
+    readonly write: ((line: unknown) => string) | undefined;
   };
   /** The errors of its own, beside those that any call can meet. */
   readonly errors: readonly ErrorCode[];
@@ -113,6 +115,7 @@ interface Spec<
   readonly result: Result;
   /** Absent: JSON. */
   readonly contentType?: string;
+  readonly write?: (line: unknown) => string;
   /** The statuses that `statusOf` may choose from. Absent: 200. */
   readonly statuses?: readonly number[];
   readonly statusOf?: (result: z.output<Result>) => number;
@@ -168,6 +171,7 @@ export function operation<
       schema: spec.result as z.ZodType<z.output<Result>>,
       contentType,
       statuses: spec.statuses ?? [200],
+      write: spec.write,
     },
     errors: spec.errors ?? [],
     example: spec.example,
@@ -184,6 +188,38 @@ export function operation<
       return { status: spec.statusOf?.(answer) ?? 200, contentType, body: answer };
     },
   };
+}
+
+export const LINES_TYPE = 'application/jsonl';
+
+type StreamSpec<
+  At extends Address,
+  Needs extends Action | 'anyone',
+  Params extends z.ZodObject | undefined,
+  Query extends z.ZodObject | undefined,
+  Line extends z.ZodType,
+> = Omit<Spec<At, Needs, Params, Query, undefined, Line>, 'kind' | 'contentType' | 'run' | 'write'> & {
+  readonly write?: (line: z.output<Line>) => string;
+  /** What it throws before it answers is answered as an error; what the lines throw cuts the answer off. */
+  run(
+    context: OperationContext,
+    input: Checked<Params> & Checked<Query>,
+    caller: Caller<Needs>,
+  ): Promise<AsyncIterable<z.output<Line>>> | AsyncIterable<z.output<Line>>;
+};
+
+/** An operation that answers with as many lines as there are, in flat memory; `result` is the schema of a line. */
+export function stream<
+  At extends Address,
+  Needs extends Action | 'anyone',
+  Line extends z.ZodType,
+  Params extends z.ZodObject | undefined = undefined,
+  Query extends z.ZodObject | undefined = undefined,
+>(
+  spec: StreamSpec<At, Needs, Params, Query, Line>,
+): Operation<At, Given<Params> & Given<Query>, AsyncIterable<z.output<Line>>> {
+  const lines: unknown = operation({ ...spec, kind: 'stream', contentType: LINES_TYPE } as never);
+  return lines as Operation<At, Given<Params> & Given<Query>, AsyncIterable<z.output<Line>>>;
 }
 
 /** Where an operation is, in the words of Express. */

@@ -4,7 +4,7 @@ import { count, Evidence, named, pageSchema, time, word } from './schemas.js';
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 
-const AuditEntry = named(
+export const AuditEntry = named(
   'AuditEntry',
   z.strictObject({
     seq: z.int().describe('1 for the first, and one more for each'),
@@ -16,6 +16,22 @@ const AuditEntry = named(
     flagRevision: z.int().nullable(),
     prev: hash.describe('the hash of the entry before'),
     hash: hash.describe('SHA-256 over the bytes of prev and the canonical JSON of all but prev and hash'),
+  }),
+);
+
+export const AuditVerdict = named(
+  'AuditVerdict',
+  z.strictObject({
+    ok: z.boolean().describe('whether the log is whole'),
+    count: count.describe('entries that were found sound'),
+    head: z.string().optional().describe('the last entry: keep it, and expect it the next time'),
+    seq: z.int().optional().describe('where the log is broken: the first entry that is not what it was'),
+    reason: z.string().optional().describe('what is wrong with that entry'),
+    waiting: z
+      .strictObject({ kills: count, trips: count, unreachable: z.array(z.string()).readonly() })
+      .describe(
+        'kills and trips that hold and are not in the log yet, and the databases that were not asked',
+      ),
   }),
 );
 

@@ -25,6 +25,39 @@ export const Impact = named(
   }),
 );
 
+export const UnitImpact = named(
+  'UnitImpact',
+  z.strictObject({
+    region: z.string(),
+    unit: z.string(),
+    rows: count,
+    byResource: z.record(z.string(), count),
+  }),
+);
+
+export const mostQuery = z.strictObject({
+  most: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe('no more than so many of each region; absent: all'),
+});
+
+export const RestoreConflict = named(
+  'RestoreConflict',
+  z.strictObject({
+    resource: z.string(),
+    key: z.string(),
+    kind: z.string(),
+    unit: z.string(),
+    before: Image.nullable(),
+    after: Image.nullable(),
+    now: Image.nullable().describe('the row as it is; null: there is none'),
+    refusal: z.string().nullable().describe('why the database refused the row, where it did'),
+  }),
+);
+
 export const RestorePreview = named(
   'RestorePreview',
   z.strictObject({

@@ -1,13 +1,24 @@
 import { z } from 'zod';
 import { recordPersonalRead } from '../access/personal-data.js';
 import { PortcullisError } from '../kernel/errors.js';
+import { readRestored } from '../worker/restore-plan-phase.js';
 import { previewRestores } from '../worker/restore-runs.js';
 import { parseSubject } from '../worker/subject.js';
-import { impactOf } from '../journal/impact.js';
+import { impactByUnit, impactOf, type UnitImpact as UnitRows } from '../journal/impact.js';
+import { restoreConflicts } from '../journal/restore-preview.js';
 import { asOfIn, findRunOf } from '../regions/browse.js';
 import { beginRestore } from './begin-restore.js';
-import { operation } from './operation.js';
-import { AsOf, Impact, RestoreBegun, RestorePreview, subjectPath } from './restore-schemas.js';
+import { operation, stream } from './operation.js';
+import {
+  mostQuery,
+  AsOf,
+  Impact,
+  RestoreConflict,
+  UnitImpact,
+  RestoreBegun,
+  RestorePreview,
+  subjectPath,
+} from './restore-schemas.js';
 import { runIdPath } from './run-schemas.js';
 import { regionQuery } from './schemas.js';
 
@@ -27,6 +38,35 @@ export const restoreOperations = {
     run: async ({ planes }, { id }) => {
       const { run, plane } = await findRunOf(planes, id);
       return { runId: run.runId, ...(await impactOf(plane.worker, run.runId)) };
+    },
+  }),
+  exportRunUnits: stream({
+    at: 'GET /api/v1/runs/:id/impact/units',
+    example: { id: '5eed0000' },
+    summary: 'Every unit on whose behalf a run changed rows, the most rows first',
+    action: 'read',
+    params,
+    query: mostQuery,
+    result: UnitImpact,
+    errors,
+    run: async ({ planes }, { id, most }) => {
+      const { run, plane } = await findRunOf(planes, id);
+      return inRegion(run.region, impactByUnit(plane.worker, run.runId), most);
+    },
+  }),
+  exportConflicts: stream({
+    at: 'GET /api/v1/runs/:id/restore/conflicts',
+    example: { id: '5eed0000' },
+    summary: 'Every row of a run that a restore skips, because it was changed since',
+    action: 'read',
+    params,
+    result: RestoreConflict,
+    errors,
+    run: async ({ control, planes }, { id }, caller) => {
+      const { run, plane } = await findRunOf(planes, id);
+      await recordPersonalRead(control, caller, `run ${run.runId}`, { conflicts: true });
+      const { shapes } = await readRestored(plane.worker, run.runId);
+      return restoreConflicts(plane.worker, run.runId, shapes.values());
     },
   }),
   previewRestore: operation({
@@ -81,3 +121,17 @@ export const restoreOperations = {
     },
   }),
 };
+
+/** What each unit of a region was changed by, with the region; `most`: no more than so many. */
+export async function* inRegion(
+  region: string,
+  units: AsyncIterable<UnitRows>,
+  most = Infinity,
+): AsyncGenerator<UnitRows & { readonly region: string }> {
+  let given = 0;
+  for await (const each of units) {
+    yield { region, ...each };
+    given += 1;
+    if (given >= most) return;
+  }
+}

@@ -212,7 +212,7 @@ export const Simulation = named(
       .array(
         z.strictObject({
           rule: z.string(),
-          kind: z.string(),
+          kind: z.enum(['cap', 'invariant', 'count', 'rate', 'outcome', 'promql', 'alert', 'absence']),
           most: count.nullable().describe('changes before it stops a version; null: what the caps let pass'),
           why: z.string(),
         }),

@@ -50,7 +50,7 @@ export const RunVerdicts = named(
           rule: z.string(),
           verdict: z.enum(['pass', 'fail', 'too-few', 'no-data', 'unreachable']),
           reason: z.string().describe('in words, with the figures'),
-          figures: z.record(z.string(), z.unknown()).describe('what it was said on'),
+          figures: Image.describe('what it was said on'),
           evidence: z
             .array(z.record(z.string(), z.unknown()))
             .readonly()
@@ -62,7 +62,7 @@ export const RunVerdicts = named(
   }),
 );
 
-const Change = named(
+export const Change = named(
   'Change',
   z.strictObject({
     lane: count,
@@ -78,6 +78,25 @@ const Change = named(
     appliedAt: time.nullable(),
     found: Image.nullable().describe('for a conflict, the row as it was found'),
     refusal: z.string().nullable().describe('for a conflict with a constraint, what it said'),
+  }),
+);
+
+export const RunLanes = named(
+  'RunLanes',
+  z.strictObject({
+    lanes: z
+      .array(
+        z.strictObject({
+          lane: count,
+          changes: count,
+          passed: count.describe('those that its cursor has passed; conflicts are among them'),
+          conflicts: count,
+          batches: count,
+          firstAppliedAt: time.nullable(),
+          lastAppliedAt: time.nullable(),
+        }),
+      )
+      .readonly(),
   }),
 );
 

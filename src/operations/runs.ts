@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type pg from 'pg';
 import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
 import { flagName } from '../flags/definition.js';
@@ -9,10 +10,21 @@ import { regionsServed } from '../rollout/announce.js';
 import { electManual } from '../runs/elect-manual.js';
 import { recordPersonalRead } from '../access/personal-data.js';
 import { verdictsOf } from '../guard/verdict-rows.js';
-import { CHANGE_STATES, listChanges } from '../journal/browse-changes.js';
+import { listLanes } from '../journal/browse-lanes.js';
+import { CHANGE_STATES, listChanges, type ChangeFilter, type ChangeView } from '../journal/browse-changes.js';
 import { findRunOf, listRunsOf } from '../regions/browse.js';
-import { operation, SENT_OR_EVERYWHERE } from './operation.js';
-import { ChangePage, Run, RunPage, RunVerdicts, kindQuery, runIdPath, statusQuery } from './run-schemas.js';
+import { operation, stream, SENT_OR_EVERYWHERE } from './operation.js';
+import {
+  Change,
+  ChangePage,
+  Run,
+  RunLanes,
+  RunPage,
+  RunVerdicts,
+  kindQuery,
+  runIdPath,
+  statusQuery,
+} from './run-schemas.js';
 import { jobQuery, named, namePath, pageQuery, regionQuery, withoutReasons, word } from './schemas.js';
 
 const RunOrder = named(
@@ -33,6 +45,10 @@ const RunStarted = named(
     dryRun: z.boolean(),
   }),
 );
+
+const stateQuery = z.enum(CHANGE_STATES).optional().describe('only in this state');
+
+const EXPORT_PAGE = 500;
 
 /** Runs: what is under way, what came of each, and one more by hand. */
 export const runOperations = {
@@ -116,6 +132,19 @@ export const runOperations = {
       return { verdicts: await verdictsOf(plane.worker, run.runId) };
     },
   }),
+  listRunLanes: operation({
+    at: 'GET /api/v1/runs/:id/lanes',
+    example: { id: '5eed0000' },
+    summary: 'How far each lane of a run has got',
+    action: 'read',
+    params: z.strictObject({ id: runIdPath }),
+    result: RunLanes,
+    errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
+    run: async ({ planes }, params) => {
+      const { run, plane } = await findRunOf(planes, params.id);
+      return { lanes: await listLanes(plane.worker, run.runId) };
+    },
+  }),
   listRunChanges: operation({
     at: 'GET /api/v1/runs/:id/changes',
     example: { id: '5eed0000', limit: 200 },
@@ -125,7 +154,7 @@ export const runOperations = {
     query: z.strictObject({
       ...pageQuery,
       kind: kindQuery,
-      state: z.enum(CHANGE_STATES).optional().describe('only in this state'),
+      state: stateQuery,
     }),
     result: ChangePage,
     errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
@@ -137,4 +166,30 @@ export const runOperations = {
       return listChanges(plane.worker, run.runId, query, query);
     },
   }),
+  exportRunChanges: stream({
+    at: 'GET /api/v1/runs/:id/changes/export',
+    example: { id: '5eed0000' },
+    summary: "Every one of a run's changes, in the order of listRunChanges",
+    action: 'read',
+    params: z.strictObject({ id: runIdPath }),
+    query: z.strictObject({ kind: kindQuery, state: stateQuery }),
+    result: Change,
+    errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
+    run: async ({ control, planes }, { id, kind, state }, caller) => {
+      const { run, plane } = await findRunOf(planes, id);
+      const evidence = { all: true, kind: kind ?? null, state: state ?? null };
+      await recordPersonalRead(control, caller, `run ${run.runId}`, evidence);
+      return changesOf(plane.worker, run.runId, { kind, state });
+    },
+  }),
 };
+
+/** Page by page: no connection is held for as long as somebody reads. */
+async function* changesOf(pool: pg.Pool, run: string, filter: ChangeFilter): AsyncGenerator<ChangeView> {
+  let cursor: string | undefined;
+  do {
+    const page = await listChanges(pool, run, filter, { limit: EXPORT_PAGE, cursor });
+    yield* page.items;
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined);
+}

@@ -1,13 +1,18 @@
-import express, { type ErrorRequestHandler, type RequestHandler, type Router } from 'express';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import express, { type ErrorRequestHandler, type RequestHandler, type Response, type Router } from 'express';
 import { PortcullisError } from '../kernel/errors.js';
 import { exchangeOf } from './exchange.js';
 import { knownError } from './problem.js';
 import type { OperationContext } from '../operations/context.js';
-import { addressOf, type Operation } from '../operations/operation.js';
+import { addressOf, type Operation, type Reply } from '../operations/operation.js';
 
 const BODY_LIMIT_BYTES = 64 * 1024;
 const readJson = (limit = BODY_LIMIT_BYTES): RequestHandler =>
   express.json({ limit, type: ['application/json', 'application/*+json'] });
+
+/** How long a reader of lines may take nothing. */
+const STALLED_MS = 60_000;
 
 /** An operation at its address. */
 export interface Route {
@@ -73,9 +78,44 @@ function answer(context: OperationContext, { operation }: Route): RequestHandler
       body: request.body as unknown,
       caller: exchangeOf(request).caller,
     });
+    if (operation.kind === 'stream') {
+      await sendLines(operation, response, reply as Reply<AsyncIterable<unknown>>);
+      return;
+    }
     response.status(reply.status).set('content-type', reply.contentType);
     response.send(typeof reply.body === 'string' ? reply.body : JSON.stringify(reply.body));
   };
+}
+
+/** Line by line, no faster than they are read. What fails before the first line is answered as an error. */
+async function sendLines(
+  { reply: { write = JSON.stringify } }: Operation,
+  response: Response,
+  { status, contentType, body }: Reply<AsyncIterable<unknown>>,
+): Promise<void> {
+  const lines = body[Symbol.asyncIterator]();
+  let line = await lines.next();
+  response.status(status).set('content-type', contentType);
+  const texts = async function* (): AsyncGenerator<string> {
+    try {
+      for (; line.done !== true; line = await lines.next()) yield `${write(line.value)}\n`;
+    } finally {
+      await lines.return?.();
+    }
+  };
+  if (response.req.method === 'HEAD') {
+    await lines.return?.();
+    response.end();
+    return;
+  }
+  // Whoever stops reading holds no connection of a database for long.
+  response.setTimeout(STALLED_MS, () => response.destroy());
+  try {
+    await pipeline(Readable.from(texts()), response);
+  } catch (error) {
+    // Whoever asked went away: there is nobody to be told.
+    if ((error as { code?: unknown }).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+  }
 }
 
 /** Whoever may not do this is told so, also where the body could not be read at all. */

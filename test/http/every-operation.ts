@@ -49,11 +49,12 @@ export async function worldOf(owner: pg.Pool, token: string): Promise<(path: str
       { job: 'domain-claim', version: '1.0.0_a', regions: ['eu-west-1'] },
     ]);
     const params = { job: 'domain-claim', region: 'eu-west-1', subject: 'account:a-1', name: 'dora' };
-    const query = path.endsWith('/explain') ? 'unit=org-1' : '';
+    const query = queryFor(path);
     let id = run;
     if (path.includes('/incidents/{id}')) id = await incidentOf(owner, path);
     if (path.includes('/approvals/{id}'))
       id = await askedOf(owner, path.endsWith('/alone') ? self : undefined);
+    if (path.endsWith('/accept')) id = await seedRun(owner);
     if (path.includes('/notifications/{id}')) id = await deadNotification(owner);
     if (path.includes('/break-glass/{id}')) id = await breakGlassIn(owner);
     if (path.includes('/alerts/{id}')) id = await firingAlert(owner);
@@ -66,6 +67,11 @@ export async function worldOf(owner: pg.Pool, token: string): Promise<(path: str
           : bodyFor(path);
     return { params: { ...params, id }, query, body };
   };
+}
+
+function queryFor(path: string): string {
+  if (path.endsWith('/explain')) return 'unit=org-1';
+  return path.endsWith('/backtest') ? 'rule=claims&region=eu-west-1' : '';
 }
 
 async function firingAlert(pool: pg.Pool): Promise<string> {

@@ -12,11 +12,12 @@ const database = await testDatabase();
 const { owner } = database;
 const { account } = domainClaim.resources;
 if (!account) throw new Error('domain-claim changes accounts');
+const shape = await readShape(owner, 'account', account);
 const job: LoadedJob = {
   definition: domainClaim,
   version: '1.0.0_a',
-  shapes: new Map([['account', await readShape(owner, 'account', account)]]),
-  kinds: new Map(),
+  shapes: new Map([['account', shape]]),
+  kinds: new Map([['claim', shape]]),
 };
 const served = await serving(owner, {
   installed: () => [job],
@@ -143,7 +144,7 @@ describe('every operation in it', () => {
       }
       // Where only the body names it, what is missing has a test of its own.
       if (operation.responses['404'] && path.includes('{')) {
-        const missing = path.replaceAll(/\{(\w+)\}/g, '0123456789');
+        const missing = `${path.replaceAll(/\{(\w+)\}/g, '0123456789')}${query === '' ? '' : `?${query}`}`;
         await expectAsDocumented(operation, await served.call(missing, init), 404);
       }
     }
@@ -167,6 +168,13 @@ async function expectAsDocumented(operation: Operation, response: Response, stat
     type,
     true,
   ]);
+  const validator = validatorOf(media?.schema ?? {});
+  if (type === 'application/jsonl') {
+    const lines = (await response.text()).split('\n');
+    expect(lines.pop()).toBe('');
+    for (const line of lines) expect(validator.parse(JSON.parse(line))).toBeDefined();
+    return;
+  }
   const body: unknown = type.endsWith('json') ? await response.json() : await response.text();
-  expect(validatorOf(media?.schema ?? {}).parse(body)).toBeDefined();
+  expect(validator.parse(body)).toBeDefined();
 }

@@ -27,11 +27,13 @@ const JOB = {
   ...{ name: 'sweep', version: '1.0.0_0000abcd', schedule: '*/15 * * * *', kinds: [] },
   regions: ['eu-west-1', 'us-east-1'],
 };
+const { jobs: installed } = await new FakeApp().open();
 const look = () => ({ open: false, code: 'flag-off', reason: 'the flag is off' }) as const;
 const evaluate = () => Promise.resolve({ value: 'hold' });
 const served = await serving(owner, {
   flags: { ...embeddedDesk(owner), look, evaluate },
   jobs: () => [JOB],
+  installed: () => installed,
 });
 const { token } = await tokenOf(owner, { name: 'ada', role: 'admin' });
 const { token: viewer } = await tokenOf(owner, { name: 'vera', role: 'viewer' });
@@ -62,7 +64,7 @@ async function runAt(settings: Partial<FakeApp['settings']>, args: readonly stri
 
 const remote = (...args: string[]) => runAt({ serverUrl: served.url, token }, args);
 /** Ages of what was heard differ from call to call. */
-const settled = (text: string) => text.replaceAll(/"(heardAt|ageMs)":("[^"]*"|\d+)/g, '');
+const settled = (text: string) => text.replaceAll(/"(heardAt|ageMs)":("[^"]*"|\d+)/g, '"$1":0');
 
 beforeAll(async () => {
   await owner.query(
@@ -89,6 +91,14 @@ describe('a look', () => {
     ['tokens list'],
     ['audit list --limit 3'],
     ['rollout status sweep'],
+    ['run show 00000001'],
+    ['run show 00000001 --changes'],
+    ['impact 00000001'],
+    ['impact 00000001 --csv'],
+    ['database show'],
+    ['audit verify'],
+    ['flags diff'],
+    ['guard suggest sweep'],
   ])('%s answers through a server as on the database', async (line) => {
     for (const form of [[], ['--json']]) {
       const args = [...line.split(' '), ...form];
@@ -97,6 +107,21 @@ describe('a look', () => {
       expect([args, there.exit, settled(there.out)]).toEqual([args, here.exit, settled(here.out)]);
     }
   });
+});
+
+test('status and me answer the same too, but for what only whoever is here can know', async () => {
+  type Answer = Record<string, unknown>;
+  const parsed = ({ out }: { out: string }): Answer => JSON.parse(settled(out)) as Answer;
+  const status = parsed(await runHere({ token }, 'status', '--json'));
+  expect(parsed(await remote('status', '--json'))).toEqual({
+    ...status,
+    policyFiles: { faults: null, differing: [] },
+  });
+  expect(status['jobs']).toMatchObject([{ job: 'sweep', regions: [{ region: 'eu-west-1' }, {}] }]);
+  const me = await runHere({ token }, 'me', '--json');
+  expect((await remote('me', '--json')).out).toBe(me.out);
+  expect(parsed(me)).toMatchObject({ name: 'ada', person: 'ada', role: 'admin', regions: null });
+  expect((await remote('me')).out).toContain(served.url);
 });
 
 describe('an act', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { createClient } from '../../src/client/client.js';
 import { killGate } from '../../src/containment/kill-gate.js';
 import { executeRun } from '../../src/worker/run-loop.js';
 import { startWorker } from '../../src/worker/worker.js';
@@ -28,6 +29,12 @@ const run = election.run.id;
 const served = await serving(database.owner, { installed: () => [job] });
 await platform.planner.close();
 
+async function linesOf<Line>(lines: AsyncIterable<Line>): Promise<Line[]> {
+  const all: Line[] = [];
+  for await (const line of lines) all.push(line);
+  return all;
+}
+
 describe('over HTTP', () => {
   test('a run’s impact is told in numbers', async () => {
     expect(await served.json(`/api/v1/runs/${run}/impact`)).toMatchObject({
@@ -56,6 +63,39 @@ describe('over HTTP', () => {
     });
     const { status, body } = await served.json('/api/v1/asof/acount:a?at=2100-01-01T00:00:00Z');
     expect([status, body['code'], body['hint']]).toEqual([404, 'SUBJECT_UNKNOWN', 'did you mean account:a?']);
+  });
+
+  test('units and conflicts come line by line, and a row that was changed since is among the latter', async () => {
+    const client = createClient({ url: served.url, token: served.token });
+    const units = await linesOf(await client.call('exportRunUnits', { id: run, most: 2 }));
+    expect(units).toEqual([
+      { region: 'r1', unit: 'r1-org-0', rows: 4, byResource: { account: 4 } },
+      { region: 'r1', unit: 'r1-org-1', rows: 4, byResource: { account: 4 } },
+    ]);
+    expect(await linesOf(await client.call('exportConflicts', { id: run }))).toEqual([]);
+    const set = (state: string) =>
+      database.owner.query(`update directory.account set state = $1 where id = 'r1-acc-0-0'`, [state]);
+    const { rows } = await database.owner.query<{ state: string }>(
+      `select state from directory.account where id = 'r1-acc-0-0'`,
+    );
+    await set('DEACTIVATED');
+    expect(await linesOf(await client.call('exportConflicts', { id: run }))).toMatchObject([
+      { resource: 'account', key: 'r1-acc-0-0', unit: 'r1-org-0', now: { state: 'DEACTIVATED' } },
+    ]);
+    await set(rows[0]?.state ?? '');
+  });
+
+  test('what cannot be begun is an error, and who goes away leaves no connection behind', async () => {
+    const client = createClient({ url: served.url, token: served.token });
+    await expect(client.call('exportRunUnits', { id: 'feedfeed' })).rejects.toMatchObject({
+      code: 'RUN_UNKNOWN',
+    });
+    const { owner } = database;
+    for await (const entry of await client.call('exportAudit')) {
+      expect(entry.seq).toBe(1);
+      break;
+    }
+    await until('every connection is free', () => Promise.resolve(owner.idleCount === owner.totalCount));
   });
 
   test('a restore takes an operator of the region, and a worker carries it out', async () => {

@@ -144,6 +144,9 @@ const POLICY = `
 job: domain-claim
 schedule: '*/15 * * * *'
 regions: [ap-south-1, eu-west-1, us-east-1]
+guard:
+  rules:
+    - { kind: count, name: claims, change: claim }
 `;
 
 export interface HeardFlags {
@@ -231,6 +234,8 @@ export function bodyFor(path: string): unknown {
     return { files: [{ file: 'domain-claim.yaml', text: POLICY }] };
   if (path.endsWith('/revert')) return { revision: 1, reason: 'test' };
   if (path.endsWith('/kill') || path.endsWith('/stop')) return { reason: 'test' };
+  if (path.endsWith('/accept')) return { reason: 'test' };
+  if (path.endsWith('/rebaseline')) return { region: 'eu-west-1', reason: 'test' };
   if (path.endsWith('/rearm')) return { region: 'eu-west-1', reason: 'test' };
   if (path.endsWith('/databases/confirm')) return { switchover: true, reason: 'test' };
   if (path.endsWith('/alertmanager')) return ALERTS;

@@ -18,7 +18,7 @@ class DatabaseApp extends FakeApp {
     token: string | undefined,
   ) {
     super();
-    Object.assign(this.settings, { token });
+    Object.assign(this.settings, { token, flagsFolder: found.flagsFolder });
   }
 
   override async open(purpose: Purpose): Promise<Installation> {

@@ -1,11 +1,8 @@
 import type { Command } from 'commander';
-import { parseSubject } from '../../worker/subject.js';
 import type { AsOf } from '../../journal/as-of.js';
-import { asOfIn } from '../../regions/browse.js';
-import { recordPersonalRead } from '../../access/personal-data.js';
-import { requireActing } from '../acting.js';
-import { voiceOf, withLook, type Context, type Voice } from '../context.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
 import { instant } from '../instant.js';
+import { withInvoke } from '../invoke.js';
 import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
 import { time } from '../../kernel/words.js';
@@ -21,15 +18,11 @@ export function addAsOf(program: Command, context: Context): void {
     .option('-r, --region <region>', 'where the row lives, if several regions’ databases have such a key')
     .action(async (text: string, { at, region }: { at: Date; region?: string }) => {
       const voice = voiceOf(context, command);
-      await withLook(context, async (installation) => {
-        const principal = await requireActing(context, installation, 'read');
-        const subject = parseSubject(installation.jobs, text);
-        await recordPersonalRead(installation.control, principal, text, { at: at.toISOString() });
-        const found = await asOfIn(installation.planes, subject, at, region);
-        voice.result({ subject: text, at: at.toISOString(), ...found }, () =>
-          asOfText(voice, text, at, found),
-        );
-      });
+      const moment = at.toISOString();
+      const { subject, ...found } = await withInvoke(context, 'look', (invoke) =>
+        invoke('getAsOf', { subject: text, at: moment, region }),
+      );
+      voice.result({ subject, at: moment, ...found }, () => asOfText(voice, subject, at, found));
     });
 }
 

@@ -10,15 +10,13 @@ import {
   type ChainedEntry,
   type ChainVerdict,
 } from '../../audit/chain.js';
-import { exportAudit, verifyLines } from '../../audit/lines.js';
-import { verifyAudit } from '../../audit/verify.js';
+import { auditLine, verifyLines } from '../../audit/lines.js';
 import { PortcullisError, messageOf } from '../../kernel/errors.js';
-import { countUnrecorded } from '../../containment/unrecorded-kill.js';
-import { countUnrecordedTrips } from '../../containment/trip-row.js';
-import { askPlanes } from '../../regions/ask-planes.js';
-import { requireActing } from '../acting.js';
-import { voiceOf, withLook, type Context, type Voice } from '../context.js';
+import type { Operations } from '../../operations/list.js';
+import type { OutputOf } from '../../operations/operation.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
 import { instant } from '../instant.js';
+import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { limitOption, showList } from '../listing.js';
 import { withProgress } from '../progress.js';
@@ -108,49 +106,23 @@ function addVerify(parent: Command, context: Context): void {
     .option('--file <file>', 'verify what `audit export` wrote; needs no database')
     .action(async ({ file, expectHead }: VerifyOptions) => {
       const voice = voiceOf(context, command);
-      const { verdict, waiting } =
+      const verified = await withProgress(context.io.stderr, 'verifying', (): Promise<Verified> =>
         file === undefined
-          ? await verifyDatabase(context, expectHead)
-          : await withProgress(context.io.stderr, 'verifying', async () => ({
-              verdict: await verifyFile(resolve(file), expectHead),
-              waiting: undefined,
-            }));
-      voice.result({ ...verdictResult(verdict), ...(waiting !== undefined && { waiting }) }, () =>
-        verdictText(voice, verdict, waiting),
+          ? withInvoke(context, 'look', (invoke) =>
+              invoke('verifyAudit', {
+                ...(expectHead !== undefined && { expectHead: headText(expectHead) }),
+              }),
+            )
+          : verifyFile(resolve(file), expectHead).then(fileVerdict),
       );
-      if (!verdict.ok) context.io.exitWith(1);
+      voice.result(verified, () => verdictText(voice, verified));
+      if (!verified.ok) context.io.exitWith(1);
     });
 }
 
-/** What waits: kills and trips that hold and are not in the log yet. */
-interface Verified {
-  readonly verdict: ChainVerdict;
-  readonly waiting:
-    { readonly kills: number; readonly trips: number; readonly unreachable: readonly string[] } | undefined;
-}
-
-function verifyDatabase(context: Context, expectHead: AuditHead | undefined): Promise<Verified> {
-  return withLook(context, async (installation) => {
-    await requireActing(context, installation, 'verify-audit');
-    return withProgress(context.io.stderr, 'verifying', async (progress) => {
-      const { control, planes } = installation;
-      const verdict = await verifyAudit(control, {
-        expectHead,
-        onProgress: (count) => progress.say(`verifying, ${countOf(count, 'entry', 'entries')}`),
-      });
-      const { answers, unreachable } = await askPlanes(planes, async ({ owner }) => ({
-        kills: await countUnrecorded(owner),
-        trips: await countUnrecordedTrips(control, owner),
-      }));
-      const waiting = {
-        kills: answers.reduce((sum, { answer }) => sum + answer.kills, 0),
-        trips: answers.reduce((sum, { answer }) => sum + answer.trips, 0),
-        unreachable: unreachable.map(({ database }) => database),
-      };
-      return { verdict, waiting };
-    });
-  });
-}
+/** What a verification answers; that of a file knows of nothing that waits. */
+type Verified = Omit<OutputOf<Operations['verifyAudit']>, 'waiting'> &
+  Partial<Pick<OutputOf<Operations['verifyAudit']>, 'waiting'>>;
 
 async function verifyFile(path: string, expectHead: AuditHead | undefined): Promise<ChainVerdict> {
   try {
@@ -165,7 +137,7 @@ async function verifyFile(path: string, expectHead: AuditHead | undefined): Prom
   }
 }
 
-function verdictResult(verdict: ChainVerdict) {
+function fileVerdict(verdict: ChainVerdict): Verified {
   return verdict.ok ? { ...verdict, head: headText(verdict.head) } : verdict;
 }
 
@@ -186,19 +158,16 @@ function waitingFacts(waiting: Verified['waiting']): [string, Cell][] {
   ];
 }
 
-function verdictText(voice: Voice, verdict: ChainVerdict, waiting: Verified['waiting']): string {
-  if (verdict.ok) {
-    const { count, head } = verdict;
-    return voice.facts([
-      ['record', { text: `whole: ${countOf(count, 'entry', 'entries')}`, tone: 'good' }],
-      ['head', headText(head)],
-      ...waitingFacts(waiting),
-    ]);
-  }
+function verdictText(voice: Voice, { ok, count, head = '', seq, reason = '', waiting }: Verified): string {
+  const entries = countOf(count, 'entry', 'entries');
   return voice.facts([
-    ['record', { text: `broken at entry ${verdict.seq}`, tone: 'bad' }],
-    ['reason', verdict.reason],
-    ['sound', `${countOf(verdict.count, 'entry', 'entries')} before it`],
+    ...(ok
+      ? [['record', { text: `whole: ${entries}`, tone: 'good' as const }] as const, ['head', head] as const]
+      : [
+          ['record', { text: `broken at entry ${seq ?? ''}`, tone: 'bad' as const }] as const,
+          ['reason', reason] as const,
+          ['sound', `${entries} before it`] as const,
+        ]),
     ...waitingFacts(waiting),
   ]);
 }
@@ -212,11 +181,10 @@ function addExport(parent: Command, context: Context): void {
   ).action(async () => {
     const voice = voiceOf(context, command);
     const { stdout } = context.io;
-    await withLook(context, async (installation) => {
-      await requireActing(context, installation, 'verify-audit');
+    await withInvoke(context, 'look', async (invoke) => {
       let count = 0;
-      for await (const line of exportAudit(installation.control)) {
-        stdout.write(line);
+      for await (const entry of await invoke('exportAudit', {})) {
+        stdout.write(`${auditLine(entry)}\n`);
         await stdout.drained();
         if (stdout.closed) return;
         count += 1;

@@ -1,10 +1,9 @@
 import type { Command } from 'commander';
-import { confirmSwitchover, SWITCHOVER_MS, type Confirmed } from '../../gate/database.js';
-import { confirmChanged } from '../../containment/changed-database.js';
-import { databaseMeant, listDatabases, type DatabaseView } from '../../regions/databases.js';
+import type { Confirmed } from '../../gate/database.js';
+import type { DatabaseView } from '../../regions/databases.js';
 import { time } from '../../kernel/words.js';
-import { requireActing } from '../acting.js';
-import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
+import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { reasonOption } from '../reason-option.js';
 
@@ -19,12 +18,9 @@ function addShow(parent: Command, context: Context): void {
     'portcullis database show',
   ]).action(async () => {
     const voice = voiceOf(context, command);
-    await withLook(context, async (installation) => {
-      await requireActing(context, installation, 'read');
-      const found = await listDatabases(installation.control, installation.planes);
-      voice.result(found, () => databasesText(voice, found.databases));
-      for (const each of found.unreachable) voice.note(`${each} cannot be reached`);
-    });
+    const found = await withInvoke(context, 'look', (invoke) => invoke('listDatabases', {}));
+    voice.result(found, () => databasesText(voice, found.databases));
+    for (const each of found.unreachable) voice.note(`${each} cannot be reached`);
   });
 }
 
@@ -49,15 +45,10 @@ function addConfirm(parent: Command, context: Context): void {
     .requiredOption('--reason <reason>', 'why, for the record', reasonOption)
     .action(async ({ region, reason, switchover = false }: ConfirmOptions) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const { name: by } = await requireActing(context, installation, 'confirm-database');
-        const { control, planes } = installation;
-        const { owner } = await databaseMeant(control, planes, region);
-        const confirmed = switchover
-          ? await confirmSwitchover(control, owner, { by, reason }, SWITCHOVER_MS)
-          : await confirmChanged(control, owner, { by, reason });
-        voice.result(confirmed, () => confirmedText(confirmed));
-      });
+      const confirmed = await withInvoke(context, 'change', (invoke) =>
+        invoke('confirmDatabase', { region, reason, switchover }),
+      );
+      voice.result(confirmed, () => confirmedText(confirmed));
     });
 }
 

@@ -2,21 +2,20 @@ import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { requireMay } from '../../access/roles.js';
 import { breakGlassText } from '../../flags/admission.js';
-import { isSame } from '../../flags/policy-diff.js';
+import type { PolicyDiff } from '../../flags/policy-diff.js';
 import type { Variant } from '../../flags/definition.js';
 import type { FlagSetView, FlagView, SourceView } from '../../flags/flag-desk.js';
 import { flagElsewhere, flagsAt } from '../../flags/flags-elsewhere.js';
 import { listFlags } from '../../flags/flag-store.js';
-import { applyPolicies, diffPolicies, requirePolicy } from '../../flags/policy-store.js';
-import { readPolicies, type PolicyFile } from '../../flags/policy.js';
+import { requirePolicy } from '../../flags/policy-store.js';
+import { readPolicyTexts } from '../../flags/policy.js';
 import { PortcullisError } from '../../kernel/errors.js';
-import { kindsOfJobs } from '../../worker/registry.js';
-import { actingPrincipal, requireActing } from '../acting.js';
+import { actingPrincipal } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
 import { flagStateText, sourceText } from '../flag-text.js';
 import { reasonOption } from '../reason-option.js';
-import { invokeAt, type Invoke } from '../invoke.js';
+import { invokeAt, withInvoke, type Invoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { PAGE } from '../listing.js';
 import { requireRegion, unknownName } from '../names.js';
@@ -36,9 +35,13 @@ export function addFlags(program: Command, context: Context): void {
   addSet(flags, context);
 }
 
-async function policyFiles(installation: Installation, folder: string | undefined): Promise<PolicyFile[]> {
-  const path = folder === undefined ? installation.flagsFolder : resolve(folder);
-  const files = await readPolicies(path, kindsOfJobs(installation.jobs));
+/** The policy files that are meant, as an operation takes them; they are read here, wherever they are put in force. */
+async function policyFiles(
+  { app: { settings } }: Context,
+  folder: string | undefined,
+): Promise<{ file: string; text: string }[]> {
+  const path = folder === undefined ? settings.flagsFolder : resolve(folder);
+  const files = await readPolicyTexts(path);
   if (files.length > 0) return files;
   throw new PortcullisError('FILE_UNREADABLE', `${path} has no policy file`, {
     hint: 'name a folder with the policy files (*.yaml) of your jobs, such as flags/',
@@ -55,18 +58,24 @@ function addApply(parent: Command, context: Context): void {
   ).option('--full', 'every setting that changes, as flags diff shows them; otherwise a summary');
   command.action(async (folder: string | undefined, { full = false }: { full?: boolean }) => {
     const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
-      const files = await policyFiles(installation, folder);
-      const { name: by } = await requireActing(context, installation, 'apply-policy');
-      const diffs = await diffPolicies(installation.control, files);
-      if (!voice.json) context.io.stdout.write((full ? diffsText : diffsSummary)(voice.paint, diffs));
-      const applied = diffs.every(isSame) ? diffs : await applyPolicies(installation.control, files, by);
-      const changed = !applied.every(isSame);
-      voice.result({ changed, policies: applied }, () =>
-        changed ? `applied ${countOf(files.length, 'policy', 'policies')}\n` : 'nothing to apply\n',
+    await withInvoke(context, 'change', async (invoke) => {
+      const files = await policyFiles(context, folder);
+      const { same, policies } = await diffOf(invoke, files);
+      if (!voice.json) context.io.stdout.write((full ? diffsText : diffsSummary)(voice.paint, policies));
+      const applied = same ? { changed: false, policies } : await invoke('applyPolicies', { files });
+      voice.result(applied, () =>
+        applied.changed ? `applied ${countOf(files.length, 'policy', 'policies')}\n` : 'nothing to apply\n',
       );
     });
   });
+}
+
+async function diffOf(
+  invoke: Invoke,
+  files: { file: string; text: string }[],
+): Promise<{ same: boolean; policies: readonly PolicyDiff[] }> {
+  const { same, policies } = await invoke('diffPolicies', { files });
+  return { same, policies };
 }
 
 function addDiff(parent: Command, context: Context): void {
@@ -78,12 +87,11 @@ function addDiff(parent: Command, context: Context): void {
     ['portcullis flags diff', 'portcullis flags diff ./flags'],
   ).action(async (folder: string | undefined) => {
     const voice = voiceOf(context, command);
-    await withLook(context, async (installation) => {
-      const diffs = await diffPolicies(installation.control, await policyFiles(installation, folder));
-      const same = diffs.every(isSame);
-      voice.result({ same, policies: diffs }, () => diffsText(voice.paint, diffs));
-      if (!same) context.io.exitWith(1);
-    });
+    const { same, policies } = await withInvoke(context, 'look', async (invoke) =>
+      diffOf(invoke, await policyFiles(context, folder)),
+    );
+    voice.result({ same, policies }, () => diffsText(voice.paint, policies));
+    if (!same) context.io.exitWith(1);
   });
 }
 
@@ -137,7 +145,7 @@ async function flagsOf(
         const jobs = (await invoke('listJobs', { limit: PAGE })).items.map(({ name }) => name);
         if (!jobs.includes(job)) throw unknownName('JOB_UNKNOWN', 'job', job, jobs);
       }
-      return { flags, source: page.source as SourceView };
+      return { flags, source: page.source };
     }
     cursor = page.next;
   }

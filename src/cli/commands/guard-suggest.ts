@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
 import { countOf, number } from '../../kernel/words.js';
-import { acceptedHistory, countedRuns } from '../../guard/accepted-runs.js';
-import { policyDifference, suggestRules, type KindHistory, type Suggestion } from '../../guard/suggest.js';
-import { requireActing } from '../acting.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import type { Operations } from '../../operations/list.js';
+import type { OutputOf } from '../../operations/operation.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
+import { withInvoke } from '../invoke.js';
 import { leaf } from '../leaf.js';
-import { knownJob } from '../names.js';
 
 /** Adds `suggest JOB` to a command. */
 export function addSuggest(parent: Command, context: Context): void {
@@ -16,33 +15,18 @@ export function addSuggest(parent: Command, context: Context): void {
     ['portcullis guard suggest domain-claim'],
   ).action(async (job: string) => {
     const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
-      await requireActing(context, installation, 'read');
-      const { policy, job: loaded } = await knownJob(context.app, installation, job);
-      const histories: KindHistory[] = [];
-      for (const region of policy.regions) {
-        const history = await acceptedHistory(installation.planes.of(region).worker, { job, region });
-        for (const change of loaded.kinds.keys()) {
-          for (const counted of ['changes', 'units'] as const) {
-            const runs = countedRuns(history, { change, of: counted });
-            histories.push({ region, change, of: counted, runs });
-          }
-        }
-      }
-      const suggestions = suggestRules(histories, policy.guard);
-      const differences = suggestions.map((each) => ({ ...each, difference: policyDifference(each) }));
-      voice.result({ job, applied: false, suggestions: differences }, () =>
-        suggestText(voice, job, suggestions),
-      );
-    });
+    const found = await withInvoke(context, 'look', (invoke) => invoke('suggestRules', { job }));
+    voice.result(found, () => suggestText(voice, job, found.suggestions));
   });
 }
+
+type Suggestion = OutputOf<Operations['suggestRules']>['suggestions'][number];
 
 function suggestText(voice: Voice, job: string, suggestions: readonly Suggestion[]): string {
   if (suggestions.length === 0)
     return `Nothing to suggest: no kind of change of ${job} has 12 accepted runs in a region.\n`;
   const parts = (['cap', 'count'] as const).flatMap((kind) => {
-    const lines = suggestions.filter((each) => each.kind === kind).flatMap(policyDifference);
+    const lines = suggestions.filter((each) => each.kind === kind).flatMap(({ difference }) => difference);
     const head = kind === 'cap' ? 'caps:' : 'rules:';
     return lines.length === 0 ? [] : [`  guard.${head}`, ...lines.map((line) => `  ${line}`)];
   });

@@ -1,14 +1,10 @@
 import type { Command } from 'commander';
-import { PortcullisError } from '../../kernel/errors.js';
 import { figure } from '../../guard/in-words.js';
-import { judgedByRules, type JudgedBy } from '../../guard/judged-by.js';
-import { acceptRun, rebaseline } from '../../guard/teach.js';
-import { findRunOf } from '../../regions/browse.js';
-import { requireActing } from '../acting.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import type { JudgedBy } from '../../guard/judged-by.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
+import { withInvoke } from '../invoke.js';
 import { number } from '../../kernel/words.js';
 import { leaf } from '../leaf.js';
-import { knownJob, requireRegion } from '../names.js';
 import { reasonOption } from '../reason-option.js';
 
 /** Adds `accept ID` and `rebaseline JOB` to a command. */
@@ -27,18 +23,8 @@ function addAccept(parent: Command, context: Context): void {
     .requiredOption('--reason <text>', 'why, for whoever reads the record', reasonOption)
     .action(async (id: string, { reason }: { readonly reason: string }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const { run, plane } = await findRunOf(installation.planes, id);
-        const { name: by } = await requireActing(context, installation, 'apply-policy', run.region);
-        const { runId, job, region } = run;
-        const { policy } = await knownJob(context.app, installation, job);
-        const before = await judgedByRules(plane.owner, run, policy.guard);
-        await acceptRun(plane.owner, installation.control, run, { reason, by });
-        const after = await judgedByRules(plane.owner, run, policy.guard);
-        voice.result({ runId, job, region, accepted: true, before, after }, () =>
-          acceptedText(voice, runId, before, after),
-        );
-      });
+      const accepted = await withInvoke(context, 'change', (invoke) => invoke('acceptRun', { id, reason }));
+      voice.result(accepted, () => acceptedText(voice, accepted.runId, accepted.before, accepted.after));
     });
 }
 
@@ -95,23 +81,12 @@ function addRebaseline(parent: Command, context: Context): void {
     .requiredOption('--reason <text>', 'why, for whoever reads the record', reasonOption)
     .action(async (job: string, { region, kind, reason }: RebaselineOptions) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const { policy, job: loaded } = await knownJob(context.app, installation, job);
-        requireRegion(region, policy.regions);
-        const kinds = [...loaded.kinds.keys()];
-        if (kind !== undefined && !kinds.includes(kind)) {
-          throw new PortcullisError('USAGE_INVALID', `${job} has no kind of change ${kind}`, {
-            hint: `there are ${kinds.join(', ')}`,
-            details: { kind, kinds },
-          });
-        }
-        const { name: by } = await requireActing(context, installation, 'apply-policy', region);
-        const { owner } = installation.planes.of(region);
-        const since = await rebaseline(owner, installation.control, { job, region, kind, reason, by });
-        voice.result(
-          { job, region, kind: kind ?? null, since },
-          () => `runs of ${job} in ${region} before ${since} are no longer part of the baseline\n`,
-        );
-      });
+      const rebaselined = await withInvoke(context, 'change', (invoke) =>
+        invoke('rebaseline', { job, region, kind, reason }),
+      );
+      voice.result(
+        rebaselined,
+        () => `runs of ${job} in ${region} before ${rebaselined.since} are no longer part of the baseline\n`,
+      );
     });
 }

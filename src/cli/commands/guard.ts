@@ -1,31 +1,26 @@
 import { writeFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { PortcullisError } from '../../kernel/errors.js';
-import { nearest } from '../../kernel/nearest.js';
 import { fileError } from '../../postgres/file-error.js';
 import { isTimeZone } from '../../flags/guard-document.js';
-import { rulesOf, type CountOf } from '../../flags/guard-policy.js';
-import { acceptedRuns } from '../../guard/accepted-runs.js';
+import type { CountOf } from '../../flags/guard-policy.js';
 import { backtestCount, type Backtest } from '../../guard/backtest.js';
 import { plotBacktest } from '../../guard/backtest-plot.js';
-import { DEFAULT_COUNT_ALPHA, type CountOptions } from '../../guard/count.js';
-import type { CountedRun } from '../../guard/count-history.js';
+import { DEFAULT_COUNT_ALPHA } from '../../guard/count.js';
 import { chance, figure } from '../../guard/in-words.js';
 import type { Verdict } from '../../containment/verdict.js';
-import { requireActing } from '../acting.js';
-import { voiceOf, withLook, type Context, type Voice } from '../context.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
 import { readCountedRuns } from '../counted-runs-file.js';
+import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { addSuggest } from './guard-suggest.js';
 import { addTeaching } from './guard-teach.js';
-import { knownJob, requireRegion } from '../names.js';
 import type { Column } from '../table.js';
 import type { Tone } from '../tone.js';
 import { countOf, number, time } from '../../kernel/words.js';
 
 /** The floor for a CSV, which has no policy: that of a policy which names none. */
 const DEFAULT_FLOOR = 10;
-const MOST_RUNS = 40_000;
 
 interface BacktestOptions {
   readonly rule: string;
@@ -82,70 +77,39 @@ function addBacktest(parent: Command, context: Context): void {
     )
     .action(async (options: BacktestOptions) => {
       const voice = voiceOf(context, command);
-      const { history, rule } = await subjectOf(context, options);
-      const all = options.accepted === true ? history.map((run) => ({ ...run, accepted: true })) : history;
-      const backtest = backtestCount(all, rule);
+      const backtest = await backtestOf(context, options);
       if (options.svg !== undefined) await writePlot(options.svg, backtest);
       voice.result(backtest, () => backtestText(voice, backtest));
       if (options.svg !== undefined) voice.note(`drawn: ${options.svg}`);
     });
 }
 
-interface Subject {
-  readonly history: readonly CountedRun[];
-  readonly rule: CountOptions;
-}
-
-async function subjectOf(context: Context, options: BacktestOptions): Promise<Subject> {
-  const { csv, job, region, rule, of, alpha, floor, timeZone } = options;
+/** Of the runs of a file, which takes no database; or of a job's. */
+async function backtestOf(context: Context, options: BacktestOptions): Promise<Backtest> {
+  const { csv, job, region, rule, of, alpha, floor, timeZone, accepted = false } = options;
   if (csv !== undefined && (job !== undefined || region !== undefined)) {
     throw usage('--csv is given together with --job or --region', 'take the runs from one or the other');
   }
   if (csv !== undefined) {
     const history = await readCountedRuns(csv);
     const given = { of: of ?? 'changes', alpha: alpha ?? DEFAULT_COUNT_ALPHA, floor: floor ?? DEFAULT_FLOOR };
-    return { history, rule: { rule, ...given, ...(timeZone !== undefined && { timeZone }) } };
+    return backtestCount(accepted ? history.map((run) => ({ ...run, accepted })) : history, {
+      ...{ rule, ...given },
+      ...(timeZone !== undefined && { timeZone }),
+    });
   }
   if (job === undefined || region === undefined) {
     throw usage('there are no runs to judge', 'give --job and --region, or --csv');
   }
-  return withLook(context, async (installation) => {
-    await requireActing(context, installation, 'read');
-    const { policy } = await knownJob(context.app, installation, job);
-    requireRegion(region, policy.regions);
-    const found = rulesOf(policy.guard.rules, 'count').find(({ name }) => name === rule);
-    if (found === undefined) {
-      const names = rulesOf(policy.guard.rules, 'count').map(({ name }) => name);
-      throw unknownRule(rule, job, names);
-    }
-    const subject = { job, region, rule, change: found.change, of: of ?? found.of };
-    const zone = timeZone ?? policy.guard.timeZone;
-    return {
-      history: await acceptedRuns(installation.planes.of(region).worker, subject, MOST_RUNS),
-      rule: {
-        ...{ rule, of: subject.of, alpha: alpha ?? found.alpha, floor: floor ?? found.floor },
-        ...(zone !== undefined && { timeZone: zone }),
-      },
-    };
+  return withInvoke(context, 'look', async (invoke) => {
+    const given = { of, alpha, floor, timeZone, ...(accepted && { accepted: 'true' as const }) };
+    // JSON leaves out what is undefined.
+    return (await invoke('backtestRule', { job, region, rule, ...given })) as Backtest;
   });
 }
 
 function usage(message: string, hint: string): PortcullisError {
   return new PortcullisError('USAGE_INVALID', message, { hint });
-}
-
-function unknownRule(rule: string, job: string, known: readonly string[]): PortcullisError {
-  const meant = nearest(rule, known);
-  const hint =
-    meant !== undefined
-      ? `did you mean ${meant}?`
-      : known.length === 0
-        ? 'write one into the policy under guard.rules, or try one on a file with --csv'
-        : `there is ${known.join(', ')}`;
-  return new PortcullisError('USAGE_INVALID', `the policy of ${job} has no count rule ${rule}`, {
-    hint,
-    details: { rule, known },
-  });
 }
 
 function chanceOption(text: string): number {

@@ -1,17 +1,12 @@
 import type { Command } from 'commander';
-import type pg from 'pg';
-import { examineIncident } from '../../incidents/assess-incident.js';
 import { looksLikeIncident } from '../../incidents/browse-incidents.js';
-import { writers, type SilentRegion } from '../../incidents/incident-runs.js';
-import { impactByUnit, impactOf, type Impact, type UnitImpact } from '../../journal/impact.js';
-import { findRunOf } from '../../regions/browse.js';
-import { requireActing } from '../acting.js';
-import type { Installation } from '../app-port.js';
-import { voiceOf, withLook, type Context, type Voice } from '../context.js';
+import type { SilentRegion } from '../../incidents/incident-runs.js';
+import type { Impact } from '../../journal/impact.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
 import { csvLine } from '../csv.js';
 import { leaf } from '../leaf.js';
-import { listFirst } from '../../kernel/list-first.js';
 import { productsText } from '../incident-text.js';
+import { withInvoke, type Invoke } from '../invoke.js';
 import { number, time } from '../../kernel/words.js';
 
 /** How many organisations are shown where not all are asked for. */
@@ -31,14 +26,11 @@ export function addImpact(program: Command, context: Context): void {
     .option('--csv', 'every organisation with its rows, as CSV')
     .action(async (id: string, { csv = false }: { csv?: boolean }) => {
       const voice = voiceOf(context, command);
-      await withLook(context, async (installation) => {
-        await requireActing(context, installation, 'read');
-        const hit = looksLikeIncident(id)
-          ? await incidentHit(installation, id)
-          : await runHit(installation, id);
+      await withInvoke(context, 'look', async (invoke) => {
+        const hit = looksLikeIncident(id) ? await incidentHit(invoke, id) : await runHit(invoke, id);
         for (const { region, reason } of hit.silent) voice.note(`without ${region}: ${reason}`);
         if (csv) return printCsv(context, hit);
-        const shown = await listMost(hit.units, voice.json ? Infinity : SHOWN);
+        const shown = await listMost(hit, voice.json ? undefined : SHOWN);
         voice.result({ ...hit.named, ...hit.impact, byUnit: shown }, () => impactText(voice, hit, shown));
       });
     });
@@ -51,53 +43,56 @@ interface Hit {
   readonly fact: readonly [string, string];
   readonly impact: Impact;
   /** Every organisation, region by region, the most rows first in each. */
-  readonly units: readonly AsyncGenerator<UnitImpact>[];
+  readonly units: (most?: number) => Promise<AsyncIterable<UnitInRegion>>;
   readonly silent: readonly SilentRegion[];
 }
 
-async function runHit({ planes }: Installation, id: string): Promise<Hit> {
-  const { run, plane } = await findRunOf(planes, id);
-  const { runId, job, version, region } = run;
+interface UnitInRegion {
+  readonly region: string;
+  readonly unit: string;
+  readonly rows: number;
+  readonly byResource: Readonly<Record<string, number>>;
+}
+
+async function runHit(invoke: Invoke, id: string): Promise<Hit> {
+  const { runId, job, version, region } = await invoke('getRun', { id });
+  const impact = await invoke('getRunImpact', { id: runId });
   return {
     named: { runId, job, region },
     fact: ['run', `${runId} of ${job} ${version} in ${region}`],
-    impact: await impactOf(plane.worker, runId),
-    units: [impactByUnit(plane.worker, runId)],
+    impact,
+    units: (most) => invoke('exportRunUnits', { id: runId, most }),
     silent: [],
   };
 }
 
-async function incidentHit({ control, planes }: Installation, id: string): Promise<Hit> {
-  const poolOf = (region: string): pg.Pool => planes.of(region).worker;
-  const { incident, impact, runs, silent } = await examineIncident(control, poolOf, id);
-  const wrote = writers(runs);
+async function incidentHit(invoke: Invoke, given: string): Promise<Hit> {
+  const { id, job, title, impact, silent } = await invoke('getIncident', { id: given });
   return {
-    named: { incident: incident.id, job: incident.job },
-    fact: ['incident', `${incident.id} of ${incident.job}: ${incident.title}`],
+    named: { incident: id, job },
+    fact: ['incident', `${id} of ${job}: ${title}`],
     impact,
-    units: impact.regions.map(({ region }) =>
-      impactByUnit(poolOf(region), ...wrote.filter((run) => run.region === region).map((run) => run.id)),
-    ),
+    units: (most) => invoke('exportIncidentUnits', { id, most }),
     silent,
   };
 }
 
-/** The `most` organisations with the most rows, of however many lists. */
-async function listMost(lists: Hit['units'], most: number): Promise<UnitImpact[]> {
-  const all = [];
-  for (const units of lists) all.push(...(await listFirst(units, most)));
+type Shown = Omit<UnitInRegion, 'region'>;
+
+/** The `most` organisations with the most rows, of all regions; absent: all. */
+async function listMost({ units }: Hit, most: number | undefined): Promise<Shown[]> {
+  const all: Shown[] = [];
+  for await (const { unit, rows, byResource } of await units(most)) all.push({ unit, rows, byResource });
   return all.sort((a, b) => b.rows - a.rows).slice(0, most);
 }
 
 async function printCsv({ io: { stdout } }: Context, { impact, units }: Hit): Promise<void> {
   const resources = [...new Set(impact.byKind.map(({ resource }) => resource))].sort();
   stdout.write(csvLine(['organisation', 'rows', ...resources]));
-  for (const list of units) {
-    for await (const { unit, rows, byResource } of list) {
-      stdout.write(csvLine([unit, rows, ...resources.map((resource) => byResource[resource] ?? 0)]));
-      await stdout.drained();
-      if (stdout.closed) return;
-    }
+  for await (const { unit, rows, byResource } of await units()) {
+    stdout.write(csvLine([unit, rows, ...resources.map((resource) => byResource[resource] ?? 0)]));
+    await stdout.drained();
+    if (stdout.closed) return;
   }
 }
 

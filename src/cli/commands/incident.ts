@@ -1,25 +1,10 @@
 import { Option, type Command } from 'commander';
-import type pg from 'pg';
-import { requireMay } from '../../access/roles.js';
-import { PortcullisError } from '../../kernel/errors.js';
-import { regionsOf } from '../../containment/gates-of.js';
-import { examineIncident } from '../../incidents/assess-incident.js';
-import { findIncident } from '../../incidents/browse-incidents.js';
-import { includeRun, includeSince } from '../../incidents/include-run.js';
 import { INCIDENT_STATES, type IncidentState } from '../../incidents/incident-states.js';
-import { measuresOf } from '../../incidents/measures.js';
-import { closeIncident } from '../../incidents/move-incident.js';
-import { openByHand } from '../../incidents/open-by-hand.js';
-import { postMortemOf } from '../../incidents/post-mortem.js';
-import { runbookOf } from '../../incidents/runbook.js';
-import { statusUpdatesOf } from '../../incidents/status-updates.js';
-import { timelineOf } from '../../incidents/timeline.js';
-import { findRunOf } from '../../regions/browse.js';
-import { actingPrincipal, requireActing } from '../acting.js';
-import type { Installation } from '../app-port.js';
-import { voiceOf, withInstallation, withLook, type Context } from '../context.js';
+import { PortcullisError } from '../../kernel/errors.js';
+import { voiceOf, type Context } from '../context.js';
 import { incidentsText, incidentText, runbookText } from '../incident-text.js';
 import { instant } from '../instant.js';
+import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { jobOption, limitOption, showList, stateOption } from '../listing.js';
 import { time } from '../../kernel/words.js';
@@ -38,10 +23,6 @@ export function addIncident(program: Command, context: Context): void {
   addInclude(incident, context);
   addClose(incident, context);
   addExport(incident, context);
-}
-
-function poolsOf({ planes }: Installation): (region: string) => pg.Pool {
-  return (region) => planes.of(region).worker;
 }
 
 function addList(incident: Command, context: Context): void {
@@ -72,17 +53,12 @@ function addShow(incident: Command, context: Context): void {
     ['portcullis incident show k3v7qa2m'],
   ).action(async (id: string) => {
     const voice = voiceOf(context, command);
-    await withLook(context, async (installation) => {
-      await requireActing(context, installation, 'read');
-      const { control } = installation;
-      const looked = await examineIncident(control, poolsOf(installation), id);
-      const moments = await timelineOf(control, looked);
-      const measures = measuresOf(looked.incident, looked.impact.firstAppliedAt);
-      const { incident: found, ...rest } = looked;
-      voice.result({ ...found, ...rest, measures, timeline: moments }, () =>
-        incidentText(voice, looked, moments),
-      );
-    });
+    const [found, { moments }] = await withInvoke(context, 'look', (invoke) =>
+      Promise.all([invoke('getIncident', { id }), invoke('getIncidentTimeline', { id })]),
+    );
+    voice.result({ ...found, timeline: moments }, () =>
+      incidentText(voice, { incident: found, ...found }, moments),
+    );
   });
 }
 
@@ -94,12 +70,8 @@ function addRunbook(incident: Command, context: Context): void {
     ['portcullis incident runbook k3v7qa2m'],
   ).action(async (id: string) => {
     const voice = voiceOf(context, command);
-    await withLook(context, async (installation) => {
-      await requireActing(context, installation, 'read');
-      const looked = await examineIncident(installation.control, poolsOf(installation), id);
-      const steps = runbookOf(looked);
-      voice.result({ id: looked.incident.id, steps }, () => runbookText(voice, steps));
-    });
+    const found = await withInvoke(context, 'look', (invoke) => invoke('getIncidentRunbook', { id }));
+    voice.result(found, () => runbookText(voice, found.steps));
   });
 }
 
@@ -124,26 +96,16 @@ function addOpen(incident: Command, context: Context): void {
     .option('--version <version>', 'the version to blame; default: that of the run, if any')
     .option('--run <run>', 'the first bad run: it and those after it belong to the incident')
     .requiredOption('--title <title>', 'what happened, in one line')
-    .action(async (job: string, options: OpenOptions) => {
+    .action(async (job: string, { region: regions, version, run, title }: OpenOptions) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const { control, planes, jobs } = installation;
-        const run = options.run === undefined ? undefined : (await findRunOf(planes, options.run)).run;
-        const installed = jobs.map(({ definition }) => definition.name);
-        const where = new Set<string>();
-        for (const region of options.region ?? [run?.region]) {
-          for (const each of await regionsOf(control, installed, job, region)) where.add(each);
-        }
-        const principal = await actingPrincipal(context, installation);
-        for (const region of where) requireMay(principal, 'manage-incident', region);
-        const report = { job, version: options.version, regions: [...where], run, title: options.title };
-        const opened = await openByHand(control, poolsOf(installation), report, principal.name);
-        voice.result(opened, () =>
-          opened.joined
-            ? `joined ${opened.id}, which is not closed yet\n`
-            : `opened ${opened.id}\nwhat to do now: portcullis incident runbook ${opened.id}\n`,
-        );
-      });
+      const opened = await withInvoke(context, 'change', (invoke) =>
+        invoke('openIncident', { job, version, regions: regions && [...regions], run, title }),
+      );
+      voice.result(opened, () =>
+        opened.joined
+          ? `joined ${opened.id}, which is not closed yet\n`
+          : `opened ${opened.id}\nwhat to do now: portcullis incident runbook ${opened.id}\n`,
+      );
     });
 }
 
@@ -167,22 +129,13 @@ function addInclude(incident: Command, context: Context): void {
         });
       }
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const { control, planes } = installation;
-        let found;
-        if (runId !== undefined) {
-          const { run } = await findRunOf(planes, runId);
-          const { name } = await requireActing(context, installation, 'manage-incident', run.region);
-          found = await includeRun(control, id, run, name, reason);
-        } else {
-          const from = instant(since ?? '');
-          const principal = await actingPrincipal(context, installation);
-          const regions = region ?? (await findIncident(control, id)).regions.map((each) => each.region);
-          for (const each of regions) requireMay(principal, 'manage-incident', each);
-          found = await includeSince(control, id, { since: from, regions, reason }, principal.name);
-        }
-        voice.result(found, () => incidentsText(voice, [found]));
-      });
+      const found = await withInvoke(context, 'change', (invoke) =>
+        invoke('includeRun', {
+          ...{ id, run: runId, since: since === undefined ? undefined : instant(since).toISOString() },
+          ...{ regions: region && [...region], reason },
+        }),
+      );
+      voice.result(found, () => incidentsText(voice, [found]));
     });
 }
 
@@ -206,15 +159,11 @@ function addClose(incident: Command, context: Context): void {
     .option('--false-alarm', 'nothing was wrong')
     .action(async (id: string, options: { conclusion: string; falseAlarm?: boolean }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const { control } = installation;
-        const principal = await actingPrincipal(context, installation);
-        const { regions } = await findIncident(control, id);
-        for (const { region } of regions) requireMay(principal, 'manage-incident', region);
-        const { conclusion, falseAlarm = false } = options;
-        const closed = await closeIncident(control, id, { conclusion, falseAlarm, by: principal.name });
-        voice.result(closed, () => incidentsText(voice, [closed]));
-      });
+      const { conclusion, falseAlarm = false } = options;
+      const closed = await withInvoke(context, 'change', (invoke) =>
+        invoke('closeIncident', { id, conclusion, falseAlarm }),
+      );
+      voice.result(closed, () => incidentsText(voice, [closed]));
     });
 }
 
@@ -238,21 +187,18 @@ function addExport(incident: Command, context: Context): void {
     )
     .action(async (id: string, { format }: { format: 'md' | 'status' }) => {
       const voice = voiceOf(context, command);
-      await withLook(context, async (installation) => {
-        await requireActing(context, installation, 'read');
-        const { control } = installation;
-        const looked = await examineIncident(control, poolsOf(installation), id);
-        const updates = statusUpdatesOf(looked);
+      await withInvoke(context, 'look', async (invoke) => {
         if (format === 'status') {
-          voice.result({ id: looked.incident.id, updates }, () =>
+          const { id: named, updates } = await invoke('getIncidentStatusUpdates', { id });
+          voice.result({ id: named, updates }, () =>
             updates.length === 0
               ? 'No status update: nobody has named damage\n'
               : updates.map(({ phase, at, text }) => `${time(at)}  ${phase}\n${text}\n`).join('\n'),
           );
           return;
         }
-        const markdown = postMortemOf(looked, await timelineOf(control, looked));
-        voice.result({ id: looked.incident.id, markdown }, () => markdown);
+        const markdown = await invoke('getIncidentPostMortem', { id });
+        voice.result({ id: id.trim().toLowerCase(), markdown }, () => markdown);
       });
     });
 }

@@ -1,14 +1,12 @@
 import type { Command } from 'commander';
 import {
   DELIVERY_STATES,
-  retryNotification,
   type Delivery,
   type DeliveryState,
   type Notification,
 } from '../../notify/browse.js';
-import { notify, testNotice } from '../../notify/notice.js';
-import { requireActing } from '../acting.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
+import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { limitOption, showList, stateOption } from '../listing.js';
 import type { Row } from '../table.js';
@@ -51,12 +49,9 @@ function addRetry(parent: Command, context: Context): void {
     ['portcullis notifications retry 0b6d3c1e-58b4-4c0f-9f0e-3a53f6f0a1de'],
   ).action(async (id: string) => {
     const voice = voiceOf(context, command);
-    await withInstallation(context, async (installation) => {
-      const { name } = await requireActing(context, installation, 'notify');
-      const retried = await retryNotification(installation.control, id, name);
-      const pending = retried.deliveries.filter((each) => each.state === 'pending').length;
-      voice.result(retried, () => `${countOf(pending, 'delivery is', 'deliveries are')} tried again\n`);
-    });
+    const retried = await withInvoke(context, 'change', (invoke) => invoke('retryNotification', { id }));
+    const pending = retried.deliveries.filter((each) => each.state === 'pending').length;
+    voice.result(retried, () => `${countOf(pending, 'delivery is', 'deliveries are')} tried again\n`);
   });
 }
 
@@ -64,14 +59,11 @@ function addTest(parent: Command, context: Context): void {
   const command = leaf(parent, 'test', 'Send a test notification.', ['portcullis notifications test']).action(
     async () => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const { name } = await requireActing(context, installation, 'notify');
-        const id = await notify(installation.control, testNotice(name));
-        voice.result(
-          { id },
-          () => `${id} is queued: a running control plane sends it; see portcullis notifications list\n`,
-        );
-      });
+      const { id } = await withInvoke(context, 'change', (invoke) => invoke('testNotification', {}));
+      voice.result(
+        { id },
+        () => `${id} is queued: a running control plane sends it; see portcullis notifications list\n`,
+      );
     },
   );
 }

@@ -1,11 +1,10 @@
 import { Option, type Command } from 'commander';
-import { removePerson, type Person } from '../../access/people.js';
+import type { Person } from '../../access/people.js';
 import { PEOPLE_ROLES, type PersonRole } from '../../access/roles.js';
 import { UNINTRODUCED } from '../../access/second-person.js';
 import { countOf, listOf, time } from '../../kernel/words.js';
-import { requireActing } from '../acting.js';
 import { confirmed, yesOption } from '../confirm.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
 import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import type { Tone } from '../tone.js';
@@ -69,12 +68,12 @@ function addRemove(parent: Command, context: Context): void {
     .addOption(yesOption())
     .action(async (name: string, { yes }: { readonly yes?: boolean }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const principal = await requireActing(context, installation, 'manage-people');
-        if (principal.person?.name === name) {
+      await withInvoke(context, 'change', async (invoke) => {
+        const me = await invoke('getMe', {});
+        if (me.person === name) {
           await confirmed(context, yes, `${name} is you: this ends the token that you act with`);
         }
-        const ended = await removePerson(installation.control, name, principal);
+        const { tokens: ended } = await invoke('removePerson', { name });
         voice.result({ name, removed: true, tokens: ended }, () =>
           ended.length === 0
             ? `${name} is removed\n`

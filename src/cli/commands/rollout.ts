@@ -3,13 +3,10 @@ import type { Approval } from '../../access/approvals.js';
 import { time } from '../../kernel/words.js';
 import { PortcullisError } from '../../kernel/errors.js';
 import { flagsAt } from '../../flags/flags-elsewhere.js';
-import { simulationOf } from '../../regions/simulation.js';
 import { type RolloutView } from '../../rollout/rollout-view.js';
-import { requireActing } from '../acting.js';
-import { voiceOf, withLook, type Context, type Voice } from '../context.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
 import { withInvoke, type Invoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
-import { knownJob } from '../names.js';
 import { rolloutText } from '../rollout-text.js';
 import { simulationText } from '../simulation-text.js';
 import { watch, watchOption } from '../watch.js';
@@ -154,12 +151,8 @@ function addSimulate(parent: Command, context: Context): void {
     ['portcullis rollout simulate domain-claim'],
   ).action(async (job: string) => {
     const voice = voiceOf(context, command);
-    await withLook(context, async (installation) => {
-      await requireActing(context, installation, 'read');
-      const { job: loaded } = await knownJob(context.app, installation, job);
-      const simulation = await simulationOf(installation.control, installation.planes, loaded);
-      voice.result(simulation, () => simulationText(voice, simulation));
-    });
+    const simulation = await withInvoke(context, 'look', (invoke) => invoke('simulateRollout', { job }));
+    voice.result(simulation, () => simulationText(voice, simulation));
   });
 }
 

@@ -1,20 +1,13 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { formatDurationMs } from '../../kernel/duration.js';
-import {
-  CHANGE_STATES,
-  listChanges,
-  type ChangeFilter,
-  type ChangeState,
-  type ChangeView,
-} from '../../journal/browse-changes.js';
-import { verdictsOf, type VerdictView } from '../../guard/verdict-rows.js';
+import { CHANGE_STATES, type ChangeState, type ChangeView } from '../../journal/browse-changes.js';
+import type { VerdictView } from '../../guard/verdict-rows.js';
 import type { Verdict } from '../../containment/verdict.js';
-import { listLanes, type LaneView } from '../../journal/browse-lanes.js';
-import { findRunOf, type FoundRun } from '../../regions/browse.js';
+import type { LaneView } from '../../journal/browse-lanes.js';
 import type { RunView } from '../../runs/browse-runs.js';
-import { recordPersonalRead } from '../../access/personal-data.js';
-import { requireActing } from '../acting.js';
-import { voiceOf, withLook, type Context, type Voice } from '../context.js';
+import { messageOf } from '../../kernel/errors.js';
+import { voiceOf, type Context, type Voice } from '../context.js';
+import { withInvoke, type Invoke } from '../invoke.js';
 import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
 import { toneOf, type Tone } from '../tone.js';
@@ -24,8 +17,6 @@ import { changedColumns, counts, imageText, total } from '../wording.js';
 /** How many changes of each sort are shown where not all are asked for. */
 const SHOWN = 5;
 const SHOWN_CONFLICTS = 20;
-/** The most that one page of changes has. */
-const PAGE = 200;
 
 interface ShowOptions {
   readonly changes?: boolean;
@@ -50,24 +41,9 @@ export function addShow(parent: Command, context: Context): void {
     .action(async (id: string, options: ShowOptions) => {
       const voice = voiceOf(context, command);
       const all = options.changes === true || options.kind !== undefined || options.state !== undefined;
-      await withLook(context, async (installation) => {
-        const principal = await requireActing(context, installation, 'read');
-        const found = await findRunOf(installation.planes, id);
-        const recorded = recordPersonalRead(installation.control, principal, `run ${found.run.runId}`, {
-          all,
-        });
-        if (all) {
-          await recorded;
-          await printChanges(context, voice, found, options);
-          return;
-        }
-        // A run can be looked at where nothing can be written, such as on a replica: then without rows of people.
-        const rows = await recorded.then(
-          () => true,
-          () => false,
-        );
-        await printRun(voice, found, rows);
-        if (!rows) voice.note('changes are not shown: that they were read could not be put on record');
+      await withInvoke(context, 'look', async (invoke) => {
+        const run = await invoke('getRun', { id });
+        await (all ? printChanges(context, voice, invoke, run, options) : printRun(voice, invoke, run));
       });
     });
 }
@@ -77,17 +53,19 @@ function kindName(text: string): string {
   throw new InvalidArgumentError('A kind of change is a word such as claim.');
 }
 
-/** `rows`: also some of its changes, which are rows of people. */
-async function printRun(voice: Voice, { run, plane }: FoundRun, rows: boolean): Promise<void> {
-  const none = { items: [] };
-  const pool = plane.worker;
-  const [verdicts, lanes, conflicts, changes] = await Promise.all([
-    verdictsOf(pool, run.runId),
-    listLanes(pool, run.runId),
-    rows ? listChanges(pool, run.runId, { state: 'conflict' }, { limit: SHOWN_CONFLICTS }) : none,
-    rows ? listChanges(pool, run.runId, {}, { limit: SHOWN }) : none,
+async function printRun(voice: Voice, invoke: Invoke, run: RunView): Promise<void> {
+  const { runId: id } = run;
+  const [{ verdicts }, { lanes }, rows] = await Promise.all([
+    invoke('listRunVerdicts', { id }),
+    invoke('listRunLanes', { id }),
+    someRows(invoke, run).catch((error: unknown) => messageOf(error)),
   ]);
-  const shown = { conflictingChanges: rows ? conflicts.items : null, changes: rows ? changes.items : null };
+  const unread = typeof rows === 'string' ? rows : undefined;
+  const { conflicts, changes } = typeof rows === 'string' ? NO_ROWS : rows;
+  const shown =
+    unread === undefined
+      ? { conflictingChanges: conflicts, changes }
+      : { conflictingChanges: null, changes: null };
   voice.result({ ...run, verdicts, lanes, ...shown }, () =>
     [
       voice.facts(factsOf(run)),
@@ -96,20 +74,41 @@ async function printRun(voice: Voice, { run, plane }: FoundRun, rows: boolean): 
       lanesText(voice, lanes),
       section(
         voice,
-        run.conflicts > conflicts.items.length
-          ? `the first ${conflicts.items.length} of ${number(run.conflicts)} conflicts: rows that were not as planned`
+        run.conflicts > conflicts.length
+          ? `the first ${conflicts.length} of ${number(run.conflicts)} conflicts: rows that were not as planned`
           : 'conflicts: rows that were not as planned',
-        conflicts.items,
+        conflicts,
       ),
       section(
         voice,
-        total(run.planned) > changes.items.length
-          ? `the first ${changes.items.length} of ${number(total(run.planned))} changes (--changes shows all)`
+        total(run.planned) > changes.length
+          ? `the first ${changes.length} of ${number(total(run.planned))} changes (--changes shows all)`
           : 'changes',
-        changes.items,
+        changes,
       ),
     ].join(''),
   );
+  if (unread !== undefined)
+    voice.note(`changes are not shown: that they were read could not be put on record: ${unread}`);
+}
+
+interface SomeRows {
+  readonly conflicts: readonly ChangeView[];
+  readonly changes: readonly ChangeView[];
+}
+
+const NO_ROWS: SomeRows = { conflicts: [], changes: [] };
+
+/**
+ * Some of a run's changes, which are rows of people: reading them goes on record. A run can be looked at where nothing
+ * can be written, such as on a replica: then without these.
+ */
+async function someRows(invoke: Invoke, { runId: id, planned, conflicts }: RunView): Promise<SomeRows> {
+  if (total(planned) === 0) return NO_ROWS;
+  const { items: changes } = await invoke('listRunChanges', { id, limit: SHOWN });
+  if (conflicts === 0) return { conflicts: [], changes };
+  const found = await invoke('listRunChanges', { id, state: 'conflict', limit: SHOWN_CONFLICTS });
+  return { conflicts: found.items, changes };
 }
 
 /** `12 units: admitted to 10 %, flag asks 50 %`. */
@@ -227,27 +226,23 @@ function changeLines(voice: Voice, change: ChangeView): string {
   return voice.facts(facts);
 }
 
-/** Streams every change that fits, page by page: memory stays flat however many there are. */
+/** Streams every change that fits: memory stays flat however many there are. */
 async function printChanges(
   { io }: Context,
   voice: Voice,
-  { run, plane }: FoundRun,
+  invoke: Invoke,
+  { runId, planned }: RunView,
   { kind, state }: ShowOptions,
 ): Promise<void> {
-  const filter: ChangeFilter = { kind, state };
-  let cursor: string | undefined;
   let printed = 0;
-  do {
-    const page = await listChanges(plane.worker, run.runId, filter, { limit: PAGE, cursor });
-    for (const change of page.items) {
-      voice.result(change, () => `${printed === 0 ? '' : '\n'}${changeLines(voice, change)}`);
-      printed += 1;
-    }
-    cursor = page.next ?? undefined;
+  for await (const change of await invoke('exportRunChanges', { id: runId, kind, state })) {
+    voice.result(change, () => `${printed === 0 ? '' : '\n'}${changeLines(voice, change)}`);
+    printed += 1;
     await io.stdout.drained();
-  } while (cursor !== undefined && !io.stdout.closed);
+    if (io.stdout.closed) return;
+  }
   if (printed === 0) {
-    voice.note(`run ${run.runId} has no such change; it planned ${counts(run.planned)}`);
-    if (kind !== undefined && run.planned[kind] === undefined && total(run.planned) > 0) io.exitWith(1);
+    voice.note(`run ${runId} has no such change; it planned ${counts(planned)}`);
+    if (kind !== undefined && planned[kind] === undefined && total(planned) > 0) io.exitWith(1);
   }
 }

@@ -1,20 +1,11 @@
 import { Option, type Command } from 'commander';
-import { ADMIN_NAME, requireMay, ROLES, type Role } from '../../access/roles.js';
+import { ADMIN_NAME, ROLES, type Role } from '../../access/roles.js';
 import { recoverAdminToken } from '../../access/admin-token.js';
-import {
-  issueToken,
-  listTokens,
-  revokeToken,
-  type IssuedToken,
-  type TokenFacts,
-} from '../../access/tokens.js';
-import { actingPrincipal, requireActing } from '../acting.js';
-import type { Installation } from '../app-port.js';
+import type { IssuedToken, TokenFacts } from '../../access/tokens.js';
+import { actingPrincipal } from '../acting.js';
 import { confirmed, yesOption } from '../confirm.js';
-import { nearest } from '../../kernel/nearest.js';
-import { PortcullisError } from '../../kernel/errors.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
-import { withInvoke } from '../invoke.js';
+import { invokeAt, invokingHere, withInvoke, type Invoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { time } from '../../kernel/words.js';
 
@@ -56,11 +47,9 @@ function addIssue(parent: Command, context: Context): void {
     .option('--replace', 'end the token of that name, if there is one, and make a new one in its place')
     .action(async (name: string, options: IssueOptions) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const { id, token } = await issue(context, installation, name, options);
-        voice.note(`token ${name}, shown this once; send it as "Authorization: Bearer …":`);
-        voice.result({ id, name, role: options.role, token }, () => `${token}\n`);
-      });
+      const { id, token } = await issue(context, name, options);
+      voice.note(`token ${name}, shown this once; send it as "Authorization: Bearer …":`);
+      voice.result({ id, name, role: options.role, token }, () => `${token}\n`);
     });
 }
 
@@ -68,26 +57,22 @@ function addIssue(parent: Command, context: Context): void {
  * An admin issues tokens; and a lost admin token is replaced by whoever is at the keyboard with the owner's login. That
  * makes no second person of anybody: see docs/reference/people.md.
  */
-async function issue(
-  context: Context,
-  installation: Installation,
-  name: string,
-  { role, person, machine, regions, replace }: IssueOptions,
-): Promise<IssuedToken> {
-  const { control } = installation;
-  const principal = await actingPrincipal(context, installation);
+async function issue(context: Context, name: string, options: IssueOptions): Promise<IssuedToken> {
+  const { role, person, machine, regions, replace } = options;
+  const order = {
+    ...{ name, role, replace },
+    owner: machine === true ? ('machine' as const) : person === undefined ? undefined : { person },
+    regions: regions?.split(',').map((each) => each.trim()),
+  };
+  const issued = (invoke: Invoke): Promise<IssuedToken> => invoke('issueToken', order);
+  const server = context.server?.();
+  if (server !== undefined) return issued(await invokeAt(server));
   const lost = name === ADMIN_NAME && role === 'admin' && replace === true && person === undefined;
-  if (lost && principal.role === 'local') return recoverAdminToken(control, principal.name);
-  requireMay(principal, 'manage-tokens');
-  return issueToken(
-    control,
-    {
-      ...{ name, role, replace },
-      owner: machine === true ? 'machine' : person === undefined ? undefined : { person },
-      regions: regions?.split(',').map((each) => each.trim()),
-    },
-    principal,
-  );
+  return withInstallation(context, async (installation) => {
+    const principal = await actingPrincipal(context, installation);
+    if (lost && principal.role === 'local') return recoverAdminToken(installation.control, principal.name);
+    return invokingHere(context, installation, issued);
+  });
 }
 
 function addList(parent: Command, context: Context): void {
@@ -108,21 +93,10 @@ function addRevoke(parent: Command, context: Context): void {
     .addOption(yesOption())
     .action(async (name: string, { yes }: { readonly yes?: boolean }) => {
       const voice = voiceOf(context, command);
-      await withInstallation(context, async (installation) => {
-        const { control } = installation;
-        const revoker = await requireActing(context, installation, 'manage-tokens');
-        if (revoker.name === name) await confirmed(context, yes, `${name} is the token that you act with`);
-        await revokeToken(control, name, revoker.name).catch(async (error: unknown) => {
-          if (!(error instanceof PortcullisError) || error.code !== 'TOKEN_UNKNOWN') throw error;
-          const names = (await listTokens(control)).map((each) => each.name);
-          const meant = nearest(name, names);
-          throw new PortcullisError(error.code, error.message, {
-            hint:
-              meant === undefined ? 'portcullis tokens list shows those there are' : `did you mean ${meant}?`,
-            details: { ...error.details, ...(meant !== undefined && { nearest: meant }) },
-            cause: error,
-          });
-        });
+      await withInvoke(context, 'change', async (invoke) => {
+        const me = await invoke('getMe', {});
+        if (me.name === name) await confirmed(context, yes, `${name} is the token that you act with`);
+        await invoke('revokeToken', { name });
         voice.result({ name, revoked: true }, () => `token ${name} is revoked\n`);
       });
     });

@@ -17,7 +17,7 @@ import { displayWidth } from '../../../src/cli/display-width.js';
 import { incidentsText } from '../../../src/cli/incident-text.js';
 import { rolloutText } from '../../../src/cli/rollout-text.js';
 import { statusText } from '../../../src/cli/status-text.js';
-import type { RegionStatus } from '../../../src/cli/status.js';
+import type { RegionStatus } from '../../../src/operations/status.js';
 import type { FlagView } from '../../../src/flags/flag-desk.js';
 import type { AlertView } from '../../../src/guard/bake/browse-alerts.js';
 import type { Incident } from '../../../src/incidents/incident.js';

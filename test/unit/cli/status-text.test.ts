@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { Voice } from '../../../src/cli/context.js';
 import { displayWidth } from '../../../src/cli/display-width.js';
-import type { RegionStatus, Status, VersionStatus } from '../../../src/cli/status.js';
-import { standingOf, versionStandings } from '../../../src/cli/status-standing.js';
+import type { RegionStatus, Status, VersionStatus } from '../../../src/operations/status.js';
+import { standingOf, versionStandings } from '../../../src/operations/standing.js';
 import { statusText } from '../../../src/cli/status-text.js';
 import type { FlagView, SourceView } from '../../../src/flags/flag-desk.js';
 import type { GateView } from '../../../src/gate/browse-gates.js';

@@ -114,8 +114,10 @@ class ApiPage {
       .filter(([status]) => reply.statuses.includes(Number(status)))
       .map(([status, { content }]) => {
         const [type = '', media] = Object.entries(content)[0] ?? [];
-        const what = type === 'application/json' && media ? this.typeOf(media.schema) : code(type);
-        return `${status} ${what}`;
+        if (media === undefined) return `${status} ${code(type)}`;
+        const view = this.typeOf(media.schema);
+        if (type === 'application/jsonl') return `${status} a line of JSON for each ${view} (${code(type)})`;
+        return `${status} ${type === 'application/json' ? view : code(type)}`;
       });
     return [
       `### ${method.toUpperCase()} ${path}`,

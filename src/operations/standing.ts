@@ -1,7 +1,15 @@
 import type { FlagView } from '../flags/flag-desk.js';
 import { HOLD } from '../flags/definition.js';
 import type { GateView } from '../gate/browse-gates.js';
-import { reasonBeside } from './wording.js';
+
+const GUARD = 'guard:';
+
+/** A reason as it stands beside who gave it: a rule of the guard begins its reason with its name, and is named once. */
+export function reasonBeside(by: string | null, reason: string): string {
+  if (by?.startsWith(GUARD) !== true) return reason;
+  const named = `${by.slice(GUARD.length)}: `;
+  return reason.startsWith(named) ? reason.slice(named.length) : reason;
+}
 
 /** The state now, why, and since when. */
 export interface Standing {

@@ -1,5 +1,5 @@
-import type { FlagDesk, FlagView, SourceView } from '../flags/flag-desk.js';
-import type { Policy } from '../flags/policy.js';
+import type { FlagView, SourceView } from '../flags/flag-desk.js';
+import { policiesInForce } from '../flags/policy-store.js';
 import { openWishes, type KillWish } from '../containment/pending-kill.js';
 import type { GateView } from '../gate/browse-gates.js';
 import type { UnreachablePlane } from '../regions/ask-planes.js';
@@ -9,8 +9,11 @@ import { announcedVersions } from '../rollout/announce.js';
 import { lastRuns, type RunView } from '../runs/browse-runs.js';
 import { nthSlot } from '../runs/slots.js';
 import { databaseTime } from '../postgres/database-clock.js';
-import type { Installation } from './app-port.js';
-import { standingOf, versionStandings, type Standing, type VersionStanding } from './status-standing.js';
+import type { RegionPlanes } from '../regions/region-plane.js';
+import type { OperationContext } from './context.js';
+import { operation } from './operation.js';
+import { standingOf, versionStandings, type Standing, type VersionStanding } from './standing.js';
+import { StatusSchema } from './status-schemas.js';
 
 /** Every job, and where its flags come from. Times are ISO 8601 in UTC. */
 export interface Status {
@@ -45,7 +48,13 @@ export interface RegionStatus extends Standing {
   /** Why the region's database could not be asked; then gate and last run are unknown. Null where it answered. */
   readonly unreachable: string | null;
   /** A kill that has not reached the gate yet. */
-  readonly killWish: KillWish | null;
+  readonly killWish: PendingKill | null;
+}
+
+/** A kill that has not reached its gate. Times are ISO 8601 in UTC. */
+export interface PendingKill extends Omit<KillWish, 'at' | 'lapsesBy'> {
+  readonly at: string;
+  readonly lapsesBy: string | null;
 }
 
 export interface VersionStatus extends VersionStanding {
@@ -56,21 +65,22 @@ export interface VersionStatus extends VersionStanding {
 const PAGE = 200;
 
 /** Every job that has a policy, a flag or a gate, or is installed, with every region of each. */
-export async function readStatus(
-  { control, planes, jobs }: Installation,
-  policies: readonly Policy[],
-  desk: FlagDesk,
-): Promise<Status> {
-  const [now, flags, wishes, { databases }, { gates, unreachable }] = await Promise.all([
+async function readStatus({ control, planes, flags: desk, jobs, showsReasons }: OperationContext): Promise<Status> {
+  const installed = jobs();
+  const [policies, now, flags, wishes, { databases }, { gates, unreachable }] = await Promise.all([
+    policiesInForce(control),
     databaseTime(control),
     desk.list(),
     openWishes(control),
     listDatabases(control, planes),
     allGates(planes),
   ]);
-  const away = new Map(unreachable.map(({ database, reason }) => [database, reason]));
+  const away = new Map(unreachable.map(({ database, reason }) => [
+      database,
+      showsReasons === true ? reason : 'the server cannot reach its database',
+    ]));
   const names = new Set([
-    ...jobs.map(({ definition }) => definition.name),
+    ...installed.map(({ name }) => name),
     ...[...policies, ...flags, ...gates].map(({ job }) => job),
   ]);
   const regionStatus = async (
@@ -103,7 +113,7 @@ export async function readStatus(
       versions: versions.map((each) => ({ ...each, lastRun: found.byVersion.get(each.version) ?? null })),
       lastRun: found.newest,
       unreachable: unreached,
-      killWish: wishes.find(here) ?? null,
+      killWish: pendingOf(wishes.find(here)),
     };
   };
   const jobStatus = async (job: string): Promise<JobStatus> => {
@@ -115,7 +125,7 @@ export async function readStatus(
       announced.some((each) => each.version === version && each.regions.includes(region));
     return {
       job,
-      version: jobs.find(({ definition }) => definition.name === job)?.version ?? null,
+      version: installed.find(({ name }) => name === job)?.version ?? null,
       schedule: policy?.schedule ?? null,
       nextSlot: (policy && nthSlot(policy.schedule, 1, now)?.toISOString()) ?? null,
       regions: await Promise.all([...regions].map((region) => regionStatus(job, region, servedIn(region)))),
@@ -124,8 +134,13 @@ export async function readStatus(
   return { flagSource: desk.source(), databases, jobs: await Promise.all([...names].sort().map(jobStatus)) };
 }
 
+function pendingOf(wish: KillWish | undefined): PendingKill | null {
+  if (wish === undefined) return null;
+  return { ...wish, at: wish.at.toISOString(), lapsesBy: wish.lapsesBy?.toISOString() ?? null };
+}
+
 async function allGates(
-  planes: Installation['planes'],
+  planes: RegionPlanes,
 ): Promise<{ gates: GateView[]; unreachable: readonly UnreachablePlane[] }> {
   const gates: GateView[] = [];
   const away = new Map<string, UnreachablePlane>();
@@ -138,3 +153,15 @@ async function allGates(
   } while (cursor !== undefined);
   return { gates, unreachable: [...away.values()] };
 }
+
+/** The state of everything at one look. */
+export const statusOperations = {
+  getStatus: operation({
+    at: 'GET /api/v1/status',
+    example: {},
+    summary: 'Every job and region: flag, versions, state and why, last run',
+    action: 'read',
+    result: StatusSchema,
+    run: readStatus,
+  }),
+};

@@ -1,0 +1,189 @@
+import { z } from 'zod';
+import { isTimeZone } from '../flags/guard-document.js';
+import { rulesOf } from '../flags/guard-policy.js';
+import type { Policy } from '../flags/policy.js';
+import { requirePolicy } from '../flags/policy-store.js';
+import { acceptedHistory, acceptedRuns, countedRuns } from '../guard/accepted-runs.js';
+import { backtestCount } from '../guard/backtest.js';
+import { judgedByRules } from '../guard/judged-by.js';
+import { policyDifference, suggestRules, type KindHistory } from '../guard/suggest.js';
+import { acceptRun, rebaseline } from '../guard/teach.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { nearest } from '../kernel/nearest.js';
+import { requireRegion, unknownName } from '../kernel/unknown-name.js';
+import { findRunOf } from '../regions/browse.js';
+import type { LoadedJob } from '../worker/registry.js';
+import type { OperationContext } from './context.js';
+import {
+  Backtest,
+  Rebaseline,
+  Rebaselined,
+  RunAcceptance,
+  RunAccepted,
+  Suggestions,
+} from './guard-schemas.js';
+import { operation, SENT_OR_EVERYWHERE } from './operation.js';
+import { runIdPath } from './run-schemas.js';
+import { namePath, word } from './schemas.js';
+
+/** The most runs that a rule is tried on. */
+const MOST_RUNS = 40_000;
+
+const params = z.strictObject({ job: namePath });
+const errors = ['JOB_UNKNOWN', 'POLICY_MISSING', 'POLICY_INVALID'] as const;
+
+/** A job that is installed and has a policy. Throws JOB_UNKNOWN with the nearest name, POLICY_MISSING, POLICY_INVALID. */
+async function knownJob(
+  { control, installed }: OperationContext,
+  name: string,
+): Promise<{ readonly job: LoadedJob; readonly policy: Policy }> {
+  const jobs = installed();
+  const job = jobs.find(({ definition }) => definition.name === name);
+  if (!job) {
+    const names = jobs.map(({ definition }) => definition.name);
+    throw unknownName('JOB_UNKNOWN', 'job', name, names);
+  }
+  return { job, policy: await requirePolicy(control, name) };
+}
+
+/** The rules that judge runs, tried on past ones; and which runs they learn from. */
+export const guardOperations = {
+  backtestRule: operation({
+    at: 'GET /api/v1/jobs/:job/backtest',
+    example: { job: 'dormant-cleanup', region: 'eu-west-1', rule: 'changes-per-run' },
+    summary: 'Tries a count rule on the accepted runs of a region: what it would have said of each',
+    action: 'read',
+    params,
+    query: z.strictObject({
+      rule: word.describe("one of the job's policy"),
+      region: word,
+      of: z.enum(['changes', 'units']).optional().describe('instead of what the policy says'),
+      alpha: z.coerce.number().min(1e-9).max(0.1).optional().describe('instead of what the policy says'),
+      floor: z.coerce
+        .number()
+        .int()
+        .min(0)
+        .max(99_999_999)
+        .optional()
+        .describe('instead of what the policy says'),
+      timeZone: word
+        .refine(isTimeZone, 'must be an IANA name such as Europe/Berlin')
+        .optional()
+        .describe('the zone in which the day turns, instead of what the policy says'),
+      accepted: z
+        .enum(['true', 'false'])
+        .transform((text) => text === 'true')
+        .optional()
+        .describe('take every run that is stopped for accepted by a person'),
+    }),
+    result: Backtest,
+    errors: [...errors, 'REGION_UNKNOWN'],
+    run: async (context, { job, region, rule, accepted = false, ...given }) => {
+      const { policy } = await knownJob(context, job);
+      requireRegion(region, policy.regions);
+      const rules = rulesOf(policy.guard.rules, 'count');
+      const found = rules.find(({ name }) => name === rule);
+      if (found === undefined) {
+        throw unknownRule(
+          rule,
+          job,
+          rules.map(({ name }) => name),
+        );
+      }
+      const { of = found.of, alpha = found.alpha, floor = found.floor } = given;
+      const { timeZone = policy.guard.timeZone } = given;
+      const subject = { job, region, rule, change: found.change, of };
+      const history = await acceptedRuns(context.planes.of(region).worker, subject, MOST_RUNS);
+      return backtestCount(accepted ? history.map((run) => ({ ...run, accepted: true })) : history, {
+        ...{ rule, of, alpha, floor },
+        ...(timeZone !== undefined && { timeZone }),
+      });
+    },
+  }),
+  suggestRules: operation({
+    at: 'GET /api/v1/jobs/:job/suggestions',
+    example: { job: 'dormant-cleanup' },
+    summary: 'Proposes caps, count rules and floors from accepted runs; applies nothing',
+    action: 'read',
+    params,
+    result: Suggestions,
+    errors,
+    run: async (context, { job }) => {
+      const { policy, job: loaded } = await knownJob(context, job);
+      const histories: KindHistory[] = [];
+      for (const region of policy.regions) {
+        const history = await acceptedHistory(context.planes.of(region).worker, { job, region });
+        for (const change of loaded.kinds.keys()) {
+          for (const counted of ['changes', 'units'] as const) {
+            const runs = countedRuns(history, { change, of: counted });
+            histories.push({ region, change, of: counted, runs });
+          }
+        }
+      }
+      const suggestions = suggestRules(histories, policy.guard).map((each) => ({
+        ...each,
+        difference: policyDifference(each),
+      }));
+      return { job, applied: false as const, suggestions };
+    },
+  }),
+  acceptRun: operation({
+    at: 'POST /api/v1/runs/:id/accept',
+    example: { id: '5eed0000', reason: 'a merger: the changes are right' },
+    summary: 'Accepts a run that was held, tripped or restored into the baseline; re-arms nothing',
+    action: 'apply-policy',
+    reach: async ({ planes }, { id }) => [(await findRunOf(planes, id)).run.region],
+    params: z.strictObject({ id: runIdPath }),
+    body: RunAcceptance,
+    result: RunAccepted,
+    errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS', ...errors, 'NOTHING_REACHED'],
+    run: async (context, { id, reason }, { name: by }) => {
+      const { run, plane } = await findRunOf(context.planes, id);
+      const { runId, job, region } = run;
+      const { policy } = await knownJob(context, job);
+      const before = await judgedByRules(plane.owner, run, policy.guard);
+      await acceptRun(plane.owner, context.control, run, { reason, by });
+      const after = await judgedByRules(plane.owner, run, policy.guard);
+      return { runId, job, region, accepted: true as const, before, after };
+    },
+  }),
+  rebaseline: operation({
+    at: 'POST /api/v1/jobs/:job/rebaseline',
+    example: { job: 'dormant-cleanup', region: 'eu-west-1', reason: 'twice the customers' },
+    summary: 'Excludes the runs until now from the baseline: a level has shifted for good',
+    action: 'apply-policy',
+    reach: SENT_OR_EVERYWHERE,
+    params,
+    body: Rebaseline,
+    result: Rebaselined,
+    errors: [...errors, 'REGION_UNKNOWN', 'NOTHING_REACHED'],
+    run: async (context, { job, region, kind, reason }, { name: by }) => {
+      const { policy, job: loaded } = await knownJob(context, job);
+      requireRegion(region, policy.regions);
+      const kinds = [...loaded.kinds.keys()];
+      if (kind !== undefined && !kinds.includes(kind)) {
+        throw new PortcullisError('REQUEST_INVALID', `${job} has no kind of change ${kind}`, {
+          hint: `there are ${kinds.join(', ')}`,
+          details: { kind, kinds },
+        });
+      }
+      const { owner } = context.planes.of(region);
+      const since = await rebaseline(owner, context.control, { job, region, kind, reason, by });
+      return { job, region, kind: kind ?? null, since };
+    },
+  }),
+};
+
+function unknownRule(rule: string, job: string, known: readonly string[]): PortcullisError {
+  const meant = nearest(rule, known);
+  const hint =
+    meant !== undefined
+      ? `did you mean ${meant}?`
+      : known.length === 0
+        ? 'write one into the policy under guard.rules, or try one on a file with --csv'
+        : `there is ${known.join(', ')}`;
+  return new PortcullisError('REQUEST_INVALID', `the policy of ${job} has no count rule ${rule}`, {
+    hint,
+    details: { rule, known },
+  });
+}
