@@ -73,16 +73,17 @@ describe('over HTTP', () => {
       { region: 'r1', unit: 'r1-org-1', rows: 4, byResource: { account: 4 } },
     ]);
     expect(await linesOf(await client.call('exportConflicts', { id: run }))).toEqual([]);
-    const set = (state: string) =>
-      database.owner.query(`update directory.account set state = $1 where id = 'r1-acc-0-0'`, [state]);
-    const { rows } = await database.owner.query<{ state: string }>(
-      `select state from directory.account where id = 'r1-acc-0-0'`,
-    );
-    await set('DEACTIVATED');
+    const claimed = { state: 'MANAGED', organisation_id: 'r1-org-0' };
+    const sql = (text: string) => database.owner.query(text);
+    await sql(`update directory.account set organisation_id = 'r1-org-1' where id = 'r1-acc-0-0'`);
     expect(await linesOf(await client.call('exportConflicts', { id: run }))).toMatchObject([
-      { resource: 'account', key: 'r1-acc-0-0', unit: 'r1-org-0', now: { state: 'DEACTIVATED' } },
+      {
+        ...{ resource: 'account', key: 'r1-acc-0-0', unit: 'r1-org-0', after: claimed },
+        now: { ...claimed, organisation_id: 'r1-org-1' },
+      },
     ]);
-    await set(rows[0]?.state ?? '');
+    await sql(`update directory.account set organisation_id = 'r1-org-0' where id = 'r1-acc-0-0'`);
+    expect(await linesOf(await client.call('exportConflicts', { id: run }))).toEqual([]);
   });
 
   test('what cannot be begun is an error, and who goes away leaves no connection behind', async () => {
