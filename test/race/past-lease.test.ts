@@ -48,7 +48,6 @@ async function ended(region: string): Promise<string> {
   await until(
     'the run is over',
     async () => !['planning', 'applying'].includes((await runIn(world, region)).status),
-    60_000,
   );
   heir.child.kill('SIGTERM');
   await heir.finished;

@@ -11,7 +11,7 @@ const LATER_MS = 15;
 export async function until<T>(
   what: string,
   condition: () => T | false | undefined | Promise<T | false | undefined>,
-  limitMs = 60_000,
+  limitMs = 120_000,
 ): Promise<T> {
   const startedAt = performance.now();
   for (;;) {
