@@ -72,7 +72,23 @@ export const rollout: Dashboard = {
         },
       ],
       empty: 'no rollout',
-      width: 24,
+      width: 12,
+    },
+    {
+      kind: 'figure',
+      title: 'Break-glass in force',
+      description:
+        'The share of a region for which a version may act though no rollout has admitted it: two people agreed, or one after an hour. Until when, who and why: portcullis break-glass list --in-force.',
+      unit: 'percentunit',
+      thresholds: [{ from: 0, colour: 'orange' }],
+      queries: [
+        {
+          expr: `max by (job, region, version) (portcullis_break_glass_share{${HERE}})`,
+          legend: '{{job}} {{region}} {{version}}',
+        },
+      ],
+      empty: 'none',
+      width: 12,
     },
     {
       kind: 'lines',

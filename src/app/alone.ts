@@ -12,7 +12,7 @@ const LOOK_MS = 2_000;
 
 /** Approves the requests whose delay is over and that nobody cancelled, for as long as this process is a control plane. */
 export function startAlone(
-  { control, planes, jobs }: Installation,
+  { control, planes, jobs }: Pick<Installation, 'control' | 'planes' | 'jobs'>,
   log: Log,
   flagsAt: string | undefined,
 ): Beat {

@@ -39,15 +39,18 @@ function hasNoSchema(error: unknown): boolean {
 }
 
 /**
- * As whom to kill. Without the control database nobody's token can be looked up: then it is the person at the
- * keyboard, who has the logins of the regions' databases.
+ * As whom to kill, and whether the control database was asked. Without it nobody's token can be looked up: then it is
+ * the person at the keyboard, who has the logins of the regions' databases.
  */
-export async function killingPrincipal(context: Context, installation: Installation): Promise<Principal> {
+export async function killingPrincipal(
+  context: Context,
+  installation: Installation,
+): Promise<{ readonly principal: Principal; readonly asked: boolean }> {
   try {
-    return await askControl(() => actingPrincipal(context, installation));
+    return { principal: await askControl(() => actingPrincipal(context, installation)), asked: true };
   } catch (error) {
     if (!isUnreachable(error) && !hasNoSchema(error)) throw error;
-    return localPrincipal();
+    return { principal: localPrincipal(), asked: false };
   }
 }
 

@@ -110,6 +110,35 @@ export async function passGate(client: pg.PoolClient, leave: Leave, run: string)
   return passageOf(rows[0], leave);
 }
 
+/** SQLSTATE of a batch that would commit once its break-glass has ended. */
+const TOO_LATE = 'PCBGE';
+
+/**
+ * Commits the transaction that has passed the fence, unless the break-glass that it rests on has ended meanwhile: then
+ * it is rolled back. The end is compared in the message that commits, so a process that stood still in the middle of
+ * its batch commits nothing afterwards. Throws what the database says to the commit.
+ */
+export async function commitBatch(client: pg.PoolClient, { until }: Leave): Promise<Passage> {
+  if (until === null) {
+    await client.query('commit');
+    return { passed: true };
+  }
+  try {
+    await client.query(
+      `do $$ begin
+         if clock_timestamp() >= '${until.toISOString()}'::timestamptz then
+           raise exception 'break-glass ended' using errcode = '${TOO_LATE}';
+         end if;
+       end $$; commit`,
+    );
+    return { passed: true };
+  } catch (error) {
+    if ((error as { code?: unknown } | null)?.code !== TOO_LATE) throw error;
+    await client.query('rollback');
+    return { passed: false, code: 'break-glass-ended', reason: breakGlassEnded(until) };
+  }
+}
+
 /** Why a run stops that rested on break-glass. */
 export function breakGlassEnded(until: Date | null): string {
   return `the break-glass that admitted this run ended${until === null ? '' : ` at ${until.toISOString()}`}`;

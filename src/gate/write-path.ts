@@ -10,7 +10,7 @@ import {
 import { attemptName } from '../runs/lease.js';
 import { beginTransaction } from '../postgres/pool.js';
 import { ChangesRefused, TRIES, asksAgain, blame, explained } from './batch-error.js';
-import { passFence, type FenceCode, type Leave } from './fence.js';
+import { commitBatch, passFence, type FenceCode, type Leave } from './fence.js';
 import { lockGate } from './lock.js';
 
 export interface Lane {
@@ -185,7 +185,8 @@ async function inBatch(
   }
   await faultPoint('apply.written');
   // A deferred constraint, or a trigger that is one, has its say here.
-  await client.query('commit').catch(blame);
+  const committed = await commitBatch(client, leave).catch(blame);
+  if (!committed.passed) return { complete: false, code: committed.code, reason: committed.reason };
   plan.onBatch?.(written);
   await faultPoint('apply.committed');
   return stopped;

@@ -82,6 +82,8 @@ function underBreakGlass({ breakGlass }: Assessment): string {
   if (breakGlass.length === 0) return '';
   const runs = breakGlass.reduce((sum, each) => sum + each.runs.length, 0);
   const lines = breakGlass.map((each) => escaped(breakGlassLine(each))).join('; ');
+  if (runs === 0)
+    return `\n\n**Break-glass let it act beyond what a rollout had admitted**; no run is known to rest on it: ${lines}.`;
   return `\n\n**It acted beyond what a rollout had admitted, by break-glass** (${countOf(runs, 'run')}): ${lines}.`;
 }
 

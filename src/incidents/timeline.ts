@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import { countOf } from '../kernel/words.js';
+import { hasBreakGlass } from '../flags/break-glass.js';
+import { countOf, time } from '../kernel/words.js';
 import { notificationsOf, type Notification, type Delivery } from '../notify/browse.js';
 import type { Assessment } from './assess-incident.js';
 import type { Incident } from './incident.js';
@@ -126,13 +127,14 @@ async function decisions(
   const { rows } = await control.query<DecisionRow>(
     `select at, principal, action, subject, evidence from portcullis_control.audit
      where subject = $1
+        or (subject = any($7) and at <= coalesce($4, 'infinity'::timestamptz))
         or (at between $3::timestamptz - $5::interval and coalesce($4, 'infinity'::timestamptz)
             and (subject = any($2) or evidence ->> 'subject' = any($2))
             and (at >= $3::timestamptz - $6::interval or action in ('set-flag', 'rollout-advance')) and action <> 'restore-ended')
         -- However long ago: that nobody checked is part of the story.
         or (subject = any($2) and action in ('rollout-skip-bake', 'rollout-promote') and at <= coalesce($4, 'infinity'::timestamptz))
      order by seq limit ${MOST}`,
-    [id, subjects, since, closedAt, BEFORE, LEEWAY],
+    [id, subjects, since, closedAt, BEFORE, LEEWAY, await breakGlassWithin(control, incident, since)],
   );
   return rows.map(({ at, principal, action, subject, evidence }) => ({
     at: at.toISOString(),
@@ -140,6 +142,30 @@ async function decisions(
     kind: action,
     what: wordsOf(action, subject === id ? undefined : (titles.get(subject) ?? shortened(subject)), evidence),
   }));
+}
+
+/**
+ * The requests for break-glass of the incident's version in its regions that fall into it: in force after `since`, or
+ * asked for not long before, whatever became of them.
+ */
+async function breakGlassWithin(
+  control: pg.Pool,
+  { job, version, regions, closedAt }: Incident,
+  since: string | undefined,
+): Promise<string[]> {
+  if (version === null || !(await hasBreakGlass(control))) return [];
+  const { rows } = await control.query<{ id: string }>(
+    `select id from portcullis_control.approval a
+     where action = 'break-glass' and request->>'job' = $1 and request->>'version' = $2
+       and request->'regions' ?| $3 and requested_at <= coalesce($4, 'infinity'::timestamptz)
+       and (requested_at >= $5::timestamptz - $6::interval or exists (
+         select from portcullis_control.break_glass b
+         where b.id = a.id and b.region = any($3)
+           and least(coalesce(b.ended_at, 'infinity'), b.expires_at) >= $5::timestamptz))
+     order by requested_at limit ${MOST}`,
+    [job, version, regions.map(({ region }) => region), closedAt, since, BEFORE],
+  );
+  return rows.map(({ id }) => id);
 }
 
 /** A run's id by its first eight digits, as everywhere. */
@@ -161,13 +187,20 @@ function wordsOf(
   const to = text('to');
   const moved = from !== undefined && to !== undefined && from !== to ? `${from} → ${to}` : undefined;
   const severity = action === 'assess-incident' ? text('severity') : undefined;
+  const given = action === 'grant-break-glass' ? givenBy(evidence) : undefined;
   const about =
     text('action') === undefined ? subject : `${text('action') ?? ''} of ${text('subject') ?? ''}`;
-  const details = [moved, severity && `severity ${severity}`, text('title') ?? text('reason')].filter(
+  const details = [moved, severity && `severity ${severity}`, given, text('title') ?? text('reason')].filter(
     (each) => each !== undefined,
   );
   const what = about === undefined ? action : `${action} ${about}`;
   return details.length === 0 ? what : `${what}: ${details.join('; ')}`;
+}
+
+/** `1.1.0_22222222 for 50% of eu-west-1 until 2026-11-23T10:00:00Z`. */
+function givenBy({ version, permille, regions, until }: Readonly<Record<string, unknown>>): string {
+  const where = Array.isArray(regions) ? regions.join(', ') : '';
+  return `${String(version)} for ${Number(permille) / 10}% of ${where} until ${time(String(until))}`;
 }
 
 /** Who tells people, on the timeline. */

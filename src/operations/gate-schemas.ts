@@ -32,6 +32,18 @@ const Job = named(
   }),
 );
 
+const breakGlass = z
+  .array(
+    z.strictObject({
+      version: z.string(),
+      id: z.string(),
+      permille: count.describe('thousandths that it admits the version to'),
+      admitted: count.describe('thousandths that the version is admitted to without it'),
+      until: time,
+    }),
+  )
+  .readonly();
+
 export const Gate = named(
   'Gate',
   z.strictObject({
@@ -79,18 +91,7 @@ export const Flag = z.strictObject({
     )
     .readonly()
     .describe('shares beyond what their versions are admitted to: what is beyond is closed'),
-  breakGlass: z
-    .array(
-      z.strictObject({
-        version: z.string(),
-        id: z.string(),
-        permille: count.describe('thousandths that it admits the version to'),
-        admitted: count.describe('thousandths that the version is admitted to without it'),
-        until: time,
-      }),
-    )
-    .readonly()
-    .describe('break-glass that counts now'),
+  breakGlass: breakGlass.describe('break-glass that counts now'),
   reason: z.string().nullable().describe('null where the source does not say'),
   changedBy: z.string().nullable().describe('null where the source does not say'),
   changedAt: time.nullable().describe('null where the source does not say'),
@@ -133,7 +134,15 @@ export const FlagChange = named(
 );
 
 export const JobPage = pageSchema('JobPage', Job);
-export const GatePage = planesPageSchema('GatePage', Gate);
+const ListedGate = named(
+  'ListedGate',
+  z.strictObject({
+    ...Gate.shape,
+    breakGlass: breakGlass.describe('break-glass by which a version has more here than it is admitted to'),
+  }),
+);
+
+export const GatePage = planesPageSchema('GatePage', ListedGate);
 export const FlagSource = named(
   'FlagSource',
   z.strictObject({

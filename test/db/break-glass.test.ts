@@ -19,6 +19,9 @@ import {
   revokeBreakGlass,
 } from '../../src/rollout/break-glass.js';
 import { abortRollout } from '../../src/rollout/steer.js';
+import { timelineOf } from '../../src/incidents/timeline.js';
+import type { Incident } from '../../src/incidents/incident.js';
+import { serving, type Served } from '../http/serving.js';
 import { testDatabase } from '../support/database.js';
 import { person } from '../support/people.js';
 import { ann, begunOn, bob } from '../support/rolling.js';
@@ -70,6 +73,14 @@ async function nextRun(roll: Begun): Promise<RunOf> {
   if (row === undefined) throw new Error('there was no run');
   return row;
 }
+
+/** The break-glass of the job's gates, as they are over HTTP. */
+async function onGates(job: string): Promise<unknown[]> {
+  served ??= await serving(owner);
+  const { body } = await served.json(`/api/v1/gates?job=${job}`);
+  return (body['items'] as { breakGlass: unknown }[]).map(({ breakGlass }) => breakGlass);
+}
+let served: Served | undefined;
 
 async function expire(id: string): Promise<void> {
   await owner.query(
@@ -126,6 +137,12 @@ describe('break-glass that two people agreed on', () => {
     );
     const examined = await examineIncident(owner, () => owner, incident.id);
     expect(postMortemOf(examined, [])).toContain(`break-glass ${id}`);
+    expect(postMortemOf(examined, [])).toContain('It acted beyond what a rollout had admitted');
+    expect(await onGates(roll.job)).toEqual([
+      [expect.objectContaining({ id, version: roll.candidate.version, permille: 500, admitted: 100 })],
+      [],
+      [],
+    ]);
 
     await expire(id);
     const after = await nextRun(roll);
@@ -139,6 +156,19 @@ describe('break-glass that two people agreed on', () => {
     expect(await onRecord(id)).toEqual([
       ...['request-approval', 'grant-break-glass', 'approve', 'use-break-glass', 'expire-break-glass'],
     ]);
+    expect(await onGates(roll.job)).toEqual([[], [], []]);
+    const moments = (await timelineOf(owner, examined)).filter(({ what }) => what.includes(id));
+    expect(moments.map(({ kind, who }) => `${kind} ${who ?? ''}`)).toEqual([
+      'grant-break-glass bob',
+      'use-break-glass system:break-glass',
+      'expire-break-glass system:test',
+    ]);
+    const elsewhere = { ...examined.incident, regions: [{ ...examined.incident.regions[0], region: b }] };
+    expect(
+      (await timelineOf(owner, { ...examined, incident: elsewhere as Incident })).filter(({ what }) =>
+        what.includes(id),
+      ),
+    ).toEqual([]);
     expect(await told(roll)).toEqual([
       expect.stringContaining('ann asks for break-glass'),
       expect.stringContaining('which no rollout has admitted'),

@@ -166,6 +166,32 @@ describe('without a server that answers', () => {
     expect(err).toContain('killing on the database itself (break-glass)');
     expect(err).toContain('a remote command opened the database');
   });
+
+  test.each([
+    ['kill', kill],
+    ['stop', ['stop', '--all', '--reason', 'stop']],
+  ])(
+    'a %s that goes to the database is on record as break-glass, in the gate and in the audit log',
+    async (_, line) => {
+      const killed = await runHere({ token, serverUrl: away }, ...line);
+      expect([killed.exit, killed.err]).toEqual([0, expect.stringContaining('(break-glass)')]);
+      const reason = 'break-glass, without the server: stop';
+      const { rows } = await owner.query<{ principal: string; said: string; gate: string }>(
+        `select a.principal, a.evidence->>'reason' as said, g.reason as gate
+       from portcullis_control.audit a, portcullis_region.gate g
+       where a.action = 'kill' and a.subject = 'sweep.us-east-1' and g.job = 'sweep' and g.region = 'us-east-1'
+       order by a.seq desc limit 1`,
+      );
+      expect(rows).toEqual([{ principal: 'ada', said: reason, gate: reason }]);
+      // With a server, or on the machine of the database alone, it is an ordinary one.
+      await runHere({ token }, ...line);
+      expect((await remote('audit', 'list', '--limit', '50')).out).toContain('without the server');
+      const { rowCount } = await owner.query(
+        `select from portcullis_region.gate where job = 'sweep' and region = 'us-east-1' and reason = 'stop'`,
+      );
+      expect(rowCount).toBe(1);
+    },
+  );
 });
 
 test('a command that works on the database alone says so', async () => {

@@ -184,7 +184,10 @@ describe('with two regions and the control plane on servers of their own', () =>
       incident: null,
       unrecorded: expect.any(String) as unknown,
     });
-    expect(await gateOf(b)).toMatchObject({ state: 'killed', reason: 'it must stop' });
+    expect(await gateOf(b)).toMatchObject({
+      state: 'killed',
+      reason: 'break-glass, without the control database: it must stop',
+    });
   });
 
   test('a kill that waits gets through when the region is back', async () => {

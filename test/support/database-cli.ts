@@ -15,10 +15,10 @@ class DatabaseApp extends FakeApp {
   constructor(
     private readonly owner: pg.Pool,
     private readonly found: Pick<Installation, 'home' | 'flagsFolder'>,
-    token: string | undefined,
+    { token, serverUrl }: As,
   ) {
     super();
-    Object.assign(this.settings, { token, flagsFolder: found.flagsFolder });
+    Object.assign(this.settings, { token, serverUrl, flagsFolder: found.flagsFolder });
   }
 
   override async open(purpose: Purpose): Promise<Installation> {
@@ -45,6 +45,8 @@ export interface As {
   readonly home?: string;
   /** What is typed, line by line. */
   readonly typed?: readonly string[];
+  /** The server that commands work on, where they work on one. */
+  readonly serverUrl?: string;
   /** How wide the terminal is; absent: as wide as anything. */
   readonly columns?: number;
 }
@@ -69,7 +71,7 @@ export async function databaseCli(owner: pg.Pool, flagsFolder = '/srv/flags'): P
   const homeless = await temporaryFolder();
   return {
     async run(as, ...args) {
-      const app = new DatabaseApp(owner, { home: as.home ?? homeless, flagsFolder }, as.token);
+      const app = new DatabaseApp(owner, { home: as.home ?? homeless, flagsFolder }, as);
       return { ...(await runProgram(app, args, as.typed, as.columns)), purpose: app.purpose };
     },
     issued: async (request) => ({ token: (await tokenOf(owner, request)).token }),

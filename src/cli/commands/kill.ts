@@ -66,13 +66,19 @@ export function addKill(program: Command, context: Context): void {
         const report = await invoke('killJob', order);
         answer(voice, { drill, ...(meant !== undefined && { version: meant }) }, [atOnce(report)]);
       });
-      if (remote) return;
-      await withKilling(context, async (installation, principal, reach) => {
+      if (remote === 'done') return;
+      await withKilling(context, remote, async (installation, principal, reach, direct) => {
         const [regions, version] = await Promise.all([
           regionsToKill(installation, job, region),
           meant === undefined ? undefined : versionMeant(installation, job, meant),
         ]);
-        const request = { job, regions, reason, drill, ...(version !== undefined && { version }) };
+        const request = {
+          job,
+          regions,
+          reason: direct(reason),
+          drill,
+          ...(version !== undefined && { version }),
+        };
         const ownerOf = (at: string) => installation.planes.of(at).owner;
         const report = await killWithIncident(installation.control, ownerOf, request, principal, reach);
         const killings = [{ killing: { request, principal, reach }, report }];
@@ -97,15 +103,15 @@ export function addStop(program: Command, context: Context): void {
         const reports = jobs.map(atOnce);
         answer(voice, { drill }, reports);
       });
-      if (remote) return;
-      await withKilling(context, async (installation, principal, reach) => {
+      if (remote === 'done') return;
+      await withKilling(context, remote, async (installation, principal, reach, direct) => {
         const jobs = await killable(installation);
         const ownerOf = (at: string) => installation.planes.of(at).owner;
         const everywhere = { ...reach, jobs };
         const reports = await stopWithIncidents(
           installation.control,
           ownerOf,
-          { reason, drill },
+          { reason: direct(reason), drill },
           principal,
           everywhere,
         );
@@ -113,7 +119,7 @@ export function addStop(program: Command, context: Context): void {
           const request = {
             job: report.job,
             regions: jobs.get(report.job) ?? [],
-            reason,
+            reason: direct(reason),
             drill,
             restoresToo: true,
           };
@@ -149,23 +155,26 @@ function atOnce(report: OutputOf<Operations['killJob']>): KillInTheEnd {
 /** How long a server may take to say that it is there, before a kill goes to the database itself. */
 const THERE_MS = 2_000;
 
+/** Whether a server has carried a kill out; else whether there is none, or one that does not answer. */
+type Remote = 'done' | 'none' | 'away';
+
 /**
- * Kills through the server that the command works on. False: there is none, or it does not answer, and the database is
- * configured here: then the kill goes there, which is on record as by whoever is at the keyboard, without the server.
+ * Kills through the server that the command works on. `away`: it does not answer, and the database is configured here:
+ * then the kill goes there, on record as break-glass, as whoever's token that is.
  */
 async function throughServer(
   context: Context,
   voice: Voice,
   kill: (invoke: Invoke) => Promise<void>,
-): Promise<boolean> {
+): Promise<Remote> {
   const server = context.server?.();
-  if (server === undefined) return false;
+  if (server === undefined) return 'none';
   try {
     await (
       await invokeAt(server, THERE_MS)
     )('getHealth', {});
     await kill(await invokeAt(server));
-    return true;
+    return 'done';
   } catch (error) {
     if (!(error instanceof PortcullisError) || error.code !== 'SERVER_UNREACHABLE') throw error;
     if (!context.app.settings.hasDatabase) {
@@ -176,19 +185,36 @@ async function throughServer(
       });
     }
     voice.note(`${error.message}; killing on the database itself (break-glass)`);
-    return false;
+    return 'away';
   }
 }
 
-/** A kill needs no control database and no schema but a gate's: what it can't put on record, it says. */
+/**
+ * A kill needs no control database and no schema but a gate's: what it can't put on record, it says. `direct` marks the
+ * reason where neither the server nor the control database was there to ask: so the gate, its runs, the incident and,
+ * once it can be written, the audit log show for ever that the kill went past them.
+ */
 async function withKilling(
   context: Context,
-  work: (installation: Installation, principal: Principal, reach: KillReach) => Promise<void>,
+  remote: Remote,
+  work: (
+    installation: Installation,
+    principal: Principal,
+    reach: KillReach,
+    direct: (reason: string) => string,
+  ) => Promise<void>,
 ): Promise<void> {
   const reach = { flagsAt: flagsAt(context.app.settings.flagSource) };
   await withInstallation(
     context,
-    async (installation) => work(installation, await killingPrincipal(context, installation), reach),
+    async (installation) => {
+      const { principal, asked } = await killingPrincipal(context, installation);
+      const passes =
+        remote === 'away' ? 'without the server' : asked ? undefined : 'without the control database';
+      const direct = (reason: string): string =>
+        passes === undefined ? reason : `break-glass, ${passes}: ${reason}`;
+      await work(installation, principal, reach, direct);
+    },
     'kill',
   );
 }
