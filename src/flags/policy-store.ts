@@ -168,11 +168,16 @@ export async function requirePolicy(control: pg.Pool, job: string): Promise<Poli
     });
   }
   const { rows } = await control.query<{ job: string }>('select job from portcullis_control.policy');
-  const meant = nearest(
+  throw policyMissing(
     job,
     rows.map((row) => row.job),
   );
-  throw new PortcullisError('POLICY_MISSING', found.reason, {
+}
+
+/** POLICY_MISSING, with the nearest of the jobs that have one. */
+export function policyMissing(job: string, known: readonly string[]): PortcullisError {
+  const meant = nearest(job, known);
+  return new PortcullisError('POLICY_MISSING', `no policy was applied for ${job}`, {
     hint:
       meant === undefined ? 'write one into flags/ and run portcullis flags apply' : `did you mean ${meant}?`,
     details: { job, ...(meant !== undefined && { nearest: meant }) },

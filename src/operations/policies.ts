@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isSame } from '../flags/policy-diff.js';
-import { applyPolicies, diffPolicies, listPolicies, requirePolicy } from '../flags/policy-store.js';
+import { applyPolicies, diffPolicies, listPolicies, policyMissing } from '../flags/policy-store.js';
 import { parsePolicies, type PolicyFile } from '../flags/policy.js';
 import { pageOfList } from '../postgres/page.js';
 import { kindsOfJobs } from '../worker/registry.js';
@@ -94,12 +94,15 @@ export const policyOperations = {
     action: 'read',
     params: z.strictObject({ job: namePath }),
     result: Policy,
-    errors: ['POLICY_MISSING', 'POLICY_INVALID'],
+    errors: ['POLICY_MISSING'],
     run: async ({ control }, { job }) => {
-      const found = (await listPolicies(control)).find((each) => each.job === job);
+      const policies = await listPolicies(control);
+      const found = policies.find((each) => each.job === job);
       if (found) return found;
-      await requirePolicy(control, job);
-      throw new Error(`the policy of ${job} was applied in this moment`);
+      throw policyMissing(
+        job,
+        policies.map((each) => each.job),
+      );
     },
   }),
   diffPolicies: operation({
