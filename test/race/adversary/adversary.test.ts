@@ -23,7 +23,7 @@ const SCHEDULE_MS = 120_000;
 /** No more schedules are begun after so long: what is slow must end too, and say how far it came. */
 const ALL_MS = Math.max(300_000, COUNT * 5_000);
 /** So many are enough, where a machine is too slow for more in that time. */
-const FEWEST = Math.min(COUNT, 20);
+const FEWEST = Math.min(COUNT, 10);
 const TELL = process.env['PORTCULLIS_SCHEDULES_TELL'] !== undefined;
 
 watchFaultPoints();
