@@ -11,7 +11,7 @@ const layers = [
   ['postgres'],
   ['audit', 'csv'],
   ['access'],
-  ['notify'],
+  ['notify', 'events'],
   ['runs', 'journal', 'flags', 'lookup'],
   ['sdk'],
   ['gate'],

@@ -23,7 +23,11 @@ import { tendIncidents } from '../incidents/tend-incidents.js';
 import { setSampleFlags } from '../demo/sample-flags.js';
 import { seedSampleWorld } from '../demo/sample-world.js';
 import { databaseTime } from '../postgres/database-clock.js';
+import { EventFeed } from '../events/follow.js';
+import { forgetEvents, type Outbox } from '../events/outbox.js';
+import { outboxesOf } from '../regions/outboxes.js';
 import type { RegionPlane } from '../regions/region-plane.js';
+import type { Log } from '../telemetry/log.js';
 import { lockFolder } from '../postgres/folder-lock.js';
 import { ensureAdminToken } from '../access/admin-token.js';
 import { makeDemoPerson } from '../access/demo-person.js';
@@ -43,6 +47,7 @@ const INCIDENT_BEAT_MS = 5_000;
 const KILL_BEAT_MS = 2_000;
 const REGION_BEAT_MS = 2_000;
 const REGION_ANSWER_MS = 10_000;
+const FORGET_BEAT_MS = 600_000;
 
 /**
  * Runs a worker, and a control plane if asked to, until `stop`. One control plane at a time holds the folder of an
@@ -118,8 +123,20 @@ export async function serve(
     await mkdir(config.home, { recursive: true });
     const adminToken = options.http ? await ensureAdminToken(control, config.home) : undefined;
     const demoToken = seeded && options.http ? await makeDemoPerson(control, config.home) : undefined;
-    const http = options.http ? await serveHttp(config, installation, wired, crew) : undefined;
-    if (http) undo.push(() => http.close());
+    const outboxes = (): readonly Outbox[] => outboxesOf(control, installation.planes);
+    const feed = new EventFeed(outboxes);
+    if (options.control) {
+      const forgetting = forgetOldEvents(outboxes, wired.surroundings.log);
+      undo.push(() => forgetting.stop());
+    }
+    const http = options.http ? await serveHttp(config, installation, wired, crew, feed) : undefined;
+    if (http) {
+      undo.push(() => {
+        // What is followed would keep its connections open for ever.
+        feed.end();
+        return http.close();
+      });
+    }
     return {
       ...(http && { httpUrl: http.url }),
       ...(adminToken && { adminToken }),
@@ -207,6 +224,19 @@ function watchRegions({ control, planes }: Installation, { surroundings: { log }
   );
 }
 
+/** Removes events that are older than they are kept. */
+function forgetOldEvents(outboxes: () => readonly Outbox[], log: Log): Beat {
+  return startBeat(
+    FORGET_BEAT_MS,
+    async () => {
+      const removed = await Promise.allSettled(outboxes().map(forgetEvents));
+      for (const each of removed)
+        if (each.status === 'rejected') log.debug({ err: each.reason as unknown }, 'events kept');
+    },
+    () => undefined,
+  );
+}
+
 /** Has incidents follow their runs and restores. */
 function tendAll({ control, planes, jobs }: Installation, { surroundings }: WiredPlatform): Beat {
   const { log, metrics } = surroundings;
@@ -265,12 +295,14 @@ function serveHttp(
   installation: Installation,
   wired: WiredPlatform,
   crew: Crew,
+  feed: EventFeed,
 ): Promise<Listening> {
   const { control, planes } = installation;
   const { metrics, log } = wired.surroundings;
   const app = createHttpApp({
     control,
     planes,
+    feed,
     receivers: config.notify.urls.length,
     dropGate: dropGateOf(installation, wired),
     metrics,

@@ -110,6 +110,7 @@ export const EXITS: Readonly<Record<ErrorCode, ExitCode>> = {
   AUDIT_ENTRY_INVALID: 1,
   NOT_FOUND: 2,
   METHOD_NOT_ALLOWED: 2,
+  STREAMS_FULL: 1,
   BODY_TOO_LARGE: 2,
   INTERNAL: 1,
 };

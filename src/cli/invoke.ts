@@ -98,6 +98,9 @@ async function operationContext(
     get metrics() {
       return absent();
     },
+    get feed() {
+      return absent();
+    },
     get flags() {
       return { ...desk(), look: absent, evaluate: absent };
     },

@@ -56,6 +56,7 @@ export const COMMAND_RIGHTS = {
   'incident include': 'manage-incident',
   'incident close': 'manage-incident',
   'incident export': 'read',
+  events: 'read',
   'alerts list': 'read',
   'alerts clear': 'manage-incident',
   'notifications list': 'read',

@@ -7,6 +7,7 @@ import { addAudit } from './commands/audit.js';
 import { addCompletion } from './commands/completion.js';
 import { addDatabase } from './commands/database.js';
 import { addDoctor } from './commands/doctor.js';
+import { addEvents } from './commands/events.js';
 import { addFlags } from './commands/flags.js';
 import { addGuard } from './commands/guard.js';
 import { addImpact } from './commands/impact.js';
@@ -52,6 +53,7 @@ const COMMANDS: readonly AddCommand[] = [
   addApprovals,
   addIncident,
   addAlerts,
+  addEvents,
   addNotifications,
   addDatabase,
   addMe,

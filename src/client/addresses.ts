@@ -83,6 +83,8 @@ export const ADDRESSES: { readonly [Name in OperationName]: Operations[Name]['at
   closeIncident: 'POST /api/v1/incidents/:id/close',
   restoreIncident: 'POST /api/v1/incidents/:id/restore',
   listAudit: 'GET /api/v1/audit',
+  listEvents: 'GET /api/v1/events',
+  followEvents: 'GET /api/v1/events/stream',
   listNotifications: 'GET /api/v1/notifications',
   retryNotification: 'POST /api/v1/notifications/:id/retry',
   testNotification: 'POST /api/v1/notifications/test',

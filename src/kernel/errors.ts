@@ -105,6 +105,7 @@ export const ERRORS = {
   AUDIT_ENTRY_INVALID: { status: 422, title: 'This cannot go on the record' },
   NOT_FOUND: { status: 404, title: 'Not found' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'This address does not take that method' },
+  STREAMS_FULL: { status: 503, title: 'Too many connections follow events' },
   BODY_TOO_LARGE: { status: 413, title: 'The request body is too large' },
   INTERNAL: { status: 500, title: 'Internal error' },
 } as const satisfies Record<string, { status: number; title: string }>;

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { EventFeed } from '../events/follow.js';
 import type { FlagAnswer } from '../flags/definition.js';
 import type { FlagDesk } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
@@ -38,6 +39,8 @@ export interface OperationContext {
   /** The control database. May read and touch API tokens: the owner's login. */
   readonly control: pg.Pool;
   readonly planes: RegionPlanes;
+  /** Tells what changes to all who follow it. */
+  readonly feed: EventFeed;
   /** To how many addresses this process sends notifications; undefined: it sends none, another does. */
   readonly receivers: number | undefined;
   /** Drops a gate for an alert. */

@@ -4,6 +4,7 @@ import { approvalOperations } from './approvals.js';
 import { auditOperations } from './audit.js';
 import { breakGlassOperations } from './break-glass.js';
 import { databaseOperations } from './databases.js';
+import { eventOperations } from './events.js';
 import { flagOperations } from './flags.js';
 import { guardOperations } from './guard.js';
 import { incidentOperations } from './incidents.js';
@@ -43,6 +44,7 @@ export const OPERATIONS = {
   ...restoreOperations,
   ...incidentOperations,
   ...auditOperations,
+  ...eventOperations,
   ...notificationOperations,
   ...outcomeOperations,
   ...alertOperations,

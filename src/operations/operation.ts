@@ -19,8 +19,8 @@ export interface Reply<Output = unknown> {
   readonly body: Output;
 }
 
-/** `read` changes nothing; `act` does; `stream` reads, and answers line by line. */
-export type Kind = 'read' | 'act' | 'stream';
+/** `read` changes nothing; `act` does; `stream` reads, and answers line by line; `follow` reads, and goes on as things change. */
+export type Kind = 'read' | 'act' | 'stream' | 'follow';
 
 /**
  * Something that a person or a program can do. HTTP routes, the OpenAPI document, the typed client and the

@@ -12,6 +12,8 @@ export interface Exchange {
   caller: TokenHolder | undefined;
   /** What went wrong, for the log alone. */
   thrown: unknown;
+  /** When a stream began to be answered, which is what its caller waited for. */
+  streamingMs: number | undefined;
 }
 
 const exchanges = new WeakMap<Request, Exchange>();
@@ -35,15 +37,26 @@ export function openExchange(metrics: Metrics, log: Log): RequestHandler {
     const startedMs = performance.now();
     const given = request.get('x-request-id');
     const id = given !== undefined && FOREIGN_ID.test(given) ? given : randomUUID();
-    const exchange: Exchange = { id, route: 'unmatched', caller: undefined, thrown: undefined };
+    const exchange: Exchange = {
+      id,
+      route: 'unmatched',
+      caller: undefined,
+      thrown: undefined,
+      streamingMs: undefined,
+    };
     exchanges.set(request, exchange);
     response.setHeader('x-request-id', id);
     response.once('close', () => {
       const method = METHODS.has(request.method) ? request.method : 'OTHER';
-      const { route, caller, thrown } = exchange;
+      const { route, caller, thrown, streamingMs } = exchange;
       const status = response.statusCode;
       const durationMs = performance.now() - startedMs;
-      metrics.httpRequest({ method, route, status, durationMs });
+      metrics.httpRequest({
+        method,
+        route,
+        status,
+        durationMs: (streamingMs ?? performance.now()) - startedMs,
+      });
       log[levelOf(method, status)](
         {
           requestId: id,

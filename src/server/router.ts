@@ -1,10 +1,17 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import express, { type ErrorRequestHandler, type RequestHandler, type Response, type Router } from 'express';
+import express, {
+  type ErrorRequestHandler,
+  type Request,
+  type RequestHandler,
+  type Response,
+  type Router,
+} from 'express';
 import { PortcullisError } from '../kernel/errors.js';
 import { exchangeOf } from './exchange.js';
 import { knownError } from './problem.js';
 import type { OperationContext } from '../operations/context.js';
+import type { Followed } from '../operations/events.js';
 import { addressOf, type Operation, type Reply } from '../operations/operation.js';
 
 const BODY_LIMIT_BYTES = 64 * 1024;
@@ -73,7 +80,7 @@ function answer(context: OperationContext, { operation }: Route): RequestHandler
   return async (request, response) => {
     const reply = await operation.answer(context, {
       params: request.params,
-      query: request.query,
+      query: queryOf(request, operation),
       // Undefined where the body was absent, or of a type that is not read.
       body: request.body as unknown,
       caller: exchangeOf(request).caller,
@@ -83,6 +90,11 @@ function answer(context: OperationContext, { operation }: Route): RequestHandler
       return;
     }
     response.status(reply.status).set('content-type', reply.contentType);
+    if (operation.kind === 'follow') {
+      exchangeOf(request).streamingMs = performance.now();
+      await follow(response, reply.body as Followed);
+      return;
+    }
     response.send(typeof reply.body === 'string' ? reply.body : JSON.stringify(reply.body));
   };
 }
@@ -116,6 +128,29 @@ async function sendLines(
     // Whoever asked went away: there is nobody to be told.
     if ((error as { code?: unknown }).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   }
+}
+
+/** A client that was cut off says in a header where it goes on; its address still has where it once began. */
+function queryOf(request: Request, { kind }: Operation): unknown {
+  const last = kind === 'follow' ? request.get('last-event-id') : undefined;
+  return last === undefined || last === '' ? request.query : { ...request.query, cursor: last };
+}
+
+/** Sends text as it comes, until the client goes or the server stops. */
+async function follow(response: Response, from: Followed): Promise<void> {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  // A proxy that collects an answer before it passes it on would pass nothing on.
+  response.set('x-accel-buffering', 'no');
+  if (response.req.method === 'HEAD') {
+    response.end();
+    return;
+  }
+  response.flushHeaders();
+  await pipeline(from(gone.signal), response).catch((error: unknown) => {
+    // It was answered 200: there is nobody to tell any more, and the client comes again.
+    if (!gone.signal.aborted) throw error;
+  });
 }
 
 /** Whoever may not do this is told so, also where the body could not be read at all. */

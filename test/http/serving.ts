@@ -8,6 +8,7 @@ import { embeddedDesk } from '../../src/flags/flag-desk.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { PortcullisProvider } from '../../src/flags/provider.js';
+import { EventFeed } from '../../src/events/follow.js';
 import { createHttpApp } from '../../src/server/app.js';
 import type { OperationContext, OperationFlags } from '../../src/operations/context.js';
 import { listen, type ListenOptions } from '../../src/server/listen.js';
@@ -70,6 +71,10 @@ const NO_FLAGS: OperationFlags = {
   evaluate: () => Promise.resolve({ value: 'hold' }),
 };
 
+/** Answers and ends at once: tests that call every operation have no time to follow one. */
+const ENDED = new EventFeed(() => []);
+ENDED.end();
+
 /** What a file's tests have opened: also from inside a test, where no hook may be declared. */
 const open: { close(): Promise<void> }[] = [];
 afterAll(() => Promise.all(open.map((each) => each.close())));
@@ -84,6 +89,7 @@ export async function serving(
   const deps: OperationContext = {
     control: pool,
     planes: planesAt(pool),
+    feed: ENDED,
     receivers: 1,
     dropGate: () => Promise.reject(new Error('this test drops no gate')),
     metrics: createMetrics(),
@@ -96,7 +102,12 @@ export async function serving(
   };
   const { token } = await tokenOf(pool, { name: `test-${randomUUID()}`, role: 'admin' });
   const listening = await listen(createHttpApp(deps), { port: 0, ...options });
-  open.push(listening);
+  open.push({
+    close: () => {
+      deps.feed.end();
+      return listening.close();
+    },
+  });
   const call = (path: string, init: RequestInit = {}): Promise<Response> => {
     const headers = new Headers(init.headers);
     if (!headers.has('authorization')) headers.set('authorization', `Bearer ${token}`);
@@ -108,7 +119,10 @@ export async function serving(
     token,
     logged,
     deps,
-    close: () => listening.close(),
+    close: () => {
+      deps.feed.end();
+      return listening.close();
+    },
     call,
     json,
     as: async (name, role, regions) => {
@@ -123,7 +137,10 @@ export async function serving(
 }
 
 export async function answerOf(response: Response): Promise<Answer> {
-  const body = (await response.json()) as Record<string, unknown>;
+  const type = response.headers.get('content-type') ?? '';
+  const text = await response.text();
+  // What is answered line by line is no object.
+  const body = (/[/+]json\b/.test(type) ? JSON.parse(text) : {}) as Record<string, unknown>;
   return { status: response.status, headers: response.headers, body };
 }
 

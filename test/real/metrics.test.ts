@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { EventFeed } from '../../src/events/follow.js';
 import { createHttpApp } from '../../src/server/app.js';
 import { listen } from '../../src/server/listen.js';
 import { planesAt } from '../http/serving.js';
@@ -77,6 +78,7 @@ describe('promtool check metrics', () => {
       createHttpApp({
         control: owner,
         planes: planesAt(owner),
+        feed: new EventFeed(() => []),
         receivers: 0,
         dropGate: () => Promise.reject(new Error('not in this test')),
         metrics,

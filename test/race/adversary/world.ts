@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { principalOfToken, type TokenHolder } from '../../../src/access/tokens.js';
 import { createTripwire, type Tripwire } from '../../../src/containment/tripwire.js';
 import { dropGateBy } from '../../../src/containment/drop-gate.js';
+import { EventFeed } from '../../../src/events/follow.js';
 import { EmbeddedSource } from '../../../src/flags/embedded-source.js';
 import { embeddedDesk } from '../../../src/flags/flag-desk.js';
 import type { Policy } from '../../../src/flags/policy.js';
@@ -102,6 +103,7 @@ export class Stage {
   context(installed: LoadedJob, policy: Policy): OperationContext {
     const { control, planes, metrics, log, provider } = this;
     return {
+      feed: new EventFeed(() => []),
       ...{ control, planes, metrics, log, receivers: 1, dropGate: dropGateBy(() => control, this.trips) },
       flags: {
         ...embeddedDesk(control, this.source),

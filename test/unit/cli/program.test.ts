@@ -76,7 +76,7 @@ describe('names', () => {
   });
 
   test('of a region that is not there: the nearest is named, or all where none is near', async () => {
-    const near = await run(...backtest, '--job', 'sweep', '--region', 'eu-wset-1');
+    const near = await run('worker', '--regions', 'eu-wset-1');
     expect(near.exit).toBe(2);
     expect(near.err).toContain('hint: did you mean eu-west-1?');
     const far = await run('worker', '--regions', 'mars', '--json');

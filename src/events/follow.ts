@@ -1,0 +1,104 @@
+import { setTimeout } from 'node:timers/promises';
+import { startBeat, type Beat } from '../kernel/beat.js';
+import { type EventFilter, headOf, type Outbox } from './outbox.js';
+import { type EventPage, readEvents } from './read-events.js';
+
+/** How soon news is noticed. */
+const LOOK_MS = 1_000;
+/** How long a follower hears nothing at most: proxies end connections that are silent for longer. */
+const HEARTBEAT_MS = 15_000;
+/** The most events in one page. */
+const PAGE = 200;
+/** So many ids are remembered, to answer no event twice. */
+const REMEMBERED = 5_000;
+
+/** Looks for news once a second for all who follow, and not at all while nobody does. */
+export class EventFeed {
+  readonly #outboxes: () => readonly Outbox[];
+  readonly #heads = new Map<string, string>();
+  #wake = (): void => undefined;
+  #news = this.#nextNews();
+  #followers = 0;
+  readonly #ended = new AbortController();
+  #beat: Beat | undefined;
+
+  constructor(outboxes: () => readonly Outbox[]) {
+    this.#outboxes = outboxes;
+  }
+
+  get followers(): number {
+    return this.#followers;
+  }
+
+  /**
+   * Answers events until the signal is aborted or the feed ends: a page where there is news, and one without any at least
+   * every 15 s. Each event once, whatever readEvents repeats.
+   */
+  async *follow(
+    filter: EventFilter,
+    cursor: string | undefined,
+    until: AbortSignal,
+  ): AsyncGenerator<EventPage, void> {
+    const signal = AbortSignal.any([until, this.#ended.signal]);
+    this.#followers += 1;
+    this.#beat ??= startBeat(
+      LOOK_MS,
+      () => this.#look(),
+      () => undefined,
+    );
+    try {
+      const seen = new Set<string>();
+      let at = cursor;
+      while (!signal.aborted) {
+        // Before the reading, so that none is missed between the two.
+        const news = this.#news;
+        const page = await readEvents(this.#outboxes(), filter, { limit: PAGE, cursor: at });
+        at = page.next;
+        const items = page.items.filter(({ id }) => !seen.has(id));
+        for (const { id } of items) seen.add(id);
+        for (const id of seen) if (seen.size > REMEMBERED) seen.delete(id);
+        yield { ...page, items };
+        if (items.length === PAGE) continue;
+        const rest = new AbortController();
+        const end = AbortSignal.any([signal, rest.signal]);
+        await Promise.race([news, setTimeout(HEARTBEAT_MS, undefined, { signal: end })]).catch(
+          () => undefined,
+        );
+        rest.abort();
+      }
+    } finally {
+      this.#followers -= 1;
+      if (this.#followers === 0) {
+        const beat = this.#beat;
+        this.#beat = undefined;
+        await beat.stop();
+      }
+    }
+  }
+
+  /** Ends every answer that goes on. */
+  end(): void {
+    this.#ended.abort();
+  }
+
+  #nextNews(): Promise<void> {
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+
+  async #look(): Promise<void> {
+    const heads = await Promise.allSettled(
+      this.#outboxes().map(async (outbox) => ({ name: outbox.name, head: await headOf(outbox) })),
+    );
+    let news = false;
+    for (const each of heads) {
+      // A database that cannot be asked has no news; the next heartbeat's reading says that it cannot.
+      if (each.status !== 'fulfilled' || this.#heads.get(each.value.name) === each.value.head) continue;
+      this.#heads.set(each.value.name, each.value.head);
+      news = true;
+    }
+    if (!news) return;
+    const wake = this.#wake;
+    this.#news = this.#nextNews();
+    wake();
+  }
+}

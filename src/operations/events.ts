@@ -1,0 +1,134 @@
+import { z } from 'zod';
+import { EVENT_KINDS, type Event } from '../events/outbox.js';
+import { type EventPage, readEvents } from '../events/read-events.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { outboxesOf } from '../regions/outboxes.js';
+import { operation } from './operation.js';
+import { jobQuery, named, pageQuery, regionQuery, time } from './schemas.js';
+
+/** The most connections that follow events at a time, of one process. */
+const MOST_FOLLOWERS = 100;
+/** A stream ends after that, and its client goes on where it was: a token that was revoked follows no longer. */
+const STREAM_MS = 10 * 60_000;
+
+const Item = named(
+  'Event',
+  z.strictObject({
+    id: z.string().describe('the same whenever the event is answered: take each once'),
+    at: time,
+    kind: z.enum(EVENT_KINDS),
+    job: z.string().nullable(),
+    region: z.string().nullable(),
+    subject: z
+      .string()
+      .nullable()
+      .describe(
+        'the run, version, request, incident, ... that changed; null where job and region say it all',
+      ),
+    data: z.record(z.string(), z.unknown()).readonly().describe('what it is now'),
+  }),
+);
+
+const Events = named(
+  'Events',
+  z.strictObject({
+    items: z.array(Item).readonly().describe('oldest first'),
+    next: z.string().describe('pass as cursor for what comes behind these, for 24 h'),
+    unreachable: z
+      .array(z.string())
+      .readonly()
+      .describe('databases that could not be asked: their events are answered once they can be'),
+    lost: z
+      .array(z.string())
+      .readonly()
+      .describe('databases whose events since the cursor are gone: read what you show of them again'),
+  }),
+);
+
+/** It names every database. */
+const cursor = z
+  .string()
+  .min(1)
+  .max(8_000)
+  .optional()
+  .describe('`next` of the answer before, unchanged; absent: from now on');
+
+const filter = {
+  job: jobQuery,
+  region: regionQuery,
+  kind: z.enum(EVENT_KINDS).optional().describe('only of this kind'),
+};
+
+/** What changes, as it changes. */
+export const eventOperations = {
+  listEvents: operation({
+    at: 'GET /api/v1/events',
+    example: { job: 'dormant-cleanup' },
+    summary:
+      'What changed in any database, oldest first, of the last 24 h; without cursor and since, what comes from now on',
+    action: 'read',
+    query: z.strictObject({
+      ...filter,
+      since: z.iso.datetime({ offset: true }).optional().describe('only from this moment on'),
+      cursor,
+      limit: pageQuery.limit,
+    }),
+    result: Events,
+    run: async ({ control, planes }, { since, cursor: from, limit: most, ...which }) => {
+      const moment = since === undefined ? undefined : new Date(since);
+      const page = { limit: most, cursor: from };
+      return shown(await readEvents(outboxesOf(control, planes), { ...which, since: moment }, page));
+    },
+  }),
+  followEvents: operation({
+    at: 'GET /api/v1/events/stream',
+    kind: 'follow',
+    example: { job: 'dormant-cleanup' },
+    summary: 'The same as Server-Sent Events, from now on, or from a cursor or Last-Event-ID',
+    action: 'read',
+    query: z.strictObject({ ...filter, cursor }),
+    contentType: 'text/event-stream',
+    result: z
+      .string()
+      .describe(
+        'event "change" with an Event; "gap" with the lists unreachable and lost',
+      ) as unknown as z.ZodType<Followed>,
+    errors: ['STREAMS_FULL'],
+    run: ({ feed }, { cursor: from, ...which }) => {
+      if (feed.followers >= MOST_FOLLOWERS) {
+        throw new PortcullisError(
+          'STREAMS_FULL',
+          `${MOST_FOLLOWERS} connections follow events here already`,
+          {
+            hint: 'close one, ask GET /api/v1/events every few seconds, or follow at another process',
+          },
+        );
+      }
+      return (signal) =>
+        frames(feed.follow(which, from, AbortSignal.any([signal, AbortSignal.timeout(STREAM_MS)])));
+    },
+  }),
+};
+
+/** Text that is sent as it comes, until the signal is aborted. */
+export type Followed = (signal: AbortSignal) => AsyncIterable<string>;
+
+async function* frames(pages: AsyncIterable<EventPage>): AsyncGenerator<string, void> {
+  yield 'retry: 1000\n\n';
+  let gap = '[]';
+  for await (const { items, next, unreachable, lost } of pages) {
+    // Before the events: whoever shows a database that is lost reads it again first.
+    const now = JSON.stringify({ unreachable, lost });
+    if (now !== gap && (gap !== '[]' || unreachable.length + lost.length > 0)) yield frame('gap', now);
+    gap = now;
+    for (const item of items) yield frame('change', JSON.stringify(shownEvent(item)));
+    // An id and nothing else: where to go on after all of these. It is the heartbeat as well.
+    yield `id: ${next}\n\n`;
+  }
+}
+
+const frame = (event: string, data: string): string => `event: ${event}\ndata: ${data}\n\n`;
+
+const shown = (page: EventPage) => ({ ...page, items: page.items.map(shownEvent) });
+
+const shownEvent = ({ at, ...event }: Event) => ({ ...event, at: at.toISOString() });
