@@ -250,23 +250,30 @@ describe('events', () => {
 
   test('reach all who follow them, each once, until the feed ends', async () => {
     const feed = new EventFeed(() => outboxes);
-    const never = new AbortController().signal;
     const { cursor } = await now();
     const follow = async (): Promise<string[]> => {
       const ids: string[] = [];
-      for await (const { items } of feed.follow({ job: 'followed' }, cursor, never)) {
+      const enough = new AbortController();
+      for await (const { items } of feed.follow({ job: 'followed' }, cursor, enough.signal)) {
         ids.push(...items.map(({ id }) => id));
-        if (ids.length >= 2) feed.end();
+        if (ids.length >= 2) enough.abort();
       }
       return ids;
     };
-    const [one, other] = [follow(), follow()];
+    const both = Promise.all([follow(), follow()]);
+    const ended = (async () => {
+      for await (const page of feed.follow({ job: 'nobody' }, cursor, new AbortController().signal)) {
+        expect(page.items).toEqual([]);
+      }
+    })();
     await setFlag(owner, 'followed');
     const late = await begun();
     await setFlag(late, 'followed');
     await end(late, 'commit');
-    expect(new Set(await one).size).toBe(2);
-    await other;
+    for (const ids of await both) expect(new Set(ids).size).toBe(2);
+    expect(feed.followers).toBe(1);
+    feed.end();
+    await ended;
     expect(feed.followers).toBe(0);
   });
 });
