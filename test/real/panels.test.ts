@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { z } from 'zod';
+import { grantBreakGlass } from '../../src/flags/break-glass.js';
 import { listFlags } from '../../src/flags/flag-store.js';
+import { inTransaction } from '../../src/postgres/pool.js';
 import { setAdmittedFlag } from '../support/admissions.js';
 import { startRollout } from '../../src/rollout/start-rollout.js';
 import { dashboardQueries, rulesText } from '../support/dashboard-queries.js';
@@ -191,6 +193,13 @@ test(
     await untilScraped('portcullis_guard_evidence{measure="lnE"}');
     await untilScraped('portcullis_guard_verdicts_total{verdict="unreachable"}');
     await untilScraped('portcullis_rollout_share');
+    await inTransaction(owner, (client) =>
+      grantBreakGlass(client, {
+        ...{ id: 'glass234', job: JOB, version: '9.9.9_99999999', regions: [STABLE], permille: 10 },
+        ...{ forMs: 3_600_000, reason: 'a hotfix', requestedBy: 'ann', approvedBy: 'bob' },
+      }),
+    );
+    await untilScraped('portcullis_break_glass_share > 0');
   },
   TEST_MS,
 );

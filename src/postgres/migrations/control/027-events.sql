@@ -27,6 +27,8 @@ begin
      from unnest(tg_argv[2:]) as name where name is not null));
   return null;
 end $$;
+-- A trigger on a table of somebody else's would tell what never happened.
+revoke execute on function portcullis_control.record_event() from public;
 
 create trigger flag_told after insert or update on portcullis_control.flag for each row
   execute function portcullis_control.record_event('flag', '', 'enabled', 'revision', 'changed_by', 'reason');
@@ -67,5 +69,6 @@ begin
   from portcullis_control.rollout r where r.id = (told ->> 'rollout')::uuid;
   return null;
 end $$;
+revoke execute on function portcullis_control.record_rollout_event() from public;
 create trigger rollout_told after insert on portcullis_control.rollout_event for each row
   execute function portcullis_control.record_rollout_event();
