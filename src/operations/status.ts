@@ -65,7 +65,13 @@ export interface VersionStatus extends VersionStanding {
 const PAGE = 200;
 
 /** Every job that has a policy, a flag or a gate, or is installed, with every region of each. */
-async function readStatus({ control, planes, flags: desk, jobs, showsReasons }: OperationContext): Promise<Status> {
+async function readStatus({
+  control,
+  planes,
+  flags: desk,
+  jobs,
+  showsReasons,
+}: OperationContext): Promise<Status> {
   const installed = jobs();
   const [policies, now, flags, wishes, { databases }, { gates, unreachable }] = await Promise.all([
     policiesInForce(control),
@@ -75,10 +81,12 @@ async function readStatus({ control, planes, flags: desk, jobs, showsReasons }: 
     listDatabases(control, planes),
     allGates(planes),
   ]);
-  const away = new Map(unreachable.map(({ database, reason }) => [
+  const away = new Map(
+    unreachable.map(({ database, reason }) => [
       database,
       showsReasons === true ? reason : 'the server cannot reach its database',
-    ]));
+    ]),
+  );
   const names = new Set([
     ...installed.map(({ name }) => name),
     ...[...policies, ...flags, ...gates].map(({ job }) => job),
