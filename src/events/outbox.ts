@@ -70,21 +70,15 @@ export interface Reading {
 /** For how long an event is kept. */
 export const KEPT_MS = 24 * 3_600_000;
 
-interface Row {
+interface Row extends Omit<Event, 'id'> {
   readonly xid: string;
   readonly id: number;
-  readonly at: Date;
-  readonly kind: EventKind;
-  readonly job: string | null;
-  readonly region: string | null;
-  readonly subject: string | null;
-  readonly data: Readonly<Record<string, unknown>>;
   readonly settled: boolean;
 }
 
 /**
- * Reads what came behind a position; from none, what happened since the
- * filter's moment, or, without one, nothing and a position from which everything is new.
+ * Reads what came behind a position; from none, what happened since the filter's moment, or, without one, nothing and a
+ * position from which everything is new.
  *
  * Ids are drawn before their transactions commit, so a row may become visible behind ones that have been read. No row
  * is added any more below the oldest transaction that is running: positions move up to there and no further. What lies

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PortcullisError } from '../kernel/errors.js';
 import { within } from '../kernel/within.js';
+import { cursorOf, keyOfCursor } from '../postgres/page.js';
 import { isUnreachable } from '../postgres/pool.js';
 import { type Event, type EventFilter, type Outbox, type Position, readOutbox } from './outbox.js';
 
@@ -84,7 +85,7 @@ export async function readEvents(
   for (const { name, position } of items) if (cut.has(name)) next[name] = position;
   return {
     items: items.map(({ event }) => event),
-    next: cursorOf(next),
+    next: cursorOf(keyOf(next)),
     unreachable: [...unreachable],
     lost: [...lost],
   };
@@ -104,28 +105,13 @@ function isOlder(error: unknown): boolean {
   return (error as { readonly code?: unknown } | null)?.code === '42P01';
 }
 
-function cursorOf(positions: Positions): string {
+/** Positions as a cursor has them. */
+function keyOf(positions: Positions): z.input<typeof Cursor> {
   const all = Object.entries(positions).map(([name, { xid, id, readAtMs }]) => [name, [xid, id, readAtMs]]);
-  return Buffer.from(JSON.stringify(Object.fromEntries(all))).toString('base64url');
+  return Object.fromEntries(all) as z.input<typeof Cursor>;
 }
 
 function positionsOf(cursor: string | undefined): Positions {
-  if (cursor === undefined) return {};
-  const parsed = Cursor.safeParse(jsonOf(cursor));
-  if (!parsed.success) {
-    throw new PortcullisError('REQUEST_INVALID', 'that cursor is not one that this list gave', {
-      hint: 'pass `next` of the page before, unchanged, or leave the cursor out to begin now',
-    });
-  }
-  return Object.fromEntries(
-    Object.entries(parsed.data).map(([name, [xid, id, readAtMs]]) => [name, { xid, id, readAtMs }]),
-  );
-}
-
-function jsonOf(cursor: string): unknown {
-  try {
-    return JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
-  } catch {
-    return undefined;
-  }
+  const all = Object.entries(keyOfCursor(cursor, Cursor) ?? {});
+  return Object.fromEntries(all.map(([name, [xid, id, readAtMs]]) => [name, { xid, id, readAtMs }]));
 }

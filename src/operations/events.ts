@@ -115,11 +115,11 @@ export type Followed = (signal: AbortSignal) => AsyncIterable<string>;
 
 async function* frames(pages: AsyncIterable<EventPage>): AsyncGenerator<string, void> {
   yield 'retry: 1000\n\n';
-  let gap = '[]';
+  let gap = JSON.stringify({ unreachable: [], lost: [] });
   for await (const { items, next, unreachable, lost } of pages) {
     // Before the events: whoever shows a database that is lost reads it again first.
     const now = JSON.stringify({ unreachable, lost });
-    if (now !== gap && (gap !== '[]' || unreachable.length + lost.length > 0)) yield frame('gap', now);
+    if (now !== gap) yield frame('gap', now);
     gap = now;
     for (const item of items) yield frame('change', JSON.stringify(shownEvent(item)));
     // An id and nothing else: where to go on after all of these. It is the heartbeat as well.

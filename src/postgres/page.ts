@@ -36,7 +36,7 @@ export function pageOf<Row, Item>(
 ): Page<Item> {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
-  const next = rows.length > limit && last !== undefined ? encode(keyOf(last)) : null;
+  const next = rows.length > limit && last !== undefined ? cursorOf(keyOf(last)) : null;
   return { items: shown.map(item), next };
 }
 
@@ -104,7 +104,8 @@ export function keyOfCursor<Key extends z.ZodType>(
   });
 }
 
-function encode(key: readonly (string | number)[]): string {
+/** A key as the text that {@link keyOfCursor} reads. */
+export function cursorOf(key: unknown): string {
   return Buffer.from(JSON.stringify(key)).toString('base64url');
 }
 

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import { EVENT_KINDS, type EventKind } from '../../events/outbox.js';
 import { countOf, time } from '../../kernel/words.js';
-import type { OperationName, Operations } from '../../operations/list.js';
+import type { Operations } from '../../operations/list.js';
 import type { OutputOf } from '../../operations/operation.js';
 import { voiceOf, type Context, type Voice } from '../context.js';
 import { instant } from '../instant.js';
@@ -13,7 +13,7 @@ import { jobOption, limitOption } from '../listing.js';
 import { Table, type Row } from '../table.js';
 import { toneOf } from '../tone.js';
 
-type Events = OutputOf<Operations[Extract<OperationName, 'listEvents'>]>;
+type Events = OutputOf<Operations['listEvents']>;
 type Event = Events['items'][number];
 
 interface EventOptions {
@@ -55,9 +55,7 @@ export function addEvents(program: Command, context: Context): void {
         tellMissing(voice, read.last);
         if (follow !== true) {
           voice.result({ events, next: read.last.next, unreachable: read.last.unreachable }, () =>
-            events.length === 0
-              ? `No events since ${time(from)}\n`
-              : tableOf(voice, events).join('\n') + '\n',
+            events.length === 0 ? `No events since ${time(from)}\n` : voice.table(COLUMNS, events.map(rowOf)),
           );
           return;
         }
@@ -123,12 +121,6 @@ function tellMissing(voice: Voice, { unreachable, lost }: Events): void {
 }
 
 const COLUMNS = [{ title: 'at' }, { title: 'what' }, { title: 'job' }, { title: 'region' }, { title: 'now' }];
-
-function tableOf(voice: Voice, events: readonly Event[]): string[] {
-  const rows = events.map(rowOf);
-  const table = new Table(COLUMNS, rows, voice.tableOptions());
-  return [table.head(), ...rows.map((row) => table.row(row))];
-}
 
 /** Shows one event after the other, below the titles. */
 function shower({ io }: Context, voice: Voice, first: readonly Event[]): (event: Event) => void {
