@@ -12,6 +12,7 @@ import { loadPolicies, policiesInForce } from '../flags/policy-store.js';
 import { createHttpApp } from '../server/app.js';
 import { listen, type Listening } from '../server/listen.js';
 import { jobInfos } from '../operations/context.js';
+import { forgetKeys } from '../operations/idempotency.js';
 import { startBake } from '../guard/bake/bake.js';
 import { dropGateBy, type DropGate } from '../containment/drop-gate.js';
 import { startSender } from '../notify/sender.js';
@@ -126,7 +127,7 @@ export async function serve(
     const outboxes = (): readonly Outbox[] => outboxesOf(control, installation.planes);
     const feed = new EventFeed(outboxes);
     if (options.control) {
-      const forgetting = forgetOldEvents(outboxes, wired.surroundings.log);
+      const forgetting = forgetOld(control, outboxes, wired.surroundings.log);
       undo.push(() => forgetting.stop());
     }
     const http = options.http ? await serveHttp(config, installation, wired, crew, feed) : undefined;
@@ -224,14 +225,14 @@ function watchRegions({ control, planes }: Installation, { surroundings: { log }
   );
 }
 
-/** Removes events that are older than they are kept. */
-function forgetOldEvents(outboxes: () => readonly Outbox[], log: Log): Beat {
+/** Removes events and idempotency keys that are older than they are kept. */
+function forgetOld(control: pg.Pool, outboxes: () => readonly Outbox[], log: Log): Beat {
   return startBeat(
     FORGET_BEAT_MS,
     async () => {
-      const removed = await Promise.allSettled(outboxes().map(forgetEvents));
+      const removed = await Promise.allSettled([...outboxes().map(forgetEvents), forgetKeys(control)]);
       for (const each of removed)
-        if (each.status === 'rejected') log.debug({ err: each.reason as unknown }, 'events kept');
+        if (each.status === 'rejected') log.debug({ err: each.reason as unknown }, 'events or keys kept');
     },
     () => undefined,
   );

@@ -15,6 +15,8 @@ export interface ClientOptions {
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
+  /** Of an act that may be repeated later, as by another process; absent: a new one for each call. */
+  readonly idempotencyKey?: string | undefined;
 }
 
 type Input<Name extends OperationName> = InputOf<Operations[Name]>;
@@ -28,7 +30,8 @@ type Arguments<Name extends OperationName> =
 export interface Client {
   /**
    * Calls an operation. Throws the PortcullisError that the server answers, with its code, hint and details, or
-   * SERVER_UNREACHABLE where nothing answers, or something that is not Portcullis.
+   * SERVER_UNREACHABLE where nothing answers, or something that is not Portcullis. An act whose answer is lost is sent
+   * once more, with the same idempotency key: it is carried out once.
    */
   call<Name extends OperationName>(name: Name, ...given: Arguments<Name>): Promise<Output<Name>>;
 }
@@ -44,12 +47,38 @@ export function createClient({ url, token, fetch: fetchWith = fetch }: ClientOpt
         ...init.headers,
       };
       if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
-      const response = await reach(base, () =>
-        fetchWith(base + path, { ...init, headers, signal: options?.signal ?? null }),
-      );
-      return (await read(base, name, response)) as never;
+      const signal = options?.signal ?? null;
+      const send = async (): Promise<never> =>
+        (await read(
+          base,
+          name,
+          await reach(base, () => fetchWith(base + path, { ...init, headers, signal })),
+        )) as never;
+      if (init.method === 'GET') return send();
+      headers['idempotency-key'] = options?.idempotencyKey ?? newKey();
+      try {
+        return await send();
+      } catch (error) {
+        if (signal?.aborted === true || !isLost(error)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, SEND_AGAIN_MS));
+        return send();
+      }
     },
   };
+}
+
+const SEND_AGAIN_MS = 250;
+
+/** Whether it may have arrived, and the answer did not. */
+function isLost(error: unknown): boolean {
+  return error instanceof PortcullisError && error.code === 'SERVER_UNREACHABLE' && error.cause !== undefined;
+}
+
+/** Browsers have randomUUID on secure pages alone. */
+function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, '0'),
+  ).join('');
 }
 
 interface Request {

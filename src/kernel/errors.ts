@@ -85,6 +85,10 @@ export const ERRORS = {
   FILE_UNWRITABLE: { status: 422, title: 'A file cannot be written' },
 
   REQUEST_INVALID: { status: 400, title: 'The request has faults' },
+  IDEMPOTENCY_KEY_REUSED: { status: 422, title: 'The idempotency key came with another call before' },
+  IDEMPOTENCY_KEY_IN_USE: { status: 409, title: 'An act with this idempotency key is under way' },
+  IDEMPOTENCY_OUTCOME_UNKNOWN: { status: 409, title: 'Whether the act was carried out is unknown' },
+  IDEMPOTENCY_ANSWER_NOT_KEPT: { status: 409, title: 'The act was carried out; its answer is not kept' },
   TOKEN_MISSING: { status: 401, title: 'A bearer token is needed' },
   TOKEN_REFUSED: { status: 401, title: 'The bearer token is not valid' },
   TOKEN_NAME_INVALID: { status: 422, title: 'A token cannot have that name' },

@@ -83,6 +83,7 @@ export const alertOperations = {
       ],
     },
     summary: "Kills what firing alerts name, once each; Alertmanager's webhook, version 4",
+    keyed: 'no',
     action: 'send-alerts',
     // Each alert names its own: what one may kill is killed, whatever is wrong with the others.
     reach: 'function',

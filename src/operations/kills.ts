@@ -20,6 +20,8 @@ export const killOperations = {
     example: { job: 'dormant-cleanup', reason: 'deletes rows that are in use' },
     summary: 'Stops a job; answers when no change in its scope can commit any more',
     action: 'kill',
+    // Each call kills: an answer of yesterday would say of a gate that was re-armed since that it is killed.
+    keyed: 'no',
     params: z.strictObject({ job: namePath }),
     body: KillOrder,
     reach: SENT_OR_EVERYWHERE,
@@ -42,6 +44,7 @@ export const killOperations = {
     example: { reason: 'the database is being moved' },
     summary: 'Stops every job in every region, and restores too',
     action: 'kill',
+    keyed: 'no',
     body: StopOrder,
     result: Stopped,
     errors: ['NOTHING_REACHED', 'KILL_INCOMPLETE'],

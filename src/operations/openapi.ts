@@ -1,12 +1,30 @@
 import { z } from 'zod';
 import { MAY_DO, ROLES, type Standing } from '../access/roles.js';
 import { ERRORS, type ErrorCode } from '../kernel/errors.js';
+import { IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED } from './idempotency.js';
 import { addressOf, needsToken, type Operation } from './operation.js';
 import { namedSchemas, PROBLEM_TYPE } from './schemas.js';
 
 type Json = Record<string, unknown>;
 
 const SCHEMAS = '#/components/schemas/';
+
+const KEY_PARAMETER = 'IdempotencyKey';
+const keyParameter: Json = {
+  name: IDEMPOTENCY_KEY,
+  in: 'header',
+  required: false,
+  description:
+    'a key of your own for this act: the same call with the same key is carried out once, and answered the same for 24 h',
+  schema: { type: 'string', minLength: 1, maxLength: 200, pattern: '^[ -~]+$' },
+};
+const REPLAYED_HEADER = 'IdempotentReplayed';
+const replayedHeader: Json = {
+  description: 'true: this was answered before to the same key, and nothing was done now',
+  schema: { const: 'true' },
+};
+
+const isKeyed = ({ keyed }: Operation): boolean => keyed !== 'no';
 
 /** The OpenAPI 3.1 document of these operations. */
 export function openApiOf(operations: readonly (readonly [string, Operation])[], version: string): Json {
@@ -29,6 +47,8 @@ export function openApiOf(operations: readonly (readonly [string, Operation])[],
     security: [],
     paths,
     components: {
+      parameters: { [KEY_PARAMETER]: keyParameter },
+      headers: { [REPLAYED_HEADER]: replayedHeader },
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
       schemas: componentSchemas(),
     },
@@ -41,6 +61,9 @@ function described(operationId: string, operation: Operation): Json {
     String(status),
     {
       description: status < 400 ? 'the answer' : 'the answer, where it is negative',
+      ...(isKeyed(operation) && {
+        headers: { [IDEMPOTENT_REPLAYED]: { $ref: `#/components/headers/${REPLAYED_HEADER}` } },
+      }),
       content: content(reply),
     },
   ]);
@@ -49,7 +72,11 @@ function described(operationId: string, operation: Operation): Json {
     summary: operation.summary,
     ...rolesNeeded(operation),
     security: needsToken(operation) ? [{ bearer: [] }] : [],
-    parameters: [...parameters('path', operation.params), ...parameters('query', operation.query)],
+    parameters: [
+      ...parameters('path', operation.params),
+      ...parameters('query', operation.query),
+      ...(isKeyed(operation) ? [{ $ref: `#/components/parameters/${KEY_PARAMETER}` }] : []),
+    ],
     ...(body && {
       requestBody: { required: true, content: content({ schema: body, contentType: 'application/json' }) },
     }),
@@ -81,6 +108,10 @@ function problems(operation: Operation): Json {
   // A parameter that is not known is refused everywhere.
   const codes: ErrorCode[] = ['INTERNAL', 'REQUEST_INVALID', ...operation.errors];
   if (operation.body !== undefined) codes.push('BODY_TOO_LARGE');
+  if (isKeyed(operation)) {
+    codes.push('IDEMPOTENCY_KEY_REUSED', 'IDEMPOTENCY_KEY_IN_USE', 'IDEMPOTENCY_OUTCOME_UNKNOWN');
+    if (operation.keyed === 'secret') codes.push('IDEMPOTENCY_ANSWER_NOT_KEPT');
+  }
   if (needsToken(operation)) codes.push('TOKEN_MISSING', 'TOKEN_REFUSED', 'DATABASE_UNREACHABLE');
   if ('description' in rolesNeeded(operation)) codes.push('FORBIDDEN');
   const responses: Json = {};

@@ -43,6 +43,8 @@ export interface Operation<At extends Address = Address, Input = unknown, Output
   readonly unread:
     | ((context: OperationContext, error: PortcullisError, caller: TokenHolder | undefined) => Promise<void>)
     | undefined;
+  /** What an Idempotency-Key does: nothing, as for whatever stops something; carry it out once; or that, and its answer holds a secret. */
+  readonly keyed: 'no' | 'yes' | 'secret';
   readonly reply: {
     readonly schema: z.ZodType<Output>;
     /** Undefined: only the context can tell. */
@@ -112,6 +114,8 @@ interface Spec<
   readonly body?: Body;
   readonly bodyBytes?: number;
   readonly unread?: Operation['unread'];
+  /** Absent: `yes` for an act that takes a token. */
+  readonly keyed?: Operation['keyed'];
   readonly result: Result;
   /** Absent: JSON. */
   readonly contentType?: string;
@@ -157,9 +161,10 @@ export function operation<
     requireReach(action, caller, regions ?? [regionIn(params)]);
     return params;
   };
+  const kind = spec.kind ?? (at.startsWith('GET') ? 'read' : 'act');
   return {
     at,
-    kind: spec.kind ?? (at.startsWith('GET') ? 'read' : 'act'),
+    kind,
     summary: spec.summary,
     action,
     params: paramsSchema,
@@ -167,6 +172,7 @@ export function operation<
     body: bodySchema,
     bodyBytes: spec.bodyBytes,
     unread: spec.unread,
+    keyed: spec.keyed ?? (kind === 'act' && needsToken({ at }) ? 'yes' : 'no'),
     reply: {
       schema: spec.result as z.ZodType<z.output<Result>>,
       contentType,

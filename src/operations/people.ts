@@ -82,6 +82,7 @@ export const peopleOperations = {
     example: { name: 'ann', role: 'operator' },
     summary: 'Adds a person, who redeems the code in the answer within 24 hours',
     action: 'manage-people',
+    keyed: 'secret',
     body: named(
       'PersonToAdd',
       z.strictObject({
@@ -119,6 +120,7 @@ export const peopleOperations = {
     example: { name: 'ci', role: 'operator', owner: 'machine' },
     summary: 'Issues a token to a person or a machine; one for somebody else does not approve',
     action: 'manage-tokens',
+    keyed: 'secret',
     body: named(
       'TokenToIssue',
       z.strictObject({

@@ -7,12 +7,14 @@ import express, {
   type Response,
   type Router,
 } from 'express';
+import type { TokenHolder } from '../access/tokens.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { exchangeOf } from './exchange.js';
 import { knownError } from './problem.js';
 import type { OperationContext } from '../operations/context.js';
 import type { Followed } from '../operations/events.js';
-import { addressOf, type Operation, type Reply } from '../operations/operation.js';
+import { IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, once } from '../operations/idempotency.js';
+import { addressOf, type Operation, type RawCall, type Reply } from '../operations/operation.js';
 
 const BODY_LIMIT_BYTES = 64 * 1024;
 const readJson = (limit = BODY_LIMIT_BYTES): RequestHandler =>
@@ -76,15 +78,22 @@ function named(path: string): RequestHandler {
   };
 }
 
-function answer(context: OperationContext, { operation }: Route): RequestHandler {
+function answer(context: OperationContext, route: Route): RequestHandler {
+  const { operation } = route;
   return async (request, response) => {
-    const reply = await operation.answer(context, {
+    const call = {
       params: request.params,
       query: queryOf(request, operation),
       // Undefined where the body was absent, or of a type that is not read.
       body: request.body as unknown,
       caller: exchangeOf(request).caller,
-    });
+    };
+    const key = request.get(IDEMPOTENCY_KEY);
+    if (key !== undefined && operation.keyed !== 'no' && call.caller !== undefined) {
+      await answerOnce(context, route, { ...call, caller: call.caller }, requireKey(key), response);
+      return;
+    }
+    const reply = await operation.answer(context, call);
     if (operation.kind === 'stream') {
       await sendLines(operation, response, reply as Reply<AsyncIterable<unknown>>);
       return;
@@ -95,8 +104,42 @@ function answer(context: OperationContext, { operation }: Route): RequestHandler
       await follow(response, reply.body as Followed);
       return;
     }
-    response.send(typeof reply.body === 'string' ? reply.body : JSON.stringify(reply.body));
+    response.send(textOf(reply.body));
   };
+}
+
+const textOf = (body: unknown): string => (typeof body === 'string' ? body : JSON.stringify(body));
+
+/** Visible letters of ASCII, and spaces between them. */
+const KEY = /^[\x20-\x7e]{1,200}$/;
+
+function requireKey(key: string): string {
+  if (KEY.test(key)) return key;
+  throw new PortcullisError('REQUEST_INVALID', `the header ${IDEMPOTENCY_KEY} is not a key`, {
+    hint: 'give 1 to 200 printable characters of ASCII, such as a UUID: a new one for each act',
+  });
+}
+
+/** Carries an act out once for its key. Whoever may not do it any more is refused, also what it answered before. */
+async function answerOnce(
+  context: OperationContext,
+  { operationId, operation }: Route,
+  call: RawCall & { readonly caller: TokenHolder },
+  key: string,
+  response: Response,
+): Promise<void> {
+  await operation.admit(context, call);
+  const { caller, ...input } = call;
+  const { status, contentType, body } = await once(
+    context.control,
+    { caller: caller.id, key, operation: operationId, input, secret: operation.keyed === 'secret' },
+    async () => {
+      const reply = await operation.answer(context, call);
+      return { ...reply, body: textOf(reply.body) };
+    },
+    () => response.set(IDEMPOTENT_REPLAYED, 'true'),
+  );
+  response.status(status).set('content-type', contentType).send(body);
 }
 
 /** Line by line, no faster than they are read. What fails before the first line is answered as an error. */

@@ -35,18 +35,31 @@ const Operation = z.strictObject({
   description: z.string().optional(),
   security: z.array(z.record(z.string(), z.array(z.string()))),
   parameters: z.array(
-    z.strictObject({
-      name: z.string(),
-      in: z.enum(['path', 'query']),
-      required: z.boolean(),
-      description: z.string().optional(),
-      schema: z.looseObject({}),
-    }),
+    z.union([
+      z.strictObject({
+        name: z.string(),
+        in: z.enum(['path', 'query']),
+        required: z.boolean(),
+        description: z.string().optional(),
+        schema: z.looseObject({}),
+      }),
+      z.strictObject({ $ref: z.literal('#/components/parameters/IdempotencyKey') }),
+    ]),
   ),
   requestBody: z.strictObject({ required: z.literal(true), content: Media }).optional(),
   responses: z.record(
     z.string().regex(/^[1-5]\d\d$/),
-    z.strictObject({ description: z.string().min(1), content: Media }),
+    z.strictObject({
+      description: z.string().min(1),
+      headers: z
+        .strictObject({
+          'Idempotent-Replayed': z.strictObject({
+            $ref: z.literal('#/components/headers/IdempotentReplayed'),
+          }),
+        })
+        .optional(),
+      content: Media,
+    }),
   ),
 });
 const Document = z.strictObject({
@@ -59,6 +72,8 @@ const Document = z.strictObject({
     z.strictObject({ get: Operation.optional(), post: Operation.optional() }),
   ),
   components: z.strictObject({
+    parameters: z.record(z.literal('IdempotencyKey'), z.looseObject({ in: z.literal('header') })),
+    headers: z.record(z.literal('IdempotentReplayed'), z.looseObject({ description: z.string() })),
     securitySchemes: z.record(z.string(), z.looseObject({ type: z.literal('http'), scheme: z.string() })),
     schemas: z.record(z.string().regex(/^[\w.-]+$/), z.looseObject({})),
   }),
@@ -105,15 +120,30 @@ describe('the OpenAPI document', () => {
 
   test('declares exactly the parameters that stand in a path, each as required', () => {
     for (const { path, operation } of operations) {
-      const declared = operation.parameters.filter((each) => each.in === 'path');
+      const declared = operation.parameters.flatMap((each) =>
+        'in' in each && each.in === 'path' ? [each] : [],
+      );
       expect(declared.every(({ required }) => required)).toBe(true);
       expect(declared.map(({ name }) => `{${name}}`)).toEqual(path.match(/\{\w+\}/g) ?? []);
     }
   });
 
   test('refers only to schemas that it has, and has none in vain', () => {
-    const refs = new Set(refsIn(document).map((ref) => ref.replace('#/components/schemas/', '')));
+    const schemas = refsIn(document).filter((ref) => ref.startsWith('#/components/schemas/'));
+    const refs = new Set(schemas.map((ref) => ref.replace('#/components/schemas/', '')));
     expect([...refs].sort()).toEqual(Object.keys(document.components.schemas).sort());
+  });
+
+  test('has the idempotency key for every act that takes a token, but for those that stop something', () => {
+    const keyed = operations.filter(({ operation }) => operation.parameters.some((each) => '$ref' in each));
+    const acts = ROUTES.filter(({ method, operation }) => method === 'post' && operation.kind === 'act');
+    const none = ['login', 'killJob', 'stopEverything', 'receiveAlerts'];
+    expect(keyed.map(({ operation }) => operation.operationId).sort()).toEqual(
+      acts
+        .map(({ operationId }) => operationId)
+        .filter((id) => !none.includes(id))
+        .sort(),
+    );
   });
 
   test('asks for a token under /api and nowhere else', () => {

@@ -21,16 +21,18 @@ export interface Schema {
 
 type Content = Readonly<Record<string, { readonly schema: Schema }>>;
 
+interface Parameter {
+  readonly name: string;
+  readonly in: string;
+  readonly required: boolean;
+  readonly description?: string;
+  readonly schema: Schema;
+}
+
 interface Operation {
   readonly operationId: string;
   readonly summary: string;
-  readonly parameters: readonly {
-    readonly name: string;
-    readonly in: string;
-    readonly required: boolean;
-    readonly description?: string;
-    readonly schema: Schema;
-  }[];
+  readonly parameters: readonly (Parameter | { readonly $ref: string })[];
   readonly requestBody?: { readonly content: Content };
   readonly responses: Readonly<Record<string, { readonly description: string; readonly content: Content }>>;
 }
@@ -60,6 +62,8 @@ export function apiPage(document: OpenApi, routes: readonly Route[]): string {
 \`GET /api/v1/openapi.json\` is the OpenAPI 3.1 document that this page shows. Calls under \`/api/\` take a token: \`Authorization: Bearer TOKEN\`, from \`portcullis tokens issue\`. Bodies are JSON. Times are ISO 8601 in UTC, durations milliseconds. A list answers \`items\` and \`next\`: pass \`next\` as \`cursor\` for the page behind it.
 
 An error is \`application/problem+json\` with \`code\`, \`title\`, \`detail\`, \`hint\`, \`status\` and \`instance\`; [errors](errors.md) explains each code. Any call may answer \`REQUEST_INVALID\` or \`INTERNAL\`; any with a body \`BODY_TOO_LARGE\`; any under \`/api/\` \`TOKEN_MISSING\`, \`TOKEN_REFUSED\`, \`FORBIDDEN\` or \`DATABASE_UNREACHABLE\`.
+
+An act (\`POST\`) takes the header \`Idempotency-Key\`: 1 to 200 printable characters of your own, new for each act. The same call with the same key by the same token is carried out once, and answered the same for 24 hours, marked \`Idempotent-Replayed: true\`; so a call whose answer was lost is safely repeated. The key has no effect on \`killJob\`, \`stopEverything\` and \`receiveAlerts\`, which are carried out each time. [ADR 33](../adr/0033-idempotency-keys.md) says what happens where a process ends in the middle of an act.
 
 ${contents.join('\n')}
 
@@ -102,12 +106,22 @@ class ApiPage {
     const operation = this.#document.paths[path.replaceAll(/:(\w+)/g, '{$1}')]?.[method];
     if (operation === undefined) throw new Error(`the OpenAPI document lacks ${method} ${path}`);
     const given = [
-      ...operation.parameters.map((each) => [
-        code(each.name),
-        each.in,
-        this.typeOf(each.schema),
-        `${each.required ? '' : 'optional. '}${sentence(each.description ?? '')}`.replace(/ ?\.$/, ''),
-      ]),
+      // What many calls have in common is told once, above.
+      ...operation.parameters.flatMap((each) =>
+        '$ref' in each
+          ? []
+          : [
+              [
+                code(each.name),
+                each.in,
+                this.typeOf(each.schema),
+                `${each.required ? '' : 'optional. '}${sentence(each.description ?? '')}`.replace(
+                  / ?\.$/,
+                  '',
+                ),
+              ],
+            ],
+      ),
       ...Object.values(operation.requestBody?.content ?? {}).flatMap(({ schema }) => this.#fields(schema)),
     ];
     const answers = Object.entries(operation.responses)
