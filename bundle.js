@@ -1,14 +1,15 @@
-import { chmod, readFile, rm } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, context } from 'esbuild';
 
 /**
  * Makes dist/bundle of what tsc wrote to dist: the command line in a few files. To find, read and link the hundreds
- * that it consists of takes longer than most commands do.
+ * that it consists of takes longer than most commands do. And dist/console, which browsers load.
  */
 const DIST = fileURLToPath(new URL('dist/', import.meta.url));
 const BUNDLE = join(DIST, 'bundle');
+const CONSOLE = fileURLToPath(new URL('src/console/', import.meta.url));
 
 /** These stay where they are, with all that they import, and the bundle imports them from there. */
 const APART = [
@@ -27,7 +28,51 @@ export async function bundle() {
   await rm(BUNDLE, { recursive: true, force: true });
   await build(options);
   await chmod(join(DIST, 'main.js'), 0o755);
+  await build(consoleOptions());
 }
+
+/** Makes dist/console of src/console: a page, and its files, named by what is in them, that browsers keep for ever. */
+function consoleOptions() {
+  return {
+    entryPoints: [join(CONSOLE, 'main.tsx'), join(CONSOLE, 'style.css')],
+    outdir: join(DIST, 'console/assets'),
+    entryNames: '[name]-[hash]',
+    chunkNames: '[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2023',
+    tsconfig: join(CONSOLE, 'tsconfig.json'),
+    legalComments: 'eof',
+    logLevel: 'warning',
+    metafile: true,
+    write: false,
+    plugins: [consolePage],
+  };
+}
+
+const consolePage = {
+  name: 'console-page',
+  setup({ onEnd }) {
+    onEnd(async ({ metafile, outputFiles = [] }) => {
+      if (metafile === undefined) return;
+      const folder = join(DIST, 'console');
+      const made = (source) =>
+        basename(
+          Object.entries(metafile.outputs).find(([, { entryPoint = '' }]) => entryPoint.endsWith(source))[0],
+        );
+      const page = (await readFile(join(CONSOLE, 'page.html'), 'utf8'))
+        .replace('main.tsx', `/assets/${made('main.tsx')}`)
+        .replace('style.css', `/assets/${made('style.css')}`);
+      await rm(folder, { recursive: true, force: true });
+      await mkdir(join(folder, 'assets'), { recursive: true });
+      for (const { path, contents } of outputFiles) await writeFile(path, contents);
+      await writeFile(join(folder, 'index.html'), page);
+    });
+  },
+};
 
 async function bundleOptions() {
   const apart = await withImports(APART.map((file) => join(DIST, file)));
@@ -108,6 +153,8 @@ const oneLanguage = {
 };
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  if (process.argv.includes('--watch')) await (await context(await bundleOptions())).watch();
-  else await bundle();
+  if (process.argv.includes('--watch')) {
+    await (await context(await bundleOptions())).watch();
+    await (await context(consoleOptions())).watch();
+  } else await bundle();
 }

@@ -23,7 +23,7 @@ const layers = [
   ['regions'],
   ['operations'],
   ['client'],
-  ['server', 'cli'],
+  ['server', 'cli', 'console'],
   ['jobs'],
   ['demo'],
 ];
@@ -90,9 +90,12 @@ export default tseslint.config(
     plugins: { 'import-x': importX },
     settings: {
       'import-x/resolver-next': [
-        createNodeResolver({ extensions: ['.ts', '.js'], extensionAlias: { '.js': ['.ts', '.js'] } }),
+        createNodeResolver({
+          extensions: ['.ts', '.tsx', '.js'],
+          extensionAlias: { '.js': ['.ts', '.tsx', '.js'] },
+        }),
       ],
-      'import-x/parsers': { '@typescript-eslint/parser': ['.ts'] },
+      'import-x/parsers': { '@typescript-eslint/parser': ['.ts', '.tsx'] },
     },
     rules: {
       'import-x/no-restricted-paths': ['error', { zones: [...zones, ...ADDED] }],
@@ -105,6 +108,11 @@ export default tseslint.config(
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
       'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
     },
+  },
+  {
+    // The browser's code has the browser's types.
+    files: ['src/console/**'],
+    languageOptions: { parserOptions: { project: './src/console/tsconfig.json' } },
   },
   {
     files: ['src/**/*.ts'],

@@ -85,6 +85,15 @@ const environment = {
     .regex(/^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):\d{1,5}$/, 'must be host:port, such as 127.0.0.1:7020')
     .default('127.0.0.1:7020')
     .meta({ description: 'The address on which HTTP is served.' }),
+  PUBLIC_URL: z
+    .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://portcullis.example' })
+    .refine((url) => /^\/?$/.test(new URL(url).pathname), 'must have no path: the console is served at /')
+    .optional()
+    .meta({
+      description:
+        'The address at which people open the console, where a proxy serves it: `https://portcullis.example`. Beyond loopback, people sign in over HTTPS only.',
+      absent: 'the address on which HTTP is served',
+    }),
   REGIONS: list('region names', /^[a-z0-9][a-z0-9-]*$/)
     .optional()
     .meta({
@@ -213,6 +222,8 @@ export interface Config {
   /** The owners' URLs of the regions' databases, by variable, as policies name them. */
   readonly regionDatabaseUrls: Readonly<Record<string, string>>;
   readonly http: { readonly host: string; readonly port: number };
+  /** Where people open the console, without a slash at its end; absent: where HTTP is served. */
+  readonly publicUrl: string | undefined;
   /** The regions that this process serves; absent: every region of each policy. */
   readonly regions: readonly string[] | undefined;
   readonly worker: string;
@@ -350,6 +361,7 @@ function toConfig(
     regionDatabaseUrls: Object.freeze(regionDatabaseUrls),
     regionLogins: Object.freeze(regionLogins),
     http: { host: read.HTTP.slice(0, read.HTTP.lastIndexOf(':')).replace(/^\[|\]$/g, ''), port },
+    publicUrl: read.PUBLIC_URL === undefined ? undefined : new URL(read.PUBLIC_URL).origin,
     regions: read.REGIONS,
     worker: read.WORKER ?? `${hostname()}:${process.pid}`,
     concurrentRuns: read.CONCURRENT_RUNS,

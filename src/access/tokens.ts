@@ -15,6 +15,8 @@ export interface IssuedToken {
 /** The principal whose token it was. */
 export interface TokenHolder extends Principal {
   readonly id: string;
+  /** The session that acts as the token; absent: the token itself came. `expiresAt` is ISO 8601 in UTC. */
+  readonly session?: { readonly id: string; readonly expiresAt: string } | undefined;
 }
 
 /** Times are ISO 8601 in UTC. */
@@ -273,6 +275,7 @@ export async function listTokens(control: pg.Pool): Promise<TokenFacts[]> {
   }));
 }
 
-function hashOf(token: string): Buffer {
+/** What the database keeps of a token. */
+export function hashOf(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }

@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import type { Installation, ServeOptions, Service, StartPolicies } from '../cli/app-port.js';
 import type { Config } from '../config.js';
@@ -11,7 +12,7 @@ import type { Policy } from '../flags/policy.js';
 import { loadPolicies, policiesInForce } from '../flags/policy-store.js';
 import { createHttpApp } from '../server/app.js';
 import { listen, type Listening } from '../server/listen.js';
-import { jobInfos } from '../operations/context.js';
+import { jobInfos, type OperationContext } from '../operations/context.js';
 import { forgetKeys } from '../operations/idempotency.js';
 import { startBake } from '../guard/bake/bake.js';
 import { dropGateBy, type DropGate } from '../containment/drop-gate.js';
@@ -30,7 +31,9 @@ import { outboxesOf } from '../regions/outboxes.js';
 import type { RegionPlane } from '../regions/region-plane.js';
 import type { Log } from '../telemetry/log.js';
 import { lockFolder } from '../postgres/folder-lock.js';
-import { ensureAdminToken } from '../access/admin-token.js';
+import { ensureAdminToken, readAdminToken } from '../access/admin-token.js';
+import { createSignInCode } from '../access/sessions.js';
+import { principalOfToken } from '../access/tokens.js';
 import { makeDemoPerson } from '../access/demo-person.js';
 import { startBreakGlass } from './break-glass.js';
 import { startAlone } from './alone.js';
@@ -42,6 +45,8 @@ import { startAnnouncing, startRollouts } from './rollouts.js';
 import { startPolicies } from './start-policies.js';
 
 const SAMPLE_SEED = 'portcullis';
+/** Where the build leaves the console's files. */
+const CONSOLE = fileURLToPath(new URL('../console', import.meta.url));
 /** How long each part of a service may take to stop. Runs are given up in a third of it (src/worker/lease-keeper.ts). */
 const STOP_STEP_MS = 15_000;
 const INCIDENT_BEAT_MS = 5_000;
@@ -145,6 +150,7 @@ export async function serve(
       seeded,
       ...(placed && { policies: placed }),
       served: crew.served,
+      signInCode: () => adminSignInCode(control, config.home),
       now: () => databaseTime(control).catch(() => new Date()),
       runAllNow: () => crew.runAllNow(),
       stop,
@@ -153,6 +159,13 @@ export async function serve(
     await stop();
     throw error;
   }
+}
+
+/** For the person whose token the folder has, where this user may read it. */
+async function adminSignInCode(control: pg.Pool, home: string): Promise<string | undefined> {
+  const token = await readAdminToken(home);
+  const admin = token === undefined ? undefined : await principalOfToken(control, token);
+  return admin && (await createSignInCode(control, admin)).code;
 }
 
 /** Carries out pending kills: every process does, for this one may reach it. */
@@ -300,7 +313,7 @@ function serveHttp(
 ): Promise<Listening> {
   const { control, planes } = installation;
   const { metrics, log } = wired.surroundings;
-  const app = createHttpApp({
+  const context: OperationContext = {
     control,
     planes,
     feed,
@@ -333,6 +346,11 @@ function serveHttp(
       flags: () => wired.source.state(),
       flagsMaxAgeMs: config.flagMaxAgeMs,
     }),
+  };
+  const app = createHttpApp(context, {
+    publicUrl: config.publicUrl,
+    listenHost: config.http.host,
+    console: CONSOLE,
   });
   return listen(app, config.http);
 }

@@ -116,6 +116,11 @@ export interface Service {
   /** What this start did with the policy files; undefined for a worker, which reads none. */
   readonly policies?: StartPolicies;
   readonly served: readonly ServedJob[];
+  /**
+   * A code that signs the holder of the admin token in to the console, once, within 30 s; undefined where this user may
+   * not read that token.
+   */
+  signInCode(): Promise<string | undefined>;
   /** The time by the control database's clock; by this machine's where that does not answer. */
   now(): Promise<Date>;
   /** Runs every job at once in each served region. Resolves when those runs are over. */
@@ -140,6 +145,8 @@ export interface Settings {
   /** What is odd about the configuration, and does no harm. */
   readonly warnings: readonly string[];
   readonly http: { readonly host: string; readonly port: number };
+  /** Where people open the console; absent: where HTTP is served. */
+  readonly publicUrl: string | undefined;
   readonly logLevel: string;
   /** Where flags come from. */
   readonly flagSource: { readonly kind: 'embedded' | 'unleash'; readonly url?: string };

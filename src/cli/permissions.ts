@@ -15,6 +15,7 @@ export const COMMAND_RIGHTS = {
   completion: 'anyone',
   'completion candidates': 'anyone',
   doctor: 'anyone',
+  open: 'read',
   me: 'read',
   status: 'read',
   run: 'run',

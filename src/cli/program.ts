@@ -17,6 +17,7 @@ import { addLogin, addLogout } from './commands/login.js';
 import { addMe } from './commands/me.js';
 import { addMigrate } from './commands/migrate.js';
 import { addNotifications } from './commands/notifications.js';
+import { addOpen } from './commands/open.js';
 import { addPeople } from './commands/people.js';
 import { addBreakGlass } from './commands/break-glass.js';
 import { addApprove, addRearm } from './commands/rearm.js';
@@ -56,6 +57,7 @@ const COMMANDS: readonly AddCommand[] = [
   addEvents,
   addNotifications,
   addDatabase,
+  addOpen,
   addMe,
   addPeople,
   addLogin,

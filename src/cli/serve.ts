@@ -1,6 +1,7 @@
 import { nthSlot } from '../runs/slots.js';
 import { refuseUnfit } from './acting.js';
-import type { Installation, Service } from './app-port.js';
+import type { Installation, Service, Settings } from './app-port.js';
+import { consoleUrl, signInLink } from './console-link.js';
 import type { Context, Voice } from './context.js';
 import { aborted, interruptible } from './interrupt.js';
 import { regionsIn, requireRegion } from './names.js';
@@ -50,9 +51,10 @@ export async function serveUntilInterrupted(
       });
       const opened = installation;
       const serving = service;
+      const link = await consoleLink(app.settings, serving, voice);
       progress.above(() => {
         voice.result({ event: 'started', ...whereObject(opened, serving) }, () =>
-          whereText(voice, opened, serving),
+          whereText(voice, opened, serving, link),
         );
       });
       if (command.runNow) await runs.first(serving, signal);
@@ -68,6 +70,15 @@ export async function serveUntilInterrupted(
     }
     voice.result({ event: 'stopped' }, () => 'stopped\n');
   });
+}
+
+/** A link that signs in, for a person at a terminal of this machine; what is read by programs has none. */
+async function consoleLink(settings: Settings, service: Service, voice: Voice): Promise<string | undefined> {
+  const { httpUrl } = service;
+  const url = httpUrl === undefined ? undefined : consoleUrl(settings, httpUrl);
+  if (url === undefined) return undefined;
+  const code = voice.json ? undefined : await service.signInCode();
+  return code === undefined ? url : signInLink(url, code);
 }
 
 async function requireRegions(

@@ -29,8 +29,8 @@ const TOKEN_NOTES: Readonly<Record<AdminToken['standing'], string>> = {
   missing: ' is missing: issued before, not from this folder; docs/runbooks/lost-admin-token.md',
 };
 
-/** The same, for people. */
-export function whereText(voice: Voice, installation: Installation, service: Service): string {
+/** The same, for people. `link`: where to open the console. */
+export function whereText(voice: Voice, installation: Installation, service: Service, link?: string): string {
   const { httpUrl, adminToken, seeded, served } = service;
   const facts: (readonly [string, Cell])[] = [
     ...(httpUrl === undefined
@@ -39,6 +39,10 @@ export function whereText(voice: Voice, installation: Installation, service: Ser
           ['http', { text: httpUrl, tone: 'strong' }] as const,
           ['', `${httpUrl}/api/v1/openapi.json, ${httpUrl}/metrics`] as const,
         ]),
+    ...(link === undefined ? [] : [['console', { text: link, tone: 'strong' }] as const]),
+    ...(link?.includes('#') === true
+      ? [['', 'signs in once, within 30 s; portcullis open prints another link'] as const]
+      : []),
     ...(adminToken
       ? [['admin token', `${adminToken.file}${TOKEN_NOTES[adminToken.standing]}`] as const]
       : []),

@@ -1,10 +1,13 @@
 import { setTimeout } from 'node:timers/promises';
 import { startBeat, type Beat } from '../kernel/beat.js';
+import { within } from '../kernel/within.js';
 import { type EventFilter, headOf, type Outbox } from './outbox.js';
 import { type EventPage, readEvents } from './read-events.js';
 
 /** How soon news is noticed. */
-const LOOK_MS = 1_000;
+const LOOK_MS = 250;
+/** How long one database may take to say whether it has any: one behind a lost network must not keep the others' back. */
+const ANSWER_MS = 1_000;
 /** How long a follower hears nothing at most: proxies end connections that are silent for longer. */
 const HEARTBEAT_MS = 15_000;
 /** The most events in one page. */
@@ -12,12 +15,14 @@ const PAGE = 200;
 /** So many ids are remembered, to answer no event twice. */
 const REMEMBERED = 5_000;
 
-/** Looks for news once a second for all who follow, and not at all while nobody does. */
+/** Looks for news four times a second for all who follow, and not at all while nobody does. */
 export class EventFeed {
   readonly #outboxes: () => readonly Outbox[];
   readonly #heads = new Map<string, string>();
   #wake = (): void => undefined;
   #news = this.#nextNews();
+  #tell = (): void => undefined;
+  #looked = this.#nextLook();
   #followers = 0;
   readonly #ended = new AbortController();
   #beat: Beat | undefined;
@@ -76,6 +81,11 @@ export class EventFeed {
     }
   }
 
+  /** Resolves when some database has said next whether it has news: until then, nothing shows that what is known is current. */
+  looked(): Promise<void> {
+    return this.#looked;
+  }
+
   /** Ends every answer that goes on. */
   end(): void {
     this.#ended.abort();
@@ -85,16 +95,29 @@ export class EventFeed {
     return new Promise((resolve) => (this.#wake = resolve));
   }
 
+  #nextLook(): Promise<void> {
+    return new Promise((resolve) => (this.#tell = resolve));
+  }
+
   async #look(): Promise<void> {
+    const outboxes = this.#outboxes();
+    const late = (): Error => new Error('no answer in time');
     const heads = await Promise.allSettled(
-      this.#outboxes().map(async (outbox) => ({ name: outbox.name, head: await headOf(outbox) })),
+      outboxes.map((outbox) => within(ANSWER_MS, () => headOf(outbox), late)),
     );
     let news = false;
-    for (const each of heads) {
-      // A database that cannot be asked has no news; the next heartbeat's reading says that it cannot.
-      if (each.status !== 'fulfilled' || this.#heads.get(each.value.name) === each.value.head) continue;
-      this.#heads.set(each.value.name, each.value.head);
+    for (const [at, { name }] of outboxes.entries()) {
+      const found = heads[at];
+      // That a database answers no longer, or again, is news too: reading says which.
+      const head = found?.status === 'fulfilled' ? found.value : 'away';
+      if (this.#heads.get(name) === head) continue;
+      this.#heads.set(name, head);
       news = true;
+    }
+    if (heads.some(({ status }) => status === 'fulfilled')) {
+      const tell = this.#tell;
+      this.#looked = this.#nextLook();
+      tell();
     }
     if (!news) return;
     const wake = this.#wake;

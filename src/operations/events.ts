@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { stillHolds } from '../access/sessions.js';
+import type { EventFeed } from '../events/follow.js';
 import { EVENT_KINDS, type Event } from '../events/outbox.js';
 import { type EventPage, readEvents } from '../events/read-events.js';
 import { PortcullisError } from '../kernel/errors.js';
@@ -8,8 +10,10 @@ import { jobQuery, named, pageQuery, regionQuery, time } from './schemas.js';
 
 /** The most connections that follow events at a time, of one process. */
 const MOST_FOLLOWERS = 100;
-/** A stream ends after that, and its client goes on where it was: a token that was revoked follows no longer. */
+/** A stream ends after that, and its client goes on where it was. */
 const STREAM_MS = 10 * 60_000;
+/** How often a stream says that it is current, where nothing changes. */
+const ALIVE_MS = 1_000;
 
 const Item = named(
   'Event',
@@ -91,10 +95,10 @@ export const eventOperations = {
     result: z
       .string()
       .describe(
-        'event "change" with an Event; "gap" with the lists unreachable and lost',
+        'event "change" with an Event; "gap" with the lists unreachable and lost; a comment every second while the databases answer',
       ) as unknown as z.ZodType<Followed>,
     errors: ['STREAMS_FULL'],
-    run: ({ feed }, { cursor: from, ...which }) => {
+    run: ({ control, feed }, { cursor: from, ...which }, caller) => {
       if (feed.followers >= MOST_FOLLOWERS) {
         throw new PortcullisError(
           'STREAMS_FULL',
@@ -104,8 +108,10 @@ export const eventOperations = {
           },
         );
       }
-      return (signal) =>
-        frames(feed.follow(which, from, AbortSignal.any([signal, AbortSignal.timeout(STREAM_MS)])));
+      return (signal) => {
+        const end = AbortSignal.any([signal, AbortSignal.timeout(STREAM_MS)]);
+        return frames(feed, feed.follow(which, from, end), () => stillHolds(control, caller));
+      };
     },
   }),
 };
@@ -113,17 +119,40 @@ export const eventOperations = {
 /** Text that is sent as it comes, until the signal is aborted. */
 export type Followed = (signal: AbortSignal) => AsyncIterable<string>;
 
-async function* frames(pages: AsyncIterable<EventPage>): AsyncGenerator<string, void> {
+/** Ends where whoever follows may do so no longer. */
+async function* frames(
+  feed: Pick<EventFeed, 'looked'>,
+  pages: AsyncGenerator<EventPage, void>,
+  holds: () => Promise<boolean>,
+): AsyncGenerator<string, void> {
   yield 'retry: 1000\n\n';
   let gap = JSON.stringify({ unreachable: [], lost: [] });
-  for await (const { items, next, unreachable, lost } of pages) {
-    // Before the events: whoever shows a database that is lost reads it again first.
-    const now = JSON.stringify({ unreachable, lost });
-    if (now !== gap) yield frame('gap', now);
-    gap = now;
-    for (const item of items) yield frame('change', JSON.stringify(shownEvent(item)));
-    // An id and nothing else: where to go on after all of these. It is the heartbeat as well.
-    yield `id: ${next}\n\n`;
+  let toldMs = performance.now();
+  let page = pages.next();
+  try {
+    for (;;) {
+      const read = await Promise.race([page, feed.looked()]);
+      if (read === undefined) {
+        if (performance.now() - toldMs >= ALIVE_MS) {
+          toldMs = performance.now();
+          yield ': current\n\n';
+        }
+        continue;
+      }
+      if (read.done === true || !(await holds())) return;
+      const { items, next, unreachable, lost } = read.value;
+      // Before the events: whoever shows a database that is lost reads it again first.
+      const now = JSON.stringify({ unreachable, lost });
+      if (now !== gap) yield frame('gap', now);
+      gap = now;
+      for (const item of items) yield frame('change', JSON.stringify(shownEvent(item)));
+      // An id and nothing else: where to go on after all of these. It is the heartbeat as well.
+      yield `id: ${next}\n\n`;
+      toldMs = performance.now();
+      page = pages.next();
+    }
+  } finally {
+    await pages.return();
   }
 }
 

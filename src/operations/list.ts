@@ -15,6 +15,7 @@ import { notificationOperations } from './notifications.js';
 import { openApiOf } from './openapi.js';
 import { operation, type Operation } from './operation.js';
 import { outcomeOperations } from './outcomes.js';
+import { overviewOperations } from './overview.js';
 import { peopleOperations } from './people.js';
 import { policyOperations } from './policies.js';
 import { processOperations } from './process.js';
@@ -29,6 +30,7 @@ export const OPERATIONS = {
   ...processOperations,
   ...meOperations,
   ...statusOperations,
+  ...overviewOperations,
   ...jobAndGateOperations,
   ...guardOperations,
   ...flagOperations,

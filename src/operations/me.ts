@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { MAY_DO, rightsOf, ROLES, type Action } from '../access/roles.js';
+import { createSignInCode } from '../access/sessions.js';
 import { operation } from './operation.js';
-import { named } from './schemas.js';
+import { named, time } from './schemas.js';
 
 const regions = z.array(z.string()).readonly().nullable().describe('null: everywhere');
 
@@ -16,6 +17,12 @@ const Me = named(
       .array(z.strictObject({ action: z.enum(Object.keys(MAY_DO) as [Action, ...Action[]]), regions }))
       .readonly()
       .describe('what the caller may do, and where; approvals also take a second person'),
+    session: z
+      .strictObject({
+        expiresAt: time.describe('unless it is used before then; at most 24 h after it began'),
+      })
+      .nullable()
+      .describe("the console's session; null: the call bore a token"),
   }),
 );
 
@@ -32,6 +39,19 @@ export const meOperations = {
       regions: caller.regions,
       person: caller.person?.name ?? null,
       may: rightsOf(caller),
+      session: caller.session === undefined ? null : { expiresAt: caller.session.expiresAt },
     }),
+  }),
+  createSignInCode: operation({
+    at: 'POST /api/v1/sign-in-codes',
+    example: {},
+    summary: "A code that signs the token's person in to the console, once, within 30 s",
+    action: 'read',
+    result: named(
+      'SignInCode',
+      z.strictObject({ code: z.string().describe('shown this once'), expiresAt: time }),
+    ),
+    errors: ['MACHINE_CANNOT_SIGN_IN'],
+    run: ({ control }, _input, caller) => createSignInCode(control, caller),
   }),
 };

@@ -61,8 +61,8 @@ export interface VersionStatus extends VersionStanding {
   readonly lastRun: RunView | null;
 }
 
-/** The most gates that one page has. */
-const PAGE = 200;
+/** The most gates that are read at a time. */
+const PAGE = 2_000;
 
 /** Every job that has a policy, a flag or a gate, or is installed, with every region of each. */
 async function readStatus({
@@ -147,14 +147,16 @@ function pendingOf(wish: KillWish | undefined): PendingKill | null {
   return { ...wish, at: wish.at.toISOString(), lapsesBy: wish.lapsesBy?.toISOString() ?? null };
 }
 
-async function allGates(
+/** Every gate of every job, or of one, and the databases that could not be asked. */
+export async function allGates(
   planes: RegionPlanes,
+  job?: string,
 ): Promise<{ gates: GateView[]; unreachable: readonly UnreachablePlane[] }> {
   const gates: GateView[] = [];
   const away = new Map<string, UnreachablePlane>();
   let cursor: string | undefined;
   do {
-    const page = await listGatesOf(planes, {}, { limit: PAGE, cursor });
+    const page = await listGatesOf(planes, { job }, { limit: PAGE, cursor });
     gates.push(...page.items);
     for (const plane of page.unreachable) away.set(plane.database, plane);
     cursor = page.next ?? undefined;

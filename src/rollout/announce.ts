@@ -81,6 +81,22 @@ export async function workersAtWork(
   return rows;
 }
 
+/** The regions in which workers can run a version now, by `job version`, of every job or of one. */
+export async function versionsNow(
+  control: pg.Pool,
+  job: string | undefined,
+): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+  const { rows } = await control.query<{ job: string; version: string; regions: string[] }>(
+    `select job, version, array_agg(distinct region) as regions
+     from portcullis_control.worker_version, unnest(regions) region
+     where last_seen_at > clock_timestamp() - make_interval(secs => $2::float8 / 1000)
+       and ($1::text is null or job = $1)
+     group by job, version`,
+    [job ?? null, SILENT_MS],
+  );
+  return new Map(rows.map(({ job: of, version, regions }) => [`${of} ${version}`, new Set(regions)]));
+}
+
 /** Every version of every job: where workers can run it now, and how far it is admitted in each region. */
 export async function listVersions(control: pg.Pool, job: string | undefined) {
   const { rows } = await control.query<{

@@ -113,6 +113,16 @@ export async function rolloutsUnderWay(control: pg.Pool | pg.PoolClient, job?: s
   return rows.map(({ id }) => id);
 }
 
+/** The jobs, all or one, whose rollout is under way. */
+export async function jobsRollingOut(control: pg.Pool, job?: string): Promise<string[]> {
+  const { rows } = await control.query<{ job: string }>(
+    `select distinct job from portcullis_control.rollout
+     where status = any($1) and ($2::text is null or job = $2) order by job`,
+    [UNDER_WAY, job ?? null],
+  );
+  return rows.map((row) => row.job);
+}
+
 /** The jobs that ever had a rollout. */
 export async function jobsRolledOut(control: pg.Pool): Promise<string[]> {
   const { rows } = await control.query<{ job: string }>(

@@ -3,6 +3,7 @@ import helmet from 'helmet';
 import { recordRefusal } from '../access/refusals.js';
 import { ERRORS, PortcullisError, messageOf } from '../kernel/errors.js';
 import { authenticate } from './authenticate.js';
+import { consoleRouter } from './console.js';
 import type { OperationContext } from '../operations/context.js';
 import { operationList } from '../operations/list.js';
 import { needsToken } from '../operations/operation.js';
@@ -10,22 +11,29 @@ import { PROBLEM_TYPE } from '../operations/schemas.js';
 import { exchangeOf, openExchange } from './exchange.js';
 import { knownError, problemOf } from './problem.js';
 import { routeOf, routerOf, type Route } from './router.js';
+import { sessionRouter } from './session.js';
+import type { SiteOptions } from './site.js';
 
 /** Every operation, at its address. */
 export const ROUTES: readonly Route[] = operationList.map(routeOf);
 
+export interface HttpAppOptions extends SiteOptions {
+  /** The folder of the console's files; absent: there is no console. */
+  readonly console?: string | undefined;
+}
+
 /**
- * The HTTP server's application. Everything under `/api` is mounted behind the check of the bearer token, so
- * that no route of the API can be reached, or even found missing, without one.
+ * The HTTP server's application. Everything under `/api` is mounted behind the check of the bearer token or the
+ * session's cookie, so that no route of the API can be reached, or even found missing, without one.
  */
-export function createHttpApp(context: OperationContext): Express {
+export function createHttpApp(context: OperationContext, options: HttpAppOptions = {}): Express {
   const app = express();
   app.set('case sensitive routing', true);
   app.set('etag', false);
   app.set('query parser', 'simple');
   app.use(openExchange(context.metrics, context.log.child({ component: 'http' })));
   app.use(helmet());
-  app.use('/api', noStore, authenticate(context.control));
+  app.use('/api', noStore, authenticate(context.control, options));
   app.use(
     '/api',
     routerOf(
@@ -34,6 +42,7 @@ export function createHttpApp(context: OperationContext): Express {
       '/api',
     ),
   );
+  app.use('/session', noStore, sessionRouter(context.control, options));
   app.use('/login', noStore);
   app.use(
     routerOf(
@@ -41,6 +50,7 @@ export function createHttpApp(context: OperationContext): Express {
       ROUTES.filter(({ operation }) => !needsToken(operation)),
     ),
   );
+  if (options.console !== undefined) app.use(consoleRouter(options.console, options));
   app.use(notFound);
   app.use(noteRefusal(context));
   app.use(answerError);
@@ -83,7 +93,7 @@ const answerError: ErrorRequestHandler = (thrown: unknown, request, response, ne
     return;
   }
   if (error.code === 'TOKEN_MISSING') response.set('www-authenticate', 'Bearer realm="portcullis"');
-  if (error.code === 'TOKEN_REFUSED') {
+  if (error.code === 'TOKEN_REFUSED' && exchange.route !== '/session') {
     response.set('www-authenticate', 'Bearer realm="portcullis", error="invalid_token"');
   }
   if (status === 503) response.set('retry-after', RETRY_AFTER_S);

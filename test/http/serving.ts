@@ -9,7 +9,7 @@ import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { PortcullisProvider } from '../../src/flags/provider.js';
 import { EventFeed } from '../../src/events/follow.js';
-import { createHttpApp } from '../../src/server/app.js';
+import { createHttpApp, type HttpAppOptions } from '../../src/server/app.js';
 import type { OperationContext, OperationFlags } from '../../src/operations/context.js';
 import { listen, type ListenOptions } from '../../src/server/listen.js';
 import type { Planner } from '../../src/worker/planner-database.js';
@@ -83,7 +83,7 @@ afterAll(() => Promise.all(open.map((each) => each.close())));
 export async function serving(
   pool: pg.Pool,
   replaced: Partial<OperationContext> = {},
-  options: Partial<ListenOptions> = {},
+  options: Partial<ListenOptions> & HttpAppOptions = {},
 ): Promise<Served> {
   const logged: string[] = [];
   const deps: OperationContext = {
@@ -101,7 +101,7 @@ export async function serving(
     ...replaced,
   };
   const { token } = await tokenOf(pool, { name: `test-${randomUUID()}`, role: 'admin' });
-  const listening = await listen(createHttpApp(deps), { port: 0, ...options });
+  const listening = await listen(createHttpApp(deps, options), { port: 0, ...options });
   open.push({
     close: () => {
       deps.feed.end();

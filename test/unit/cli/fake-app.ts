@@ -79,6 +79,7 @@ export class FakeApp implements App {
     flagsShipped: false,
     warnings: [],
     http: { host: '127.0.0.1', port: 0 },
+    publicUrl: undefined,
     logLevel: 'info',
     flagSource: { kind: 'embedded' },
     directDatabaseUrl: undefined,
@@ -176,6 +177,7 @@ export class FakeApp implements App {
       seeded: options.sample,
       ...(this.policiesAtStart && { policies: this.policiesAtStart }),
       served: [{ job: JOB, policy: POLICY, regions: options.regions ?? REGIONS }],
+      signInCode: () => Promise.resolve('a-code'),
       now: () => Promise.resolve(new Date()),
       runAllNow: () => this.runAllNow(options),
       stop: () => {

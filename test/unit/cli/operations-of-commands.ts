@@ -16,6 +16,7 @@ export const OPERATIONS_OF: Readonly<
   Record<Exclude<keyof typeof COMMAND_RIGHTS, Without>, readonly [OperationName, ...OperationName[]]>
 > = {
   login: ['login', 'listJobs'],
+  open: ['createSignInCode', 'getHealth'],
   me: ['getMe'],
   status: ['getStatus'],
   runs: ['listRuns'],
@@ -82,6 +83,7 @@ export const NO_COMMAND: Partial<Readonly<Record<OperationName, string>>> = {
   followEvents: 'events --follow shows the same, from listEvents',
   receiveAlerts: 'for Alertmanager',
   reportOutcomes: 'for products',
+  getOverview: 'status shows the same at more length',
   listGates: 'status shows gates',
   listPolicies: 'flags diff shows them beside their files',
   getPolicy: 'flags diff shows it beside its file',

@@ -201,6 +201,7 @@ test.each([
       served: [],
     },
     ...{
+      signInCode: () => Promise.resolve(undefined),
       now: () => Promise.resolve(new Date()),
       runAllNow: () => Promise.resolve(),
       stop: () => Promise.resolve(),

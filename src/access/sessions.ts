@@ -1,0 +1,209 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type pg from 'pg';
+import { recordAudit } from '../audit/record.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { inTransaction } from '../postgres/pool.js';
+import { hashOf, type TokenHolder } from './tokens.js';
+
+/** A session that is not used for so long ends; no session lasts longer than a day. */
+const IDLE = `interval '8 hours'`;
+const LONGEST = `interval '24 hours'`;
+const CODE_SECONDS = 30;
+
+const HOLDS = `s.last_used_at > clock_timestamp() - ${IDLE} and s.created_at > clock_timestamp() - ${LONGEST}`;
+const EXPIRES = `least(s.last_used_at + ${IDLE}, s.created_at + ${LONGEST})`;
+
+/** What a person shows to sign in: a token of theirs, or a code that stands in for one. */
+export type Proof = { readonly token: string } | { readonly code: string };
+
+export interface SignedIn {
+  /** For the cookie: the database keeps only its hash. */
+  readonly secret: string;
+  /** The token that the session acts as. */
+  readonly name: string;
+  readonly person: string;
+}
+
+export interface SignInCode {
+  /** Shown this once, and good once. */
+  readonly code: string;
+  /** ISO 8601 in UTC. */
+  readonly expiresAt: string;
+}
+
+interface TokenRow {
+  readonly id: string;
+  readonly name: string;
+  readonly person: string | null;
+}
+
+/** Begins a session. Throws TOKEN_REFUSED, CODE_REFUSED, or MACHINE_CANNOT_SIGN_IN. */
+export async function signIn(control: pg.Pool, proof: Proof): Promise<SignedIn> {
+  return inTransaction(control, async (client) => {
+    const found =
+      'token' in proof
+        ? await tokenBy(client, 'sha256', hashOf(proof.token))
+        : await redeem(client, proof.code);
+    if (found === undefined) throw refused(proof);
+    const { name, id, person } = found;
+    if (person === null) throw machine(name);
+    const secret = randomBytes(32).toString('base64url');
+    await client.query(`delete from portcullis_control.session s where not (${HOLDS})`);
+    const { rows } = await client.query<{ id: string }>(
+      'insert into portcullis_control.session (sha256, token) values ($1, $2) returning id',
+      [hashOfSecret(secret), id],
+    );
+    await recordAudit(client, {
+      principal: name,
+      action: 'sign-in',
+      subject: person,
+      evidence: { session: rows[0]?.id ?? '', token: name, by: 'token' in proof ? 'token' : 'link' },
+    });
+    return { secret, name, person };
+  });
+}
+
+/** The token that a code stands in for; the code is good no longer. */
+async function redeem(client: pg.PoolClient, code: string): Promise<TokenRow | undefined> {
+  const { rows } = await client.query<{ token: string }>(
+    `delete from portcullis_control.sign_in_code
+     where sha256 = $1 and expires_at > clock_timestamp() returning token`,
+    [hashOfCode(code)],
+  );
+  return rows[0] && tokenBy(client, 'id', rows[0].token);
+}
+
+function refused(proof: Proof): PortcullisError {
+  return 'token' in proof
+    ? new PortcullisError('TOKEN_REFUSED', 'that token is unknown or was revoked', {
+        hint: 'use the token that was issued to you, or have a new one issued',
+      })
+    : new PortcullisError('CODE_REFUSED', 'that link was used, or has expired', {
+        hint: 'portcullis open prints another; a link is good once, for 30 s',
+      });
+}
+
+async function tokenBy(
+  client: pg.PoolClient,
+  column: 'sha256' | 'id',
+  value: Buffer | string,
+): Promise<TokenRow | undefined> {
+  const { rows } = await client.query<TokenRow>(
+    `select t.id, t.name, p.name as person
+     from portcullis_control.api_token t
+     left join portcullis_control.person p on p.id = t.person and p.removed_at is null
+     where t.${column} = $1 and t.revoked_at is null`,
+    [value],
+  );
+  return rows[0];
+}
+
+/** A code that signs the token's person in once, within 30 s. Throws TOKEN_MISSING, MACHINE_CANNOT_SIGN_IN. */
+export async function createSignInCode(
+  control: pg.Pool,
+  holder: Pick<TokenHolder, 'id' | 'name' | 'person'>,
+): Promise<SignInCode> {
+  if (holder.id === '') {
+    throw new PortcullisError('TOKEN_MISSING', 'signing in takes a token', {
+      hint: 'set PORTCULLIS_TOKEN to the token that was issued to you',
+    });
+  }
+  if (holder.person === undefined) throw machine(holder.name);
+  const code = randomBytes(24).toString('base64url');
+  await control.query('delete from portcullis_control.sign_in_code where expires_at < clock_timestamp()');
+  const { rows } = await control.query<{ expires_at: Date }>(
+    `insert into portcullis_control.sign_in_code (sha256, token, expires_at)
+     values ($1, $2, clock_timestamp() + $3 * interval '1 second') returning expires_at`,
+    [hashOfCode(code), holder.id, CODE_SECONDS],
+  );
+  return { code, expiresAt: rows[0]?.expires_at.toISOString() ?? '' };
+}
+
+/**
+ * Who acts with a session; undefined where it is unknown, has ended, or its token holds no longer. Its last use is moved at
+ * most once a minute.
+ */
+export async function principalOfSession(control: pg.Pool, secret: string): Promise<TokenHolder | undefined> {
+  const { rows } = await control.query<
+    Omit<TokenHolder, 'person' | 'session'> & {
+      readonly person_id: string;
+      readonly person_name: string;
+      readonly session: string;
+      readonly expires_at: Date;
+    }
+  >(
+    `with found as (
+       select s.id as session, s.last_used_at, ${EXPIRES} as expires_at,
+              t.id, t.name, t.role, t.regions, t.hands, p.id as person_id, p.name as person_name
+       from portcullis_control.session s
+       join portcullis_control.api_token t on t.id = s.token and t.revoked_at is null
+       join portcullis_control.person p on p.id = t.person and p.removed_at is null
+       where s.sha256 = $1 and ${HOLDS}
+     ), used as (
+       update portcullis_control.session as used set last_used_at = clock_timestamp()
+       from found where used.id = found.session and found.last_used_at < clock_timestamp() - interval '1 minute'
+     )
+     select id, name, role, regions, hands, person_id, person_name, session, expires_at from found`,
+    [hashOfSecret(secret)],
+  );
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  const { person_id, person_name, session, expires_at, ...holder } = row;
+  return {
+    ...holder,
+    person: { id: person_id, name: person_name },
+    session: { id: session, expiresAt: expires_at.toISOString() },
+  };
+}
+
+/** Ends the caller's session; whether it had not ended by then. */
+export async function signOut(
+  control: pg.Pool,
+  { name, person, session }: Pick<TokenHolder, 'name' | 'person' | 'session'>,
+): Promise<boolean> {
+  return inTransaction(control, async (client) => {
+    const { rowCount } = await client.query('delete from portcullis_control.session where id = $1', [
+      session?.id ?? null,
+    ]);
+    if (rowCount === 0) return false;
+    await recordAudit(client, {
+      principal: name,
+      action: 'sign-out',
+      subject: person?.name ?? name,
+      evidence: { session: session?.id ?? '', token: name },
+    });
+    return true;
+  });
+}
+
+/** Whether the token, and the session if there is one, hold now: for answers that go on for minutes. */
+export async function stillHolds(
+  control: pg.Pool,
+  { id, session }: Pick<TokenHolder, 'id' | 'session'>,
+): Promise<boolean> {
+  const { rows } = await control.query<{ holds: boolean }>(
+    `select exists (select from portcullis_control.api_token where id = $1 and revoked_at is null)
+        and ($2::uuid is null
+             or exists (select from portcullis_control.session s where s.id = $2 and ${HOLDS})) as holds`,
+    [id, session?.id ?? null],
+  );
+  return rows[0]?.holds ?? false;
+}
+
+function machine(name: string): PortcullisError {
+  return new PortcullisError(
+    'MACHINE_CANNOT_SIGN_IN',
+    `${name} is a machine's token, and only people sign in`,
+    {
+      hint: 'use a token that was issued to a person: portcullis people add NAME',
+      details: { principal: name },
+    },
+  );
+}
+
+const hashOfSecret = (secret: string): Buffer => digest(`session:${secret}`);
+const hashOfCode = (code: string): Buffer => digest(`sign-in:${code}`);
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

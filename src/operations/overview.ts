@@ -1,0 +1,221 @@
+import { z } from 'zod';
+import { versionsNow } from '../rollout/announce.js';
+import { openWishes } from '../containment/pending-kill.js';
+import { policiesInForce } from '../flags/policy-store.js';
+import type { GateView } from '../gate/browse-gates.js';
+import { databaseTime } from '../postgres/database-clock.js';
+import { askPlanes } from '../regions/ask-planes.js';
+import { permilleOf } from '../rollout/read-evidence.js';
+import { jobsRollingOut, newestRollout } from '../rollout/rollout-store.js';
+import { type RecentRun, recentRuns } from '../runs/recent-runs.js';
+import { nthSlot } from '../runs/slots.js';
+import type { OperationContext } from './context.js';
+import { FlagSource } from './gate-schemas.js';
+import { operation } from './operation.js';
+import { runStatuses } from './run-schemas.js';
+import { count, durationMs, jobQuery, named, time } from './schemas.js';
+import { standingOf, versionStandings, type Standing } from './standing.js';
+import { allGates } from './status.js';
+
+/** How a gate looks from afar: what it does now, or that nobody hears from it. */
+export const OVERVIEW_STATES = ['open', 'rolling-out', 'held', 'killed', 'silent'] as const;
+export type OverviewState = (typeof OVERVIEW_STATES)[number];
+
+const MOST_RUNS = 12;
+
+const Row = named(
+  'OverviewGate',
+  z.strictObject({
+    region: z.string(),
+    state: z
+      .enum(OVERVIEW_STATES)
+      .describe('`silent`: no worker renews its permit, none serves it, or its database does not answer'),
+    why: z.string().describe('empty where there is nothing to explain'),
+    since: time.nullable(),
+    stopped: z.boolean().describe('whether restores are stopped too'),
+    permitRemainingMs: durationMs.nullable().describe('when this was read; null: there is no gate'),
+    versions: z
+      .array(
+        z.strictObject({
+          version: z.string(),
+          permille: count.describe('thousandths that are in force'),
+          state: z.string().describe('open, or what keeps the version from acting'),
+        }),
+      )
+      .readonly()
+      .describe('candidate first'),
+    rollout: z
+      .strictObject({
+        version: z.string(),
+        permille: count,
+        step: count.describe('from 1; 0: not begun here'),
+        steps: count,
+      })
+      .nullable()
+      .describe('of the rollout under way, where this region has not finished it'),
+    killPending: z.string().nullable().describe('the reason of a kill that has not reached the gate yet'),
+    runs: z
+      .array(
+        z.strictObject({
+          runId: z.guid(),
+          version: z.string(),
+          status: z.enum(runStatuses),
+          at: time,
+          planned: count,
+          applied: count,
+        }),
+      )
+      .readonly()
+      .describe(`the last ${MOST_RUNS}, newest first; dry runs and restores are none`),
+  }),
+);
+
+const Overview = named(
+  'Overview',
+  z.strictObject({
+    at: time.describe('when this was read, by the control database’s clock'),
+    flagSource: FlagSource,
+    unreachable: z.array(z.string()).readonly().describe('region databases that did not answer'),
+    jobs: z
+      .array(
+        z.strictObject({
+          job: z.string(),
+          version: z.string().nullable().describe('that is installed; null: the job is not'),
+          schedule: z.string().nullable().describe('cron, in UTC; null: no policy schedules the job'),
+          nextSlot: time.nullable(),
+          gates: z.array(Row).readonly(),
+        }),
+      )
+      .readonly(),
+  }),
+);
+type Overview = z.output<typeof Overview>;
+type OverviewGate = z.output<typeof Row>;
+type PartUnderWay = OverviewGate['rollout'];
+
+/** Every gate in few words. A few queries answer it, however many gates there are. */
+async function readOverview(context: OperationContext, only: string | undefined): Promise<Overview> {
+  const { control, planes, flags: desk, jobs } = context;
+  const [policies, now, flags, wishes, versions, { gates, unreachable }, parts] = await Promise.all([
+    policiesInForce(control),
+    databaseTime(control),
+    desk.list(only),
+    openWishes(control),
+    versionsNow(control, only),
+    allGates(planes, only),
+    partsUnderWay(context, only),
+  ]);
+  const installed = jobs().filter(({ name }) => (only ?? name) === name);
+  const ruled = policies.filter(({ job }) => (only ?? job) === job);
+  const byPlace = new Map(gates.map((gate) => [placeOf(gate), gate]));
+  const flagByPlace = new Map(flags.map((flag) => [placeOf(flag), flag]));
+  const wishByPlace = new Map(wishes.map((wish) => [placeOf(wish), wish.reason]));
+  const places = new Map<string, Set<string>>(installed.map(({ name }) => [name, new Set<string>()]));
+  const add = (job: string, region: string): void => {
+    places.set(job, (places.get(job) ?? new Set()).add(region));
+  };
+  for (const { job, regions } of ruled) for (const region of regions) add(job, region);
+  for (const { job, region } of [...flags, ...gates]) add(job, region);
+  const away = new Set(unreachable.map(({ database }) => database));
+  const runs = await runsIn(context, gates);
+  const gateIn = (job: string, region: string): OverviewGate => {
+    const place = placeOf({ job, region });
+    const gate = byPlace.get(place) ?? null;
+    const lost = away.has(planes.of(region).name) ? 'the server cannot reach its database' : null;
+    const standing = standingOf(gate, lost);
+    const rollout = parts.get(place) ?? null;
+    const served = (version: string): boolean => versions.get(`${job} ${version}`)?.has(region) ?? false;
+    return {
+      region,
+      state: overviewState(standing, gate, rollout),
+      why: standing.why,
+      since: standing.since,
+      stopped: gate?.stopped ?? false,
+      permitRemainingMs: gate?.permitRemainingMs ?? null,
+      versions: versionStandings(standing, gate, flagByPlace.get(place) ?? null, served).map(
+        ({ version, permille, state }) => ({ version, permille, state }),
+      ),
+      rollout,
+      killPending: wishByPlace.get(place) ?? null,
+      runs: runs.get(place) ?? [],
+    };
+  };
+  return {
+    at: now.toISOString(),
+    flagSource: desk.source(),
+    unreachable: [...away],
+    jobs: [...places.keys()].sort().map((job) => {
+      const schedule = ruled.find((each) => each.job === job)?.schedule ?? null;
+      return {
+        job,
+        version: installed.find(({ name }) => name === job)?.version ?? null,
+        schedule,
+        nextSlot: schedule === null ? null : (nthSlot(schedule, 1, now)?.toISOString() ?? null),
+        gates: [...(places.get(job) ?? [])].map((region) => gateIn(job, region)),
+      };
+    }),
+  };
+}
+
+/** Pure. */
+export function overviewState(
+  { state }: Pick<Standing, 'state'>,
+  gate: Pick<GateView, 'job'> | null,
+  rollout: PartUnderWay,
+): OverviewState {
+  if (state === 'killed') return 'killed';
+  if (gate === null || state === 'expired' || state === 'unreachable') return 'silent';
+  if (state === 'held') return 'held';
+  return rollout !== null && rollout.step > 0 ? 'rolling-out' : 'open';
+}
+
+const placeOf = ({ job, region }: { readonly job: string; readonly region: string }): string =>
+  `${job} ${region}`;
+
+async function runsIn(
+  { planes }: OperationContext,
+  gates: readonly GateView[],
+): Promise<ReadonlyMap<string, readonly RecentRun[]>> {
+  const { answers } = await askPlanes(planes, (plane) =>
+    recentRuns(
+      plane.worker,
+      gates.filter(({ region }) => planes.of(region) === plane),
+      MOST_RUNS,
+    ),
+  );
+  return new Map(answers.flatMap(({ answer }) => [...answer]));
+}
+
+/** By place, where the rollouts that are under way stand in regions that they have not finished. */
+async function partsUnderWay(
+  { control }: OperationContext,
+  only: string | undefined,
+): Promise<ReadonlyMap<string, PartUnderWay>> {
+  const found = new Map<string, PartUnderWay>();
+  for (const job of await jobsRollingOut(control, only)) {
+    const rollout = await newestRollout(control, job);
+    for (const part of rollout?.parts ?? []) {
+      if (rollout === undefined || part.done) continue;
+      const wave = rollout.policy.waves.find(({ regions }) => regions.includes(part.region));
+      found.set(placeOf({ job: rollout.job, region: part.region }), {
+        version: rollout.version,
+        permille: permilleOf(rollout.policy, part),
+        step: part.step + 1,
+        steps: wave?.stepsPermille.length ?? 0,
+      });
+    }
+  }
+  return found;
+}
+
+export const overviewOperations = {
+  getOverview: operation({
+    at: 'GET /api/v1/overview',
+    example: { job: 'dormant-cleanup' },
+    summary: 'Every gate in few words: state, versions, permit, rollout, last runs',
+    action: 'read',
+    query: z.strictObject({ job: jobQuery }),
+    result: Overview,
+    run: (context, { job }) => readOverview(context, job),
+  }),
+};
