@@ -12,6 +12,7 @@ import {
 } from '../access/approvals.js';
 import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../kernel/errors.js';
+import { requireSeen } from '../kernel/seen.js';
 import { readGate } from '../gate/permit.js';
 import {
   killedAgain,
@@ -53,6 +54,8 @@ export interface RearmAsk {
   readonly among: readonly string[];
   readonly reason: string;
   readonly onRearm: 'skip' | 'once';
+  /** The epoch that was seen of the one gate that is named. */
+  readonly ifRevision?: number | undefined;
 }
 
 /** A request for gates to be re-armed. */
@@ -65,7 +68,8 @@ export interface AskedRearm extends Joined {
 
 /**
  * Asks for killed gates of a job to be re-armed, in one request that a second person decides once; or joins one that
- * waits and is for all of them. Throws FORBIDDEN, and GATE_NOT_KILLED where a named gate is not killed, or none is.
+ * waits and is for all of them. Throws FORBIDDEN, REVISION_STALE, and GATE_NOT_KILLED where a named gate is not killed,
+ * or none is.
  */
 export async function askRearm(
   control: pg.Pool,
@@ -79,6 +83,7 @@ export async function askRearm(
   const gates: z.output<typeof killedGate>[] = [];
   for (const region of named ?? ask.among) {
     const { state, epoch, reason: killedFor } = await readGate(poolOf(region), job, region);
+    requireSeen(`the gate of ${job} in ${region}`, epoch, ask.ifRevision);
     if (state === 'killed') gates.push({ region, epoch, killedFor });
     else if (named !== undefined) throw notKilled(`${job} in ${region}`);
   }

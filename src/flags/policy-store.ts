@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { nearest } from '../kernel/nearest.js';
+import { requireSeen } from '../kernel/seen.js';
 import { inTransaction } from '../postgres/pool.js';
 import { type AppliedBefore, type PolicyDiff, diffPolicy } from './policy-diff.js';
 import { type PolicyDocument, policyDocument } from './policy-document.js';
@@ -37,19 +39,30 @@ export async function diffPolicies(control: pg.Pool, files: readonly PolicyFile[
   return files.map((file) => diffPolicy(file, before(file.policy.job)));
 }
 
+/** Another text after each change of any policy in force. */
+export async function policiesRevision(control: pg.Pool | pg.PoolClient): Promise<string> {
+  const { rows } = await control.query<{ job: string; source: string }>(
+    'select job, source from portcullis_control.policy order by job',
+  );
+  return createHash('sha256').update(JSON.stringify(rows)).digest('hex').slice(0, 16);
+}
+
 /**
  * Puts policies in force, all or none, and answers what that did. A region new to a policy gets a flag that is
  * off; a flag that is there keeps its state; a region no longer in the policy has its flag switched off. Jobs
  * without a file stay as they are. Applying the same again changes nothing. What changes, and its lines in
- * the audit log, commit together.
+ * the audit log, commit together. Throws REVISION_STALE where other policies are in force than somebody saw.
  */
 export async function applyPolicies(
   control: pg.Pool,
   files: readonly PolicyFile[],
   appliedBy: string,
+  ifRevision?: string,
 ): Promise<PolicyDiff[]> {
   return inTransaction(control, async (client) => {
     await lockPolicies(client);
+    if (ifRevision !== undefined)
+      requireSeen('the set of policies in force', await policiesRevision(client), ifRevision);
     return applyLocked(client, files, appliedBy);
   });
 }

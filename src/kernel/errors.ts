@@ -85,6 +85,7 @@ export const ERRORS = {
   FILE_UNWRITABLE: { status: 422, title: 'A file cannot be written' },
 
   REQUEST_INVALID: { status: 400, title: 'The request has faults' },
+  REVISION_STALE: { status: 409, title: 'It has changed since it was read' },
   IDEMPOTENCY_KEY_REUSED: { status: 422, title: 'The idempotency key came with another call before' },
   IDEMPOTENCY_KEY_IN_USE: { status: 409, title: 'An act with this idempotency key is under way' },
   IDEMPOTENCY_OUTCOME_UNKNOWN: { status: 409, title: 'Whether the act was carried out is unknown' },

@@ -85,12 +85,18 @@ export const RearmOrder = named(
           'the version whose quarantine to lift, everywhere: the full one, its number, or a unique prefix of its digest',
         ),
       reason: reason.describe('why it is safe now: the incident or reason that this answers'),
+      ifRevision: count
+        .optional()
+        .describe('refuse if the gate of `region` has another epoch by now: it was killed again since'),
     })
     .refine(
       ({ region, regions, all, version }) =>
         [region, regions, all, version].filter((each) => each !== undefined).length === 1,
       { message: 'give one of region, regions, all and version' },
-    ),
+    )
+    .refine(({ region, ifRevision }) => ifRevision === undefined || region !== undefined, {
+      message: 'ifRevision is the epoch of one gate: give it with region',
+    }),
 );
 
 export const AskedRearm = named(

@@ -69,9 +69,10 @@ export const killOperations = {
       'REGION_UNKNOWN',
       'VERSION_UNKNOWN',
       'GATE_NOT_KILLED',
+      'REVISION_STALE',
       'VERSION_NOT_QUARANTINED',
     ],
-    run: async (context, { job, region, regions: several, version, reason }, caller) => {
+    run: async (context, { job, region, regions: several, version, reason, ifRevision }, caller) => {
       const { control, planes } = context;
       const named = region === undefined ? several : [region];
       const among = await regions(context, job, undefined);
@@ -87,7 +88,7 @@ export const killOperations = {
       return askRearm(
         control,
         (each) => planes.of(each).worker,
-        { job, regions: named, among, reason, onRearm },
+        { job, regions: named, among, reason, onRearm, ifRevision },
         caller,
       );
     },

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { MAY_DO, ROLES, type Standing } from '../access/roles.js';
 import { ERRORS, type ErrorCode } from '../kernel/errors.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED } from './idempotency.js';
-import { addressOf, needsToken, type Operation } from './operation.js';
+import { addressOf, mayBeEmpty, needsToken, type Operation } from './operation.js';
 import { namedSchemas, PROBLEM_TYPE } from './schemas.js';
 
 type Json = Record<string, unknown>;
@@ -78,7 +78,10 @@ function described(operationId: string, operation: Operation): Json {
       ...(isKeyed(operation) ? [{ $ref: `#/components/parameters/${KEY_PARAMETER}` }] : []),
     ],
     ...(body && {
-      requestBody: { required: true, content: content({ schema: body, contentType: 'application/json' }) },
+      requestBody: {
+        required: !mayBeEmpty(body),
+        content: content({ schema: body, contentType: 'application/json' }),
+      },
     }),
     responses: { ...problems(operation), ...(Object.fromEntries(answers) as Json) },
   };

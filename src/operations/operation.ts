@@ -242,6 +242,11 @@ export function needsToken({ at }: Pick<Operation, 'at'>): boolean {
   return addressOf({ at }).path.startsWith('/api/');
 }
 
+/** Whether a body needs nothing in it, and so may be absent. */
+export function mayBeEmpty(body: z.ZodObject): boolean {
+  return body.safeParse({}).success;
+}
+
 /** An input, in the parts that a call carries it in. What no part knows goes where it will be refused. */
 export function partsOf(
   { params, query, body }: Pick<Operation, 'params' | 'query' | 'body'>,

@@ -1,12 +1,18 @@
 import { z } from 'zod';
 import { isSame } from '../flags/policy-diff.js';
-import { applyPolicies, diffPolicies, listPolicies, policyMissing } from '../flags/policy-store.js';
+import {
+  applyPolicies,
+  diffPolicies,
+  listPolicies,
+  policiesRevision,
+  policyMissing,
+} from '../flags/policy-store.js';
 import { parsePolicies, type PolicyFile } from '../flags/policy.js';
 import { pageOfList } from '../postgres/page.js';
 import { kindsOfJobs } from '../worker/registry.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
-import { named, namePath, pageQuery, pageSchema, text, time } from './schemas.js';
+import { named, namePath, pageQuery, pageSchema, text, time, word } from './schemas.js';
 
 const Policy = named(
   'Policy',
@@ -37,6 +43,15 @@ const PolicyFiles = named(
   }),
 );
 
+const PoliciesToApply = named(
+  'PoliciesToApply',
+  PolicyFiles.extend({
+    ifRevision: word
+      .optional()
+      .describe('refuse if other policies are in force than those that diffPolicies compared with'),
+  }),
+);
+
 const changed = z.array(
   z.strictObject({
     job: z.string(),
@@ -59,7 +74,11 @@ const changed = z.array(
 );
 const PolicyDiffs = named(
   'PolicyDiffs',
-  z.strictObject({ same: z.boolean().describe('whether applying changes nothing'), policies: changed }),
+  z.strictObject({
+    same: z.boolean().describe('whether applying changes nothing'),
+    revision: z.string().describe('of the policies in force; see ifRevision of applyPolicies'),
+    policies: changed,
+  }),
 );
 const PoliciesApplied = named(
   'PoliciesApplied',
@@ -116,8 +135,10 @@ export const policyOperations = {
     result: PolicyDiffs,
     errors: ['POLICY_INVALID'],
     run: async (context, { files }) => {
+      // Before what is compared: what is applied in between makes it stale.
+      const revision = await policiesRevision(context.control);
       const policies = await diffPolicies(context.control, parsed(context, files));
-      return { same: policies.every(isSame), policies };
+      return { same: policies.every(isSame), revision, policies };
     },
   }),
   applyPolicies: operation({
@@ -125,12 +146,12 @@ export const policyOperations = {
     example,
     summary: 'Puts policy files in force, all or none; jobs without a file keep their policy',
     action: 'apply-policy',
-    body: PolicyFiles,
+    body: PoliciesToApply,
     bodyBytes: BODY_BYTES,
     result: PoliciesApplied,
-    errors: ['POLICY_INVALID'],
-    run: async (context, { files }, caller) => {
-      const policies = await applyPolicies(context.control, parsed(context, files), caller.name);
+    errors: ['POLICY_INVALID', 'REVISION_STALE'],
+    run: async (context, { files, ifRevision }, caller) => {
+      const policies = await applyPolicies(context.control, parsed(context, files), caller.name, ifRevision);
       return { changed: !policies.every(isSame), policies };
     },
   }),

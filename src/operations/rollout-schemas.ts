@@ -64,6 +64,7 @@ export const Rollout = named(
     id: z.guid(),
     job: z.string(),
     version: z.string(),
+    revision: count.describe('another number after each change of any rollout of the job; see ifRevision'),
     status: z.enum(statuses),
     reason: z.string(),
     startedBy: z.string(),
@@ -161,16 +162,21 @@ export const InitialAdmission = named(
   'InitialAdmission',
   z.strictObject({ job: z.string(), version: z.string(), regions: z.array(z.string()).readonly() }),
 );
+const ifRevision = count.optional().describe('refuse if the rollout has changed since this revision of it');
+
 export const Steering = named(
   'RolloutSteering',
-  z.strictObject({ reason: reason.describe('for the record') }),
+  z.strictObject({ reason: reason.describe('for the record'), ifRevision }),
 );
+
+export const WaveApproval = named('RolloutWaveApproval', z.strictObject({ ifRevision }));
 
 export const SkipOrder = named(
   'RolloutSkipOrder',
   z.strictObject({
     region: word.optional().describe('only the bake of this region; absent: of every region that bakes'),
     reason: reason.describe('for whoever decides it, and for the record'),
+    ifRevision,
   }),
 );
 

@@ -11,11 +11,10 @@ import { simulationOf } from '../regions/simulation.js';
 import { rolloutSources } from '../regions/rollout-sources.js';
 import { viewRollout, type RolloutView } from '../rollout/rollout-view.js';
 import { pageOfList } from '../postgres/page.js';
-import { jobsRolledOut } from '../rollout/rollout-store.js';
+import { jobsRolledOut, requireRolloutSeen, rolloutsUnderWay } from '../rollout/rollout-store.js';
 import { askToSkip } from '../rollout/skip-bake.js';
 import { abortRollout, pauseRollout, resumeRollout } from '../rollout/steer.js';
 import { approveWaiting, waitingWave } from '../rollout/wave-approval.js';
-import { rolloutsUnderWay } from '../rollout/rollout-store.js';
 import { requireUnderWay } from '../rollout/start-rollout.js';
 import type { OperationContext } from './context.js';
 import {
@@ -27,6 +26,7 @@ import {
   Simulation,
   SkipOrder,
   Steering,
+  WaveApproval,
 } from './rollout-schemas.js';
 import { operation, SENT_OR_EVERYWHERE, sentOr } from './operation.js';
 import { Approval } from './record-schemas.js';
@@ -49,10 +49,10 @@ const steering = <Name extends 'pause' | 'resume' | 'abort'>(
     params,
     body: Steering,
     result: Rollout,
-    errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'FLAGS_ELSEWHERE', ...errors],
-    run: async (context, { job, reason }, caller) => {
+    errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'REVISION_STALE', 'FLAGS_ELSEWHERE', ...errors],
+    run: async (context, { job, ...order }, caller) => {
       const { control, flagsAt } = context;
-      await steer(control, { job, reason, flagsAt }, caller);
+      await steer(control, { job, ...order, flagsAt }, caller);
       return view(context, job);
     },
   });
@@ -182,7 +182,7 @@ export const rolloutOperations = {
     body: SkipOrder,
     reach: SENT_OR_EVERYWHERE,
     result: Approval,
-    errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'FLAGS_ELSEWHERE'],
+    errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'REVISION_STALE', 'FLAGS_ELSEWHERE'],
     run: ({ control, planes, flagsAt, installed }, { job, ...body }, caller) =>
       askToSkip(rolloutSources(control, planes, installed(), flagsAt), { job, ...body, flagsAt }, caller),
   }),
@@ -198,10 +198,12 @@ export const rolloutOperations = {
       return (await gatesOf(control)).get(job) ?? [null];
     },
     params,
+    body: WaveApproval,
     result: Approval,
     errors: [
       'ROLLOUT_NONE',
       'ROLLOUT_STATE',
+      'REVISION_STALE',
       'APPROVAL_SELF',
       'MACHINE_CANNOT_APPROVE',
       'APPROVER_UNPROVEN',
@@ -210,8 +212,9 @@ export const rolloutOperations = {
       'APPROVAL_EXPIRED',
       'FLAGS_ELSEWHERE',
     ],
-    run: async ({ control, flagsAt }, { job }, caller) => {
+    run: async ({ control, flagsAt }, { job, ifRevision }, caller) => {
       if (flagsAt !== undefined) throw rolloutElsewhere(flagsAt);
+      await requireRolloutSeen(control, job, ifRevision);
       return approveWaiting(control, await requireUnderWay(control, job), caller);
     },
   }),

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { requireSeen } from '../kernel/seen.js';
 import { storable, storableJson } from '../kernel/text.js';
 import { recordAudit } from '../audit/record.js';
 import type { Variant } from '../flags/definition.js';
@@ -170,6 +171,25 @@ export async function rolloutEvents(
     [rollout, limit],
   );
   return rows;
+}
+
+/** How much has happened in all rollouts of a job: another number after each change of any of them. */
+export async function rolloutRevision(control: pg.Pool | pg.PoolClient, job: string): Promise<number> {
+  const { rows } = await control.query<{ revision: number }>(
+    `select count(*) as revision from portcullis_control.rollout_event e
+     join portcullis_control.rollout r on r.id = e.rollout where r.job = $1`,
+    [job],
+  );
+  return rows[0]?.revision ?? 0;
+}
+
+/** Throws REVISION_STALE where a job's rollouts have another revision than the one that somebody saw. */
+export async function requireRolloutSeen(
+  control: pg.Pool | pg.PoolClient,
+  job: string,
+  seen: number | undefined,
+): Promise<void> {
+  if (seen !== undefined) requireSeen(`the rollout of ${job}`, await rolloutRevision(control, job), seen);
 }
 
 /** Notes what happened in the rollout's own history and in the audit log, in the client's transaction. Last. */

@@ -12,7 +12,13 @@ import { announcedVersions } from './announce.js';
 import type { RegionEvidence } from './evidence.js';
 import { planAdvance, unservedText, type Decision, type PartPlan } from './plan-advance.js';
 import { type EvidenceSources, permilleOf, readEvidence, type UnitsOf } from './read-evidence.js';
-import { newestRollout, rolloutEvents, type Rollout, type StoredPart } from './rollout-store.js';
+import {
+  newestRollout,
+  rolloutEvents,
+  rolloutRevision,
+  type Rollout,
+  type StoredPart,
+} from './rollout-store.js';
 import { type PartState, ROLLOUT_STATES, type RolloutStatus } from './rollout-states.js';
 import { type BreakGlass, listBreakGlass } from '../flags/break-glass.js';
 import { skipAsked, type SkipView } from './skip-bake.js';
@@ -23,6 +29,8 @@ export interface RolloutView {
   readonly id: string;
   readonly job: string;
   readonly version: string;
+  /** Another number after each change of any rollout of the job. */
+  readonly revision: number;
   readonly status: RolloutStatus;
   readonly reason: string;
   readonly startedBy: string;
@@ -132,6 +140,8 @@ export async function viewRollout(sources: ViewSources, job: string): Promise<Ro
   const rollout = await newestRollout(control, job);
   if (!rollout) return undefined;
   const now = await databaseTime(control);
+  // Before all else that is read: what changes meanwhile makes it stale.
+  const revision = await rolloutRevision(control, job);
   const [flags, announced, approvals, events, document, loaded] = await Promise.all([
     listFlags(control, job),
     announcedVersions(control, job),
@@ -173,6 +183,7 @@ export async function viewRollout(sources: ViewSources, job: string): Promise<Ro
     id: rollout.id,
     job,
     version: rollout.version,
+    revision,
     status: rollout.status,
     reason: rollout.reason,
     startedBy: rollout.startedBy,

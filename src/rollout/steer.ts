@@ -8,7 +8,13 @@ import { lockFlags, setFlag } from '../flags/flag-store.js';
 import { databaseTime } from '../postgres/database-clock.js';
 import { inTransaction } from '../postgres/pool.js';
 import { flagStanding, sharesOf } from './read-evidence.js';
-import { lockRollout, recordEvent, type Rollout, type RolloutEvent } from './rollout-store.js';
+import {
+  lockRollout,
+  recordEvent,
+  requireRolloutSeen,
+  type Rollout,
+  type RolloutEvent,
+} from './rollout-store.js';
 import { sharesWithout } from './shares.js';
 import { requireUnderWay } from './start-rollout.js';
 import { takeBack } from './take-back.js';
@@ -17,6 +23,8 @@ import { takeBack } from './take-back.js';
 export interface Steering {
   readonly job: string;
   readonly reason: string;
+  /** Refuses the order where the rollout has another revision by now: see `rolloutRevision`. */
+  readonly ifRevision?: number | undefined;
   /** Absent: the database's clock. */
   readonly now?: Date;
   /** Where flags are, if elsewhere: then only a pause does what it says, and the rest throws FLAGS_ELSEWHERE. */
@@ -75,6 +83,7 @@ export async function steer<T>(
     const rollout = await lockRollout(client, id, false);
     // It ended while we waited for it.
     if (!rollout) throw new PortcullisError('ROLLOUT_NONE', `no rollout of ${order.job} is under way`);
+    await requireRolloutSeen(client, order.job, order.ifRevision);
     return work(client, rollout, order.now ?? (await databaseTime(client)));
   });
 }

@@ -14,7 +14,7 @@ import { knownError } from './problem.js';
 import type { OperationContext } from '../operations/context.js';
 import type { Followed } from '../operations/events.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, once } from '../operations/idempotency.js';
-import { addressOf, type Operation, type RawCall, type Reply } from '../operations/operation.js';
+import { addressOf, mayBeEmpty, type Operation, type RawCall, type Reply } from '../operations/operation.js';
 
 const BODY_LIMIT_BYTES = 64 * 1024;
 const readJson = (limit = BODY_LIMIT_BYTES): RequestHandler =>
@@ -84,8 +84,7 @@ function answer(context: OperationContext, route: Route): RequestHandler {
     const call = {
       params: request.params,
       query: queryOf(request, operation),
-      // Undefined where the body was absent, or of a type that is not read.
-      body: request.body as unknown,
+      body: bodyOf(request, operation),
       caller: exchangeOf(request).caller,
     };
     const key = request.get(IDEMPOTENCY_KEY);
@@ -106,6 +105,14 @@ function answer(context: OperationContext, route: Route): RequestHandler {
     }
     response.send(textOf(reply.body));
   };
+}
+
+/** Undefined where it is absent or of a type that is not read. One that may be empty may be absent. */
+function bodyOf(request: Request, { body }: Operation): unknown {
+  const isSent =
+    Number(request.get('content-length') ?? 0) > 0 || request.get('transfer-encoding') !== undefined;
+  if (request.body === undefined && !isSent && body !== undefined && mayBeEmpty(body)) return {};
+  return request.body;
 }
 
 const textOf = (body: unknown): string => (typeof body === 'string' ? body : JSON.stringify(body));

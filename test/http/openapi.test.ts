@@ -46,7 +46,7 @@ const Operation = z.strictObject({
       z.strictObject({ $ref: z.literal('#/components/parameters/IdempotencyKey') }),
     ]),
   ),
-  requestBody: z.strictObject({ required: z.literal(true), content: Media }).optional(),
+  requestBody: z.strictObject({ required: z.boolean(), content: Media }).optional(),
   responses: z.record(
     z.string().regex(/^[1-5]\d\d$/),
     z.strictObject({

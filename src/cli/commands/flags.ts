@@ -2,7 +2,6 @@ import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { requireMay } from '../../access/roles.js';
 import { breakGlassText } from '../../flags/admission.js';
-import type { PolicyDiff } from '../../flags/policy-diff.js';
 import type { Variant } from '../../flags/definition.js';
 import type { FlagSetView, FlagView, SourceView } from '../../flags/flag-desk.js';
 import { flagElsewhere, flagsAt } from '../../flags/flags-elsewhere.js';
@@ -60,22 +59,16 @@ function addApply(parent: Command, context: Context): void {
     const voice = voiceOf(context, command);
     await withInvoke(context, 'change', async (invoke) => {
       const files = await policyFiles(context, folder);
-      const { same, policies } = await diffOf(invoke, files);
+      const { same, revision, policies } = await invoke('diffPolicies', { files });
       if (!voice.json) context.io.stdout.write((full ? diffsText : diffsSummary)(voice.paint, policies));
-      const applied = same ? { changed: false, policies } : await invoke('applyPolicies', { files });
+      const applied = same
+        ? { changed: false, policies }
+        : await invoke('applyPolicies', { files, ifRevision: revision });
       voice.result(applied, () =>
         applied.changed ? `applied ${countOf(files.length, 'policy', 'policies')}\n` : 'nothing to apply\n',
       );
     });
   });
-}
-
-async function diffOf(
-  invoke: Invoke,
-  files: { file: string; text: string }[],
-): Promise<{ same: boolean; policies: readonly PolicyDiff[] }> {
-  const { same, policies } = await invoke('diffPolicies', { files });
-  return { same, policies };
 }
 
 function addDiff(parent: Command, context: Context): void {
@@ -88,7 +81,7 @@ function addDiff(parent: Command, context: Context): void {
   ).action(async (folder: string | undefined) => {
     const voice = voiceOf(context, command);
     const { same, policies } = await withInvoke(context, 'look', async (invoke) =>
-      diffOf(invoke, await policyFiles(context, folder)),
+      invoke('diffPolicies', { files: await policyFiles(context, folder) }),
     );
     voice.result({ same, policies }, () => diffsText(voice.paint, policies));
     if (!same) context.io.exitWith(1);
