@@ -15,6 +15,8 @@ export interface IssuedToken {
 /** The principal whose token it was. */
 export interface TokenHolder extends Principal {
   readonly id: string;
+  /** Verified earlier: the control database does not answer now. Good for a kill alone. */
+  readonly remembered?: true;
   /** The session that acts as the token; absent: the token itself came. `expiresAt` is ISO 8601 in UTC. */
   readonly session?: { readonly id: string; readonly expiresAt: string } | undefined;
 }

@@ -103,11 +103,12 @@ async function withIncident(
   report: KillReport,
   request: Pick<KillRequest, 'version' | 'reason' | 'restoresToo' | 'drill'>,
   { name: by }: Principal,
-  { flagsAt }: KillReach = {},
+  { flagsAt, withoutControl = false }: KillReach = {},
 ): Promise<KillWithIncident> {
   const { killed, failed } = report;
   const elsewhere = flagsAt !== undefined && { flagsAt };
-  if (killed.length + failed.length === 0) return { ...report, ...elsewhere, incident: null };
+  if (killed.length + failed.length === 0 || withoutControl)
+    return { ...report, ...elsewhere, incident: null };
   try {
     const hits = await Promise.all(killed.map(({ region }) => hitIn(ownerOf(region), region)));
     const alive = failed.map(({ region }) => ({ region, containedAt: null }));

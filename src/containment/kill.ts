@@ -43,6 +43,11 @@ export interface KillReach {
   readonly jobs?: ReadonlyMap<string, readonly string[]>;
   /** How long a region's database may take to answer. */
   readonly answerMs?: number;
+  /**
+   * The control database does not answer, and is not asked. Whoever serves puts the kill on record, opens its incident
+   * and tells people once it does: see `recordLateKills`.
+   */
+  readonly withoutControl?: boolean;
 }
 
 /** Longer than any kill takes that gets through: the grace, and a connection that is slow to come. */
@@ -89,7 +94,7 @@ export async function killJob(
       failed.push({ order, reason: whyNot(outcome?.reason) });
     }
   }
-  const unrecorded = await record(control, held);
+  const unrecorded = reach.withoutControl === true ? CONTROL_SILENT : await record(control, held);
   const left = await Promise.all(failed.map(({ order, reason }) => leave(control, order, reason, reach)));
   return { job: request.job, killed, failed: left, ...(unrecorded !== undefined && { unrecorded }) };
 }
@@ -121,18 +126,25 @@ function whyNot(error: unknown): string {
   return why === undefined ? messageOf(error) : `${why}: ${messageOf(error)}`;
 }
 
+/** Why neither a kill nor what is left of it is in the control database. */
+const CONTROL_SILENT = 'the control database does not answer';
+
 async function leave(
   control: pg.Pool,
   order: KillOrder,
   reason: string,
-  { flagsAt }: KillReach,
+  { flagsAt, withoutControl = false }: KillReach,
 ): Promise<FailedKill> {
+  const notLeft = (why: string): FailedKill => {
+    const text = `${reason}; nor could it be left to others: ${why}`;
+    return { region: order.region, reason: text, wish: null, lapsesBy: null };
+  };
+  if (withoutControl) return notLeft(CONTROL_SILENT);
   try {
     const { wish, lapsesBy } = await wishKill(control, order, reason, flagsAt !== undefined);
     return { region: order.region, reason, wish, lapsesBy: lapsesBy?.toISOString() ?? null };
   } catch (error) {
-    const why = `${reason}; nor could it be left to others: ${messageOf(error)}`;
-    return { region: order.region, reason: why, wish: null, lapsesBy: null };
+    return notLeft(messageOf(error));
   }
 }
 

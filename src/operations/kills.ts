@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import { loadPolicy } from '../flags/policy-store.js';
-import { regionsOf } from '../containment/gates-of.js';
+import { gatesOf, regionsOf } from '../containment/gates-of.js';
 import { requireComplete } from '../containment/kill.js';
 import { askLift, askRearm } from '../containment/rearm-approval.js';
 import { killWithIncident, stopWithIncidents } from '../containment/kill-incident.js';
@@ -12,6 +12,7 @@ import { INSTALLED } from '../kernel/version-named.js';
 import { operation, SENT_OR_EVERYWHERE } from './operation.js';
 import { AskedRearm, Killed, KillOrder, RearmOrder, StopOrder, Stopped } from './kill-schemas.js';
 import { namePath } from './schemas.js';
+import { askControl, gatesWithoutControl, passingControl, regionsWithoutControl } from './without-control.js';
 
 /** Kills, which never need an approval, and requests to re-arm, which always do. */
 export const killOperations = {
@@ -22,6 +23,7 @@ export const killOperations = {
     action: 'kill',
     // Each call kills: an answer of yesterday would say of a gate that was re-armed since that it is killed.
     keyed: 'no',
+    withoutControl: true,
     params: z.strictObject({ job: namePath }),
     body: KillOrder,
     reach: SENT_OR_EVERYWHERE,
@@ -29,12 +31,25 @@ export const killOperations = {
     errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'VERSION_UNKNOWN', 'NOTHING_REACHED', 'KILL_INCOMPLETE'],
     run: async (context, { job, region, version: meant, reason, drill }, caller) => {
       const { control, flagsAt } = context;
-      const where = await regions(context, job, region);
-      const version = meant === undefined ? undefined : await versionMeant(control, job, meant);
-      const scope = { job, regions: where, ...(version !== undefined && { version }) };
-      const report = await killWithIncident(control, killing(context), { ...scope, reason, drill }, caller, {
-        flagsAt,
-      });
+      const known = await askControl(caller, async () => ({
+        regions: await regions(context, job, region),
+        version: meant === undefined ? undefined : await versionMeant(control, job, meant),
+      }));
+      const { version, ...where } = known ?? {
+        regions: await regionsWithoutControl(context, job, region),
+        version: meant === undefined ? undefined : versionToKill(job, meant, installedVersions(context, job)),
+      };
+      const past = known === undefined;
+      const report = await killWithIncident(
+        control,
+        killing(context),
+        {
+          ...{ job, ...where, drill, reason: past ? passingControl(reason) : reason },
+          ...(version !== undefined && { version }),
+        },
+        caller,
+        { flagsAt, withoutControl: past },
+      );
       requireComplete([report], version);
       return report;
     },
@@ -45,12 +60,18 @@ export const killOperations = {
     summary: 'Stops every job in every region, and restores too',
     action: 'kill',
     keyed: 'no',
+    withoutControl: true,
     body: StopOrder,
     result: Stopped,
     errors: ['NOTHING_REACHED', 'KILL_INCOMPLETE'],
-    run: async (context, body, caller) => {
+    run: async (context, { reason, drill }, caller) => {
       const { control, flagsAt } = context;
-      const reports = await stopWithIncidents(control, killing(context), body, caller, { flagsAt });
+      const known = await askControl(caller, () => gatesOf(control));
+      const past = known === undefined;
+      const jobs = known ?? (await gatesWithoutControl(context));
+      const order = { reason: past ? passingControl(reason) : reason, drill };
+      const reach = { flagsAt, jobs, withoutControl: past };
+      const reports = await stopWithIncidents(control, killing(context), order, caller, reach);
       requireComplete(reports);
       return { jobs: reports };
     },
@@ -111,6 +132,10 @@ function regions(
     job,
     region,
   );
+}
+
+function installedVersions({ jobs }: OperationContext, job: string): string[] {
+  return jobs().flatMap(({ name, version }) => (name === job ? [version] : []));
 }
 
 async function versionMeant(control: pg.Pool, job: string, meant: string): Promise<string> {

@@ -45,6 +45,8 @@ export interface Operation<At extends Address = Address, Input = unknown, Output
     | undefined;
   /** What an Idempotency-Key does: nothing, as for whatever stops something; carry it out once; or that, and its answer holds a secret. */
   readonly keyed: 'no' | 'yes' | 'secret';
+  /** Whether it is carried out also where the control database does not answer. */
+  readonly withoutControl: boolean;
   readonly reply: {
     readonly schema: z.ZodType<Output>;
     /** Undefined: only the context can tell. */
@@ -116,6 +118,8 @@ interface Spec<
   readonly unread?: Operation['unread'];
   /** Absent: `yes` for an act that takes a token. */
   readonly keyed?: Operation['keyed'];
+  /** Absent: no. */
+  readonly withoutControl?: true;
   readonly result: Result;
   /** Absent: JSON. */
   readonly contentType?: string;
@@ -172,6 +176,7 @@ export function operation<
     body: bodySchema,
     bodyBytes: spec.bodyBytes,
     unread: spec.unread,
+    withoutControl: spec.withoutControl === true,
     keyed: spec.keyed ?? (kind === 'act' && needsToken({ at }) ? 'yes' : 'no'),
     reply: {
       schema: spec.result as z.ZodType<z.output<Result>>,

@@ -1,7 +1,8 @@
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import { recordRefusal } from '../access/refusals.js';
 import { ERRORS, PortcullisError, messageOf } from '../kernel/errors.js';
+import { within } from '../kernel/within.js';
 import { authenticate } from './authenticate.js';
 import { consoleRouter } from './console.js';
 import type { OperationContext } from '../operations/context.js';
@@ -33,7 +34,7 @@ export function createHttpApp(context: OperationContext, options: HttpAppOptions
   app.set('query parser', 'simple');
   app.use(openExchange(context.metrics, context.log.child({ component: 'http' })));
   app.use(helmet());
-  app.use('/api', noStore, authenticate(context.control, options));
+  app.use('/api', noStore, authenticate(context.control, options, stopsSomething));
   app.use(
     '/api',
     routerOf(
@@ -57,6 +58,19 @@ export function createHttpApp(context: OperationContext, options: HttpAppOptions
   return app;
 }
 
+/** What the operations match that do without the control database. */
+const STOPS = ROUTES.filter(({ operation }) => operation.withoutControl).map(({ method, path }) => ({
+  method: method.toUpperCase(),
+  path: new RegExp(`^${path.replaceAll(/:\w+/g, '[^/]+')}$`),
+}));
+
+function stopsSomething({ method, baseUrl, path }: Request): boolean {
+  return STOPS.some((each) => each.method === method && each.path.test(baseUrl + path));
+}
+
+/** How long an answer waits for the refusal in it to be put on record. */
+const RECORDED_MS = 2_000;
+
 const noStore: RequestHandler = (_request, response, next) => {
   response.setHeader('cache-control', 'no-store');
   next();
@@ -72,9 +86,12 @@ const notFound: RequestHandler = (request) => {
 function noteRefusal({ control, log }: OperationContext): ErrorRequestHandler {
   return async (thrown: unknown, request, _response, next) => {
     if (exchangeOf(request).caller !== undefined) {
-      await recordRefusal(control, thrown).catch((error: unknown) => {
-        log.error({ code: 'audit-unwritten', err: error }, `audit: ${messageOf(error)}`);
-      });
+      const record = (): Promise<void> => recordRefusal(control, thrown);
+      await within(RECORDED_MS, record, () => new Error('the audit log was not reached')).catch(
+        (error: unknown) => {
+          log.error({ code: 'audit-unwritten', err: error }, `audit: ${messageOf(error)}`);
+        },
+      );
     }
     next(thrown);
   };

@@ -2,21 +2,59 @@ import type { Request, RequestHandler } from 'express';
 import type pg from 'pg';
 import { principalOfSession } from '../access/sessions.js';
 import { principalOfToken, type TokenHolder } from '../access/tokens.js';
-import { PortcullisError } from '../kernel/errors.js';
+import { RecentCallers } from '../access/recent-callers.js';
+import { PortcullisError, type ErrorCode } from '../kernel/errors.js';
+import { answerOfControl } from '../operations/without-control.js';
+import { isUnreachable } from '../postgres/pool.js';
 import { exchangeOf } from './exchange.js';
 import { refuseOtherSites, sessionSecret, type SiteOptions } from './site.js';
 
 /**
- * Lets a request pass that bears a valid token or a session's cookie, and notes whose. Throws TOKEN_MISSING, TOKEN_REFUSED,
- * SESSION_ENDED; and for a cookie HOST_REFUSED or ORIGIN_REFUSED.
+ * Lets a request pass that bears a valid token or a session's cookie, and notes whose. One that stops something waits two
+ * seconds for the control database, and then passes if its token or session was verified here of late. Throws
+ * TOKEN_MISSING, TOKEN_REFUSED, SESSION_ENDED; for a cookie HOST_REFUSED or ORIGIN_REFUSED; and DATABASE_UNREACHABLE.
  */
-export function authenticate(control: pg.Pool, site: SiteOptions): RequestHandler {
+export function authenticate(
+  control: pg.Pool,
+  site: SiteOptions,
+  stops: (request: Request) => boolean,
+): RequestHandler {
+  const recent = new RecentCallers();
   return async (request, _response, next) => {
     const header = request.get('authorization');
-    exchangeOf(request).caller =
-      header === undefined ? await sessionHolder(control, site, request) : await tokenHolder(control, header);
+    const secret = header ?? sessionSecret(request, site) ?? '';
+    const verify = async (): Promise<TokenHolder> => {
+      const holder = await (header === undefined
+        ? sessionHolder(control, site, request)
+        : tokenHolder(control, header));
+      recent.note(secret, holder);
+      return holder;
+    };
+    try {
+      const caller = stops(request) ? await answerOfControl(verify) : await verify();
+      exchangeOf(request).caller = caller;
+    } catch (error) {
+      if (error instanceof PortcullisError && REFUSED.has(error.code)) recent.forget(secret);
+      if (!stops(request) || !isUnreachable(error)) throw error;
+      const known = recent.find(secret);
+      if (known === undefined) throw unverified(error);
+      exchangeOf(request).caller = { ...known, remembered: true };
+    }
     next();
   };
+}
+
+const REFUSED: ReadonlySet<ErrorCode> = new Set(['TOKEN_REFUSED', 'SESSION_ENDED']);
+
+function unverified(cause: unknown): PortcullisError {
+  return new PortcullisError(
+    'DATABASE_UNREACHABLE',
+    'nothing was stopped: the control database does not answer, and this process has not verified that token in the last 24 hours',
+    {
+      hint: 'give the same to portcullis kill or portcullis stop where PORTCULLIS_DATABASE_URL and the variables of the region databases are set: it needs no token there; or to another process that serves',
+      cause,
+    },
+  );
 }
 
 async function tokenHolder(control: pg.Pool, header: string): Promise<TokenHolder> {

@@ -18,7 +18,7 @@ import {
   type KillInTheEnd,
   type Killing,
 } from '../killing.js';
-import { PortcullisError } from '../../kernel/errors.js';
+import { PortcullisError, type ErrorCode } from '../../kernel/errors.js';
 import type { Operations } from '../../operations/list.js';
 import type { OutputOf } from '../../operations/operation.js';
 import { invokeAt, type Invoke } from '../invoke.js';
@@ -155,6 +155,9 @@ function atOnce(report: OutputOf<Operations['killJob']>): KillInTheEnd {
 /** How long a server may take to say that it is there, before a kill goes to the database itself. */
 const THERE_MS = 2_000;
 
+/** What a server that is not there, or that can stop nothing for us, comes to. */
+const AWAY: ReadonlySet<ErrorCode> = new Set(['SERVER_UNREACHABLE', 'DATABASE_UNREACHABLE']);
+
 /** Whether a server has carried a kill out; else whether there is none, or one that does not answer. */
 type Remote = 'done' | 'none' | 'away';
 
@@ -176,13 +179,17 @@ async function throughServer(
     await kill(await invokeAt(server));
     return 'done';
   } catch (error) {
-    if (!(error instanceof PortcullisError) || error.code !== 'SERVER_UNREACHABLE') throw error;
+    if (!(error instanceof PortcullisError) || !AWAY.has(error.code)) throw error;
     if (!context.app.settings.hasDatabase) {
-      throw new PortcullisError(error.code, `nothing was stopped: ${error.message}`, {
-        hint: 'give it again where PORTCULLIS_DATABASE_URL is set: a kill works on the database with every process down',
-        details: error.details,
-        cause: error,
-      });
+      throw new PortcullisError(
+        error.code,
+        `nothing was stopped: ${error.message.replace(/^nothing was stopped: /, '')}`,
+        {
+          hint: 'give it again where PORTCULLIS_DATABASE_URL is set: a kill works on the database with every process down',
+          details: error.details,
+          cause: error,
+        },
+      );
     }
     voice.note(`${error.message}; killing on the database itself (break-glass)`);
     return 'away';

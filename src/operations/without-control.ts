@@ -1,0 +1,98 @@
+import type { TokenHolder } from '../access/tokens.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { requireRegion, unknownName } from '../kernel/unknown-name.js';
+import { within } from '../kernel/within.js';
+import { isUnreachable } from '../postgres/pool.js';
+import type { OperationContext } from './context.js';
+
+/** How long the control database may take to answer before a kill goes past it; the same for who calls and for what to kill. */
+const CONTROL_MS = 2_000;
+const LOOK_MS = 50;
+/** How long a region's database may take to tell which gates it has. */
+const GATES_MS = 1_000;
+
+/**
+ * What the control database answers to what stops something. Throws DATABASE_UNREACHABLE once it has been silent for two
+ * seconds. They are counted in short looks: while this process itself stands still, the database is not silent.
+ */
+export async function answerOfControl<T>(ask: () => Promise<T>): Promise<T> {
+  let looks = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<never>((_, fail) => {
+    timer = setInterval(() => {
+      looks += 1;
+      if (looks * LOOK_MS >= CONTROL_MS) fail(controlSilent());
+    }, LOOK_MS);
+  });
+  try {
+    return await Promise.race([ask(), silence]);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+function controlSilent(): PortcullisError {
+  return new PortcullisError(
+    'DATABASE_UNREACHABLE',
+    `the control database did not answer within ${CONTROL_MS / 1_000} s`,
+  );
+}
+
+/** What a kill asks of the control database; undefined where that does not answer: then the kill goes past it. */
+export async function askControl<T>(caller: TokenHolder, ask: () => Promise<T>): Promise<T | undefined> {
+  if (caller.remembered === true) return undefined;
+  try {
+    return await answerOfControl(ask);
+  } catch (error) {
+    if (isUnreachable(error)) return undefined;
+    throw error;
+  }
+}
+
+/** For ever on the gate, its runs, the incident and the record: that the kill went past the control database. */
+export function passingControl(reason: string): string {
+  return `break-glass, without the control database: ${reason}`;
+}
+
+/**
+ * The regions of every job that can be known without the control database: of the policies as this process has them, and
+ * of the gates in the region databases that answer.
+ */
+export async function gatesWithoutControl({
+  jobs,
+  planes,
+}: Pick<OperationContext, 'jobs' | 'planes'>): Promise<Map<string, string[]>> {
+  const found = jobs().flatMap(({ name, regions }) => regions.map((region) => ({ job: name, region })));
+  const asked = planes.all().map((plane) =>
+    within(
+      GATES_MS,
+      async () => {
+        const { rows } = await plane.kills.query<{ job: string; region: string }>(
+          'select job, region from portcullis_region.gate',
+        );
+        return rows.filter(({ region }) => planes.of(region) === plane);
+      },
+      () => new Error('too late'),
+    ),
+  );
+  for (const answer of await Promise.allSettled(asked))
+    if (answer.status === 'fulfilled') found.push(...answer.value);
+  const gates = new Map<string, string[]>();
+  for (const { job, region } of found)
+    gates.set(job, [...new Set([...(gates.get(job) ?? []), region])].sort());
+  return gates;
+}
+
+/** The regions of a job that a kill is meant for. Throws JOB_UNKNOWN or REGION_UNKNOWN. */
+export async function regionsWithoutControl(
+  context: Pick<OperationContext, 'jobs' | 'planes'>,
+  job: string,
+  region: string | undefined,
+): Promise<readonly string[]> {
+  const gates = await gatesWithoutControl(context);
+  const known = gates.get(job);
+  if (known === undefined) throw unknownName('JOB_UNKNOWN', 'job', job, [...gates.keys()]);
+  if (region === undefined) return known;
+  requireRegion(region, known);
+  return [region];
+}
