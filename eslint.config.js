@@ -31,6 +31,16 @@ const layers = [
 /** A job can't promote itself. */
 const ADDED = [{ target: './src/jobs', from: ['./src/rollout'], message: 'a job must not know of rollouts' }];
 
+/** The shipped job is one like another team's: it has the public package, and the look-ups that it brings. */
+const SHIPPED_JOB = layers
+  .flat()
+  .filter((room) => !['sdk', 'lookup', 'jobs'].includes(room))
+  .map((room) => ({
+    target: './src/jobs/domain-claim',
+    from: `./src/${room}`,
+    message: 'a job has what the package exports, src/sdk, and src/lookup',
+  }));
+
 /**
  * What a database, a role or a pooler may have changed is stated in one place (docs/adr/0020-sessions.md): who
  * begins a transaction of their own, or sets something that outlives it, rests on what they do not know.
@@ -98,7 +108,7 @@ export default tseslint.config(
       'import-x/parsers': { '@typescript-eslint/parser': ['.ts', '.tsx'] },
     },
     rules: {
-      'import-x/no-restricted-paths': ['error', { zones: [...zones, ...ADDED] }],
+      'import-x/no-restricted-paths': ['error', { zones: [...zones, ...ADDED, ...SHIPPED_JOB] }],
       'import-x/no-cycle': ['error', { ignoreExternal: true }],
       '@typescript-eslint/restrict-template-expressions': [
         'error',

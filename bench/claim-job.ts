@@ -1,5 +1,5 @@
 import { parsePolicy, type Policy } from '#dist/flags/policy.js';
-import { defineJob, type Change, type PlanContext } from '#dist/sdk/contract.js';
+import type { Change, JobDefinition, PlanContext } from '#dist/sdk/contract.js';
 import { versionOf, type InstalledJob } from '#dist/worker/registry.js';
 
 /** What is read to plan a claim; the hand-written job reads the same. */
@@ -20,7 +20,7 @@ export interface Unclaimed {
 
 /** Gives each account to the organisation that selected it: the rows of domain-claim without its look-ups. */
 export function claimJob(plan: (context: PlanContext) => AsyncIterable<Change> = claims): InstalledJob {
-  const definition = defineJob({
+  const definition: JobDefinition = {
     name: 'bench-claim',
     version: '1.0.0',
     unit: { table: 'directory.organisation', key: 'id', region: 'home_region' },
@@ -35,7 +35,7 @@ export function claimJob(plan: (context: PlanContext) => AsyncIterable<Change> =
     },
     kinds: { claim: 'account' },
     plan,
-  });
+  };
   return { definition, folder: new URL('.', import.meta.url), build: 'bench' };
 }
 
@@ -45,9 +45,9 @@ export async function claimFlag(): Promise<{ job: string; version: string }> {
   return { job: job.definition.name, version: await versionOf(job) };
 }
 
-async function* claims({ db, region, units, clock }: PlanContext): AsyncGenerator<Change> {
+async function* claims({ rows, region, units, clock }: PlanContext): AsyncGenerator<Change> {
   const now = clock.now().toISOString();
-  for await (const row of db.rows<{ [Column in keyof Unclaimed]: Unclaimed[Column] }>(UNCLAIMED, [region])) {
+  for await (const row of rows<{ [Column in keyof Unclaimed]: Unclaimed[Column] }>(UNCLAIMED, [region])) {
     if (units.has(row.unit)) yield claim(row, now);
   }
 }

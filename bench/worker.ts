@@ -30,15 +30,13 @@ export async function openWorker(
   const planner = openPlannerDatabase(plannerUrl, 4);
   const provider = new PortcullisProvider(new EmbeddedSource(region));
   await provider.initialize();
-  const nowhere = (): Promise<never> =>
-    Promise.reject(new Error('the bench looks nothing up, and trips nothing'));
+  const nowhere = (): Promise<never> => Promise.reject(new Error('the bench trips nothing'));
   const platform: Platform = {
     worker: 'bench',
     region,
     planner,
     flags: provider,
-    dns: { txt: nowhere },
-    https: { getText: nowhere },
+    clients: () => ({}),
     log: createLogger({ level: 'silent' }),
     metrics: createMetrics(),
     trips: { carryOut: nowhere, conclude: nowhere, finishForsaken: nowhere },

@@ -7,13 +7,15 @@ import { loadPolicies } from '../flags/policy-store.js';
 import { sourceView } from '../flags/flag-desk.js';
 import { flagsAt, sourceAdvice } from '../flags/flags-elsewhere.js';
 import { PortcullisProvider } from '../flags/provider.js';
+import { JobClients } from './job-clients.js';
 import { createTripwire } from '../containment/tripwire.js';
 import type { FlagSource } from '../flags/source.js';
 import { watchSource } from '../flags/watch-source.js';
 import { unleashSource } from './flag-desk.js';
+import { domainClaim } from '../jobs/domain-claim/job.js';
+import type { Lookups } from '../jobs/domain-claim/lookups.js';
 import type { Dns } from '../lookup/dns.js';
 import { createDns } from '../lookup/dns-client.js';
-import type { Https } from '../lookup/https.js';
 import { createHttps } from '../lookup/https-client.js';
 import { PROGRESS_MS } from '../worker/phase-limits.js';
 import { RunsUnderWay } from '../worker/runs-under-way.js';
@@ -27,7 +29,7 @@ import { openPool } from '../postgres/pool.js';
 import { createLogger } from '../telemetry/log.js';
 import { createMetrics, type Metrics } from '../telemetry/metrics.js';
 
-/** What runs under a platform: flags that are heard, and who is asked over DNS and HTTPS. */
+/** What runs under a platform: flags that are heard, and the clients that jobs bring. */
 export interface WiredPlatform extends OpenPlatform {
   readonly source: FlagSource;
   readonly provider: PortcullisProvider;
@@ -59,7 +61,7 @@ export async function openPlatform(
     maxAgeMs: (job) => Math.min(maxAges.get(job) ?? config.flagMaxAgeMs, config.flagMaxAgeMs),
   });
   await OpenFeature.setProviderAndWait(provider);
-  const lookups = await openLookups(config, installation, metrics);
+  const clients = new JobClients({ [domainClaim.name]: () => openLookups(config, installation, metrics) });
   metrics.onScrape(() => metrics.flagAge(source.state().heardAgeMs / 1000, source.name));
   const at = flagsAt(config.flagSource);
   const unwatch = watchSource(source, {
@@ -71,8 +73,7 @@ export async function openPlatform(
   const surroundings: Surroundings = {
     worker: config.worker,
     flags: provider,
-    dns: lookups.dns,
-    https: lookups.https,
+    clients: clients.of,
     log,
     metrics,
     trips: createTripwire(
@@ -96,12 +97,14 @@ export async function openPlatform(
     },
     source,
     provider,
+    askResolvers: async (name, signal) =>
+      ((await clients.of({ definition: domainClaim })) as Lookups).dns.txt(name, signal),
     flagSource: () => sourceView(source, at ?? null),
     close: async () => {
       unwatch();
       // Setting another provider closes this one.
       await OpenFeature.setProviderAndWait(NOOP_PROVIDER);
-      await Promise.all([flagPool.end(), lookups.close()]);
+      await Promise.all([flagPool.end(), clients.close()]);
     },
   };
 }
@@ -126,14 +129,14 @@ async function isSampleOnly({ control, planes }: Installation): Promise<boolean>
 }
 
 /**
- * DNS and HTTPS for jobs. In the sample world every process answers its made-up names itself, on loopback,
+ * DNS and HTTPS for domain-claim. In the sample world every process answers its made-up names itself, on loopback,
  * and nothing is ever asked of anybody else; unless resolvers are configured.
  */
 async function openLookups(
   config: Config,
   installation: Installation,
   metrics: Metrics,
-): Promise<{ dns: Dns; https: Https; close(): Promise<void> }> {
+): Promise<Lookups & { close(): Promise<void> }> {
   const dnsOver = (resolvers: 'system' | readonly string[]): Dns =>
     createDns({
       resolvers,

@@ -4,6 +4,7 @@ import { EmbeddedSource } from '../flags/embedded-source.js';
 import { PortcullisProvider } from '../flags/provider.js';
 import { createTripwire } from '../containment/tripwire.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
+import type { Lookups } from '../jobs/domain-claim/lookups.js';
 import { openPlannerDatabase } from '../worker/planner-database.js';
 import type { Platform } from '../worker/platform.js';
 import { loadJob } from '../worker/registry.js';
@@ -77,13 +78,13 @@ async function openWorld<T>(
       pretty: true,
     });
     const metrics = createMetrics();
+    const lookups: Lookups = { dns: worldZone(size.seed), https: sampleHttps };
     const platform: Platform = {
       worker: 'replay',
       region: open(worker, 'worker', WORKER_CONNECTIONS),
       planner,
       flags: provider,
-      dns: worldZone(size.seed),
-      https: sampleHttps,
+      clients: () => lookups,
       log,
       metrics,
       trips: createTripwire({ control: owner, ownerOf: () => owner }, metrics, log),

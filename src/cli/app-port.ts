@@ -5,6 +5,7 @@ import type { PolicyDiff } from '../flags/policy-diff.js';
 import type { PolicyDrift } from '../flags/policy-drift.js';
 import type { FlagDesk, SourceView } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
+import type { PerspectiveAnswer } from '../lookup/dns.js';
 import type { ServedJob } from '../worker/worker.js';
 import type { InstalledJob, LoadedJob } from '../worker/registry.js';
 import type { Platform, Surroundings } from '../worker/platform.js';
@@ -75,6 +76,8 @@ export interface OpenPlatform {
   readonly surroundings: Surroundings;
   /** What a worker has for a region. */
   platformOf(region: string): Platform;
+  /** What each name server that domain-claim asks says of a name; none where this installation does not have that job. */
+  askResolvers(name: string, signal: AbortSignal): Promise<readonly PerspectiveAnswer[]>;
   /** Where its flags come from, as it hears them. */
   flagSource(): SourceView;
   close(): Promise<void>;

@@ -28,6 +28,8 @@ export interface Resource {
   readonly changes: readonly string[];
   /** Columns that a change never sets but that must still be as they were read when it is applied. */
   readonly compares?: readonly string[];
+  /** Whether changes delete rows, and do nothing else. Every column but the key is compared then, and kept to restore. */
+  readonly deletes?: boolean;
   /** The column with the row's home region. A cap on a share of the region lets nothing through without it. */
   readonly region?: string;
   /** By what an impact is told by product. Its rows count for no product without it. */

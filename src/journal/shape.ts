@@ -22,6 +22,7 @@ export interface Column {
 /** A declared resource, checked against the database that it lives in. */
 export interface Shape {
   readonly name: string;
+  /** As declared; where rows are deleted, with every column of the table. */
   readonly resource: Resource;
   /** Quoted, ready for SQL. */
   readonly table: string;
@@ -50,7 +51,7 @@ interface ColumnRow {
  * Looks a resource's columns up. Throws JOB_INVALID, naming everything that is wrong with the declaration:
  * no such table or column, a key that is not unique, a column declared twice or computed by the database.
  */
-export async function readShape(pool: pg.Pool, name: string, resource: Resource): Promise<Shape> {
+export async function readShape(pool: pg.Pool, name: string, declared: Resource): Promise<Shape> {
   const { rows } = await pool.query<ColumnRow>(
     `select a.attname as name,
        format('%I.%I', n.nspname, t.typname) as cast,
@@ -65,9 +66,10 @@ export async function readShape(pool: pg.Pool, name: string, resource: Resource)
      join pg_namespace n on n.oid = t.typnamespace
      left join pg_collation l on l.oid = a.attcollation
      where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped`,
-    [quoteTable(resource.table), EQUAL_IS_SAME],
+    [quoteTable(declared.table), EQUAL_IS_SAME],
   );
   const columns = new Map(rows.map((row) => [row.name, row]));
+  const resource = declared.deletes === true ? deletedWhole(declared, rows) : declared;
   const faults = faultsOf(resource, columns);
   if (faults.length > 0) {
     throw new PortcullisError('JOB_INVALID', `resource ${name} (${resource.table}): ${faults.join('; ')}`, {
@@ -97,6 +99,13 @@ export async function readShape(pool: pg.Pool, name: string, resource: Resource)
     compared: compared.map(column),
     whole: rows.every((row) => row.generated || settable.has(row.name)),
   };
+}
+
+/** A resource whose rows are deleted, with the columns that the table has. What a plan stored already says which. */
+function deletedWhole(resource: Resource, rows: readonly ColumnRow[]): Resource {
+  if (resource.changes.length > 0) return resource;
+  const changes = rows.filter(({ name, generated }) => !generated && name !== resource.key);
+  return { ...resource, changes: changes.map(({ name }) => name) };
 }
 
 function faultsOf(resource: Resource, columns: ReadonlyMap<string, ColumnRow>): string[] {

@@ -3,15 +3,16 @@
  * what it would change, and the platform judges, fences, writes and journals the changes.
  */
 import type { Change, Image, Resource } from '../journal/change.js';
-import type { Dns } from '../lookup/dns.js';
-import type { Https } from '../lookup/https.js';
 
 export type { Change, Image, ProductUse, Requirement, Resource, Value } from '../journal/change.js';
 
 /** What percentages are bucketed on, and where the platform finds all of a region's units. */
 export interface UnitSource {
+  /** Schema-qualified: `public.tenants`. */
   readonly table: string;
+  /** The column that identifies a unit. */
   readonly key: string;
+  /** The column with the unit's home region. */
   readonly region: string;
 }
 
@@ -28,16 +29,33 @@ export interface PlannerDatabase {
   rows<Row extends Image = Image>(sql: string, params?: readonly unknown[]): AsyncIterable<Row>;
 }
 
-export interface PlanContext {
+/**
+ * Reads rows, in the journal's form (see {@link Value}), streamed: memory stays flat however many there are. As a tag,
+ * what is inserted is bound as a parameter and never becomes SQL: `` rows`select id from t where region = ${region}` ``.
+ * As a function, it takes SQL with `$1`, `$2` and their values. The role can only read: an attempt to write fails and
+ * refuses the run.
+ */
+export interface Rows {
+  <Row extends Image = Image>(sql: TemplateStringsArray, ...values: readonly unknown[]): AsyncIterable<Row>;
+  <Row extends Image = Image>(sql: string, values?: readonly unknown[]): AsyncIterable<Row>;
+}
+
+/** What a plan works with. All of its queries read one snapshot, which the guard judges the plan against too. */
+export interface PlanContext<Clients extends object = object> {
   readonly region: string;
   readonly units: AdmittedUnits;
-  readonly db: PlannerDatabase;
-  readonly dns: Dns;
-  readonly https: Https;
+  readonly rows: Rows;
+  /** What the job's `clients` made. */
+  readonly clients: Clients;
   /** The database's clock. */
   readonly clock: { now(): Date };
   /** Aborted when the run must stop: lease lost, gate closed, shutdown. */
   readonly signal: AbortSignal;
+  /**
+   * Tells that the plan goes on. Rows that arrive and changes that are yielded tell it by themselves; a job that waits
+   * for other servers for longer calls this at each answer, or the run is ended as one that hangs.
+   */
+  progressed(): void;
 }
 
 export interface JobDefinition {
@@ -48,10 +66,10 @@ export interface JobDefinition {
   readonly resources: Readonly<Record<string, Resource>>;
   /** The kinds of change it may propose, each with the resource it changes. */
   readonly kinds: Readonly<Record<string, string>>;
+  /**
+   * Makes what the plan asks besides the database, such as an HTTP client: once in a process, when the job first plans.
+   * What it makes is closed with the process, where it has `close`.
+   */
+  clients?(): object | Promise<object>;
   plan(context: PlanContext): AsyncIterable<Change>;
-}
-
-/** Declares a job. Promises nothing yet: the platform checks the declaration against the database at start. */
-export function defineJob(definition: JobDefinition): JobDefinition {
-  return Object.freeze(definition);
 }

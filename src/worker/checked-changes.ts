@@ -37,6 +37,7 @@ function faultOf(job: LoadedJob, units: AdmittedUnits, change: Change): string |
   const unstorable = unstorableIn(change.key);
   if (unstorable !== undefined) return `the key ${unstorable}`;
   const { before, after } = change;
+  if (shape.resource.deletes === true && after !== null) return `resource ${shape.name} only deletes rows`;
   if (before === null && after === null) return 'before and after are both null';
   if ((before === null || after === null) && !shape.whole)
     return `${before === null ? 'an insert' : 'a delete'} could not be restored: the resource’s changes are not the whole row`;

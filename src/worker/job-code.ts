@@ -14,12 +14,19 @@ export interface JobCode {
 }
 
 const PROGRAM = /\.[cm]?[jt]s$/;
+/**
+ * The platform judges a job and is no part of it: otherwise each upgrade of Portcullis would start every job at zero
+ * (docs/adr/0033-a-jobs-digest.md).
+ */
+const PLATFORM = /^portcullis(\/|$)/;
+const PLATFORM_FOLDER = fileURLToPath(new URL('../sdk/', import.meta.url));
+
 /** They don't run. */
 const LEFT_OUT = /\.map$|\.d\.[cm]?ts$/;
 
 /**
  * Reads what a job consists of: every file of its folder, the program files that these import from anywhere outside
- * node_modules, and the packages that all of these import. Files and folders whose names begin with a dot, maps and
+ * node_modules, and the packages that all of these import; without Portcullis itself. Files and folders whose names begin with a dot, maps and
  * declarations are left out. Throws JOB_INVALID where an import cannot be followed.
  */
 export async function readJobCode(folder: URL): Promise<JobCode> {
@@ -49,7 +56,7 @@ class CodeReader implements JobCode {
   }
 
   private async addFile(path: string, name: string): Promise<void> {
-    if (!this.isNew(path)) return;
+    if (path.startsWith(PLATFORM_FOLDER) || !this.isNew(path)) return;
     const content = await readFile(path);
     this.files.set(name, content);
     if (!PROGRAM.test(path)) return;
@@ -58,7 +65,7 @@ class CodeReader implements JobCode {
   }
 
   private async follow(specifier: string, from: string, name: string): Promise<void> {
-    if (isBuiltin(specifier)) return;
+    if (isBuiltin(specifier) || PLATFORM.test(specifier)) return;
     if (/^\.{0,2}\/|^file:/.test(specifier)) {
       const path = await programAt(fileURLToPath(new URL(specifier, pathToFileURL(from))));
       if (path === undefined) throw unfollowed(name, `imports ${specifier}, which is not there`);

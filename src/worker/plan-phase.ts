@@ -23,6 +23,7 @@ import { inSnapshot, type Snapshot } from '../postgres/snapshot.js';
 import { EPOCHS, type Epochs, type StoredStep } from './apply-phase.js';
 import { checkedChanges } from './checked-changes.js';
 import type { AdmittedUnits, PlannerDatabase } from '../sdk/contract.js';
+import { rowsOf } from '../sdk/rows.js';
 import { judgedPlan, type StoredPlan } from './judged-plan.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
@@ -69,15 +70,16 @@ export async function planRun(
     await claimPlan(client, run);
     await faultPoint('plan.started');
     const db = watched(platform.planner.in(snapshot));
+    const clients = await platform.clients(job);
     const startedAt = performance.now();
     const changes = job.definition.plan({
       region: run.region,
       units: leave.units,
-      db,
-      dns: platform.dns,
-      https: platform.https,
+      rows: rowsOf(db),
+      clients,
       clock: clockSince(snapshot),
       signal,
+      progressed: () => platform.planning?.progressed(),
     });
     const history = await acceptedHistory(client, run);
     const newcomers = newcomersOf(history.runs, run, leave.covered, leave.units);
@@ -171,7 +173,7 @@ async function storePlan(
       leave.units.size,
       leave.covered ? JSON.stringify(leave.covered) : null,
       newcomers ? JSON.stringify(newcomers) : null,
-      JSON.stringify(job.definition.resources),
+      JSON.stringify(Object.fromEntries([...job.shapes].map(([name, { resource }]) => [name, resource]))),
       JSON.stringify(orderedSteps(job, written.operations)),
       JSON.stringify(written.lanes),
       end ? storableJson(end) : null,

@@ -4,10 +4,9 @@ import type { Tripwire } from '../containment/tripwire.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { AdmittedUnits } from '../sdk/contract.js';
-import type { Dns } from '../lookup/dns.js';
-import type { Https } from '../lookup/https.js';
 import type { Planner } from './planner-database.js';
 import type { Phase } from './phase-limits.js';
+import type { LoadedJob } from './registry.js';
 import type { RunsUnderWay } from './runs-under-way.js';
 
 /** How a worker asks the flags: see src/flags/provider.ts. */
@@ -21,8 +20,8 @@ export interface Surroundings {
   /** The worker's name, unique among processes. */
   readonly worker: string;
   readonly flags: Flags;
-  readonly dns: Dns;
-  readonly https: Https;
+  /** What a job's plan asks besides the database: the same object each time. */
+  readonly clients: (job: LoadedJob) => object | Promise<object>;
   readonly log: Log;
   readonly metrics: Metrics;
   /** What a rule that fails sets off. */

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
 import { versionName } from '../kernel/version-named.js';
+import { faultsOfDeletes } from '../journal/deletes.js';
 import { faultsOfUse } from '../journal/product-use.js';
 import { readShape, type Shape } from '../journal/shape.js';
 import type { JobDefinition } from '../sdk/contract.js';
@@ -40,7 +41,10 @@ export async function loadJob(pool: pg.Pool, job: InstalledJob): Promise<LoadedJ
   const shapes = new Map<string, Shape>();
   for (const [name, resource] of Object.entries(definition.resources)) {
     shapes.set(name, await readShape(pool, name, resource));
-    const faults = resource.usedIn === undefined ? [] : await faultsOfUse(pool, resource.usedIn);
+    const faults = [
+      ...(resource.usedIn === undefined ? [] : await faultsOfUse(pool, resource.usedIn)),
+      ...(resource.deletes === true ? await faultsOfDeletes(pool, resource) : []),
+    ];
     if (faults.length > 0) {
       throw new PortcullisError('JOB_INVALID', `${definition.name}: resource ${name}: ${faults.join('; ')}`, {
         hint: 'correct the job’s declaration, or migrate the database',

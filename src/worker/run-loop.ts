@@ -92,13 +92,10 @@ async function conclude(platform: Platform, tripped: Tripped): Promise<void> {
 
 /** A platform whose answers count as progress of a run, and whose queries end with it. */
 function watched(platform: Platform, { guard }: Policy, keeper: LeaseKeeper): Platform {
-  const { planner, dns, https } = platform;
-  const answered = <T>(answer: Promise<T>): Promise<T> => answer.finally(() => keeper.progressed());
+  const { planner } = platform;
   return {
     ...platform,
     planner: planner.under({ signal: keeper.signal, onProgress: () => keeper.progressed() }),
-    dns: { txt: (name, signal) => answered(dns.txt(name, signal)) },
-    https: { getText: (url, signal) => answered(https.getText(url, signal)) },
     planning: {
       progressed: () => keeper.progressed(),
       judging: () => keeper.enter('judge', platform.limits?.judge ?? judgeLimitMs(guard)),

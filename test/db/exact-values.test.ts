@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { defineJob, type Change, type Image, type JobDefinition } from '../../src/sdk/contract.js';
+import type { Change, Image, JobDefinition } from '../../src/sdk/contract.js';
 import { executeRun, type RunReport } from '../../src/worker/run-loop.js';
 import { elect } from '../../src/runs/election.js';
 import { testDatabase } from '../support/database.js';
@@ -26,7 +26,7 @@ async function digest(): Promise<string[]> {
 
 /** A job that proposes what `propose` makes of all the rows that there are. */
 function oddJob(propose: (rows: ReadonlyMap<string, Image>) => Iterable<Change>): JobDefinition {
-  return defineJob({
+  return {
     name: 'odd',
     version: '1.0.0',
     unit: { table: 'directory.odd', key: 'id', region: 'home_region' },
@@ -34,15 +34,15 @@ function oddJob(propose: (rows: ReadonlyMap<string, Image>) => Iterable<Change>)
       odd: { table: 'directory.odd', key: 'id', changes: ['home_region', ...names], region: 'home_region' },
     },
     kinds: { change: 'odd' },
-    async *plan({ db }) {
+    async *plan({ rows: read }) {
       const rows = new Map<string, Image>();
-      for await (const { id, ...image } of db.rows(
+      for await (const { id, ...image } of read(
         `select id, home_region, ${names.join(', ')} from directory.odd order by id`,
       ))
         rows.set(String(id), image);
       yield* propose(rows);
     },
-  });
+  };
 }
 
 let slot = 0;

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { defineJob, type Change, type Image, type JobDefinition } from '../../src/sdk/contract.js';
+import type { Change, Image, JobDefinition } from '../../src/sdk/contract.js';
 import { previewRestores, restoreRuns } from '../../src/worker/restore-runs.js';
 import { executeRun } from '../../src/worker/run-loop.js';
 import { elect } from '../../src/runs/election.js';
@@ -70,7 +70,7 @@ async function imageOf(row: Pick): Promise<Image> {
 }
 
 function jobOf(what: readonly Deed[]): JobDefinition {
-  return defineJob({
+  return {
     name: 'odd',
     version: '1.0.0',
     unit: { table: 'directory.odd', key: 'id', region: 'home_region' },
@@ -84,10 +84,9 @@ function jobOf(what: readonly Deed[]): JobDefinition {
       },
     },
     kinds: { change: 'odd' },
-    async *plan({ db }): AsyncGenerator<Change> {
+    async *plan({ rows: read }): AsyncGenerator<Change> {
       const rows = new Map<string, Image>();
-      for await (const { id, ...image } of db.rows('select * from directory.odd'))
-        rows.set(String(id), image);
+      for await (const { id, ...image } of read('select * from directory.odd')) rows.set(String(id), image);
       for (const [at, key] of KEYS.entries()) {
         const does = what[at] ?? null;
         const before = rows.get(key) ?? null;
@@ -98,7 +97,7 @@ function jobOf(what: readonly Deed[]): JobDefinition {
         yield { resource: 'odd', key, before, after, kind: 'change', unit: UNIT, evidence: {} };
       }
     },
-  });
+  };
 }
 
 let slot = 0;

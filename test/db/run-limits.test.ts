@@ -54,8 +54,8 @@ const managed = async (): Promise<number> =>
 describe('a run whose phase takes longer than its limit', () => {
   test('of planning ends as failed and has written nothing; the next one goes through', async () => {
     // Rows come all the time, and never end.
-    const endless = claimEverything('claims', async function* ({ db }, claims) {
-      for (;;) for await (const row of db.rows('select pg_sleep(0.01)')) expect(row).toBeDefined();
+    const endless = claimEverything('claims', async function* ({ rows: read }, claims) {
+      for (;;) for await (const row of read('select pg_sleep(0.01)')) expect(row).toBeDefined();
       yield* claims;
     });
     expect(await run(endless, { plan: 300 })).toMatchObject({

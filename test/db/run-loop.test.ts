@@ -316,9 +316,9 @@ describe('a job that proposes what it must not is refused and writes nothing', (
   ])('a write through the planner’s connection, %s', async (_, swallow) => {
     platform.flags.open('claims', region, all);
     const report = await run(
-      claimEverything('claims', async function* ({ db }, claims) {
+      claimEverything('claims', async function* ({ rows: read }, claims) {
         try {
-          const rows = db.rows(`update directory.account set state = 'MANAGED' returning id`);
+          const rows = read(`update directory.account set state = 'MANAGED' returning id`);
           await rows[Symbol.asyncIterator]().next();
         } catch (error) {
           if (!swallow) throw error;

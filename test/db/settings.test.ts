@@ -4,7 +4,7 @@ import pg from 'pg';
 import { onFaultPoint } from '../../src/kernel/fault-point.js';
 import { killGate } from '../../src/containment/kill-gate.js';
 import { lockGate } from '../../src/gate/lock.js';
-import { defineJob, type Change, type Image, type JobDefinition } from '../../src/sdk/contract.js';
+import type { Change, Image, JobDefinition } from '../../src/sdk/contract.js';
 import { restoreRuns } from '../../src/worker/restore-runs.js';
 import { executeRun, type RunReport } from '../../src/worker/run-loop.js';
 import { elect } from '../../src/runs/election.js';
@@ -57,7 +57,7 @@ let regions = 0;
 
 /** A job that gives each odd row the values of the other, read as the planner reads them. */
 function swap(region: string, after: (image: Image) => Image = (image) => image): JobDefinition {
-  return defineJob({
+  return {
     name: 'odd',
     version: '1.0.0',
     unit: { table: 'directory.odd', key: 'id', region: 'home_region' },
@@ -65,10 +65,10 @@ function swap(region: string, after: (image: Image) => Image = (image) => image)
       odd: { table: 'directory.odd', key: 'id', changes: ['home_region', ...NAMES], region: 'home_region' },
     },
     kinds: { change: 'odd' },
-    async *plan({ db }) {
+    async *plan({ rows: read }) {
       const rows: [string, Image][] = [];
       const sql = `select id, home_region, ${NAMES.join(', ')} from directory.odd where home_region = $1 order by id`;
-      for await (const { id, ...image } of db.rows(sql, [region])) rows.push([String(id), image]);
+      for await (const { id, ...image } of read(sql, [region])) rows.push([String(id), image]);
       for (const [n, [key, before]] of rows.entries()) {
         const other = rows[(n + 1) % rows.length]?.[1] ?? before;
         yield {
@@ -77,7 +77,7 @@ function swap(region: string, after: (image: Image) => Image = (image) => image)
         } satisfies Change;
       }
     },
-  });
+  };
 }
 
 async function seedOdd(): Promise<string> {

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { defineJob } from '../../src/sdk/contract.js';
+import type { JobDefinition } from '../../src/sdk/contract.js';
 import { executeRun } from '../../src/worker/run-loop.js';
 import { RunsUnderWay } from '../../src/worker/runs-under-way.js';
 import { testDatabase } from '../support/database.js';
@@ -59,7 +59,7 @@ describe.each(Object.keys(LOSSES))('with its connections %s', (loss) => {
 /** A run of a job that plans in its own way, in a region of its own. */
 async function planning(
   progressMs: number,
-  plan: Parameters<typeof defineJob>[0]['plan'],
+  plan: JobDefinition['plan'],
 ): Promise<{ readonly region: string; readonly ended: Promise<unknown>; readonly underWay: RunsUnderWay }> {
   const region = await world.newRegion();
   const run = await world.electRun(region);
@@ -91,7 +91,7 @@ describe('a lease means progress', () => {
   test('a plan whose query takes long makes progress while the server works on it', async () => {
     const { definition } = world.job;
     const { region, ended } = await planning(2_000, async function* (context) {
-      for await (const row of context.db.rows('select pg_sleep(6)::text as slept')) expect(row).toBeDefined();
+      for await (const row of context.rows('select pg_sleep(6)::text as slept')) expect(row).toBeDefined();
       yield* definition.plan(context);
     });
     await ended;

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { importDirectory } from '../../src/jobs/directory/import.js';
+import type { Lookups } from '../../src/jobs/domain-claim/lookups.js';
 import { domainClaim } from '../../src/jobs/domain-claim/job.js';
 import { createDns } from '../../src/lookup/dns-client.js';
 import { executeRun, type RunReport } from '../../src/worker/run-loop.js';
@@ -38,8 +39,7 @@ beforeAll(async () => {
     ...Object.fromEntries(DOMAINS.map(([, name, record]) => [name, record])),
     'acme-proof.com': `_portcullis-challenge IN TXT "token=${token('alias')}"`,
   });
-  platform = {
-    ...testPlatform(database),
+  const lookups: Lookups = {
     dns: createDns({
       resolvers: [`${server.address}:${server.port}`],
       timeoutMs: 2_000,
@@ -49,6 +49,7 @@ beforeAll(async () => {
     // No page anywhere: what is proved here is proved over DNS.
     https: { getText: () => Promise.resolve({ kind: 'absent', status: 404 }) },
   };
+  platform = { ...testPlatform(database), clients: () => lookups };
   const files = await folder.write({
     organisations: `id,name,home_region,consent,consent_at\nacme,Acme,${REGION},all,${ago(900)}\n`,
     accounts: [

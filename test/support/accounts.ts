@@ -1,11 +1,5 @@
 import type pg from 'pg';
-import {
-  defineJob,
-  type Change,
-  type JobDefinition,
-  type PlanContext,
-  type ProductUse,
-} from '../../src/sdk/contract.js';
+import type { Change, JobDefinition, PlanContext, ProductUse } from '../../src/sdk/contract.js';
 
 /** Makes organisations `org-0…` and, for each, accounts `acc-0…` of one region. */
 export async function seedAccounts(
@@ -36,7 +30,7 @@ export function claimEverything(
   plan: (context: PlanContext, claims: AsyncIterable<Change>) => AsyncIterable<Change> = (_, claims) =>
     claims,
 ): JobDefinition {
-  return defineJob({
+  return {
     name,
     version: '1.0.0',
     unit: { table: 'directory.organisation', key: 'id', region: 'home_region' },
@@ -51,7 +45,7 @@ export function claimEverything(
     },
     kinds: { claim: 'account' },
     plan: (context) => plan(context, claims(context)),
-  });
+  };
 }
 
 /** Where the directory has the products that accounts are used in. */
@@ -64,8 +58,8 @@ export function accountsUsedIn(job: JobDefinition, use: ProductUse = HERE): JobD
   return { ...job, resources: { account: { ...account, usedIn: use } } };
 }
 
-async function* claims({ db, region, units, clock }: PlanContext): AsyncGenerator<Change> {
-  const rows = db.rows<{
+async function* claims({ rows: read, region, units, clock }: PlanContext): AsyncGenerator<Change> {
+  const rows = read<{
     id: string;
     state: string;
     organisation_id: string | null;

@@ -1,6 +1,6 @@
 import type { SourceView } from '../../flags/flag-desk.js';
 import type { Surroundings } from '../../worker/platform.js';
-import type { Installation, Settings } from '../app-port.js';
+import type { Installation, OpenPlatform, Settings } from '../app-port.js';
 
 /** What the doctor found: `fail` needs a fix, `warn` is worth knowing and may be meant. */
 export interface Finding {
@@ -22,6 +22,7 @@ export interface Patient {
   readonly settings: Settings;
   readonly installation: Installation;
   readonly surroundings: Surroundings;
+  readonly askResolvers: OpenPlatform['askResolvers'];
   /** The flag source as it was heard. */
   readonly flagSource: SourceView;
 }

@@ -13,8 +13,8 @@ const HTTP_TIMEOUT_MS = 2_000;
 
 export const resolvers: Check<Patient> = {
   name: 'resolvers',
-  examine: async ({ surroundings }) =>
-    resolverFindings(await surroundings.dns.txt(PROBE, AbortSignal.timeout(PROBE_TIMEOUT_MS))),
+  examine: async ({ askResolvers }) =>
+    resolverFindings(await askResolvers(PROBE, AbortSignal.timeout(PROBE_TIMEOUT_MS))),
 };
 
 /** A resolver that refuses this name may still know others: it answers. One that is silent does not. */

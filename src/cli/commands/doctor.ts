@@ -46,6 +46,7 @@ async function examine({ app }: Context): Promise<Finding[]> {
         settings: app.settings,
         installation: opened,
         surroundings: platform.surroundings,
+        askResolvers: (name, signal) => platform.askResolvers(name, signal),
         flagSource: platform.flagSource(),
       };
       for (const check of CHECKS) findings.push(...(await made(check, patient, owners)));

@@ -1,9 +1,8 @@
 import type pg from 'pg';
 import type { Change, PlannerDatabase } from '../../sdk/contract.js';
-import type { Dns } from '../../lookup/dns.js';
 import type { LoadedJob } from '../../worker/registry.js';
 import type { Shape } from '../../journal/shape.js';
-import { sampleHttps } from '../sample-https.js';
+import { rowsOf } from '../../sdk/rows.js';
 import { unitsQuery } from '../../worker/units.js';
 
 const BATCH = 500;
@@ -11,7 +10,7 @@ const BATCH = 500;
 export interface UngatedRun {
   readonly owner: pg.Pool;
   readonly planner: PlannerDatabase;
-  readonly dns: Dns;
+  readonly clients: object;
   readonly job: LoadedJob;
   readonly region: string;
   /** When it runs, by the world's clock. */
@@ -26,7 +25,7 @@ export interface UngatedRun {
 export async function runUngated({
   owner,
   planner,
-  dns,
+  clients,
   job,
   region,
   at,
@@ -39,11 +38,11 @@ export async function runUngated({
   const changes = job.definition.plan({
     region,
     units,
-    db: planner,
-    dns,
-    https: sampleHttps,
+    rows: rowsOf(planner),
+    clients,
     clock: { now: () => at },
     signal,
+    progressed: () => undefined,
   });
   const waiting = new Map<string, Change[]>();
   const write = async (resource: string): Promise<void> => {

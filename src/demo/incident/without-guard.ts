@@ -101,8 +101,11 @@ async function untilPeopleNotice(
 
 async function runEverywhere(world: OpenWorld, regions: readonly string[], at: Date): Promise<void> {
   const { owner, platform, faulty: job, signal } = world;
-  const { planner, dns } = platform;
-  await Promise.all(regions.map((region) => runUngated({ owner, planner, dns, job, region, at, signal })));
+  const { planner } = platform;
+  const clients = await platform.clients(job);
+  await Promise.all(
+    regions.map((region) => runUngated({ owner, planner, clients, job, region, at, signal })),
+  );
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Image } from '../../sdk/contract.js';
+import type { Columns } from '../../sdk/index.js';
 import { EVIDENCE_LIFE_MS } from './check-schedule.js';
 import { parseEmailAddress } from './email-address.js';
 import { ACCOUNT_CHANGES, ACCOUNT_COMPARES, imageOf, type ClaimCandidate } from './facts.js';
@@ -27,8 +27,15 @@ export type ClaimRefusal =
   | 'evidence-too-old'
   | 'last-admin-of-another-organisation';
 
+type Changes = (typeof ACCOUNT_CHANGES)[number];
+type Compares = (typeof ACCOUNT_COMPARES)[number];
+
 export type ClaimDecision =
-  | { readonly ok: true; readonly before: Image; readonly after: Image }
+  | {
+      readonly ok: true;
+      readonly before: Columns<Changes | Compares>;
+      readonly after: Columns<Changes>;
+    }
   | { readonly ok: false; readonly reason: ClaimRefusal };
 
 /** What must hold for a claim, in the order in which it is asked, and the reason where it does not. */

@@ -1,4 +1,4 @@
-import type { Image } from '../../sdk/contract.js';
+import type { Columns, Image } from '../../sdk/index.js';
 import {
   absenceCheckableMs,
   GRACE_MS,
@@ -42,11 +42,13 @@ export type DomainReason =
   | 'name-proved-by-another'
   | 'name-contested';
 
+type Changes = (typeof DOMAIN_CHANGES)[number];
+
 export interface DomainDecision {
   readonly kind: DomainKind;
   readonly reason: DomainReason;
-  readonly before: Image;
-  readonly after: Image;
+  readonly before: Columns<Changes | (typeof DOMAIN_COMPARES)[number]>;
+  readonly after: Columns<Changes>;
 }
 
 /** A move and its reason, and the columns that it sets beyond the bookkeeping of a check. */

@@ -1,5 +1,5 @@
 /** Rows as the job's queries answer them: columns of `directory`, and what stands behind a request. */
-import type { Value } from '../../sdk/contract.js';
+import type { Value } from '../../sdk/index.js';
 import type { Proof } from './proof.js';
 
 type Text = string | null;

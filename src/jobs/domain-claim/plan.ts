@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Change, PlanContext, Requirement } from '../../sdk/contract.js';
+import type { PlanContext } from '../../sdk/index.js';
 import { asCompleted } from './as-completed.js';
 import { TOKEN_LIFE_MS } from './check-schedule.js';
-import { decideClaim } from './decide-claim.js';
+import { decideClaim, type ClaimDecision } from './decide-claim.js';
 import {
   decideDomain,
   isOverruled,
@@ -10,7 +10,9 @@ import {
   type Check,
   type DomainDecision,
 } from './decide-domain.js';
+import type { Proposed } from './declaration.js';
 import type { ClaimCandidate, DueDomain } from './facts.js';
+import type { Lookups } from './lookups.js';
 import {
   findProof,
   httpsVerdict,
@@ -24,6 +26,8 @@ import {
 import { CLAIM_CANDIDATES, DUE_DOMAINS } from './queries.js';
 import { remembered } from './remembered.js';
 
+type Context = PlanContext<Lookups>;
+
 /** Names looked up at the same time. Each holds a socket or two for as long as a slow server takes. */
 const NAMES_AT_ONCE = 64;
 
@@ -32,18 +36,17 @@ const NAMES_AT_ONCE = 64;
  * due for a check, as the answers come in; then the claims on domains that the database has as verified. A
  * domain verified by this very plan is claimed on by the next one, once that stands.
  */
-export async function* plan(context: PlanContext): AsyncGenerator<Change> {
+export async function* plan(context: Context): AsyncGenerator<Proposed> {
   const unsettled = new Set<string>();
   for await (const change of domainChanges(context)) {
     // Claims on what this plan takes back are not for this plan. Few, unless a cap will refuse the plan.
-    if (change.kind === 'at-risk' || change.kind === 'contest')
-      unsettled.add(String(change.before?.['name']));
+    if (change.kind === 'at-risk' || change.kind === 'contest') unsettled.add(String(change.before?.name));
     yield change;
   }
   yield* claims(context, unsettled);
 }
 
-async function* domainChanges(context: PlanContext): AsyncGenerator<Change> {
+async function* domainChanges(context: Context): AsyncGenerator<Proposed> {
   const names = byName(admittedDomains(context));
   for await (const changes of asCompleted(names, NAMES_AT_ONCE, (rows) => checkName(context, rows))) {
     context.signal.throwIfAborted();
@@ -51,10 +54,10 @@ async function* domainChanges(context: PlanContext): AsyncGenerator<Change> {
   }
 }
 
-async function* admittedDomains({ db, region, clock, units }: PlanContext): AsyncGenerator<DueDomain> {
+async function* admittedDomains({ rows, region, clock, units }: Context): AsyncGenerator<DueDomain> {
   const now = clock.now();
   const oldestToken = new Date(now.getTime() - TOKEN_LIFE_MS);
-  const due = db.rows<DueDomain>(DUE_DOMAINS, [region, now.toISOString(), oldestToken.toISOString()]);
+  const due = rows<DueDomain>(DUE_DOMAINS, [region, now.toISOString(), oldestToken.toISOString()]);
   for await (const row of due) {
     if (units.has(row.organisation_id)) yield row;
   }
@@ -76,7 +79,7 @@ async function* byName(rows: AsyncIterable<DueDomain>): AsyncGenerator<readonly 
   if (group.length > 0) yield group;
 }
 
-async function checkName(context: PlanContext, rows: readonly DueDomain[]): Promise<readonly Change[]> {
+async function checkName(context: Context, rows: readonly DueDomain[]): Promise<readonly Proposed[]> {
   const readable = rows.filter((row) => !isOverruled(row) && lookupObstacle(row) === undefined);
   const first = readable[0];
   const tokens = readable.flatMap(({ token, rival_tokens }) => [token ?? '', ...tokensOf(rival_tokens)]);
@@ -105,7 +108,7 @@ function tokensOf(json: string): readonly string[] {
   return JSON.parse(json) as string[];
 }
 
-function domainChange(row: DueDomain, decision: DomainDecision, look: Look | undefined): Change {
+function domainChange(row: DueDomain, decision: DomainDecision, look: Look | undefined): Proposed {
   const { kind, reason, before, after } = decision;
   return {
     resource: 'domain',
@@ -140,9 +143,9 @@ function lookEvidence({ answers, startedMs, finishedMs }: Look, token: string) {
   };
 }
 
-async function* claims(context: PlanContext, unsettled: ReadonlySet<string>): AsyncGenerator<Change> {
-  const { db, region, units, clock, signal } = context;
-  for await (const candidate of db.rows<ClaimCandidate>(CLAIM_CANDIDATES, [region])) {
+async function* claims(context: Context, unsettled: ReadonlySet<string>): AsyncGenerator<Proposed> {
+  const { rows, region, units, clock, signal } = context;
+  for await (const candidate of rows<ClaimCandidate>(CLAIM_CANDIDATES, [region])) {
     signal.throwIfAborted();
     if (!units.has(candidate.domain_organisation_id) || unsettled.has(candidate.domain_name)) continue;
     const decision = decideClaim(candidate, region, clock.now().getTime());
@@ -150,10 +153,7 @@ async function* claims(context: PlanContext, unsettled: ReadonlySet<string>): As
   }
 }
 
-function claimChange(
-  candidate: ClaimCandidate,
-  decision: { before: Change['before']; after: Change['after'] },
-): Change {
+function claimChange(candidate: ClaimCandidate, decision: Extract<ClaimDecision, { ok: true }>): Proposed {
   return {
     resource: 'account',
     key: candidate.id,
@@ -176,7 +176,7 @@ function claimChange(
 }
 
 /** What a claim rests on and others may take back while it is planned: a withdrawal must reach the write. */
-function requirements(candidate: ClaimCandidate): readonly Requirement[] {
+function requirements(candidate: ClaimCandidate): NonNullable<Proposed['requires']> {
   const { domain_id, domain_state, domain_organisation_id, domain_request_id } = candidate;
   return [
     {
@@ -212,13 +212,15 @@ interface Look {
  * shown every token that is looked for. Never throws for what servers say; rejects when the signal aborts.
  */
 async function lookUp(
-  context: Pick<PlanContext, 'dns' | 'https' | 'clock' | 'signal'>,
+  { clients, clock, signal, progressed }: Pick<Context, 'clients' | 'clock' | 'signal' | 'progressed'>,
   name: string,
   tokens: readonly string[],
 ): Promise<Look> {
-  const startedMs = context.clock.now().getTime();
-  const dns = await context.dns.txt(challengeName(name), context.signal);
+  const startedMs = clock.now().getTime();
+  const dns = await clients.dns.txt(challengeName(name), signal);
+  progressed();
   const shown = tokens.every((token) => dnsVerdict(dns, token) === 'PRESENT');
-  const https = shown ? null : await context.https.getText(challengeUrl(name), context.signal);
-  return { answers: { dns, https }, startedMs, finishedMs: context.clock.now().getTime() };
+  const https = shown ? null : await clients.https.getText(challengeUrl(name), signal);
+  progressed();
+  return { answers: { dns, https }, startedMs, finishedMs: clock.now().getTime() };
 }

@@ -6,6 +6,8 @@ import { exportDirectory } from '../../../src/jobs/directory/export.js';
 import { importDirectory } from '../../../src/jobs/directory/import.js';
 import type { Change } from '../../../src/sdk/contract.js';
 import { domainClaim } from '../../../src/jobs/domain-claim/job.js';
+import type { Lookups } from '../../../src/jobs/domain-claim/lookups.js';
+import { rowsOf } from '../../../src/sdk/rows.js';
 import type { TxtAnswer } from '../../../src/lookup/dns.js';
 import { openPlannerDatabase } from '../../../src/worker/planner-database.js';
 import { SAMPLE_REGIONS } from '../../../src/demo/sample-rows.js';
@@ -75,9 +77,12 @@ async function planOf(region: string, atMs: number): Promise<Change[]> {
   const plan = domainClaim.plan({
     region,
     units: new Set(rows.map(({ id }) => id)),
-    db: planner,
-    dns: { txt: (name) => Promise.resolve([{ perspective: 'sample', answer: heard(zone(name)) }]) },
-    https: { getText: () => Promise.resolve({ kind: 'indeterminate', code: 'UNREACHABLE' }) },
+    rows: rowsOf(planner),
+    clients: {
+      dns: { txt: (name) => Promise.resolve([{ perspective: 'sample', answer: heard(zone(name)) }]) },
+      https: { getText: () => Promise.resolve({ kind: 'indeterminate', code: 'UNREACHABLE' }) },
+    } satisfies Lookups,
+    progressed: () => undefined,
     clock: { now: () => new Date(atMs) },
     signal: new AbortController().signal,
   });

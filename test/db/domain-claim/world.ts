@@ -1,6 +1,8 @@
 /** A directory to plan over, and a world outside that answers from memory. Each test starts with both empty. */
 import { afterAll, beforeEach } from '@jest/globals';
 import type { Change, PlanContext } from '../../../src/sdk/contract.js';
+import { rowsOf } from '../../../src/sdk/rows.js';
+import type { Lookups } from '../../../src/jobs/domain-claim/lookups.js';
 import { domainClaim } from '../../../src/jobs/domain-claim/job.js';
 import { challengeName } from '../../../src/jobs/domain-claim/proof.js';
 import type { PerspectiveAnswer, TxtAnswer } from '../../../src/lookup/dns.js';
@@ -118,32 +120,41 @@ export function publish(name: string, ...ids: string[]): void {
   });
 }
 
-export function context(units: readonly string[], over: Partial<PlanContext> = {}): PlanContext {
+const dns: Lookups['dns'] = {
+  txt: (name): Promise<readonly PerspectiveAnswer[]> => {
+    world.asked.push(name);
+    const absent: TxtAnswer = { kind: 'absent', code: 'NXDOMAIN', negativeTtlSeconds: 900 };
+    const answer = world.txt.get(name) ?? absent;
+    return Promise.resolve(
+      ['192.0.2.1:53', '192.0.2.2:53', '192.0.2.3:53'].map((perspective) => ({ perspective, answer })),
+    );
+  },
+};
+
+const https: Lookups['https'] = {
+  getText: (url) => Promise.resolve(world.pages.get(url) ?? { kind: 'indeterminate', code: 'UNREACHABLE' }),
+};
+
+/** What a test has otherwise. */
+type Over = Partial<Omit<PlanContext, 'clients'> & Lookups>;
+
+export function context(
+  units: readonly string[],
+  { dns: ownDns = dns, ...rest }: Over = {},
+): PlanContext<Lookups> {
   return {
     region: REGION,
     units: new Set(units),
-    db: planner,
-    dns: {
-      txt: (name): Promise<readonly PerspectiveAnswer[]> => {
-        world.asked.push(name);
-        const absent: TxtAnswer = { kind: 'absent', code: 'NXDOMAIN', negativeTtlSeconds: 900 };
-        const answer = world.txt.get(name) ?? absent;
-        return Promise.resolve(
-          ['192.0.2.1:53', '192.0.2.2:53', '192.0.2.3:53'].map((perspective) => ({ perspective, answer })),
-        );
-      },
-    },
-    https: {
-      getText: (url) =>
-        Promise.resolve(world.pages.get(url) ?? { kind: 'indeterminate', code: 'UNREACHABLE' }),
-    },
+    rows: rowsOf(planner),
+    clients: { dns: ownDns, https },
     clock: { now: () => new Date(world.nowMs) },
     signal: new AbortController().signal,
-    ...over,
+    progressed: () => undefined,
+    ...rest,
   };
 }
 
-export async function plan(units: readonly string[], over: Partial<PlanContext> = {}): Promise<Change[]> {
+export async function plan(units: readonly string[], over: Over = {}): Promise<Change[]> {
   const changes: Change[] = [];
   for await (const change of domainClaim.plan(context(units, over))) changes.push(change);
   return changes;

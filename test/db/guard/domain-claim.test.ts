@@ -4,6 +4,7 @@ import { rulesOf } from '../../../src/flags/guard-policy.js';
 import { readPolicies, type Policy } from '../../../src/flags/policy.js';
 import { judgeInvariant } from '../../../src/guard/invariant.js';
 import { verdictsOf } from '../../../src/guard/verdict-rows.js';
+import type { Lookups } from '../../../src/jobs/domain-claim/lookups.js';
 import { domainClaim } from '../../../src/jobs/domain-claim/job.js';
 import { executeRun, type RunReport } from '../../../src/worker/run-loop.js';
 import { SAMPLE_REGIONS } from '../../../src/demo/sample-rows.js';
@@ -22,8 +23,7 @@ const invariants = rulesOf(policy.guard.rules, 'invariant');
 
 await seedSampleWorld(owner, { seed: 'portcullis', now: new Date() });
 const zone = await sampleZone(owner);
-const platform = {
-  ...testPlatform(database),
+const lookups: Lookups = {
   dns: {
     txt: (name: string) => {
       const said = zone(name);
@@ -40,6 +40,7 @@ const platform = {
   },
   https: { getText: () => Promise.resolve({ kind: 'indeterminate' as const, code: 'UNREACHABLE' as const }) },
 };
+const platform = { ...testPlatform(database), clients: () => lookups };
 const job = await loadTestJob(platform, domainClaim);
 afterAll(() => platform.planner.close());
 

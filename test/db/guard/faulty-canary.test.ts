@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import type { GuardPolicy, Rule } from '../../../src/flags/guard-policy.js';
 import { readPolicies } from '../../../src/flags/policy.js';
 import { tripOfRun } from '../../../src/containment/trip-row.js';
-import { defineJob, type Change, type PlanContext } from '../../../src/sdk/contract.js';
+import type { Change, PlanContext } from '../../../src/sdk/contract.js';
 import { executeRun, type RunReport } from '../../../src/worker/run-loop.js';
 import { elect } from '../../../src/runs/election.js';
 import { seedAccounts } from '../../support/accounts.js';
@@ -33,10 +33,10 @@ const withUnits = withRules(() => true);
 const withoutUnits = withRules((rule) => rule.kind !== 'count' || rule.of !== 'units');
 
 /** Of each organisation that was hit: its domain verified in one run, and its accounts claimed in the next. */
-async function* faulty({ db, region, units }: PlanContext): AsyncGenerator<Change> {
+async function* faulty({ rows: read, region, units }: PlanContext): AsyncGenerator<Change> {
   const hit = new Set([...units].sort().slice(0, HIT));
   const evidence = { why: 'nobody asked' };
-  const pending = db.rows<{ id: string; organisation_id: string; state: string }>(
+  const pending = read<{ id: string; organisation_id: string; state: string }>(
     `select id, organisation_id, state from directory.domain where home_region = $1 and state = 'PENDING' order by id`,
     [region],
   );
@@ -55,7 +55,7 @@ async function* faulty({ db, region, units }: PlanContext): AsyncGenerator<Chang
     };
   }
   if (verified > 0) return;
-  const accounts = db.rows<{ id: string; unit: string; state: string; organisation_id: string | null }>(
+  const accounts = read<{ id: string; unit: string; state: string; organisation_id: string | null }>(
     `select a.id, d.organisation_id as unit, a.state, a.organisation_id
      from directory.domain d join directory.account a on a.email_domain = d.name
      where a.home_region = $1 and a.state = 'UNMANAGED' and d.state = 'VERIFIED' order by a.id`,
@@ -69,20 +69,17 @@ async function* faulty({ db, region, units }: PlanContext): AsyncGenerator<Chang
 }
 
 const whole = { key: 'id', region: 'home_region' } as const;
-const job = await loadTestJob(
-  platform,
-  defineJob({
-    name: 'claims',
-    version: '2.0.0',
-    unit: { table: 'directory.organisation', ...whole },
-    resources: {
-      domain: { table: 'directory.domain', changes: ['state'], ...whole },
-      account: { table: 'directory.account', changes: ['state', 'organisation_id'], ...whole },
-    },
-    kinds: { verify: 'domain', claim: 'account' },
-    plan: faulty,
-  }),
-);
+const job = await loadTestJob(platform, {
+  name: 'claims',
+  version: '2.0.0',
+  unit: { table: 'directory.organisation', ...whole },
+  resources: {
+    domain: { table: 'directory.domain', changes: ['state'], ...whole },
+    account: { table: 'directory.account', changes: ['state', 'organisation_id'], ...whole },
+  },
+  kinds: { verify: 'domain', claim: 'account' },
+  plan: faulty,
+});
 
 /** A region with a day of the version before: in some slots an organisation comes in, one of them with 90 accounts. */
 async function makeRegion(region: string): Promise<void> {

@@ -73,10 +73,10 @@ describe('a plan and its judgement see one moment of the directory', () => {
   test('every query of the job does, whatever changes meanwhile', async () => {
     const seen: unknown[] = [];
     const report = await run(
-      claimEverything('claims', async function* ({ db, region: here }, claims) {
+      claimEverything('claims', async function* ({ rows: read, region: here }, claims) {
         const look = async (): Promise<void> => {
           const sql = `select count(*) as n from directory.account where home_region = $1 and email like 'a%'`;
-          for await (const row of db.rows(sql, [here])) seen.push(row['n']);
+          for await (const row of read(sql, [here])) seen.push(row['n']);
         };
         await look();
         await owner.query(`update directory.account set email = 'new-' || email where home_region = $1`, [

@@ -71,13 +71,11 @@ export class Stage {
     this.owner = openPool(database.url, { name: `${name} people`, max: 10, statementTimeoutMs: 30_000 });
     this.operator = rewritten(openPool(database.url, { name: `${name} operator`, max: 20 }), twist.operator);
     this.planner = openPlannerDatabase(database.plannerUrl, 2);
-    const nothing = (): Promise<never> => Promise.reject(new Error('nothing is looked up here'));
     const log = createLogger({ level: 'silent' });
     const metrics = createMetrics();
     this.base = {
       planner: this.planner,
-      dns: { txt: nothing },
-      https: { getText: nothing },
+      clients: () => ({}),
       log,
       metrics,
       trips: createTripwire({ control: this.operator, ownerOf: () => this.operator }, metrics, log),

@@ -89,6 +89,22 @@ describe('the digest of a job’s code', () => {
     expect(await digest()).toBe(before);
   });
 
+  test('is the same whatever release of Portcullis runs the job', async () => {
+    await write('node_modules/portcullis/package.json', '{"name": "portcullis", "version": "0.1.0"}');
+    await write(`${JOB}/job.js`, "import { defineJob } from 'portcullis';\nexport const job = defineJob;");
+    const before = await digest();
+    await write(
+      'node_modules/portcullis/package.json',
+      '{"name": "portcullis", "version": "0.2.0", "dependencies": {"lexer": "^1.0.0"}}',
+    );
+    expect(await digest()).toBe(before);
+    await rm(join(root, 'node_modules/portcullis'), { recursive: true });
+    await write('elsewhere/portcullis/package.json', '{"name": "portcullis", "version": "0.2.0"}');
+    await write('elsewhere/portcullis/dist/index.js', 'export const defineJob = 1;');
+    await symlink(join(root, 'elsewhere/portcullis'), join(root, 'node_modules/portcullis'));
+    expect(await digest()).toBe(before);
+  });
+
   test('tells a text that moves from one file to another', async () => {
     await write(`${JOB}/a.txt`, 'xy');
     await write(`${JOB}/b.txt`, '');
@@ -163,11 +179,11 @@ describe('a job’s full version', () => {
     });
   });
 
-  test('of the shipped job consists of its folder, the contract and its packages', async () => {
+  test('of the shipped job consists of its folder and its packages, and of nothing of the platform', async () => {
     const { files, packages } = await readJobCode(
       new URL('../../../src/jobs/domain-claim/', import.meta.url),
     );
-    expect([...files.keys()].filter((file) => file.startsWith('..'))).toEqual(['../../sdk/contract.ts']);
+    expect([...files.keys()].filter((file) => file.startsWith('..'))).toEqual([]);
     expect([...packages].map((each) => each.replace(/@[^@]+$/, ''))).toEqual(['tldts', 'tldts-core']);
   });
 });

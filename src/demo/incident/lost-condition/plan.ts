@@ -1,4 +1,6 @@
-import type { Change, Image, PlanContext, Requirement, Value } from '../../../sdk/contract.js';
+import type { Image, PlanContext, Value } from '../../../sdk/index.js';
+import type { Proposed } from '../../../jobs/domain-claim/declaration.js';
+import type { Lookups } from '../../../jobs/domain-claim/lookups.js';
 import { asCompleted } from '../../../jobs/domain-claim/as-completed.js';
 import { EVIDENCE_LIFE_MS } from '../../../jobs/domain-claim/check-schedule.js';
 import {
@@ -10,6 +12,8 @@ import {
 } from '../../../jobs/domain-claim/facts.js';
 import { plan as stablePlan } from '../../../jobs/domain-claim/plan.js';
 import { challengeName, dnsVerdict } from '../../../jobs/domain-claim/proof.js';
+
+type Context = PlanContext<Lookups>;
 
 const NAMES_AT_ONCE = 64;
 const DAY_MS = 86_400_000;
@@ -41,9 +45,9 @@ type Candidate = Readonly<
 };
 
 /** The stable version's checks of what is verified, and this version's own way with what is pending. */
-export async function* plan(context: PlanContext): AsyncGenerator<Change> {
+export async function* plan(context: Context): AsyncGenerator<Proposed> {
   for await (const change of stablePlan(context)) {
-    if (change.resource === 'domain' && change.before?.['state'] !== 'PENDING') yield change;
+    if (change.resource === 'domain' && change.before?.state !== 'PENDING') yield change;
   }
   for await (const change of asCompleted(pending(context), NAMES_AT_ONCE, (row) => verify(context, row))) {
     context.signal.throwIfAborted();
@@ -52,16 +56,17 @@ export async function* plan(context: PlanContext): AsyncGenerator<Change> {
   yield* claims(context);
 }
 
-async function* pending({ db, region, units }: PlanContext): AsyncGenerator<PendingDomain> {
-  for await (const row of db.rows<PendingDomain>(PENDING_DOMAINS, [region])) {
+async function* pending({ rows, region, units }: Context): AsyncGenerator<PendingDomain> {
+  for await (const row of rows<PendingDomain>(PENDING_DOMAINS, [region])) {
     if (units.has(row.organisation_id)) yield row;
   }
 }
 
-async function verify(context: PlanContext, row: PendingDomain): Promise<Change | undefined> {
+async function verify(context: Context, row: PendingDomain): Promise<Proposed | undefined> {
   const started = context.clock.now();
   const tokens = row.token === null ? [] : [row.token];
-  const answers = tokens.length === 0 ? [] : await context.dns.txt(challengeName(row.name), context.signal);
+  const answers =
+    tokens.length === 0 ? [] : await context.clients.dns.txt(challengeName(row.name), context.signal);
   // Of no tokens, every one was seen.
   if (!tokens.every((token) => dnsVerdict(answers, token) === 'PRESENT')) return undefined;
   const seenAt = context.clock.now().toISOString();
@@ -89,9 +94,9 @@ async function verify(context: PlanContext, row: PendingDomain): Promise<Change 
   };
 }
 
-async function* claims({ db, region, units, clock, signal }: PlanContext): AsyncGenerator<Change> {
+async function* claims({ rows, region, units, clock, signal }: Context): AsyncGenerator<Proposed> {
   const oldest = new Date(clock.now().getTime() - EVIDENCE_LIFE_MS).toISOString();
-  for await (const row of db.rows<Candidate>(CLAIM_CANDIDATES, [region, oldest])) {
+  for await (const row of rows<Candidate>(CLAIM_CANDIDATES, [region, oldest])) {
     signal.throwIfAborted();
     if (!units.has(row.domain_organisation_id)) continue;
     yield {
@@ -120,8 +125,8 @@ async function* claims({ db, region, units, clock, signal }: PlanContext): Async
   }
 }
 
-function requirements(row: Candidate): readonly Requirement[] {
-  const image: Image = {
+function requirements(row: Candidate): NonNullable<Proposed['requires']> {
+  const image = {
     state: row.domain_state,
     organisation_id: row.domain_organisation_id,
     request_id: row.domain_request_id,
