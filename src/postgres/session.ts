@@ -58,7 +58,7 @@ export interface Session {
    * nothing outlives a transaction.
    */
   readonly pooled: boolean;
-  readonly readOnly: boolean;
+  readonly options: SessionOptions;
   /** The statements that follow `begin`. */
   readonly preamble: string;
 }
@@ -100,7 +100,7 @@ export async function beginTransaction(client: pg.ClientBase, mode: TransactionM
 }
 
 function beginText(session: Session, mode: TransactionMode): string {
-  const { isolation = 'read committed', readOnly = session.readOnly, name, snapshot } = mode;
+  const { isolation = 'read committed', readOnly = session.options.readOnly === true, name, snapshot } = mode;
   const begin = `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'}`;
   const named = name === undefined ? '' : `; set local application_name = ${pg.escapeLiteral(name)}`;
   const at = snapshot === undefined ? '' : `; set transaction snapshot ${pg.escapeLiteral(snapshot)}`;
@@ -124,10 +124,33 @@ export async function prepareSession(client: pg.ClientBase, options: SessionOpti
     ? await tryTransaction(client, preamble).catch(refuseSetting(found))
     : await set(client, wanted, found);
   verify(now, wanted);
-  const session = { pooled, readOnly: options.readOnly ?? false, preamble };
+  const session = { pooled, options, preamble };
   sessions.set(client, session);
   if (pooled) keepToTransactions(client, session);
   return session;
+}
+
+/**
+ * Undoes what others' SQL has done to a connection that is in no transaction: settings, advisory locks, prepared
+ * statements, temporary tables, channels listened to. Answers false where it cannot: behind a pooler, or where the
+ * connection is lost. Then the connection must be closed.
+ */
+export async function cleanSession(client: pg.ClientBase): Promise<boolean> {
+  const session = sessions.get(client);
+  if (!session || session.pooled) return false;
+  try {
+    const discard: pg.QueryConfig & { query_timeout: number } = {
+      text: 'discard all',
+      query_timeout: PREPARE_MS,
+    };
+    await client.query(discard);
+    // The driver prepares a named statement once, and believes that it is still there.
+    (client as unknown as { connection: { parsedStatements: object } }).connection.parsedStatements = {};
+    await prepareSession(client, session.options);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 interface Statement extends pg.QueryConfig {
