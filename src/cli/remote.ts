@@ -10,8 +10,6 @@ export const HERE_ALONE = {
   migrate: 'it changes the schema, with the owner’s login',
   replay: 'it makes databases of its own',
   doctor: 'it examines this machine and its configuration',
-  run: 'it runs the job in this process',
-  restore: 'it restores in this process, with every other one down',
   'directory import': 'it reads files here into the database',
   'directory export': 'it writes files here from the database',
 } as const satisfies Partial<Record<keyof typeof COMMAND_RIGHTS, string>>;

@@ -10,7 +10,7 @@ import { moveIncident } from '../../incidents/move-incident.js';
 import { readRestored } from '../../worker/restore-plan-phase.js';
 import { RESTORE_PACE, type RestorePace, type RestoreSite } from '../../worker/restore-run.js';
 import { previewRestores, restoreRuns, type RestoreReport } from '../../worker/restore-runs.js';
-import { restoreConflicts, type RestorePreview } from '../../journal/restore-preview.js';
+import { restoreConflicts, type RestoreConflict } from '../../journal/restore-preview.js';
 import type { FoundRun } from '../../regions/browse.js';
 import type { RegionPlane } from '../../regions/region-plane.js';
 import { createLogger } from '../../telemetry/log.js';
@@ -20,10 +20,19 @@ import { voiceOf, withInstallation, type Context, type Voice } from '../context.
 import { csvLine } from '../csv.js';
 import { exitCodeOfRun } from '../exit.js';
 import { interruptible } from '../interrupt.js';
+import { invokeAt, type Invoke } from '../invoke.js';
 import { leaf } from '../leaf.js';
 import { withProgress } from '../progress.js';
 import { runsNamed, type RunsNamed } from '../runs-named.js';
 import { RestoreAccount } from '../restore-progress.js';
+import {
+  DRY_RUN,
+  namedThere,
+  previewThere,
+  restoreThere,
+  type NamedThere,
+  type RestoreResult,
+} from '../restore-remote.js';
 import type { ExitCode } from '../terminal.js';
 import { toneOf } from '../tone.js';
 import { countOf, number } from '../../kernel/words.js';
@@ -57,6 +66,11 @@ export function addRestore(program: Command, context: Context): void {
     )
     .action(async (ids: readonly string[], options: RestoreOptions) => {
       const voice = voiceOf(context, command);
+      const server = context.server?.();
+      if (server !== undefined) {
+        await restoreAt(context, voice, await invokeAt(server), ids, options);
+        return;
+      }
       await withInstallation(context, async (installation) => {
         const named = await runsNamed(installation, ids);
         const { runs } = named;
@@ -74,25 +88,37 @@ export function addRestore(program: Command, context: Context): void {
               conflicts: true,
             });
           }
-          await printConflicts(context, runs, voice, results, quiet);
+          await printConflicts(context, voice, results, quiet, (run) => conflictsIn(runs, run));
         }
         if (options.dryRun !== true) requireRestored(results, named);
       });
     });
 }
 
-/** What `restore --json` prints of each run. */
-interface RestoreResult {
-  readonly run: string;
-  readonly job: string;
-  readonly region: string;
-  /** The restore's own run; null for a dry run, or where none was begun. */
-  readonly restore: string | null;
-  readonly status: string;
-  readonly reason: string;
-  readonly restored: number;
-  readonly left: RestorePreview;
-  readonly durationMs: number | null;
+/** The same by a server's workers. */
+async function restoreAt(
+  { io }: Context,
+  voice: Voice,
+  invoke: Invoke,
+  ids: readonly string[],
+  { dryRun = false, conflicts }: RestoreOptions,
+): Promise<void> {
+  const named = await namedThere(invoke, ids);
+  for (const { region, reason } of named.silent) voice.note(`without the runs of ${region}: ${reason}`);
+  const { results, exit } = dryRun
+    ? { results: await previewThere(invoke, named), exit: 0 as const }
+    : await interruptible(io, (signal) =>
+        withProgress(io.stderr, 'restoring', (progress) =>
+          restoreThere(invoke, named, signal, (text) => progress.say(text)),
+        ),
+      );
+  io.exitWith(exit);
+  const quiet = conflicts === 'csv';
+  if (!quiet) answer(voice, results, dryRun);
+  if (conflicts !== undefined) {
+    await printConflicts({ io }, voice, results, quiet, (id) => invoke('exportConflicts', { id }));
+  }
+  if (!dryRun) requireRestored(results, named);
 }
 
 async function preview({ io }: Context, runs: readonly FoundRun[]): Promise<RestoreResult[]> {
@@ -102,8 +128,7 @@ async function preview({ io }: Context, runs: readonly FoundRun[]): Promise<Rest
     return found;
   });
   return previews.map(({ of, preview: left }) => ({
-    ...{ run: of.id, job: of.job, region: of.region, restore: null, status: 'planned' },
-    ...{ reason: 'a dry run: nothing was written', restored: 0, left, durationMs: null },
+    ...{ run: of.id, job: of.job, region: of.region, ...DRY_RUN, left },
   }));
 }
 
@@ -228,7 +253,13 @@ function answer(voice: Voice, results: readonly RestoreResult[], dryRun: boolean
 }
 
 /** Throws NOTHING_REACHED where every restore ended well, and no row was there to be restored. */
-function requireRestored(results: readonly RestoreResult[], { incidents, silent }: RunsNamed): void {
+function requireRestored(
+  results: readonly RestoreResult[],
+  {
+    incidents,
+    silent,
+  }: Pick<NamedThere, 'silent'> & { readonly incidents: readonly { readonly id: string }[] },
+): void {
   if (results.some(({ status, restored }) => status !== 'succeeded' || restored > 0)) return;
   if (results.length === 0) throw nothingToRestore(incidents.map(({ id }) => id).join(' '), silent);
   throw new PortcullisError(
@@ -280,20 +311,25 @@ function resultText(voice: Voice, result: RestoreResult, dryRun: boolean): strin
 
 const CSV_COLUMNS = ['run', 'resource', 'key', 'kind', 'unit', 'before', 'after', 'now', 'refusal'];
 
+/** The rows of a run here that were left alone. */
+async function conflictsIn(runs: readonly FoundRun[], id: string): Promise<AsyncIterable<RestoreConflict>> {
+  const pool = runs.find(({ run }) => run.runId === id)?.plane.worker;
+  if (pool === undefined) throw new Error(`run ${id} was not looked up`);
+  const { shapes } = await readRestored(pool, id);
+  return restoreConflicts(pool, id, shapes.values());
+}
+
 /** Streams every row left alone: memory stays flat however many there are. */
 async function printConflicts(
-  { io: { stdout } }: Context,
-  runs: readonly FoundRun[],
+  { io: { stdout } }: Pick<Context, 'io'>,
   voice: Voice,
   results: readonly RestoreResult[],
   csv: boolean,
+  conflictsOf: (run: string) => Promise<AsyncIterable<RestoreConflict>>,
 ): Promise<void> {
   if (csv) stdout.write(csvLine(CSV_COLUMNS));
   for (const { run } of results) {
-    const pool = runs.find((each) => each.run.runId === run)?.plane.worker;
-    if (pool === undefined) continue;
-    const { shapes } = await readRestored(pool, run);
-    for await (const conflict of restoreConflicts(pool, run, shapes.values())) {
+    for await (const conflict of await conflictsOf(run)) {
       const { resource, key, kind, unit, before, after, now, refusal } = conflict;
       if (csv) {
         const images = [before, after, now].map((image) => (image === null ? null : JSON.stringify(image)));

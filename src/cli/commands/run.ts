@@ -12,7 +12,9 @@ import type { Installation } from '../app-port.js';
 import { requireActing } from '../acting.js';
 import { voiceOf, withInstallation, withPlatform, type Context, type Voice } from '../context.js';
 import { exitCodeOfRun } from '../exit.js';
+import { followRun, followText } from '../follow-run.js';
 import { interruptible } from '../interrupt.js';
+import { invokeAt, type Invoke } from '../invoke.js';
 import { leaf } from '../leaf.js';
 import { knownJob, requireRegion } from '../names.js';
 import { withProgress } from '../progress.js';
@@ -51,7 +53,7 @@ export function addRun(program: Command, context: Context): void {
   const command = leaf(
     program,
     'run <job>',
-    'Run a job once in a region, now and in this process, behind its flag.\n' +
+    'Run a job once in a region, now, behind its flag: in this process, or through a server by a worker of the region.\n' +
       'Exits with 0 when it is done, 1 when it failed, 3 when it was held or stopped, 4 when a rule refused its plan.',
     [
       'portcullis run domain-claim --region eu-west-1 --dry-run',
@@ -71,6 +73,11 @@ export function addRun(program: Command, context: Context): void {
         });
       }
       const voice = voiceOf(context, command);
+      const server = context.server?.();
+      if (server !== undefined) {
+        await runAt(context, voice, await invokeAt(server), job, { region, dryRun });
+        return;
+      }
       await withInstallation(context, (installation) =>
         run(context, installation, voice, job, { region, dryRun }),
       );
@@ -117,6 +124,33 @@ async function run(
   const sample = dryRun && !voice.json ? await sampleOf(installation, region, result.runId) : [];
   voice.result(result, () => runText(voice, result) + sampleText(voice, sample, total(result.planned)));
   io.exitWith(exit);
+}
+
+/** The same by a worker of the server's region, followed to its end. */
+async function runAt(
+  { io }: Context,
+  voice: Voice,
+  invoke: Invoke,
+  job: string,
+  { region, dryRun }: { region: string; dryRun: boolean },
+): Promise<void> {
+  const { runId } = await invoke('startRun', { job, region, dryRun });
+  const found = await interruptible(io, (signal) =>
+    withProgress(io.stderr, 'starting the run', (progress) =>
+      followRun(invoke, runId, signal, (text) => progress.say(text)),
+    ),
+  );
+  const { version, slot, status, planned, applied, conflicts, createdAt, finishedAt } = found;
+  const over = finishedAt !== null;
+  const result = {
+    ...{ runId, job, version, region, slot, status, planned, applied, conflicts },
+    reason: over ? found.reason : `interrupted here; a worker goes on with it: ${followText(runId)}`,
+    durationMs: found.durationMs ?? Math.max(0, Date.now() - Date.parse(createdAt)),
+  };
+  const sample =
+    dryRun && !voice.json ? (await invoke('listRunChanges', { id: runId, limit: SAMPLE })).items : [];
+  voice.result(result, () => runText(voice, result) + sampleText(voice, sample, total(planned)));
+  io.exitWith(over ? exitCodeOfRun(status) : 3);
 }
 
 async function resultOf(

@@ -19,6 +19,8 @@ export const OPERATIONS_OF: Readonly<
   open: ['createSignInCode', 'getHealth'],
   me: ['getMe'],
   status: ['getStatus'],
+  run: ['startRun', 'getRun', 'listRunChanges'],
+  restore: ['restoreRun', 'restoreIncident', 'previewRestore', 'exportConflicts', 'getRun', 'getIncident'],
   runs: ['listRuns'],
   'run show': ['getRun', 'listRunVerdicts', 'listRunLanes', 'listRunChanges', 'exportRunChanges'],
   'runs show': ['getRun', 'listRunVerdicts', 'listRunLanes', 'listRunChanges', 'exportRunChanges'],
@@ -93,9 +95,4 @@ export const NO_COMMAND: Partial<Readonly<Record<OperationName, string>>> = {
   listFlagChanges: 'audit list --subject JOB.REGION shows changes',
   revertFlag: 'flags set sets a flag as it was',
   explainFlag: 'for support tools',
-  startRun: 'run runs the job in its own process',
-  previewRestore: 'restore --dry-run looks in its own process',
-  restoreRun: 'restore restores in its own process',
-  restoreIncident: 'restore restores in its own process',
-  exportConflicts: 'restore --conflicts reads them in its own process',
 };
