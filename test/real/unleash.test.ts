@@ -15,6 +15,7 @@ import { createLogger } from '../../src/telemetry/log.js';
 import { admitVersions } from '../support/admissions.js';
 import { claimEverything, seedAccounts } from '../support/accounts.js';
 import { atPoint } from '../support/at-point.js';
+import { breakGlassElsewhere } from '../support/break-glass-elsewhere.js';
 import { testDatabase } from '../support/database.js';
 import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';
 import { portcullis, type Finished } from '../support/portcullis.js';
@@ -143,6 +144,32 @@ describe('a real Unleash server', () => {
     await opened();
   });
 
+  test('gives a version no unit beyond its admission where an import turns it up', async () => {
+    const name = `${JOB}.sa-east-1`;
+    const units = Array.from({ length: 1_000 }, (_, each) => `org-${each}`);
+    const asked = (): number | undefined => {
+      const answer = provider.look(name);
+      return answer.open ? answer.definition.admission?.asked?.get(VERSION) : undefined;
+    };
+    const acting = (): string[] => {
+      const answer = provider.look(name);
+      return answer.open ? [...provider.admit(answer.definition, VERSION, units)] : [];
+    };
+    await unleash.create(name, [
+      { name: VERSION, weight: 100 },
+      { name: 'hold', weight: 900 },
+    ]);
+    await admitVersions(database.owner, { job: JOB, region: 'sa-east-1' }, [VERSION], 100);
+    await until('a tenth acts', () => acting().length > 0);
+    const tenth = acting();
+    const file = await unleash.exported(name);
+    const raised = file.replace('"weight":100,', '"weight":1000,').replace('"weight":900,', '"weight":0,');
+    if (raised === file) throw new Error(`no weights to raise: ${file}`);
+    await unleash.imported(raised);
+    await until('the import is heard of', () => asked() === 1000);
+    expect(acting()).toEqual(tenth);
+  });
+
   test('takes a version as it is named as a variant, and refuses the old spelling with a +', async () => {
     await expect(unleash.addStrategy(FLAG, [{ name: '1.0.0+00000000', weight: 1000 }])).rejects.toThrow(
       / 400: /,
@@ -209,6 +236,14 @@ describe('a real Unleash server', () => {
     expect(killed.stdout.replaceAll('\n', ' ')).toContain(
       `were not changed: switch ${JOB}.us-east-1 off there`,
     );
+  });
+
+  test('turns a version up as far as a break-glass that two people gave, for as long as it is in force', async () => {
+    const [job, region] = ['glass', 'ca-central-1'];
+    await breakGlassElsewhere({
+      ...{ database, job, region, version: VERSION, provider },
+      raise: () => unleash.create(`${job}.${region}`, [{ name: VERSION, weight: 1000 }]),
+    });
   });
 
   test('that is gone makes flags stale, is logged once, and is heard again when it is back', async () => {

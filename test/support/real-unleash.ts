@@ -136,10 +136,34 @@ export class RealUnleash {
     await this.#call('POST', `${PROJECT}/features/${name}/environments/${ENVIRONMENT}/${to}`);
   }
 
-  async #call(method: string, path: string, body?: unknown): Promise<unknown> {
+  /** What its UI downloads of a flag, as the text of a file. */
+  async exported(name: string): Promise<string> {
+    const asked = { features: [name], environment: ENVIRONMENT, downloadFile: false };
+    return JSON.stringify(await this.#call('POST', '/api/admin/features-batch/export', asked));
+  }
+
+  /** Imports such a file, as a person does in its UI: the server takes no token for that. */
+  async imported(text: string): Promise<void> {
+    const login = await fetch(`http://127.0.0.1:${this.port}/auth/simple/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ username: 'admin', password: 'unleash4all' }),
+    });
+    const cookie = login.headers.getSetCookie().map((each) => each.split(';')[0]);
+    const data = JSON.parse(text) as unknown;
+    const body = { project: 'default', environment: ENVIRONMENT, data };
+    await this.#call('POST', '/api/admin/features-batch/import', body, { cookie: cookie.join('; ') });
+  }
+
+  async #call(
+    method: string,
+    path: string,
+    body?: unknown,
+    who: Readonly<Record<string, string>> = { authorization: ADMIN },
+  ): Promise<unknown> {
     const response = await fetch(`http://127.0.0.1:${this.port}${path}`, {
       method,
-      headers: { authorization: ADMIN, 'content-type': 'application/json' },
+      headers: { ...who, 'content-type': 'application/json' },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
     const text = await response.text();
