@@ -1,0 +1,275 @@
+import { useComputed, useSignal, type ReadonlySignal } from '@preact/signals';
+import { useId } from 'preact/hooks';
+import { call, whyNot, type Output } from '../api.js';
+import { closeDialog } from '../dialogs.js';
+import { overview, placesOf, type Place } from '../now/overview.js';
+import { Copyable } from '../parts/copy.js';
+import { Dialog } from '../parts/dialog.js';
+import { Reason } from '../parts/reason.js';
+import { StateTag } from '../parts/state.js';
+import { Failure, Outcome, useAct } from './act.js';
+
+interface KillProps {
+  readonly job?: string | undefined;
+  readonly region?: string | undefined;
+  readonly everything?: boolean | undefined;
+}
+
+interface Order {
+  /** Null: every job. */
+  readonly job: string | null;
+  /** Null: every region. */
+  readonly region: string | null;
+  readonly reason: string;
+  readonly drill: boolean;
+}
+
+type Killed = Output<'killJob'>;
+
+/** Kills need no approval, and so no more than a reason; stopping everything takes one more confirmation. */
+export function KillDialog({ job, region, everything = false }: KillProps) {
+  const jobs = overview().data.value?.jobs ?? [];
+  const whichJob = useSignal(job ?? jobs[0]?.job ?? '');
+  const where = useSignal(region ?? '');
+  const all = useSignal(everything);
+  const sure = useSignal(false);
+  const drill = useSignal(false);
+  const reason = useSignal('');
+  const reached = useComputed(() =>
+    placesOf(overview().data.value?.jobs ?? []).filter(
+      (place) =>
+        all.value ||
+        (place.job.job === whichJob.value && (where.value === '' || place.gate.region === where.value)),
+    ),
+  );
+  const act = useAct(async (order: Order, options): Promise<readonly Killed[]> => {
+    const { reason: why, drill: practice } = order;
+    if (order.job === null) {
+      return (await call('stopEverything', { reason: why, drill: practice }, options)).jobs;
+    }
+    const region = order.region === null ? {} : { region: order.region };
+    return [await call('killJob', { job: order.job, ...region, reason: why, drill: practice }, options)];
+  });
+  const standing = act.standing.value;
+  const regionToAsk = all.value || where.value === '' ? undefined : where.value;
+  const refused = whyNot('kill', regionToAsk);
+  const incomplete = reason.value.trim() === '' || (all.value && !sure.value);
+  const gates = countOf(reached.value.length, 'gate');
+  if (standing.at === 'done') {
+    return (
+      <Dialog title={all.value ? 'Everything is stopped' : 'Killed'} onClose={closeDialog}>
+        <div class="dialog-body">
+          <KillOutcome killed={standing.result} />
+        </div>
+        <footer class="dialog-foot">
+          <button type="button" onClick={closeDialog}>
+            Close
+          </button>
+        </footer>
+      </Dialog>
+    );
+  }
+  return (
+    <Dialog title={all.value ? 'Stop everything' : 'Kill'} onClose={closeDialog} className="dialog-kill">
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (incomplete || refused !== undefined) return;
+          act.do({
+            job: all.value ? null : whichJob.value,
+            region: where.value === '' ? null : where.value,
+            reason: reason.value.trim(),
+            drill: drill.value,
+          });
+        }}
+      >
+        <div class="dialog-body">
+          {!all.value && <Scope jobs={jobs} job={whichJob} region={where} />}
+          <Reason value={reason} hint="It stands on record, and whoever re-arms it reads it." autofocus />
+          <Before reached={reached} everything={all.value} />
+          <p class="hint">
+            {all.value
+              ? 'No change of any job commits any more, and restores stop too.'
+              : 'No change of the job commits there any more. Restores go on.'}{' '}
+            No approval is needed. Nothing but a re-arm, which a second person approves, opens a killed gate.
+          </p>
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={drill.value}
+              onChange={(event) => (drill.value = event.currentTarget.checked)}
+            />
+            A drill: gates are killed all the same; incident and notices say drill
+          </label>
+          {all.value && (
+            <label class="check strong">
+              <input
+                type="checkbox"
+                checked={sure.value}
+                onChange={(event) => (sure.value = event.currentTarget.checked)}
+              />
+              Yes, stop every job in every region, and restores: {gates}
+            </label>
+          )}
+          <Copyable
+            text={commandOf(all.value, whichJob.value, where.value, reason.value)}
+            what="the command that does the same"
+          />
+          {refused !== undefined && <p class="refused">{refused}</p>}
+          <Failure standing={standing} />
+        </div>
+        <footer class="dialog-foot">
+          <button
+            type="button"
+            class="quiet-button"
+            onClick={() => {
+              all.value = !all.value;
+              sure.value = false;
+            }}
+          >
+            {all.value ? 'Kill one job instead' : 'Stop everything…'}
+          </button>
+          <span class="spring" />
+          <button type="button" onClick={closeDialog}>
+            Cancel
+          </button>
+          <button
+            type="submit"
+            class="danger"
+            disabled={incomplete || refused !== undefined || standing.at === 'doing'}
+          >
+            {standing.at === 'doing' ? 'Killing…' : all.value ? `Stop all ${gates}` : `Kill ${gates}`}
+          </button>
+        </footer>
+      </form>
+    </Dialog>
+  );
+}
+
+interface ScopeProps {
+  readonly jobs: readonly Place['job'][];
+  readonly job: { value: string };
+  readonly region: { value: string };
+}
+
+function Scope({ jobs, job, region }: ScopeProps) {
+  const id = useId();
+  const regions = jobs.find((each) => each.job === job.value)?.gates ?? [];
+  return (
+    <div class="fields">
+      <div class="field">
+        <label for={`${id}-job`}>Job</label>
+        <select
+          id={`${id}-job`}
+          value={job.value}
+          onChange={(event) => {
+            job.value = event.currentTarget.value;
+            region.value = '';
+          }}
+        >
+          {jobs.map((each) => (
+            <option key={each.job}>{each.job}</option>
+          ))}
+        </select>
+      </div>
+      <div class="field">
+        <label for={`${id}-region`}>Where</label>
+        <select
+          id={`${id}-region`}
+          value={region.value}
+          onChange={(event) => (region.value = event.currentTarget.value)}
+        >
+          <option value="">every region</option>
+          {regions.map((each) => (
+            <option key={each.region}>{each.region}</option>
+          ))}
+        </select>
+      </div>
+    </div>
+  );
+}
+
+const SHOWN = 6;
+
+/** What would be changed, as it is now and as it would be. */
+function Before({
+  reached,
+  everything,
+}: {
+  readonly reached: ReadonlySignal<readonly Place[]>;
+  readonly everything: boolean;
+}) {
+  const shown = reached.value.slice(0, SHOWN);
+  const more = reached.value.length - shown.length;
+  return (
+    <table class="before">
+      <caption>What it changes</caption>
+      <thead>
+        <tr>
+          <th scope="col">Gate</th>
+          <th scope="col">Now</th>
+          <th scope="col">Then</th>
+        </tr>
+      </thead>
+      <tbody>
+        {shown.map(({ job, gate }) => (
+          <tr key={`${job.job} ${gate.region}`}>
+            <th scope="row">{everything ? `${job.job} ${gate.region}` : gate.region}</th>
+            <td>
+              <StateTag state={gate.state} />
+            </td>
+            <td>
+              <span aria-hidden="true">→ </span>
+              <StateTag state="killed" />
+            </td>
+          </tr>
+        ))}
+        {more > 0 && (
+          <tr>
+            <td colSpan={3}>and {countOf(more, 'more gate')}</td>
+          </tr>
+        )}
+        {shown.length === 0 && (
+          <tr>
+            <td colSpan={3}>There is no gate to kill.</td>
+          </tr>
+        )}
+      </tbody>
+    </table>
+  );
+}
+
+function KillOutcome({ killed }: { readonly killed: readonly Killed[] }) {
+  const gates = killed.flatMap((each) => each.killed);
+  const lines = [
+    ...gates.map(
+      ({ job, region, tookMs, inFlight, runsEnded }) =>
+        `${job} ${region}: killed in ${Math.round(tookMs)} ms; ${countOf(inFlight, 'batch', 'batches')} in flight, ${countOf(runsEnded.length, 'run')} ended`,
+    ),
+    ...[...new Set(killed.flatMap(({ incident }) => incident ?? []))].map((id) => `Incident ${id}`),
+    ...killed.flatMap(({ unrecorded }) =>
+      unrecorded === undefined ? [] : [`Not on record yet: ${unrecorded}`],
+    ),
+    ...killed.flatMap(({ flagsAt }) => (flagsAt === undefined ? [] : [`Flags are unchanged at ${flagsAt}`])),
+  ];
+  return (
+    <Outcome
+      title={`${countOf(gates.length, 'gate')} killed: no change commits there any more`}
+      lines={lines}
+    />
+  );
+}
+
+function commandOf(everything: boolean, job: string, region: string, reason: string): string {
+  const why = `--reason ${quoted(reason.trim() === '' ? '…' : reason.trim())}`;
+  if (everything) return `portcullis stop --all ${why}`;
+  return `portcullis kill ${job}${region === '' ? '' : ` --region ${region}`} ${why}`;
+}
+
+export function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+export function countOf(n: number, one: string, many = `${one}s`): string {
+  return `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
+}

@@ -1,0 +1,115 @@
+import { signal } from '@preact/signals';
+import { createClient, type CallOptions } from '../client/client.js';
+import { PortcullisError } from '../kernel/errors.js';
+import type { OperationName, Operations } from '../operations/list.js';
+import type { InputOf, OutputOf } from '../operations/operation.js';
+
+export type Input<Name extends OperationName> = InputOf<Operations[Name]>;
+export type Output<Name extends OperationName> = OutputOf<Operations[Name]>;
+
+export type Me = Output<'getMe'>;
+
+/** Who is signed in; null: nobody; undefined: not asked yet. */
+export const me = signal<Me | null | undefined>(undefined);
+/** Why nobody is signed in any more. */
+export const signedOutBecause = signal('');
+
+const client = createClient({ url: location.origin });
+
+/** Calls an operation as whoever is signed in. Throws what the client throws; where the session has ended, says so first. */
+export async function call<Name extends OperationName>(
+  name: Name,
+  input: Input<Name>,
+  options: CallOptions = {},
+): Promise<Output<Name>> {
+  try {
+    return await (client.call as (...given: unknown[]) => Promise<Output<Name>>)(name, input, options);
+  } catch (error) {
+    if (isSignedOut(error)) signedOut(me.value == null ? '' : 'Your session has ended.');
+    throw error;
+  }
+}
+
+export function signedOut(because: string): void {
+  signedOutBecause.value = because;
+  me.value = null;
+}
+
+export function isSignedOut(error: unknown): boolean {
+  return (
+    error instanceof PortcullisError && (error.code === 'SESSION_ENDED' || error.code === 'TOKEN_MISSING')
+  );
+}
+
+/** What a person is told of anything that was thrown. */
+export function problemOf(error: unknown): {
+  readonly code: string;
+  readonly text: string;
+  readonly hint: string;
+} {
+  if (error instanceof PortcullisError) {
+    return { code: error.code, text: error.message, hint: error.hint ?? '' };
+  }
+  return { code: 'INTERNAL', text: error instanceof Error ? error.message : String(error), hint: '' };
+}
+
+/** Asks who is signed in. */
+export async function loadMe(): Promise<void> {
+  try {
+    me.value = await call('getMe', {});
+  } catch (error) {
+    if (!isSignedOut(error)) throw error;
+  }
+}
+
+/** Signs in with a token, or with the code of a link. Throws the PortcullisError that the server answers. */
+export async function signIn(proof: { readonly token: string } | { readonly code: string }): Promise<void> {
+  await post('/session', proof);
+  signedOutBecause.value = '';
+  await loadMe();
+}
+
+export async function signOut(): Promise<void> {
+  try {
+    await post('/session/end', {});
+  } catch (error) {
+    if (!isSignedOut(error)) throw error;
+  }
+  signedOut('You signed out.');
+}
+
+async function post(path: string, body: object): Promise<void> {
+  const response = await fetch(path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  }).catch((error: unknown) => {
+    throw new PortcullisError('SERVER_UNREACHABLE', 'the server does not answer', {
+      hint: 'check that portcullis start runs',
+      cause: error,
+    });
+  });
+  if (response.ok) return;
+  const problem = (await response.json().catch(() => ({}))) as Partial<
+    Record<'code' | 'detail' | 'hint', string>
+  >;
+  const code = (problem.code ?? 'INTERNAL') as PortcullisError['code'];
+  throw new PortcullisError(code, problem.detail ?? `the server answered ${response.status}`, {
+    hint: problem.hint ?? '',
+  });
+}
+
+type Action = Me['may'][number]['action'];
+
+/** Why the person may not do that there, for a button that is off; undefined: they may. The server decides all the same. */
+export function whyNot(action: Action, region?: string): string | undefined {
+  const person = me.value;
+  if (person == null) return 'Nobody is signed in.';
+  const right = person.may.find((each) => each.action === action);
+  if (right === undefined)
+    return `You act as ${person.name}, role ${person.role}, which may not ${wordsOf(action)}.`;
+  if (right.regions === null || (region !== undefined && right.regions.includes(region))) return undefined;
+  return `You may ${wordsOf(action)} in ${right.regions.join(', ')} only.`;
+}
+
+const wordsOf = (action: Action): string => action.replaceAll('-', ' ');

@@ -1,0 +1,17 @@
+import { signal } from '@preact/signals';
+
+/** The dialog that is open: one at a time, from whatever screen. */
+export type OpenDialog =
+  | {
+      readonly kind: 'kill';
+      readonly job?: string | undefined;
+      readonly region?: string | undefined;
+      readonly everything?: boolean;
+    }
+  | { readonly kind: 'rearm'; readonly job: string; readonly region: string }
+  | { readonly kind: 'palette' }
+  | { readonly kind: 'keys' };
+
+export const dialog = signal<OpenDialog | null>(null);
+
+export const closeDialog = (): void => void (dialog.value = null);

@@ -1,0 +1,166 @@
+import { useSignal } from '@preact/signals';
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
+import { GATE_STATES, STATE_WORDS } from '../parts/state.js';
+import { countOf } from '../acts/kill.js';
+import { GateCell } from './gate-cell.js';
+import type { Place } from './overview.js';
+import { between, grouped, laidOut, moved, type Group, type Grouping, type Row } from './rows.js';
+
+interface GridProps {
+  readonly places: readonly Place[];
+  readonly by: Grouping;
+  readonly readMs: number;
+}
+
+/** In the root's font size. */
+const CELL_WIDTH = 17;
+const GAP = 0.5;
+const CELL_HEIGHT = 7.5 + GAP;
+const GROUP_HEIGHT = 2.75;
+/** So much beyond the window is drawn, so that scrolling shows no holes. */
+const BEYOND_PX = 600;
+
+const KEYS = ['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown', 'PageUp', 'PageDown', 'Home', 'End'];
+
+/** Any number of gates: only what is seen is drawn. One of them takes part in the order of Tab; arrows lead to the others. */
+export function GateGrid({ places, by, readMs }: GridProps) {
+  const element = useRef<HTMLDivElement>(null);
+  const seen = useSignal({ columns: 1, rem: 16, from: 0, to: 2_000 });
+  const current = useSignal(0);
+  const toFocus = useRef(false);
+  useLayoutEffect(() => {
+    const look = (): void => {
+      const box = element.current;
+      if (box === null) return;
+      const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+      const columns = Math.max(1, Math.floor((box.clientWidth + GAP * rem) / ((CELL_WIDTH + GAP) * rem)));
+      const from = -box.getBoundingClientRect().top - BEYOND_PX;
+      const to = from + innerHeight + 2 * BEYOND_PX;
+      const now = seen.peek();
+      // What is drawn beyond the window allows for a little scrolling.
+      if (now.columns === columns && now.rem === rem && Math.abs(now.from - from) < BEYOND_PX / 3) {
+        if (Math.abs(now.to - to) < BEYOND_PX / 3) return;
+      }
+      seen.value = { columns, rem, from, to };
+    };
+    look();
+    const observer = new ResizeObserver(look);
+    if (element.current !== null) observer.observe(element.current);
+    addEventListener('scroll', look, { passive: true });
+    addEventListener('resize', look);
+    return () => {
+      observer.disconnect();
+      removeEventListener('scroll', look);
+      removeEventListener('resize', look);
+    };
+  }, [seen]);
+  const { columns, rem, from, to } = seen.value;
+  const groups = useMemo(() => grouped(places, by, GATE_STATES), [places, by]);
+  const { rows, height } = useMemo(
+    () => laidOut(groups, { columns, groupHeight: GROUP_HEIGHT * rem, gatesHeight: CELL_HEIGHT * rem }),
+    [groups, columns, rem],
+  );
+  const at = Math.min(current.value, Math.max(0, places.length - 1));
+  const shown = rowsShown(rows, from, to, at);
+  useEffect(() => {
+    if (!toFocus.current) return;
+    toFocus.current = false;
+    element.current?.querySelector<HTMLElement>('[tabindex="0"]')?.focus({ preventScroll: false });
+  });
+  const onKeyDown = (event: KeyboardEvent): void => {
+    if (!KEYS.includes(event.key) || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    toFocus.current = true;
+    const next = moved(rows, at, event.key);
+    if (next !== at) current.value = next;
+    else toFocus.current = false;
+  };
+  return (
+    <div
+      ref={element}
+      class="grid"
+      role="grid"
+      aria-label="Gates"
+      aria-rowcount={rows.length}
+      style={{ height: `${height}px` }}
+      onKeyDown={onKeyDown}
+    >
+      {shown.map(({ row, index }) => (
+        <div
+          key={index}
+          role="row"
+          aria-rowindex={index + 1}
+          class={row.kind === 'group' ? 'grid-group' : 'grid-gates'}
+          style={{ transform: `translateY(${row.top}px)`, '--columns': String(columns) }}
+        >
+          {row.kind === 'group' ? (
+            <GroupHead group={row.group} by={by} />
+          ) : (
+            row.places.map((place, column) => (
+              <GateCell
+                key={`${place.job.job} ${place.gate.region}`}
+                place={place}
+                by={by}
+                readMs={readMs}
+                tabIndex={row.first + column === at ? 0 : -1}
+                onFocus={() => (current.value = row.first + column)}
+              />
+            ))
+          )}
+        </div>
+      ))}
+    </div>
+  );
+}
+
+/** The rows in the window, and the one with the current gate, which must not lose the focus. */
+function rowsShown(
+  rows: readonly Row[],
+  from: number,
+  to: number,
+  at: number,
+): { row: Row; index: number }[] {
+  const { first, last } = between(rows, from, to);
+  const indices = Array.from({ length: last - first }, (_, each) => first + each);
+  const current = rows.findIndex(
+    (row) => row.kind === 'gates' && at >= row.first && at < row.first + row.places.length,
+  );
+  if (current >= 0 && (current < first || current >= last)) {
+    if (current < first) indices.unshift(current);
+    else indices.push(current);
+  }
+  return indices.flatMap((index) => {
+    const row = rows[index];
+    return row === undefined ? [] : [{ row, index }];
+  });
+}
+
+function GroupHead({ group, by }: { readonly group: Group; readonly by: Grouping }) {
+  const [first] = group.places;
+  const name = by === 'state' ? STATE_WORDS[group.name as keyof typeof STATE_WORDS] : group.name;
+  const job = by === 'job' ? first?.job : undefined;
+  const counts = GATE_STATES.flatMap((state) => {
+    const n = group.places.filter(({ gate }) => gate.state === state).length;
+    return n === 0 ? [] : [`${n.toLocaleString('en')} ${STATE_WORDS[state].toLowerCase()}`];
+  });
+  return (
+    <div role="rowheader" class="group-head">
+      <span class="group-name">{name}</span>
+      <span class="group-facts">
+        {by === 'state' ? countOf(group.places.length, 'gate') : counts.join(', ')}
+        {job?.version != null && (
+          <>
+            {' · '}
+            <code>{job.version}</code> installed
+          </>
+        )}
+        {job?.schedule != null && (
+          <>
+            {' · '}
+            <code>{job.schedule}</code> UTC
+          </>
+        )}
+      </span>
+    </div>
+  );
+}

@@ -1,0 +1,198 @@
+import { useEffect, useRef } from 'preact/hooks';
+import { whyNot } from '../api.js';
+import { dialog } from '../dialogs.js';
+import { Copy, Copyable } from '../parts/copy.js';
+import { Left, Moment, Until } from '../parts/moment.js';
+import { StateTag } from '../parts/state.js';
+import { percent } from './gate-cell.js';
+import type { Overview } from './overview.js';
+
+interface PanelProps {
+  readonly job: string;
+  readonly region: string;
+  readonly shown: Overview;
+  readonly readMs: number;
+  readonly onClose: () => void;
+}
+
+/** All that is known of one gate, and what can be done about it. */
+export function GatePanel({ job: name, region, shown, readMs, onClose }: PanelProps) {
+  const panel = useRef<HTMLElement>(null);
+  useEffect(() => {
+    panel.current?.focus();
+    return () => {
+      const back = [...document.querySelectorAll<HTMLElement>('[data-gate]')].find(
+        ({ dataset }) => dataset['gate'] === `${name} ${region}`,
+      );
+      back?.focus();
+    };
+  }, [name, region]);
+  const job = shown.jobs.find((each) => each.job === name);
+  const gate = job?.gates.find((each) => each.region === region);
+  return (
+    <aside
+      ref={panel}
+      class="panel"
+      tabIndex={-1}
+      aria-labelledby="panel-title"
+      onKeyDown={(event) => {
+        if (event.key === 'Escape') onClose();
+      }}
+    >
+      <header class="panel-head">
+        <div>
+          <p class="quiet">{name}</p>
+          <h2 id="panel-title">{region}</h2>
+        </div>
+        <button type="button" class="quiet-button" aria-label="Close" onClick={onClose}>
+          ✕
+        </button>
+      </header>
+      {job === undefined || gate === undefined ? (
+        <p class="empty">There is no such gate. It may have been renamed; the list has those there are.</p>
+      ) : (
+        <>
+          <p class="panel-state">
+            <StateTag state={gate.state} />
+            {gate.since !== null && (
+              <span class="quiet">
+                since <Moment at={gate.since} ago />
+              </span>
+            )}
+          </p>
+          {gate.why !== '' && <p class="why">{gate.why}</p>}
+          {gate.stopped && <p class="why">Restores are stopped too.</p>}
+          {gate.killPending !== null && (
+            <p class="problem">A kill has not reached this gate yet: {gate.killPending}</p>
+          )}
+          <p class="buttons">
+            {gate.state === 'killed' ? (
+              <button
+                type="button"
+                class="primary"
+                onClick={() => (dialog.value = { kind: 'rearm', job: name, region })}
+                title={whyNot('request-rearm', region)}
+              >
+                Request re-arm…
+              </button>
+            ) : (
+              <button
+                type="button"
+                class="danger"
+                onClick={() => (dialog.value = { kind: 'kill', job: name, region })}
+                title={whyNot('kill', region)}
+              >
+                Kill this gate…
+              </button>
+            )}
+          </p>
+          <dl class="facts">
+            <dt>Permit</dt>
+            <dd>
+              {gate.state === 'killed' ? (
+                'none counts while the gate is killed'
+              ) : gate.permitRemainingMs === null || gate.permitRemainingMs === 0 ? (
+                'none: nothing may write'
+              ) : (
+                <>
+                  <Left ms={gate.permitRemainingMs} readMs={readMs} /> left; workers renew it while the flag
+                  is on
+                </>
+              )}
+            </dd>
+            <dt>Next run</dt>
+            <dd>
+              {job.nextSlot === null ? (
+                'not scheduled'
+              ) : (
+                <>
+                  <Moment at={job.nextSlot} />, <Until at={job.nextSlot} />
+                </>
+              )}
+            </dd>
+            {gate.rollout !== null && (
+              <>
+                <dt>Rollout</dt>
+                <dd>
+                  <code>{gate.rollout.version}</code>{' '}
+                  {gate.rollout.step === 0
+                    ? 'has not begun here'
+                    : `at ${percent(gate.rollout.permille)}, step ${gate.rollout.step} of ${gate.rollout.steps}`}
+                </dd>
+              </>
+            )}
+          </dl>
+          <h3>Versions</h3>
+          {gate.versions.length === 0 ? (
+            <p class="quiet">No version has a share: nothing runs here.</p>
+          ) : (
+            <table class="list">
+              <thead>
+                <tr>
+                  <th scope="col">Version</th>
+                  <th scope="col" class="number">
+                    Share
+                  </th>
+                  <th scope="col">State</th>
+                </tr>
+              </thead>
+              <tbody>
+                {gate.versions.map(({ version, permille, state }) => (
+                  <tr key={version}>
+                    <th scope="row">
+                      <code>{version}</code>
+                    </th>
+                    <td class="number">{percent(permille)}</td>
+                    <td>{state.replaceAll('-', ' ')}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          )}
+          <h3>Last runs</h3>
+          {gate.runs.length === 0 ? (
+            <p class="quiet">None yet.</p>
+          ) : (
+            <table class="list">
+              <thead>
+                <tr>
+                  <th scope="col">At</th>
+                  <th scope="col">Status</th>
+                  <th scope="col" class="number">
+                    Planned
+                  </th>
+                  <th scope="col" class="number">
+                    Applied
+                  </th>
+                  <th scope="col">Run</th>
+                </tr>
+              </thead>
+              <tbody>
+                {gate.runs.map(({ runId, at, status, planned, applied }) => (
+                  <tr key={runId}>
+                    <td>
+                      <Moment at={at} />
+                    </td>
+                    <td>{status}</td>
+                    <td class="number">{planned.toLocaleString('en')}</td>
+                    <td class="number">{applied.toLocaleString('en')}</td>
+                    <td class="id">
+                      <code>{runId.slice(0, 8)}</code>
+                      <Copy text={runId} what={`run ${runId.slice(0, 8)}`} />
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          )}
+          <h3>In a terminal</h3>
+          <Copyable
+            text={`portcullis runs --job ${name} --region ${region}`}
+            what="the command that lists its runs"
+          />
+          <Copyable text={`portcullis rollout status ${name}`} what="the command that shows its rollout" />
+        </>
+      )}
+    </aside>
+  );
+}

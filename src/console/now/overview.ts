@@ -1,0 +1,52 @@
+import { effect } from '@preact/signals';
+import { call, me, type Output } from '../api.js';
+import { watch, type Watched } from '../live/watched.js';
+import type { Change } from '../live/stream.js';
+import type { Gate } from '../parts/state.js';
+
+export type Overview = Output<'getOverview'>;
+export type Job = Overview['jobs'][number];
+
+/** A gate with the job that it is of. */
+export interface Place {
+  readonly job: Job;
+  readonly gate: Gate;
+}
+
+/** Permits are renewed, and expire, without being told. */
+const EVERY_MS = 5_000;
+/** Of changes to more jobs than this, everything is read. */
+const FEW_JOBS = 3;
+
+let watching: Watched<Overview> | undefined;
+
+/** Every gate, as it is now: read once for all views, as long as somebody is signed in. */
+export function overview(): Watched<Overview> {
+  return (watching ??= watch({ read, affects: ({ kind }) => kind !== 'approval', everyMs: EVERY_MS }));
+}
+
+effect(() => {
+  if (me.value != null) return;
+  watching?.stop();
+  watching = undefined;
+});
+
+/** Reads only the jobs that changed, where these are few. */
+async function read(changes: readonly Change[] | undefined, before: Overview | undefined): Promise<Overview> {
+  const jobs = new Set(changes?.map(({ job }) => job));
+  if (before === undefined || changes === undefined || jobs.size > FEW_JOBS || jobs.has(null)) {
+    return call('getOverview', {});
+  }
+  const parts = await Promise.all([...jobs].map((job) => call('getOverview', { job: job ?? '' })));
+  const found = parts.flatMap((part) => part.jobs);
+  const kept = before.jobs.filter(({ job }) => !jobs.has(job));
+  const [newest = before] = parts;
+  return {
+    ...newest,
+    jobs: [...kept, ...found].sort((one, other) => (one.job < other.job ? -1 : 1)),
+  };
+}
+
+export function placesOf(jobs: readonly Job[]): Place[] {
+  return jobs.flatMap((job) => job.gates.map((gate) => ({ job, gate })));
+}

@@ -1,0 +1,55 @@
+import type { Gate } from './state.js';
+
+type Run = Gate['runs'][number];
+
+const BARS = 12;
+const WIDTH = 7;
+const HEIGHT = 20;
+
+/** What a run's colour says beside its height. */
+const KINDS: Readonly<Record<Run['status'], 'good' | 'bad' | 'idle' | 'busy'>> = {
+  planning: 'busy',
+  applying: 'busy',
+  succeeded: 'good',
+  planned: 'good',
+  held: 'idle',
+  skipped: 'idle',
+  refused: 'bad',
+  stopped: 'bad',
+  killed: 'bad',
+  failed: 'bad',
+};
+
+/** The last runs, the newest at the right: the height tells how many changes, a mark below it that the run went wrong. */
+export function RunBars({ runs }: { readonly runs: readonly Run[] }) {
+  const most = Math.max(1, ...runs.map(sizeOf));
+  const shown = runs.slice(0, BARS).reverse();
+  return (
+    <svg class="bars" viewBox={`0 0 ${BARS * WIDTH} ${HEIGHT + 5}`} role="img" aria-label={barsText(runs)}>
+      {shown.map((run, at) => {
+        const x = (BARS - shown.length + at) * WIDTH;
+        const size = sizeOf(run);
+        // By its square root, so that a small run beside a large one is still seen.
+        const height = size === 0 ? 2 : 3 + (HEIGHT - 3) * Math.sqrt(size / most);
+        const kind = KINDS[run.status];
+        return (
+          <g key={run.runId} class={`bar bar-${kind}`}>
+            <rect x={x} y={HEIGHT - height} width={WIDTH - 2} height={height} rx="1" />
+            {kind === 'bad' && <path d={`M${x} ${HEIGHT + 1.5}h${WIDTH - 2}l-${(WIDTH - 2) / 2} 3.5z`} />}
+          </g>
+        );
+      })}
+    </svg>
+  );
+}
+
+const sizeOf = ({ planned, applied }: Run): number => Math.max(planned, applied);
+
+function barsText(runs: readonly Run[]): string {
+  const [last] = runs;
+  if (last === undefined) return 'No runs yet';
+  const bad = runs.filter(({ status }) => KINDS[status] === 'bad').length;
+  const changes = `${last.applied.toLocaleString('en')} changes applied`;
+  const wrong = bad === 0 ? '' : `; ${bad} of the last ${runs.length} went wrong`;
+  return `Last run ${last.status}, ${changes}${wrong}`;
+}

@@ -1,0 +1,188 @@
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import { me, signOut } from './api.js';
+import { KillDialog } from './acts/kill.js';
+import { RearmDialog } from './acts/rearm.js';
+import { dialog } from './dialogs.js';
+import { KeysDialog, onKeyDown } from './keys.js';
+import { isLive, lastHeardMs, shareSignOut } from './live/live.js';
+import { Palette } from './palette.js';
+import { Link, match, place } from './router.js';
+import { Wordmark } from './sign-in.js';
+import { nextTheme, setTheme, theme } from './theme.js';
+import { clock, localTime, nowMs, span } from './time.js';
+import { VIEWS } from './views.js';
+
+/** What every screen stands in: where one is, whether it is live, and the kill. */
+export function Shell() {
+  const { path } = place.value;
+  const view = VIEWS.find(({ patterns }) => patterns.some((pattern) => match(pattern, path) !== undefined));
+  const title = view?.title ?? 'Not found';
+  useEffect(() => {
+    document.title = `${title} · Portcullis`;
+  }, [title]);
+  useEffect(() => {
+    addEventListener('keydown', onKeyDown);
+    return () => removeEventListener('keydown', onKeyDown);
+  }, []);
+  const top = useRef<HTMLElement>(null);
+  useLayoutEffect(() => {
+    const bar = top.current;
+    if (bar === null) return;
+    // What stands beside the page begins below the bar, which stays in reach.
+    const observer = new ResizeObserver(() =>
+      document.documentElement.style.setProperty('--top', `${bar.offsetHeight}px`),
+    );
+    observer.observe(bar);
+    return () => observer.disconnect();
+  }, []);
+  return (
+    <>
+      <a class="skip" href="#main">
+        To the content
+      </a>
+      <header class="top" ref={top}>
+        <Link to="/" class="home" aria-label="Portcullis: now">
+          <Wordmark />
+        </Link>
+        <nav aria-label="Screens">
+          {VIEWS.map((each) => (
+            <Link key={each.title} to={each.patterns[0]} aria-current={each === view ? 'page' : undefined}>
+              {each.title}
+            </Link>
+          ))}
+        </nav>
+        <span class="spring" />
+        <Liveness />
+        <button type="button" class="find" onClick={() => (dialog.value = { kind: 'palette' })}>
+          <span>Find</span> <kbd>Ctrl K</kbd>
+        </button>
+        <button type="button" class="danger" onClick={() => (dialog.value = { kind: 'kill' })}>
+          Kill…
+        </button>
+        <Person />
+      </header>
+      <main id="main" tabIndex={-1} class={isLive.value ? 'live' : 'not-live'}>
+        {view === undefined ? <NotFound path={path} /> : <view.Screen />}
+      </main>
+      <OpenDialog />
+    </>
+  );
+}
+
+/** Whether what is shown is current; where it is not, since when. */
+function Liveness() {
+  const live = isLive.value;
+  const heard = lastHeardMs.value;
+  return (
+    <p class={live ? 'liveness' : 'liveness liveness-off'} role="status">
+      <svg viewBox="0 0 10 10" aria-hidden="true">
+        {live ? (
+          <circle cx="5" cy="5" r="4" fill="currentColor" />
+        ) : (
+          <path d="M2 2l6 6M8 2l-6 6" stroke="currentColor" stroke-width="2" />
+        )}
+      </svg>
+      {live ? (
+        <>
+          Live <Clock />
+        </>
+      ) : heard === 0 ? (
+        'Connecting…'
+      ) : (
+        <>
+          Not live since <time title={localTime(heard)}>{clock(heard)}</time> UTC
+          <Silence since={heard} />
+        </>
+      )}
+    </p>
+  );
+}
+
+/** Every second, and so not told by a screen reader. */
+function Clock() {
+  return (
+    <time aria-hidden="true" title={localTime(nowMs.value)}>
+      {clock(nowMs.value)}
+      <span class="quiet"> UTC</span>
+    </time>
+  );
+}
+
+function Silence({ since }: { readonly since: number }) {
+  return (
+    <span aria-hidden="true" class="quiet">
+      {' '}
+      ({span(nowMs.value - since)})
+    </span>
+  );
+}
+
+function Person() {
+  const person = me.value;
+  if (person == null) return null;
+  const out = async (): Promise<void> => {
+    await signOut();
+    shareSignOut();
+  };
+  return (
+    <details class="person">
+      <summary aria-label={`Signed in as ${person.person ?? person.name}`}>
+        <span class="initial" aria-hidden="true">
+          {(person.person ?? person.name).slice(0, 1).toUpperCase()}
+        </span>
+        <span class="person-name">{person.person ?? person.name}</span>
+      </summary>
+      <div class="menu">
+        <p>
+          <strong>{person.person ?? person.name}</strong>
+          <br />
+          <span class="quiet">
+            {person.role}
+            {person.regions === null ? ', every region' : `, in ${person.regions.join(', ')}`}
+          </span>
+        </p>
+        {person.session !== null && (
+          <p class="quiet">
+            Signed in until {clock(Date.parse(person.session.expiresAt))} UTC, longer while you use it
+          </p>
+        )}
+        <button type="button" onClick={() => setTheme(nextTheme(theme.value))}>
+          Theme: {theme.value}
+        </button>
+        <button type="button" onClick={() => (dialog.value = { kind: 'keys' })}>
+          Keys
+        </button>
+        <button type="button" onClick={() => void out()}>
+          Sign out
+        </button>
+      </div>
+    </details>
+  );
+}
+
+function NotFound({ path }: { readonly path: string }) {
+  return (
+    <section class="empty">
+      <h1>Not found</h1>
+      <p>
+        The console has no screen at <code>{path}</code>. <Link to="/">See every gate</Link>
+      </p>
+    </section>
+  );
+}
+
+function OpenDialog() {
+  const open = dialog.value;
+  switch (open?.kind) {
+    case 'kill':
+      return <KillDialog job={open.job} region={open.region} everything={open.everything} />;
+    case 'rearm':
+      return <RearmDialog job={open.job} region={open.region} />;
+    case 'palette':
+      return <Palette />;
+    case 'keys':
+      return <KeysDialog />;
+    case undefined:
+      return null;
+  }
+}

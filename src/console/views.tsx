@@ -1,0 +1,17 @@
+import type { ComponentType } from 'preact';
+import { Now } from './now/now.js';
+
+/** A screen of the console. */
+export interface View {
+  /** Its addresses; the first one is where its link leads. */
+  readonly patterns: readonly [string, ...string[]];
+  readonly title: string;
+  /** The key that leads there, after `g`. */
+  readonly key: string;
+  readonly Screen: ComponentType;
+}
+
+/** Every screen, in the order of the links at the top. */
+export const VIEWS: readonly View[] = [
+  { patterns: ['/', '/now/:job/:region'], title: 'Now', key: 'n', Screen: Now },
+];
