@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Installation } from '../cli/app-port.js';
 import { listBreakGlass, noteExpired, noteRuns, type BreakGlass } from '../flags/break-glass.js';
 import { ControlHistory } from '../gate/control-history.js';
-import { settleOlderControl } from '../gate/older-control.js';
+import { settleOlderControl } from '../rollout/older-control.js';
 import { startBeat, type Beat } from '../kernel/beat.js';
 import { messageOf } from '../kernel/errors.js';
 import { inTransaction } from '../postgres/pool.js';

@@ -8,7 +8,7 @@ import { applyPolicies } from '../../src/flags/policy-store.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { killGate } from '../../src/containment/kill-gate.js';
 import { askLift, askRearm, decideRearm } from '../../src/containment/rearm-approval.js';
-import { settleOlderControl } from '../../src/gate/older-control.js';
+import { settleOlderControl } from '../../src/rollout/older-control.js';
 import { killWithIncident } from '../../src/containment/kill-incident.js';
 import { abortRollout, resumeRollout } from '../../src/rollout/steer.js';
 import { testDatabase } from '../support/database.js';
@@ -142,6 +142,7 @@ const WAYS: readonly {
   {
     way: 'a backup of the control database from before an abort',
     act: async (roll) => {
+      const { id } = await roll.rollout();
       const saved = await Promise.all(
         ['flag', 'admission'].map(async (table) => {
           const { rows } = await owner.query<{ row: unknown }>(
@@ -163,6 +164,11 @@ const WAYS: readonly {
         );
         await owner.query(`alter table portcullis_control.${table} enable trigger ${table}_written`);
       }
+      await owner.query(
+        `update portcullis_control.rollout
+         set status = 'running', ended_at = null, ended_by = null, end_reason = null where id = $1`,
+        [id],
+      );
       expect(await units(roll)).toEqual([0, 0, 0]);
       // The restored database draws as many revisions as it had lost, for this job too: the old admission stays old.
       await owner.query(
@@ -176,6 +182,13 @@ const WAYS: readonly {
       expect(versions).toContainEqual({ job: roll.job, region: regionA(roll), version });
       expect((await readAdmissions(owner)).of(roll.job, regionA(roll)).permille.get(version)).toBe(0);
       expect((await settleOlderControl(owner, owner, 'test', true)).versions).toEqual([]);
+      // It would have gone on: the regions have the evidence of its step.
+      expect(await roll.rollout()).toMatchObject({
+        status: 'aborted',
+        endReason: expect.stringContaining('restored from a backup'),
+      });
+      await bake(roll).catch(() => undefined);
+      expect(await units(roll)).toEqual([0, 0, 0]);
     },
   },
 ];

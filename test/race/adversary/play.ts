@@ -2,7 +2,7 @@ import { aloneDue } from '../../../src/access/alone.js';
 import { ALONE, type Decision } from '../../../src/access/approvals.js';
 import type { Principal } from '../../../src/access/roles.js';
 import { flagName } from '../../../src/flags/definition.js';
-import { settleOlderControl } from '../../../src/gate/older-control.js';
+import { settleOlderControl } from '../../../src/rollout/older-control.js';
 import { reconcileGate } from '../../../src/gate/permit.js';
 import { PortcullisError } from '../../../src/kernel/errors.js';
 import { type OperationName, OPERATIONS } from '../../../src/operations/list.js';

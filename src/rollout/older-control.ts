@@ -2,8 +2,12 @@ import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
 import { countOf } from '../kernel/words.js';
 import { endBreakGlass } from '../flags/break-glass.js';
+import { clearAdmission } from '../flags/admission-store.js';
 import { notify } from '../notify/notice.js';
+import { databaseTime } from '../postgres/database-clock.js';
 import { inTransaction } from '../postgres/pool.js';
+import { endRollout } from './end-rollout.js';
+import { lockRollout, recordEvent, type Rollout, rolloutsUnderWay } from './rollout-store.js';
 
 /** What a region has seen and the control database no longer has. */
 export interface Forgotten {
@@ -26,8 +30,10 @@ const REASON = 'the control database is older than what this region has seen: it
 /**
  * Finds out whether the control database is older than what a region has seen, as after it was restored from a backup:
  * its admissions and flags may be of before an abort. Each version whose admission is older is admitted to nothing, on
- * record, until a rollout or break-glass admits it; each flag that is older stays closed until somebody sets it. From
- * then on revisions are drawn above all that the region has seen. `ownFlags`: flags are in the control database.
+ * record, until a new rollout or break-glass admits it; each flag that is older stays closed until somebody sets it. A
+ * rollout of such a version is aborted where it is under way by what the backup says: it may have been aborted since, and
+ * would go on by itself on the evidence that the regions have. Flags are left as they are, since to set one would open it.
+ * From then on revisions are drawn above all that the region has seen. `ownFlags`: flags are in the control database.
  */
 export async function settleOlderControl(
   control: pg.Pool,
@@ -46,6 +52,12 @@ export async function settleOlderControl(
   );
   if ((await forgotten(control, seen, gates)) === NONE) return NONE;
   return inTransaction(control, async (client) => {
+    // Before the flags, as whatever advances a rollout does.
+    const underWay: Rollout[] = [];
+    for (const id of await rolloutsUnderWay(client)) {
+      const rollout = await lockRollout(client, id, false);
+      if (rollout !== undefined) underWay.push(rollout);
+    }
     await client.query(
       'lock table portcullis_control.flag, portcullis_control.admission in share row exclusive mode',
     );
@@ -69,12 +81,19 @@ export async function settleOlderControl(
         [job, region, version, REASON, by],
       );
     }
+    const ended = underWay.filter(({ job, version }) =>
+      found.versions.some((each) => each.job === job && each.version === version),
+    );
+    for (const rollout of ended) await abort(client, rollout, by);
     const regions = new Set([...found.versions, ...found.flags].map(({ region }) => region));
     await recordAudit(client, {
       principal: by,
       action: 'settle-older-control',
       subject: [...regions].sort().join(', '),
-      evidence: { reason: REASON, versions: found.versions, flags: found.flags },
+      evidence: {
+        ...{ reason: REASON, versions: found.versions, flags: found.flags },
+        rolloutsAborted: ended.map(({ id }) => id),
+      },
     });
     await notify(client, {
       kind: 'hold',
@@ -94,6 +113,14 @@ export async function settleOlderControl(
     });
     return found;
   });
+}
+
+/** Ends a rollout without a change to its flags. */
+async function abort(client: pg.PoolClient, rollout: Rollout, by: string): Promise<void> {
+  const end = { at: await databaseTime(client), by, reason: REASON };
+  await clearAdmission(client, { job: rollout.job, version: rollout.version, reason: REASON, by });
+  await endRollout(client, rollout, { status: 'aborted', ...end });
+  await recordEvent(client, rollout, { action: 'abort', ...end, evidence: {} });
 }
 
 /** What of this the control database does not have, or has as it was before. */
