@@ -99,6 +99,7 @@ export async function openPlatform(
     provider,
     askResolvers: async (name, signal) =>
       ((await clients.of({ definition: domainClaim })) as Lookups).dns.txt(name, signal),
+    evaluate: (flag, unit) => provider.evaluateUnit(flag, unit),
     flagSource: () => sourceView(source, at ?? null),
     close: async () => {
       unwatch();

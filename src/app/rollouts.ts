@@ -1,4 +1,5 @@
 import type { Installation } from '../cli/app-port.js';
+import { flagName } from '../flags/definition.js';
 import { startBeat, type Beat } from '../kernel/beat.js';
 import { messageOf } from '../kernel/errors.js';
 import { rolloutSources } from '../regions/rollout-sources.js';
@@ -11,7 +12,7 @@ import type { UnitsOf } from '../rollout/read-evidence.js';
 import { stopVersion } from '../rollout/stop-version.js';
 import { approvalsWaiting } from '../rollout/wave-approval.js';
 import type { ServedJob } from '../worker/worker.js';
-import type { Surroundings } from '../worker/platform.js';
+import type { Flags, Surroundings } from '../worker/platform.js';
 
 /** What moving rollouts takes, on an installation. */
 function advancePorts({ control, planes, jobs }: Installation, trips: Tripwire): AdvancePorts {
@@ -70,10 +71,15 @@ export function startRollouts(installation: Installation, { metrics, log, trips 
 /** Announces what this process can run, again and again until it is stopped. */
 export async function startAnnouncing(
   { control }: Installation,
-  { worker, log }: Surroundings,
+  { worker, flags, log }: Surroundings,
   served: () => readonly ServedJob[],
 ): Promise<Beat> {
-  const announce = (): Promise<void> => announceVersions(control, worker, served().map(announcementOf));
+  const announce = (): Promise<void> =>
+    announceVersions(
+      control,
+      worker,
+      served().map((each) => announcementOf(each, flags)),
+    );
   const onError = (error: unknown): void => {
     log.error({ code: 'version-unannounced', err: error }, `announcing: ${messageOf(error)}`);
   };
@@ -87,6 +93,11 @@ export async function startAnnouncing(
   };
 }
 
-function announcementOf({ job, policy, regions }: ServedJob): Announcement {
-  return { job: policy.job, version: job.version, regions };
+function announcementOf({ job, policy, regions }: ServedJob, flags: Flags): Announcement {
+  const heard = regions.flatMap((region) => {
+    const answer = flags.look(flagName(policy.job, region));
+    const revision = answer.open ? answer.definition.revision : answer.revision;
+    return revision === undefined ? [] : [[region, revision] as const];
+  });
+  return { job: policy.job, version: job.version, regions, flagRevisions: Object.fromEntries(heard) };
 }

@@ -78,6 +78,8 @@ export interface OpenPlatform {
   platformOf(region: string): Platform;
   /** What each name server that domain-claim asks says of a name; none where this installation does not have that job. */
   askResolvers(name: string, signal: AbortSignal): Promise<readonly PerspectiveAnswer[]>;
+  /** The version that a flag gives to one unit, or `hold`, with why where it cannot be evaluated. */
+  evaluate(flag: string, unit: string): Promise<{ readonly value: string; readonly errorMessage?: string }>;
   /** Where its flags come from, as it hears them. */
   flagSource(): SourceView;
   close(): Promise<void>;

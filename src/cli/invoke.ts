@@ -1,10 +1,10 @@
-import { jobInfos, type OperationContext } from '../operations/context.js';
+import { jobInfos, type OperationContext, type OperationFlags } from '../operations/context.js';
 import type { OperationName, Operations } from '../operations/list.js';
 import type { InputOf, Operation, OutputOf } from '../operations/operation.js';
 import { flagsAt } from '../flags/flags-elsewhere.js';
 import { createLogger } from '../telemetry/log.js';
 import { actingPrincipal } from './acting.js';
-import type { Installation, Purpose } from './app-port.js';
+import type { Installation, OpenPlatform, Purpose } from './app-port.js';
 import { withInstallation, withLook, type Context } from './context.js';
 import type { Server } from './credentials.js';
 
@@ -51,7 +51,9 @@ export async function invokeAt(
 }
 
 /** Operations that show flags: they wait for the source of flags to be heard, which is opened for them alone. */
-const SHOWS_FLAGS: ReadonlySet<OperationName> = new Set(['getStatus']);
+const SHOWS_FLAGS: ReadonlySet<OperationName> = new Set(['getStatus', 'revertFlag']);
+/** Operations that say what a gate would be answered: they hear flags as a worker does. */
+const HEARS_FLAGS: ReadonlySet<OperationName> = new Set(['explainFlag']);
 
 /** The same on an installation that is open. */
 export async function invokingHere<T>(
@@ -64,21 +66,30 @@ export async function invokingHere<T>(
     import('../operations/operation.js'),
   ]);
   let desk: Desk | undefined;
-  const works = await operationContext(context, installation, () => desk ?? absent());
+  let heard: OpenPlatform | undefined;
+  const works = await operationContext(context, installation, () => ({
+    ...(desk ?? NO_DESK),
+    look: (flag) => (heard ?? absent()).surroundings.flags.look(flag),
+    evaluate: (flag, unit) => (heard ?? absent()).evaluate(flag, unit),
+  }));
   const caller = { id: '', ...(await actingPrincipal(context, installation)) };
   try {
     return await work(async (name, input) => {
       if (SHOWS_FLAGS.has(name)) desk ??= await context.app.flags(installation);
+      if (HEARS_FLAGS.has(name)) heard ??= await context.app.platform(installation, true);
       const operation = OPERATIONS[name] as unknown as Operation;
       const { body } = await operation.answer(works, { ...partsOf(operation, input as object), caller });
       return body as never;
     });
   } finally {
+    await heard?.close();
     await desk?.close();
   }
 }
 
 type Desk = Awaited<ReturnType<Context['app']['flags']>>;
+
+const NO_DESK = { source: absent, list: absent, set: absent };
 
 function absent(): never {
   throw new Error('a command does not serve');
@@ -88,7 +99,7 @@ function absent(): never {
 async function operationContext(
   { app }: Context,
   installation: Installation,
-  desk: () => Desk,
+  flags: () => OperationFlags,
 ): Promise<OperationContext> {
   const { control, planes, jobs } = installation;
   const policies = await app.policies(installation);
@@ -102,7 +113,7 @@ async function operationContext(
       return absent();
     },
     get flags() {
-      return { ...desk(), look: absent, evaluate: absent };
+      return flags();
     },
     flagsAt: flagsAt(app.settings.flagSource),
     jobs: () => jobInfos(jobs, policies),

@@ -29,6 +29,7 @@ import { addStart } from './commands/start.js';
 import { addStatus } from './commands/status.js';
 import { addTokens } from './commands/tokens.js';
 import { addWorker } from './commands/worker.js';
+import { addWorkers } from './commands/workers.js';
 import type { AddCommand } from './context.js';
 import { createFrame } from './frame.js';
 import type { Terminal } from './terminal.js';
@@ -38,6 +39,7 @@ const COMMANDS: readonly AddCommand[] = [
   addStart,
   addWorker,
   addStatus,
+  addWorkers,
   addRun,
   addRuns,
   addImpact,

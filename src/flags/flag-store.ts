@@ -307,6 +307,9 @@ interface FlagChangeRow extends FlagSetting {
   readonly before: FlagSetting | null;
 }
 
+/** What a flag was set to, and what it was before. */
+export type FlagChangeView = ReturnType<typeof historyEntry>;
+
 function historyEntry({ revision, reason, changed_by, changed_at, before, ...now }: FlagChangeRow) {
   return {
     revision,

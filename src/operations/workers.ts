@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { pageOfList } from '../postgres/page.js';
-import { listVersions, listWorkers } from '../rollout/announce.js';
+import { listVersions, listWorkers, type WorkerView } from '../rollout/announce.js';
 import { operation } from './operation.js';
 import { count, jobQuery, named, pageQuery, pageSchema, time } from './schemas.js';
 
@@ -34,7 +34,25 @@ const WorkerPage = pageSchema(
       atWork: z.boolean().describe('false: silent for 20 s or more'),
       lastSeenAt: time,
       versions: z
-        .array(z.strictObject({ job: z.string(), version: z.string(), regions }))
+        .array(
+          z.strictObject({
+            job: z.string(),
+            version: z.string(),
+            regions,
+            flags: z
+              .array(
+                z.strictObject({
+                  region: z.string(),
+                  heard: count.nullable().describe('the revision that it acts on; null: it has heard none'),
+                  current: count
+                    .nullable()
+                    .describe('the revision in force; null: there is no such flag, or flags are elsewhere'),
+                }),
+              )
+              .readonly()
+              .describe('of each region; renewed every 5 s'),
+          }),
+        )
         .readonly()
         .describe('what it can run, and where'),
     }),
@@ -62,10 +80,23 @@ export const workerOperations = {
   listWorkers: operation({
     at: 'GET /api/v1/workers',
     example: {},
-    summary: 'Workers, with what each can run and where',
+    summary: 'Workers, with what each can run and where, and the revision of each flag that it has heard',
     action: 'read',
     query: z.strictObject({ ...pageQuery }),
     result: WorkerPage,
-    run: async ({ control }, page) => pageOfList(await listWorkers(control), page, ({ worker }) => [worker]),
+    run: async ({ control, flagsAt }, page) => {
+      const { items, next } = pageOfList(await listWorkers(control), page, ({ worker }) => [worker]);
+      if (flagsAt === undefined) return { items, next };
+      return { items: items.map(withoutCurrent), next };
+    },
   }),
 };
+
+/** The control database's flags are not in force where others are. */
+function withoutCurrent(worker: WorkerView): WorkerView {
+  const versions = worker.versions.map((each) => ({
+    ...each,
+    flags: each.flags.map((flag) => ({ ...flag, current: null })),
+  }));
+  return { ...worker, versions };
+}

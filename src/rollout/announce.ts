@@ -14,6 +14,8 @@ export interface Announcement {
   /** `1.1.0_9f3c2a1b`: the number, and the digest of the job's code. */
   readonly version: string;
   readonly regions: readonly string[];
+  /** The revision of its flag that it has heard, by region; a region whose flag it never heard is not there. */
+  readonly flagRevisions?: Readonly<Record<string, number>>;
 }
 
 /** A version that was announced, now or ever. */
@@ -46,16 +48,18 @@ export async function announceVersions(
     const ordered = [...announcements].sort((one, other) =>
       `${one.job} ${one.version}` < `${other.job} ${other.version}` ? -1 : 1,
     );
-    for (const { job, version, regions } of ordered) {
+    for (const { job, version, regions, flagRevisions = {} } of ordered) {
       await client.query(
         `insert into portcullis_control.version (job, version, digest) values ($1, $2, $3)
          on conflict (job, version) do update set last_seen_at = clock_timestamp()`,
         [job, version, digestOfVersion(version)],
       );
       await client.query(
-        `insert into portcullis_control.worker_version (worker, job, version, regions) values ($1, $2, $3, $4)
-         on conflict (worker, job, version) do update set regions = $4, last_seen_at = clock_timestamp()`,
-        [worker, job, version, regions],
+        `insert into portcullis_control.worker_version (worker, job, version, regions, flag_revisions)
+         values ($1, $2, $3, $4, $5)
+         on conflict (worker, job, version) do update
+           set regions = $4, flag_revisions = $5, last_seen_at = clock_timestamp()`,
+        [worker, job, version, regions, JSON.stringify(flagRevisions)],
       );
     }
     await client.query(
@@ -126,18 +130,31 @@ export async function listVersions(control: pg.Pool, job: string | undefined) {
   }));
 }
 
-/** Every worker of the last 7 days that did not leave in good order, with what it can run and where. */
+/**
+ * Every worker of the last 7 days that did not leave in good order, with what it can run and where; and of each region's
+ * flag the revision that it has heard, and the one that the control database has.
+ */
 export async function listWorkers(control: pg.Pool) {
   const { rows } = await control.query<{
     worker: string;
     at_work: boolean;
     last_seen_at: Date;
-    versions: { job: string; version: string; regions: string[] }[];
+    versions: {
+      job: string;
+      version: string;
+      regions: string[];
+      flags: { region: string; heard: number | null; current: number | null }[];
+    }[];
   }>(
     `select worker, max(last_seen_at) as last_seen_at,
             max(last_seen_at) > clock_timestamp() - make_interval(secs => $1::float8 / 1000) as at_work,
-            jsonb_agg(jsonb_build_object('job', job, 'version', version, 'regions', regions) order by job, version) as versions
-     from portcullis_control.worker_version group by worker order by worker`,
+            jsonb_agg(jsonb_build_object('job', job, 'version', version, 'regions', regions, 'flags',
+              (select coalesce(jsonb_agg(jsonb_build_object('region', served.region,
+                        'heard', w.flag_revisions -> served.region, 'current', f.revision) order by served.region), '[]')
+               from unnest(w.regions) as served (region)
+               left join portcullis_control.flag f on f.job = w.job and f.region = served.region)
+            ) order by job, version) as versions
+     from portcullis_control.worker_version w group by worker order by worker`,
     [SILENT_MS],
   );
   return rows.map(({ worker, at_work, last_seen_at, versions }) => ({
@@ -147,6 +164,9 @@ export async function listWorkers(control: pg.Pool) {
     versions,
   }));
 }
+
+/** A worker as people and programs read it. */
+export type WorkerView = Awaited<ReturnType<typeof listWorkers>>[number];
 
 /** A worker leaves in good order: from now on it can run nothing. */
 export async function withdrawWorker(control: pg.Pool, worker: string): Promise<void> {

@@ -1,7 +1,10 @@
 import type pg from 'pg';
 import type { TokenRequest } from '../../src/access/tokens.js';
-import type { Installation, Purpose } from '../../src/cli/app-port.js';
+import type { Installation, OpenPlatform, Purpose } from '../../src/cli/app-port.js';
+import { EmbeddedSource } from '../../src/flags/embedded-source.js';
 import { embeddedDesk } from '../../src/flags/flag-desk.js';
+import { PortcullisProvider } from '../../src/flags/provider.js';
+import type { Surroundings } from '../../src/worker/platform.js';
 import { FakeApp } from '../unit/cli/fake-app.js';
 import { runProgram } from '../unit/cli/run-program.js';
 import { onePlane } from './one-plane.js';
@@ -36,6 +39,23 @@ class DatabaseApp extends FakeApp {
 
   override flags() {
     return Promise.resolve({ ...embeddedDesk(this.owner), close: () => Promise.resolve() });
+  }
+
+  /** Flags as a worker hears them, and nothing to run jobs with. */
+  override async platform(): Promise<OpenPlatform> {
+    const provider = new PortcullisProvider(new EmbeddedSource(this.owner));
+    await provider.initialize();
+    const nothing = (): never => {
+      throw new Error('this test runs nothing');
+    };
+    return {
+      surroundings: { flags: provider } as unknown as Surroundings,
+      platformOf: nothing,
+      evaluate: (flag, unit) => provider.evaluateUnit(flag, unit),
+      askResolvers: nothing,
+      flagSource: nothing,
+      close: () => provider.onClose(),
+    };
   }
 }
 

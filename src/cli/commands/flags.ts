@@ -11,6 +11,7 @@ import { readPolicyTexts } from '../../flags/policy.js';
 import { PortcullisError } from '../../kernel/errors.js';
 import { actingPrincipal } from '../acting.js';
 import type { Installation } from '../app-port.js';
+import { addFlagHistory } from './flag-history.js';
 import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
 import { flagStateText, sourceText } from '../flag-text.js';
 import { reasonOption } from '../reason-option.js';
@@ -32,6 +33,7 @@ export function addFlags(program: Command, context: Context): void {
   addDiff(flags, context);
   addList(flags, context);
   addSet(flags, context);
+  addFlagHistory(flags, context, (voice, set) => setText(voice, set as readonly FlagSetView[]));
 }
 
 /** The policy files that are meant, as an operation takes them; they are read here, wherever they are put in force. */

@@ -36,6 +36,7 @@ const VALUES: Readonly<Record<string, string>> = {
   '--rule': 'count',
   '--share': '50%',
   '--for': '6h',
+  '--to': '1',
 };
 
 const ARGUMENTS: Readonly<Record<string, string>> = { job: 'sweep', folder: await temporaryFolder() };
