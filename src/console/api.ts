@@ -1,11 +1,10 @@
 import { signal } from '@preact/signals';
 import { createClient, type CallOptions } from '../client/client.js';
 import { PortcullisError } from '../kernel/errors.js';
-import type { OperationName, Operations } from '../operations/list.js';
-import type { InputOf, OutputOf } from '../operations/operation.js';
+import type { OperationName } from '../operations/list.js';
+import type { Input, Output } from './outputs.js';
 
-export type Input<Name extends OperationName> = InputOf<Operations[Name]>;
-export type Output<Name extends OperationName> = OutputOf<Operations[Name]>;
+export type { Input, Output };
 
 export type Me = Output<'getMe'>;
 

@@ -128,7 +128,7 @@ function Person() {
     <details class="person">
       <summary aria-label={`Signed in as ${person.person ?? person.name}`}>
         <span class="initial" aria-hidden="true">
-          {(person.person ?? person.name).slice(0, 1).toUpperCase()}
+          {[...(person.person ?? person.name)][0]?.toUpperCase()}
         </span>
         <span class="person-name">{person.person ?? person.name}</span>
       </summary>

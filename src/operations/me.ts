@@ -47,7 +47,7 @@ export const meOperations = {
     example: {},
     summary: "A code that signs the token's person in to the console, once, within 30 s",
     action: 'read',
-    keyed: 'no',
+    keyed: 'secret',
     result: named(
       'SignInCode',
       z.strictObject({ code: z.string().describe('shown this once'), expiresAt: time }),

@@ -14,11 +14,11 @@ export function frameReader(): (text: string) => Frame[] {
     rest = parts.pop() ?? '';
     return parts.flatMap((part) => {
       const fields = new Map<string, string>();
-      for (const line of part.split('\n')) {
-        const colon = line.indexOf(':');
-        if (colon <= 0) continue;
-        const name = line.slice(0, colon);
-        const value = line.slice(colon + 1).replace(/^ /, '');
+      for (const text of part.split('\n')) {
+        const at = text.indexOf(':');
+        if (at <= 0) continue;
+        const name = text.slice(0, at);
+        const value = text.slice(at + 1).replace(/^ /, '');
         const before = fields.get(name);
         fields.set(name, before === undefined ? value : `${before}\n${value}`);
       }

@@ -1,17 +1,10 @@
 import { effect } from '@preact/signals';
-import { call, me, type Output } from '../api.js';
+import { call, me } from '../api.js';
 import { watch, type Watched } from '../live/watched.js';
 import type { Change } from '../live/stream.js';
-import type { Gate } from '../parts/state.js';
+import type { Job, Overview, Place } from './place.js';
 
-export type Overview = Output<'getOverview'>;
-export type Job = Overview['jobs'][number];
-
-/** A gate with the job that it is of. */
-export interface Place {
-  readonly job: Job;
-  readonly gate: Gate;
-}
+export type { Job, Overview, Place };
 
 /** Permits are renewed, and expire, without being told. */
 const EVERY_MS = 5_000;

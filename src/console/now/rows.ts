@@ -1,5 +1,4 @@
-import type { GateState } from '../parts/state.js';
-import type { Place } from './overview.js';
+import type { GateState, Place } from './place.js';
 
 /** What gates stand together by. */
 export type Grouping = 'job' | 'region' | 'state';

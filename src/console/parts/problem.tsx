@@ -17,6 +17,6 @@ export function Problem({ error }: { readonly error: unknown }) {
 }
 
 function sentence(text: string): string {
-  const first = text.slice(0, 1).toUpperCase() + text.slice(1);
+  const first = text.replace(/^./u, (letter) => letter.toUpperCase());
   return /[.!?]$/.test(first) ? first : `${first}.`;
 }

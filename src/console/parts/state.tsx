@@ -1,10 +1,6 @@
-import type { Output } from '../api.js';
+import { GATE_STATES, type Gate, type GateState } from '../now/place.js';
 
-export type Gate = Output<'getOverview'>['jobs'][number]['gates'][number];
-export type GateState = Gate['state'];
-
-/** In the order in which a person on call looks for them. */
-export const GATE_STATES: readonly GateState[] = ['killed', 'silent', 'held', 'rolling-out', 'open'];
+export { GATE_STATES, type Gate, type GateState };
 
 export const STATE_WORDS: Readonly<Record<GateState, string>> = {
   killed: 'Killed',

@@ -14,7 +14,7 @@ import { hearFlags, planesAt, serving } from '../../http/serving.js';
 
 /** A real server with the console, on a database of this file's own, and one browser for all its tests. */
 
-const CONSOLE = fileURLToPath(new URL('../../../dist/console', import.meta.url));
+export const CONSOLE = fileURLToPath(new URL('../../../dist/console', import.meta.url));
 
 const database = await testDatabase();
 export const { owner } = database;
