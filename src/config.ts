@@ -62,6 +62,11 @@ const environment = {
       'The folder of policy files: regular files of at most 1 MiB. A link out of the folder, a pipe or a device is refused.',
     absent: '`flags`; without that folder, the policies that Portcullis ships',
   }),
+  CONFIG: z.string().min(1).optional().meta({
+    description: 'The [configuration file](configuration.md#jobs-of-your-own) that lists the jobs.',
+    absent:
+      '`portcullis.config.ts`, `.mts`, `.js` or `.mjs` in the working folder; without one, the job `domain-claim`',
+  }),
   DATABASE_URL: postgresUrl.optional().meta({
     description:
       "The owner's URL of a database of your own (PostgreSQL 14 or later). `portcullis migrate` and `start` create the other roles, so it needs `CREATEROLE`, unless a DBA made them.",
@@ -209,6 +214,8 @@ export interface Config {
   readonly flagsFolder: string;
   /** Whether those files are the ones that Portcullis ships, because nobody named others and there is no `flags/` here. */
   readonly flagsShipped: boolean;
+  /** The file that lists the jobs; absent: the program has the job that it brings. Absolute. */
+  readonly configFile: string | undefined;
   /** What is odd about the variables, and does no harm. */
   readonly warnings: readonly string[];
   /** The owner's URL of a PostgreSQL of the company's own; absent: the embedded one. */
@@ -311,6 +318,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   );
 }
 
+const CONFIG_FILES = ['ts', 'mts', 'js', 'mjs'].map((kind) => `portcullis.config.${kind}`);
+
+function configHere(): string | undefined {
+  return CONFIG_FILES.map((name) => resolve(name)).find((file) => existsSync(file));
+}
+
 /** A login that a DBA made on a region's database, named as that is: PORTCULLIS_WORKER_URL_EU_CENTRAL. */
 const LOGIN_VARIABLE = /^(WORKER|PLANNER)_URL_[A-Z0-9_]{1,60}$/;
 
@@ -354,6 +367,7 @@ function toConfig(
         ? resolve(read.FLAGS)
         : here,
     flagsShipped,
+    configFile: read.CONFIG === undefined ? configHere() : resolve(read.CONFIG),
     warnings,
     databaseUrl: read.DATABASE_URL,
     directDatabaseUrl: read.DIRECT_DATABASE_URL,

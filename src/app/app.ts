@@ -18,9 +18,9 @@ export function createApp(read: () => Config): {
     get settings() {
       return config();
     },
-    open: async (purpose) => {
+    open: async (purpose, opening) => {
       const { openInstallation } = await import('./installation.js');
-      return openInstallation(config(), purpose);
+      return openInstallation(config(), purpose, opening);
     },
     platform: async (installation, quiet) => {
       const { openPlatform } = await import('./platform.js');

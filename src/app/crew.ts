@@ -1,13 +1,13 @@
 import { setTimeout } from 'node:timers/promises';
 import { recordAudit } from '../audit/record.js';
 import { startBeat, type Beat } from '../kernel/beat.js';
-import { messageOf } from '../kernel/errors.js';
+import { messageOf, PortcullisError } from '../kernel/errors.js';
 import type { Installation, ServeOptions } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import type { Policy } from '../flags/policy.js';
 import { loadPolicies } from '../flags/policy-store.js';
 import type { RunReport } from '../worker/run-loop.js';
-import { startWorker, type ServedJob, type Worker } from '../worker/worker.js';
+import { startWorker, type PlacedJob, type ServedJob, type Worker } from '../worker/worker.js';
 import type { RegionPlane } from '../regions/region-plane.js';
 import type { WiredPlatform } from './platform.js';
 import { Station } from './station.js';
@@ -21,7 +21,7 @@ const START_MS = 5_000;
  * not served, so its permits expire and its gates close.
  */
 export class Crew {
-  served: readonly ServedJob[] = [];
+  served: readonly PlacedJob[] = [];
   private readonly stations = new Map<RegionPlane, Station>();
   private inForce = '';
   /** Entries of the record that are on their way. */
@@ -95,19 +95,15 @@ export class Crew {
 
   private stationOf(plane: RegionPlane): Station {
     const { log } = this.wired.surroundings;
-    const start = (served: readonly ServedJob[]) => this.startOn(plane, served);
+    const start = (served: readonly PlacedJob[]) => this.startOn(plane, served);
     const station = this.stations.get(plane) ?? new Station({ plane, start, log });
     this.stations.set(plane, station);
     return station;
   }
 
-  private async startOn(plane: RegionPlane, served: readonly ServedJob[]): Promise<Worker> {
+  private async startOn(plane: RegionPlane, served: readonly PlacedJob[]): Promise<Worker> {
     const platform = { ...this.wired.surroundings, region: plane.worker, planner: plane.planner };
-    const here = served.map((one) => ({
-      ...one,
-      job: plane.jobs.find(({ definition }) => definition.name === one.policy.job) ?? one.job,
-    }));
-    return startWorker(platform, here, {
+    return startWorker(platform, await this.loaded(plane, served), {
       concurrentRuns: this.config.concurrentRuns,
       onRun: (report) => {
         this.options.onRun(report);
@@ -115,6 +111,25 @@ export class Crew {
       },
       onProgress: this.options.onProgress,
     });
+  }
+
+  /** The jobs checked against the database. One that does not fit it keeps none of the others from being served. */
+  private async loaded(plane: RegionPlane, served: readonly PlacedJob[]): Promise<ServedJob[]> {
+    const jobs = await Promise.all(
+      served.map(async ({ policy, regions }) => {
+        try {
+          return [{ job: await plane.job(policy.job), policy, regions }];
+        } catch (error) {
+          if (!(error instanceof PortcullisError) || error.code !== 'JOB_INVALID') throw error;
+          this.wired.surroundings.log.error(
+            { code: 'job-invalid', job: policy.job, database: plane.name, err: error },
+            `${error.message}; it is not served until it is corrected, the database migrated, and the process restarted`,
+          );
+          return [];
+        }
+      }),
+    );
+    return jobs.flat();
   }
 
   /** That a restore was asked for stands on the record already; here, what became of it. */
@@ -135,7 +150,7 @@ export class Crew {
     void recorded.then(() => this.recording.delete(recorded));
   }
 
-  private jobsOf(policies: readonly Policy[]): ServedJob[] {
+  private jobsOf(policies: readonly Policy[]): PlacedJob[] {
     const wanted = this.options.regions ?? this.config.regions;
     return policies.flatMap((policy) => {
       const job = this.installation.jobs.find(({ definition }) => definition.name === policy.job);

@@ -1,9 +1,9 @@
-import type { Installation, Purpose } from '../cli/app-port.js';
+import type { Installation, Opening, Purpose } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { within } from '../kernel/within.js';
 import { policiesInForce } from '../flags/policy-store.js';
 import { readPolicies, type Policy } from '../flags/policy.js';
-import type { LoadedJob } from '../worker/registry.js';
+import type { InstalledJob } from '../worker/registry.js';
 import { lockedOut } from '../postgres/migrate.js';
 import { startEmbedded } from '../postgres/embedded-server.js';
 import { isUnreachable, withoutPassword } from '../postgres/pool.js';
@@ -21,25 +21,28 @@ const KILL_MS = 5_000;
  * for a purpose. What was opened is closed again if the control database fails; a region's that fails is tried
  * again, and keeps nothing else from being opened.
  */
-export async function openInstallation(config: Config, purpose: Purpose): Promise<Installation> {
+export async function openInstallation(
+  config: Config,
+  purpose: Purpose,
+  opening: Opening = {},
+): Promise<Installation> {
+  // Before any database: what is wrong with the file is said at once.
+  const installed = installedBy(config, purpose, opening);
+  const jobs = once(async () => (await import('../worker/registry.js')).knownJobs(await installed()));
+  if (purpose !== 'kill' && purpose !== 'set-up') await installed();
+
   const server =
     config.databaseUrl === undefined
       ? await startEmbedded({ folder: config.home, existing: purpose === 'look' || purpose === 'kill' })
       : undefined;
   const owner = config.databaseUrl ?? server?.url ?? '';
-  const installed = async () => (await import('./installed-jobs.js')).installedJobs(config.buildId);
-  // Whoever kills does not wait for the jobs' code.
-  const options = {
-    installed: purpose === 'kill' ? [] : await installed(),
-    purpose,
-    concurrentRuns: config.concurrentRuns,
-  };
+  const options = { jobs, purpose, concurrentRuns: config.concurrentRuns };
   const home = new RegionDatabase({
     ...options,
     name: 'control',
     url: owner,
     given: config.logins,
-    // Region schema too: it holds the regions that have no database of their own, and the jobs are checked on it.
+    // Region schema too: it holds the regions that have no database of their own.
     planes: ['control', 'region'],
   });
   const databases = new RegionDatabases(home, addressesOf(config), options);
@@ -48,7 +51,8 @@ export async function openInstallation(config: Config, purpose: Purpose): Promis
     await server?.stop();
   };
   try {
-    const jobs = await openFor(purpose, home, databases, config);
+    await openFor(purpose, home, databases, config);
+    const known = purpose === 'kill' || purpose === 'set-up' ? [] : await jobs();
     return {
       purpose,
       concurrentRuns: config.concurrentRuns,
@@ -62,7 +66,7 @@ export async function openInstallation(config: Config, purpose: Purpose): Promis
       control: home.owner,
       planes: databases,
       place: (policies) => databases.place(policies),
-      jobs,
+      jobs: known,
       installed,
       urls: {
         owner,
@@ -79,6 +83,25 @@ export async function openInstallation(config: Config, purpose: Purpose): Promis
   }
 }
 
+/** The jobs of the configuration file, if there is one; else the one that Portcullis brings. */
+function installedBy(
+  { buildId, configFile }: Config,
+  purpose: Purpose,
+  { config: file = configFile, jobs = true }: Opening,
+): () => Promise<readonly InstalledJob[]> {
+  if (file === undefined) {
+    // Whoever kills does not wait for the job's code.
+    return async () => (await import('./installed-jobs.js')).installedJobs(buildId);
+  }
+  if (purpose === 'kill' || purpose === 'set-up' || !jobs) return () => Promise.resolve([]);
+  return once(async () => (await import('./config-file.js')).jobsOfFile(file, buildId));
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}
+
 function addressesOf({ regionDatabaseUrls, regionLogins }: Config): Record<string, RegionAddress> {
   return Object.fromEntries(
     Object.entries(regionDatabaseUrls).map(([variable, url]) => [
@@ -88,25 +111,24 @@ function addressesOf({ regionDatabaseUrls, regionLogins }: Config): Record<strin
   );
 }
 
-/** Opens what the purpose needs. Answers the jobs, checked against a database where one is opened. */
+/** Opens what the purpose needs. */
 async function openFor(
   purpose: Purpose,
   home: RegionDatabase,
   databases: RegionDatabases,
   config: Config,
-): Promise<readonly LoadedJob[]> {
+): Promise<void> {
   if (purpose === 'set-up') {
     databases.given();
-    return [];
+    return;
   }
   if (purpose === 'kill') {
     databases.place(await placesToKill(home, config));
-    return [];
+    return;
   }
   await home.openNow();
   databases.place(await policiesInForce(home.owner));
   await databases.settle(REGIONS_MS);
-  return databases.all().find(({ open }) => open)?.jobs ?? [];
 }
 
 /** SQLSTATEs of a database without our schema. */

@@ -1,4 +1,4 @@
-import type { LoadedJob } from '../worker/registry.js';
+import type { KnownJob } from '../worker/registry.js';
 
 /** A way to make a job's clients other than the one that it declares: as the installation is configured. */
 export type ClientsByJob = Readonly<Record<string, () => Promise<object>>>;
@@ -9,7 +9,7 @@ export class JobClients {
 
   constructor(private readonly configured: ClientsByJob) {}
 
-  readonly of = ({ definition }: Pick<LoadedJob, 'definition'>): Promise<object> => {
+  readonly of = ({ definition }: KnownJob): Promise<object> => {
     const { name } = definition;
     const known = this.#made.get(name);
     if (known) return known;

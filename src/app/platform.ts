@@ -97,8 +97,10 @@ export async function openPlatform(
     },
     source,
     provider,
-    askResolvers: async (name, signal) =>
-      ((await clients.of({ definition: domainClaim })) as Lookups).dns.txt(name, signal),
+    askResolvers: async (name, signal) => {
+      const job = installation.jobs.find(({ definition }) => definition.name === domainClaim.name);
+      return job === undefined ? [] : ((await clients.of(job)) as Lookups).dns.txt(name, signal);
+    },
     evaluate: (flag, unit) => provider.evaluateUnit(flag, unit),
     flagSource: () => sourceView(source, at ?? null),
     close: async () => {

@@ -2,10 +2,11 @@ import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Beat } from '../kernel/beat.js';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
+import { unknownName } from '../kernel/unknown-name.js';
 import type { DatabaseSetup, Purpose } from '../cli/app-port.js';
 import { KillPool } from '../containment/kill-pool.js';
 import { openPlannerDatabase, type Planner, type PlannerPool } from '../worker/planner-database.js';
-import type { InstalledJob, LoadedJob } from '../worker/registry.js';
+import type { KnownJob, LoadedJob } from '../worker/registry.js';
 import type { RegionPlane } from '../regions/region-plane.js';
 import { connectionsOf, type Connections } from '../postgres/connections.js';
 import { loginUrl, provisionLogins, type GivenLogins, type Login } from '../postgres/logins.js';
@@ -28,7 +29,6 @@ interface Opened {
   readonly workerUrl: string;
   readonly worker: pg.Pool;
   readonly planner: PlannerPool | PortcullisError;
-  readonly jobs: readonly LoadedJob[];
 }
 
 /** A database that regions stand in, and what it is opened for. */
@@ -39,7 +39,8 @@ export interface RegionDatabaseOptions {
   readonly url: string;
   readonly planes: readonly Plane[];
   readonly given: GivenLogins;
-  readonly installed: readonly InstalledJob[];
+  /** The jobs of this program. */
+  readonly jobs: () => Promise<readonly KnownJob[]>;
   readonly purpose: Purpose;
   readonly concurrentRuns: number;
 }
@@ -62,6 +63,7 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
   #schema: Schema | undefined;
   #opened: Opened | undefined;
   #why = '';
+  readonly #jobs = new Map<string, Promise<LoadedJob>>();
   #preparing: Promise<void> | undefined;
   #told: () => void = () => undefined;
   /** Resolves when the database was first tried to be opened, whatever came of it. */
@@ -99,9 +101,23 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
     return planner;
   }
 
-  /** The jobs, checked against this database. */
-  get jobs(): readonly LoadedJob[] {
-    return this.#required.jobs;
+  async job(name: string): Promise<LoadedJob> {
+    if (!this.open) throw this.#unreached();
+    const known = this.#jobs.get(name);
+    if (known) return known;
+    // What checks and digests a job's code is loaded where there is a job: a kill loads none.
+    const { checkJob } = await import('../worker/registry.js');
+    const jobs = await this.options.jobs();
+    const job = jobs.find(({ definition }) => definition.name === name);
+    if (job === undefined) {
+      const names = jobs.map(({ definition }) => definition.name);
+      throw unknownName('JOB_UNKNOWN', 'job', name, names);
+    }
+    const loading = checkJob(this.owner, job);
+    this.#jobs.set(name, loading);
+    // Asked again, it is checked again: the database may have been migrated by then.
+    loading.catch(() => this.#jobs.delete(name));
+    return loading;
   }
 
   get open(): boolean {
@@ -161,7 +177,7 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
 
   async #open(): Promise<Opened> {
     const { owner, url, name, planes, given } = this;
-    const { purpose, installed } = this.options;
+    const { purpose } = this.options;
     await checkReachable(owner, url);
     if (purpose === 'serve') {
       await migrate(owner, planes);
@@ -172,10 +188,8 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
     if (purpose === 'change') requireCurrent(this.#schema, name);
     const workerUrl = await this.loginUrl('worker');
     const plannerUrl = await this.loginUrl('planner');
-    const jobs = await loadJobs(owner, installed);
     this.#closing.signal.throwIfAborted();
     return {
-      jobs,
       workerUrl,
       worker: openPool(workerUrl, { name: 'worker', max: this.#most.worker }),
       planner: openPlannerDatabase(plannerUrl, this.#most.planner),
@@ -190,11 +204,8 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
       if (error instanceof PortcullisError) return error;
       throw error;
     });
-    const loading = loadJobs(owner, this.options.installed);
-    const jobs = schema.standing === 'current' ? await loading : await loading.catch(() => []);
     this.#closing.signal.throwIfAborted();
     return {
-      jobs,
       workerUrl: url,
       worker: owner,
       planner: typeof planner === 'string' ? openPlannerDatabase(planner, 1) : planner,
@@ -203,14 +214,12 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
 
   get #required(): Opened {
     if (this.#opened) return this.#opened;
-    throw new PortcullisError('DATABASE_UNREACHABLE', this.#why, {
+    throw this.#unreached();
+  }
+
+  #unreached(): PortcullisError {
+    return new PortcullisError('DATABASE_UNREACHABLE', this.#why, {
       hint: 'check that the server runs and can be reached from here; it is tried again all the time',
     });
   }
-}
-
-/** What digests a job's code is loaded where there is a job: a kill loads none. */
-async function loadJobs(owner: pg.Pool, installed: readonly InstalledJob[]): Promise<readonly LoadedJob[]> {
-  const { loadJob } = await import('../worker/registry.js');
-  return Promise.all(installed.map((job) => loadJob(owner, job)));
 }

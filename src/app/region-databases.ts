@@ -19,7 +19,7 @@ export interface RegionAddress {
 export class RegionDatabases implements RegionPlanes {
   readonly #home: RegionDatabase;
   readonly #addresses: Readonly<Record<string, RegionAddress>>;
-  readonly #options: Pick<RegionDatabaseOptions, 'installed' | 'purpose' | 'concurrentRuns'>;
+  readonly #options: Pick<RegionDatabaseOptions, 'jobs' | 'purpose' | 'concurrentRuns'>;
   /** By address: two variables may name one database. */
   readonly #opened = new Map<string, RegionDatabase>();
   readonly #unset = new Map<string, UnsetDatabase>();
@@ -28,7 +28,7 @@ export class RegionDatabases implements RegionPlanes {
   constructor(
     home: RegionDatabase,
     addresses: Readonly<Record<string, RegionAddress>>,
-    options: Pick<RegionDatabaseOptions, 'installed' | 'purpose' | 'concurrentRuns'>,
+    options: Pick<RegionDatabaseOptions, 'jobs' | 'purpose' | 'concurrentRuns'>,
   ) {
     this.#home = home;
     this.#addresses = addresses;
@@ -127,8 +127,8 @@ class UnsetDatabase implements RegionPlane {
     return this.#refuse();
   }
 
-  get jobs(): never {
-    return this.#refuse();
+  job(): Promise<never> {
+    return Promise.resolve().then(() => this.#refuse());
   }
 
   /** A process gets no new environment: not in its life. */

@@ -11,7 +11,7 @@ import { measuresOf } from '../rollout/measures.js';
 import type { UnitsOf } from '../rollout/read-evidence.js';
 import { stopVersion } from '../rollout/stop-version.js';
 import { approvalsWaiting } from '../rollout/wave-approval.js';
-import type { ServedJob } from '../worker/worker.js';
+import type { PlacedJob } from '../worker/worker.js';
 import type { Flags, Surroundings } from '../worker/platform.js';
 
 /** What moving rollouts takes, on an installation. */
@@ -72,7 +72,7 @@ export function startRollouts(installation: Installation, { metrics, log, trips 
 export async function startAnnouncing(
   { control }: Installation,
   { worker, flags, log }: Surroundings,
-  served: () => readonly ServedJob[],
+  served: () => readonly PlacedJob[],
 ): Promise<Beat> {
   const announce = (): Promise<void> =>
     announceVersions(
@@ -93,7 +93,7 @@ export async function startAnnouncing(
   };
 }
 
-function announcementOf({ job, policy, regions }: ServedJob, flags: Flags): Announcement {
+function announcementOf({ job, policy, regions }: PlacedJob, flags: Flags): Announcement {
   const heard = regions.flatMap((region) => {
     const answer = flags.look(flagName(policy.job, region));
     const revision = answer.open ? answer.definition.revision : answer.revision;

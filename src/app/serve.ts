@@ -22,6 +22,7 @@ import { askExtent, askReached, rememberExtent } from '../incidents/incident-ext
 import { watchDatabase } from '../containment/changed-database.js';
 import { carryOutWishes, recordLateKills } from '../containment/kill-incident.js';
 import { tendIncidents } from '../incidents/tend-incidents.js';
+import { domainClaim } from '../jobs/domain-claim/job.js';
 import { setSampleFlags } from '../demo/sample-flags.js';
 import { seedSampleWorld } from '../demo/sample-world.js';
 import { databaseTime } from '../postgres/database-clock.js';
@@ -82,6 +83,7 @@ export async function serve(
     const policies = await policiesInForce(control);
     requireVariables(config, policies, options.regions ?? config.regions);
     installation.place(policies);
+    if (options.sample) requireSampleJob(installation);
     const seeded = options.sample && (await seedSample(installation));
     const wired = await openPlatform(config, installation, options.quiet);
     undo.push(() => wired.close());
@@ -282,6 +284,18 @@ function requireVariables(
     hint: 'set it as PORTCULLIS_DATABASE_URL is set; or serve other regions, with PORTCULLIS_REGIONS or --regions',
     details: { faults: [...faults] },
   });
+}
+
+/** The sample world is one for domain-claim. */
+function requireSampleJob({ jobs }: Installation): void {
+  if (jobs.some(({ definition }) => definition.name === domainClaim.name)) return;
+  throw new PortcullisError(
+    'USAGE_INVALID',
+    'the sample world is for the job domain-claim, which is not installed here',
+    {
+      hint: 'leave out --sample, or start in a folder without a configuration file',
+    },
+  );
 }
 
 /** The same sample in every region database that is open: each region's jobs find their own part of it. */

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { messageOf } from '../kernel/errors.js';
-import type { ServedJob, Worker } from '../worker/worker.js';
+import type { PlacedJob, Worker } from '../worker/worker.js';
 import type { RegionPlane } from '../regions/region-plane.js';
 import type { Log } from '../telemetry/log.js';
 
@@ -9,7 +9,7 @@ const TRY_AGAIN_MS = 1_000;
 export interface StationOptions {
   readonly plane: RegionPlane;
   /** Starts a worker on the plane, which is open by then. */
-  readonly start: (served: readonly ServedJob[]) => Promise<Worker>;
+  readonly start: (served: readonly PlacedJob[]) => Promise<Worker>;
   readonly log: Log;
 }
 
@@ -30,7 +30,7 @@ export class Station {
   }
 
   /** Serves these jobs from now on. Resolves when their worker runs, or when other jobs are given. */
-  serve(served: readonly ServedJob[]): Promise<void> {
+  serve(served: readonly PlacedJob[]): Promise<void> {
     this.#given.abort();
     const given = new AbortController();
     this.#given = given;
@@ -47,7 +47,7 @@ export class Station {
     return this.serve([]);
   }
 
-  async #start(served: readonly ServedJob[], signal: AbortSignal): Promise<void> {
+  async #start(served: readonly PlacedJob[], signal: AbortSignal): Promise<void> {
     const { plane, start, log } = this.options;
     while (!signal.aborted) {
       try {

@@ -6,8 +6,8 @@ import type { PolicyDrift } from '../flags/policy-drift.js';
 import type { FlagDesk, SourceView } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
 import type { PerspectiveAnswer } from '../lookup/dns.js';
-import type { ServedJob } from '../worker/worker.js';
-import type { InstalledJob, LoadedJob } from '../worker/registry.js';
+import type { PlacedJob } from '../worker/worker.js';
+import type { InstalledJob, KnownJob } from '../worker/registry.js';
 import type { Platform, Surroundings } from '../worker/platform.js';
 import type { RunProgress, RunReport } from '../worker/run-loop.js';
 import type { Run } from '../runs/election.js';
@@ -24,6 +24,13 @@ import type { Plane, Schema } from '../postgres/migrate.js';
  * - `set-up`: opens nothing by itself; `portcullis migrate` does the rest.
  */
 export type Purpose = 'look' | 'kill' | 'change' | 'serve' | 'set-up';
+
+export interface Opening {
+  /** The configuration file, in place of the one that is named or stands in the working folder. */
+  readonly config?: string | undefined;
+  /** False: the code of jobs that a configuration file lists is not run, and they are not known. */
+  readonly jobs?: boolean;
+}
 
 /** A database, its schema and its logins. */
 export interface DatabaseSetup {
@@ -60,9 +67,9 @@ export interface Installation {
   readonly planes: RegionPlanes;
   /** Puts each region where the policies in force say it is. */
   place(policies: readonly Policy[]): void;
-  /** The jobs of this program, checked against a database; none where this was opened to kill. */
-  readonly jobs: readonly LoadedJob[];
-  /** The jobs of this program, whatever the databases say. */
+  /** The jobs of this program, with their versions; none where this was opened to kill, or without them. */
+  readonly jobs: readonly KnownJob[];
+  /** The jobs of this program, whatever the databases say. None where a kill would have to run a configuration file. */
   installed(): Promise<readonly InstalledJob[]>;
   /** The control database's URL by login, with its password: never shown, never logged. */
   readonly urls: { readonly owner: string; readonly worker: string };
@@ -120,7 +127,7 @@ export interface Service {
   readonly seeded: boolean;
   /** What this start did with the policy files; undefined for a worker, which reads none. */
   readonly policies?: StartPolicies;
-  readonly served: readonly ServedJob[];
+  readonly served: readonly PlacedJob[];
   /**
    * A code that signs the holder of the admin token in to the console, once, within 30 s; undefined where this user may
    * not read that token.
@@ -173,7 +180,7 @@ export interface App {
    * Opens what there is. Without the control database nothing is opened, except to kill: then regions are where the
    * policy files say.
    */
-  open(purpose: Purpose): Promise<Installation>;
+  open(purpose: Purpose, options?: Opening): Promise<Installation>;
   /** `quiet`: log only warnings, and for a person. */
   platform(installation: Installation, quiet?: boolean): Promise<OpenPlatform>;
   /** Flags as their source has them now. One that does not answer within seconds is named by `source()`. */

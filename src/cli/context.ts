@@ -6,7 +6,7 @@ import { countOf } from '../kernel/words.js';
 import { lockedOut, outdated } from '../postgres/migrate.js';
 import { refuseUnfit } from './acting.js';
 import type { Server } from './credentials.js';
-import type { App, Installation, OpenPlatform, Purpose } from './app-port.js';
+import type { App, Installation, Opening, OpenPlatform, Purpose } from './app-port.js';
 import { printableLines } from './display-width.js';
 import { withProgress } from './progress.js';
 import { type Column, renderFacts, renderTable, type Cell, type Row, type TableOptions } from './table.js';
@@ -76,9 +76,12 @@ export async function withInstallation<T>(
   { app, io, right }: Context,
   work: (installation: Installation) => Promise<T>,
   purpose: Purpose = 'change',
+  opening?: Opening,
 ): Promise<T> {
   for (const text of app.settings.warnings) io.stderr.write(`warning: ${text}\n`);
-  const installation = await withProgress(io.stderr, 'opening the database', () => app.open(purpose));
+  const installation = await withProgress(io.stderr, 'opening the database', () =>
+    app.open(purpose, opening),
+  );
   try {
     // A kill looks for itself who kills, and needs no control database for it.
     if (purpose !== 'kill') await refuseUnfit({ app }, installation, right?.());
@@ -96,7 +99,11 @@ export async function withInstallation<T>(
 }
 
 /** Opens the installation to look at it, whatever schema it has; says beforehand where that is not this program's. */
-export function withLook<T>(context: Context, work: (installation: Installation) => Promise<T>): Promise<T> {
+export function withLook<T>(
+  context: Context,
+  work: (installation: Installation) => Promise<T>,
+  opening?: Opening,
+): Promise<T> {
   return withInstallation(
     context,
     (installation) => {
@@ -104,6 +111,7 @@ export function withLook<T>(context: Context, work: (installation: Installation)
       return work(installation);
     },
     'look',
+    opening,
   );
 }
 

@@ -1,7 +1,7 @@
 import { PortcullisError } from '../kernel/errors.js';
 import { unknownName } from '../kernel/unknown-name.js';
 import type { Policy } from '../flags/policy.js';
-import type { LoadedJob } from '../worker/registry.js';
+import type { KnownJob } from '../worker/registry.js';
 import type { App, Installation } from './app-port.js';
 
 export { requireRegion, unknownName } from '../kernel/unknown-name.js';
@@ -12,13 +12,13 @@ export function regionsIn(policies: readonly Pick<Policy, 'regions'>[]): string[
 }
 
 /** A job that is installed and has a policy. */
-export interface KnownJob {
-  readonly job: LoadedJob;
+export interface GovernedJob {
+  readonly job: KnownJob;
   readonly policy: Policy;
 }
 
 /** The job of that name. Throws JOB_UNKNOWN with the nearest name, or POLICY_MISSING. */
-export async function knownJob(app: App, installation: Installation, name: string): Promise<KnownJob> {
+export async function knownJob(app: App, installation: Installation, name: string): Promise<GovernedJob> {
   const job = installation.jobs.find(({ definition }) => definition.name === name);
   if (!job) {
     const jobs = installation.jobs.map(({ definition }) => definition.name);

@@ -1,5 +1,5 @@
 import type { RunProgress, RunReport } from '../worker/run-loop.js';
-import type { ServedJob } from '../worker/worker.js';
+import type { PlacedJob } from '../worker/worker.js';
 import type { Run } from '../runs/election.js';
 import type { Service } from './app-port.js';
 import type { Voice } from './context.js';
@@ -61,7 +61,7 @@ export class RunLog {
   }
 
   /** Without first runs: the heads come with the first run there is. */
-  begin(served: readonly ServedJob[]): void {
+  begin(served: readonly PlacedJob[]): void {
     this.#severalJobs = served.length > 1;
     this.#table = this.#tableFor(served, []);
   }
@@ -122,7 +122,7 @@ export class RunLog {
   }
 
   /** Wide enough for these rows, and for what later ones are likely to hold. */
-  #tableFor(served: readonly ServedJob[], rows: readonly Row[]): Table {
+  #tableFor(served: readonly PlacedJob[], rows: readonly Row[]): Table {
     const likely = served.flatMap(({ job, policy, regions }) =>
       regions.map((region) =>
         this.#cells(policy.job, ['09:30:00Z', region, job.version, 'succeeded', 10_000, 10_000, 0, '']),

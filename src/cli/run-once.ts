@@ -2,7 +2,8 @@ import type { Platform } from '../worker/platform.js';
 import { executeRun, type RunOptions, type RunReport } from '../worker/run-loop.js';
 import { electManual } from '../runs/elect-manual.js';
 import type { Run } from '../runs/election.js';
-import type { KnownJob } from './names.js';
+import type { Policy } from '../flags/policy.js';
+import type { LoadedJob } from '../worker/registry.js';
 
 export interface RunOnce {
   readonly run: Run;
@@ -15,12 +16,11 @@ export interface RunOnce {
 /** Elects a manual run for now, under the id given, and carries it to its end in this process. Throws RUN_ACTIVE. */
 export async function runOnce(
   platform: Platform,
-  known: KnownJob,
+  { job, policy }: { readonly job: LoadedJob; readonly policy: Policy },
   region: string,
   dryRun: boolean,
   options: RunOptions & { readonly id: string; readonly onElected: (run: Run) => void },
 ): Promise<RunOnce> {
-  const { job, policy } = known;
   const run = await electManual(platform.region, {
     id: options.id,
     job: policy.job,

@@ -18,6 +18,8 @@ export interface ServeCommand {
   /** Run every job at once before waiting for the schedule. */
   readonly runNow: boolean;
   readonly regions?: readonly string[];
+  /** The configuration file, in place of the one in the working folder. */
+  readonly config?: string | undefined;
 }
 
 /**
@@ -36,7 +38,7 @@ export async function serveUntilInterrupted(
     let service: Service | undefined;
     const runs = new RunLog(io.stdout, voice, progress);
     try {
-      installation = await app.open('serve');
+      installation = await app.open('serve', { config: command.config });
       await refuseUnfit(context, installation);
       if (command.regions !== undefined) await requireRegions(context, installation, command.regions);
       progress.say('starting');

@@ -23,6 +23,13 @@ export interface AsOf {
   readonly appliedAt: string | null;
 }
 
+/** A row of one of a job's resources: another job may call another table the same. */
+export interface Row {
+  readonly job: string;
+  readonly shape: Shape;
+  readonly key: string;
+}
+
 interface Found extends Omit<AsOf, 'from' | 'appliedAt'> {
   readonly by_then: boolean;
   readonly applied_at: Date;
@@ -32,12 +39,12 @@ interface Found extends Omit<AsOf, 'from' | 'appliedAt'> {
  * The declared columns' values that a row had at a moment. What others than runs did to the row is known only
  * where a run met it: between two changes, the values are those that the earlier one left.
  */
-export async function asOf(pool: pg.Pool, shape: Shape, key: string, at: Date): Promise<AsOf> {
+export async function asOf(pool: pg.Pool, { job, shape, key }: Row, at: Date): Promise<AsOf> {
   const { rows } = await pool.query<Found>(
     `with applied as (
        select c.run, c.kind, c.before, c.after, batch.applied_at, r.job, r.version, r.created_at
        from portcullis_region.change c
-       join portcullis_region.run r on r.id = c.run
+       join portcullis_region.run r on r.id = c.run and r.job = $4
        join portcullis_region.lane l on l.run = c.run and l.lane = c.lane and c.seq <= l.applied_seq
        cross join lateral (${BATCH_OF_CHANGE}) batch
        where c.resource = $1 and c.key = $2
@@ -53,7 +60,7 @@ export async function asOf(pool: pg.Pool, shape: Shape, key: string, at: Date): 
      from (select * from earlier union all select * from later) found
      order by by_then desc
      limit 1`,
-    [shape.name, key, at],
+    [shape.name, key, at, job],
   );
   const [found] = rows;
   if (found) {

@@ -4,7 +4,7 @@ import type { FlagAnswer } from '../flags/definition.js';
 import type { FlagDesk } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
 import type { DropGate } from '../containment/drop-gate.js';
-import type { LoadedJob } from '../worker/registry.js';
+import type { KnownJob } from '../worker/registry.js';
 import type { RegionPlanes } from '../regions/region-plane.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -19,10 +19,10 @@ export interface JobInfo {
 }
 
 /** The installed jobs, with what their policies say of them. */
-export function jobInfos(jobs: readonly LoadedJob[], policies: readonly Policy[]): JobInfo[] {
-  return jobs.map(({ definition: { name }, version, kinds }) => {
+export function jobInfos(jobs: readonly KnownJob[], policies: readonly Policy[]): JobInfo[] {
+  return jobs.map(({ definition: { name, kinds }, version }) => {
     const { schedule = null, regions = [] } = policies.find(({ job }) => job === name) ?? {};
-    return { name, version, schedule, regions, kinds: [...kinds.keys()] };
+    return { name, version, schedule, regions, kinds: Object.keys(kinds) };
   });
 }
 
@@ -54,7 +54,7 @@ export interface OperationContext {
   readonly flagsAt?: string | undefined;
   readonly jobs: () => readonly JobInfo[];
   /** The jobs themselves: their resources are what can be asked about as of a moment. */
-  readonly installed: () => readonly LoadedJob[];
+  readonly installed: () => readonly KnownJob[];
   /** Why this process is not ready; empty when it is. See `createReadiness`. */
   readonly readiness: () => Promise<readonly string[]>;
 }

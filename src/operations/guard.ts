@@ -12,7 +12,7 @@ import { PortcullisError } from '../kernel/errors.js';
 import { nearest } from '../kernel/nearest.js';
 import { requireRegion, unknownName } from '../kernel/unknown-name.js';
 import { findRunOf } from '../regions/browse.js';
-import type { LoadedJob } from '../worker/registry.js';
+import type { KnownJob } from '../worker/registry.js';
 import type { OperationContext } from './context.js';
 import {
   Backtest,
@@ -36,7 +36,7 @@ const errors = ['JOB_UNKNOWN', 'POLICY_MISSING', 'POLICY_INVALID'] as const;
 async function knownJob(
   { control, installed }: OperationContext,
   name: string,
-): Promise<{ readonly job: LoadedJob; readonly policy: Policy }> {
+): Promise<{ readonly job: KnownJob; readonly policy: Policy }> {
   const jobs = installed();
   const job = jobs.find(({ definition }) => definition.name === name);
   if (!job) {
@@ -113,7 +113,7 @@ export const guardOperations = {
       const histories: KindHistory[] = [];
       for (const region of policy.regions) {
         const history = await acceptedHistory(context.planes.of(region).worker, { job, region });
-        for (const change of loaded.kinds.keys()) {
+        for (const change of Object.keys(loaded.definition.kinds)) {
           for (const counted of ['changes', 'units'] as const) {
             const runs = countedRuns(history, { change, of: counted });
             histories.push({ region, change, of: counted, runs });
@@ -160,7 +160,7 @@ export const guardOperations = {
     run: async (context, { job, region, kind, reason }, { name: by }) => {
       const { policy, job: loaded } = await knownJob(context, job);
       requireRegion(region, policy.regions);
-      const kinds = [...loaded.kinds.keys()];
+      const kinds = Object.keys(loaded.definition.kinds);
       if (kind !== undefined && !kinds.includes(kind)) {
         throw new PortcullisError('REQUEST_INVALID', `${job} has no kind of change ${kind}`, {
           hint: `there are ${kinds.join(', ')}`,

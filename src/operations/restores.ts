@@ -6,6 +6,7 @@ import { previewRestores } from '../worker/restore-runs.js';
 import { parseSubject } from '../worker/subject.js';
 import { impactByUnit, impactOf, type UnitImpact as UnitRows } from '../journal/impact.js';
 import { restoreConflicts } from '../journal/restore-preview.js';
+import { policiesInForce } from '../flags/policy-store.js';
 import { asOfIn, findRunOf } from '../regions/browse.js';
 import { beginRestore } from './begin-restore.js';
 import { operation, stream } from './operation.js';
@@ -117,7 +118,9 @@ export const restoreOperations = {
       const moment = at === undefined ? new Date() : new Date(at);
       const parsed = parseSubject(installed(), subject);
       await recordPersonalRead(control, caller, subject, { at: moment.toISOString() });
-      return { subject, ...(await asOfIn(planes, parsed, moment, region)) };
+      const policies = await policiesInForce(control);
+      const regions = policies.find(({ job }) => job === parsed.job)?.regions;
+      return { subject, ...(await asOfIn(planes, parsed, regions, moment, region)) };
     },
   }),
 };

@@ -101,25 +101,36 @@ export async function findRunOf(planes: RegionPlanes, idOrPrefix: string): Promi
 }
 
 /**
- * A row as it was at a moment, from the region database that knows it: of the named region, or whichever.
+ * A row as it was at a moment, from the region database that knows it: of the named region, or whichever of the job's
+ * regions; undefined: of all regions.
  * Throws REQUEST_INVALID where several have such a row and no region is named, DATABASE_UNREACHABLE where none
  * of those that answer has it and one does not answer.
  */
 export async function asOfIn(
   planes: RegionPlanes,
   subject: Subject,
+  regions: readonly string[] | undefined,
   at: Date,
   region: string | undefined,
 ): Promise<AsOf> {
-  const { shape, key } = subject;
-  if (region !== undefined) return asOf(planes.of(region).worker, shape, key, at);
-  const { answers, unreachable } = await askPlanes(planes, ({ worker }) => asOf(worker, shape, key, at));
+  const { job, resource, key } = subject;
+  const name = `${job}/${resource}`;
+  const here = async (plane: RegionPlane): Promise<AsOf> => {
+    const shape = (await plane.job(job)).shapes.get(resource);
+    if (shape === undefined) throw new Error(`${job} has no resource ${resource}`);
+    return asOf(plane.worker, { job, shape, key }, at);
+  };
+  if (region !== undefined) return here(planes.of(region));
+  // Only where the job is: another database may have none of its tables.
+  const placed = regions && [...new Set(regions.map((each) => planes.of(each)))];
+  const asked = { of: (each: string) => planes.of(each), all: () => placed ?? planes.all() };
+  const { answers, unreachable } = await askPlanes(asked, here);
   const known = answers.filter(({ answer: { from, image } }) => from !== 'row-now' || image !== null);
   if (known.length > 1) {
     const databases = known.map(({ plane: { name } }) => name);
     throw new PortcullisError(
       'REQUEST_INVALID',
-      `${shape.name} ${key} is in several databases: ${databases.join(', ')}`,
+      `${name} ${key} is in several databases: ${databases.join(', ')}`,
       { hint: 'name the region that is meant', details: { databases } },
     );
   }
@@ -130,7 +141,7 @@ export async function asOfIn(
   if (silent || !first) {
     throw new PortcullisError(
       'DATABASE_UNREACHABLE',
-      `no region database that answers has ${shape.name} ${key}; ${silent?.database ?? ''}: ${silent?.reason ?? ''}`,
+      `no region database that answers has ${name} ${key}; ${silent?.database ?? ''}: ${silent?.reason ?? ''}`,
       { hint: 'try again once every region database can be reached', details: { unreachable } },
     );
   }

@@ -3,7 +3,7 @@ import type { Approval } from '../access/approvals.js';
 import type { Principal } from '../access/roles.js';
 import { admitInitially } from '../flags/admission-store.js';
 import { rolloutElsewhere } from '../flags/flags-elsewhere.js';
-import type { LoadedJob } from '../worker/registry.js';
+import type { KnownJob } from '../worker/registry.js';
 import { askBreakGlass } from '../rollout/break-glass.js';
 import { requireVersion } from '../rollout/announce.js';
 import type { Rollout } from '../rollout/rollout-store.js';
@@ -29,7 +29,7 @@ export interface RolloutWish {
 export async function orderRollout(
   control: pg.Pool,
   planes: RegionPlanes,
-  jobs: readonly LoadedJob[],
+  jobs: readonly KnownJob[],
   { job, version: meant, reason, flagsAt }: RolloutWish,
   principal: Principal,
 ): Promise<Rollout> {
@@ -57,7 +57,7 @@ export interface InitialAdmission {
 export async function orderInitial(
   control: pg.Pool,
   planes: RegionPlanes,
-  jobs: readonly LoadedJob[],
+  jobs: readonly KnownJob[],
   { job, version: meant, regions, reason }: InitialWish,
   principal: Principal,
 ): Promise<InitialAdmission> {
@@ -79,7 +79,7 @@ export interface BreakGlassWish extends Omit<RolloutWish, 'flagsAt'> {
 export async function orderBreakGlass(
   control: pg.Pool,
   planes: RegionPlanes,
-  jobs: readonly LoadedJob[],
+  jobs: readonly KnownJob[],
   { version: meant, ...wish }: BreakGlassWish,
   principal: Principal,
 ): Promise<Approval> {
@@ -89,7 +89,7 @@ export async function orderBreakGlass(
 
 async function versionNamed(
   control: pg.Pool,
-  jobs: readonly LoadedJob[],
+  jobs: readonly KnownJob[],
   job: string,
   meant: string,
 ): Promise<string> {
@@ -103,7 +103,7 @@ async function versionNamed(
 async function versionMeant(
   control: pg.Pool,
   planes: RegionPlanes,
-  jobs: readonly LoadedJob[],
+  jobs: readonly KnownJob[],
   job: string,
   meant: string,
 ): Promise<{ version: string; quarantined: string | undefined }> {

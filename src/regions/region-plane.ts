@@ -16,8 +16,11 @@ export interface RegionPlane {
   readonly planner: Planner;
   /** Whether it has been reached and prepared. */
   readonly open: boolean;
-  /** The jobs, checked against this database's tables. */
-  readonly jobs: readonly LoadedJob[];
+  /**
+   * A job of this program, checked against this database's tables: asked for where its policy has regions here, and
+   * nowhere else. Throws JOB_INVALID, or JOB_UNKNOWN.
+   */
+  job(name: string): Promise<LoadedJob>;
   /** Resolves once the database has been reached and prepared. Until then all but the owner's login is refused. */
   prepare(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { LoadedJob } from '../worker/registry.js';
+import type { KnownJob } from '../worker/registry.js';
 import { bakeVerdicts } from '../rollout/bake-verdicts.js';
 import type { ViewSources } from '../rollout/rollout-view.js';
 import type { RegionPlanes } from './region-plane.js';
@@ -9,7 +9,7 @@ import { countQuery } from '../worker/units.js';
 export function rolloutSources(
   control: pg.Pool,
   planes: RegionPlanes,
-  jobs: readonly LoadedJob[],
+  jobs: readonly KnownJob[],
   flagsAt?: string,
 ): ViewSources {
   return {

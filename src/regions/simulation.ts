@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
 import { requirePolicy } from '../flags/policy-store.js';
-import type { LoadedJob } from '../worker/registry.js';
+import type { KnownJob } from '../worker/registry.js';
 import { type RegionFigures, simulateRollout, type Simulation } from '../rollout/simulate.js';
 import { nthSlot } from '../runs/slots.js';
 import { databaseTime } from '../postgres/database-clock.js';
@@ -15,7 +15,7 @@ const SLOTS = 50;
 export async function simulationOf(
   control: pg.Pool,
   planes: RegionPlanes,
-  job: LoadedJob,
+  job: KnownJob,
 ): Promise<Simulation> {
   const { name } = job.definition;
   const policy = await requirePolicy(control, name);
@@ -69,7 +69,7 @@ function periodOf(schedule: string, now: Date): number {
   return Number.POSITIVE_INFINITY;
 }
 
-async function figuresOf(pool: pg.Pool, job: LoadedJob, region: string): Promise<RegionFigures> {
+async function figuresOf(pool: pg.Pool, job: KnownJob, region: string): Promise<RegionFigures> {
   const { unit, resources, kinds, name } = job.definition;
   const countIn = async (table: string, column: string): Promise<number> => {
     const { rows } = await pool.query<{ n: number }>(countQuery({ table, region: column }), [region]);

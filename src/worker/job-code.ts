@@ -16,7 +16,7 @@ export interface JobCode {
 const PROGRAM = /\.[cm]?[jt]s$/;
 /**
  * The platform judges a job and is no part of it: otherwise each upgrade of Portcullis would start every job at zero
- * (docs/adr/0033-a-jobs-digest.md).
+ * (docs/adr/0035-a-jobs-digest.md).
  */
 const PLATFORM = /^portcullis(\/|$)/;
 const PLATFORM_FOLDER = fileURLToPath(new URL('../sdk/', import.meta.url));
@@ -34,6 +34,28 @@ export async function readJobCode(folder: URL): Promise<JobCode> {
   const reader = new CodeReader(fileURLToPath(folder));
   await reader.addFolder(fileURLToPath(folder), '');
   return reader;
+}
+
+/**
+ * A program file and what it imports outside node_modules when it is loaded, and so on, with what each imports. What is
+ * imported later, by `import()`, is left out.
+ */
+export async function ownModules(file: string): Promise<ReadonlyMap<string, readonly string[]>> {
+  await init();
+  const graph = new Map<string, string[]>();
+  const pending = [file];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    if (graph.has(next)) continue;
+    const imported: string[] = [];
+    graph.set(next, imported);
+    for (const specifier of importsOf(next, await readFile(next, 'utf8'), 'static')) {
+      const found = await resolveImport(specifier, next, next);
+      if (found === undefined || 'package' in found || !PROGRAM.test(found.path)) continue;
+      imported.push(found.path);
+      pending.push(found.path);
+    }
+  }
+  return graph;
 }
 
 class CodeReader implements JobCode {
@@ -65,19 +87,9 @@ class CodeReader implements JobCode {
   }
 
   private async follow(specifier: string, from: string, name: string): Promise<void> {
-    if (isBuiltin(specifier) || PLATFORM.test(specifier)) return;
-    if (/^\.{0,2}\/|^file:/.test(specifier)) {
-      const path = await programAt(fileURLToPath(new URL(specifier, pathToFileURL(from))));
-      if (path === undefined) throw unfollowed(name, `imports ${specifier}, which is not there`);
-      return this.addOwn(path);
-    }
-    const named = /^(@[^/]+\/)?[^/#@][^/]*/.exec(specifier)?.[0];
-    const found = named === undefined ? undefined : await packageAbove(dirname(from), named);
-    if (named !== undefined && found !== undefined) return this.addPackage(named, found);
-    // `#name`, or a package's own name: what its package.json says.
-    const path = ownPath(specifier, from);
-    if (path === undefined) throw unfollowed(name, `imports ${specifier}, which is not installed`);
-    return this.addOwn(path);
+    const found = await resolveImport(specifier, from, name);
+    if (found === undefined) return;
+    return 'package' in found ? this.addPackage(found.package, found.folder) : this.addOwn(found.path);
   }
 
   private addOwn(path: string): Promise<void> {
@@ -105,11 +117,31 @@ class CodeReader implements JobCode {
   }
 }
 
+type Imported = { readonly path: string } | { readonly package: string; readonly folder: string };
+
+/** What a file's import leads to; undefined for what Node.js or Portcullis brings. Throws JOB_INVALID for nothing. */
+async function resolveImport(specifier: string, from: string, name: string): Promise<Imported | undefined> {
+  if (isBuiltin(specifier) || PLATFORM.test(specifier)) return undefined;
+  if (/^\.{0,2}\/|^file:/.test(specifier)) {
+    const path = await programAt(fileURLToPath(new URL(specifier, pathToFileURL(from))));
+    if (path === undefined) throw unfollowed(name, `imports ${specifier}, which is not there`);
+    return { path };
+  }
+  const named = /^(@[^/]+\/)?[^/#@][^/]*/.exec(specifier)?.[0];
+  const folder = named === undefined ? undefined : await packageAbove(dirname(from), named);
+  if (named !== undefined && folder !== undefined) return { package: named, folder };
+  // `#name`, or a package's own name: what its package.json says.
+  const path = ownPath(specifier, from);
+  if (path === undefined) throw unfollowed(name, `imports ${specifier}, which is not installed`);
+  return { path };
+}
+
 /** What a program file imports when it runs. Throws JOB_INVALID where that cannot be told from its text. */
-function importsOf(name: string, text: string): string[] {
+function importsOf(name: string, text: string, which: 'all' | 'static' = 'all'): string[] {
   const [imports, , , isModule] = parsed(name, text);
   if (!isModule && /\brequire\s*\(/.test(text)) throw unfollowed(name, 'is CommonJS and calls require()');
   return imports.flatMap((each) => {
+    if (which === 'static' && each.type === 'dynamic') return [];
     if (each.type === 'import-meta' || (each.type !== 'dynamic' && each.typeOnly)) return [];
     if (each.specifier === undefined || (each.type === 'dynamic' && each.glob))
       throw unfollowed(name, 'imports a module whose name is computed');

@@ -15,19 +15,30 @@ export interface InstalledJob {
   readonly build?: string | undefined;
 }
 
-/** A job that can run: its version with its digest, and its resources checked against the database. */
-export interface LoadedJob {
+/** A job and its version, whatever the databases say. */
+export interface KnownJob {
   readonly definition: JobDefinition;
-  /** `1.0.0_9f3c2a1b`. */
+  /** With the digest: `1.0.0_9f3c2a1b`. */
   readonly version: string;
+}
+
+/** A job that can run: its resources are checked against the database. */
+export interface LoadedJob extends KnownJob {
   readonly shapes: ReadonlyMap<string, Shape>;
   /** The resource of each kind of change. */
   readonly kinds: ReadonlyMap<string, Shape>;
 }
 
 /** The kinds of change that each job may propose. */
-export function kindsOfJobs(jobs: readonly LoadedJob[]): ReadonlyMap<string, readonly string[]> {
-  return new Map(jobs.map(({ definition, kinds }) => [definition.name, [...kinds.keys()]]));
+export function kindsOfJobs(jobs: readonly KnownJob[]): ReadonlyMap<string, readonly string[]> {
+  return new Map(jobs.map(({ definition: { name, kinds } }) => [name, Object.keys(kinds)]));
+}
+
+/** Installed jobs with their versions. Throws JOB_INVALID. */
+export function knownJobs(installed: readonly InstalledJob[]): Promise<KnownJob[]> {
+  return Promise.all(
+    installed.map(async (job) => ({ definition: job.definition, version: await versionOf(job) })),
+  );
 }
 
 /** The full version of an installed job. Throws JOB_INVALID. */
@@ -35,9 +46,13 @@ export async function versionOf({ definition, folder, build }: InstalledJob): Pr
   return versionName(definition.name, definition.version, build ?? (await digestOf(folder)));
 }
 
-/** Loads a job. Throws JOB_INVALID where its declaration doesn't fit the database or itself. */
-export async function loadJob(pool: pg.Pool, job: InstalledJob): Promise<LoadedJob> {
-  const { definition } = job;
+/** Loads an installed job: see {@link checkJob}. */
+export async function loadJob(pool: pg.Pool, { definition, ...installed }: InstalledJob): Promise<LoadedJob> {
+  return checkJob(pool, { definition, version: await versionOf({ definition, ...installed }) });
+}
+
+/** Checks a job against a database. Throws JOB_INVALID where its declaration doesn't fit the database or itself. */
+export async function checkJob(pool: pg.Pool, { definition, version }: KnownJob): Promise<LoadedJob> {
   const shapes = new Map<string, Shape>();
   for (const [name, resource] of Object.entries(definition.resources)) {
     shapes.set(name, await readShape(pool, name, resource));
@@ -68,5 +83,5 @@ export async function loadJob(pool: pg.Pool, job: InstalledJob): Promise<LoadedJ
     }
     kinds.set(kind, shape);
   }
-  return { definition, version: await versionOf(job), shapes, kinds };
+  return { definition, version, shapes, kinds };
 }

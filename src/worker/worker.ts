@@ -11,15 +11,20 @@ import { newestSlot } from '../runs/slots.js';
 import { scheduleTicks } from '../runs/ticks.js';
 import { DatabaseClock, SKEW_NOTED_MS, skewText } from '../postgres/database-clock.js';
 import type { Platform } from './platform.js';
-import type { LoadedJob } from './registry.js';
+import type { KnownJob, LoadedJob } from './registry.js';
 import { PHASE_LIMITS, tooLong } from './phase-limits.js';
 import { executeRun, type RunProgress, type RunReport } from './run-loop.js';
 
-export interface ServedJob {
-  readonly job: LoadedJob;
+/** A job, and where it is served. */
+export interface PlacedJob {
+  readonly job: KnownJob;
   readonly policy: Policy;
   /** The regions of the policy that this worker serves. */
   readonly regions: readonly string[];
+}
+
+export interface ServedJob extends PlacedJob {
+  readonly job: LoadedJob;
 }
 
 export interface WorkerOptions {

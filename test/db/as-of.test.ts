@@ -9,7 +9,7 @@ const shape = (await loadTestJob(platform, claimEverything('claims'))).shapes.ge
 if (!shape) throw new Error('the job changes accounts');
 
 const key = (): string => `${region}-acc-3-7`;
-const at = (time: Date) => asOf(database.owner, shape, key(), time);
+const at = (time: Date) => asOf(database.owner, { job: 'claims', shape, key: key() }, time);
 async function now(): Promise<Date> {
   const { rows } = await database.owner.query<{ now: Date }>(
     `select date_trunc('milliseconds', clock_timestamp()) + interval '1 ms' as now`,
@@ -41,8 +41,18 @@ test('a row is told as it was before, between and after the runs that changed it
   expect(await at(end)).toMatchObject({ from: 'change-before', run: report?.run.id, image: UNMANAGED });
 });
 
+test('a row is told by its own job’s runs, and not by another’s that calls another table the same', async () => {
+  const start = await now();
+  const bad = await run();
+  const told = { shape, key: key() };
+  const later = await now();
+  expect(await asOf(database.owner, { job: 'claims', ...told }, later)).toMatchObject({ run: bad.run.id });
+  for (const time of [start, later])
+    expect(await asOf(database.owner, { job: 'others', ...told }, time)).toMatchObject({ from: 'row-now' });
+});
+
 test('a row that is not there has no values', async () => {
-  expect(await asOf(database.owner, shape, 'nobody', await now())).toMatchObject({
+  expect(await asOf(database.owner, { job: 'claims', shape, key: 'nobody' }, await now())).toMatchObject({
     from: 'row-now',
     image: null,
   });

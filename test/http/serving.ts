@@ -13,6 +13,7 @@ import { createHttpApp, type HttpAppOptions } from '../../src/server/app.js';
 import type { OperationContext, OperationFlags } from '../../src/operations/context.js';
 import { listen, type ListenOptions } from '../../src/server/listen.js';
 import type { Planner } from '../../src/worker/planner-database.js';
+import { checkJob } from '../../src/worker/registry.js';
 import type { RegionPlanes } from '../../src/regions/region-plane.js';
 import { newShortId } from '../../src/kernel/short-id.js';
 import { inTransaction } from '../../src/postgres/pool.js';
@@ -45,7 +46,7 @@ export interface Answer {
 }
 
 /** Every region in one database, where nothing is planned. */
-export function planesAt(pool: pg.Pool): RegionPlanes {
+export function planesAt(pool: pg.Pool, installed: OperationContext['installed'] = () => []): RegionPlanes {
   const nothing = (): never => {
     throw new Error('nothing is planned over HTTP');
   };
@@ -57,7 +58,10 @@ export function planesAt(pool: pg.Pool): RegionPlanes {
     worker: pool,
     planner,
     open: true,
-    jobs: [],
+    job: (name) => {
+      const job = installed().find(({ definition }) => definition.name === name);
+      return job ? checkJob(pool, job) : Promise.reject(new Error(`this test has no job ${name}`));
+    },
     prepare: () => Promise.resolve(),
   });
 }
@@ -88,7 +92,7 @@ export async function serving(
   const logged: string[] = [];
   const deps: OperationContext = {
     control: pool,
-    planes: planesAt(pool),
+    planes: planesAt(pool, replaced.installed),
     feed: ENDED,
     receivers: 1,
     dropGate: () => Promise.reject(new Error('this test drops no gate')),

@@ -27,4 +27,6 @@ export async function installPacked(folder: string): Promise<void> {
   ]);
   if (unpacked.exit !== 0) throw new Error(unpacked.stderr);
   await symlink(join(ROOT, 'node_modules'), join(home, 'node_modules'));
+  // What a project in TypeScript has besides.
+  await symlink(join(ROOT, 'node_modules/@types'), join(folder, 'node_modules/@types'));
 }

@@ -26,6 +26,8 @@ export interface ProcessSetting {
   readonly env?: Readonly<Record<string, string>>;
   /** The program of another build (see build.ts); absent: this one's. */
   readonly main?: string;
+  /** Its working folder; absent: the package's. */
+  readonly cwd?: string;
   /** `apply.fenced:3`: die by SIGKILL the third time that this fault point is met. */
   readonly killAt?: string;
   /** `apply.written:3`: stand still by SIGSTOP the third time that this fault point is met. */
@@ -37,7 +39,7 @@ const folders: string[] = [];
 
 /** Starts the real program as a process of its own. Whatever still runs when the file's tests are over is killed. */
 export function portcullis(args: readonly string[], setting: ProcessSetting = {}): Running {
-  const { killAt, stopAt, main = MAIN } = setting;
+  const { killAt, stopAt, main = MAIN, cwd } = setting;
   const preload = killAt === undefined && stopAt === undefined ? [] : ['--import', KILL_AT];
   const child = spawn(process.execPath, [...preload, main, ...args], {
     env: {
@@ -47,6 +49,7 @@ export function portcullis(args: readonly string[], setting: ProcessSetting = {}
       ...(stopAt && { STOP_AT: stopAt }),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...(cwd !== undefined && { cwd }),
   });
   children.add(child);
   let stdout = '';

@@ -1,4 +1,6 @@
 import { PortcullisError, messageOf } from '../../kernel/errors.js';
+import { policiesInForce } from '../../flags/policy-store.js';
+import { quoteTable } from '../../journal/shape.js';
 import type { PlannerDatabase } from '../../sdk/contract.js';
 import { askPlanes, type PlaneAnswers } from '../../regions/ask-planes.js';
 import type { RegionPlane } from '../../regions/region-plane.js';
@@ -62,9 +64,19 @@ const WRITABLE = `
 
 export const planner: Check<Patient> = {
   name: 'planner',
-  examine: async ({ installation: { planes, jobs } }) => {
-    const tables = jobs.flatMap((job) => [...job.shapes.values()].map((shape) => shape.table));
-    const { answers, unreachable } = await askPlanes(planes, (plane) => plannerFinding(plane, tables));
+  examine: async ({ installation: { control, planes, jobs } }) => {
+    const policies = await policiesInForce(control);
+    // Only the tables of jobs that are here: another database may have none of them.
+    const tablesOn = (plane: RegionPlane): string[] =>
+      jobs
+        .filter(({ definition: { name } }) =>
+          policies.some(({ job, regions }) => job === name && regions.some((at) => planes.of(at) === plane)),
+        )
+        .flatMap(({ definition }) => Object.values(definition.resources))
+        .map(({ table }) => quoteTable(table));
+    const { answers, unreachable } = await askPlanes(planes, (plane) =>
+      plannerFinding(plane, tablesOn(plane)),
+    );
     return [...namedByPlane(answers), ...unreachable.map(unreachableFinding)];
   },
 };

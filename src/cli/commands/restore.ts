@@ -71,27 +71,34 @@ export function addRestore(program: Command, context: Context): void {
         await restoreAt(context, voice, await invokeAt(server), ids, options);
         return;
       }
-      await withInstallation(context, async (installation) => {
-        const named = await runsNamed(installation, ids);
-        const { runs } = named;
-        for (const { region, reason } of named.silent) voice.note(`without the runs of ${region}: ${reason}`);
-        const results =
-          options.dryRun === true
-            ? await preview(context, runs)
-            : await restoreNamed(context, installation, named);
-        const quiet = options.conflicts === 'csv';
-        if (!quiet) answer(voice, results, options.dryRun === true);
-        if (options.conflicts !== undefined) {
-          const principal = await actingPrincipal(context, installation);
-          for (const { run } of runs) {
-            await recordPersonalRead(installation.control, principal, `run ${run.runId}`, {
-              conflicts: true,
-            });
+      // A restore is by the journal: it runs no code of jobs.
+      await withInstallation(
+        context,
+        async (installation) => {
+          const named = await runsNamed(installation, ids);
+          const { runs } = named;
+          for (const { region, reason } of named.silent)
+            voice.note(`without the runs of ${region}: ${reason}`);
+          const results =
+            options.dryRun === true
+              ? await preview(context, runs)
+              : await restoreNamed(context, installation, named);
+          const quiet = options.conflicts === 'csv';
+          if (!quiet) answer(voice, results, options.dryRun === true);
+          if (options.conflicts !== undefined) {
+            const principal = await actingPrincipal(context, installation);
+            for (const { run } of runs) {
+              await recordPersonalRead(installation.control, principal, `run ${run.runId}`, {
+                conflicts: true,
+              });
+            }
+            await printConflicts(context, voice, results, quiet, (run) => conflictsIn(runs, run));
           }
-          await printConflicts(context, voice, results, quiet, (run) => conflictsIn(runs, run));
-        }
-        if (options.dryRun !== true) requireRestored(results, named);
-      });
+          if (options.dryRun !== true) requireRestored(results, named);
+        },
+        'change',
+        { jobs: false },
+      );
     });
 }
 

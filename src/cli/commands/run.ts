@@ -95,6 +95,7 @@ async function run(
   const { app, io } = context;
   const known = await knownJob(app, installation, name);
   requireRegion(region, known.policy.regions);
+  const loaded = await installation.planes.of(region).job(name);
   const { name: principal } = await requireActing(context, installation, 'run', region);
   const id = randomUUID();
   // Before the run, which begins in another database: nothing runs by hand that is not on the record.
@@ -108,7 +109,7 @@ async function run(
     withProgress(io.stderr, 'reading the flags', (progress) =>
       withPlatform(context, installation, (open) => {
         const account = new RunAccount();
-        return runOnce(open.platformOf(region), known, region, dryRun, {
+        return runOnce(open.platformOf(region), { ...known, job: loaded }, region, dryRun, {
           id,
           signal,
           onElected: () => progress.say(account.text()),

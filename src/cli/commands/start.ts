@@ -1,7 +1,14 @@
 import type { Command } from 'commander';
 import { voiceOf, type Context } from '../context.js';
+import { configOption } from '../config-option.js';
 import { leaf } from '../leaf.js';
 import { serveUntilInterrupted } from '../serve.js';
+
+interface StartOptions {
+  readonly sample?: boolean;
+  readonly runNow?: boolean;
+  readonly config?: string;
+}
 
 export function addStart(program: Command, context: Context): void {
   const command = leaf(
@@ -12,13 +19,15 @@ export function addStart(program: Command, context: Context): void {
     ['portcullis start', 'portcullis start --sample --run-now', 'portcullis start --json'],
   )
     .option('--sample', 'where the directory is empty, fill it with a sample world')
+    .addOption(configOption())
     .option('--run-now', 'run every job once at once, then on schedule')
-    .action(async ({ sample = false, runNow = false }: { sample?: boolean; runNow?: boolean }) => {
+    .action(async ({ sample = false, runNow = false, config }: StartOptions) => {
       await serveUntilInterrupted(context, voiceOf(context, command), {
         control: true,
         sample,
         runNow,
         http: true,
+        config,
       });
     });
 }

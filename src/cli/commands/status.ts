@@ -25,17 +25,21 @@ export function addStatus(program: Command, context: Context): void {
         await show(context, voice, watching, () => readNow(invoke, () => Promise.resolve(NO_DRIFT)));
         return;
       }
-      await withLook(context, (installation) =>
-        invokingHere(context, installation, async (invoke) => {
-          try {
-            const drift = (): Promise<PolicyDrift> => driftOf(context, installation);
-            await show(context, voice, watching, () => readNow(invoke, drift));
-          } catch (error) {
-            if (!isOfOtherSchema(installation, error)) throw error;
-            const basic = await readBasicStatus(installation.databases);
-            voice.result(basic, () => basicStatusText(voice, basic));
-          }
-        }),
+      // Whoever looks runs no code of jobs.
+      await withLook(
+        context,
+        (installation) =>
+          invokingHere(context, installation, async (invoke) => {
+            try {
+              const drift = (): Promise<PolicyDrift> => driftOf(context, installation);
+              await show(context, voice, watching, () => readNow(invoke, drift));
+            } catch (error) {
+              if (!isOfOtherSchema(installation, error)) throw error;
+              const basic = await readBasicStatus(installation.databases);
+              voice.result(basic, () => basicStatusText(voice, basic));
+            }
+          }),
+        { jobs: false },
       );
     });
 }

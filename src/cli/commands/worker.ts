@@ -1,7 +1,14 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { voiceOf, type Context } from '../context.js';
+import { configOption } from '../config-option.js';
 import { leaf } from '../leaf.js';
 import { serveUntilInterrupted } from '../serve.js';
+
+interface WorkerOptions {
+  readonly regions?: readonly string[];
+  readonly http?: boolean;
+  readonly config?: string;
+}
 
 export function addWorker(program: Command, context: Context): void {
   const command = leaf(
@@ -14,9 +21,17 @@ export function addWorker(program: Command, context: Context): void {
     ],
   )
     .option('-r, --regions <regions>', 'the regions to serve, separated by commas; all if absent', regionList)
+    .addOption(configOption())
     .option('--http', 'serve HTTP too (metrics, health, API)')
-    .action(async ({ regions, http = false }: { regions?: readonly string[]; http?: boolean }) => {
-      const options = { control: false, sample: false, runNow: false, http, ...(regions && { regions }) };
+    .action(async ({ regions, http = false, config }: WorkerOptions) => {
+      const options = {
+        control: false,
+        sample: false,
+        runNow: false,
+        http,
+        config,
+        ...(regions && { regions }),
+      };
       await serveUntilInterrupted(context, voiceOf(context, command), options);
     });
 }

@@ -27,7 +27,7 @@ function planeAt(name: string, pool: pg.Pool): RegionPlane {
     worker: pool,
     planner: { rows: nothing, in: nothing, under: nothing },
     open: true,
-    jobs: [],
+    job: () => Promise.reject(new Error('this test loads no job')),
     prepare: () => Promise.resolve(),
   };
 }

@@ -72,7 +72,8 @@ export class Stage {
     this.planner = openPlannerDatabase(database.plannerUrl, 2);
     const { control, region: worker, planner } = this;
     this.planes = onePlane({
-      ...{ name: 'control', owner: control, kills: control, worker, planner, open: true, jobs: [] },
+      ...{ name: 'control', owner: control, kills: control, worker, planner, open: true },
+      job: () => Promise.reject(new Error('this world asks for no job')),
       prepare: () => Promise.resolve(),
     });
     this.trips = createTripwire({ control, ownerOf: () => control }, this.metrics, this.log);

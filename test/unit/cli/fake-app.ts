@@ -117,7 +117,7 @@ export class FakeApp implements App {
         worker: new pg.Pool({ connectionString: nowhere }),
         planner: openPlannerDatabase(nowhere, 1),
         open: true,
-        jobs: [JOB],
+        job: () => Promise.resolve(JOB),
         prepare: () => Promise.resolve(),
       }),
       place: () => undefined,

@@ -1,0 +1,7 @@
+import { defineConfig, env } from 'portcullis';
+import { dormantCleanup } from './jobs/dormant-cleanup/index.js';
+
+export default defineConfig({
+  jobs: [dormantCleanup],
+  databases: { crm: { url: env('PORTCULLIS_DATABASE_URL_CRM') } },
+});

@@ -1,0 +1,139 @@
+import { existsSync } from 'node:fs';
+import { register } from 'node:module';
+import { dirname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { messageOf, PortcullisError } from '../kernel/errors.js';
+import { DATABASE_VARIABLE } from '../flags/policy-regions.js';
+import type { JobDefinition } from '../sdk/contract.js';
+import { isConfig, variableOf, type ConfigDefinition } from '../sdk/define-config.js';
+import { isJob } from '../sdk/define-job.js';
+import { ownModules } from '../worker/job-code.js';
+import type { InstalledJob } from '../worker/registry.js';
+
+const KEYS: ReadonlySet<string> = new Set(['jobs', 'databases'] satisfies (keyof ConfigDefinition)[]);
+const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The jobs that a configuration file lists, with the folder of each. Runs the file, and so the jobs' code; TypeScript as
+ * it stands. Throws CONFIG_INVALID with everything that is wrong with the file, and with the environment that it names.
+ */
+export async function jobsOfFile(
+  given: string,
+  build: string | undefined,
+  env: Env = process.env,
+): Promise<readonly InstalledJob[]> {
+  const file = resolve(given);
+  if (!existsSync(file)) throw invalid(file, ['there is no such file']);
+  const config = (await modulesOf(file))['default'];
+  if (!isConfig(config)) {
+    throw invalid(file, ['its default export is not what defineConfig({ jobs: […] }) answers']);
+  }
+  const faults = faultsOf(config, env);
+  if (faults.length > 0) throw invalid(file, faults);
+  const places = await foldersOf(file, config.jobs);
+  return config.jobs.map((definition) => {
+    const folder = places.get(definition);
+    if (folder !== undefined) return { definition, folder: pathToFileURL(`${folder}/`), build };
+    throw new PortcullisError('JOB_INVALID', `${file}: where ${definition.name} is defined cannot be told`, {
+      hint: `export it from a file of a folder of its own, such as jobs/${definition.name}/index.ts, and import that`,
+      details: { job: definition.name },
+    });
+  });
+}
+
+function invalid(file: string, faults: readonly string[], cause?: unknown): PortcullisError {
+  return new PortcullisError('CONFIG_INVALID', faults.map((fault) => `${file}: ${fault}`).join('\n'), {
+    hint: 'correct the configuration file, or the environment variables that it names',
+    details: { file, faults },
+    cause,
+  });
+}
+
+function faultsOf({ jobs, databases, ...others }: ConfigDefinition, env: Env): string[] {
+  const faults = Object.keys(others)
+    .filter((key) => !KEYS.has(key))
+    .map((key) => `it has ${key}, which is not known; there is ${[...KEYS].join(' and ')}`);
+  if (!Array.isArray(jobs)) faults.push('jobs is not a list');
+  else faults.push(...faultsOfJobs(jobs as readonly unknown[]));
+  for (const [name, database] of Object.entries(databases ?? {})) {
+    const variable = variableOf((database as { url?: unknown } | null)?.url);
+    const fault =
+      variable === undefined
+        ? `its url is not env('PORTCULLIS_DATABASE_URL_…'): an address does not stand in a file`
+        : faultOfVariable(variable, env[variable]);
+    if (fault !== undefined) faults.push(`database ${name}: ${fault}`);
+  }
+  return faults;
+}
+
+function faultOfVariable(variable: string, value: string | undefined): string | undefined {
+  if (!DATABASE_VARIABLE.test(variable)) {
+    return `${variable} is not a name such as PORTCULLIS_DATABASE_URL_CRM, by which policies and a kill find it`;
+  }
+  if (value === undefined || value === '') return `${variable} is not set`;
+  return /^postgres(ql)?:\/\//.test(value) ? undefined : `${variable} is not a postgresql:// URL`;
+}
+
+function faultsOfJobs(jobs: readonly unknown[]): string[] {
+  const names = jobs.map((job) => (isJob(job) ? job.name : undefined));
+  return jobs.flatMap((job, at) => {
+    if (!isJob(job)) return [`jobs[${at}] is not what defineJob answers`];
+    if (!NAME.test(job.name)) return [`jobs[${at}]: ${JSON.stringify(job.name)} is not a job's name`];
+    return names.indexOf(job.name) === at ? [] : [`jobs[${at}]: there is another job ${job.name}`];
+  });
+}
+
+let hooked = false;
+
+/** Imports a file, TypeScript too. Throws CONFIG_INVALID with what it threw. */
+async function modulesOf(file: string): Promise<Readonly<Record<string, unknown>>> {
+  if (!hooked) {
+    register(new URL('./typescript-hooks.js', import.meta.url));
+    hooked = true;
+  }
+  try {
+    return (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
+  } catch (error) {
+    throw invalid(file, [`it cannot be loaded: ${messageOf(error)}`], error);
+  }
+}
+
+/**
+ * The folder in which each job is defined: that of the module which exports it, and not of those which pass it on. A
+ * job that stands in the configuration's own folder has none: every file beside it would be part of its version.
+ */
+async function foldersOf(
+  file: string,
+  jobs: readonly JobDefinition[],
+): Promise<ReadonlyMap<JobDefinition, string>> {
+  const graph = await ownModules(file);
+  const exporters = new Map<JobDefinition, string[]>(jobs.map((job) => [job, []]));
+  for (const path of graph.keys()) {
+    if (path === file) continue;
+    for (const value of Object.values(await modulesOf(path))) {
+      if (isJob(value)) exporters.get(value)?.push(path);
+    }
+  }
+  const folders = new Map<JobDefinition, string>();
+  for (const [job, paths] of exporters) {
+    const defines = paths.find(
+      (path) => !paths.some((other) => other !== path && reaches(graph, path, other)),
+    );
+    if (defines !== undefined && dirname(defines) !== dirname(file)) folders.set(job, dirname(defines));
+  }
+  return folders;
+}
+
+function reaches(graph: ReadonlyMap<string, readonly string[]>, from: string, to: string): boolean {
+  const seen = new Set<string>();
+  const pending = [from];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    if (next === to) return true;
+    if (seen.has(next)) continue;
+    seen.add(next);
+    pending.push(...(graph.get(next) ?? []));
+  }
+  return false;
+}
