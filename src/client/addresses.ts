@@ -56,6 +56,7 @@ export const ADDRESSES: { readonly [Name in OperationName]: Operations[Name]['at
   revokeToken: 'POST /api/v1/tokens/:name/revoke',
   login: 'POST /login',
   listRuns: 'GET /api/v1/runs',
+  listMissedRuns: 'GET /api/v1/runs/missed',
   getRun: 'GET /api/v1/runs/:id',
   listRunVerdicts: 'GET /api/v1/runs/:id/verdicts',
   listRunChanges: 'GET /api/v1/runs/:id/changes',

@@ -11,6 +11,7 @@ import { incidentOperations } from './incidents.js';
 import { jobAndGateOperations } from './jobs-and-gates.js';
 import { killOperations } from './kills.js';
 import { meOperations } from './me.js';
+import { missedRunOperations } from './missed-runs.js';
 import { notificationOperations } from './notifications.js';
 import { openApiOf } from './openapi.js';
 import { operation, type Operation } from './operation.js';
@@ -43,6 +44,7 @@ export const OPERATIONS = {
   ...approvalOperations,
   ...peopleOperations,
   ...runOperations,
+  ...missedRunOperations,
   ...restoreOperations,
   ...incidentOperations,
   ...auditOperations,

@@ -4,7 +4,7 @@ import { newestSlot } from './slots.js';
  * How late a slot may be noticed and still be run: a process that stands still for some seconds, on a machine that
  * is busy or was suspended, leaves none out. What is noticed later has been missed.
  */
-const LATE_MS = 60_000;
+export const LATE_MS = 60_000;
 
 /** How often to look: the clock may be set at any time, so nothing sleeps until a slot that is far away. */
 const LOOK_MS = 1_000;

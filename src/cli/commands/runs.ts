@@ -1,11 +1,13 @@
 import { Option, type Command } from 'commander';
 import { formatDurationMs } from '../../kernel/duration.js';
+import { PortcullisError } from '../../kernel/errors.js';
 import type { UnreachablePlane } from '../../regions/ask-planes.js';
 import { countHeldOf, listRunsOf } from '../../regions/browse.js';
 import { MOST_HELD, type RunFilter, type RunView } from '../../runs/browse-runs.js';
 import { RUN_STATES, type RunStatus } from '../../runs/run-states.js';
 import type { Installation } from '../app-port.js';
 import { voiceOf, withLook, type Context, type Voice } from '../context.js';
+import { instant } from '../instant.js';
 import { leaf } from '../leaf.js';
 import { regionsIn, requireRegion, unknownName } from '../names.js';
 import { invokeAt, type Invoke } from '../invoke.js';
@@ -15,12 +17,15 @@ import { jobOption, limitOption, listUpTo, PAGE } from '../listing.js';
 import { countOf, time } from '../../kernel/words.js';
 import { total } from '../wording.js';
 import { addShow } from './run-show.js';
+import { showMissed } from './runs-missed.js';
 
 interface RunsOptions {
   readonly job?: string;
   readonly region?: string;
   readonly status?: RunStatus;
   readonly held?: boolean;
+  readonly missed?: boolean;
+  readonly since?: Date;
   readonly limit: number;
 }
 
@@ -28,16 +33,33 @@ export function addRuns(program: Command, context: Context): void {
   const command = leaf(program, 'runs', 'List runs, newest first. Held runs are counted, not listed.', [
     'portcullis runs --region eu-west-1 --held',
     'portcullis runs --limit 1 --json',
+    'portcullis runs --missed --since 2026-03-01',
   ])
     .addOption(jobOption())
     .option('-r, --region <region>', 'only in this region')
     .addOption(new Option('-s, --status <status>', 'only with this status').choices(Object.keys(RUN_STATES)))
     .option('--held', 'held runs too: those that found their gate closed, or that a rule could not vouch for')
+    .addOption(
+      new Option('--missed', 'instead, the scheduled times at which nothing ran, and why').conflicts([
+        'held',
+        'status',
+      ]),
+    )
+    .option('--since <time>', 'with --missed: only after this moment (default: the last 24 hours)', instant)
     .addOption(limitOption('runs'))
     .enablePositionalOptions()
     .action(async (options: RunsOptions) => {
       const voice = voiceOf(context, command);
       const { job, region, status, held = false } = options;
+      if (options.missed === true) {
+        await showMissed(context, voice, options);
+        return;
+      }
+      if (options.since !== undefined) {
+        throw new PortcullisError('USAGE_INVALID', '--since goes with --missed', {
+          hint: 'runs are listed newest first: give --limit',
+        });
+      }
       const notHeld = status === undefined && !held;
       const server = context.server?.();
       if (server !== undefined) {

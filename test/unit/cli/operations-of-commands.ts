@@ -21,7 +21,7 @@ export const OPERATIONS_OF: Readonly<
   status: ['getStatus'],
   run: ['startRun', 'getRun', 'listRunChanges'],
   restore: ['restoreRun', 'restoreIncident', 'previewRestore', 'exportConflicts', 'getRun', 'getIncident'],
-  runs: ['listRuns'],
+  runs: ['listRuns', 'listMissedRuns'],
   'run show': ['getRun', 'listRunVerdicts', 'listRunLanes', 'listRunChanges', 'exportRunChanges'],
   'runs show': ['getRun', 'listRunVerdicts', 'listRunLanes', 'listRunChanges', 'exportRunChanges'],
   impact: ['getRunImpact', 'exportRunUnits', 'exportIncidentUnits', 'getRun', 'getIncident'],
