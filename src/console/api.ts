@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import { ADDRESSES } from '../client/addresses.js';
 import { createClient, type CallOptions } from '../client/client.js';
 import { PortcullisError } from '../kernel/errors.js';
 import type { OperationName } from '../operations/list.js';
@@ -15,14 +16,22 @@ export const signedOutBecause = signal('');
 
 const client = createClient({ url: location.origin });
 
+/** How long an answer may take: one behind a lost network never comes, and what waits for it would stand still. */
+const READ_MS = 15_000;
+const ACT_MS = 60_000;
+
 /** Calls an operation as whoever is signed in. Throws what the client throws; where the session has ended, says so first. */
 export async function call<Name extends OperationName>(
   name: Name,
   input: Input<Name>,
   options: CallOptions = {},
 ): Promise<Output<Name>> {
+  const limit = ADDRESSES[name].startsWith('GET') ? READ_MS : ACT_MS;
   try {
-    return await (client.call as (...given: unknown[]) => Promise<Output<Name>>)(name, input, options);
+    return await (client.call as (...given: unknown[]) => Promise<Output<Name>>)(name, input, {
+      signal: AbortSignal.timeout(limit),
+      ...options,
+    });
   } catch (error) {
     if (isSignedOut(error)) signedOut(me.value == null ? '' : 'Your session has ended.');
     throw error;

@@ -83,7 +83,7 @@ export async function signedIn(
   // The page's own form is tried in sessions.test.ts.
   const response = await window.context.request.post('/session', {
     data: { token },
-    headers: { origin: served.url },
+    headers: { origin: options.baseURL ?? served.url },
   });
   if (!response.ok()) throw new Error(await response.text());
   await window.page.goto('/');

@@ -1,0 +1,188 @@
+import { gzipSync } from 'node:zlib';
+import { readdirSync, readFileSync } from 'node:fs';
+import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { BrowserContext, Page } from 'playwright-core';
+import { createSignInCode } from '../../../src/access/sessions.js';
+import { principalOfToken, revokeToken } from '../../../src/access/tokens.js';
+import { tokenOf } from '../../support/people.js';
+import { TcpProxy } from '../../support/tcp-proxy.js';
+import { until } from '../../support/until.js';
+import {
+  closeAll,
+  CONSOLE,
+  owner,
+  seedGate,
+  seedJob,
+  served,
+  signedIn,
+  visit,
+  watchFaults,
+} from './opened.js';
+
+/** Who is signed in, and whether what they see is current. */
+
+const JOB = 'sweep-logs';
+
+beforeAll(async () => {
+  await seedJob(JOB, ['eu-west-1']);
+  await seedGate({ job: JOB, region: 'eu-west-1' });
+});
+afterEach(closeAll);
+
+const gate = (page: Page) => page.locator(`[data-gate="${JOB} eu-west-1"]`);
+const isLive = (page: Page) => page.locator('main.live').waitFor();
+const isGrey = (page: Page) => page.locator('main.not-live').waitFor();
+const kill = (): Promise<unknown> =>
+  owner.query(
+    `update portcullis_region.gate set state = 'killed', killed_by = 'bob', killed_at = clock_timestamp() where job = $1`,
+    [JOB],
+  );
+const reopen = (): Promise<unknown> =>
+  owner.query(`update portcullis_region.gate set state = 'open' where job = $1`, [JOB]);
+
+/** A page of the same browser, on Now. */
+async function another(context: BrowserContext, faults: string[]): Promise<Page> {
+  const page = await context.newPage();
+  watchFaults(page, faults);
+  await page.goto('/');
+  await gate(page).waitFor();
+  return page;
+}
+
+/** As the browser does when another tab or window covers it; nothing a test can reach does that without a screen. */
+const seen = (page: Page, state: 'visible' | 'hidden'): Promise<unknown> =>
+  page.evaluate(
+    `Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => '${state}' });
+     document.dispatchEvent(new Event('visibilitychange'))`,
+  );
+
+describe('signing in', () => {
+  test('takes a token; a wrong one is refused with what to do, and the page tells nothing', async () => {
+    const { token } = await tokenOf(owner, { name: 'by-token', role: 'viewer' });
+    const { page, context, faults } = await visit();
+    await page.goto(`/now/${JOB}/eu-west-1`);
+    await page.getByLabel('Token').fill('pcl_wrong');
+    await page.keyboard.press('Enter');
+    await page.getByText('That token is unknown or was revoked.').waitFor();
+    expect(await page.locator('[data-gate]').count()).toBe(0);
+    await page.getByLabel('Token').fill(token);
+    await page.keyboard.press('Enter');
+    // A pasted link leads where it should, once signed in.
+    await page.getByRole('complementary', { name: 'eu-west-1' }).waitFor();
+    const [cookie] = await context.cookies();
+    expect(cookie).toMatchObject({ httpOnly: true, sameSite: 'Strict', path: '/' });
+    expect(faults).toEqual([]);
+  });
+
+  test('by a link works once; its code is in no address, log or history', async () => {
+    const { token } = await tokenOf(owner, { name: 'by-link', role: 'viewer' });
+    const holder = await principalOfToken(owner, token);
+    if (holder === undefined) throw new Error('the token is not known');
+    const { code } = await createSignInCode(owner, holder);
+    const { page, faults } = await visit();
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(request.url()));
+    await page.goto(`/sign-in#${code}`);
+    await gate(page).waitFor();
+    expect(page.url()).toBe(`${served.url}/`);
+    expect(asked.map((url) => new URL(url).pathname).join()).not.toContain(code);
+    expect(served.logged.join('')).not.toContain(code);
+    expect(faults).toEqual([]);
+    const again = await visit();
+    await again.page.goto(`/sign-in#${code}`);
+    await again.page.getByText('portcullis open prints another').waitFor();
+  });
+
+  test('out ends the session in every tab', async () => {
+    const { page, context, faults } = await signedIn();
+    const other = await another(context, faults);
+    await isLive(page);
+    await isLive(other);
+    await page.getByLabel(/^Signed in as/).click();
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByText('You signed out.').waitFor();
+    await other.getByLabel('Token').waitFor();
+    await page.reload();
+    await page.getByLabel('Token').waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test('ends at once where the token is revoked while the page is open', async () => {
+    const { page, name } = await signedIn();
+    await isLive(page);
+    await revokeToken(owner, name, 'test');
+    await reopen();
+    await page.getByText('Your session has ended.').waitFor();
+    expect(await page.locator('[data-gate]').count()).toBe(0);
+  });
+});
+
+describe('a page', () => {
+  test.each(['cut off', 'silent'])('whose server is %s turns grey, and catches up by itself', async (how) => {
+    await reopen();
+    const way = new TcpProxy('127.0.0.1', Number(new URL(served.url).port));
+    await way.open();
+    const { page } = await signedIn('operator', { baseURL: `http://127.0.0.1:${way.port}` });
+    await isLive(page);
+    await gate(page).locator('.state-open').waitFor();
+    const heard = Date.now();
+    if (how === 'silent') way.stall({ newToo: true });
+    else await way.cut();
+    await isGrey(page);
+    // The browser's clock and ours are one. On a machine that does other work, the page notices later.
+    expect(Date.now() - heard).toBeLessThan(15_000);
+    expect(await page.getByText(/^Not live since \d\d:\d\d:\d\d UTC/).count()).toBe(1);
+    await kill();
+    await way.open();
+    await gate(page).locator('.state-killed').waitFor();
+    await isLive(page);
+    await closeAll();
+    await way.cut();
+  });
+
+  test('that is opened beside another follows by the other’s stream, and takes it over', async () => {
+    await reopen();
+    const { page: first, context, faults } = await signedIn();
+    const streams: string[] = [];
+    context.on('request', (request) => {
+      if (request.url().includes('/events/stream'))
+        streams.push(request.frame().page() === first ? 'a' : 'b');
+    });
+    await isLive(first);
+    const second = await another(context, faults);
+    await isLive(second);
+    await kill();
+    await gate(first).locator('.state-killed').waitFor();
+    await gate(second).locator('.state-killed').waitFor();
+    expect(streams).toEqual([]);
+    await seen(first, 'hidden');
+    await until('the second tab has the stream', () => streams.includes('b'));
+    await isLive(second);
+    await reopen();
+    await gate(second).locator('.state-open').waitFor();
+    expect(streams).toEqual(['b']);
+    await until('one stream is followed', () => served.deps.feed.followers === 1);
+    // Nobody sees it: nothing is followed.
+    await seen(second, 'hidden');
+    await until('no stream is followed', () => served.deps.feed.followers === 0);
+    await seen(first, 'visible');
+    await isLive(first);
+    await gate(first).locator('.state-open').waitFor();
+    expect(faults).toEqual([]);
+  });
+});
+
+test('what a browser loads first is at most 60 kB, kept for ever, and the page for no time', async () => {
+  const files = readdirSync(`${CONSOLE}/assets`);
+  const page = readFileSync(`${CONSOLE}/index.html`, 'utf8');
+  const first = files.filter((file) => page.includes(file));
+  expect(first).toHaveLength(2);
+  const bytes = first.map((file) => gzipSync(readFileSync(`${CONSOLE}/assets/${file}`)).length);
+  expect(bytes.reduce((sum, each) => sum + each, gzipSync(page).length)).toBeLessThan(60_000);
+  const asset = await fetch(`${served.url}/assets/${first[0] ?? ''}`);
+  expect(asset.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+  const shell = await fetch(served.url);
+  expect(shell.headers.get('cache-control')).toBe('no-cache');
+  expect(shell.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self'/);
+  expect(shell.headers.get('content-security-policy')).not.toContain('upgrade-insecure-requests');
+});
