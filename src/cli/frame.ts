@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { type Argument, Command } from 'commander';
 import type { Action } from '../access/roles.js';
 import type { App } from './app-port.js';
 import type { AddCommand } from './context.js';
@@ -25,7 +25,12 @@ export function createFrame(app: App, io: Terminal, commands: readonly AddComman
     .enablePositionalOptions()
     .exitOverride()
     .showSuggestionAfterError()
-    .configureHelp({ helpWidth: Math.min(100, io.stdout.columns) })
+    .configureHelp({
+      helpWidth: Math.min(100, io.stdout.columns),
+      // Without `[options]`, which every command has: it takes the room that the descriptions wrap in.
+      subcommandTerm: (command) =>
+        [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' '),
+    })
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
@@ -45,6 +50,11 @@ export function createFrame(app: App, io: Terminal, commands: readonly AddComman
   });
   for (const add of commands) add(program, { app, io, right: () => right, server: () => server });
   return program;
+}
+
+function argumentTerm(argument: Argument): string {
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
 }
 
 const HELP_END = `

@@ -9,7 +9,7 @@ import { reasonOption } from '../reason-option.js';
 import type { Tone } from '../tone.js';
 
 export function addAlerts(program: Command, context: Context): void {
-  const alerts = group(program, 'alerts', 'Alerts: what Alertmanager sent, and what of it still fires.');
+  const alerts = group(program, 'alerts', 'List and clear the alerts that Alertmanager has sent.');
   addList(alerts, context);
   addClear(alerts, context);
 }

@@ -25,7 +25,7 @@ import type { Cell } from '../table.js';
 import { countOf, time } from '../../kernel/words.js';
 
 export function addAudit(program: Command, context: Context): void {
-  const audit = group(program, 'audit', 'The record of every decision: who, what, on what evidence.');
+  const audit = group(program, 'audit', 'Search, verify and export the record of every decision.');
   addList(audit, context);
   addVerify(audit, context);
   addExport(audit, context);

@@ -8,7 +8,11 @@ import { group, leaf } from '../leaf.js';
 import { reasonOption } from '../reason-option.js';
 
 export function addDatabase(program: Command, context: Context): void {
-  const database = group(program, 'database', 'Databases: which ones the regions have, after a failover.');
+  const database = group(
+    program,
+    'database',
+    'Show and confirm which databases regions have, after a failover.',
+  );
   addShow(database, context);
   addConfirm(database, context);
 }

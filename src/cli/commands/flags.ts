@@ -24,11 +24,7 @@ import { pairShares, parseShare, sharesText } from '../shares.js';
 import { countOf, time } from '../../kernel/words.js';
 
 export function addFlags(program: Command, context: Context): void {
-  const flags = group(
-    program,
-    'flags',
-    "Policies (files) and flags' state: what may run where, and for whom.",
-  );
+  const flags = group(program, 'flags', 'Change what may run where: policies (files) and flags (state).');
   addApply(flags, context);
   addDiff(flags, context);
   addList(flags, context);

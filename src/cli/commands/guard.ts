@@ -36,7 +36,7 @@ interface BacktestOptions {
 }
 
 export function addGuard(program: Command, context: Context): void {
-  const guard = group(program, 'guard', 'The rules that judge runs.');
+  const guard = group(program, 'guard', 'Try out and tune the rules that judge runs.');
   addBacktest(guard, context);
   addSuggest(guard, context);
   addTeaching(guard, context);

@@ -11,11 +11,7 @@ import { time } from '../../kernel/words.js';
 import { reasonOption } from '../reason-option.js';
 
 export function addIncident(program: Command, context: Context): void {
-  const incident = group(
-    program,
-    'incident',
-    'What went wrong: the incidents that trips, kills and people open, one for each cause.',
-  );
+  const incident = group(program, 'incident', 'Work through incidents, which trips, kills and people open.');
   addList(incident, context);
   addShow(incident, context);
   addRunbook(incident, context);

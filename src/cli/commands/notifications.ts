@@ -14,11 +14,7 @@ import type { Tone } from '../tone.js';
 import { countOf, time } from '../../kernel/words.js';
 
 export function addNotifications(program: Command, context: Context): void {
-  const notifications = group(
-    program,
-    'notifications',
-    'Notifications: what people were told, and whether it reached them.',
-  );
+  const notifications = group(program, 'notifications', 'List what people were told, and try the receivers.');
   addList(notifications, context);
   addRetry(notifications, context);
   addTest(notifications, context);

@@ -10,7 +10,7 @@ import { group, leaf } from '../leaf.js';
 import type { Tone } from '../tone.js';
 
 export function addPeople(program: Command, context: Context): void {
-  const people = group(program, 'people', 'People: who holds tokens, and who introduced them.');
+  const people = group(program, 'people', 'Add, list and remove the people who hold tokens.');
   addAdd(people, context);
   addList(people, context);
   addRemove(people, context);

@@ -17,7 +17,7 @@ export function addRollout(program: Command, context: Context): void {
   const rollout = group(
     program,
     'rollout',
-    'Admit a new version: by waves of regions, step by step, on evidence.',
+    'Admit a new version by waves of regions, step by step, on evidence.',
   );
   addStart(rollout, context);
   addStatus(rollout, context);

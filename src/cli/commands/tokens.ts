@@ -10,7 +10,7 @@ import { group, leaf } from '../leaf.js';
 import { time } from '../../kernel/words.js';
 
 export function addTokens(program: Command, context: Context): void {
-  const tokens = group(program, 'tokens', 'Tokens: who may do what, over HTTP and on the command line.');
+  const tokens = group(program, 'tokens', 'Issue, list and revoke tokens, of people and machines.');
   addIssue(tokens, context);
   addList(tokens, context);
   addRevoke(tokens, context);

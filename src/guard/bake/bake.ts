@@ -171,7 +171,9 @@ async function tell(
   { job, region, version }: Candidate,
   { kind, judged }: RuleJudgement,
 ): Promise<void> {
-  log.info({ code: `bake-${judged.verdict}`, job, region, version, rule: judged.rule }, judged.reason);
+  // A rule that passes, or has too little to say, is what every bake begins with.
+  const level = judged.verdict === 'pass' || judged.verdict === 'too-few' ? 'debug' : 'info';
+  log[level]({ code: `bake-${judged.verdict}`, job, region, version, rule: judged.rule }, judged.reason);
   const absent = kind === 'absence' && judged.verdict === 'no-data';
   if (consequenceOf('bake', judged) !== 'hold-and-alert' && !absent) return;
   const { verdict, rule, reason, figures } = judged;

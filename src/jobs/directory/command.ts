@@ -21,7 +21,7 @@ export function addDirectory(program: Command, context: Context): void {
   const directory = group(
     program,
     'directory',
-    'Your own organisations, domains and accounts, in and out as CSV.',
+    'Import and export organisations, domains and accounts as CSV.',
   );
   addImport(directory, context);
   addExport(directory, context);

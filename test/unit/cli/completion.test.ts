@@ -15,7 +15,16 @@ async function after(...words: string[]): Promise<string[]> {
 describe('completion', () => {
   test('of commands and those below them', async () => {
     expect(await after('st')).toEqual(['start', 'status', 'stop']);
-    expect(await after('flags', '')).toEqual(['apply', 'diff', 'list', 'set', 'help']);
+    expect(await after('flags', '')).toEqual([
+      'apply',
+      'diff',
+      'list',
+      'set',
+      'history',
+      'revert',
+      'explain',
+      'help',
+    ]);
     expect(await after('nonsense', '')).toEqual(['']);
     expect(await after('')).not.toContain('candidates');
     expect(await after('completion', '')).toEqual(['bash', 'zsh', 'fish']);
