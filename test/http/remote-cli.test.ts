@@ -51,6 +51,22 @@ beforeAll(async () => {
   );
 });
 
+test('open prints a link that signs the token’s person in, once', async () => {
+  const { exit, out } = await remote('open');
+  expect(exit).toBe(0);
+  const link = new URL(out.trim());
+  expect(link.origin + link.pathname).toBe(`${served.url}/sign-in`);
+  const signIn = () =>
+    fetch(`${served.url}/session`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', origin: served.url },
+      body: JSON.stringify({ code: link.hash.slice(1) }),
+    });
+  const [first, second] = [await signIn(), await signIn()];
+  expect(await first.json()).toEqual({ name: 'ada', person: 'ada' });
+  expect(second.status).toBe(403);
+});
+
 describe('a look', () => {
   test.each([
     ['runs'],

@@ -185,6 +185,32 @@ test('everything can be done by keyboard alone', async () => {
   await page.getByRole('complementary', { name: 'us-west-2' }).waitFor();
 });
 
+test('ten thousand gates are searched and scrolled, and few of them are drawn', async () => {
+  await owner.query(
+    `insert into portcullis_region.gate (job, region, state, permit_until, reason_code, reason)
+     select 'many-' || n % 100, 'region-' || n / 100, 'open', clock_timestamp() + interval '1 hour', 'test', ''
+     from generate_series(0, 9999) as n`,
+  );
+  try {
+    const { page, faults } = await signedIn();
+    await page.getByText('10,005 of 10,005 gates').waitFor({ state: 'attached' });
+    const drawn = () => page.locator('[data-gate]').count();
+    expect(await drawn()).toBeLessThan(200);
+    await page.locator('[data-gate][tabindex="0"]').focus();
+    await page.keyboard.press('End');
+    await until('the last gate has the focus', async () => {
+      const focused = await page.evaluate<string | undefined>('document.activeElement.dataset.gate');
+      return focused?.startsWith('many-99 ');
+    });
+    expect(await drawn()).toBeLessThan(200);
+    await page.getByPlaceholder('Find a job').fill('many-42 region-77');
+    await until('one gate is left', async () => (await drawn()) === 1);
+    expect(faults).toEqual([]);
+  } finally {
+    await owner.query(`delete from portcullis_region.gate where job like 'many-%'`);
+  }
+});
+
 describe.each(['light', 'dark'] as const)('in %s', (colorScheme) => {
   // Both themes differ in their colours alone.
   const rule = colorScheme === 'dark' ? 'color-contrast' : undefined;

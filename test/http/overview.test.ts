@@ -1,0 +1,63 @@
+import { beforeAll, expect, test } from '@jest/globals';
+import { overviewState } from '../../src/operations/overview.js';
+import { testDatabase } from '../support/database.js';
+import { hearFlags, seedRun, serving } from './serving.js';
+
+const { owner } = await testDatabase();
+const served = await serving(owner, { flags: (await hearFlags(owner)).desk });
+
+beforeAll(async () => {
+  await owner.query(
+    `insert into portcullis_region.gate (job, region, state, permit_until, reason_code, reason, killed_by, killed_at) values
+       ('domain-claim', 'eu-west-1', 'open', clock_timestamp() + interval '1 hour', 'flag-on', '', null, null),
+       ('domain-claim', 'us-east-1', 'killed', clock_timestamp(), 'killed', 'it was wrong', 'bob', clock_timestamp()),
+       ('other', 'eu-west-1', 'open', clock_timestamp() - interval '1 second', 'flag-on', '', null, null)`,
+  );
+  for (let minute = 10; minute < 30; minute += 1)
+    await seedRun(owner, { createdAt: `2026-03-01T09:${minute}:00.000Z` });
+});
+
+interface Overview {
+  readonly jobs: readonly {
+    readonly job: string;
+    readonly gates: readonly Readonly<Record<string, unknown>>[];
+  }[];
+}
+const overview = async (query = ''): Promise<Overview> =>
+  (await served.json(`/api/v1/overview${query}`)).body as unknown as Overview;
+
+test('every gate is told with its state and why, also where no worker has ever looked', async () => {
+  const { jobs } = await overview();
+  const gates = jobs.flatMap(({ job, gates: own }) =>
+    own.map(({ region, state, why }) => [job, region, state, why]),
+  );
+  expect(gates).toEqual([
+    ['domain-claim', 'ap-south-1', 'silent', 'No worker serves this region'],
+    ['domain-claim', 'eu-west-1', 'open', ''],
+    ['domain-claim', 'us-east-1', 'killed', 'killed by bob: it was wrong'],
+    ['other', 'eu-west-1', 'silent', 'permit expired: no worker renews it'],
+  ]);
+});
+
+test('of its runs the newest twelve are told, newest first, and what each changed', async () => {
+  const { jobs } = await overview('?job=domain-claim');
+  expect(jobs.map(({ job }) => job)).toEqual(['domain-claim']);
+  const { runs } = jobs[0]?.gates.find(({ region }) => region === 'eu-west-1') as unknown as {
+    runs: { at: string; planned: number; applied: number }[];
+  };
+  expect(runs).toHaveLength(12);
+  expect(runs[0]).toMatchObject({ at: '2026-03-01T09:29:00.000Z', planned: 3, applied: 2 });
+  expect(runs.at(-1)?.at).toBe('2026-03-01T09:18:00.000Z');
+});
+
+test.each([
+  ['open', 1, 'rolling-out'],
+  ['open', 0, 'open'],
+  ['held', 1, 'held'],
+  ['killed', 1, 'killed'],
+  ['expired', 1, 'silent'],
+  ['unreachable', 0, 'silent'],
+] as const)('a gate that is %s, at step %i of a rollout, is shown as %s', (state, step, shown) => {
+  const rollout = { version: '1.1.0_a', permille: 10, step, steps: 3 };
+  expect(overviewState({ state }, { job: 'any' }, rollout)).toBe(shown);
+});
