@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import type { Output } from './api.js';
 
 /** The dialog that is open: one at a time, from whatever screen. */
 export type OpenDialog =
@@ -9,6 +10,11 @@ export type OpenDialog =
       readonly everything?: boolean;
     }
   | { readonly kind: 'rearm'; readonly job: string; readonly region: string }
+  | {
+      readonly kind: 'decide';
+      readonly request: Output<'listApprovals'>['items'][number];
+      readonly decision: 'approve' | 'reject';
+    }
   | { readonly kind: 'palette' }
   | { readonly kind: 'keys' };
 

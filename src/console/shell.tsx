@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { me, signOut } from './api.js';
+import { DecideDialog } from './acts/decide.js';
 import { KillDialog } from './acts/kill.js';
 import { RearmDialog } from './acts/rearm.js';
 import { dialog } from './dialogs.js';
@@ -178,6 +179,8 @@ function OpenDialog() {
       return <KillDialog job={open.job} region={open.region} everything={open.everything} />;
     case 'rearm':
       return <RearmDialog job={open.job} region={open.region} />;
+    case 'decide':
+      return <DecideDialog request={open.request} decision={open.decision} />;
     case 'palette':
       return <Palette />;
     case 'keys':

@@ -1,4 +1,5 @@
 import type { ComponentType } from 'preact';
+import { Inbox } from './inbox/inbox.js';
 import { Now } from './now/now.js';
 
 /** A screen of the console. */
@@ -14,4 +15,5 @@ export interface View {
 /** Every screen, in the order of the links at the top. */
 export const VIEWS: readonly View[] = [
   { patterns: ['/', '/now/:job/:region'], title: 'Now', key: 'n', Screen: Now },
+  { patterns: ['/inbox', '/inbox/:id'], title: 'Inbox', key: 'i', Screen: Inbox },
 ];
