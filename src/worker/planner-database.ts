@@ -79,7 +79,7 @@ function asPlanError(error: unknown): unknown {
   const code = (error as { code?: unknown }).code;
   if (typeof code !== 'string' || !WROTE.has(code)) return error;
   return new PortcullisError('PLAN_WROTE', `the job tried to write while planning: ${messageOf(error)}`, {
-    hint: 'yield a change instead: the platform writes it, behind the fence',
+    hint: 'yield a change instead: the platform writes it, behind the fence; to read a table, grant select to the planner’s role',
     cause: error,
   });
 }

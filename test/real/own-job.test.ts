@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
 import { emptyDatabase } from '../support/database.js';
+import { FAR_SLOT } from '../support/far-slot.js';
 import { installPacked } from '../support/packed.js';
 import { portcullis, temporaryFolder, untilWith } from '../support/portcullis.js';
 import { runProgram, type Said } from '../support/program.js';
@@ -56,6 +57,9 @@ async function checksums(pool: pg.Pool = crm.owner): Promise<Record<string, stri
 beforeAll(async () => {
   await cp(join(ROOT, 'examples/dormant-cleanup'), project, { recursive: true });
   await installPacked(project);
+  // By hand alone, whatever time it is.
+  const policy = join(project, 'flags/dormant-cleanup.yaml');
+  await writeFile(policy, (await readFile(policy, 'utf8')).replace("'0 3 * * *'", `'${FAR_SLOT}'`));
   await mkdir(programs);
   // Neither asks a registry: the packed package, and the driver in place of a psql that may not be installed.
   await writeFile(join(programs, 'npx'), `#!/bin/sh\nshift\nexec '${process.execPath}' '${main}' "$@"\n`, {
