@@ -54,6 +54,11 @@ export async function showList<Item>(
   voice.result({ [as]: items }, () => text(voice, items));
 }
 
+/** Every item of a list that comes in pages, such as people: never many. */
+export function listAll<Item>(pageOf: (request: PageRequest) => Promise<Page<Item>>): Promise<Item[]> {
+  return listUpTo(Infinity, pageOf);
+}
+
 /** The first `limit` items of a list that comes in pages. */
 export async function listUpTo<Item>(
   limit: number,

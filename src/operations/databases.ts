@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { confirmSwitchover, SWITCHOVER_MS } from '../gate/database.js';
 import { confirmChanged } from '../containment/changed-database.js';
+import { pageOfList } from '../postgres/page.js';
 import { databaseMeant, listDatabases } from '../regions/databases.js';
 import { operation } from './operation.js';
-import { count, named, reason, time, word } from './schemas.js';
+import { count, named, pageQuery, planesPageSchema, reason, time, word } from './schemas.js';
 
 export const Database = named(
   'Database',
@@ -22,13 +23,7 @@ export const Database = named(
   }),
 );
 
-const Databases = named(
-  'Databases',
-  z.strictObject({
-    databases: z.array(Database).readonly(),
-    unreachable: z.array(z.string()).readonly().describe('region databases that could not be asked'),
-  }),
-);
+const DatabasePage = planesPageSchema('DatabasePage', Database);
 
 const DatabaseConfirmation = named(
   'DatabaseConfirmation',
@@ -58,8 +53,12 @@ export const databaseOperations = {
     example: {},
     summary: 'The region databases, and whether a person has confirmed each',
     action: 'read',
-    result: Databases,
-    run: ({ control, planes }) => listDatabases(control, planes),
+    query: z.strictObject({ ...pageQuery }),
+    result: DatabasePage,
+    run: async ({ control, planes }, page) => {
+      const { databases, unreachable } = await listDatabases(control, planes);
+      return { ...pageOfList(databases, page, ({ database }) => [database]), unreachable };
+    },
   }),
   confirmDatabase: operation({
     at: 'POST /api/v1/databases/confirm',

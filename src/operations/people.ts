@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { addPerson, listPeople, redeemCode, removePerson } from '../access/people.js';
 import { PEOPLE_ROLES, ROLES } from '../access/roles.js';
 import { issueToken, listTokens, revokeToken } from '../access/tokens.js';
+import { pageOfList } from '../postgres/page.js';
 import { operation } from './operation.js';
-import { named, namePath, time, word } from './schemas.js';
+import { named, namePath, pageQuery, pageSchema, time, word } from './schemas.js';
 
 const regions = z
   .array(word)
@@ -33,7 +34,7 @@ const Person = named(
     tokens: names.describe('the names of their valid tokens'),
   }),
 );
-const People = named('People', z.strictObject({ people: z.array(Person).readonly() }));
+const PersonPage = pageSchema('PersonPage', Person);
 
 const PersonAdded = named(
   'PersonAdded',
@@ -58,7 +59,7 @@ const Token = named(
     revokedAt: time.nullable(),
   }),
 );
-const Tokens = named('Tokens', z.strictObject({ tokens: z.array(Token).readonly() }));
+const TokenPage = pageSchema('TokenPage', Token);
 
 const Removed = named(
   'Removed',
@@ -74,8 +75,9 @@ export const peopleOperations = {
     example: {},
     summary: 'The people who hold tokens, and who introduced them',
     action: 'read',
-    result: People,
-    run: async ({ control }) => ({ people: await listPeople(control) }),
+    query: z.strictObject({ ...pageQuery }),
+    result: PersonPage,
+    run: async ({ control }, page) => pageOfList(await listPeople(control), page, ({ name }) => [name]),
   }),
   addPerson: operation({
     at: 'POST /api/v1/people',
@@ -112,8 +114,9 @@ export const peopleOperations = {
     example: {},
     summary: 'Every token that was ever issued, without the token itself',
     action: 'read',
-    result: Tokens,
-    run: async ({ control }) => ({ tokens: await listTokens(control) }),
+    query: z.strictObject({ ...pageQuery }),
+    result: TokenPage,
+    run: async ({ control }, page) => pageOfList(await listTokens(control), page, ({ name }) => [name]),
   }),
   issueToken: operation({
     at: 'POST /api/v1/tokens',

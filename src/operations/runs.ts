@@ -12,7 +12,7 @@ import { recordPersonalRead } from '../access/personal-data.js';
 import { verdictsOf } from '../guard/verdict-rows.js';
 import { listLanes } from '../journal/browse-lanes.js';
 import { CHANGE_STATES, listChanges, type ChangeFilter, type ChangeView } from '../journal/browse-changes.js';
-import { findRunOf, listRunsOf } from '../regions/browse.js';
+import { countHeldOf, findRunOf, listRunsOf } from '../regions/browse.js';
 import { operation, stream, SENT_OR_EVERYWHERE } from './operation.js';
 import {
   Change,
@@ -105,9 +105,23 @@ export const runOperations = {
     example: { job: 'dormant-cleanup', limit: 20 },
     summary: 'Runs, newest first',
     action: 'read',
-    query: z.strictObject({ ...pageQuery, job: jobQuery, region: regionQuery, status: statusQuery }),
+    query: z.strictObject({
+      ...pageQuery,
+      ...{ job: jobQuery, region: regionQuery, status: statusQuery },
+      hideHeld: z
+        .enum(['true', 'false'])
+        .transform((text) => text === 'true')
+        .default(false)
+        .describe('leave held runs out, and count them; without effect beside status'),
+    }),
     result: RunPage,
-    run: async ({ planes }, query) => withoutReasons(await listRunsOf(planes, query, query)),
+    run: async ({ planes }, { hideHeld, ...query }) => {
+      const filter = { ...query, notHeld: hideHeld && query.status === undefined };
+      const page = withoutReasons(await listRunsOf(planes, filter, query));
+      // Of those that the list could have shown: since the oldest run in it, where there may be older ones.
+      const since = page.items.length < query.limit ? undefined : page.items.at(-1)?.createdAt;
+      return { ...page, hidden: filter.notHeld ? await countHeldOf(planes, filter, since) : 0 };
+    },
   }),
   getRun: operation({
     at: 'GET /api/v1/runs/:id',

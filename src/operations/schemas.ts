@@ -47,16 +47,17 @@ export function pageShape<Item extends z.ZodType>(item: Item) {
 
 /** A page out of every region database. */
 export function planesPageSchema<Item extends z.ZodType>(id: string, item: Item) {
-  return named(
-    id,
-    z.strictObject({
-      ...pageShape(item),
-      unreachable: z
-        .array(z.string())
-        .readonly()
-        .describe('region databases that could not be asked: what lies in them is missing here'),
-    }),
-  );
+  return named(id, z.strictObject(planesPageShape(item)));
+}
+
+export function planesPageShape<Item extends z.ZodType>(item: Item) {
+  return {
+    ...pageShape(item),
+    unreachable: z
+      .array(z.string())
+      .readonly()
+      .describe('region databases that could not be asked: what lies in them is missing here'),
+  };
 }
 
 export const Health = named('Health', z.strictObject({ status: z.literal('up') }));

@@ -21,7 +21,7 @@ describe('people over HTTP', () => {
     expect(redeemed).toMatchObject({ status: 200, body: { name: 'bob-laptop', person: 'bob' } });
     expect(redeemed.headers.get('cache-control')).toBe('no-store');
     const bearing = { headers: { authorization: `Bearer ${String(redeemed.body['token'])}` } };
-    expect((await served.json('/api/v1/people', bearing)).body['people']).toContainEqual(
+    expect((await served.json('/api/v1/people', bearing)).body['items']).toContainEqual(
       expect.objectContaining({ name: 'bob', state: 'known', introducedBy: ['ada'], tokens: ['bob-laptop'] }),
     );
     const removed = await admin('/api/v1/people/bob/remove', post({}));
@@ -43,7 +43,7 @@ describe('people over HTTP', () => {
     await served.as('dora', 'viewer');
     expect((await issue({ name: 'dora-2', role: 'viewer', owner: { person: 'dora' } })).status).toBe(200);
     const { body } = await admin('/api/v1/tokens');
-    expect(body['tokens']).toEqual(
+    expect(body['items']).toEqual(
       expect.arrayContaining([
         expect.objectContaining({ name: 'ci', person: null, knownTo: ['ada'] }),
         expect.objectContaining({ name: 'dora', person: 'dora', knownTo: ['dora'] }),

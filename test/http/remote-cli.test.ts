@@ -72,6 +72,8 @@ describe('a look', () => {
     ['runs'],
     ['runs --held'],
     ['runs --status held --limit 1'],
+    ['runs --limit 1'],
+    ['runs --limit 3'],
     ['flags list'],
     ['flags list sweep'],
     ['approvals'],

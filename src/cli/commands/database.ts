@@ -5,6 +5,7 @@ import { time } from '../../kernel/words.js';
 import { voiceOf, type Context, type Voice } from '../context.js';
 import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
+import { listAll } from '../listing.js';
 import { reasonOption } from '../reason-option.js';
 
 export function addDatabase(program: Command, context: Context): void {
@@ -22,9 +23,16 @@ function addShow(parent: Command, context: Context): void {
     'portcullis database show',
   ]).action(async () => {
     const voice = voiceOf(context, command);
-    const found = await withInvoke(context, 'look', (invoke) => invoke('listDatabases', {}));
-    voice.result(found, () => databasesText(voice, found.databases));
-    for (const each of found.unreachable) voice.note(`${each} cannot be reached`);
+    let unreachable: readonly string[] = [];
+    const databases = await withInvoke(context, 'look', (invoke) =>
+      listAll(async (page) => {
+        const found = await invoke('listDatabases', page);
+        unreachable = found.unreachable;
+        return found;
+      }),
+    );
+    voice.result({ databases, unreachable }, () => databasesText(voice, databases));
+    for (const each of unreachable) voice.note(`${each} cannot be reached`);
   });
 }
 

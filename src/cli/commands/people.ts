@@ -7,6 +7,7 @@ import { confirmed, yesOption } from '../confirm.js';
 import { voiceOf, type Context, type Voice } from '../context.js';
 import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
+import { listAll } from '../listing.js';
 import type { Tone } from '../tone.js';
 
 export function addPeople(program: Command, context: Context): void {
@@ -56,8 +57,10 @@ function addList(parent: Command, context: Context): void {
     'portcullis people list',
   ]).action(async () => {
     const voice = voiceOf(context, command);
-    const answer = await withInvoke(context, 'look', (invoke) => invoke('listPeople', {}));
-    voice.result(answer, () => peopleText(voice, answer.people));
+    const people = await withInvoke(context, 'look', (invoke) =>
+      listAll((page) => invoke('listPeople', page)),
+    );
+    voice.result({ people }, () => peopleText(voice, people));
   });
 }
 

@@ -13,7 +13,7 @@ import { regionsIn, requireRegion, unknownName } from '../names.js';
 import { invokeAt, type Invoke } from '../invoke.js';
 import { noteUnreachable } from '../unreachable.js';
 import { toneOf } from '../tone.js';
-import { jobOption, limitOption, listUpTo, PAGE } from '../listing.js';
+import { jobOption, limitOption, listUpTo } from '../listing.js';
 import { countOf, time } from '../../kernel/words.js';
 import { total } from '../wording.js';
 import { addShow } from './run-show.js';
@@ -88,27 +88,23 @@ export function addRuns(program: Command, context: Context): void {
   addShow(command, context);
 }
 
-/** The same from a server, page by page. */
+/** The same from a server. */
 async function runsAt(
   invoke: Invoke,
   filter: Omit<RunFilter, 'notHeld'>,
   limit: number,
   notHeld: boolean,
 ): Promise<{ runs: RunView[]; hidden: number; unreachable: UnreachablePlane[] }> {
-  const runs: RunView[] = [];
+  const hideHeld = notHeld ? 'true' : 'false';
   let hidden = 0;
-  let cursor: string | undefined;
   let unreachable: UnreachablePlane[] = [];
-  do {
-    const page = await invoke('listRuns', { ...filter, limit: PAGE, cursor });
-    for (const run of page.items) {
-      if (runs.length >= limit || hidden >= MOST_HELD) break;
-      if (notHeld && run.status === 'held') hidden += 1;
-      else runs.push(run);
-    }
+  const runs = await listUpTo<RunView>(limit, async (request) => {
+    const page = await invoke('listRuns', { ...filter, hideHeld, ...request });
+    // Of all pages up to here.
+    hidden = page.hidden;
     unreachable = page.unreachable.map((database) => ({ database, reason: 'the server cannot reach it' }));
-    cursor = page.next ?? undefined;
-  } while (cursor !== undefined && runs.length < limit && hidden < MOST_HELD);
+    return page;
+  });
   return { runs, hidden, unreachable };
 }
 

@@ -7,6 +7,7 @@ import { confirmed, yesOption } from '../confirm.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { invokeAt, invokingHere, withInvoke, type Invoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
+import { listAll } from '../listing.js';
 import { time } from '../../kernel/words.js';
 
 export function addTokens(program: Command, context: Context): void {
@@ -83,8 +84,10 @@ function addList(parent: Command, context: Context): void {
     ['portcullis tokens list'],
   ).action(async () => {
     const voice = voiceOf(context, command);
-    const answer = await withInvoke(context, 'look', (invoke) => invoke('listTokens', {}));
-    voice.result(answer, () => tokensText(voice, answer.tokens));
+    const tokens = await withInvoke(context, 'look', (invoke) =>
+      listAll((page) => invoke('listTokens', page)),
+    );
+    voice.result({ tokens }, () => tokensText(voice, tokens));
   });
 }
 

@@ -63,7 +63,7 @@ export function apiPage(document: OpenApi, routes: readonly Route[]): string {
 
 An error is \`application/problem+json\` with \`code\`, \`title\`, \`detail\`, \`hint\`, \`status\` and \`instance\`; [errors](errors.md) explains each code. Any call may answer \`REQUEST_INVALID\` or \`INTERNAL\`; any with a body \`BODY_TOO_LARGE\`; any under \`/api/\` \`TOKEN_MISSING\`, \`TOKEN_REFUSED\`, \`FORBIDDEN\` or \`DATABASE_UNREACHABLE\`.
 
-An act (\`POST\`) takes the header \`Idempotency-Key\`: 1 to 200 printable characters of your own, new for each act. The same call with the same key by the same token is carried out once, and answered the same for 24 hours, marked \`Idempotent-Replayed: true\`; so a call whose answer was lost is safely repeated. The key has no effect on \`killJob\`, \`stopEverything\`, \`receiveAlerts\` and \`createSignInCode\`, which are carried out each time. [ADR 33](../adr/0033-idempotency-keys.md) says what happens where a process ends in the middle of an act.
+An act (\`POST\`) takes the header \`Idempotency-Key\`: 1 to 200 printable characters of your own, new for each act. The same call with the same key by the same token is carried out once, and answered the same for 24 hours, marked \`Idempotent-Replayed: true\`; so a call whose answer was lost is safely repeated. The key has no effect on \`killJob\`, \`stopEverything\` and \`receiveAlerts\`, which are carried out each time. [ADR 33](../adr/0033-idempotency-keys.md) says what happens where a process ends in the middle of an act.
 
 ${contents.join('\n')}
 
