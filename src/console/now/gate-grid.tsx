@@ -15,7 +15,7 @@ interface GridProps {
 /** In the root's font size. */
 const CELL_WIDTH = 17;
 const GAP = 0.5;
-const CELL_HEIGHT = 7.5 + GAP;
+const CELL_HEIGHT = 7.75 + GAP;
 const GROUP_HEIGHT = 2.75;
 /** So much beyond the window is drawn, so that scrolling shows no holes. */
 const BEYOND_PX = 600;

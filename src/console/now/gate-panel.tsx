@@ -158,7 +158,7 @@ export function GatePanel({ job: name, region, shown, readMs, onClose }: PanelPr
                 <tr>
                   <th scope="col">At</th>
                   <th scope="col">Status</th>
-                  <th scope="col" class="number">
+                  <th scope="col" class="number spare">
                     Planned
                   </th>
                   <th scope="col" class="number">
@@ -174,7 +174,7 @@ export function GatePanel({ job: name, region, shown, readMs, onClose }: PanelPr
                       <Moment at={at} />
                     </td>
                     <td>{status}</td>
-                    <td class="number">{planned.toLocaleString('en')}</td>
+                    <td class="number spare">{planned.toLocaleString('en')}</td>
                     <td class="number">{applied.toLocaleString('en')}</td>
                     <td class="id">
                       <code>{runId.slice(0, 8)}</code>
