@@ -9,7 +9,7 @@ const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 const REVIEWED = [
   /[iI]d\.slice\(0, (8|18)\)|active(Run)?\.slice\(0, 8\)|\b(run|of|run\.restores)\??\.slice\(0, 8\)/,
   /\.restores\.slice\(0, 8\)|digest\('hex'\)\.slice\(0, \d+\)|subject\.slice\(0, 8\)/,
-  /\bhex\.slice\(/,
+  /\b(hex|hash)\.slice\(/,
   // The last character, an ASCII one that was looked at.
   /\.slice\(0, -1\)/,
   // Hours, minutes and seconds of ISO 8601.
