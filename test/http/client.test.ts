@@ -11,7 +11,6 @@ import { hearFlags, serving } from './serving.js';
 
 const { owner } = await testDatabase();
 const { account } = domainClaim.resources;
-if (!account) throw new Error('domain-claim changes accounts');
 const shape = await readShape(owner, 'account', account);
 const job: LoadedJob = {
   definition: domainClaim,
