@@ -15,6 +15,11 @@ export type OpenDialog =
       readonly request: Output<'listApprovals'>['items'][number];
       readonly decision: 'approve' | 'reject';
     }
+  | {
+      readonly kind: 'steer';
+      readonly rollout: Output<'getRollout'>;
+      readonly steer: 'pause' | 'resume' | 'abort' | 'skip';
+    }
   | { readonly kind: 'palette' }
   | { readonly kind: 'keys' };
 

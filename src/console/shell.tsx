@@ -3,6 +3,7 @@ import { me, signOut } from './api.js';
 import { DecideDialog } from './acts/decide.js';
 import { KillDialog } from './acts/kill.js';
 import { RearmDialog } from './acts/rearm.js';
+import { SteerDialog } from './acts/steer.js';
 import { dialog } from './dialogs.js';
 import { KeysDialog, onKeyDown } from './keys.js';
 import { isLive, lastHeardMs, shareSignOut } from './live/live.js';
@@ -181,6 +182,8 @@ function OpenDialog() {
       return <RearmDialog job={open.job} region={open.region} />;
     case 'decide':
       return <DecideDialog request={open.request} decision={open.decision} />;
+    case 'steer':
+      return <SteerDialog rollout={open.rollout} steer={open.steer} />;
     case 'palette':
       return <Palette />;
     case 'keys':

@@ -1,6 +1,7 @@
 import type { ComponentType } from 'preact';
 import { Inbox } from './inbox/inbox.js';
 import { Now } from './now/now.js';
+import { Rollouts } from './rollout/rollouts.js';
 
 /** A screen of the console. */
 export interface View {
@@ -16,4 +17,5 @@ export interface View {
 export const VIEWS: readonly View[] = [
   { patterns: ['/', '/now/:job/:region'], title: 'Now', key: 'n', Screen: Now },
   { patterns: ['/inbox', '/inbox/:id'], title: 'Inbox', key: 'i', Screen: Inbox },
+  { patterns: ['/rollouts', '/rollouts/:job'], title: 'Rollouts', key: 'r', Screen: Rollouts },
 ];
