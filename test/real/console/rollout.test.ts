@@ -89,6 +89,8 @@ test('an act shows what it changes, takes a reason, and is refused where the rol
   await pause.getByText('REVISION_STALE').waitFor();
   await page.keyboard.press('Escape');
   await page.getByText('Pause: it is paused already.').waitFor();
+  // Read anew, and so with the revision that is after the pause.
+  await page.reload();
   await page.getByRole('button', { name: 'Resume…' }).click();
   const resume = page.getByRole('dialog', { name: `Resume: ${JOB}` });
   await resume.getByLabel('Reason').fill('the shop is released');
