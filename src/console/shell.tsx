@@ -119,6 +119,13 @@ function Silence({ since }: { readonly since: number }) {
   );
 }
 
+const letters = new Intl.Segmenter('en', { granularity: 'grapheme' });
+
+function initialOf(name: string): string {
+  const [first] = letters.segment(name);
+  return first?.segment.toUpperCase() ?? '';
+}
+
 function Person() {
   const person = me.value;
   if (person == null) return null;
@@ -130,7 +137,7 @@ function Person() {
     <details class="person">
       <summary aria-label={`Signed in as ${person.person ?? person.name}`}>
         <span class="initial" aria-hidden="true">
-          {[...(person.person ?? person.name)][0]?.toUpperCase()}
+          {initialOf(person.person ?? person.name)}
         </span>
         <span class="person-name">{person.person ?? person.name}</span>
       </summary>

@@ -137,11 +137,11 @@ const EVENTS = 10;
 /** The job's rollout that is under way, or else its last; undefined where it never had one. Changes nothing. */
 export async function viewRollout(sources: ViewSources, job: string): Promise<RolloutView | undefined> {
   const { control } = sources;
+  // Before all else that is read: what changes meanwhile makes it stale.
+  const revision = await rolloutRevision(control, job);
   const rollout = await newestRollout(control, job);
   if (!rollout) return undefined;
   const now = await databaseTime(control);
-  // Before all else that is read: what changes meanwhile makes it stale.
-  const revision = await rolloutRevision(control, job);
   const [flags, announced, approvals, events, document, loaded] = await Promise.all([
     listFlags(control, job),
     announcedVersions(control, job),

@@ -34,6 +34,6 @@ test('the job never touches requests, tokens, consent or admins', () => {
   const changed = Object.values(domainClaim.resources).filter(({ changes }) => changes.length > 0);
   const tables = changed.map((resource) => resource.table);
   expect(tables.toSorted()).toEqual(['directory.account', 'directory.domain']);
-  expect(domainClaim.resources['account']?.changes).not.toContain('selected_by');
-  expect(domainClaim.resources['domain']?.changes).not.toContain('request_id');
+  expect(domainClaim.resources['account'].changes).not.toContain('selected_by');
+  expect(domainClaim.resources['domain'].changes).not.toContain('request_id');
 });
