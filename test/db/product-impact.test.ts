@@ -8,7 +8,7 @@ import { killWithIncident } from '../../src/containment/kill-incident.js';
 import { closeIncident } from '../../src/incidents/move-incident.js';
 import { postMortemOf } from '../../src/incidents/post-mortem.js';
 import { statusUpdatesOf } from '../../src/incidents/status-updates.js';
-import { loadJob } from '../../src/worker/registry.js';
+import { checkJob } from '../../src/worker/registry.js';
 import type { JobDefinition, ProductUse } from '../../src/sdk/contract.js';
 import { impactOf } from '../../src/journal/impact.js';
 import { impactByProduct } from '../../src/journal/product-impact.js';
@@ -152,9 +152,9 @@ describe('an impact by product', () => {
 });
 
 test('a job that names what is not there does not begin', async () => {
-  const folder = new URL('../support/', import.meta.url);
+  const check = (definition: JobDefinition) => checkJob(owner, { definition, version: '1.0.0_00000000' });
   const fails = async (use: Partial<ProductUse>, text: string) =>
-    expect(loadJob(owner, { definition: usedIn({ ...HERE, ...use }), folder })).rejects.toMatchObject({
+    expect(check(usedIn({ ...HERE, ...use }))).rejects.toMatchObject({
       code: 'JOB_INVALID',
       message: expect.stringContaining(text),
     });
@@ -163,10 +163,7 @@ test('a job that names what is not there does not begin', async () => {
   await sql('create unique index some_badges on directory.badge (holder, name) where name is not null');
   await sql('create unique index on directory.badge (holder)');
   await expect(
-    loadJob(owner, {
-      definition: usedIn({ table: 'directory.badge', key: 'holder', product: 'name' }),
-      folder,
-    }),
+    check(usedIn({ table: 'directory.badge', key: 'holder', product: 'name' })),
   ).resolves.toMatchObject({});
   await sql('alter table directory.badge drop constraint badge_holder_name_key');
   await fails(
@@ -178,7 +175,7 @@ test('a job that names what is not there does not begin', async () => {
     { key: 'id', product: 'name' },
     'there is no column id in directory.product_use; there is no column name',
   );
-  await expect(loadJob(owner, { definition: usedIn(), folder })).resolves.toMatchObject({});
+  await expect(check(usedIn())).resolves.toMatchObject({});
 });
 
 describe('an incident', () => {

@@ -35,7 +35,7 @@ export const STEERS: Readonly<Record<Steer, SteerWords>> = {
     name: 'Abort',
     action: 'kill',
     command: 'abort',
-    effect: 'The version is rolled back to zero everywhere, at once. It cannot be taken back.',
+    effect: 'The version is rolled back to zero everywhere, at once. This cannot be undone.',
   },
 };
 
