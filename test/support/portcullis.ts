@@ -92,5 +92,7 @@ export async function temporaryFolder(files: Readonly<Record<string, string>> = 
 
 afterAll(async () => {
   for (const child of children) child.kill('SIGKILL');
-  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+  // A server that is in one may write until it notices, and is stopped by a hook that runs after this one.
+  for (const folder of folders)
+    await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 });
