@@ -24,7 +24,7 @@ export function DecideDialog({ request, decision }: DecideProps) {
     return (
       <Dialog title={approves ? 'Approved' : 'Rejected'} onClose={closeDialog}>
         <div class="dialog-body">
-          <Outcome title={`${id.toUpperCase()} ${standing.result.state}`} lines={linesOf(standing.result)} />
+          <Outcome title={`${id} ${standing.result.state}`} lines={linesOf(standing.result)} />
         </div>
         <footer class="dialog-foot">
           <button type="button" onClick={closeDialog}>
@@ -35,7 +35,7 @@ export function DecideDialog({ request, decision }: DecideProps) {
     );
   }
   return (
-    <Dialog title={`${approves ? 'Approve' : 'Reject'} ${id.toUpperCase()}`} onClose={closeDialog}>
+    <Dialog title={`${approves ? 'Approve' : 'Reject'} ${id}`} onClose={closeDialog}>
       <form
         onSubmit={(event) => {
           event.preventDefault();

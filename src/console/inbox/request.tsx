@@ -37,7 +37,7 @@ export function RequestCard({ request }: { readonly request: Request }) {
       <header class="request-head">
         <div>
           <p class="quiet">
-            {asked.title} · <Link to={pathOf('inbox', id)}>{id.toUpperCase()}</Link>
+            {asked.title} · <Link to={pathOf('inbox', id)}>{id}</Link>
             <Copy text={id} what={`the id ${id}`} />
           </p>
           <h2 id={`request-${id}`}>{subject}</h2>

@@ -85,7 +85,7 @@ describe('a request', () => {
     expect(text).toMatch(/Re-arm[^]*dormant-cleanup\.eu-west-1[^]*fixed in 1\.5\.1[^]*Asked for by olga/);
     expect(text).toMatch(/killed: deletes rows that are in use[^]*held until its flag opens it/);
     await card(page, id).getByRole('button', { name: 'Approve…' }).click();
-    const dialog = page.getByRole('dialog', { name: `Approve ${id.toUpperCase()}` });
+    const dialog = page.getByRole('dialog', { name: `Approve ${id}` });
     await dialog.getByText(`portcullis approve ${id}`).waitFor();
     // Opening a dialog is no act.
     expect(await decisionOf(id)).toBeNull();
