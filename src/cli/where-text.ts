@@ -1,6 +1,7 @@
 import type { AdminToken } from '../access/admin-token.js';
 import type { Installation, Service } from './app-port.js';
 import { driftTexts } from '../flags/policy-drift.js';
+import { quoted } from '../kernel/words.js';
 import type { Voice } from './context.js';
 import type { Cell } from './table.js';
 
@@ -95,7 +96,7 @@ export function tryNextText(voice: Voice, service: Service, program: string): st
     `${program} runs`,
     ...(service.httpUrl !== undefined && service.adminToken && service.adminToken.standing !== 'missing'
       ? [
-          `curl -H "Authorization: Bearer $(cat ${quoted(service.adminToken.file)})" ${service.httpUrl}/api/v1/runs`,
+          `curl -H "Authorization: Bearer $(cat ${shellPath(service.adminToken.file)})" ${service.httpUrl}/api/v1/runs`,
         ]
       : []),
   ];
@@ -103,6 +104,6 @@ export function tryNextText(voice: Voice, service: Service, program: string): st
 }
 
 /** A path as a shell takes it for one word. */
-function quoted(path: string): string {
-  return /^[\w./+:@-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+function shellPath(path: string): string {
+  return /^[\w./+:@-]+$/.test(path) ? path : quoted(path);
 }

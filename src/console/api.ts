@@ -49,7 +49,7 @@ export function isSignedOut(error: unknown): boolean {
   );
 }
 
-/** What a person is told of anything that was thrown. */
+/** What is shown of an error, whatever was thrown. */
 export function problemOf(error: unknown): {
   readonly code: string;
   readonly text: string;

@@ -1,4 +1,4 @@
-/** How figures and times are written for people. */
+/** How figures, times and words are written for people. */
 
 /** `12,345`. */
 export function number(value: number): string {
@@ -20,4 +20,9 @@ export function listOf(names: readonly string[]): string {
 /** `1 run`, `2 runs`. */
 export function countOf(count: number, one: string, many = `${one}s`): string {
   return `${number(count)} ${count === 1 ? one : many}`;
+}
+
+/** In single quotes: one word to a shell, whatever is in it. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,7 +1,10 @@
 import { useSignal, type ReadonlySignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { useRef } from 'preact/hooks';
 import type { CallOptions } from '../../client/client.js';
+import { closeDialog } from '../dialogs.js';
 import { Copy } from '../parts/copy.js';
+import { Dialog } from '../parts/dialog.js';
 import { Problem } from '../parts/problem.js';
 
 type Standing<Result> =
@@ -54,6 +57,66 @@ export function Outcome({ title, lines }: { readonly title: string; readonly lin
   );
 }
 
-export function Failure<Result>({ standing }: { readonly standing: Standing<Result> }) {
-  return standing.at === 'failed' ? <Problem error={standing.error} /> : null;
+interface ActDialogProps<Input, Result> {
+  readonly title: string;
+  readonly act: Act<Input, Result>;
+  /** What is done; undefined: something is missing yet. */
+  readonly input: Input | undefined;
+  /** Why the caller may not. */
+  readonly refused?: string | undefined;
+  readonly button: { readonly name: string; readonly doing: string; readonly kind: 'primary' | 'danger' };
+  /** Another way, beside the buttons. */
+  readonly aside?: ComponentChildren;
+  readonly className?: string;
+  readonly children: ComponentChildren;
+}
+
+/** A dialog that does something once it is submitted, and says why it cannot be or what went wrong. */
+export function ActDialog<Input, Result>(props: ActDialogProps<Input, Result>) {
+  const { title, act, input, refused, button, aside, className, children } = props;
+  const standing = act.standing.value;
+  return (
+    <Dialog title={title} onClose={closeDialog} {...(className !== undefined && { className })}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (input !== undefined && refused === undefined) act.do(input);
+        }}
+      >
+        <div class="dialog-body">
+          {children}
+          {refused !== undefined && <p class="refused">{refused}</p>}
+          {standing.at === 'failed' && <Problem error={standing.error} />}
+        </div>
+        <footer class="dialog-foot">
+          {aside}
+          <span class="spring" />
+          <button type="button" onClick={closeDialog}>
+            Cancel
+          </button>
+          <button
+            type="submit"
+            class={button.kind}
+            disabled={input === undefined || refused !== undefined || standing.at === 'doing'}
+          >
+            {standing.at === 'doing' ? button.doing : button.name}
+          </button>
+        </footer>
+      </form>
+    </Dialog>
+  );
+}
+
+/** What an act came to. */
+export function DoneDialog(props: { readonly title: string; readonly children: ComponentChildren }) {
+  return (
+    <Dialog title={props.title} onClose={closeDialog}>
+      <div class="dialog-body">{props.children}</div>
+      <footer class="dialog-foot">
+        <button type="button" onClick={closeDialog}>
+          Close
+        </button>
+      </footer>
+    </Dialog>
+  );
 }

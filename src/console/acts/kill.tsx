@@ -1,13 +1,12 @@
 import { useComputed, useSignal, type ReadonlySignal } from '@preact/signals';
 import { useId } from 'preact/hooks';
+import { countOf, quoted } from '../../kernel/words.js';
 import { call, whyNot, type Output } from '../api.js';
-import { closeDialog } from '../dialogs.js';
 import { overview, placesOf, type Place } from '../now/overview.js';
 import { Copyable } from '../parts/copy.js';
-import { Dialog } from '../parts/dialog.js';
 import { Reason } from '../parts/reason.js';
 import { StateTag } from '../parts/state.js';
-import { Failure, Outcome, useAct } from './act.js';
+import { ActDialog, DoneDialog, Outcome, useAct } from './act.js';
 
 interface KillProps {
   readonly job?: string | undefined;
@@ -57,92 +56,74 @@ export function KillDialog({ job, region, everything = false }: KillProps) {
   const gates = countOf(reached.value.length, 'gate');
   if (standing.at === 'done') {
     return (
-      <Dialog title={all.value ? 'Everything is stopped' : 'Killed'} onClose={closeDialog}>
-        <div class="dialog-body">
-          <KillOutcome killed={standing.result} />
-        </div>
-        <footer class="dialog-foot">
-          <button type="button" onClick={closeDialog}>
-            Close
-          </button>
-        </footer>
-      </Dialog>
+      <DoneDialog title={all.value ? 'Everything is stopped' : 'Killed'}>
+        <KillOutcome killed={standing.result} />
+      </DoneDialog>
     );
   }
+  const order = {
+    job: all.value ? null : whichJob.value,
+    region: where.value === '' ? null : where.value,
+    reason: reason.value.trim(),
+    drill: drill.value,
+  };
   return (
-    <Dialog title={all.value ? 'Stop everything' : 'Kill'} onClose={closeDialog} className="dialog-kill">
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (incomplete || refused !== undefined) return;
-          act.do({
-            job: all.value ? null : whichJob.value,
-            region: where.value === '' ? null : where.value,
-            reason: reason.value.trim(),
-            drill: drill.value,
-          });
-        }}
-      >
-        <div class="dialog-body">
-          {!all.value && <Scope jobs={jobs} job={whichJob} region={where} />}
-          <Reason value={reason} hint="It stands on record, and whoever re-arms it reads it." autofocus />
-          <Before reached={reached} everything={all.value} />
-          <p class="hint">
-            {all.value
-              ? 'No change of any job commits any more, and restores stop too.'
-              : 'No change of the job commits there any more. Restores go on.'}{' '}
-            No approval is needed. Nothing but a re-arm, which a second person approves, opens a killed gate.
-          </p>
-          <label class="check">
-            <input
-              type="checkbox"
-              checked={drill.value}
-              onChange={(event) => (drill.value = event.currentTarget.checked)}
-            />
-            A drill: gates are killed all the same; incident and notices say drill
-          </label>
-          {all.value && (
-            <label class="check strong">
-              <input
-                type="checkbox"
-                checked={sure.value}
-                onChange={(event) => (sure.value = event.currentTarget.checked)}
-              />
-              Yes, stop every job in every region, and restores: {gates}
-            </label>
-          )}
-          <Copyable
-            text={commandOf(all.value, whichJob.value, where.value, reason.value)}
-            what="the command that does the same"
+    <ActDialog
+      title={all.value ? 'Stop everything' : 'Kill'}
+      className="dialog-kill"
+      act={act}
+      input={incomplete ? undefined : order}
+      refused={refused}
+      button={{
+        name: all.value ? `Stop all ${gates}` : `Kill ${gates}`,
+        doing: 'Killing…',
+        kind: 'danger',
+      }}
+      aside={
+        <button
+          type="button"
+          class="quiet-button"
+          onClick={() => {
+            all.value = !all.value;
+            sure.value = false;
+          }}
+        >
+          {all.value ? 'Kill one job instead' : 'Stop everything…'}
+        </button>
+      }
+    >
+      {!all.value && <Scope jobs={jobs} job={whichJob} region={where} />}
+      <Reason value={reason} hint="It stands on record, and whoever re-arms it reads it." autofocus />
+      <Before reached={reached} everything={all.value} />
+      <p class="hint">
+        {all.value
+          ? 'No change of any job commits any more, and restores stop too.'
+          : 'No change of the job commits there any more. Restores go on.'}{' '}
+        No approval is needed. Nothing but a re-arm, which a second person approves, opens a killed gate.
+      </p>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={drill.value}
+          onChange={(event) => (drill.value = event.currentTarget.checked)}
+        />
+        A drill: gates are killed all the same; incident and notices say drill
+      </label>
+      {all.value && (
+        <label class="check strong">
+          <input
+            type="checkbox"
+            checked={sure.value}
+            onChange={(event) => (sure.value = event.currentTarget.checked)}
           />
-          {refused !== undefined && <p class="refused">{refused}</p>}
-          <Failure standing={standing} />
-        </div>
-        <footer class="dialog-foot">
-          <button
-            type="button"
-            class="quiet-button"
-            onClick={() => {
-              all.value = !all.value;
-              sure.value = false;
-            }}
-          >
-            {all.value ? 'Kill one job instead' : 'Stop everything…'}
-          </button>
-          <span class="spring" />
-          <button type="button" onClick={closeDialog}>
-            Cancel
-          </button>
-          <button
-            type="submit"
-            class="danger"
-            disabled={incomplete || refused !== undefined || standing.at === 'doing'}
-          >
-            {standing.at === 'doing' ? 'Killing…' : all.value ? `Stop all ${gates}` : `Kill ${gates}`}
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+          Yes, stop every job in every region, and restores: {gates}
+        </label>
+      )}
+      <Copyable
+        text={commandOf(all.value, whichJob.value, where.value, reason.value)}
+        what="the command that does the same"
+      />
+    </ActDialog>
   );
 }
 
@@ -264,12 +245,4 @@ function commandOf(everything: boolean, job: string, region: string, reason: str
   const why = `--reason ${quoted(reason.trim() === '' ? '…' : reason.trim())}`;
   if (everything) return `portcullis stop --all ${why}`;
   return `portcullis kill ${job}${region === '' ? '' : ` --region ${region}`} ${why}`;
-}
-
-export function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-export function countOf(n: number, one: string, many = `${one}s`): string {
-  return `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
 }

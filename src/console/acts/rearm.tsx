@@ -1,14 +1,12 @@
 import { useSignal } from '@preact/signals';
+import { quoted } from '../../kernel/words.js';
 import { call, whyNot } from '../api.js';
-import { closeDialog } from '../dialogs.js';
 import { overview } from '../now/overview.js';
 import { Copyable } from '../parts/copy.js';
-import { Dialog } from '../parts/dialog.js';
 import { Moment } from '../parts/moment.js';
 import { Reason } from '../parts/reason.js';
 import { StateTag } from '../parts/state.js';
-import { Failure, Outcome, useAct } from './act.js';
-import { quoted } from './kill.js';
+import { ActDialog, DoneDialog, Outcome, useAct } from './act.js';
 
 /** Asks for a killed gate to be re-armed; a second person decides. */
 export function RearmDialog({ job, region }: { readonly job: string; readonly region: string }) {
@@ -22,68 +20,43 @@ export function RearmDialog({ job, region }: { readonly job: string; readonly re
   if (standing.at === 'done') {
     const { id, expiresAt, joined } = standing.result;
     return (
-      <Dialog title="Re-arm requested" onClose={closeDialog}>
-        <div class="dialog-body">
-          <Outcome
-            title={joined ? `Request ${id} asked for it already` : `Request ${id}`}
-            lines={[
-              `Re-arm of ${job} ${region}: a second person must approve it before ${expiresAt}`,
-              'The gate stays killed until then',
-            ]}
-          />
-          <p class="hint">They approve it with:</p>
-          <Copyable text={`portcullis approve ${id}`} what="the command that approves it" />
-          <p class="hint">
-            It expires at <Moment at={expiresAt} />.
-          </p>
-        </div>
-        <footer class="dialog-foot">
-          <button type="button" onClick={closeDialog}>
-            Close
-          </button>
-        </footer>
-      </Dialog>
+      <DoneDialog title="Re-arm requested">
+        <Outcome
+          title={joined ? `Request ${id} asked for it already` : `Request ${id}`}
+          lines={[
+            `Re-arm of ${job} ${region}: a second person must approve it before ${expiresAt}`,
+            'The gate stays killed until then',
+          ]}
+        />
+        <p class="hint">They approve it with:</p>
+        <Copyable text={`portcullis approve ${id}`} what="the command that approves it" />
+        <p class="hint">
+          It expires at <Moment at={expiresAt} />.
+        </p>
+      </DoneDialog>
     );
   }
-  const incomplete = reason.value.trim() === '';
+  const why = reason.value.trim();
   return (
-    <Dialog title={`Re-arm ${job} in ${region}`} onClose={closeDialog}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (!incomplete && refused === undefined) act.do(reason.value.trim());
-        }}
-      >
-        <div class="dialog-body">
-          {gate !== undefined && (
-            <p class="change">
-              <StateTag state={gate.state} /> <span aria-hidden="true">→</span> <span class="sr">then</span>{' '}
-              killed until a second person approves, then held until its flag opens it
-            </p>
-          )}
-          {gate !== undefined && gate.why !== '' && <p class="why">{gate.why}</p>}
-          <Reason value={reason} hint="Why it is safe now: whoever approves reads it." autofocus />
-          <Copyable
-            text={`portcullis rearm ${job} --region ${region} --reason ${quoted(incomplete ? '…' : reason.value.trim())}`}
-            what="the command that does the same"
-          />
-          {refused !== undefined && <p class="refused">{refused}</p>}
-          <Failure standing={standing} />
-        </div>
-        <footer class="dialog-foot">
-          <span class="spring" />
-          <button type="button" onClick={closeDialog}>
-            Cancel
-          </button>
-          <button
-            type="submit"
-            class="primary"
-            disabled={incomplete || refused !== undefined || standing.at === 'doing'}
-          >
-            {standing.at === 'doing' ? 'Requesting…' : 'Request the re-arm'}
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+    <ActDialog
+      title={`Re-arm ${job} in ${region}`}
+      act={act}
+      input={why === '' ? undefined : why}
+      refused={refused}
+      button={{ name: 'Request the re-arm', doing: 'Requesting…', kind: 'primary' }}
+    >
+      {gate !== undefined && (
+        <p class="change">
+          <StateTag state={gate.state} /> <span aria-hidden="true">→</span> <span class="sr">then</span>{' '}
+          killed until a second person approves, then held until its flag opens it
+        </p>
+      )}
+      {gate !== undefined && gate.why !== '' && <p class="why">{gate.why}</p>}
+      <Reason value={reason} hint="Why it is safe now: whoever approves reads it." autofocus />
+      <Copyable
+        text={`portcullis rearm ${job} --region ${region} --reason ${quoted(why === '' ? '…' : why)}`}
+        what="the command that does the same"
+      />
+    </ActDialog>
   );
 }

@@ -1,15 +1,13 @@
 import { useSignal } from '@preact/signals';
 import type { CallOptions } from '../../client/client.js';
+import { quoted } from '../../kernel/words.js';
 import { call } from '../api.js';
-import { closeDialog } from '../dialogs.js';
 import { BeforeAfterTable } from '../inbox/request.js';
 import { Copyable } from '../parts/copy.js';
-import { Dialog } from '../parts/dialog.js';
 import { Reason } from '../parts/reason.js';
 import type { Rollout } from '../rollout/rollouts.js';
 import { changesOf, STEERS, type Steer } from '../rollout/steers.js';
-import { Failure, Outcome, useAct } from './act.js';
-import { quoted } from './kill.js';
+import { ActDialog, DoneDialog, Outcome, useAct } from './act.js';
 
 interface SteerProps {
   /** As it was shown: refused if it has changed since. */
@@ -22,60 +20,39 @@ export function SteerDialog({ rollout, steer }: SteerProps) {
   const { job, version } = rollout;
   const { name, effect, command } = STEERS[steer];
   const reason = useSignal('');
-  const act = useAct((why: string, options) => carryOut(rollout, steer, why, options));
+  const act = useAct((text: string, options) => carryOut(rollout, steer, text, options));
   const standing = act.standing.value;
-  const incomplete = reason.value.trim() === '';
+  const why = reason.value.trim();
   const changes = changesOf(rollout, steer);
   if (standing.at === 'done') {
     return (
-      <Dialog title={`${name}: done`} onClose={closeDialog}>
-        <div class="dialog-body">
-          <Outcome title={`${name}: ${job} ${version}`} lines={standing.result} />
-        </div>
-        <footer class="dialog-foot">
-          <button type="button" onClick={closeDialog}>
-            Close
-          </button>
-        </footer>
-      </Dialog>
+      <DoneDialog title={`${name}: done`}>
+        <Outcome title={`${name}: ${job} ${version}`} lines={standing.result} />
+      </DoneDialog>
     );
   }
   return (
-    <Dialog title={`${name}: ${job}`} onClose={closeDialog}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (!incomplete) act.do(reason.value.trim());
-        }}
-      >
-        <div class="dialog-body">
-          <p class="strong">
-            <code>{version}</code>
-          </p>
-          {changes.length > 0 && <BeforeAfterTable changes={changes} />}
-          <p>{effect}</p>
-          <Reason value={reason} hint="It stands on record." autofocus />
-          <Copyable
-            text={`portcullis rollout ${command} ${job} --reason ${quoted(incomplete ? '…' : reason.value.trim())}`}
-            what="the command that does the same"
-          />
-          <Failure standing={standing} />
-        </div>
-        <footer class="dialog-foot">
-          <span class="spring" />
-          <button type="button" onClick={closeDialog}>
-            Cancel
-          </button>
-          <button
-            type="submit"
-            class={steer === 'abort' ? 'danger' : 'primary'}
-            disabled={incomplete || standing.at === 'doing'}
-          >
-            {standing.at === 'doing' ? 'Under way…' : steer === 'skip' ? 'Ask to skip' : name}
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+    <ActDialog
+      title={`${name}: ${job}`}
+      act={act}
+      input={why === '' ? undefined : why}
+      button={{
+        name: steer === 'skip' ? 'Ask to skip' : name,
+        doing: 'Under way…',
+        kind: steer === 'abort' ? 'danger' : 'primary',
+      }}
+    >
+      <p class="strong">
+        <code>{version}</code>
+      </p>
+      {changes.length > 0 && <BeforeAfterTable changes={changes} />}
+      <p>{effect}</p>
+      <Reason value={reason} hint="It stands on record." autofocus />
+      <Copyable
+        text={`portcullis rollout ${command} ${job} --reason ${quoted(why === '' ? '…' : why)}`}
+        what="the command that does the same"
+      />
+    </ActDialog>
   );
 }
 

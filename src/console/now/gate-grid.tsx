@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { GATE_STATES, STATE_WORDS } from '../parts/state.js';
-import { countOf } from '../acts/kill.js';
+import { countOf } from '../../kernel/words.js';
 import { GateCell } from './gate-cell.js';
 import type { Place } from './overview.js';
 import { between, grouped, laidOut, moved, type Group, type Grouping, type Row } from './rows.js';
