@@ -1,6 +1,6 @@
 import { aloneDue } from '../access/alone.js';
 import { ALONE } from '../access/approvals.js';
-import { startBeat, type Beat } from '../kernel/beat.js';
+import { startPoller, type Poller } from '../kernel/poller.js';
 import { messageOf } from '../kernel/errors.js';
 import type { Installation } from '../cli/app-port.js';
 import { tellApprovedAlone } from '../notify/tell-alone.js';
@@ -12,17 +12,17 @@ const LOOK_MS = 2_000;
 
 /** Approves the requests whose delay is over and that nobody cancelled, for as long as this process is a control plane. */
 export function startAlone(
-  { control, planes, jobs }: Pick<Installation, 'control' | 'planes' | 'jobs'>,
+  { control, regionDatabases, jobs }: Pick<Installation, 'control' | 'regionDatabases' | 'jobs'>,
   log: Log,
   flagsAt: string | undefined,
-): Beat {
+): Poller {
   const failed = new Map<string, string>();
   const approve = async (id: string): Promise<void> => {
     try {
       const approved = await decideRequest(
-        rolloutSources(control, planes, jobs),
-        (region) => planes.of(region).owner,
-        () => planes.all().map(({ owner }) => owner),
+        rolloutSources(control, regionDatabases, jobs),
+        (region) => regionDatabases.of(region).owner,
+        () => regionDatabases.all().map(({ owner }) => owner),
         id,
         ALONE,
         'approve',
@@ -37,7 +37,7 @@ export function startAlone(
       failed.set(id, why);
     }
   };
-  return startBeat(
+  return startPoller(
     LOOK_MS,
     async () => {
       for (const id of await aloneDue(control)) await approve(id);

@@ -3,11 +3,11 @@ import type { Installation } from '../cli/app-port.js';
 import { listBreakGlass, noteExpired, noteRuns, type BreakGlass } from '../flags/break-glass.js';
 import { ControlHistory } from '../gate/control-history.js';
 import { settleOlderControl } from '../rollout/older-control.js';
-import { startBeat, type Beat } from '../kernel/beat.js';
+import { startPoller, type Poller } from '../kernel/poller.js';
 import { messageOf } from '../kernel/errors.js';
 import { inTransaction } from '../postgres/pool.js';
-import type { RegionPlane } from '../regions/region-plane.js';
-import type { Surroundings } from '../worker/platform.js';
+import type { RegionDatabase } from '../regions/region-database.js';
+import type { WorkerContext } from '../worker/platform.js';
 
 const LOOK_MS = 2_000;
 
@@ -25,15 +25,15 @@ const BY = 'system:break-glass';
  * region holds what it knows to be outdated.
  */
 export function startBreakGlass(
-  { control, planes }: Pick<Installation, 'control' | 'planes'>,
-  { log, metrics }: Pick<Surroundings, 'log' | 'metrics'>,
+  { control, regionDatabases }: Pick<Installation, 'control' | 'regionDatabases'>,
+  { log, metrics }: Pick<WorkerContext, 'log' | 'metrics'>,
   ownFlags: boolean,
-): Beat {
+): Poller {
   const said = new Map<string, string>();
   const history = new ControlHistory(control);
   // By database, on the monotonic clock: since when it is known to have seen nothing that the control database lacks.
   const compared = new Map<string, number>();
-  const compare = async ({ name, owner }: RegionPlane): Promise<void> => {
+  const compare = async ({ name, owner }: RegionDatabase): Promise<void> => {
     const now = performance.now();
     if (now - (compared.get(name) ?? -Infinity) < COMPARE_MS) return;
     const { versions, flags } = await settleOlderControl(control, owner, BY, ownFlags);
@@ -55,16 +55,16 @@ export function startBreakGlass(
       said.set(what, why);
     }
   };
-  return startBeat(
+  return startPoller(
     LOOK_MS,
     async () => {
       if (await history.isOther()) compared.clear();
       const recent = await recentBreakGlass(control);
-      for (const plane of planes.all()) {
-        if (!plane.open) continue;
-        await look(plane.name, async () => {
-          await noteRunsOf(control, plane.owner, recent);
-          await compare(plane);
+      for (const regionDatabase of regionDatabases.all()) {
+        if (!regionDatabase.open) continue;
+        await look(regionDatabase.name, async () => {
+          await noteRunsOf(control, regionDatabase.owner, recent);
+          await compare(regionDatabase);
         });
       }
       for (const { id, region } of await inTransaction(control, (client) => noteExpired(client, BY))) {

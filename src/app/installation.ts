@@ -7,8 +7,8 @@ import type { InstalledJob } from '../worker/registry.js';
 import { lockedOut } from '../postgres/migrate.js';
 import { startEmbedded } from '../postgres/embedded-server.js';
 import { isUnreachable, withoutPassword } from '../postgres/pool.js';
-import { RegionDatabase } from './region-database.js';
-import { RegionDatabases, type RegionAddress } from './region-databases.js';
+import { OpenedDatabase } from './opened-database.js';
+import { OpenedDatabases, type RegionAddress } from './opened-databases.js';
 
 /** How long to wait for the regions' databases: what is not there by then is said to be unreachable. */
 const REGIONS_MS = 5_000;
@@ -37,15 +37,15 @@ export async function openInstallation(
       : undefined;
   const owner = config.databaseUrl ?? server?.url ?? '';
   const options = { jobs, purpose, concurrentRuns: config.concurrentRuns };
-  const home = new RegionDatabase({
+  const home = new OpenedDatabase({
     ...options,
     name: 'control',
     url: owner,
     given: config.logins,
     // Region schema too: it holds the regions that have no database of their own.
-    planes: ['control', 'region'],
+    schemas: ['control', 'region'],
   });
-  const databases = new RegionDatabases(home, addressesOf(config), options);
+  const databases = new OpenedDatabases(home, addressesOf(config), options);
   const close = async (): Promise<void> => {
     await databases.close();
     await server?.stop();
@@ -64,7 +64,7 @@ export async function openInstallation(
       database: withoutPassword(owner),
       embedded: server ? { adopted: server.adopted, revive: () => server.revive() } : false,
       control: home.owner,
-      planes: databases,
+      regionDatabases: databases,
       place: (policies) => databases.place(policies),
       jobs: known,
       installed,
@@ -114,8 +114,8 @@ function addressesOf({ regionDatabaseUrls, regionLogins }: Config): Record<strin
 /** Opens what the purpose needs. */
 async function openFor(
   purpose: Purpose,
-  home: RegionDatabase,
-  databases: RegionDatabases,
+  home: OpenedDatabase,
+  databases: OpenedDatabases,
   config: Config,
 ): Promise<void> {
   if (purpose === 'set-up') {
@@ -135,7 +135,7 @@ async function openFor(
 const NO_SCHEMA = new Set(['42P01', '3F000']);
 
 /** The policies in force; those of the files where the control database cannot tell. */
-async function placesToKill(home: RegionDatabase, config: Config): Promise<readonly Policy[]> {
+async function placesToKill(home: OpenedDatabase, config: Config): Promise<readonly Policy[]> {
   try {
     return await within(
       KILL_MS,

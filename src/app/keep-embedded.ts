@@ -1,5 +1,5 @@
 import type { Installation } from '../cli/app-port.js';
-import { startBeat, type Beat } from '../kernel/beat.js';
+import { startPoller, type Poller } from '../kernel/poller.js';
 import { messageOf } from '../kernel/errors.js';
 import { lockFolder, type FolderLock } from '../postgres/folder-lock.js';
 import type { Log } from '../telemetry/log.js';
@@ -15,9 +15,9 @@ export function keepEmbedded(
   { embedded, urls, home }: Pick<Installation, 'embedded' | 'urls' | 'home'>,
   taken: FolderLock,
   log: Log,
-): Beat {
+): Poller {
   let lock = taken;
-  const beat = startBeat(
+  const beat = startPoller(
     LOOK_MS,
     async () => {
       if (embedded === false || lock.held()) return;

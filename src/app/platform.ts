@@ -19,7 +19,7 @@ import { createDns } from '../lookup/dns-client.js';
 import { createHttps } from '../lookup/https-client.js';
 import { PROGRESS_MS } from '../worker/phase-limits.js';
 import { RunsUnderWay } from '../worker/runs-under-way.js';
-import type { Surroundings } from '../worker/platform.js';
+import type { WorkerContext } from '../worker/platform.js';
 import { sampleHttps } from '../demo/sample-https.js';
 import { isSampleWorld } from '../demo/sample-world.js';
 import { sampleZone } from '../demo/sample-zone.js';
@@ -70,7 +70,7 @@ export async function openPlatform(
     maxAgeMs: config.flagMaxAgeMs,
     advice: (code) => sourceAdvice(code, at),
   });
-  const surroundings: Surroundings = {
+  const workerContext: WorkerContext = {
     worker: config.worker,
     flags: provider,
     clients: clients.of,
@@ -79,7 +79,7 @@ export async function openPlatform(
     trips: createTripwire(
       {
         control: installation.control,
-        ownerOf: (region) => installation.planes.of(region).kills,
+        ownerOf: (region) => installation.regionDatabases.of(region).kills,
         flagsAt: at,
       },
       metrics,
@@ -90,10 +90,10 @@ export async function openPlatform(
     standingOf: (job, version, region) => versionStanding(installation.control, job, version, region),
   };
   return {
-    surroundings,
+    workerContext,
     platformOf: (region) => {
-      const { worker, planner } = installation.planes.of(region);
-      return { ...surroundings, region: worker, planner };
+      const { worker, planner } = installation.regionDatabases.of(region);
+      return { ...workerContext, region: worker, planner };
     },
     source,
     provider,
@@ -125,9 +125,11 @@ function createSource(config: Config, flagPool: pg.Pool): FlagSource {
 }
 
 /** Whether every region database is known to hold the sample world and nothing else. */
-async function isSampleOnly({ control, planes }: Installation): Promise<boolean> {
+async function isSampleOnly({ control, regionDatabases }: Installation): Promise<boolean> {
   if (!(await isSampleWorld(control))) return false;
-  const samples = planes.all().map(async (plane) => plane.open && (await isSampleWorld(plane.owner)));
+  const samples = regionDatabases
+    .all()
+    .map(async (regionDatabase) => regionDatabase.open && (await isSampleWorld(regionDatabase.owner)));
   return (await Promise.all(samples)).every(Boolean);
 }
 

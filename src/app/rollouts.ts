@@ -1,6 +1,6 @@
 import type { Installation } from '../cli/app-port.js';
 import { flagName } from '../flags/definition.js';
-import { startBeat, type Beat } from '../kernel/beat.js';
+import { startPoller, type Poller } from '../kernel/poller.js';
 import { messageOf } from '../kernel/errors.js';
 import { rolloutSources } from '../regions/rollout-sources.js';
 import type { Tripwire } from '../containment/tripwire.js';
@@ -12,15 +12,16 @@ import type { UnitsOf } from '../rollout/read-evidence.js';
 import { stopVersion } from '../rollout/stop-version.js';
 import { approvalsWaiting } from '../rollout/wave-approval.js';
 import type { PlacedJob } from '../worker/worker.js';
-import type { Flags, Surroundings } from '../worker/platform.js';
+import type { Flags, WorkerContext } from '../worker/platform.js';
 
 /** What moving rollouts takes, on an installation. */
-function advancePorts({ control, planes, jobs }: Installation, trips: Tripwire): AdvancePorts {
-  const sources = rolloutSources(control, planes, jobs);
+function advancePorts({ control, regionDatabases, jobs }: Installation, trips: Tripwire): AdvancePorts {
+  const sources = rolloutSources(control, regionDatabases, jobs);
   return {
     ...sources,
     unitsOf: remembered(sources.unitsOf),
-    trip: (fault) => stopVersion({ control, ownerOf: (region) => planes.of(region).kills }, trips, fault),
+    trip: (fault) =>
+      stopVersion({ control, ownerOf: (region) => regionDatabases.of(region).kills }, trips, fault),
   };
 }
 
@@ -42,7 +43,7 @@ function remembered(unitsOf: UnitsOf): UnitsOf {
 }
 
 /** Moves rollouts for as long as this process is a control plane. */
-export function startRollouts(installation: Installation, { metrics, log, trips }: Surroundings): Beat {
+export function startRollouts(installation: Installation, { metrics, log, trips }: WorkerContext): Poller {
   const said = new Map<string, string>();
   return keepAdvancing(advancePorts(installation, trips), {
     everyMs: LOOK_MS,
@@ -71,9 +72,9 @@ export function startRollouts(installation: Installation, { metrics, log, trips 
 /** Announces what this process can run, again and again until it is stopped. */
 export async function startAnnouncing(
   { control }: Installation,
-  { worker, flags, log }: Surroundings,
+  { worker, flags, log }: WorkerContext,
   served: () => readonly PlacedJob[],
-): Promise<Beat> {
+): Promise<Poller> {
   const announce = (): Promise<void> =>
     announceVersions(
       control,
@@ -84,7 +85,7 @@ export async function startAnnouncing(
     log.error({ code: 'version-unannounced', err: error }, `announcing: ${messageOf(error)}`);
   };
   await announce().catch(onError);
-  const announcing = startBeat(ANNOUNCE_MS, announce, onError, { restFirst: true });
+  const announcing = startPoller(ANNOUNCE_MS, announce, onError, { restFirst: true });
   return {
     stop: async () => {
       await announcing.stop();

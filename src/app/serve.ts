@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import type { Installation, ServeOptions, Service, StartPolicies } from '../cli/app-port.js';
 import type { Config } from '../config.js';
-import { startBeat, type Beat } from '../kernel/beat.js';
+import { startPoller, type Poller } from '../kernel/poller.js';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { within } from '../kernel/within.js';
 import { flagsAt } from '../flags/flags-elsewhere.js';
@@ -29,7 +29,7 @@ import { databaseTime } from '../postgres/database-clock.js';
 import { EventFeed } from '../events/follow.js';
 import { forgetEvents, type Outbox } from '../events/outbox.js';
 import { outboxesOf } from '../regions/outboxes.js';
-import type { RegionPlane } from '../regions/region-plane.js';
+import type { RegionDatabase } from '../regions/region-database.js';
 import type { Log } from '../telemetry/log.js';
 import { lockFolder } from '../postgres/folder-lock.js';
 import { ensureAdminToken, readAdminToken } from '../access/admin-token.js';
@@ -38,7 +38,7 @@ import { principalOfToken } from '../access/tokens.js';
 import { makeDemoPerson } from '../access/demo-person.js';
 import { startBreakGlass } from './break-glass.js';
 import { startAlone } from './alone.js';
-import { Crew } from './crew.js';
+import { WorkerSupervisor } from './worker-supervisor.js';
 import { deskOf } from './flag-desk.js';
 import { keepEmbedded } from './keep-embedded.js';
 import { openPlatform, type WiredPlatform } from './platform.js';
@@ -89,17 +89,17 @@ export async function serve(
     undo.push(() => wired.close());
     tellAtStart(config, wired, placed);
     if (lock) {
-      const keeping = keepEmbedded(installation, lock, wired.surroundings.log);
+      const keeping = keepEmbedded(installation, lock, wired.workerContext.log);
       undo.push(() => keeping.stop());
     }
-    const crew = new Crew(config, installation, wired, options);
-    await crew.start();
-    undo.push(() => crew.stop());
-    const announcing = await startAnnouncing(installation, wired.surroundings, () => crew.served);
+    const supervisor = new WorkerSupervisor(config, installation, wired, options);
+    await supervisor.start();
+    undo.push(() => supervisor.stop());
+    const announcing = await startAnnouncing(installation, wired.workerContext, () => supervisor.served);
     undo.push(() => announcing.stop());
     // A rollout sets the embedded flags: where others are in force it is held.
     if (options.control && config.flagSource.kind === 'embedded') {
-      const rollouts = startRollouts(installation, wired.surroundings);
+      const rollouts = startRollouts(installation, wired.workerContext);
       undo.push(() => rollouts.stop());
     }
     const killing = carryOutKills(config, installation, wired);
@@ -107,12 +107,12 @@ export async function serve(
     const watching = watchRegions(installation, wired);
     undo.push(() => watching.stop());
     if (options.control) {
-      const { log, metrics } = wired.surroundings;
+      const { log, metrics } = wired.workerContext;
       const sender = startSender(control, log.child({ component: 'notify' }), metrics, config.notify);
       undo.push(() => sender.stop());
       const bake = startBake({
         control,
-        ownerOf: (region) => installation.planes.of(region).owner,
+        ownerOf: (region) => installation.regionDatabases.of(region).owner,
         policies: () => policiesInForce(control),
         look: (flag) => wired.provider.look(flag),
         dropGate: dropGateOf(installation, wired),
@@ -131,13 +131,13 @@ export async function serve(
     await mkdir(config.home, { recursive: true });
     const adminToken = options.http ? await ensureAdminToken(control, config.home) : undefined;
     const demoToken = seeded && options.http ? await makeDemoPerson(control, config.home) : undefined;
-    const outboxes = (): readonly Outbox[] => outboxesOf(control, installation.planes);
+    const outboxes = (): readonly Outbox[] => outboxesOf(control, installation.regionDatabases);
     const feed = new EventFeed(outboxes);
     if (options.control) {
-      const forgetting = forgetOld(control, outboxes, wired.surroundings.log);
+      const forgetting = forgetOld(control, outboxes, wired.workerContext.log);
       undo.push(() => forgetting.stop());
     }
-    const http = options.http ? await serveHttp(config, installation, wired, crew, feed) : undefined;
+    const http = options.http ? await serveHttp(config, installation, wired, supervisor, feed) : undefined;
     if (http) {
       undo.push(() => {
         // What is followed would keep its connections open for ever.
@@ -151,10 +151,10 @@ export async function serve(
       ...(demoToken !== undefined && { demoToken }),
       seeded,
       ...(placed && { policies: placed }),
-      served: crew.served,
+      served: supervisor.served,
       signInCode: () => adminSignInCode(control, config.home),
       now: () => databaseTime(control).catch(() => new Date()),
-      runAllNow: () => crew.runAllNow(),
+      runAllNow: () => supervisor.runAllNow(),
       stop,
     };
   } catch (error) {
@@ -173,14 +173,19 @@ async function adminSignInCode(control: pg.Pool, home: string): Promise<string |
 /** Carries out pending kills: every process does, for this one may reach it. */
 function carryOutKills(
   { flagSource }: Config,
-  { control, planes }: Installation,
-  { surroundings: { log } }: WiredPlatform,
-): Beat {
+  { control, regionDatabases }: Installation,
+  { workerContext: { log } }: WiredPlatform,
+): Poller {
   const reach = { flagsAt: flagsAt(flagSource) };
-  return startBeat(
+  return startPoller(
     KILL_BEAT_MS,
     async () => {
-      for (const { job, killed } of await carryOutWishes(control, (at) => planes.of(at).kills, null, reach)) {
+      for (const { job, killed } of await carryOutWishes(
+        control,
+        (at) => regionDatabases.of(at).kills,
+        null,
+        reach,
+      )) {
         for (const { region } of killed)
           log.warn({ code: 'killed', job, region }, 'pending kill carried out');
       }
@@ -192,7 +197,7 @@ function carryOutKills(
 /** Puts into the log what a person who starts a process must know about where it runs. */
 function tellAtStart(
   { warnings }: Config,
-  { surroundings: { log } }: WiredPlatform,
+  { workerContext: { log } }: WiredPlatform,
   placed?: StartPolicies,
 ): void {
   for (const text of warnings) log.warn({ code: 'config-unknown' }, text);
@@ -208,8 +213,11 @@ function tellAtStart(
  * Puts on record the kills that their own processes could not, and looks whether a region's database is still the one
  * that it was: every process does, for this one may reach it.
  */
-function watchRegions({ control, planes }: Installation, { surroundings: { log } }: WiredPlatform): Beat {
-  const watch = async ({ name, open, owner }: RegionPlane): Promise<void> => {
+function watchRegions(
+  { control, regionDatabases }: Installation,
+  { workerContext: { log } }: WiredPlatform,
+): Poller {
+  const watch = async ({ name, open, owner }: RegionDatabase): Promise<void> => {
     if (!open) return;
     for (const { job, region } of await recordLateKills(control, owner)) {
       log.warn(
@@ -224,14 +232,17 @@ function watchRegions({ control, planes }: Installation, { surroundings: { log }
       'this is another database than before: nothing is written to it until a person confirms it with portcullis database confirm',
     );
   };
-  return startBeat(
+  return startPoller(
     REGION_BEAT_MS,
     async () => {
       const late = (): Error => new Error(`it did not answer within ${REGION_ANSWER_MS / 1_000} s`);
       await Promise.all(
-        planes.all().map((plane) =>
-          within(REGION_ANSWER_MS, () => watch(plane), late).catch((error: unknown) => {
-            log.error({ code: 'region-unwatched', database: plane.name, err: error }, messageOf(error));
+        regionDatabases.all().map((regionDatabase) =>
+          within(REGION_ANSWER_MS, () => watch(regionDatabase), late).catch((error: unknown) => {
+            log.error(
+              { code: 'region-unwatched', database: regionDatabase.name, err: error },
+              messageOf(error),
+            );
           }),
         ),
       );
@@ -241,8 +252,8 @@ function watchRegions({ control, planes }: Installation, { surroundings: { log }
 }
 
 /** Removes events and idempotency keys that are older than they are kept. */
-function forgetOld(control: pg.Pool, outboxes: () => readonly Outbox[], log: Log): Beat {
-  return startBeat(
+function forgetOld(control: pg.Pool, outboxes: () => readonly Outbox[], log: Log): Poller {
+  return startPoller(
     FORGET_BEAT_MS,
     async () => {
       const removed = await Promise.allSettled([...outboxes().map(forgetEvents), forgetKeys(control)]);
@@ -254,12 +265,12 @@ function forgetOld(control: pg.Pool, outboxes: () => readonly Outbox[], log: Log
 }
 
 /** Has incidents follow their runs and restores. */
-function tendAll({ control, planes, jobs }: Installation, { surroundings }: WiredPlatform): Beat {
-  const { log, metrics } = surroundings;
+function tendAll({ control, regionDatabases, jobs }: Installation, { workerContext }: WiredPlatform): Poller {
+  const { log, metrics } = workerContext;
   const names = jobs.map(({ definition }) => definition.name);
-  const poolOf = (region: string): pg.Pool => planes.of(region).worker;
+  const poolOf = (region: string): pg.Pool => regionDatabases.of(region).worker;
   const extentIn = rememberExtent(askExtent(poolOf), askReached(poolOf));
-  return startBeat(
+  return startPoller(
     INCIDENT_BEAT_MS,
     () => tendIncidents(control, poolOf, names, metrics, extentIn),
     (error) => log.error({ code: 'incidents-untended', err: error }, `incidents: ${messageOf(error)}`),
@@ -299,12 +310,13 @@ function requireSampleJob({ jobs }: Installation): void {
 }
 
 /** The same sample in every region database that is open: each region's jobs find their own part of it. */
-async function seedSample({ control, planes, jobs }: Installation): Promise<boolean> {
+async function seedSample({ control, regionDatabases, jobs }: Installation): Promise<boolean> {
   const sample = { seed: SAMPLE_SEED, now: new Date() };
   const counts = await seedSampleWorld(control, sample);
-  for (const plane of planes.all()) {
+  for (const regionDatabase of regionDatabases.all()) {
     // One of them stands beside the control plane.
-    if (plane.open && plane.owner !== control) await seedSampleWorld(plane.owner, sample);
+    if (regionDatabase.open && regionDatabase.owner !== control)
+      await seedSampleWorld(regionDatabase.owner, sample);
   }
   if (!counts) return false;
   for (const loaded of await loadPolicies(control)) {
@@ -314,22 +326,22 @@ async function seedSample({ control, planes, jobs }: Installation): Promise<bool
   return true;
 }
 
-function dropGateOf({ planes }: Installation, { surroundings }: WiredPlatform): DropGate {
-  return dropGateBy((region) => planes.of(region).kills, surroundings.trips);
+function dropGateOf({ regionDatabases }: Installation, { workerContext }: WiredPlatform): DropGate {
+  return dropGateBy((region) => regionDatabases.of(region).kills, workerContext.trips);
 }
 
 function serveHttp(
   config: Config,
   installation: Installation,
   wired: WiredPlatform,
-  crew: Crew,
+  supervisor: WorkerSupervisor,
   feed: EventFeed,
 ): Promise<Listening> {
-  const { control, planes } = installation;
-  const { metrics, log } = wired.surroundings;
+  const { control, regionDatabases } = installation;
+  const { metrics, log } = wired.workerContext;
   const context: OperationContext = {
     control,
-    planes,
+    regionDatabases,
     feed,
     receivers: config.notify.urls.length,
     dropGate: dropGateOf(installation, wired),
@@ -344,18 +356,21 @@ function serveHttp(
     jobs: () =>
       jobInfos(
         installation.jobs,
-        crew.served.map(({ policy }) => policy),
+        supervisor.served.map(({ policy }) => policy),
       ),
     installed: () => installation.jobs,
     readiness: createReadiness({
       databases: {
         control: () => control.query('select 1'),
-        region: () => Promise.any(planes.all().map(async (plane) => plane.worker.query('select 1'))),
+        region: () =>
+          Promise.any(
+            regionDatabases.all().map(async (regionDatabase) => regionDatabase.worker.query('select 1')),
+          ),
       },
       runs: {
-        hanging: () => wired.surroundings.underWay?.hanging() ?? [],
+        hanging: () => wired.workerContext.underWay?.hanging() ?? [],
         databases: () =>
-          wired.surroundings.underWay?.databases().map((pool) => () => pool.query('select 1')) ?? [],
+          wired.workerContext.underWay?.databases().map((pool) => () => pool.query('select 1')) ?? [],
       },
       flags: () => wired.source.state(),
       flagsMaxAgeMs: config.flagMaxAgeMs,

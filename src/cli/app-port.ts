@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { AdminToken } from '../access/admin-token.js';
-import type { RegionPlanes } from '../regions/region-plane.js';
+import type { RegionDatabases } from '../regions/region-database.js';
 import type { PolicyDiff } from '../flags/policy-diff.js';
 import type { PolicyDrift } from '../flags/policy-drift.js';
 import type { FlagDesk, SourceView } from '../flags/flag-desk.js';
@@ -8,11 +8,11 @@ import type { Policy } from '../flags/policy.js';
 import type { PerspectiveAnswer } from '../lookup/dns.js';
 import type { PlacedJob } from '../worker/worker.js';
 import type { InstalledJob, KnownJob } from '../worker/registry.js';
-import type { Platform, Surroundings } from '../worker/platform.js';
+import type { Platform, WorkerContext } from '../worker/platform.js';
 import type { RunProgress, RunReport } from '../worker/run-loop.js';
 import type { Run } from '../runs/election.js';
 import type { GivenLogins, Login } from '../postgres/logins.js';
-import type { Plane, Schema } from '../postgres/migrate.js';
+import type { SchemaKind, Schema } from '../postgres/migrate.js';
 
 /**
  * What a command opens the databases for.
@@ -37,7 +37,7 @@ export interface DatabaseSetup {
   /** `control`, or the variable that holds its address. */
   readonly name: string;
   readonly owner: pg.Pool;
-  readonly planes: readonly Plane[];
+  readonly schemas: readonly SchemaKind[];
   /** Logins that a DBA made. */
   readonly given: GivenLogins;
   /** As it was found when the database was opened; absent where it could not be. */
@@ -63,8 +63,8 @@ export interface Installation {
   readonly embedded: false | { readonly adopted: boolean; revive(): Promise<boolean> };
   /** The control plane, over the owner's login. */
   readonly control: pg.Pool;
-  /** The region planes: which database each region has. */
-  readonly planes: RegionPlanes;
+  /** The region databases: which database each region has. */
+  readonly regionDatabases: RegionDatabases;
   /** Puts each region where the policies in force say it is. */
   place(policies: readonly Policy[]): void;
   /** The jobs of this program, with their versions; none where this was opened to kill, or without them. */
@@ -80,7 +80,7 @@ export interface Installation {
 /** What a process needs to run jobs: fresh flags and look-ups, on top of an installation. */
 export interface OpenPlatform {
   /** What is the same in every region. */
-  readonly surroundings: Surroundings;
+  readonly workerContext: WorkerContext;
   /** What a worker has for a region. */
   platformOf(region: string): Platform;
   /** What each name server that domain-claim asks says of a name; none where this installation does not have that job. */

@@ -69,7 +69,7 @@ export async function invokingHere<T>(
   let heard: OpenPlatform | undefined;
   const works = await operationContext(context, installation, () => ({
     ...(desk ?? NO_DESK),
-    look: (flag) => (heard ?? absent()).surroundings.flags.look(flag),
+    look: (flag) => (heard ?? absent()).workerContext.flags.look(flag),
     evaluate: (flag, unit) => (heard ?? absent()).evaluate(flag, unit),
   }));
   const caller = { id: '', ...(await actingPrincipal(context, installation)) };
@@ -101,10 +101,16 @@ async function operationContext(
   installation: Installation,
   flags: () => OperationFlags,
 ): Promise<OperationContext> {
-  const { control, planes, jobs } = installation;
+  const { control, regionDatabases, jobs } = installation;
   const policies = await app.policies(installation);
   return {
-    ...{ control, planes, receivers: undefined, dropGate: absent, log: createLogger({ level: 'silent' }) },
+    ...{
+      control,
+      regionDatabases,
+      receivers: undefined,
+      dropGate: absent,
+      log: createLogger({ level: 'silent' }),
+    },
     showsReasons: true,
     get metrics() {
       return absent();

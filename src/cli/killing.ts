@@ -143,13 +143,13 @@ export interface Killing {
  * stop. Answers the report as it is then.
  */
 export async function killUntilHeld(
-  { control, planes }: Installation,
+  { control, regionDatabases }: Installation,
   { request, principal, reach }: Killing,
   report: KillWithIncident,
   signal: AbortSignal,
   onTry: (failed: readonly FailedKill[]) => void,
 ): Promise<KillInTheEnd> {
-  const ownerOf = (region: string) => planes.of(region).owner;
+  const ownerOf = (region: string) => regionDatabases.of(region).owner;
   let now: KillInTheEnd = { ...report, killedByOthers: [] };
   while (now.failed.length > 0 && !signal.aborted) {
     onTry(now.failed);

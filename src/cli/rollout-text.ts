@@ -155,10 +155,10 @@ function rulesText({ verdicts }: PartView): Cell {
 }
 
 /** Organisations whose version no worker can run now. */
-function waitingText({ waiting, unmanned }: PartView): Cell {
-  if (unmanned.length === 0 || waiting === 0) return '–';
+function waitingText({ waiting, withoutWorker }: PartView): Cell {
+  if (withoutWorker.length === 0 || waiting === 0) return '–';
   const who = waiting === null ? 'some organisations' : `about ${countOf(waiting, 'organisation')}`;
-  return { text: `${who}: no worker has ${unmanned.join(', ')}`, tone: 'warning' };
+  return { text: `${who}: no worker has ${withoutWorker.join(', ')}`, tone: 'warning' };
 }
 
 /** What blocks it, and until when where that is known. */

@@ -19,7 +19,7 @@ export interface RunsNamed {
  * INCIDENT_UNKNOWN, or INCIDENT_STATE for an incident whose damage nobody has named.
  */
 export async function runsNamed(
-  { control, planes }: Installation,
+  { control, regionDatabases }: Installation,
   ids: readonly string[],
 ): Promise<RunsNamed> {
   const runs = new Map<string, FoundRun>();
@@ -28,14 +28,14 @@ export async function runsNamed(
   for (const id of ids) {
     const wanted = [id];
     if (looksLikeIncident(id)) {
-      const looked = await seeIncident(control, (region) => planes.of(region).worker, id);
+      const looked = await seeIncident(control, (region) => regionDatabases.of(region).worker, id);
       requireDamage(looked.incident);
       incidents.push(looked.incident);
       silent.push(...looked.silent);
       wanted.splice(0, 1, ...writers(looked.runs).map((run) => run.id));
     }
     for (const each of wanted) {
-      const found = await findRunOf(planes, each);
+      const found = await findRunOf(regionDatabases, each);
       runs.set(found.run.runId, found);
     }
   }

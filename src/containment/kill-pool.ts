@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { startBeat, type Beat } from '../kernel/beat.js';
+import { startPoller, type Poller } from '../kernel/poller.js';
 import { BoundedPool } from '../postgres/bounded-pool.js';
 import { KILL_CONNECTIONS } from '../postgres/connections.js';
 import { connectAlone, openPool, poolConfig, surviveLoss } from '../postgres/pool.js';
@@ -22,8 +22,8 @@ export class KillPool extends BoundedPool {
   }
 
   /** Opens one connection of each kind, and again where it is lost, until the beat is stopped. */
-  hold(): Beat {
-    return startBeat(
+  hold(): Poller {
+    return startPoller(
       HOLD_MS,
       () => Promise.allSettled([this, this.holders].map((pool) => pool.query('select 1'))),
       () => undefined,

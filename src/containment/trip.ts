@@ -11,7 +11,7 @@ import { recordTrip } from './record-trip.js';
 import { reasonOf, settleClosing, type Fenced, type Trip } from './trip-row.js';
 
 /** The databases that a trip reaches: the owner's login everywhere, for a trip kills. */
-export interface TripPlanes {
+export interface TripDatabases {
   readonly control: pg.Pool;
   ownerOf(region: string): pg.Pool;
   /** Where flags are, if not in the control database: a trip does not change them there, and says so. */
@@ -39,16 +39,16 @@ export interface Tripped {
  * Each step is done once, however often this is called. Where a step fails the next is taken all the same,
  * and what is left is answered. Throws only where the region's own database cannot be reached.
  */
-export async function carryOutTrip(planes: TripPlanes, trip: Trip): Promise<Tripped> {
+export async function carryOutTrip(regionDatabases: TripDatabases, trip: Trip): Promise<Tripped> {
   await faultPoint('trip.written');
   const startedAt = performance.now();
-  const closed = await fence(planes, trip);
+  const closed = await fence(regionDatabases, trip);
   const fenceMs = trip.fencedAt ? 0 : performance.now() - startedAt;
   await faultPoint('trip.fenced');
-  const { quarantined, left } = await quarantineEverywhere(planes, closed);
+  const { quarantined, left } = await quarantineEverywhere(regionDatabases, closed);
   await faultPoint('trip.quarantined');
   const fenced = { ...closed, quarantined };
-  const incident = await recordTrip(planes, fenced, byOf(trip)).catch((error: unknown) => {
+  const incident = await recordTrip(regionDatabases, fenced, byOf(trip)).catch((error: unknown) => {
     left.push(`flags, incident and record: ${messageOf(error)}`);
     return undefined;
   });
@@ -60,8 +60,8 @@ export async function carryOutTrip(planes: TripPlanes, trip: Trip): Promise<Trip
  * Brings a trip to its end: ends its run where nobody else has, begins the restore where the policy says so,
  * and notes that nothing is left to do, if that is so.
  */
-export async function concludeTrip(planes: TripPlanes, { trip, left }: Tripped): Promise<void> {
-  const owner = planes.ownerOf(trip.region);
+export async function concludeTrip(regionDatabases: TripDatabases, { trip, left }: Tripped): Promise<void> {
+  const owner = regionDatabases.ownerOf(trip.region);
   if (trip.run !== null) {
     await endRun(owner, trip, trip.run);
     await faultPoint('trip.run-ended');
@@ -85,16 +85,16 @@ function byOf({ failed: [first] }: Pick<Trip, 'failed'>): string {
  * Closes what a trip closes. A version that may be a candidate is stopped before anybody is asked whether it is one, so
  * that the answer, which may not come, only decides whether the gate is killed as well.
  */
-async function fence(planes: TripPlanes, trip: Trip): Promise<Fenced> {
+async function fence(regionDatabases: TripDatabases, trip: Trip): Promise<Fenced> {
   const { id, job, region, version, fencedAt, closed } = trip;
   if (fencedAt && closed) return { ...trip, fencedAt, closed };
-  const owner = planes.ownerOf(region);
+  const owner = regionDatabases.ownerOf(region);
   let { quarantined } = trip;
   if (trip.closing.close === 'candidate' && version !== null && !quarantined.includes(region)) {
-    await quarantineIn(planes, trip, version, region);
+    await quarantineIn(regionDatabases, trip, version, region);
     quarantined = [...quarantined, region];
   }
-  const settled = closed ?? (await settleClosing(owner, id, await decideClosing(planes, trip)));
+  const settled = closed ?? (await settleClosing(owner, id, await decideClosing(regionDatabases, trip)));
   if (settled.close === 'region')
     await killGate(owner, { job, region, reason: reasonOf(trip), by: byOf(trip) });
   const { rows } = await owner.query<{ at: Date }>(
@@ -105,7 +105,7 @@ async function fence(planes: TripPlanes, trip: Trip): Promise<Fenced> {
   return { ...trip, quarantined, closed: settled, fencedAt: rows[0]?.at ?? new Date() };
 }
 
-async function decideClosing({ control }: TripPlanes, trip: Trip): Promise<Closing> {
+async function decideClosing({ control }: TripDatabases, trip: Trip): Promise<Closing> {
   const { job, region, version, closing } = trip;
   const candidacy =
     closing.close === 'candidate' && version !== null
@@ -114,11 +114,16 @@ async function decideClosing({ control }: TripPlanes, trip: Trip): Promise<Closi
   return closedBy(closing, candidacy, trip);
 }
 
-async function quarantineIn(planes: TripPlanes, trip: Trip, version: string, region: string): Promise<void> {
+async function quarantineIn(
+  regionDatabases: TripDatabases,
+  trip: Trip,
+  version: string,
+  region: string,
+): Promise<void> {
   const { id, job } = trip;
   const order = { job, region, version, reason: reasonOf(trip), by: byOf(trip) };
-  await killGate(planes.ownerOf(region), order);
-  await planes
+  await killGate(regionDatabases.ownerOf(region), order);
+  await regionDatabases
     .ownerOf(trip.region)
     .query('update portcullis_region.trip set quarantined = array_append(quarantined, $2) where id = $1', [
       id,
@@ -128,7 +133,7 @@ async function quarantineIn(planes: TripPlanes, trip: Trip, version: string, reg
 
 /** Its own region first, which asks nobody. Answers where it is done, and what could not be. */
 async function quarantineEverywhere(
-  planes: TripPlanes,
+  regionDatabases: TripDatabases,
   trip: Trip,
 ): Promise<{ readonly quarantined: string[]; readonly left: string[] }> {
   const { job, version } = trip;
@@ -138,7 +143,7 @@ async function quarantineEverywhere(
   const quarantine = async (region: string): Promise<void> => {
     if (quarantined.includes(region)) return;
     try {
-      await quarantineIn(planes, trip, version, region);
+      await quarantineIn(regionDatabases, trip, version, region);
       quarantined.push(region);
     } catch (error) {
       left.push(`quarantine in ${region}: ${messageOf(error)}`);
@@ -146,7 +151,7 @@ async function quarantineEverywhere(
   };
   await quarantine(trip.region);
   try {
-    const regions = (await gatesOf(planes.control)).get(job) ?? [];
+    const regions = (await gatesOf(regionDatabases.control)).get(job) ?? [];
     await Promise.all(regions.filter((region) => region !== trip.region).map(quarantine));
   } catch (error) {
     left.push(`quarantine elsewhere: ${messageOf(error)}`);

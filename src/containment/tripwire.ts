@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { carryOutTrip, concludeTrip, type Tripped, type TripPlanes } from './trip.js';
+import { carryOutTrip, concludeTrip, type Tripped, type TripDatabases } from './trip.js';
 import { forsakenTrips, type Trip } from './trip-row.js';
 
 /** What a worker, which may neither kill nor touch a flag, has others do when a rule has failed. */
@@ -15,16 +15,16 @@ export interface Tripwire {
 }
 
 /** A tripwire that measures and logs what it does. */
-export function createTripwire(planes: TripPlanes, metrics: Metrics, log: Log): Tripwire {
+export function createTripwire(regionDatabases: TripDatabases, metrics: Metrics, log: Log): Tripwire {
   const wire: Tripwire = {
     async carryOut(trip) {
-      const tripped = await carryOutTrip(planes, trip);
+      const tripped = await carryOutTrip(regionDatabases, trip);
       const { job, region, version, id, run, failed, stage } = trip;
       const { close, why } = tripped.trip.closed;
       if (trip.fencedAt === null) {
         for (const { rule } of failed) metrics.guardTrip({ job, region, rule });
         metrics.tripSeconds('fence', tripped.fenceMs / 1_000);
-        const detectMs = await detectedAfterMs(planes, trip);
+        const detectMs = await detectedAfterMs(regionDatabases, trip);
         if (detectMs !== undefined) metrics.tripSeconds('detect', detectMs / 1_000);
         const rules = failed.map(({ rule }) => rule);
         log.warn(
@@ -51,7 +51,7 @@ export function createTripwire(planes: TripPlanes, metrics: Metrics, log: Log): 
       }
       return tripped;
     },
-    conclude: (tripped) => concludeTrip(planes, tripped),
+    conclude: (tripped) => concludeTrip(regionDatabases, tripped),
     async finishForsaken(region) {
       for (const trip of await forsakenTrips(region)) await wire.conclude(await wire.carryOut(trip));
     },
@@ -64,12 +64,12 @@ export function createTripwire(planes: TripPlanes, metrics: Metrics, log: Log): 
  * guard does not know which change was the first bad one.
  */
 async function detectedAfterMs(
-  planes: TripPlanes,
+  regionDatabases: TripDatabases,
   { run, stage, region, at }: Trip,
 ): Promise<number | undefined> {
   if (stage === 'plan') return 0;
   if (run === null || stage === 'bake') return undefined;
-  const { rows } = await planes.ownerOf(region).query<{ first: Date | null }>(
+  const { rows } = await regionDatabases.ownerOf(region).query<{ first: Date | null }>(
     `select min(b.applied_at) as first from portcullis_region.batch b
      where b.run = $1 and exists (
        select from portcullis_region.conflict x

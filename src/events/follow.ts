@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { startBeat, type Beat } from '../kernel/beat.js';
+import { startPoller, type Poller } from '../kernel/poller.js';
 import { within } from '../kernel/within.js';
 import { type EventFilter, headOf, type Outbox } from './outbox.js';
 import { type EventPage, readEvents } from './read-events.js';
@@ -25,7 +25,7 @@ export class EventFeed {
   #looked = this.#nextLook();
   #followers = 0;
   readonly #ended = new AbortController();
-  #beat: Beat | undefined;
+  #beat: Poller | undefined;
 
   constructor(outboxes: () => readonly Outbox[]) {
     this.#outboxes = outboxes;
@@ -46,7 +46,7 @@ export class EventFeed {
   ): AsyncGenerator<EventPage, void> {
     const signal = AbortSignal.any([until, this.#ended.signal]);
     this.#followers += 1;
-    this.#beat ??= startBeat(
+    this.#beat ??= startPoller(
       LOOK_MS,
       () => this.#look(),
       () => undefined,

@@ -25,11 +25,11 @@ export class Hearing {
 
   /** The source answered a question asked at `askedAtMs`: what it said was true then, and perhaps not since. */
   heard(askedAtMs: number, changed: readonly string[]): void {
-    const mended = this.#problem !== undefined;
+    const recovered = this.#problem !== undefined;
     this.#heardAtMs = Math.max(this.#heardAtMs, askedAtMs);
     this.#problem = undefined;
     this.#spoken.abort();
-    if (mended || changed.length > 0) this.#tell(changed);
+    if (recovered || changed.length > 0) this.#tell(changed);
   }
 
   trouble(problem: SourceProblem): void {

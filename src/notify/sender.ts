@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { startBeat, type Beat } from '../kernel/beat.js';
+import { startPoller, type Poller } from '../kernel/poller.js';
 import { messageOf as errorText } from '../kernel/errors.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -30,7 +30,7 @@ const LEASE_MARGIN_MS = 10_000;
  * each delivery is tried by one at a time. A receiver may get one twice, when a process ends between its
  * answer and the note of it: the id tells.
  */
-export function startSender(control: pg.Pool, log: Log, metrics: Metrics, options: SenderOptions): Beat {
+export function startSender(control: pg.Pool, log: Log, metrics: Metrics, options: SenderOptions): Poller {
   const receivers = new Map(options.urls.map(receiverOf).map(({ name, url }) => [name, url]));
   const names = [...receivers.keys()];
 
@@ -75,7 +75,7 @@ export function startSender(control: pg.Pool, log: Log, metrics: Metrics, option
   };
 
   metrics.onScrape(async () => metrics.notificationBacklog(await backlog(control)));
-  return startBeat(options.everyMs ?? 1_000, sendDue, (error) => {
+  return startPoller(options.everyMs ?? 1_000, sendDue, (error) => {
     log.error({ code: 'notifications-unsent', err: error }, `notifications: ${errorText(error)}`);
   });
 }

@@ -32,11 +32,11 @@ const decision = <Each extends Decision>(decision: Each, summary: string) =>
       'BREAK_GLASS_REFUSED',
       'FLAGS_ELSEWHERE',
     ],
-    run: ({ control, planes, installed, flagsAt }, { id }, caller) =>
+    run: ({ control, regionDatabases, installed, flagsAt }, { id }, caller) =>
       decideRequest(
-        rolloutSources(control, planes, installed()),
-        (region) => planes.of(region).owner,
-        () => planes.all().map(({ owner }) => owner),
+        rolloutSources(control, regionDatabases, installed()),
+        (region) => regionDatabases.of(region).owner,
+        () => regionDatabases.all().map(({ owner }) => owner),
         id,
         caller,
         decision,

@@ -5,7 +5,7 @@ import { auditLine, exportAudit } from '../audit/lines.js';
 import { verifyAudit } from '../audit/verify.js';
 import { countUnrecordedTrips } from '../containment/trip-row.js';
 import { countUnrecorded } from '../containment/unrecorded-kill.js';
-import { askPlanes } from '../regions/ask-planes.js';
+import { queryRegions } from '../regions/query-regions.js';
 import { operation, stream } from './operation.js';
 import { AuditEntry, AuditPage, AuditVerdict } from './record-schemas.js';
 import { namePath, pageQuery, word } from './schemas.js';
@@ -37,10 +37,10 @@ export const auditOperations = {
       expectHead: word.optional().describe('a head that was kept, which the log must still contain'),
     }),
     result: AuditVerdict,
-    run: async ({ control, planes }, { expectHead }) => {
+    run: async ({ control, regionDatabases }, { expectHead }) => {
       const kept = expectHead === undefined ? undefined : parseHead(expectHead);
       const verdict = await verifyAudit(control, { expectHead: kept });
-      const { answers, unreachable } = await askPlanes(planes, async ({ owner }) => ({
+      const { answers, unreachable } = await queryRegions(regionDatabases, async ({ owner }) => ({
         kills: await countUnrecorded(owner),
         trips: await countUnrecordedTrips(control, owner),
       }));

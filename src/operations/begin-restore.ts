@@ -22,18 +22,18 @@ export interface BegunRestore {
  */
 export async function beginRestore(
   control: pg.Pool,
-  { run: { runId, job, version, region }, plane }: FoundRun,
+  { run: { runId, job, version, region }, regionDatabase }: FoundRun,
   principal: Principal,
 ): Promise<BegunRestore> {
   requireMay(principal, 'restore', region);
   const details = { run: runId, job, region };
-  if (!(await writesNoMore(plane.worker, runId))) {
+  if (!(await writesNoMore(regionDatabase.worker, runId))) {
     throw new PortcullisError('RUN_ACTIVE', `run ${runId.slice(0, 8)} of ${job} is not over in ${region}`, {
       hint: `stop it first: kill ${job} in ${region}; then restore it`,
       details,
     });
   }
-  const { applied, allTakenBack } = await whatIsLeft(plane.worker, runId);
+  const { applied, allTakenBack } = await whatIsLeft(regionDatabase.worker, runId);
   if (allTakenBack) {
     const why = applied === 0 ? 'changed nothing' : `is restored already: ${countOf(applied, 'row')}`;
     throw new PortcullisError('NOTHING_REACHED', `run ${runId.slice(0, 8)} of ${job} ${why}`, {
@@ -47,8 +47,8 @@ export async function beginRestore(
     subject: runId,
     evidence: { job, version, region },
   });
-  const begun = await electRestore(plane.worker, { of: runId, worker: 'http', leaseMs: 0 });
-  const restore = begun?.id ?? (await activeRestore(plane.worker, runId));
+  const begun = await electRestore(regionDatabase.worker, { of: runId, worker: 'http', leaseMs: 0 });
+  const restore = begun?.id ?? (await activeRestore(regionDatabase.worker, runId));
   if (restore !== undefined) return { runId, restore, begun: begun !== undefined };
   throw new PortcullisError('RUN_ACTIVE', `a restore of run ${runId.slice(0, 8)} ended in this moment`, {
     hint: 'try again',

@@ -49,8 +49,8 @@ export const breakGlassOperations = {
     body: BreakGlassOrder,
     result: Approval,
     errors: ['POLICY_MISSING', 'POLICY_INVALID', 'REGION_UNKNOWN', 'VERSION_UNKNOWN', 'BREAK_GLASS_REFUSED'],
-    run: ({ control, planes, installed }, { region, ...wish }, caller) =>
-      orderBreakGlass(control, planes, installed(), { regions: [region], ...wish }, caller),
+    run: ({ control, regionDatabases, installed }, { region, ...wish }, caller) =>
+      orderBreakGlass(control, regionDatabases, installed(), { regions: [region], ...wish }, caller),
   }),
   revokeBreakGlass: operation({
     at: 'POST /api/v1/break-glass/:id/revoke',

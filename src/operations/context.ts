@@ -5,7 +5,7 @@ import type { FlagDesk } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
 import type { DropGate } from '../containment/drop-gate.js';
 import type { KnownJob } from '../worker/registry.js';
-import type { RegionPlanes } from '../regions/region-plane.js';
+import type { RegionDatabases } from '../regions/region-database.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
@@ -38,7 +38,7 @@ export interface OperationFlags extends FlagDesk {
 export interface OperationContext {
   /** The control database. May read and touch API tokens: the owner's login. */
   readonly control: pg.Pool;
-  readonly planes: RegionPlanes;
+  readonly regionDatabases: RegionDatabases;
   /** Tells what changes to all who follow it. */
   readonly feed: EventFeed;
   /** To how many addresses this process sends notifications; undefined: it sends none, another does. */

@@ -4,7 +4,7 @@ import { confirmChanged } from '../containment/changed-database.js';
 import { pageOfList } from '../postgres/page.js';
 import { databaseMeant, listDatabases } from '../regions/databases.js';
 import { operation } from './operation.js';
-import { count, named, pageQuery, planesPageSchema, reason, time, word } from './schemas.js';
+import { count, named, pageQuery, regionsPageSchema, reason, time, word } from './schemas.js';
 
 export const Database = named(
   'Database',
@@ -23,7 +23,7 @@ export const Database = named(
   }),
 );
 
-const DatabasePage = planesPageSchema('DatabasePage', Database);
+const DatabasePage = regionsPageSchema('DatabasePage', Database);
 
 const DatabaseConfirmation = named(
   'DatabaseConfirmation',
@@ -55,8 +55,8 @@ export const databaseOperations = {
     action: 'read',
     query: z.strictObject({ ...pageQuery }),
     result: DatabasePage,
-    run: async ({ control, planes }, page) => {
-      const { databases, unreachable } = await listDatabases(control, planes);
+    run: async ({ control, regionDatabases }, page) => {
+      const { databases, unreachable } = await listDatabases(control, regionDatabases);
       return { ...pageOfList(databases, page, ({ database }) => [database]), unreachable };
     },
   }),
@@ -68,8 +68,8 @@ export const databaseOperations = {
     body: DatabaseConfirmation,
     result: DatabaseConfirmed,
     errors: ['REGION_UNKNOWN', 'DATABASE_CONFIRMED', 'DATABASE_UNCONFIRMED', 'DATABASE_IDENTITY_HIDDEN'],
-    run: async ({ control, planes }, { region, reason: why, switchover }, caller) => {
-      const { owner } = await databaseMeant(control, planes, region);
+    run: async ({ control, regionDatabases }, { region, reason: why, switchover }, caller) => {
+      const { owner } = await databaseMeant(control, regionDatabases, region);
       const confirmation = { by: caller.name, reason: why };
       return switchover
         ? confirmSwitchover(control, owner, confirmation, SWITCHOVER_MS)

@@ -78,10 +78,10 @@ export const eventOperations = {
       limit: pageQuery.limit,
     }),
     result: Events,
-    run: async ({ control, planes }, { since, cursor: from, limit: most, ...which }) => {
+    run: async ({ control, regionDatabases }, { since, cursor: from, limit: most, ...which }) => {
       const moment = since === undefined ? undefined : new Date(since);
       const page = { limit: most, cursor: from };
-      return shown(await readEvents(outboxesOf(control, planes), { ...which, since: moment }, page));
+      return shown(await readEvents(outboxesOf(control, regionDatabases), { ...which, since: moment }, page));
     },
   }),
   followEvents: operation({

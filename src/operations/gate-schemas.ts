@@ -6,7 +6,7 @@ import {
   named,
   pageSchema,
   pageShape,
-  planesPageSchema,
+  regionsPageSchema,
   reason,
   time,
   word,
@@ -142,7 +142,7 @@ const ListedGate = named(
   }),
 );
 
-export const GatePage = planesPageSchema('GatePage', ListedGate);
+export const GatePage = regionsPageSchema('GatePage', ListedGate);
 export const FlagSource = named(
   'FlagSource',
   z.strictObject({

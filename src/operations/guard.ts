@@ -93,7 +93,7 @@ export const guardOperations = {
       const { of = found.of, alpha = found.alpha, floor = found.floor } = given;
       const { timeZone = policy.guard.timeZone } = given;
       const subject = { job, region, rule, change: found.change, of };
-      const history = await acceptedRuns(context.planes.of(region).worker, subject, MOST_RUNS);
+      const history = await acceptedRuns(context.regionDatabases.of(region).worker, subject, MOST_RUNS);
       return backtestCount(accepted ? history.map((run) => ({ ...run, accepted: true })) : history, {
         ...{ rule, of, alpha, floor },
         ...(timeZone !== undefined && { timeZone }),
@@ -112,7 +112,7 @@ export const guardOperations = {
       const { policy, job: loaded } = await knownJob(context, job);
       const histories: KindHistory[] = [];
       for (const region of policy.regions) {
-        const history = await acceptedHistory(context.planes.of(region).worker, { job, region });
+        const history = await acceptedHistory(context.regionDatabases.of(region).worker, { job, region });
         for (const change of Object.keys(loaded.definition.kinds)) {
           for (const counted of ['changes', 'units'] as const) {
             const runs = countedRuns(history, { change, of: counted });
@@ -132,18 +132,18 @@ export const guardOperations = {
     example: { id: '5eed0000', reason: 'a merger: the changes are right' },
     summary: 'Accepts a run that was held, tripped or restored into the baseline; re-arms nothing',
     action: 'apply-policy',
-    reach: async ({ planes }, { id }) => [(await findRunOf(planes, id)).run.region],
+    reach: async ({ regionDatabases }, { id }) => [(await findRunOf(regionDatabases, id)).run.region],
     params: z.strictObject({ id: runIdPath }),
     body: RunAcceptance,
     result: RunAccepted,
     errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS', ...errors, 'NOTHING_REACHED'],
     run: async (context, { id, reason }, { name: by }) => {
-      const { run, plane } = await findRunOf(context.planes, id);
+      const { run, regionDatabase } = await findRunOf(context.regionDatabases, id);
       const { runId, job, region } = run;
       const { policy } = await knownJob(context, job);
-      const before = await judgedByRules(plane.owner, run, policy.guard);
-      await acceptRun(plane.owner, context.control, run, { reason, by });
-      const after = await judgedByRules(plane.owner, run, policy.guard);
+      const before = await judgedByRules(regionDatabase.owner, run, policy.guard);
+      await acceptRun(regionDatabase.owner, context.control, run, { reason, by });
+      const after = await judgedByRules(regionDatabase.owner, run, policy.guard);
       return { runId, job, region, accepted: true as const, before, after };
     },
   }),
@@ -167,7 +167,7 @@ export const guardOperations = {
           details: { kind, kinds },
         });
       }
-      const { owner } = context.planes.of(region);
+      const { owner } = context.regionDatabases.of(region);
       const since = await rebaseline(owner, context.control, { job, region, kind, reason, by });
       return { job, region, kind: kind ?? null, since };
     },

@@ -164,8 +164,12 @@ export const incidentOperations = {
     body: IncidentReport,
     result: IncidentOpened,
     errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
-    run: async ({ control, planes, jobs }, { job, version, regions, run: runId, title }, principal) => {
-      const run = runId === undefined ? undefined : (await findRunOf(planes, runId)).run;
+    run: async (
+      { control, regionDatabases, jobs },
+      { job, version, regions, run: runId, title },
+      principal,
+    ) => {
+      const run = runId === undefined ? undefined : (await findRunOf(regionDatabases, runId)).run;
       const installed = jobs().map(({ name }) => name);
       const named = regions ?? (run ? [run.region] : undefined);
       const where = new Set<string>();
@@ -175,7 +179,7 @@ export const incidentOperations = {
       for (const region of where) requireMay(principal, 'manage-incident', region);
       return openByHand(
         control,
-        poolOf({ planes }),
+        poolOf({ regionDatabases }),
         { job, version, regions: [...where], run, title },
         principal.name,
       );
@@ -193,10 +197,10 @@ export const incidentOperations = {
     body: IncidentInclusion,
     result: Incident,
     errors: [...errors, 'INCIDENT_STATE', 'RUN_UNKNOWN', 'RUN_AMBIGUOUS', 'NOTHING_REACHED'],
-    run: async ({ control, planes }, { id, ...body }, principal) => {
+    run: async ({ control, regionDatabases }, { id, ...body }, principal) => {
       const { reason, since } = body;
       if (body.run !== undefined) {
-        const { run } = await findRunOf(planes, body.run);
+        const { run } = await findRunOf(regionDatabases, body.run);
         requireMay(principal, 'manage-incident', run.region);
         return includeRun(control, id, run, principal.name, reason);
       }
@@ -239,7 +243,7 @@ export const incidentOperations = {
     statusOf: () => 202,
     errors: [...errors, 'INCIDENT_STATE', 'RUN_ACTIVE', 'RUN_UNKNOWN', 'NOTHING_REACHED'],
     run: async (context, { id }, principal) => {
-      const { control, planes } = context;
+      const { control, regionDatabases } = context;
       const { incident, runs, silent } = await seeIncident(control, poolOf(context), id);
       for (const { region } of incident.regions) requireMay(principal, 'restore', region);
       requireDamage(incident);
@@ -249,7 +253,7 @@ export const incidentOperations = {
       if (next.length > 0) await moveIncident(control, id, 'restoring', move);
       const restores = [];
       for (const run of next) {
-        restores.push(await beginRestore(control, await findRunOf(planes, run.id), principal));
+        restores.push(await beginRestore(control, await findRunOf(regionDatabases, run.id), principal));
       }
       const now = await tendIncident(control, poolOf(context), id, principal.name);
       if (next.length === 0) throw nothingToRestore(incident.id, silent);
@@ -271,19 +275,19 @@ async function* unitsOf(
 }
 
 const poolOf =
-  ({ planes }: Pick<OperationContext, 'planes'>) =>
+  ({ regionDatabases }: Pick<OperationContext, 'regionDatabases'>) =>
   (region: string): pg.Pool =>
-    planes.of(region).worker;
+    regionDatabases.of(region).worker;
 
 /** Of the run that a body names; of one that cannot be found, the operation tells. */
 async function regionsOfRun(
-  { planes }: OperationContext,
+  { regionDatabases }: OperationContext,
   body: unknown,
   otherwise: () => Promise<Reach>,
 ): Promise<Reach> {
   const { run } = (body ?? {}) as { readonly run?: unknown };
   if (typeof run !== 'string') return otherwise();
-  return findRunOf(planes, run).then((found) => [found.run.region], otherwise);
+  return findRunOf(regionDatabases, run).then((found) => [found.run.region], otherwise);
 }
 
 async function regionsOfJob({ control }: OperationContext, body: unknown): Promise<Reach> {

@@ -41,8 +41,8 @@ export const jobAndGateOperations = {
     action: 'read',
     query: z.strictObject({ ...pageQuery, job: jobQuery, region: regionQuery }),
     result: GatePage,
-    run: async ({ control, planes }, query) => {
-      const { items, ...page } = withoutReasons(await listGatesOf(planes, query, query));
+    run: async ({ control, regionDatabases }, query) => {
+      const { items, ...page } = withoutReasons(await listGatesOf(regionDatabases, query, query));
       const admissions = await readAdmissions(control);
       return { ...page, items: items.map((gate) => ({ ...gate, breakGlass: restsOn(gate, admissions) })) };
     },

@@ -94,12 +94,12 @@ export const killOperations = {
       'VERSION_NOT_QUARANTINED',
     ],
     run: async (context, { job, region, regions: several, version, reason, ifRevision }, caller) => {
-      const { control, planes } = context;
+      const { control, regionDatabases } = context;
       const named = region === undefined ? several : [region];
       const among = await regions(context, job, undefined);
       for (const each of named ?? []) requireRegion(each, among);
       if (version !== undefined) {
-        const everywhere = planes.all().map(({ worker }) => worker);
+        const everywhere = regionDatabases.all().map(({ worker }) => worker);
         const installed = context.jobs().find(({ name }) => name === job)?.version;
         const meant = version === INSTALLED ? (installed ?? version) : version;
         return askLift(control, everywhere, { job, version: meant, reason }, caller);
@@ -108,7 +108,7 @@ export const killOperations = {
       const onRearm = policy.ok ? policy.policy.onRearm : 'skip';
       return askRearm(
         control,
-        (each) => planes.of(each).worker,
+        (each) => regionDatabases.of(each).worker,
         { job, regions: named, among, reason, onRearm, ifRevision },
         caller,
       );
@@ -117,9 +117,9 @@ export const killOperations = {
 };
 
 const killing =
-  ({ planes }: OperationContext) =>
+  ({ regionDatabases }: OperationContext) =>
   (region: string): pg.Pool =>
-    planes.of(region).kills;
+    regionDatabases.of(region).kills;
 
 function regions(
   { control, jobs }: OperationContext,

@@ -2,16 +2,16 @@ import { z } from 'zod';
 import { loadPolicies } from '../flags/policy-store.js';
 import { databaseTime } from '../postgres/database-clock.js';
 import { pageOfList } from '../postgres/page.js';
-import { askPlanes } from '../regions/ask-planes.js';
+import { queryRegions } from '../regions/query-regions.js';
 import { missedSlots, type Scheduled } from '../runs/missed-slots.js';
 import { LATE_MS } from '../runs/ticks.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
-import { jobQuery, named, pageQuery, planesPageSchema, regionQuery, time } from './schemas.js';
+import { jobQuery, named, pageQuery, regionsPageSchema, regionQuery, time } from './schemas.js';
 
 const DAY_MS = 86_400_000;
 
-const MissedRunPage = planesPageSchema(
+const MissedRunPage = regionsPageSchema(
   'MissedRunPage',
   named(
     'MissedRun',
@@ -46,11 +46,12 @@ export const missedRunOperations = {
     result: MissedRunPage,
     run: async (context, { job, region, since, ...page }) => {
       const scheduled = await scheduledIn(context, { job, region, since });
-      const { planes } = context;
-      const { answers, unreachable } = await askPlanes(planes, async (plane) => {
+      const { regionDatabases } = context;
+      const { answers, unreachable } = await queryRegions(regionDatabases, async (regionDatabase) => {
         const missed = [];
         for (const each of scheduled)
-          if (planes.of(each.region) === plane) missed.push(...(await missedSlots(plane.worker, each)));
+          if (regionDatabases.of(each.region) === regionDatabase)
+            missed.push(...(await missedSlots(regionDatabase.worker, each)));
         return missed;
       });
       const all = answers.flatMap(({ answer }) =>

@@ -60,7 +60,7 @@ export const outcomeOperations = {
     body: OutcomeReport,
     result: OutcomesKept,
     errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN'],
-    run: async ({ planes, metrics, jobs }, { outcomes }, caller) => {
+    run: async ({ regionDatabases, metrics, jobs }, { outcomes }, caller) => {
       // Everything is checked before anything is kept.
       const known = new Map(jobs().map(({ name, regions }) => [name, regions]));
       for (const { job, region } of outcomes) {
@@ -71,7 +71,7 @@ export const outcomeOperations = {
       }
       let kept = 0;
       for (const [region, events] of byRegion(outcomes)) {
-        const fresh = await keepOutcomes(planes.of(region).owner, region, events);
+        const fresh = await keepOutcomes(regionDatabases.of(region).owner, region, events);
         kept += fresh.length;
         for (const { job } of fresh) metrics.outcomeReported({ job, region });
       }

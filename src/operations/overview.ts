@@ -4,7 +4,7 @@ import { openWishes } from '../containment/pending-kill.js';
 import { policiesInForce } from '../flags/policy-store.js';
 import type { GateView } from '../gate/browse-gates.js';
 import { databaseTime } from '../postgres/database-clock.js';
-import { askPlanes } from '../regions/ask-planes.js';
+import { queryRegions } from '../regions/query-regions.js';
 import { permilleOf } from '../rollout/read-evidence.js';
 import { jobsRollingOut, newestRollout } from '../rollout/rollout-store.js';
 import { type RecentRun, recentRuns } from '../runs/recent-runs.js';
@@ -95,14 +95,14 @@ type PartUnderWay = OverviewGate['rollout'];
 
 /** Every gate in few words. A few queries answer it, however many gates there are. */
 async function readOverview(context: OperationContext, only: string | undefined): Promise<Overview> {
-  const { control, planes, flags: desk, jobs } = context;
+  const { control, regionDatabases, flags: desk, jobs } = context;
   const [policies, now, flags, wishes, versions, { gates, unreachable }, parts] = await Promise.all([
     policiesInForce(control),
     databaseTime(control),
     desk.list(only),
     openWishes(control),
     versionsNow(control, only),
-    allGates(planes, only),
+    allGates(regionDatabases, only),
     partsUnderWay(context, only),
   ]);
   const installed = jobs().filter(({ name }) => (only ?? name) === name);
@@ -121,7 +121,7 @@ async function readOverview(context: OperationContext, only: string | undefined)
   const gateIn = (job: string, region: string): OverviewGate => {
     const place = placeOf({ job, region });
     const gate = byPlace.get(place) ?? null;
-    const lost = away.has(planes.of(region).name) ? 'the server cannot reach its database' : null;
+    const lost = away.has(regionDatabases.of(region).name) ? 'the server cannot reach its database' : null;
     const standing = standingOf(gate, lost);
     const rollout = parts.get(place) ?? null;
     const served = (version: string): boolean => versions.get(`${job} ${version}`)?.has(region) ?? false;
@@ -173,13 +173,13 @@ const placeOf = ({ job, region }: { readonly job: string; readonly region: strin
   `${job} ${region}`;
 
 async function runsIn(
-  { planes }: OperationContext,
+  { regionDatabases }: OperationContext,
   gates: readonly GateView[],
 ): Promise<ReadonlyMap<string, readonly RecentRun[]>> {
-  const { answers } = await askPlanes(planes, (plane) =>
+  const { answers } = await queryRegions(regionDatabases, (regionDatabase) =>
     recentRuns(
-      plane.worker,
-      gates.filter(({ region }) => planes.of(region) === plane),
+      regionDatabase.worker,
+      gates.filter(({ region }) => regionDatabases.of(region) === regionDatabase),
       MOST_RUNS,
     ),
   );

@@ -36,9 +36,9 @@ export const restoreOperations = {
     params,
     result: Impact,
     errors,
-    run: async ({ planes }, { id }) => {
-      const { run, plane } = await findRunOf(planes, id);
-      return { runId: run.runId, ...(await impactOf(plane.worker, run.runId)) };
+    run: async ({ regionDatabases }, { id }) => {
+      const { run, regionDatabase } = await findRunOf(regionDatabases, id);
+      return { runId: run.runId, ...(await impactOf(regionDatabase.worker, run.runId)) };
     },
   }),
   exportRunUnits: stream({
@@ -50,9 +50,9 @@ export const restoreOperations = {
     query: mostQuery,
     result: UnitImpact,
     errors,
-    run: async ({ planes }, { id, most }) => {
-      const { run, plane } = await findRunOf(planes, id);
-      return inRegion(run.region, impactByUnit(plane.worker, run.runId), most);
+    run: async ({ regionDatabases }, { id, most }) => {
+      const { run, regionDatabase } = await findRunOf(regionDatabases, id);
+      return inRegion(run.region, impactByUnit(regionDatabase.worker, run.runId), most);
     },
   }),
   exportConflicts: stream({
@@ -63,11 +63,11 @@ export const restoreOperations = {
     params,
     result: RestoreConflict,
     errors,
-    run: async ({ control, planes }, { id }, caller) => {
-      const { run, plane } = await findRunOf(planes, id);
+    run: async ({ control, regionDatabases }, { id }, caller) => {
+      const { run, regionDatabase } = await findRunOf(regionDatabases, id);
       await recordPersonalRead(control, caller, `run ${run.runId}`, { conflicts: true });
-      const { shapes } = await readRestored(plane.worker, run.runId);
-      return restoreConflicts(plane.worker, run.runId, shapes.values());
+      const { shapes } = await readRestored(regionDatabase.worker, run.runId);
+      return restoreConflicts(regionDatabase.worker, run.runId, shapes.values());
     },
   }),
   previewRestore: operation({
@@ -78,12 +78,12 @@ export const restoreOperations = {
     params,
     result: RestorePreview,
     errors,
-    run: async ({ planes }, { id }) => {
+    run: async ({ regionDatabases }, { id }) => {
       const {
         run: { runId },
-        plane,
-      } = await findRunOf(planes, id);
-      const [found] = await previewRestores(plane.worker, [runId]);
+        regionDatabase,
+      } = await findRunOf(regionDatabases, id);
+      const [found] = await previewRestores(regionDatabase.worker, [runId]);
       if (!found) throw new PortcullisError('RUN_UNKNOWN', `there is no run ${runId}`);
       return { runId, ...found.preview };
     },
@@ -93,14 +93,14 @@ export const restoreOperations = {
     example: { id: '5eed0000' },
     summary: 'Begins a restore of a run, for a worker of its region to carry out',
     action: 'restore',
-    reach: async ({ planes }, { id }) => [(await findRunOf(planes, id)).run.region],
+    reach: async ({ regionDatabases }, { id }) => [(await findRunOf(regionDatabases, id)).run.region],
     params,
     result: RestoreBegun,
     statuses: [202],
     statusOf: () => 202,
     errors: [...errors, 'RUN_ACTIVE', 'NOTHING_REACHED'],
-    run: async ({ control, planes }, { id }, caller) =>
-      beginRestore(control, await findRunOf(planes, id), caller),
+    run: async ({ control, regionDatabases }, { id }, caller) =>
+      beginRestore(control, await findRunOf(regionDatabases, id), caller),
   }),
   getAsOf: operation({
     at: 'GET /api/v1/asof/:subject',
@@ -114,13 +114,13 @@ export const restoreOperations = {
     }),
     result: AsOf,
     errors: ['SUBJECT_UNKNOWN'],
-    run: async ({ control, planes, installed }, { subject, at, region }, caller) => {
+    run: async ({ control, regionDatabases, installed }, { subject, at, region }, caller) => {
       const moment = at === undefined ? new Date() : new Date(at);
       const parsed = parseSubject(installed(), subject);
       await recordPersonalRead(control, caller, subject, { at: moment.toISOString() });
       const policies = await policiesInForce(control);
       const regions = policies.find(({ job }) => job === parsed.job)?.regions;
-      return { subject, ...(await asOfIn(planes, parsed, regions, moment, region)) };
+      return { subject, ...(await asOfIn(regionDatabases, parsed, regions, moment, region)) };
     },
   }),
 };

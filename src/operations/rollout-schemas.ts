@@ -54,7 +54,7 @@ const Part = named(
       .readonly(),
     organisations: count.nullable().describe('of the region; null where that cannot be told'),
     waiting: count.nullable().describe('about how many of them have a version that no worker can run'),
-    unmanned: z.array(z.string()).readonly().describe('versions with a share that no worker can run'),
+    withoutWorker: z.array(z.string()).readonly().describe('versions with a share that no worker can run'),
   }),
 );
 

@@ -66,9 +66,9 @@ export const rolloutOperations = {
     action: 'read',
     query: z.strictObject({ ...pageQuery }),
     result: RolloutPage,
-    run: async ({ control, planes, installed, flagsAt }, page) => {
+    run: async ({ control, regionDatabases, installed, flagsAt }, page) => {
       const { items: jobs, next } = pageOfList(await jobsRolledOut(control), page, (job) => [job]);
-      const sources = rolloutSources(control, planes, installed(), flagsAt);
+      const sources = rolloutSources(control, regionDatabases, installed(), flagsAt);
       const items = [];
       for (const job of jobs) {
         const found = await viewRollout(sources, job);
@@ -95,7 +95,7 @@ export const rolloutOperations = {
     params,
     result: Simulation,
     errors: ['JOB_UNKNOWN', 'POLICY_MISSING', 'POLICY_INVALID', 'ROLLOUT_UNPLANNED'],
-    run: async ({ control, planes, installed }, { job }) => {
+    run: async ({ control, regionDatabases, installed }, { job }) => {
       const jobs = installed();
       const loaded = jobs.find(({ definition }) => definition.name === job);
       if (!loaded)
@@ -105,7 +105,7 @@ export const rolloutOperations = {
           job,
           jobs.map(({ definition }) => definition.name),
         );
-      const simulation = await simulationOf(control, planes, loaded);
+      const simulation = await simulationOf(control, regionDatabases, loaded);
       return {
         ...simulation,
         ends: simulation.ends?.toISOString() ?? null,
@@ -135,8 +135,8 @@ export const rolloutOperations = {
       'FLAGS_ELSEWHERE',
     ],
     run: async (context, { job, ...body }, caller) => {
-      const { control, planes, flagsAt, installed } = context;
-      await orderRollout(control, planes, installed(), { job, ...body, flagsAt }, caller);
+      const { control, regionDatabases, flagsAt, installed } = context;
+      await orderRollout(control, regionDatabases, installed(), { job, ...body, flagsAt }, caller);
       return view(context, job);
     },
   }),
@@ -161,8 +161,8 @@ export const rolloutOperations = {
       'ROLLOUT_REFUSED',
       'INITIAL_DONE',
     ],
-    run: ({ control, planes, installed }, { job, ...body }, caller) =>
-      orderInitial(control, planes, installed(), { job, ...body }, caller),
+    run: ({ control, regionDatabases, installed }, { job, ...body }, caller) =>
+      orderInitial(control, regionDatabases, installed(), { job, ...body }, caller),
   }),
   pauseRollout: steering('pause', 'Keeps every share as it is until somebody resumes', 'kill', pauseRollout),
   resumeRollout: steering(
@@ -183,8 +183,12 @@ export const rolloutOperations = {
     reach: SENT_OR_EVERYWHERE,
     result: Approval,
     errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'REVISION_STALE', 'FLAGS_ELSEWHERE'],
-    run: ({ control, planes, flagsAt, installed }, { job, ...body }, caller) =>
-      askToSkip(rolloutSources(control, planes, installed(), flagsAt), { job, ...body, flagsAt }, caller),
+    run: ({ control, regionDatabases, flagsAt, installed }, { job, ...body }, caller) =>
+      askToSkip(
+        rolloutSources(control, regionDatabases, installed(), flagsAt),
+        { job, ...body, flagsAt },
+        caller,
+      ),
   }),
   approveWave: operation({
     at: 'POST /api/v1/rollouts/:job/approve',
@@ -221,10 +225,10 @@ export const rolloutOperations = {
 };
 
 async function view(
-  { control, planes, installed, flagsAt }: OperationContext,
+  { control, regionDatabases, installed, flagsAt }: OperationContext,
   job: string,
 ): Promise<RolloutView> {
-  const found = await viewRollout(rolloutSources(control, planes, installed(), flagsAt), job);
+  const found = await viewRollout(rolloutSources(control, regionDatabases, installed(), flagsAt), job);
   if (found) return found;
   throw new PortcullisError('ROLLOUT_NONE', `${job} has had no rollout yet`);
 }

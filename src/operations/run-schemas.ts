@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { CHANGE_STATES } from '../journal/browse-changes.js';
 import { RUN_STATES, type RunStatus } from '../runs/run-states.js';
-import { count, durationMs, Image, named, pageSchema, planesPageShape, time, word } from './schemas.js';
+import { count, durationMs, Image, named, pageSchema, regionsPageShape, time, word } from './schemas.js';
 
 export const runStatuses = Object.keys(RUN_STATES) as [RunStatus, ...RunStatus[]];
 
@@ -103,7 +103,7 @@ export const RunLanes = named(
 export const RunPage = named(
   'RunPage',
   z.strictObject({
-    ...planesPageShape(Run),
+    ...regionsPageShape(Run),
     hidden: count.describe(
       'held runs that hideHeld left out, of those that are as new as the oldest run here; at most 10000 are counted in a database',
     ),

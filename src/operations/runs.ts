@@ -71,7 +71,7 @@ export const runOperations = {
       'RUN_ACTIVE',
       'WORKER_MISSING',
     ],
-    run: async ({ control, planes, installed }, { job, region, dryRun }, caller) => {
+    run: async ({ control, regionDatabases, installed }, { job, region, dryRun }, caller) => {
       const jobs = installed();
       const loaded = jobs.find(({ definition }) => definition.name === job);
       if (!loaded) {
@@ -96,7 +96,7 @@ export const runOperations = {
         evidence: { run: id, version, dryRun },
       });
       const claim = { id, job, version, region, dryRun, worker: 'http', leaseMs: 0 };
-      const run = await electManual(planes.of(region).worker, claim);
+      const run = await electManual(regionDatabases.of(region).worker, claim);
       return { runId: run.id, job, version, region, dryRun };
     },
   }),
@@ -115,12 +115,12 @@ export const runOperations = {
         .describe('leave held runs out, and count them; without effect beside status'),
     }),
     result: RunPage,
-    run: async ({ planes }, { hideHeld, ...query }) => {
+    run: async ({ regionDatabases }, { hideHeld, ...query }) => {
       const filter = { ...query, notHeld: hideHeld && query.status === undefined };
-      const page = withoutReasons(await listRunsOf(planes, filter, query));
+      const page = withoutReasons(await listRunsOf(regionDatabases, filter, query));
       // Of those that the list could have shown: since the oldest run in it, where there may be older ones.
       const since = page.items.length < query.limit ? undefined : page.items.at(-1)?.createdAt;
-      return { ...page, hidden: filter.notHeld ? await countHeldOf(planes, filter, since) : 0 };
+      return { ...page, hidden: filter.notHeld ? await countHeldOf(regionDatabases, filter, since) : 0 };
     },
   }),
   getRun: operation({
@@ -131,7 +131,7 @@ export const runOperations = {
     params: z.strictObject({ id: runIdPath }),
     result: Run,
     errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
-    run: async ({ planes }, params) => (await findRunOf(planes, params.id)).run,
+    run: async ({ regionDatabases }, params) => (await findRunOf(regionDatabases, params.id)).run,
   }),
   listRunVerdicts: operation({
     at: 'GET /api/v1/runs/:id/verdicts',
@@ -141,9 +141,9 @@ export const runOperations = {
     params: z.strictObject({ id: runIdPath }),
     result: RunVerdicts,
     errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
-    run: async ({ planes }, params) => {
-      const { run, plane } = await findRunOf(planes, params.id);
-      return { verdicts: await verdictsOf(plane.worker, run.runId) };
+    run: async ({ regionDatabases }, params) => {
+      const { run, regionDatabase } = await findRunOf(regionDatabases, params.id);
+      return { verdicts: await verdictsOf(regionDatabase.worker, run.runId) };
     },
   }),
   listRunLanes: operation({
@@ -154,9 +154,9 @@ export const runOperations = {
     params: z.strictObject({ id: runIdPath }),
     result: RunLanes,
     errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
-    run: async ({ planes }, params) => {
-      const { run, plane } = await findRunOf(planes, params.id);
-      return { lanes: await listLanes(plane.worker, run.runId) };
+    run: async ({ regionDatabases }, params) => {
+      const { run, regionDatabase } = await findRunOf(regionDatabases, params.id);
+      return { lanes: await listLanes(regionDatabase.worker, run.runId) };
     },
   }),
   listRunChanges: operation({
@@ -172,12 +172,12 @@ export const runOperations = {
     }),
     result: ChangePage,
     errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
-    run: async ({ control, planes }, { id, ...query }, caller) => {
-      const { run, plane } = await findRunOf(planes, id);
+    run: async ({ control, regionDatabases }, { id, ...query }, caller) => {
+      const { run, regionDatabase } = await findRunOf(regionDatabases, id);
       await recordPersonalRead(control, caller, `run ${run.runId}`, {
         ...{ kind: query.kind ?? null, state: query.state ?? null, cursor: query.cursor ?? null },
       });
-      return listChanges(plane.worker, run.runId, query, query);
+      return listChanges(regionDatabase.worker, run.runId, query, query);
     },
   }),
   exportRunChanges: stream({
@@ -189,11 +189,11 @@ export const runOperations = {
     query: z.strictObject({ kind: kindQuery, state: stateQuery }),
     result: Change,
     errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
-    run: async ({ control, planes }, { id, kind, state }, caller) => {
-      const { run, plane } = await findRunOf(planes, id);
+    run: async ({ control, regionDatabases }, { id, kind, state }, caller) => {
+      const { run, regionDatabase } = await findRunOf(regionDatabases, id);
       const evidence = { all: true, kind: kind ?? null, state: state ?? null };
       await recordPersonalRead(control, caller, `run ${run.runId}`, evidence);
-      return changesOf(plane.worker, run.runId, { kind, state });
+      return changesOf(regionDatabase.worker, run.runId, { kind, state });
     },
   }),
 };

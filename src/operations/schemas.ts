@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseReason, REASON_LETTERS } from '../kernel/reason.js';
-import type { PlanesPage } from '../regions/browse.js';
+import type { RegionsPage } from '../regions/browse.js';
 import { unstorableIn } from '../kernel/text.js';
 
 /** The schemas that have a name of their own in the OpenAPI document. */
@@ -46,11 +46,11 @@ export function pageShape<Item extends z.ZodType>(item: Item) {
 }
 
 /** A page out of every region database. */
-export function planesPageSchema<Item extends z.ZodType>(id: string, item: Item) {
-  return named(id, z.strictObject(planesPageShape(item)));
+export function regionsPageSchema<Item extends z.ZodType>(id: string, item: Item) {
+  return named(id, z.strictObject(regionsPageShape(item)));
 }
 
-export function planesPageShape<Item extends z.ZodType>(item: Item) {
+export function regionsPageShape<Item extends z.ZodType>(item: Item) {
   return {
     ...pageShape(item),
     unreachable: z
@@ -99,6 +99,6 @@ export const regionQuery = word.optional().describe('only in this region');
 export const namePath = word;
 
 /** A page that names the region databases it is without, and not why: a reason may hold an address. */
-export function withoutReasons<Item>({ items, next, unreachable }: PlanesPage<Item>) {
+export function withoutReasons<Item>({ items, next, unreachable }: RegionsPage<Item>) {
   return { items, next, unreachable: unreachable.map(({ database }) => database) };
 }

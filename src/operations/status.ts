@@ -2,14 +2,14 @@ import type { FlagView, SourceView } from '../flags/flag-desk.js';
 import { policiesInForce } from '../flags/policy-store.js';
 import { openWishes, type KillWish } from '../containment/pending-kill.js';
 import type { GateView } from '../gate/browse-gates.js';
-import type { UnreachablePlane } from '../regions/ask-planes.js';
+import type { UnreachableDatabase } from '../regions/query-regions.js';
 import { listDatabases, type DatabaseView } from '../regions/databases.js';
 import { listGatesOf } from '../regions/browse.js';
 import { announcedVersions } from '../rollout/announce.js';
 import { lastRuns, type RunView } from '../runs/browse-runs.js';
 import { nthSlot } from '../runs/slots.js';
 import { databaseTime } from '../postgres/database-clock.js';
-import type { RegionPlanes } from '../regions/region-plane.js';
+import type { RegionDatabases } from '../regions/region-database.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
 import { standingOf, versionStandings, type Standing, type VersionStanding } from './standing.js';
@@ -67,7 +67,7 @@ const PAGE = 2_000;
 /** Every job that has a policy, a flag or a gate, or is installed, with every region of each. */
 async function readStatus({
   control,
-  planes,
+  regionDatabases,
   flags: desk,
   jobs,
   showsReasons,
@@ -78,8 +78,8 @@ async function readStatus({
     databaseTime(control),
     desk.list(),
     openWishes(control),
-    listDatabases(control, planes),
-    allGates(planes),
+    listDatabases(control, regionDatabases),
+    allGates(regionDatabases),
   ]);
   const away = new Map(
     unreachable.map(({ database, reason }) => [
@@ -98,8 +98,8 @@ async function readStatus({
   ): Promise<RegionStatus> => {
     const here = (each: { job: string; region: string }): boolean =>
       each.job === job && each.region === region;
-    const plane = planes.of(region);
-    const unreached = away.get(plane.name) ?? null;
+    const regionDatabase = regionDatabases.of(region);
+    const unreached = away.get(regionDatabase.name) ?? null;
     const flag = flags.find(here) ?? null;
     const gate = gates.find(here) ?? null;
     const standing = standingOf(gate, unreached);
@@ -107,7 +107,7 @@ async function readStatus({
     const found =
       unreached === null
         ? await lastRuns(
-            plane.worker,
+            regionDatabase.worker,
             job,
             region,
             versions.map(({ version }) => version),
@@ -149,16 +149,16 @@ function pendingOf(wish: KillWish | undefined): PendingKill | null {
 
 /** Every gate of every job, or of one, and the databases that could not be asked. */
 export async function allGates(
-  planes: RegionPlanes,
+  regionDatabases: RegionDatabases,
   job?: string,
-): Promise<{ gates: GateView[]; unreachable: readonly UnreachablePlane[] }> {
+): Promise<{ gates: GateView[]; unreachable: readonly UnreachableDatabase[] }> {
   const gates: GateView[] = [];
-  const away = new Map<string, UnreachablePlane>();
+  const away = new Map<string, UnreachableDatabase>();
   let cursor: string | undefined;
   do {
-    const page = await listGatesOf(planes, { job }, { limit: PAGE, cursor });
+    const page = await listGatesOf(regionDatabases, { job }, { limit: PAGE, cursor });
     gates.push(...page.items);
-    for (const plane of page.unreachable) away.set(plane.database, plane);
+    for (const regionDatabase of page.unreachable) away.set(regionDatabase.database, regionDatabase);
     cursor = page.next ?? undefined;
   } while (cursor !== undefined);
   return { gates, unreachable: [...away.values()] };

@@ -60,17 +60,17 @@ export function passingControl(reason: string): string {
  */
 export async function gatesWithoutControl({
   jobs,
-  planes,
-}: Pick<OperationContext, 'jobs' | 'planes'>): Promise<Map<string, string[]>> {
+  regionDatabases,
+}: Pick<OperationContext, 'jobs' | 'regionDatabases'>): Promise<Map<string, string[]>> {
   const found = jobs().flatMap(({ name, regions }) => regions.map((region) => ({ job: name, region })));
-  const asked = planes.all().map((plane) =>
+  const asked = regionDatabases.all().map((regionDatabase) =>
     within(
       GATES_MS,
       async () => {
-        const { rows } = await plane.kills.query<{ job: string; region: string }>(
+        const { rows } = await regionDatabase.kills.query<{ job: string; region: string }>(
           'select job, region from portcullis_region.gate',
         );
-        return rows.filter(({ region }) => planes.of(region) === plane);
+        return rows.filter(({ region }) => regionDatabases.of(region) === regionDatabase);
       },
       () => new Error('too late'),
     ),
@@ -85,7 +85,7 @@ export async function gatesWithoutControl({
 
 /** The regions of a job that a kill is meant for. Throws JOB_UNKNOWN or REGION_UNKNOWN. */
 export async function regionsWithoutControl(
-  context: Pick<OperationContext, 'jobs' | 'planes'>,
+  context: Pick<OperationContext, 'jobs' | 'regionDatabases'>,
   job: string,
   region: string | undefined,
 ): Promise<readonly string[]> {

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
-import { underMigrationLock, type Plane } from './migrate.js';
+import { underMigrationLock, type SchemaKind } from './migrate.js';
 import { connectAlone, isUnreachable, withoutPassword } from './pool.js';
 import { isDone, planRoles, readFacts, readRecorded, type Login, type RolePlan } from './role-plan.js';
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
@@ -32,13 +32,13 @@ const LOCK_MS = 15_000;
  */
 export async function provisionLogins(
   owner: pg.Pool,
-  planes: readonly Plane[] = ['control', 'region'],
+  schemas: readonly SchemaKind[] = ['control', 'region'],
   given: GivenLogins = {},
 ): Promise<boolean> {
   const names = await rolesGiven(given);
-  if (isDone(await planRoles(owner, planes, names))) return false;
+  if (isDone(await planRoles(owner, schemas, names))) return false;
   return underMigrationLock(owner, LOCK_MS, async (client) => {
-    const plan = await planRoles(client, planes, names);
+    const plan = await planRoles(client, schemas, names);
     requireCreatable(plan);
     for (const sql of [...plan.creating, ...plan.recording]) await client.query(sql);
     for (const login of plan.passwordless) await setPassword(client, login);

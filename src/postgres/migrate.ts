@@ -9,8 +9,8 @@ import { inTransaction } from './pool.js';
 /** Both from `src/postgres/` and from `dist/postgres/` the SQL stands at the same place. */
 const FOLDER = new URL('../../src/postgres/migrations/', import.meta.url);
 
-/** Which of the two planes a database holds. In the embedded default, one database holds both. */
-export type Plane = 'control' | 'region';
+/** Which of the two region databases a database holds. In the embedded default, one database holds both. */
+export type SchemaKind = 'control' | 'region';
 
 export interface Migration {
   readonly name: string;
@@ -44,9 +44,9 @@ create table if not exists portcullis_store.migration (
 /** Reads how a database's schema stands to this program's. Writes nothing and waits for no lock. */
 export async function readSchema(
   database: pg.Pool | pg.PoolClient,
-  planes: readonly Plane[],
+  schemas: readonly SchemaKind[],
 ): Promise<Schema> {
-  const wanted = (await Promise.all(planes.map(readMigrations))).flat();
+  const wanted = (await Promise.all(schemas.map(readMigrations))).flat();
   const { rows: there } = await database.query<{ migrated: boolean }>(
     `select to_regclass('portcullis_store.migration') is not null as migrated`,
   );
@@ -56,7 +56,7 @@ export async function readSchema(
           'select name, sha256 from portcullis_store.migration order by name',
         )
       : { rows: [] };
-  const past = rows.filter(({ name }) => planes.some((plane) => name.startsWith(`${plane}/`)));
+  const past = rows.filter(({ name }) => schemas.some((schemaKind) => name.startsWith(`${schemaKind}/`)));
   return compareSchema(past, wanted);
 }
 
@@ -84,12 +84,12 @@ function compareSchema(
  */
 export async function migrate(
   pool: pg.Pool,
-  planes: readonly Plane[],
+  schemas: readonly SchemaKind[],
   lockMs: number = LOCK_MS,
 ): Promise<string[]> {
-  if (toMigrate(await readSchema(pool, planes)).length === 0) return [];
+  if (toMigrate(await readSchema(pool, schemas)).length === 0) return [];
   return underMigrationLock(pool, lockMs, async (client) => {
-    const missing = toMigrate(await readSchema(client, planes));
+    const missing = toMigrate(await readSchema(client, schemas));
     await client.query(migrationScript(missing));
     return missing.map(({ name }) => name);
   });
@@ -232,13 +232,13 @@ async function holdersOf(pool: pg.Pool, mode: string | null) {
   };
 }
 
-async function readMigrations(plane: Plane): Promise<Migration[]> {
-  const folder = new URL(`${plane}/`, FOLDER);
+async function readMigrations(schemaKind: SchemaKind): Promise<Migration[]> {
+  const folder = new URL(`${schemaKind}/`, FOLDER);
   const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort();
   return Promise.all(
     files.map(async (file) => {
       const sql = await readFile(new URL(file, folder), 'utf8');
-      return { name: `${plane}/${file}`, sql, sha256: createHash('sha256').update(sql).digest('hex') };
+      return { name: `${schemaKind}/${file}`, sql, sha256: createHash('sha256').update(sql).digest('hex') };
     }),
   );
 }

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
-import type { Plane } from './migrate.js';
+import type { SchemaKind } from './migrate.js';
 import { grantsOf } from './role-grants.js';
 
 /** The logins that are not the owner's: see logins.ts. */
@@ -67,7 +67,7 @@ export interface PlanOptions {
  */
 export async function planRoles(
   database: pg.Pool | pg.PoolClient,
-  planes: readonly Plane[],
+  schemas: readonly SchemaKind[],
   given: Partial<Readonly<Record<Login, string>>>,
   { asDba = false, pending = [] }: PlanOptions = {},
 ): Promise<RolePlan> {
@@ -92,7 +92,7 @@ export async function planRoles(
     roles,
     [...apart.map((each) => memberSql(each, facts.version)), ...formerly],
     await readGranted(database, facts, pending),
-    planes,
+    schemas,
   );
 }
 
@@ -312,13 +312,13 @@ function writePlan(
   roles: readonly RoleStanding[],
   joining: readonly string[],
   granted: Granted,
-  planes: readonly Plane[],
+  schemas: readonly SchemaKind[],
 ): RolePlan {
   const { database, owner, mayCreate } = facts;
   const nameOf = (kind: RoleKind): string => roles.find((each) => each.kind === kind)?.role ?? '';
   const grants = grantsOf(
     { planner: nameOf('planner'), worker: nameOf('worker'), guard: nameOf('guard') },
-    { connectTo: facts.connectable ? undefined : database, control: planes.includes('control') },
+    { connectTo: facts.connectable ? undefined : database, control: schemas.includes('control') },
   );
   const digest = createHash('sha256')
     .update(JSON.stringify([grants, granted.migrations]))

@@ -1,12 +1,12 @@
 import pg from 'pg';
 import { provisionLogins, rolesGiven, userOf, type GivenLogins } from './logins.js';
-import { migrate, migrationScript, readSchema, toMigrate, type Plane } from './migrate.js';
+import { migrate, migrationScript, readSchema, toMigrate, type SchemaKind } from './migrate.js';
 import { isDone, planRoles, type RolePlan } from './role-plan.js';
 
 /** A database that Portcullis is set up in. */
 export interface SetUpDatabase {
   readonly owner: pg.Pool;
-  readonly planes: readonly Plane[];
+  readonly schemas: readonly SchemaKind[];
   /** Logins that a DBA made. */
   readonly given: GivenLogins;
 }
@@ -25,18 +25,18 @@ export function nothingToDo({ migrations, roles, rights }: SetUpReport): boolean
 }
 
 /** Reads what is to be done. Writes nothing and waits for no lock. Throws what `migrate` throws. */
-export async function readSetUp({ owner, planes, given }: SetUpDatabase): Promise<SetUpReport> {
-  const missing = toMigrate(await readSchema(owner, planes)).map(({ name }) => name);
-  const plan = await planRoles(owner, planes, await rolesGiven(given));
+export async function readSetUp({ owner, schemas, given }: SetUpDatabase): Promise<SetUpReport> {
+  const missing = toMigrate(await readSchema(owner, schemas)).map(({ name }) => name);
+  const plan = await planRoles(owner, schemas, await rolesGiven(given));
   return { migrations: missing, roles: rolesToMake(plan), rights: missing.length > 0 || !isDone(plan) };
 }
 
 /** Does what is to be done, and answers what that was. Where there is nothing, nothing is written and no lock taken. */
 export async function setUp(database: SetUpDatabase): Promise<SetUpReport> {
-  const { owner, planes, given } = database;
+  const { owner, schemas, given } = database;
   const { roles } = await readSetUp(database);
-  const migrations = await migrate(owner, planes);
-  const rights = await provisionLogins(owner, planes, given);
+  const migrations = await migrate(owner, schemas);
+  const rights = await provisionLogins(owner, schemas, given);
   return { migrations, roles: rights ? roles : [], rights };
 }
 
@@ -48,10 +48,10 @@ function rolesToMake({ roles }: RolePlan): string[] {
  * The SQL that does what is to be done, for a DBA to run: the schema and its rights as the owner's login, the roles
  * as whoever runs it. It has no passwords. Undefined where nothing is to be done.
  */
-export async function setUpSql({ owner, planes, given }: SetUpDatabase): Promise<string | undefined> {
-  const missing = toMigrate(await readSchema(owner, planes));
+export async function setUpSql({ owner, schemas, given }: SetUpDatabase): Promise<string | undefined> {
+  const missing = toMigrate(await readSchema(owner, schemas));
   const names = Object.fromEntries(Object.entries(given).map(([login, url]) => [login, userOf(url)]));
-  const plan = await planRoles(owner, planes, names, {
+  const plan = await planRoles(owner, schemas, names, {
     asDba: true,
     pending: missing.map(({ name }) => name),
   });

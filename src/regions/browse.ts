@@ -4,33 +4,35 @@ import { asOf, type AsOf } from '../journal/as-of.js';
 import type { Subject } from '../worker/subject.js';
 import { countHeld, findRun, runsBy, type RunFilter, type RunView } from '../runs/browse-runs.js';
 import { mergedPage, type Page, type PageRequest } from '../postgres/page.js';
-import { askPlanes, type UnreachablePlane } from './ask-planes.js';
-import type { RegionPlane, RegionPlanes } from './region-plane.js';
+import { queryRegions, type UnreachableDatabase } from './query-regions.js';
+import type { RegionDatabase, RegionDatabases } from './region-database.js';
 
 /** A page out of every region database. What lies in one that could not be asked is not in it. */
-export interface PlanesPage<Item> extends Page<Item> {
-  readonly unreachable: readonly UnreachablePlane[];
+export interface RegionsPage<Item> extends Page<Item> {
+  readonly unreachable: readonly UnreachableDatabase[];
 }
 
 /** Runs of every region database, newest first. Throws REQUEST_INVALID for a cursor that is not of this list. */
 export async function listRunsOf(
-  planes: RegionPlanes,
+  regionDatabases: RegionDatabases,
   filter: RunFilter,
   page: PageRequest,
-): Promise<PlanesPage<RunView>> {
+): Promise<RegionsPage<RunView>> {
   const list = runsBy(filter);
-  const { answers, unreachable } = await askPlanes(planes, ({ worker }) => list.rows(worker, page));
+  const { answers, unreachable } = await queryRegions(regionDatabases, ({ worker }) =>
+    list.rows(worker, page),
+  );
   const parts = answers.map(({ answer }) => answer);
   return { ...mergedPage(parts, list, page), unreachable };
 }
 
 /** How many held runs there are since a moment, or at all, in the region databases that answer; see `countHeld`. */
 export async function countHeldOf(
-  planes: RegionPlanes,
+  regionDatabases: RegionDatabases,
   filter: RunFilter,
   since: string | undefined,
 ): Promise<number> {
-  const { answers } = await askPlanes(planes, ({ worker }) => countHeld(worker, filter, since));
+  const { answers } = await queryRegions(regionDatabases, ({ worker }) => countHeld(worker, filter, since));
   return answers.reduce((sum, { answer }) => sum + answer, 0);
 }
 
@@ -39,13 +41,16 @@ export async function countHeldOf(
  * Throws REQUEST_INVALID for a cursor that is not of this list.
  */
 export async function listGatesOf(
-  planes: RegionPlanes,
+  regionDatabases: RegionDatabases,
   filter: GateFilter,
   page: PageRequest,
-): Promise<PlanesPage<GateView>> {
+): Promise<RegionsPage<GateView>> {
   const list = gatesBy(filter);
-  const { answers, unreachable } = await askPlanes(planes, async (plane) =>
-    (await list.rows(plane.worker, page)).map((row) => ({ row, here: planes.of(row.region) === plane })),
+  const { answers, unreachable } = await queryRegions(regionDatabases, async (regionDatabase) =>
+    (await list.rows(regionDatabase.worker, page)).map((row) => ({
+      row,
+      here: regionDatabases.of(row.region) === regionDatabase,
+    })),
   );
   const merged = mergedPage(
     answers.map(({ answer }) => answer),
@@ -64,15 +69,15 @@ export async function listGatesOf(
 /** A run, and the region database that it lies in. */
 export interface FoundRun {
   readonly run: RunView;
-  readonly plane: RegionPlane;
+  readonly regionDatabase: RegionDatabase;
 }
 
 /**
  * Finds a run by its id, or the beginning of one, in whichever region database it lies. Throws what `findRun`
  * throws; and DATABASE_UNREACHABLE where it may lie in one that could not be asked.
  */
-export async function findRunOf(planes: RegionPlanes, idOrPrefix: string): Promise<FoundRun> {
-  const { answers, unreachable } = await askPlanes(planes, async ({ worker }) => {
+export async function findRunOf(regionDatabases: RegionDatabases, idOrPrefix: string): Promise<FoundRun> {
+  const { answers, unreachable } = await queryRegions(regionDatabases, async ({ worker }) => {
     try {
       return { run: await findRun(worker, idOrPrefix) };
     } catch (error) {
@@ -80,7 +85,9 @@ export async function findRunOf(planes: RegionPlanes, idOrPrefix: string): Promi
       throw error;
     }
   });
-  const found = answers.flatMap(({ plane, answer: { run } }) => (run ? [{ run, plane }] : []));
+  const found = answers.flatMap(({ regionDatabase, answer: { run } }) =>
+    run ? [{ run, regionDatabase }] : [],
+  );
   const [first, second] = found;
   if (second !== undefined) {
     throw new PortcullisError('RUN_AMBIGUOUS', `several runs begin with ${idOrPrefix}`, {
@@ -107,7 +114,7 @@ export async function findRunOf(planes: RegionPlanes, idOrPrefix: string): Promi
  * of those that answer has it and one does not answer.
  */
 export async function asOfIn(
-  planes: RegionPlanes,
+  regionDatabases: RegionDatabases,
   subject: Subject,
   regions: readonly string[] | undefined,
   at: Date,
@@ -115,19 +122,22 @@ export async function asOfIn(
 ): Promise<AsOf> {
   const { job, resource, key } = subject;
   const name = `${job}/${resource}`;
-  const here = async (plane: RegionPlane): Promise<AsOf> => {
-    const shape = (await plane.job(job)).shapes.get(resource);
+  const here = async (regionDatabase: RegionDatabase): Promise<AsOf> => {
+    const shape = (await regionDatabase.job(job)).shapes.get(resource);
     if (shape === undefined) throw new Error(`${job} has no resource ${resource}`);
-    return asOf(plane.worker, { job, shape, key }, at);
+    return asOf(regionDatabase.worker, { job, shape, key }, at);
   };
-  if (region !== undefined) return here(planes.of(region));
+  if (region !== undefined) return here(regionDatabases.of(region));
   // Only where the job is: another database may have none of its tables.
-  const placed = regions && [...new Set(regions.map((each) => planes.of(each)))];
-  const asked = { of: (each: string) => planes.of(each), all: () => placed ?? planes.all() };
-  const { answers, unreachable } = await askPlanes(asked, here);
+  const placed = regions && [...new Set(regions.map((each) => regionDatabases.of(each)))];
+  const asked = {
+    of: (each: string) => regionDatabases.of(each),
+    all: () => placed ?? regionDatabases.all(),
+  };
+  const { answers, unreachable } = await queryRegions(asked, here);
   const known = answers.filter(({ answer: { from, image } }) => from !== 'row-now' || image !== null);
   if (known.length > 1) {
-    const databases = known.map(({ plane: { name } }) => name);
+    const databases = known.map(({ regionDatabase: { name } }) => name);
     throw new PortcullisError(
       'REQUEST_INVALID',
       `${name} ${key} is in several databases: ${databases.join(', ')}`,

@@ -5,8 +5,8 @@ import { hidesIdentity, readDatabase, type DatabaseStanding } from '../gate/data
 import { gatesOf } from '../containment/gates-of.js';
 import { countUnrecorded } from '../containment/unrecorded-kill.js';
 import { countUnrecordedTrips } from '../containment/trip-row.js';
-import { askPlanes } from './ask-planes.js';
-import type { RegionPlane, RegionPlanes } from './region-plane.js';
+import { queryRegions } from './query-regions.js';
+import type { RegionDatabase, RegionDatabases } from './region-database.js';
 
 /** A region database as people and programs read it. Times are ISO 8601 in UTC. */
 export interface DatabaseView extends Omit<DatabaseStanding, 'lastConfirmedAt' | 'switchoverUntil'> {
@@ -25,16 +25,16 @@ export interface DatabaseView extends Omit<DatabaseStanding, 'lastConfirmedAt' |
 /** Every region database, and which of them could not be asked. */
 export async function listDatabases(
   control: pg.Pool,
-  planes: RegionPlanes,
+  regionDatabases: RegionDatabases,
 ): Promise<{ readonly databases: readonly DatabaseView[]; readonly unreachable: readonly string[] }> {
-  const { answers, unreachable } = await askPlanes(planes, async ({ owner }) => ({
+  const { answers, unreachable } = await queryRegions(regionDatabases, async ({ owner }) => ({
     ...(await readDatabase(owner)),
     unrecordedKills: await countUnrecorded(owner),
     unrecordedTrips: await countUnrecordedTrips(control, owner),
   }));
   return {
-    databases: answers.map(({ plane, answer }) => ({
-      database: plane.name,
+    databases: answers.map(({ regionDatabase, answer }) => ({
+      database: regionDatabase.name,
       ...answer,
       lastConfirmedAt: answer.lastConfirmedAt?.toISOString() ?? null,
       switchoverUntil: answer.switchoverUntil?.toISOString() ?? null,
@@ -50,14 +50,14 @@ export async function listDatabases(
  */
 export async function databaseMeant(
   control: pg.Pool,
-  planes: RegionPlanes,
+  regionDatabases: RegionDatabases,
   region: string | undefined,
-): Promise<RegionPlane> {
+): Promise<RegionDatabase> {
   if (region !== undefined) {
     requireRegion(region, [...new Set([...(await gatesOf(control)).values()].flat())].sort());
-    return planes.of(region);
+    return regionDatabases.of(region);
   }
-  const [only, ...others] = planes.all();
+  const [only, ...others] = regionDatabases.all();
   if (only && others.length === 0) return only;
   throw new PortcullisError('REQUEST_INVALID', 'there are several region databases', {
     hint: 'name a region of the one that is meant',

@@ -10,7 +10,7 @@ import type { Rollout } from '../rollout/rollout-store.js';
 import { quarantinedVersion, startRollout } from '../rollout/start-rollout.js';
 import { quarantineOf } from '../rollout/stop-version.js';
 import { INSTALLED } from '../kernel/version-named.js';
-import type { RegionPlanes } from './region-plane.js';
+import type { RegionDatabases } from './region-database.js';
 import { rolloutSources } from './rollout-sources.js';
 
 export interface RolloutWish {
@@ -28,13 +28,13 @@ export interface RolloutWish {
  */
 export async function orderRollout(
   control: pg.Pool,
-  planes: RegionPlanes,
+  regionDatabases: RegionDatabases,
   jobs: readonly KnownJob[],
   { job, version: meant, reason, flagsAt }: RolloutWish,
   principal: Principal,
 ): Promise<Rollout> {
   if (flagsAt !== undefined) throw rolloutElsewhere(flagsAt);
-  const { version, quarantined } = await versionMeant(control, planes, jobs, job, meant);
+  const { version, quarantined } = await versionMeant(control, regionDatabases, jobs, job, meant);
   return startRollout(control, { job, version, reason, quarantined }, principal);
 }
 
@@ -56,12 +56,12 @@ export interface InitialAdmission {
  */
 export async function orderInitial(
   control: pg.Pool,
-  planes: RegionPlanes,
+  regionDatabases: RegionDatabases,
   jobs: readonly KnownJob[],
   { job, version: meant, regions, reason }: InitialWish,
   principal: Principal,
 ): Promise<InitialAdmission> {
-  const { version, quarantined } = await versionMeant(control, planes, jobs, job, meant);
+  const { version, quarantined } = await versionMeant(control, regionDatabases, jobs, job, meant);
   if (quarantined !== undefined) throw quarantinedVersion(job, version, quarantined);
   const admitted = await admitInitially(control, { job, version, regions, reason }, principal);
   return { job, version, regions: admitted };
@@ -78,13 +78,13 @@ export interface BreakGlassWish extends Omit<RolloutWish, 'flagsAt'> {
  */
 export async function orderBreakGlass(
   control: pg.Pool,
-  planes: RegionPlanes,
+  regionDatabases: RegionDatabases,
   jobs: readonly KnownJob[],
   { version: meant, ...wish }: BreakGlassWish,
   principal: Principal,
 ): Promise<Approval> {
   const version = await versionNamed(control, jobs, wish.job, meant);
-  return askBreakGlass(rolloutSources(control, planes, jobs), { ...wish, version }, principal);
+  return askBreakGlass(rolloutSources(control, regionDatabases, jobs), { ...wish, version }, principal);
 }
 
 async function versionNamed(
@@ -102,12 +102,14 @@ async function versionNamed(
 /** The version that a person means, in full, and why it is quarantined, where it is. */
 async function versionMeant(
   control: pg.Pool,
-  planes: RegionPlanes,
+  regionDatabases: RegionDatabases,
   jobs: readonly KnownJob[],
   job: string,
   meant: string,
 ): Promise<{ version: string; quarantined: string | undefined }> {
   const version = await versionNamed(control, jobs, job, meant);
-  const reasons = await Promise.all(planes.all().map(({ owner }) => quarantineOf(owner, job, version)));
+  const reasons = await Promise.all(
+    regionDatabases.all().map(({ owner }) => quarantineOf(owner, job, version)),
+  );
   return { version, quarantined: reasons.find((each) => each !== undefined) };
 }

@@ -1,12 +1,12 @@
 import type pg from 'pg';
 import type { Outbox } from '../events/outbox.js';
-import type { RegionPlanes } from './region-plane.js';
+import type { RegionDatabases } from './region-database.js';
 
 /** Every outbox: the control database's, and each region database's. */
-export function outboxesOf(control: pg.Pool, planes: RegionPlanes): readonly Outbox[] {
+export function outboxesOf(control: pg.Pool, regionDatabases: RegionDatabases): readonly Outbox[] {
   return [
     { name: 'control', database: 'control', schema: 'portcullis_control', pool: control },
-    ...planes.all().map(({ name, owner }): Outbox => ({
+    ...regionDatabases.all().map(({ name, owner }): Outbox => ({
       name: `regions of ${name}`,
       database: name,
       schema: 'portcullis_region',

@@ -5,7 +5,7 @@ import type { KnownJob } from '../worker/registry.js';
 import { type RegionFigures, simulateRollout, type Simulation } from '../rollout/simulate.js';
 import { nthSlot } from '../runs/slots.js';
 import { databaseTime } from '../postgres/database-clock.js';
-import type { RegionPlanes } from './region-plane.js';
+import type { RegionDatabases } from './region-database.js';
 import { countQuery } from '../worker/units.js';
 
 /** Slots over which the schedule's usual distance is taken. */
@@ -14,7 +14,7 @@ const SLOTS = 50;
 /** A rollout of the job on paper, by the figures of its directory and of its last runs. Throws ROLLOUT_UNPLANNED. */
 export async function simulationOf(
   control: pg.Pool,
-  planes: RegionPlanes,
+  regionDatabases: RegionDatabases,
   job: KnownJob,
 ): Promise<Simulation> {
   const { name } = job.definition;
@@ -27,7 +27,7 @@ export async function simulationOf(
   }
   const figures = new Map<string, RegionFigures>();
   for (const region of policy.regions) {
-    const { worker, owner } = planes.of(region);
+    const { worker, owner } = regionDatabases.of(region);
     const known = await figuresOf(worker, job, region);
     figures.set(region, { ...known, badPerUnitDay: await badOf(owner, name, region, known.organisations) });
   }

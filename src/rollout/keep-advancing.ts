@@ -1,4 +1,4 @@
-import { startBeat, type Beat } from '../kernel/beat.js';
+import { startPoller, type Poller } from '../kernel/poller.js';
 import { type AdvancePorts, advanceRollout, type Looked } from './advance.js';
 import { rolloutsUnderWay } from './rollout-store.js';
 
@@ -14,7 +14,7 @@ export interface KeepAdvancingOptions {
  * Looks at the rollouts that are under way again and again until it is stopped. One that cannot be looked at
  * keeps no other from it.
  */
-export function keepAdvancing(ports: AdvancePorts, options: KeepAdvancingOptions): Beat {
+export function keepAdvancing(ports: AdvancePorts, options: KeepAdvancingOptions): Poller {
   let seen = new Map<string, Looked>();
   const round = async (signal: AbortSignal): Promise<void> => {
     const now = new Map<string, Looked>();
@@ -30,5 +30,5 @@ export function keepAdvancing(ports: AdvancePorts, options: KeepAdvancingOptions
     seen = now;
     await options.onRound([...now.values()]);
   };
-  return startBeat(options.everyMs, round, options.onError);
+  return startPoller(options.everyMs, round, options.onError);
 }

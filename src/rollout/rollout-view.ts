@@ -121,7 +121,7 @@ export interface PartView {
   /** About how many of them wait, since no worker can run the version that has them. */
   readonly waiting: number | null;
   /** The versions with a share here that no worker can run now. */
-  readonly unmanned: readonly string[];
+  readonly withoutWorker: readonly string[];
 }
 
 /** What a view is made of. */
@@ -294,10 +294,10 @@ function partView({ policy, version }: Rollout, part: StoredPart, known: Known):
   const { seen, flag, planned, organisations, manned, now } = known;
   const { region, step, since, done } = part;
   const wave = policy.waves.find(({ regions }) => regions.includes(region));
-  const unmanned = (flag?.enabled === true ? flag.variants : []).filter(
+  const withoutWorker = (flag?.enabled === true ? flag.variants : []).filter(
     (each) => !manned(each.version, region),
   );
-  const waitingPermille = unmanned.reduce((sum, { permille }) => sum + permille, 0);
+  const waitingPermille = withoutWorker.reduce((sum, { permille }) => sum + permille, 0);
   const unserved = step >= 0 && !done && !manned(version, region);
   const lacks = wave === undefined || planned === undefined ? [] : lacking(wave, part, seen, planned, now);
   const blockers = unserved ? [...new Set([unservedText(version), ...lacks])] : lacks;
@@ -332,6 +332,6 @@ function partView({ policy, version }: Rollout, part: StoredPart, known: Known):
     verdicts: (seen?.verdicts ?? []).map(({ rule, verdict, reason }) => ({ rule, verdict, reason })),
     organisations,
     waiting: organisations === null ? null : Math.round((organisations * waitingPermille) / 1000),
-    unmanned: unmanned.map(({ version }) => version),
+    withoutWorker: withoutWorker.map(({ version }) => version),
   };
 }

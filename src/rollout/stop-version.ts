@@ -5,7 +5,7 @@ import { gatesOf } from '../containment/gates-of.js';
 import { killJob, requireComplete } from '../containment/kill.js';
 import { readGate } from '../gate/permit.js';
 import { closingOf, sharedEvidence } from '../containment/closing.js';
-import type { TripPlanes } from '../containment/trip.js';
+import type { TripDatabases } from '../containment/trip.js';
 import { type Trip, unsettledTrip, writeTrip } from '../containment/trip-row.js';
 import type { Tripwire } from '../containment/tripwire.js';
 import { inTransaction } from '../postgres/pool.js';
@@ -30,31 +30,35 @@ const STOPPER: Principal = { name: 'system:rollout', role: 'operator', regions: 
  * opened or joined. Then quarantines it wherever it is not. What a trip leaves undone is done by whoever finds it. Throws
  * KILL_INCOMPLETE where the version is not quarantined everywhere: to be called again until it does not.
  */
-export async function stopVersion(planes: TripPlanes, trips: Tripwire, fault: Fault): Promise<void> {
+export async function stopVersion(
+  regionDatabases: TripDatabases,
+  trips: Tripwire,
+  fault: Fault,
+): Promise<void> {
   const { job, version, region, failed, reason } = fault;
-  const { control } = planes;
+  const { control } = regionDatabases;
   if (failed) {
-    const trip = await tripOf(planes, fault, failed);
+    const trip = await tripOf(regionDatabases, fault, failed);
     if (trip) await trips.conclude(await trips.carryOut(trip));
   }
   const regions = (await gatesOf(control)).get(job) ?? [region];
   const missing = [];
   for (const each of regions) {
-    if ((await quarantineOf(planes.ownerOf(each), job, version)) === undefined) missing.push(each);
+    if ((await quarantineOf(regionDatabases.ownerOf(each), job, version)) === undefined) missing.push(each);
   }
   if (missing.length === 0) return;
   const order = { job, version, regions: missing, reason };
-  requireComplete([await killJob(control, (each) => planes.ownerOf(each), order, STOPPER)], version);
+  requireComplete([await killJob(control, (each) => regionDatabases.ownerOf(each), order, STOPPER)], version);
 }
 
 /** The guard's own trip while it is unfinished, or else a new one; undefined where all of it is done. */
 async function tripOf(
-  planes: TripPlanes,
+  regionDatabases: TripDatabases,
   { job, version, region }: Fault,
   { rule, reason }: Pick<RuleVerdict, 'rule' | 'reason'>,
 ): Promise<Trip | undefined> {
-  const loaded = await loadPolicy(planes.control, job);
-  return inTransaction(planes.ownerOf(region), async (client) => {
+  const loaded = await loadPolicy(regionDatabases.control, job);
+  return inTransaction(regionDatabases.ownerOf(region), async (client) => {
     // Of two control planes that see the failure at once, one trips: by the gate's row, which is made where there is none.
     await readGate(client, job, region);
     const { rows } = await client.query<{ closed: boolean }>(

@@ -16,7 +16,7 @@ export interface Flags {
 }
 
 /** What a worker works with wherever it works. */
-export interface Surroundings {
+export interface WorkerContext {
   /** The worker's name, unique among processes. */
   readonly worker: string;
   readonly flags: Flags;
@@ -37,8 +37,8 @@ export interface Surroundings {
 }
 
 /** What a worker works with on one region database: wired by `app.ts`, and by tests. */
-export interface Platform extends Surroundings {
-  /** The region plane, over the worker login. */
+export interface Platform extends WorkerContext {
+  /** The region database, over the worker login. */
   readonly region: pg.Pool;
   readonly planner: Planner;
   /** What a plan tells whoever watches over its run. */

@@ -22,7 +22,7 @@ import { underLease } from './under-lease.js';
 /** What restoring takes: no flags, no look-ups and no job's code. A `Platform` has it. */
 export interface RestoreSite {
   readonly worker: string;
-  /** The region plane, over the worker login. */
+  /** The region database, over the worker login. */
   readonly region: pg.Pool;
   readonly log: Log;
   readonly metrics?: Metrics;

@@ -14,7 +14,7 @@ import type { End } from './run-end.js';
 
 /** A run that this process has the lease of. */
 export interface Leased extends KeeperOptions {
-  /** The region plane, over the worker login. */
+  /** The region database, over the worker login. */
   readonly region: pg.Pool;
   readonly run: Run;
   /** Aborted when this process shuts down. */

@@ -1,4 +1,4 @@
-import { startBeat } from '../kernel/beat.js';
+import { startPoller } from '../kernel/poller.js';
 import { messageOf } from '../kernel/errors.js';
 import { within } from '../kernel/within.js';
 import { type FlagAnswer, flagName } from '../flags/definition.js';
@@ -189,7 +189,7 @@ export async function startWorker(
   const reconcileAll = (): Promise<unknown> => Promise.all(served.map(reconcileJob));
 
   // Sweeps come first: a gate's news may have to wait for a batch whose worker stands still, and a takeover ends that.
-  const sweeps = startBeat(options.sweepMs ?? 2_000, sweep, failed('sweep'), { restFirst: true });
+  const sweeps = startPoller(options.sweepMs ?? 2_000, sweep, failed('sweep'), { restFirst: true });
   const quiet = async (): Promise<void> => {
     shutdown.abort();
     await sweeps.stop();

@@ -6,7 +6,7 @@ import { readAdmissions } from '../../src/flags/admission-store.js';
 import { listBreakGlass } from '../../src/flags/break-glass.js';
 import { decideBreakGlass } from '../../src/rollout/break-glass.js';
 import { createLogger } from '../../src/telemetry/log.js';
-import { planesAt } from '../http/serving.js';
+import { databasesAt } from '../http/serving.js';
 import { databaseCli } from '../support/database-cli.js';
 import { testDatabase } from '../support/database.js';
 import { tokenOf } from '../support/people.js';
@@ -27,7 +27,7 @@ afterEach(async () => {
 
 /** A control plane that approves what is due. */
 function serve(): void {
-  const installation = { control: owner, planes: planesAt(owner), jobs: [] };
+  const installation = { control: owner, regionDatabases: databasesAt(owner), jobs: [] };
   const beat = startAlone(installation, createLogger({ level: 'silent' }), undefined);
   stops.push(() => beat.stop());
 }

@@ -2,12 +2,12 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { startBreakGlass } from '../../src/app/break-glass.js';
 import { listBreakGlass } from '../../src/flags/break-glass.js';
 import { readAdmissions } from '../../src/flags/admission-store.js';
-import type { Beat } from '../../src/kernel/beat.js';
+import type { Poller } from '../../src/kernel/poller.js';
 import { askBreakGlass, type BreakGlassOrder, decideBreakGlass } from '../../src/rollout/break-glass.js';
 import { abortRollout } from '../../src/rollout/steer.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
-import { planesAt } from '../http/serving.js';
+import { databasesAt } from '../http/serving.js';
 import { testDatabase } from '../support/database.js';
 import { ann, begunOn, bob, type Rolling } from '../support/rolling.js';
 import { until } from '../support/until.js';
@@ -22,7 +22,7 @@ const log = createLogger({
   to: { write: (line) => void logged.push((JSON.parse(line) as { code: string }).code) },
 });
 let metrics = createMetrics();
-const beats: Beat[] = [];
+const beats: Poller[] = [];
 
 afterEach(async () => {
   for (const beat of beats.splice(0)) await beat.stop();
@@ -30,7 +30,9 @@ afterEach(async () => {
 
 function begin(): void {
   metrics = createMetrics();
-  beats.push(startBreakGlass({ control: owner, planes: planesAt(owner) }, { log, metrics }, true));
+  beats.push(
+    startBreakGlass({ control: owner, regionDatabases: databasesAt(owner) }, { log, metrics }, true),
+  );
 }
 
 /** The share of the job's break-glass, as it is scraped. */

@@ -81,7 +81,7 @@ afterEach(async () => {
 });
 
 describe('events', () => {
-  test('tell what changed in either plane, oldest first, and what it is now', async () => {
+  test('tell what changed in either database, oldest first, and what it is now', async () => {
     const { cursor } = await now();
     await setFlag(owner, 'told');
     await openGate('told');

@@ -7,7 +7,7 @@ import { readSetUp, setUp, setUpSql } from '../../src/postgres/set-up.js';
 import { emptyDatabase, type GuestDatabase } from '../support/database.js';
 import { makeOlderSchema } from '../support/older-schema.js';
 
-const PLANES = ['control', 'region'] as const;
+const SCHEMAS = ['control', 'region'] as const;
 
 /** All that a server knows of a role, and what the database lets everybody do. */
 async function footprint({ owner, name }: GuestDatabase, role: string): Promise<unknown> {
@@ -50,7 +50,7 @@ describe('on a database of somebody else, with a superuser', () => {
       create role "${role}" login password 'their own' connection limit 7 in role "${guest.name}_friends";
       alter role "${role}" set work_mem = '8MB'`);
     const before = await footprint(guest, role);
-    await migrate(guest.owner, PLANES);
+    await migrate(guest.owner, SCHEMAS);
     expect(await provisionLogins(guest.owner)).toBe(true);
     expect(await footprint(guest, role)).toEqual(before);
     expect(await asked(urlAs(guest, role, 'their own'))).toBe(role);
@@ -63,9 +63,9 @@ describe('on a database of somebody else, with a superuser', () => {
 
   test('a copy of a database gets roles of its own, and takes none of the other', async () => {
     const guest = await emptyDatabaseNow(1);
-    await setUp({ owner: guest.owner, planes: PLANES, given: {} });
+    await setUp({ owner: guest.owner, schemas: SCHEMAS, given: {} });
     const copy = await emptyDatabaseNow(2);
-    await setUp({ owner: copy.owner, planes: PLANES, given: {} });
+    await setUp({ owner: copy.owner, schemas: SCHEMAS, given: {} });
     // As a dump of the first that was restored into the second.
     const { rows } = await guest.owner.query<Record<string, string>>('select * from portcullis_store.login');
     await copy.owner.query('delete from portcullis_store.login');
@@ -88,7 +88,7 @@ describe('on a database of somebody else, with a superuser', () => {
       `create role "${guest.name}_other" nologin; grant "${guest.name}_other" to "${planner}"`,
     );
     const before = await footprint(guest, planner ?? '');
-    await setUp({ owner: guest.owner, planes: PLANES, given: {} });
+    await setUp({ owner: guest.owner, schemas: SCHEMAS, given: {} });
     expect(await footprint(guest, planner ?? '')).toEqual(before);
     expect(await asked(await loginUrl(guest.owner, guest.url, 'worker'))).toBe(worker);
     expect(await asked(await loginUrl(guest.owner, guest.url, 'planner'))).toBe(`${guest.name}_planner_2`);
@@ -105,7 +105,7 @@ describe('on a database of somebody else, with a superuser', () => {
         return query(...args);
       }) as typeof client.query;
     });
-    await setUp({ owner: guest.owner, planes: PLANES, given: {} });
+    await setUp({ owner: guest.owner, schemas: SCHEMAS, given: {} });
     for (const login of ['worker', 'planner'] as const) {
       const { password } = new URL(await loginUrl(guest.owner, guest.url, login));
       expect(password).toMatch(/^[0-9a-f]{64}$/);
@@ -136,7 +136,7 @@ describe('for an owner without CREATEROLE', () => {
   });
 
   test('what is missing is said with where its SQL is, and no role is made', async () => {
-    await expect(setUp({ owner, planes: PLANES, given: {} })).rejects.toMatchObject({
+    await expect(setUp({ owner, schemas: SCHEMAS, given: {} })).rejects.toMatchObject({
       code: 'ROLES_MISSING',
       message: expect.stringContaining(`${guest.name}_worker`),
       hint: expect.stringContaining('portcullis migrate --sql'),
@@ -148,7 +148,7 @@ describe('for an owner without CREATEROLE', () => {
   });
 
   test("a DBA runs the SQL; with the logins' URLs there is nothing left to do", async () => {
-    const sql = (await setUpSql({ owner, planes: PLANES, given: {} })) ?? '';
+    const sql = (await setUpSql({ owner, schemas: SCHEMAS, given: {} })) ?? '';
     expect(sql).not.toMatch(/password '/i);
     expect(sql).toContain(`\\password ${guest.name}_worker`);
     await guest.owner.query(sql);
@@ -162,12 +162,12 @@ describe('for an owner without CREATEROLE', () => {
       worker: urlAs(guest, `${guest.name}_worker`, "worker's"),
       planner: urlAs(guest, `${guest.name}_planner`, "planner's"),
     };
-    expect(await readSetUp({ owner, planes: PLANES, given })).toEqual({
+    expect(await readSetUp({ owner, schemas: SCHEMAS, given })).toEqual({
       migrations: [],
       roles: [],
       rights: false,
     });
-    expect(await setUpSql({ owner, planes: PLANES, given })).toBeUndefined();
+    expect(await setUpSql({ owner, schemas: SCHEMAS, given })).toBeUndefined();
     expect(await loginUrl(owner, guest.url, 'worker', given)).toBe(given.worker);
     expect(await asked(given.worker, 'select count(*)::text as said from portcullis_region.gate')).toBe('0');
     const { rows } = await guest.owner.query<{ owner: string }>(
@@ -186,8 +186,8 @@ describe('for an owner with CREATEROLE who is no superuser', () => {
       alter database "${guest.name}" owner to "${role}"`);
     const url = urlAs(guest, role, 'owner');
     const owner = guest.pool(url);
-    await setUp({ owner, planes: PLANES, given: {} });
-    expect(await readSetUp({ owner, planes: PLANES, given: {} })).toMatchObject({ rights: false });
+    await setUp({ owner, schemas: SCHEMAS, given: {} });
+    expect(await readSetUp({ owner, schemas: SCHEMAS, given: {} })).toMatchObject({ rights: false });
     const worker = new pg.Client({ connectionString: await loginUrl(owner, url, 'worker') });
     worker.on('error', () => undefined);
     await worker.connect();

@@ -149,7 +149,7 @@ beforeAll(async () => {
         'select f.revision, g.epoch from portcullis_control.flag f join portcullis_region.gate g using (job, region)',
       )
     ).rows[0] ?? {};
-  await setUp({ owner, planes: ['control', 'region'], given: {} });
+  await setUp({ owner, schemas: ['control', 'region'], given: {} });
   platform = testPlatform({
     ...older,
     workerUrl: await loginUrl(owner, older.url, 'worker'),

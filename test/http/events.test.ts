@@ -3,10 +3,10 @@ import { EventFeed } from '../../src/events/follow.js';
 import { outboxesOf } from '../../src/regions/outboxes.js';
 import { testDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
-import { planesAt, serving } from './serving.js';
+import { databasesAt, serving } from './serving.js';
 
 const { owner } = await testDatabase();
-const live = (): EventFeed => new EventFeed(() => outboxesOf(owner, planesAt(owner)));
+const live = (): EventFeed => new EventFeed(() => outboxesOf(owner, databasesAt(owner)));
 const served = await serving(owner, { feed: live() });
 
 const cuts: AbortController[] = [];

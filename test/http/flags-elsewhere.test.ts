@@ -124,9 +124,9 @@ test('a kill that cannot reach its gate touches no flag that is not in force, an
 
 test('a trip kills and quarantines, and its notice says that the flag is still as it was there', async () => {
   const before = await embedded();
-  const planes = { control: owner, ownerOf: () => owner, flagsAt: AT };
+  const regionDatabases = { control: owner, ownerOf: () => owner, flagsAt: AT };
   const rule = { rule: 'asked-for', reason: 'asked-for: 3 rows', figures: {}, evidence: [] };
-  const { incident = '' } = await trip(planes, {
+  const { incident = '' } = await trip(regionDatabases, {
     ...{ job: JOB, region: 'ap-south-1', version: null, run: null, stage: 'bake' },
     ...{ failed: [rule], restore: 'propose', closing: OWN },
   });

@@ -4,7 +4,7 @@ import { recordLateKills } from '../../src/containment/kill-incident.js';
 import { testDatabase } from '../support/database.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { tokenOf } from '../support/people.js';
-import { planesAt, poster, serving, type JsonCall } from './serving.js';
+import { databasesAt, poster, serving, type JsonCall } from './serving.js';
 
 /** Kills over HTTP while the control database accepts connections and does not answer; the regions have one of their own. */
 
@@ -16,7 +16,7 @@ await proxy.open();
 const control = database.pool(proxy.through(url));
 const REGIONS = ['eu-west-1', 'us-east-1'];
 const JOB = { name: 'sweep', version: '1.1.0_0000000b', schedule: null, regions: REGIONS, kinds: [] };
-const served = await serving(control, { planes: planesAt(region), jobs: () => [JOB] });
+const served = await serving(control, { regionDatabases: databasesAt(region), jobs: () => [JOB] });
 // Whatever waits on a connection that is silent is told that it is gone.
 afterAll(() => proxy.cut());
 

@@ -177,11 +177,13 @@ describe('a kill over HTTP', () => {
       // Nobody is served by it meanwhile, and a later try is the same wish.
       const [flag] = (await listFlags(owner, 'domain-claim')).filter(({ region }) => region === 'eu-west-1');
       expect(flag).toMatchObject({ enabled: false });
-      const planes = (): typeof owner => owner;
-      expect(await carryOutWishes(owner, planes)).toEqual([]);
+      const regionDatabases = (): typeof owner => owner;
+      expect(await carryOutWishes(owner, regionDatabases)).toEqual([]);
       expect(await openWishes(owner)).toMatchObject([{ region: 'eu-west-1', reason: 'x', tries: 1 }]);
       await owner.query('drop trigger no on portcullis_region.gate');
-      expect(await carryOutWishes(owner, planes)).toMatchObject([{ killed: [{ region: 'eu-west-1' }] }]);
+      expect(await carryOutWishes(owner, regionDatabases)).toMatchObject([
+        { killed: [{ region: 'eu-west-1' }] },
+      ]);
       expect(await gate('eu-west-1')).toMatchObject({ state: 'killed', reason: 'x', killedBy: 'ann' });
       expect(await openWishes(owner)).toEqual([]);
     } finally {

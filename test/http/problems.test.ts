@@ -4,7 +4,7 @@ import { openPool } from '../../src/postgres/pool.js';
 import { admitVersions } from '../support/admissions.js';
 import { testDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
-import { answerOf, hearFlags, planesAt, post, serving, type Answer } from './serving.js';
+import { answerOf, hearFlags, databasesAt, post, serving, type Answer } from './serving.js';
 
 const database = await testDatabase();
 const { owner } = database;
@@ -162,7 +162,7 @@ describe('an error is a problem document', () => {
 
   test('for a database that is away, with when to try again', async () => {
     const away = openPool('postgres://someone:pw@127.0.0.1:1/none', { name: 'away' });
-    const regionAway = await serving(owner, { planes: planesAt(away) });
+    const regionAway = await serving(owner, { regionDatabases: databasesAt(away) });
     const answer = await regionAway.json('/api/v1/runs');
     expectProblem(answer, 'DATABASE_UNREACHABLE');
     expect(answer.headers.get('retry-after')).toBe('5');

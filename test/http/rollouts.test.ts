@@ -94,12 +94,12 @@ describe('a rollout over HTTP', () => {
         {
           name: 'first',
           approval: { state: 'approved', decidedBy: 'bob' },
-          regions: [{ region: 'eu', state: 'baking', permille: 100, step: 1, steps: 2, unmanned: [] }],
+          regions: [{ region: 'eu', state: 'baking', permille: 100, step: 1, steps: 2, withoutWorker: [] }],
         },
         {
           name: 'rest',
           approval: null,
-          regions: [{ region: 'us', state: 'waiting', permille: 0, unmanned: ['1.0.0_11111111'] }],
+          regions: [{ region: 'us', state: 'waiting', permille: 0, withoutWorker: ['1.0.0_11111111'] }],
         },
       ],
     });

@@ -14,10 +14,10 @@ import type { OperationContext, OperationFlags } from '../../src/operations/cont
 import { listen, type ListenOptions } from '../../src/server/listen.js';
 import type { Planner } from '../../src/worker/planner-database.js';
 import { checkJob } from '../../src/worker/registry.js';
-import type { RegionPlanes } from '../../src/regions/region-plane.js';
+import type { RegionDatabases } from '../../src/regions/region-database.js';
 import { newShortId } from '../../src/kernel/short-id.js';
 import { inTransaction } from '../../src/postgres/pool.js';
-import { onePlane } from '../support/one-plane.js';
+import { oneDatabase } from '../support/one-database.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
 import { tokenOf } from '../support/people.js';
@@ -46,12 +46,15 @@ export interface Answer {
 }
 
 /** Every region in one database, where nothing is planned. */
-export function planesAt(pool: pg.Pool, installed: OperationContext['installed'] = () => []): RegionPlanes {
+export function databasesAt(
+  pool: pg.Pool,
+  installed: OperationContext['installed'] = () => [],
+): RegionDatabases {
   const nothing = (): never => {
     throw new Error('nothing is planned over HTTP');
   };
   const planner: Planner = { rows: nothing, in: nothing, under: nothing };
-  return onePlane({
+  return oneDatabase({
     name: 'control',
     owner: pool,
     kills: pool,
@@ -92,7 +95,7 @@ export async function serving(
   const logged: string[] = [];
   const deps: OperationContext = {
     control: pool,
-    planes: planesAt(pool, replaced.installed),
+    regionDatabases: databasesAt(pool, replaced.installed),
     feed: ENDED,
     receivers: 1,
     dropGate: () => Promise.reject(new Error('this test drops no gate')),

@@ -8,10 +8,10 @@ import { outboxesOf } from '../../src/regions/outboxes.js';
 import { testDatabase } from '../support/database.js';
 import { person, tokenOf } from '../support/people.js';
 import { until } from '../support/until.js';
-import { planesAt, serving, type Served } from './serving.js';
+import { databasesAt, serving, type Served } from './serving.js';
 
 const { owner } = await testDatabase();
-const feed = new EventFeed(() => outboxesOf(owner, planesAt(owner)));
+const feed = new EventFeed(() => outboxesOf(owner, databasesAt(owner)));
 const served = await serving(owner, { feed });
 const behindProxy = await serving(owner, {}, { publicUrl: 'https://gates.example', listenHost: '10.0.0.5' });
 

@@ -29,13 +29,13 @@ rollout:
 
 let world: SampleWorld;
 let candidate: { readonly main: string; readonly version: string };
-const planes = { control: owner, ownerOf: () => owner };
-const trips = createTripwire(planes, createMetrics(), createLogger({ level: 'silent' }));
+const regionDatabases = { control: owner, ownerOf: () => owner };
+const trips = createTripwire(regionDatabases, createMetrics(), createLogger({ level: 'silent' }));
 const ports: AdvancePorts = {
   control: owner,
   regionOf: () => owner,
   verdictsOf: () => Promise.resolve([]),
-  trip: (fault) => stopVersion(planes, trips, fault),
+  trip: (fault) => stopVersion(regionDatabases, trips, fault),
 };
 
 beforeAll(async () => {

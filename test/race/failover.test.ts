@@ -7,7 +7,7 @@ import { readDatabase } from '../../src/gate/database.js';
 import { SAMPLE_REGIONS } from '../../src/demo/sample-rows.js';
 import { seedSampleWorld } from '../../src/demo/sample-world.js';
 import { provisionLogins } from '../../src/postgres/logins.js';
-import { migrate, type Plane } from '../../src/postgres/migrate.js';
+import { migrate, type SchemaKind } from '../../src/postgres/migrate.js';
 import { openPool } from '../../src/postgres/pool.js';
 import { testDatabase } from '../support/database.js';
 import { portcullis, untilWith, type Running } from '../support/portcullis.js';
@@ -62,10 +62,10 @@ function pool(url: string): pg.Pool {
   return opened;
 }
 
-async function fillDatabase(owner: pg.Pool, name: string, planes: readonly Plane[]): Promise<void> {
+async function fillDatabase(owner: pg.Pool, name: string, schemas: readonly SchemaKind[]): Promise<void> {
   await owner.query(`revoke temporary on database ${name} from public`);
-  await migrate(owner, planes);
-  await provisionLogins(owner, planes);
+  await migrate(owner, schemas);
+  await provisionLogins(owner, schemas);
   await seedSampleWorld(owner, { seed: 'race', now: new Date() });
   await owner.query(SLOW);
 }

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { EventFeed } from '../../src/events/follow.js';
 import { createHttpApp } from '../../src/server/app.js';
 import { listen } from '../../src/server/listen.js';
-import { planesAt } from '../http/serving.js';
+import { databasesAt } from '../http/serving.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.js';
 import type { Phase, Stage } from '../../src/telemetry/metrics/runs.js';
@@ -77,7 +77,7 @@ describe('promtool check metrics', () => {
     const listening = await listen(
       createHttpApp({
         control: owner,
-        planes: planesAt(owner),
+        regionDatabases: databasesAt(owner),
         feed: new EventFeed(() => []),
         receivers: 0,
         dropGate: () => Promise.reject(new Error('not in this test')),

@@ -10,7 +10,7 @@ import { takeOver } from '../../src/runs/lease.js';
 import { checkReachable, isPooled, openPool } from '../../src/postgres/pool.js';
 import { claiming, type Claiming } from '../support/claiming.js';
 import { testDatabase, type TestDatabase } from '../support/database.js';
-import { onePlane } from '../support/one-plane.js';
+import { oneDatabase } from '../support/one-database.js';
 import { startPgBouncer } from '../support/pgbouncer.js';
 import { testPolicy } from '../support/platform.js';
 import { until } from '../support/until.js';
@@ -154,11 +154,11 @@ describe.each(configurations)('behind a PgBouncer in transaction mode, %s', (_, 
 
   test('the doctor names the pooler, and what follows', async () => {
     const examine = (directDatabaseUrl: string | undefined) => {
-      const plane = { name: 'control', owner: pooled.owner, open: true };
-      const planes = onePlane(plane as never);
+      const regionDatabase = { name: 'control', owner: pooled.owner, open: true };
+      const regionDatabases = oneDatabase(regionDatabase as never);
       const patient = {
         settings: { flagSource: { kind: 'embedded' }, directDatabaseUrl },
-        installation: { planes, control: pooled.owner },
+        installation: { regionDatabases, control: pooled.owner },
       };
       return pooler.examine(patient as unknown as Patient);
     };

@@ -4,14 +4,14 @@ import type { Installation, OpenPlatform, Purpose } from '../../src/cli/app-port
 import { EmbeddedSource } from '../../src/flags/embedded-source.js';
 import { embeddedDesk } from '../../src/flags/flag-desk.js';
 import { PortcullisProvider } from '../../src/flags/provider.js';
-import type { Surroundings } from '../../src/worker/platform.js';
+import type { WorkerContext } from '../../src/worker/platform.js';
 import { FakeApp } from '../unit/cli/fake-app.js';
 import { runProgram } from '../unit/cli/run-program.js';
-import { onePlane } from './one-plane.js';
+import { oneDatabase } from './one-database.js';
 import { temporaryFolder } from './portcullis.js';
 import { tokenOf } from './people.js';
 
-/** The made-up app (job `sweep` in two regions) over a real database, which has every plane. */
+/** The made-up app (job `sweep` in two regions) over a real database, which has every region database. */
 class DatabaseApp extends FakeApp {
   purpose: Purpose | undefined;
 
@@ -32,7 +32,7 @@ class DatabaseApp extends FakeApp {
       ...opened,
       ...this.found,
       control: owner,
-      planes: onePlane({ ...opened.planes.of(''), owner, worker: owner }),
+      regionDatabases: oneDatabase({ ...opened.regionDatabases.of(''), owner, worker: owner }),
       close: () => Promise.resolve(),
     };
   }
@@ -49,7 +49,7 @@ class DatabaseApp extends FakeApp {
       throw new Error('this test runs nothing');
     };
     return {
-      surroundings: { flags: provider } as unknown as Surroundings,
+      workerContext: { flags: provider } as unknown as WorkerContext,
       platformOf: nothing,
       evaluate: (flag, unit) => provider.evaluateUnit(flag, unit),
       askResolvers: nothing,

@@ -67,7 +67,7 @@ export interface TestPlatform extends Platform {
 export function testPlatform(database: TestDatabase, worker = 'test-worker'): TestPlatform {
   const metrics = createMetrics();
   const log = createLogger({ level: 'silent' });
-  const planes = { control: database.owner, ownerOf: () => database.owner };
+  const regionDatabases = { control: database.owner, ownerOf: () => database.owner };
   return {
     worker,
     region: database.pool(database.workerUrl, worker),
@@ -76,7 +76,7 @@ export function testPlatform(database: TestDatabase, worker = 'test-worker'): Te
     clients: () => ({}),
     log,
     metrics,
-    trips: createTripwire(planes, metrics, log),
+    trips: createTripwire(regionDatabases, metrics, log),
   };
 }
 

@@ -1,4 +1,4 @@
-import { carryOutTrip, concludeTrip, type Tripped, type TripPlanes } from '../../src/containment/trip.js';
+import { carryOutTrip, concludeTrip, type Tripped, type TripDatabases } from '../../src/containment/trip.js';
 import type { Closing } from '../../src/containment/closing.js';
 import { writeTrip, type TripOrder } from '../../src/containment/trip-row.js';
 
@@ -6,8 +6,11 @@ import { writeTrip, type TripOrder } from '../../src/containment/trip-row.js';
 export const OWN: Closing = { close: 'candidate', why: 'the evidence is its own' };
 
 /** Drops the gate for a rule that failed, from the first word to the last. */
-export async function trip(planes: TripPlanes, order: TripOrder): Promise<Tripped> {
-  const tripped = await carryOutTrip(planes, await writeTrip(planes.ownerOf(order.region), order));
-  await concludeTrip(planes, tripped);
+export async function trip(regionDatabases: TripDatabases, order: TripOrder): Promise<Tripped> {
+  const tripped = await carryOutTrip(
+    regionDatabases,
+    await writeTrip(regionDatabases.ownerOf(order.region), order),
+  );
+  await concludeTrip(regionDatabases, tripped);
   return tripped;
 }

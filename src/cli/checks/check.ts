@@ -1,5 +1,5 @@
 import type { SourceView } from '../../flags/flag-desk.js';
-import type { Surroundings } from '../../worker/platform.js';
+import type { WorkerContext } from '../../worker/platform.js';
 import type { Installation, OpenPlatform, Settings } from '../app-port.js';
 
 /** What the doctor found: `fail` needs a fix, `warn` is worth knowing and may be meant. */
@@ -21,7 +21,7 @@ export interface Check<Of> {
 export interface Patient {
   readonly settings: Settings;
   readonly installation: Installation;
-  readonly surroundings: Surroundings;
+  readonly workerContext: WorkerContext;
   readonly askResolvers: OpenPlatform['askResolvers'];
   /** The flag source as it was heard. */
   readonly flagSource: SourceView;

@@ -2,11 +2,11 @@ import { PortcullisError, messageOf } from '../../kernel/errors.js';
 import { policiesInForce } from '../../flags/policy-store.js';
 import { quoteTable } from '../../journal/shape.js';
 import type { PlannerDatabase } from '../../sdk/contract.js';
-import { askPlanes, type PlaneAnswers } from '../../regions/ask-planes.js';
-import type { RegionPlane } from '../../regions/region-plane.js';
+import { queryRegions, type RegionAnswers } from '../../regions/query-regions.js';
+import type { RegionDatabase } from '../../regions/region-database.js';
 import { SKEW_NOTED_MS, readSkew, skewText } from '../../postgres/database-clock.js';
 import type { Check, Finding, Patient } from './check.js';
-import { unreachableFinding } from './planes.js';
+import { unreachableFinding } from './unreachable-finding.js';
 
 type Found = Omit<Finding, 'check'>;
 
@@ -35,13 +35,13 @@ export const databaseVersion: Check<Patient> = {
 export const clock: Check<Patient> = {
   name: 'clock',
   examine: async ({ installation }) => {
-    const { answers, unreachable } = await askPlanes(installation.planes, async ({ worker }) => {
+    const { answers, unreachable } = await queryRegions(installation.regionDatabases, async ({ worker }) => {
       // The first query may have to connect; the second is timed.
       await worker.query('select 1');
       const { skewMs } = await readSkew(worker);
       return clockFinding(skewMs);
     });
-    return [...namedByPlane(answers), ...unreachable.map(unreachableFinding)];
+    return [...namedByDatabase(answers), ...unreachable.map(unreachableFinding)];
   },
 };
 
@@ -64,24 +64,27 @@ const WRITABLE = `
 
 export const planner: Check<Patient> = {
   name: 'planner',
-  examine: async ({ installation: { control, planes, jobs } }) => {
+  examine: async ({ installation: { control, regionDatabases, jobs } }) => {
     const policies = await policiesInForce(control);
     // Only the tables of jobs that are here: another database may have none of them.
-    const tablesOn = (plane: RegionPlane): string[] =>
+    const tablesOn = (regionDatabase: RegionDatabase): string[] =>
       jobs
         .filter(({ definition: { name } }) =>
-          policies.some(({ job, regions }) => job === name && regions.some((at) => planes.of(at) === plane)),
+          policies.some(
+            ({ job, regions }) =>
+              job === name && regions.some((at) => regionDatabases.of(at) === regionDatabase),
+          ),
         )
         .flatMap(({ definition }) => Object.values(definition.resources))
         .map(({ table }) => quoteTable(table));
-    const { answers, unreachable } = await askPlanes(planes, (plane) =>
-      plannerFinding(plane, tablesOn(plane)),
+    const { answers, unreachable } = await queryRegions(regionDatabases, (regionDatabase) =>
+      plannerFinding(regionDatabase, tablesOn(regionDatabase)),
     );
-    return [...namedByPlane(answers), ...unreachable.map(unreachableFinding)];
+    return [...namedByDatabase(answers), ...unreachable.map(unreachableFinding)];
   },
 };
 
-async function plannerFinding({ planner }: RegionPlane, tables: readonly string[]): Promise<Found> {
+async function plannerFinding({ planner }: RegionDatabase, tables: readonly string[]): Promise<Found> {
   const writable: string[] = [];
   for await (const row of planner.rows(WRITABLE)) writable.push(String(row['table']));
   const wrote: string[] = [];
@@ -98,8 +101,8 @@ async function plannerFinding({ planner }: RegionPlane, tables: readonly string[
 }
 
 /** What was found of each region database, with its name where there are several. */
-function namedByPlane(answers: PlaneAnswers<Found>['answers']): Found[] {
-  return answers.map(({ plane: { name }, answer }) =>
+function namedByDatabase(answers: RegionAnswers<Found>['answers']): Found[] {
+  return answers.map(({ regionDatabase: { name }, answer }) =>
     answers.length === 1 ? answer : { ...answer, found: `${name}: ${answer.found}` },
   );
 }

@@ -7,8 +7,8 @@ type Found = Omit<Finding, 'check'>;
 /** Whether a failover would be noticed, and whether each database is confirmed. */
 export const identity: Check<Patient> = {
   name: 'failover',
-  examine: async ({ installation: { control, planes } }) =>
-    (await listDatabases(control, planes)).databases.map((database) => identityFinding(database)),
+  examine: async ({ installation: { control, regionDatabases } }) =>
+    (await listDatabases(control, regionDatabases)).databases.map((database) => identityFinding(database)),
 };
 
 export function identityFinding({ database, identity: is, confirmed, hidden, last }: DatabaseView): Found {
@@ -32,8 +32,8 @@ export function identityFinding({ database, identity: is, confirmed, hidden, las
 /** Kills and trips that hold and wait to be put on record. */
 export const unrecorded: Check<Patient> = {
   name: 'record',
-  examine: async ({ installation: { control, planes } }) => {
-    const { databases } = await listDatabases(control, planes);
+  examine: async ({ installation: { control, regionDatabases } }) => {
+    const { databases } = await listDatabases(control, regionDatabases);
     const waiting = waitingText({
       kills: databases.reduce((sum, { unrecordedKills }) => sum + unrecordedKills, 0),
       trips: databases.reduce((sum, { unrecordedTrips }) => sum + unrecordedTrips, 0),

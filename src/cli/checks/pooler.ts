@@ -1,16 +1,16 @@
-import { askPlanes } from '../../regions/ask-planes.js';
+import { queryRegions } from '../../regions/query-regions.js';
 import { isPooled, openPool } from '../../postgres/pool.js';
 import type { Check, Finding, Patient } from './check.js';
-import { unreachableFinding } from './planes.js';
+import { unreachableFinding } from './unreachable-finding.js';
 
 type Found = Omit<Finding, 'check'>;
 
 /** A connection pooler between Portcullis and a database, and what it changes. */
 export const pooler: Check<Patient> = {
   name: 'pooler',
-  examine: async ({ settings, installation: { planes, control } }) => {
-    const { answers, unreachable } = await askPlanes(planes, ({ owner }) => isPooled(owner));
-    const pooled = answers.filter(({ answer }) => answer).map(({ plane: { name } }) => name);
+  examine: async ({ settings, installation: { regionDatabases, control } }) => {
+    const { answers, unreachable } = await queryRegions(regionDatabases, ({ owner }) => isPooled(owner));
+    const pooled = answers.filter(({ answer }) => answer).map(({ regionDatabase: { name } }) => name);
     const found: Found[] =
       pooled.length === 0
         ? [{ mark: 'ok', found: 'none between Portcullis and its databases' }]

@@ -5,11 +5,11 @@ import { flagsAt, sourceAdvice } from '../../flags/flags-elsewhere.js';
 import { loadPolicies } from '../../flags/policy-store.js';
 import type { Policy } from '../../flags/policy.js';
 import type { GateView } from '../../gate/browse-gates.js';
-import { askPlanes } from '../../regions/ask-planes.js';
+import { queryRegions } from '../../regions/query-regions.js';
 import { listGatesOf } from '../../regions/browse.js';
 import { countOf, time } from '../../kernel/words.js';
 import type { Check, Finding, Patient } from './check.js';
-import { unreachableFinding } from './planes.js';
+import { unreachableFinding } from './unreachable-finding.js';
 
 type Found = Omit<Finding, 'check'>;
 
@@ -18,19 +18,19 @@ const SILENT = new Set(['flag-stale', 'flag-unreachable', 'flag-unauthorised', '
 
 export const flags: Check<Patient> = {
   name: 'flags',
-  examine: async ({ installation, surroundings, settings, flagSource }) => {
+  examine: async ({ installation, workerContext, settings, flagSource }) => {
     const at = flagsAt(settings.flagSource);
     const names = (await policiesOf(installation)).flatMap(({ job, regions }) =>
       regions.map((region) => flagName(job, region)),
     );
-    const answers = names.map((name) => ({ name, answer: surroundings.flags.look(name) }));
+    const answers = names.map((name) => ({ name, answer: workerContext.flags.look(name) }));
     const wrong = answers.flatMap(({ name, answer }): Found[] => {
       if (answer.open) return [];
       if (SILENT.has(answer.code)) {
-        return [{ mark: 'fail', found: `${name}: ${answer.reason}`, hint: mendOf(answer.code, at) }];
+        return [{ mark: 'fail', found: `${name}: ${answer.reason}`, hint: hintOf(answer.code, at) }];
       }
       return answer.code === 'flag-unknown'
-        ? [{ mark: 'warn', found: `${name}: ${answer.reason}`, hint: mendOf(answer.code, at) }]
+        ? [{ mark: 'warn', found: `${name}: ${answer.reason}`, hint: hintOf(answer.code, at) }]
         : [];
     });
     const open = answers.filter(({ answer }) => answer.open).length;
@@ -42,7 +42,7 @@ export const flags: Check<Patient> = {
   },
 };
 
-function mendOf(code: string, at: string | undefined): string {
+function hintOf(code: string, at: string | undefined): string {
   if (code === 'flag-unknown')
     return at === undefined ? 'create it: portcullis flags apply' : `create it in Unleash at ${at}`;
   // One malformed flag reads as the whole source's being so; the reason says which it is.
@@ -74,7 +74,7 @@ export const permits: Check<Patient> = {
     const governed = new Set(
       policies.flatMap(({ job, regions }) => regions.map((region) => flagName(job, region))),
     );
-    const { items, unreachable } = await listGatesOf(installation.planes, {}, { limit: 200 });
+    const { items, unreachable } = await listGatesOf(installation.regionDatabases, {}, { limit: 200 });
     const gates = items.filter(({ job, region }) => governed.has(flagName(job, region)));
     return [...permitFindings(gates), ...unreachable.map(unreachableFinding)];
   },
@@ -121,7 +121,7 @@ const UNDER_WAY = `
 export const runs: Check<Patient> = {
   name: 'runs',
   examine: async ({ installation }) => {
-    const { answers, unreachable } = await askPlanes(installation.planes, async ({ worker }) => {
+    const { answers, unreachable } = await queryRegions(installation.regionDatabases, async ({ worker }) => {
       const underWay = await worker.query<RunUnderWay>(UNDER_WAY);
       return underWay.rows;
     });

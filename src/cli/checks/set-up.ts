@@ -51,8 +51,8 @@ export const logins: Check<Installation> = {
   name: 'logins',
   examine: async ({ databases }) =>
     eachOf(databases, async (database) => {
-      const { owner, planes, given } = database;
-      const plan = await planRoles(owner, planes, await rolesGiven(given));
+      const { owner, schemas, given } = database;
+      const plan = await planRoles(owner, schemas, await rolesGiven(given));
       const refused: Found[] = [];
       for (const login of ['worker', 'planner'] as const) {
         const why = await rolesGiven({ [login]: await database.loginUrl(login) }).then(
@@ -74,14 +74,15 @@ export const logins: Check<Installation> = {
 /** Whether a kill finds a connection whatever the others do. */
 export const connections: Check<Installation> = {
   name: 'connections',
-  examine: async ({ databases, concurrentRuns, control, planes }) => {
+  examine: async ({ databases, concurrentRuns, control, regionDatabases }) => {
     const workers = await workersAtWork(control).catch(() => []);
     return eachOf(databases, async ({ owner, name }) => {
       const { usable, used, reserving, login, version, superuser } = await readConnections(owner);
       const { all } = connectionsOf(concurrentRuns, name === 'control');
       // Every process that serves asks the control database; another one only for its own regions.
       const fleet = workers.filter(
-        ({ regions }) => name === 'control' || regions.some((region) => planes.of(region).name === name),
+        ({ regions }) =>
+          name === 'control' || regions.some((region) => regionDatabases.of(region).name === name),
       ).length;
       const findings: Found[] = [connectionsFinding({ usable, used, all, fleet })];
       if (superuser || reserving) return findings;

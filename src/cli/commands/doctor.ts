@@ -45,7 +45,7 @@ async function examine({ app }: Context): Promise<Finding[]> {
       const patient: Patient = {
         settings: app.settings,
         installation: opened,
-        surroundings: platform.surroundings,
+        workerContext: platform.workerContext,
         askResolvers: (name, signal) => platform.askResolvers(name, signal),
         flagSource: platform.flagSource(),
       };

@@ -79,7 +79,7 @@ export function addKill(program: Command, context: Context): void {
           drill,
           ...(version !== undefined && { version }),
         };
-        const ownerOf = (at: string) => installation.planes.of(at).owner;
+        const ownerOf = (at: string) => installation.regionDatabases.of(at).owner;
         const report = await killWithIncident(installation.control, ownerOf, request, principal, reach);
         const killings = [{ killing: { request, principal, reach }, report }];
         answer(voice, request, await seeThrough(context, voice, installation, killings, wait));
@@ -106,7 +106,7 @@ export function addStop(program: Command, context: Context): void {
       if (remote === 'done') return;
       await withKilling(context, remote, async (installation, principal, reach, direct) => {
         const jobs = await killable(installation);
-        const ownerOf = (at: string) => installation.planes.of(at).owner;
+        const ownerOf = (at: string) => installation.regionDatabases.of(at).owner;
         const everywhere = { ...reach, jobs };
         const reports = await stopWithIncidents(
           installation.control,

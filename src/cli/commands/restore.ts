@@ -12,7 +12,7 @@ import { RESTORE_PACE, type RestorePace, type RestoreSite } from '../../worker/r
 import { previewRestores, restoreRuns, type RestoreReport } from '../../worker/restore-runs.js';
 import { restoreConflicts, type RestoreConflict } from '../../journal/restore-preview.js';
 import type { FoundRun } from '../../regions/browse.js';
-import type { RegionPlane } from '../../regions/region-plane.js';
+import type { RegionDatabase } from '../../regions/region-database.js';
 import { createLogger } from '../../telemetry/log.js';
 import { actingPrincipal, requireActing } from '../acting.js';
 import type { Installation } from '../app-port.js';
@@ -131,7 +131,8 @@ async function restoreAt(
 async function preview({ io }: Context, runs: readonly FoundRun[]): Promise<RestoreResult[]> {
   const previews = await withProgress(io.stderr, 'comparing with the tables', async () => {
     const found = [];
-    for (const [plane, ids] of byPlane(runs)) found.push(...(await previewRestores(plane.worker, ids)));
+    for (const [regionDatabase, ids] of byDatabase(runs))
+      found.push(...(await previewRestores(regionDatabase.worker, ids)));
     return found;
   });
   return previews.map(({ of, preview: left }) => ({
@@ -145,7 +146,7 @@ async function restoreNamed(
   installation: Installation,
   { runs, incidents }: RunsNamed,
 ): Promise<RestoreResult[]> {
-  const { control, planes } = installation;
+  const { control, regionDatabases } = installation;
   const { name: by } = await actingPrincipal(context, installation);
   const unfinished = incidents.filter(({ state }) => state !== 'closed');
   if (runs.length > 0) {
@@ -158,7 +159,7 @@ async function restoreNamed(
     return await restore(context, installation, runs);
   } finally {
     for (const { id } of unfinished) {
-      await tendIncident(control, (region) => planes.of(region).worker, id, by);
+      await tendIncident(control, (region) => regionDatabases.of(region).worker, id, by);
     }
   }
 }
@@ -187,7 +188,7 @@ async function restore(
       evidence: { job, version, region },
     });
   }
-  const places = byPlane(runs);
+  const places = byDatabase(runs);
   const account = new RestoreAccount([...places.values()].flat().length);
   const reports = await interruptible(io, (signal) =>
     withProgress(io.stderr, 'restoring', async (progress) => {
@@ -197,8 +198,8 @@ async function restore(
         say();
       };
       const restored = [];
-      for (const [plane, ids] of places) {
-        const done = await restoreRuns(siteOf(plane), ids, {
+      for (const [regionDatabase, ids] of places) {
+        const done = await restoreRuns(siteOf(regionDatabase), ids, {
           signal,
           paceOf: (job) => paces.get(job) ?? RESTORE_PACE,
           onRun: () => hear(() => account.next()),
@@ -221,14 +222,15 @@ async function restore(
 }
 
 /** The runs' ids, each once, by the database that they lie in: rows of different databases are not each other's. */
-function byPlane(runs: readonly FoundRun[]): Map<RegionPlane, string[]> {
-  const ids = new Map<RegionPlane, string[]>();
-  for (const { plane, run } of runs) ids.set(plane, [...new Set([...(ids.get(plane) ?? []), run.runId])]);
+function byDatabase(runs: readonly FoundRun[]): Map<RegionDatabase, string[]> {
+  const ids = new Map<RegionDatabase, string[]>();
+  for (const { regionDatabase, run } of runs)
+    ids.set(regionDatabase, [...new Set([...(ids.get(regionDatabase) ?? []), run.runId])]);
   return ids;
 }
 
 /** Neither flags nor look-ups nor a job's code: a restore works with everything else down. */
-function siteOf({ worker: region }: RegionPlane): RestoreSite {
+function siteOf({ worker: region }: RegionDatabase): RestoreSite {
   return { worker: `restore:${hostname()}:${process.pid}`, region, log: createLogger({ level: 'silent' }) };
 }
 
@@ -320,7 +322,7 @@ const CSV_COLUMNS = ['run', 'resource', 'key', 'kind', 'unit', 'before', 'after'
 
 /** The rows of a run here that were left alone. */
 async function conflictsIn(runs: readonly FoundRun[], id: string): Promise<AsyncIterable<RestoreConflict>> {
-  const pool = runs.find(({ run }) => run.runId === id)?.plane.worker;
+  const pool = runs.find(({ run }) => run.runId === id)?.regionDatabase.worker;
   if (pool === undefined) throw new Error(`run ${id} was not looked up`);
   const { shapes } = await readRestored(pool, id);
   return restoreConflicts(pool, id, shapes.values());

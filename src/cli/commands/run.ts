@@ -95,7 +95,7 @@ async function run(
   const { app, io } = context;
   const known = await knownJob(app, installation, name);
   requireRegion(region, known.policy.regions);
-  const loaded = await installation.planes.of(region).job(name);
+  const loaded = await installation.regionDatabases.of(region).job(name);
   const { name: principal } = await requireActing(context, installation, 'run', region);
   const id = randomUUID();
   // Before the run, which begins in another database: nothing runs by hand that is not on the record.
@@ -186,14 +186,14 @@ const BOOKS_MS = 5_000;
 
 /** The run as it is, once whoever took it from this process has ended it, or some seconds have passed. */
 async function settledRun(
-  { planes }: Installation,
+  { regionDatabases }: Installation,
   region: string,
   runId: string,
   interrupted: boolean,
 ): Promise<RunView> {
   const deadline = performance.now() + (interrupted ? 0 : BOOKS_MS);
   for (;;) {
-    const found = await findRun(planes.of(region).worker, runId);
+    const found = await findRun(regionDatabases.of(region).worker, runId);
     if (found.finishedAt !== null || performance.now() >= deadline) return found;
     await setTimeout(100);
   }
@@ -201,12 +201,12 @@ async function settledRun(
 
 /** What became of a run that did not end here. */
 async function lostRun(
-  { planes }: Installation,
+  { regionDatabases }: Installation,
   { job, region, runId, status, reason, finishedAt, worker }: RunView,
   interrupted: boolean,
 ): Promise<Pick<RunView, 'status' | 'reason'>> {
   if (finishedAt !== null) return { status, reason };
-  const [gate] = (await listGatesOf(planes, { job, region }, { limit: 1 })).items;
+  const [gate] = (await listGatesOf(regionDatabases, { job, region }, { limit: 1 })).items;
   if (gate?.state === 'killed') {
     return { status: 'killed', reason: `killed by ${gate.killedBy ?? 'nobody known'}: ${gate.reason}` };
   }
@@ -230,11 +230,11 @@ function runText(voice: Voice, result: RunResult): string {
 }
 
 async function sampleOf(
-  { planes }: Installation,
+  { regionDatabases }: Installation,
   region: string,
   runId: string,
 ): Promise<readonly ChangeView[]> {
-  return (await listChanges(planes.of(region).worker, runId, {}, { limit: SAMPLE })).items;
+  return (await listChanges(regionDatabases.of(region).worker, runId, {}, { limit: SAMPLE })).items;
 }
 
 function sampleText(voice: Voice, sample: readonly ChangeView[], planned: number): string {

@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { formatDurationMs } from '../../kernel/duration.js';
 import { PortcullisError } from '../../kernel/errors.js';
-import type { UnreachablePlane } from '../../regions/ask-planes.js';
+import type { UnreachableDatabase } from '../../regions/query-regions.js';
 import { countHeldOf, listRunsOf } from '../../regions/browse.js';
 import { MOST_HELD, type RunFilter, type RunView } from '../../runs/browse-runs.js';
 import { RUN_STATES, type RunStatus } from '../../runs/run-states.js';
@@ -70,15 +70,15 @@ export function addRuns(program: Command, context: Context): void {
       }
       await withLook(context, async (installation) => {
         const filter: RunFilter = { job, region, status, notHeld };
-        let unreachable: readonly UnreachablePlane[] = [];
+        let unreachable: readonly UnreachableDatabase[] = [];
         const runs = await listUpTo(options.limit, async (page) => {
-          const found = await listRunsOf(installation.planes, filter, page);
+          const found = await listRunsOf(installation.regionDatabases, filter, page);
           unreachable = found.unreachable;
           return found;
         });
         // Of those that the list could have shown: since the oldest run in it, where there may be older ones.
         const since = runs.length < options.limit ? undefined : runs.at(-1)?.createdAt;
-        const hidden = notHeld ? await countHeldOf(installation.planes, filter, since) : 0;
+        const hidden = notHeld ? await countHeldOf(installation.regionDatabases, filter, since) : 0;
         if (runs.length === 0 && hidden === 0 && unreachable.length === 0)
           await refuseUnknownNames(context, installation, options);
         voice.result({ runs, hidden, unreachable }, () => runsText(voice, runs) + hiddenText(hidden));
@@ -94,10 +94,10 @@ async function runsAt(
   filter: Omit<RunFilter, 'notHeld'>,
   limit: number,
   notHeld: boolean,
-): Promise<{ runs: RunView[]; hidden: number; unreachable: UnreachablePlane[] }> {
+): Promise<{ runs: RunView[]; hidden: number; unreachable: UnreachableDatabase[] }> {
   const hideHeld = notHeld ? 'true' : 'false';
   let hidden = 0;
-  let unreachable: UnreachablePlane[] = [];
+  let unreachable: UnreachableDatabase[] = [];
   const runs = await listUpTo<RunView>(limit, async (request) => {
     const page = await invoke('listRuns', { ...filter, hideHeld, ...request });
     // Of all pages up to here.

@@ -181,7 +181,9 @@ function PartCard({ part }: { readonly part: Part }) {
           <span class="quiet"> {reason}</span>
         </p>
       ))}
-      {part.unmanned.length > 0 && <p class="warn">No worker runs {part.unmanned.join(', ')} here.</p>}
+      {part.withoutWorker.length > 0 && (
+        <p class="warn">No worker runs {part.withoutWorker.join(', ')} here.</p>
+      )}
     </li>
   );
 }

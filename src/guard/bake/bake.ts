@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { recordAudit } from '../../audit/record.js';
-import { startBeat, type Beat } from '../../kernel/beat.js';
+import { startPoller, type Poller } from '../../kernel/poller.js';
 import { messageOf } from '../../kernel/errors.js';
 import { flagName, HOLD, type FlagAnswer } from '../../flags/definition.js';
 import type { Policy } from '../../flags/policy.js';
@@ -47,9 +47,9 @@ const FORGET_EVERY_MS = 3_600_000;
  * rollout to read, drops the gate where a rule fails, and tells people where one can't be asked. Any number of
  * processes may do so; each job is judged by one at a time.
  */
-export function startBake(platform: BakePlatform, everyMs = EVERY_MS): Beat {
+export function startBake(platform: BakePlatform, everyMs = EVERY_MS): Poller {
   let forgottenAt = -Infinity;
-  return startBeat(
+  return startPoller(
     everyMs,
     async (signal) => {
       const policies = await platform.policies();

@@ -101,8 +101,8 @@ function nothingImported(files: ImportFiles): PortcullisError {
 type ImportCommand = ImportFiles & { readonly replace?: boolean; readonly region?: string };
 
 /** The database that holds the directory of a region. */
-function databaseOf({ control, planes }: Installation, region: string | undefined): pg.Pool {
-  return region === undefined ? control : planes.of(region).owner;
+function databaseOf({ control, regionDatabases }: Installation, region: string | undefined): pg.Pool {
+  return region === undefined ? control : regionDatabases.of(region).owner;
 }
 
 function columnsOf(file: FileName): string {

@@ -8,7 +8,7 @@ import type { Installation } from '../../../src/cli/app-port.js';
 import { askLift } from '../../../src/containment/rearm-approval.js';
 import { approveAloneAndTell } from '../../../src/notify/tell-alone.js';
 import { createLogger } from '../../../src/telemetry/log.js';
-import { planesAt } from '../../http/serving.js';
+import { databasesAt } from '../../http/serving.js';
 import { testDatabase } from '../../support/database.js';
 import { databaseCli } from '../../support/database-cli.js';
 import { tokenOf } from '../../support/people.js';
@@ -16,7 +16,7 @@ import { until } from '../../support/until.js';
 
 const { owner } = await testDatabase();
 const { run } = await databaseCli(owner);
-const installation = { control: owner, planes: planesAt(owner) } as unknown as Installation;
+const installation = { control: owner, regionDatabases: databasesAt(owner) } as unknown as Installation;
 
 const tokens = new Map<string, string>();
 const holder = async (name: string, role: Role, regions?: readonly string[]): Promise<Principal> => {

@@ -5,7 +5,7 @@ import { onFaultPoint } from '../../../src/kernel/fault-point.js';
 import { readGate } from '../../../src/gate/permit.js';
 import type { Close } from '../../../src/flags/guard-policy.js';
 import { closingOf } from '../../../src/containment/closing.js';
-import { carryOutTrip, concludeTrip, type TripPlanes } from '../../../src/containment/trip.js';
+import { carryOutTrip, concludeTrip, type TripDatabases } from '../../../src/containment/trip.js';
 import { unsettledTrip, writeTrip, type TripOrder } from '../../../src/containment/trip-row.js';
 import { postMortemOf } from '../../../src/incidents/post-mortem.js';
 import { runbookOf } from '../../../src/incidents/runbook.js';
@@ -21,7 +21,7 @@ import { testDatabase } from '../../support/database.js';
 import { trip } from '../../support/trip.js';
 
 const { owner } = await testDatabase();
-const planes: TripPlanes = { control: owner, ownerOf: () => owner };
+const regionDatabases: TripDatabases = { control: owner, ownerOf: () => owner };
 const REGION = 'eu-west-1';
 const OTHER = 'us-east-1';
 const CANDIDATE = '1.1.0_00000001';
@@ -129,7 +129,7 @@ describe('a trip of a version', () => {
     async (close, evidence, standing, closes) => {
       await rollOut(standing);
       const order = orderOf(close, evidence === 'shared' ? ['errors'] : []);
-      const { trip: made, incident = '', left } = await trip(planes, order);
+      const { trip: made, incident = '', left } = await trip(regionDatabases, order);
       expect(left).toEqual([]);
       expect(made.closed.close).toBe(closes);
       expect(await world()).toMatchObject(CLOSED[closes]);
@@ -177,7 +177,7 @@ describe('a trip of a version', () => {
 
   test('that names none closes the region, also where the policy says candidate', async () => {
     await rollOut('baking');
-    const { trip: made } = await trip(planes, orderOf('candidate', [], null));
+    const { trip: made } = await trip(regionDatabases, orderOf('candidate', [], null));
     expect(made.closed).toEqual({ close: 'region', why: 'no version is named' });
     expect(await world()).toMatchObject({ here: 'killed', quarantined: [] });
   });
@@ -220,7 +220,7 @@ describe('a trip of a version', () => {
     onFaultPoint((point) => {
       if (point === 'trip.fenced') throw new Error('died');
     });
-    await expect(carryOutTrip(planes, written)).rejects.toThrow('died');
+    await expect(carryOutTrip(regionDatabases, written)).rejects.toThrow('died');
     onFaultPoint(undefined);
     await owner.query(
       `update portcullis_control.rollout_part set done_at = clock_timestamp()
@@ -231,17 +231,17 @@ describe('a trip of a version', () => {
       unsettledTrip(client, { job, region: REGION, version: CANDIDATE }),
     );
     if (!again) throw new Error('it is gone');
-    await concludeTrip(planes, await carryOutTrip(planes, again));
+    await concludeTrip(regionDatabases, await carryOutTrip(regionDatabases, again));
     expect(await world()).toMatchObject(CLOSED.candidate);
   });
 
   test('that closed the candidate is not made again by the rollout that sees the verdict', async () => {
     await rollOut('baking');
-    await trip(planes, orderOf(undefined));
-    const trips = createTripwire(planes, createMetrics(), createLogger({ level: 'silent' }));
+    await trip(regionDatabases, orderOf(undefined));
+    const trips = createTripwire(regionDatabases, createMetrics(), createLogger({ level: 'silent' }));
     const { rule, reason } = failed;
     const fault = { job, version: CANDIDATE, region: REGION, failed: { rule, reason }, reason };
-    await stopVersion(planes, trips, fault);
+    await stopVersion(regionDatabases, trips, fault);
     const { rows } = await owner.query('select closed from portcullis_region.trip where job = $1', [job]);
     expect(rows).toEqual([{ closed: 'candidate' }]);
     expect(await world()).toMatchObject(CLOSED.candidate);

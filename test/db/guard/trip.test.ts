@@ -6,7 +6,7 @@ import { readGate } from '../../../src/gate/permit.js';
 import { rearmGate } from '../../../src/containment/rearm.js';
 import { createTripwire } from '../../../src/containment/tripwire.js';
 import { dropGateBy, type BakeFailure } from '../../../src/containment/drop-gate.js';
-import { carryOutTrip, concludeTrip, type TripPlanes } from '../../../src/containment/trip.js';
+import { carryOutTrip, concludeTrip, type TripDatabases } from '../../../src/containment/trip.js';
 import { unsettledTrip, writeTrip, type TripOrder } from '../../../src/containment/trip-row.js';
 import { elect, type Run } from '../../../src/runs/election.js';
 import { inTransaction } from '../../../src/postgres/pool.js';
@@ -17,7 +17,7 @@ import { OWN, trip } from '../../support/trip.js';
 
 const database = await testDatabase();
 const { owner } = database;
-const planes: TripPlanes = { control: owner, ownerOf: () => owner };
+const regionDatabases: TripDatabases = { control: owner, ownerOf: () => owner };
 const REGION = 'eu-west-1';
 const OTHERS = ['ap-south-1', 'us-east-1'];
 const VERSION = '1.1.0_00000001';
@@ -109,7 +109,7 @@ const AFTER = {
 describe('a trip', () => {
   test('kills the gate, quarantines the version everywhere, takes its share, opens an incident, and tells', async () => {
     const run = await runOf(60_000);
-    const tripped = await trip(planes, orderOf(run.id));
+    const tripped = await trip(regionDatabases, orderOf(run.id));
     expect(tripped.left).toEqual([]);
     expect(await world()).toEqual({
       ...AFTER,
@@ -118,8 +118,8 @@ describe('a trip', () => {
   });
 
   test('of another rule joins the incident of the first, and each is told once', async () => {
-    const first = await trip(planes, orderOf(null, { stage: 'bake' }));
-    const second = await trip(planes, orderOf(null, { stage: 'bake', region: 'us-east-1' }));
+    const first = await trip(regionDatabases, orderOf(null, { stage: 'bake' }));
+    const second = await trip(regionDatabases, orderOf(null, { stage: 'bake', region: 'us-east-1' }));
     expect(second.incident).toBe(first.incident);
     const { incidents, notices } = await world();
     expect(incidents).toHaveLength(1);
@@ -127,7 +127,7 @@ describe('a trip', () => {
   });
 
   test('without a version kills the gate, switches off that region’s flag, and quarantines none', async () => {
-    await trip(planes, orderOf(null, { version: null, stage: 'bake' }));
+    await trip(regionDatabases, orderOf(null, { version: null, stage: 'bake' }));
     const { quarantined, incidents } = await world();
     expect(quarantined).toEqual([]);
     expect(incidents).toEqual([{ version: null, cause: 'trip', state: 'contained' }]);
@@ -140,7 +140,7 @@ describe('a trip', () => {
 
   test('carried out again does not close a gate that people have opened since', async () => {
     const written = await writeTrip(owner, orderOf(null));
-    await carryOutTrip(planes, written);
+    await carryOutTrip(regionDatabases, written);
     await owner.query(`update portcullis_region.gate set state = 'open' where job = $1 and region = $2`, [
       job,
       REGION,
@@ -149,7 +149,7 @@ describe('a trip', () => {
       unsettledTrip(client, { job, region: REGION, version: VERSION }),
     );
     if (!again) throw new Error('it is gone');
-    await concludeTrip(planes, await carryOutTrip(planes, again));
+    await concludeTrip(regionDatabases, await carryOutTrip(regionDatabases, again));
     expect(await readGate(owner, job, REGION)).toMatchObject({ state: 'open' });
     expect((await world()).notices).toHaveLength(1);
   });
@@ -170,7 +170,9 @@ describe('a trip whose control plane cannot be reached', () => {
     await owner.query(`update portcullis_region.trip set at = at - interval '1 minute' where id = $1`, [
       written.id,
     ]);
-    await createTripwire(planes, createMetrics(), createLogger({ level: 'silent' })).finishForsaken(owner);
+    await createTripwire(regionDatabases, createMetrics(), createLogger({ level: 'silent' })).finishForsaken(
+      owner,
+    );
     expect(await world()).toMatchObject(AFTER);
   });
 });
@@ -188,14 +190,16 @@ describe('a worker that dies in the middle of a trip', () => {
     onFaultPoint((at) => {
       if (at === point) throw new Error('the worker is gone');
     });
-    const dies = carryOutTrip(planes, written).then((tripped) => concludeTrip(planes, tripped));
+    const dies = carryOutTrip(regionDatabases, written).then((tripped) =>
+      concludeTrip(regionDatabases, tripped),
+    );
     await expect(dies).rejects.toThrow('the worker is gone');
     onFaultPoint(undefined);
     await owner.query(`update portcullis_region.trip set at = at - interval '1 minute' where id = $1`, [
       written.id,
     ]);
     const metrics = createMetrics();
-    await createTripwire(planes, metrics, createLogger({ level: 'silent' })).finishForsaken(owner);
+    await createTripwire(regionDatabases, metrics, createLogger({ level: 'silent' })).finishForsaken(owner);
     expect(await world()).toMatchObject(AFTER);
     expect((await world()).notices).toHaveLength(1);
   });
@@ -203,7 +207,9 @@ describe('a worker that dies in the middle of a trip', () => {
   test('is left alone while its run’s lease is alive', async () => {
     const run = await runOf(60_000);
     await writeTrip(owner, orderOf(run.id));
-    await createTripwire(planes, createMetrics(), createLogger({ level: 'silent' })).finishForsaken(owner);
+    await createTripwire(regionDatabases, createMetrics(), createLogger({ level: 'silent' })).finishForsaken(
+      owner,
+    );
     expect(await readGate(owner, job, REGION)).toMatchObject({ state: 'held' });
   });
 });
@@ -221,7 +227,7 @@ describe('a trip by policy', () => {
         `insert into portcullis_region.batch (run, lane, from_seq, to_seq, attempt) values ($1, 0, 0, 10, 1)`,
         [run.id],
       );
-      await trip(planes, orderOf(run.id, { stage: 'apply', restore }));
+      await trip(regionDatabases, orderOf(run.id, { stage: 'apply', restore }));
       const { rows } = await owner.query('select id from portcullis_region.run where restores = $1', [
         run.id,
       ]);
@@ -231,7 +237,7 @@ describe('a trip by policy', () => {
 
   test('begins none where its run has written nothing', async () => {
     const run = await runOf(60_000);
-    await trip(planes, orderOf(run.id, { restore: 'auto' }));
+    await trip(regionDatabases, orderOf(run.id, { restore: 'auto' }));
     const { rows } = await owner.query('select id from portcullis_region.run where restores = $1', [run.id]);
     expect(rows).toEqual([]);
   });
@@ -239,12 +245,12 @@ describe('a trip by policy', () => {
 
 test('a trip and a kill of the same gate at the same time both hold', async () => {
   const order = { job, region: REGION, reason: 'by hand', by: 'ada' };
-  await Promise.all([trip(planes, orderOf(null)), killGate(owner, order)]);
+  await Promise.all([trip(regionDatabases, orderOf(null)), killGate(owner, order)]);
   expect(await readGate(owner, job, REGION)).toMatchObject({ state: 'killed' });
 });
 
 test('an event that is reported by two at once, and again after a re-arm, trips once', async () => {
-  const trips = createTripwire(planes, createMetrics(), createLogger({ level: 'silent' }));
+  const trips = createTripwire(regionDatabases, createMetrics(), createLogger({ level: 'silent' }));
   const drop = dropGateBy(() => owner, trips);
   const judged = { ...broken, verdict: 'fail' } as const;
   const failure: BakeFailure = {

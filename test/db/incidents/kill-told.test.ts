@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import type { Beat } from '../../../src/kernel/beat.js';
+import type { Poller } from '../../../src/kernel/poller.js';
 import { readGate } from '../../../src/gate/permit.js';
 import { findIncident } from '../../../src/incidents/browse-incidents.js';
 import {
@@ -22,7 +22,7 @@ import { person } from '../../support/people.js';
 
 const { owner } = await testDatabase();
 const ann = person('ann', 'admin');
-let sender: Beat | undefined;
+let sender: Poller | undefined;
 afterAll(async () => sender?.stop());
 
 const titles = (notices: readonly Notification[]): string[] => notices.map(({ title }) => title);

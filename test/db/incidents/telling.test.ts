@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from '@jest/globals';
-import type { Beat } from '../../../src/kernel/beat.js';
+import type { Poller } from '../../../src/kernel/poller.js';
 import { examineIncident } from '../../../src/incidents/assess-incident.js';
 import { postMortemOf } from '../../../src/incidents/post-mortem.js';
 import { timelineOf, type Moment } from '../../../src/incidents/timeline.js';
@@ -19,12 +19,12 @@ const REGION = 'eu-west-1';
 const TITLE = `claims 1.1.0_00000001 tripped in ${REGION}: asked-for`;
 const rule = { rule: 'asked-for', reason: 'asked-for: 3 rows', figures: {}, evidence: [] };
 
-const senders: Beat[] = [];
+const senders: Poller[] = [];
 afterAll(async () => {
   await Promise.all(senders.map((sender) => sender.stop()));
 });
 
-function send(urls: readonly string[], retryInMs: () => number | undefined): Beat {
+function send(urls: readonly string[], retryInMs: () => number | undefined): Poller {
   const secret = 'sixteen or more of them';
   const options = { urls, secret, timeoutMs: 2_000, everyMs: 5, retryInMs };
   const sender = startSender(owner, createLogger({ level: 'silent' }), createMetrics(), options);

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from '@jest/globals';
 import { recordAudit } from '../../../src/audit/record.js';
-import type { Beat } from '../../../src/kernel/beat.js';
+import type { Poller } from '../../../src/kernel/poller.js';
 import { readGate } from '../../../src/gate/permit.js';
 import { assessIncident } from '../../support/assess-incident.js';
 import { closeIncident } from '../../../src/incidents/move-incident.js';
@@ -20,7 +20,7 @@ const { owner } = database;
 const asked = { rule: 'asked-for', reason: 'asked-for: 3 rows', figures: {}, evidence: [] };
 const logins = { rule: 'logins', reason: 'logins: 9 fail', figures: {}, evidence: [] };
 
-let sender: Beat | undefined;
+let sender: Poller | undefined;
 afterAll(async () => sender?.stop());
 
 test('an incident’s timeline has all that happened, in order, and who did it', async () => {
@@ -29,12 +29,12 @@ test('an incident’s timeline has all that happened, in order, and who did it',
   await readGate(owner, 'claims', other);
   const bad = await run();
   const order = { job: 'claims', version: VERSION, stage: 'bake', restore: 'propose', closing: OWN } as const;
-  const planes = { control: owner, ownerOf: () => owner };
-  const { incident = '' } = await trip(planes, {
+  const regionDatabases = { control: owner, ownerOf: () => owner };
+  const { incident = '' } = await trip(regionDatabases, {
     ...{ ...order, region, run: bad.run.id },
     failed: [asked, logins],
   });
-  await trip(planes, { ...order, region: other, run: null, failed: [logins] });
+  await trip(regionDatabases, { ...order, region: other, run: null, failed: [logins] });
 
   // The receiver is away, is given up, and a person has it tried again once it is back.
   let away = true;

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Beat } from '../../../src/kernel/beat.js';
+import type { Poller } from '../../../src/kernel/poller.js';
 import { listNotifications, retryNotification, type Delivery } from '../../../src/notify/browse.js';
 import { notify, type Notice } from '../../../src/notify/notice.js';
 import { receiverOf } from '../../../src/notify/sender.js';
@@ -20,9 +20,9 @@ const NOTICE: Notice = { kind: 'trip', job: 'domain-claim', region: 'eu-west-1',
 let logged = '';
 const log = createLogger({ level: 'debug', to: { write: (line) => void (logged += line) } });
 const metrics = createMetrics();
-const senders: Beat[] = [];
+const senders: Poller[] = [];
 
-function send(urls: readonly string[], options: Partial<SenderOptions> = {}): Beat {
+function send(urls: readonly string[], options: Partial<SenderOptions> = {}): Poller {
   const sender = startSender(owner, log, metrics, {
     ...{ urls, secret: SECRET, timeoutMs: 2_000, everyMs: 5 },
     retryInMs: (attempts) => (attempts >= 3 ? undefined : 1),

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type pg from 'pg';
-import { askPlanes } from '../../../src/regions/ask-planes.js';
+import { queryRegions } from '../../../src/regions/query-regions.js';
 import { findRunOf, listGatesOf, listRunsOf } from '../../../src/regions/browse.js';
-import type { RegionPlane, RegionPlanes } from '../../../src/regions/region-plane.js';
+import type { RegionDatabase, RegionDatabases } from '../../../src/regions/region-database.js';
 import type { Page, PageRequest } from '../../../src/postgres/page.js';
 import { openPool } from '../../../src/postgres/pool.js';
 import { seedRun } from '../../http/serving.js';
@@ -19,7 +19,7 @@ function nothing(): never {
   throw new Error('nothing is planned here');
 }
 
-function planeAt(name: string, pool: pg.Pool): RegionPlane {
+function databaseAt(name: string, pool: pg.Pool): RegionDatabase {
   return {
     name,
     owner: pool,
@@ -32,15 +32,15 @@ function planeAt(name: string, pool: pg.Pool): RegionPlane {
   };
 }
 
-const WEST = planeAt('west', west.owner);
-const EAST = planeAt('east', east.owner);
-const AWAY = planeAt('away', nowhere);
+const WEST = databaseAt('west', west.owner);
+const EAST = databaseAt('east', east.owner);
+const AWAY = databaseAt('away', nowhere);
 
-function planesOf(...all: RegionPlane[]): RegionPlanes {
+function databasesOf(...all: RegionDatabase[]): RegionDatabases {
   return { of: (region) => (region.startsWith('us') ? EAST : WEST), all: () => all };
 }
 
-const both = planesOf(WEST, EAST);
+const both = databasesOf(WEST, EAST);
 
 /** Every item of a list, walked page by page. */
 async function walked<Item>(
@@ -106,9 +106,9 @@ describe('runs of two databases', () => {
   test('are found by id in either, and neither hides that several begin alike', async () => {
     // The newest is the fortieth, the one after it the thirty-ninth: 39 is a multiple of three.
     const [inEast = '', inWest = ''] = expected;
-    expect((await findRunOf(both, inEast)).plane).toBe(EAST);
+    expect((await findRunOf(both, inEast)).regionDatabase).toBe(EAST);
     expect((await findRunOf(both, inEast.slice(0, 13))).run.runId).toBe(inEast);
-    expect((await findRunOf(both, inWest)).plane).toBe(WEST);
+    expect((await findRunOf(both, inWest)).regionDatabase).toBe(WEST);
     const alike = randomUUID().slice(0, 9);
     await seedRun(west.owner, {
       id: `${alike}0000-4000-8000-000000000001`,
@@ -139,7 +139,7 @@ describe('gates of two databases', () => {
 });
 
 describe('a database that is away', () => {
-  const withOneAway = planesOf(WEST, AWAY);
+  const withOneAway = databasesOf(WEST, AWAY);
 
   test('is named in a list, and keeps nothing else out of it', async () => {
     const page = await listRunsOf(withOneAway, {}, { limit: 5 });
@@ -157,13 +157,13 @@ describe('a database that is away', () => {
   });
 
   test('is an error where there is no other', async () => {
-    await expect(listRunsOf(planesOf(AWAY), {}, { limit: 5 })).rejects.toMatchObject({
+    await expect(listRunsOf(databasesOf(AWAY), {}, { limit: 5 })).rejects.toMatchObject({
       code: 'ECONNREFUSED',
     });
   });
 
   test('is not waited for when it hangs', async () => {
-    const { answers, unreachable } = await askPlanes(
+    const { answers, unreachable } = await queryRegions(
       both,
       ({ name }) => (name === 'east' ? new Promise<string>(() => undefined) : Promise.resolve('here')),
       50,

@@ -189,8 +189,8 @@ class Player implements Outcome {
   }
 
   private async decide(id: string, principal: Principal, decision: Decision): Promise<void> {
-    const { control, planes } = this.world.stage;
-    const sources = rolloutSources(control, planes, [this.world.version(0)]);
+    const { control, regionDatabases } = this.world.stage;
+    const sources = rolloutSources(control, regionDatabases, [this.world.version(0)]);
     await decideRequest(
       sources,
       () => control,

@@ -12,7 +12,7 @@ import { PortcullisProvider } from '../../../src/flags/provider.js';
 import type { FlagSource } from '../../../src/flags/source.js';
 import { jobInfos, type OperationContext } from '../../../src/operations/context.js';
 import { openPool } from '../../../src/postgres/pool.js';
-import type { RegionPlanes } from '../../../src/regions/region-plane.js';
+import type { RegionDatabases } from '../../../src/regions/region-database.js';
 import { rolloutSources } from '../../../src/regions/rollout-sources.js';
 import { announceVersions } from '../../../src/rollout/announce.js';
 import type { AdvancePorts } from '../../../src/rollout/advance.js';
@@ -25,7 +25,7 @@ import type { LoadedJob } from '../../../src/worker/registry.js';
 import { claimEverything, seedAccounts } from '../../support/accounts.js';
 import type { TestDatabase } from '../../support/database.js';
 import { FAR_SLOT } from '../../support/far-slot.js';
-import { onePlane } from '../../support/one-plane.js';
+import { oneDatabase } from '../../support/one-database.js';
 import { tokenOf } from '../../support/people.js';
 import { loadTestJob, testPlatform } from '../../support/platform.js';
 import { until } from '../../support/until.js';
@@ -50,7 +50,7 @@ export interface Twist {
 export class Stage {
   readonly owner: pg.Pool;
   readonly control: pg.Pool;
-  readonly planes: RegionPlanes;
+  readonly regionDatabases: RegionDatabases;
   readonly midRun = new MidRun();
   readonly trips: Tripwire;
   private readonly log = createLogger({ level: 'silent' });
@@ -71,7 +71,7 @@ export class Stage {
     this.region = rewritten(openPool(database.workerUrl, { name: 'adversary worker', max: 5 }), twist.worker);
     this.planner = openPlannerDatabase(database.plannerUrl, 2);
     const { control, region: worker, planner } = this;
-    this.planes = onePlane({
+    this.regionDatabases = oneDatabase({
       ...{ name: 'control', owner: control, kills: control, worker, planner, open: true },
       job: () => Promise.reject(new Error('this world asks for no job')),
       prepare: () => Promise.resolve(),
@@ -101,10 +101,17 @@ export class Stage {
 
   /** What the API's operations work with. */
   context(installed: LoadedJob, policy: Policy): OperationContext {
-    const { control, planes, metrics, log, provider } = this;
+    const { control, regionDatabases, metrics, log, provider } = this;
     return {
       feed: new EventFeed(() => []),
-      ...{ control, planes, metrics, log, receivers: 1, dropGate: dropGateBy(() => control, this.trips) },
+      ...{
+        control,
+        regionDatabases,
+        metrics,
+        log,
+        receivers: 1,
+        dropGate: dropGateBy(() => control, this.trips),
+      },
       flags: {
         ...embeddedDesk(control, this.source),
         look: (name) => provider.look(name),
@@ -118,9 +125,9 @@ export class Stage {
 
   /** What moving rollouts takes. */
   advancing(installed: LoadedJob): AdvancePorts {
-    const { control, planes, trips } = this;
+    const { control, regionDatabases, trips } = this;
     return {
-      ...rolloutSources(control, planes, [installed]),
+      ...rolloutSources(control, regionDatabases, [installed]),
       trip: (fault) => stopVersion({ control, ownerOf: () => control }, trips, fault),
     };
   }

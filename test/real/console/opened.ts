@@ -10,7 +10,7 @@ import { announceVersions } from '../../../src/rollout/announce.js';
 import { testDatabase } from '../../support/database.js';
 import { requireProgram } from '../../support/debian-package.js';
 import { tokenOf } from '../../support/people.js';
-import { hearFlags, planesAt, serving } from '../../http/serving.js';
+import { hearFlags, databasesAt, serving } from '../../http/serving.js';
 
 /** A real server with the console, on a database of this file's own, and one browser for all its tests. */
 
@@ -21,7 +21,7 @@ export const { owner } = database;
 const flags = await hearFlags(owner);
 export const served = await serving(
   owner,
-  { flags: flags.desk, feed: new EventFeed(() => outboxesOf(owner, planesAt(owner))) },
+  { flags: flags.desk, feed: new EventFeed(() => outboxesOf(owner, databasesAt(owner))) },
   { console: CONSOLE },
 );
 

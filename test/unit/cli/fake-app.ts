@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { onePlane } from '../../support/one-plane.js';
+import { oneDatabase } from '../../support/one-database.js';
 import type { App, Installation, Purpose, ServeOptions, Service } from '../../../src/cli/app-port.js';
 import type { AddCommand } from '../../../src/cli/context.js';
 import { replayCommand, type Replay } from '../../../src/demo/command.js';
@@ -110,7 +110,7 @@ export class FakeApp implements App {
       database: 'postgresql://owner:***@db:5432/portcullis',
       embedded: false,
       control: new pg.Pool({ connectionString: nowhere }),
-      planes: onePlane({
+      regionDatabases: oneDatabase({
         name: 'control',
         owner: new pg.Pool({ connectionString: nowhere }),
         kills: new pg.Pool({ connectionString: nowhere }),

@@ -156,7 +156,7 @@ const rollout: RolloutView = {
       regions: [
         {
           ...{ region: REGION, state: 'baking', reason: '', blockers: [REASON], earliest: AT, permille: 250 },
-          ...{ step: 2, steps: 5, since: AT, waiting: 1_204, unmanned: [NEW], skipped: [] },
+          ...{ step: 2, steps: 5, since: AT, waiting: 1_204, withoutWorker: [NEW], skipped: [] },
           bake: {
             ...{ runs: 2, runsNeeded: 3, changes: 1_204, changesNeeded: 5_000 },
             ...{ elapsedMs: 60_000, elapsedNeededMs: 3_600_000 },

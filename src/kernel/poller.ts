@@ -1,10 +1,10 @@
 /** Work that comes round again and again, never twice at once. */
-export interface Beat {
+export interface Poller {
   /** Comes round no more; tells the work under way to stop, and answers when it has. */
   stop(): Promise<void>;
 }
 
-export interface BeatOptions {
+export interface PollerOptions {
   /** The first time comes after `everyMs` too: for work that was done once before the beat began. */
   readonly restFirst?: boolean;
 }
@@ -13,12 +13,12 @@ export interface BeatOptions {
  * Does `work` at once and then every `everyMs` milliseconds, counted from the end of the time before. What it
  * throws goes to `onError`, unless it is stopped by then, and the next beat tries again.
  */
-export function startBeat(
+export function startPoller(
   everyMs: number,
   work: (signal: AbortSignal) => Promise<unknown>,
   onError: (error: unknown) => void,
-  { restFirst = false }: BeatOptions = {},
-): Beat {
+  { restFirst = false }: PollerOptions = {},
+): Poller {
   const stopping = new AbortController();
   const { signal } = stopping;
   const stopped = (): boolean => signal.aborted;

@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { startBeat } from '../../../src/kernel/beat.js';
+import { startPoller } from '../../../src/kernel/poller.js';
 import { until } from '../../support/until.js';
 
 describe('a beat', () => {
   test('comes round again, also behind a failure, until it is stopped', async () => {
     const errors: unknown[] = [];
     let times = 0;
-    const beat = startBeat(
+    const beat = startPoller(
       1,
       () => {
         times += 1;
@@ -26,7 +26,7 @@ describe('a beat', () => {
     let under = 0;
     let most = 0;
     let told = false;
-    const beat = startBeat(
+    const beat = startPoller(
       1,
       async (signal) => {
         under += 1;
@@ -43,14 +43,14 @@ describe('a beat', () => {
 
   test('that rests first does nothing until its first turn, also where it is stopped before', async () => {
     const done: string[] = [];
-    const never = startBeat(
+    const never = startPoller(
       60_000,
       () => Promise.resolve(done.push('too early')),
       () => undefined,
       { restFirst: true },
     );
     await never.stop();
-    const once = startBeat(
+    const once = startPoller(
       1,
       () => Promise.resolve(done.push('in turn')),
       () => undefined,
@@ -64,7 +64,7 @@ describe('a beat', () => {
 
   test('does not wait for its next turn when it is stopped', async () => {
     const startedAt = performance.now();
-    const beat = startBeat(
+    const beat = startPoller(
       60_000,
       () => Promise.resolve(),
       () => undefined,

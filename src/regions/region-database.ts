@@ -3,7 +3,7 @@ import type { Planner } from '../worker/planner-database.js';
 import type { LoadedJob } from '../worker/registry.js';
 
 /** A region database, by each of its logins. Several regions may share one. */
-export interface RegionPlane {
+export interface RegionDatabase {
   /** How people know it: `control`, or the variable that holds its address. Never the address. */
   readonly name: string;
   /** May do everything: it migrates, kills and re-arms. */
@@ -26,9 +26,9 @@ export interface RegionPlane {
 }
 
 /** Which database each region has. */
-export interface RegionPlanes {
-  /** The plane of a region. One that no policy places stands beside the control plane. */
-  of(region: string): RegionPlane;
+export interface RegionDatabases {
+  /** The region database of a region. One that no policy places stands beside the control plane. */
+  of(region: string): RegionDatabase;
   /** Every region database, once. */
-  all(): readonly RegionPlane[];
+  all(): readonly RegionDatabase[];
 }

@@ -1,8 +1,8 @@
-import type { UnreachablePlane } from '../../regions/ask-planes.js';
+import type { UnreachableDatabase } from '../../regions/query-regions.js';
 import type { Finding } from './check.js';
 
 /** A region database that could not be examined. */
-export function unreachableFinding({ database, reason }: UnreachablePlane): Omit<Finding, 'check'> {
+export function unreachableFinding({ database, reason }: UnreachableDatabase): Omit<Finding, 'check'> {
   return {
     mark: 'fail',
     found: `${database} cannot be reached: ${reason}`,

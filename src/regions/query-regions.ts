@@ -1,18 +1,18 @@
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { within } from '../kernel/within.js';
 import { isUnreachable } from '../postgres/pool.js';
-import type { RegionPlane, RegionPlanes } from './region-plane.js';
+import type { RegionDatabase, RegionDatabases } from './region-database.js';
 
 /** A region database that could not be asked. */
-export interface UnreachablePlane {
+export interface UnreachableDatabase {
   readonly database: string;
   readonly reason: string;
 }
 
 /** What every region database said, and which could not be asked. */
-export interface PlaneAnswers<T> {
-  readonly answers: readonly { readonly plane: RegionPlane; readonly answer: T }[];
-  readonly unreachable: readonly UnreachablePlane[];
+export interface RegionAnswers<T> {
+  readonly answers: readonly { readonly regionDatabase: RegionDatabase; readonly answer: T }[];
+  readonly unreachable: readonly UnreachableDatabase[];
 }
 
 /** How long one database may take: one behind a lost network must not keep the others' answers back. */
@@ -23,19 +23,19 @@ const ANSWER_MS = 10_000;
  * named in the answer and keeps nothing else back; when none can be reached, its error is thrown. Any other
  * error is thrown.
  */
-export async function askPlanes<T>(
-  planes: RegionPlanes,
-  ask: (plane: RegionPlane) => Promise<T>,
+export async function queryRegions<T>(
+  regionDatabases: RegionDatabases,
+  ask: (regionDatabase: RegionDatabase) => Promise<T>,
   answerMs = ANSWER_MS,
-): Promise<PlaneAnswers<T>> {
-  const all = planes.all();
+): Promise<RegionAnswers<T>> {
+  const all = regionDatabases.all();
   const asked = await Promise.allSettled(
-    all.map(async (plane) => ({
-      plane,
+    all.map(async (regionDatabase) => ({
+      regionDatabase,
       answer: await within(
         answerMs,
-        () => ask(plane),
-        () => silence(plane, answerMs),
+        () => ask(regionDatabase),
+        () => silence(regionDatabase, answerMs),
       ),
     })),
   );
@@ -52,7 +52,7 @@ export async function askPlanes<T>(
   return { answers, unreachable };
 }
 
-function silence({ name }: RegionPlane, ms: number): PortcullisError {
+function silence({ name }: RegionDatabase, ms: number): PortcullisError {
   return new PortcullisError('DATABASE_UNREACHABLE', `${name} did not answer within ${ms / 1_000} s`, {
     hint: 'check that the server runs and that the network reaches it',
   });

@@ -1,13 +1,13 @@
 import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
-import type { Beat } from '../kernel/beat.js';
+import type { Poller } from '../kernel/poller.js';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { unknownName } from '../kernel/unknown-name.js';
 import type { DatabaseSetup, Purpose } from '../cli/app-port.js';
 import { KillPool } from '../containment/kill-pool.js';
 import { openPlannerDatabase, type Planner, type PlannerPool } from '../worker/planner-database.js';
 import type { KnownJob, LoadedJob } from '../worker/registry.js';
-import type { RegionPlane } from '../regions/region-plane.js';
+import type { RegionDatabase } from '../regions/region-database.js';
 import { connectionsOf, type Connections } from '../postgres/connections.js';
 import { loginUrl, provisionLogins, type GivenLogins, type Login } from '../postgres/logins.js';
 import {
@@ -15,7 +15,7 @@ import {
   outdated,
   readSchema,
   requireCurrent,
-  type Plane,
+  type SchemaKind,
   type Schema,
 } from '../postgres/migrate.js';
 import { checkReachable, openPool } from '../postgres/pool.js';
@@ -32,12 +32,12 @@ interface Opened {
 }
 
 /** A database that regions stand in, and what it is opened for. */
-export interface RegionDatabaseOptions {
+export interface OpenedDatabaseOptions {
   /** How people know it. */
   readonly name: string;
   /** The owner's URL. */
   readonly url: string;
-  readonly planes: readonly Plane[];
+  readonly schemas: readonly SchemaKind[];
   readonly given: GivenLogins;
   /** The jobs of this program. */
   readonly jobs: () => Promise<readonly KnownJob[]>;
@@ -51,14 +51,14 @@ export interface RegionDatabaseOptions {
  * refuses one whose schema is another, `look` takes it as it is and reads as the owner, and `kill` asks nothing.
  * Until then whoever asks for them is told why with DATABASE_UNREACHABLE, and it is tried again and again.
  */
-export class RegionDatabase implements RegionPlane, DatabaseSetup {
+export class OpenedDatabase implements RegionDatabase, DatabaseSetup {
   readonly name: string;
   readonly url: string;
-  readonly planes: readonly Plane[];
+  readonly schemas: readonly SchemaKind[];
   readonly given: GivenLogins;
   readonly owner: pg.Pool;
   readonly kills: pg.Pool;
-  readonly #holding: Beat | undefined;
+  readonly #holding: Poller | undefined;
   readonly #most: Connections;
   #schema: Schema | undefined;
   #opened: Opened | undefined;
@@ -70,13 +70,13 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
   readonly tried = new Promise<void>((resolve) => (this.#told = resolve));
   readonly #closing = new AbortController();
 
-  constructor(private readonly options: RegionDatabaseOptions) {
-    const { name, url, planes, given } = options;
+  constructor(private readonly options: OpenedDatabaseOptions) {
+    const { name, url, schemas, given } = options;
     this.name = name;
     this.url = url;
-    this.planes = planes;
+    this.schemas = schemas;
     this.given = given;
-    this.#most = connectionsOf(options.concurrentRuns, planes.includes('control'));
+    this.#most = connectionsOf(options.concurrentRuns, schemas.includes('control'));
     this.#why = `${name} has not been reached yet`;
     // Whoever looks cannot write, by whatever mistake, and waits for nobody's lock for long.
     const looking = options.purpose === 'look' ? { readOnly: true, lockTimeoutS: LOOK_LOCK_S } : {};
@@ -176,14 +176,14 @@ export class RegionDatabase implements RegionPlane, DatabaseSetup {
   }
 
   async #open(): Promise<Opened> {
-    const { owner, url, name, planes, given } = this;
+    const { owner, url, name, schemas, given } = this;
     const { purpose } = this.options;
     await checkReachable(owner, url);
     if (purpose === 'serve') {
-      await migrate(owner, planes);
-      await provisionLogins(owner, planes, given);
+      await migrate(owner, schemas);
+      await provisionLogins(owner, schemas, given);
     }
-    this.#schema = await readSchema(owner, planes);
+    this.#schema = await readSchema(owner, schemas);
     if (purpose === 'look') return this.#openToLook(this.#schema);
     if (purpose === 'change') requireCurrent(this.#schema, name);
     const workerUrl = await this.loginUrl('worker');

@@ -1,14 +1,14 @@
 import { setTimeout } from 'node:timers/promises';
 import { messageOf } from '../kernel/errors.js';
 import type { PlacedJob, Worker } from '../worker/worker.js';
-import type { RegionPlane } from '../regions/region-plane.js';
+import type { RegionDatabase } from '../regions/region-database.js';
 import type { Log } from '../telemetry/log.js';
 
 const TRY_AGAIN_MS = 1_000;
 
-export interface StationOptions {
-  readonly plane: RegionPlane;
-  /** Starts a worker on the plane, which is open by then. */
+export interface RegionWorkerOptions {
+  readonly regionDatabase: RegionDatabase;
+  /** Starts a worker on the region database, which is open by then. */
   readonly start: (served: readonly PlacedJob[]) => Promise<Worker>;
   readonly log: Log;
 }
@@ -18,12 +18,12 @@ export interface StationOptions {
  * runs over. Each database has its own, so that one which is away or hangs holds up no other's jobs; the worker of
  * one that is away is started as soon as it is there.
  */
-export class Station {
+export class RegionWorker {
   #worker: Worker | undefined;
   #changing: Promise<void> = Promise.resolve();
   #given = new AbortController();
 
-  constructor(private readonly options: StationOptions) {}
+  constructor(private readonly options: RegionWorkerOptions) {}
 
   get worker(): Worker | undefined {
     return this.#worker;
@@ -48,14 +48,14 @@ export class Station {
   }
 
   async #start(served: readonly PlacedJob[], signal: AbortSignal): Promise<void> {
-    const { plane, start, log } = this.options;
+    const { regionDatabase, start, log } = this.options;
     while (!signal.aborted) {
       try {
-        const open = await Promise.race([plane.prepare().then(() => true), aborted(signal)]);
+        const open = await Promise.race([regionDatabase.prepare().then(() => true), aborted(signal)]);
         if (open) this.#worker = await start(served);
         return;
       } catch (error) {
-        log.error({ code: 'worker-unstarted', database: plane.name, err: error }, messageOf(error));
+        log.error({ code: 'worker-unstarted', database: regionDatabase.name, err: error }, messageOf(error));
         await setTimeout(TRY_AGAIN_MS, undefined, { signal }).catch(() => undefined);
       }
     }

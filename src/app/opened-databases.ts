@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
 import { PortcullisError } from '../kernel/errors.js';
 import type { Policy } from '../flags/policy.js';
-import type { RegionPlane, RegionPlanes } from '../regions/region-plane.js';
+import type { RegionDatabase, RegionDatabases } from '../regions/region-database.js';
 import type { GivenLogins } from '../postgres/logins.js';
-import { RegionDatabase, type RegionDatabaseOptions } from './region-database.js';
+import { OpenedDatabase, type OpenedDatabaseOptions } from './opened-database.js';
 
 /** How a process reaches a region's database. */
 export interface RegionAddress {
@@ -16,19 +16,19 @@ export interface RegionAddress {
  * The regions' databases: the control plane's own, and those whose addresses the environment has. Databases are
  * opened as policies name them; one that cannot be reached keeps none of the others from being opened.
  */
-export class RegionDatabases implements RegionPlanes {
-  readonly #home: RegionDatabase;
+export class OpenedDatabases implements RegionDatabases {
+  readonly #home: OpenedDatabase;
   readonly #addresses: Readonly<Record<string, RegionAddress>>;
-  readonly #options: Pick<RegionDatabaseOptions, 'jobs' | 'purpose' | 'concurrentRuns'>;
+  readonly #options: Pick<OpenedDatabaseOptions, 'jobs' | 'purpose' | 'concurrentRuns'>;
   /** By address: two variables may name one database. */
-  readonly #opened = new Map<string, RegionDatabase>();
+  readonly #opened = new Map<string, OpenedDatabase>();
   readonly #unset = new Map<string, UnsetDatabase>();
-  #places = new Map<string, RegionPlane>();
+  #places = new Map<string, RegionDatabase>();
 
   constructor(
-    home: RegionDatabase,
+    home: OpenedDatabase,
     addresses: Readonly<Record<string, RegionAddress>>,
-    options: Pick<RegionDatabaseOptions, 'jobs' | 'purpose' | 'concurrentRuns'>,
+    options: Pick<OpenedDatabaseOptions, 'jobs' | 'purpose' | 'concurrentRuns'>,
   ) {
     this.#home = home;
     this.#addresses = addresses;
@@ -36,17 +36,17 @@ export class RegionDatabases implements RegionPlanes {
     this.#opened.set(addressOf(home.url), home);
   }
 
-  of(region: string): RegionPlane {
+  of(region: string): RegionDatabase {
     return this.#places.get(region) ?? this.#home;
   }
 
-  all(): readonly RegionPlane[] {
+  all(): readonly RegionDatabase[] {
     return [...new Set([this.#home, ...this.#places.values()])];
   }
 
   /** Puts each region where the policies say it is, and begins to open what is new. */
   place(policies: readonly Pick<Policy, 'databases'>[]): void {
-    const places = new Map<string, RegionPlane>();
+    const places = new Map<string, RegionDatabase>();
     for (const { databases = {} } of policies) {
       for (const [region, variable] of Object.entries(databases)) {
         if (!places.has(region)) places.set(region, this.#at(variable));
@@ -56,13 +56,13 @@ export class RegionDatabases implements RegionPlanes {
   }
 
   /** Every database that this process was given an address of, whether a policy names it or not. */
-  given(): readonly RegionDatabase[] {
+  given(): readonly OpenedDatabase[] {
     for (const variable of Object.keys(this.#addresses)) this.#at(variable);
     return [...this.#opened.values()];
   }
 
   /** The databases that are opened, or tried to be. */
-  opened(): readonly RegionDatabase[] {
+  opened(): readonly OpenedDatabase[] {
     return [...this.#opened.values()];
   }
 
@@ -80,7 +80,7 @@ export class RegionDatabases implements RegionPlanes {
     await Promise.all([...this.#opened.values()].map((database) => database.close()));
   }
 
-  #at(variable: string): RegionPlane {
+  #at(variable: string): RegionDatabase {
     const address = this.#addresses[variable];
     if (address === undefined) {
       const known = this.#unset.get(variable) ?? new UnsetDatabase(variable);
@@ -90,7 +90,13 @@ export class RegionDatabases implements RegionPlanes {
     const { url, given } = address;
     const known = this.#opened.get(addressOf(url));
     if (known) return known;
-    const database = new RegionDatabase({ ...this.#options, name: variable, url, given, planes: ['region'] });
+    const database = new OpenedDatabase({
+      ...this.#options,
+      name: variable,
+      url,
+      given,
+      schemas: ['region'],
+    });
     this.#opened.set(addressOf(url), database);
     const { purpose } = this.#options;
     if (purpose !== 'kill' && purpose !== 'set-up') void database.prepare();
@@ -106,7 +112,7 @@ function addressOf(url: string): string {
 }
 
 /** A database whose address this process was not given. */
-class UnsetDatabase implements RegionPlane {
+class UnsetDatabase implements RegionDatabase {
   readonly open = false;
 
   constructor(readonly name: string) {}
