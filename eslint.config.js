@@ -21,6 +21,7 @@ const layers = [
   ['rollout'],
   ['worker'],
   ['regions'],
+  ['doctor'],
   ['operations'],
   ['client'],
   ['server', 'cli', 'console'],

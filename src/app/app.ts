@@ -34,6 +34,10 @@ export function createApp(read: () => Config): {
       const { serve } = await import('./serve.js');
       return serve(config(), installation, options);
     },
+    examine: async (installation) => {
+      const { examineHere } = await import('./doctor.js');
+      return examineHere(config(), installation);
+    },
     names: async (ms) => {
       const { readNames } = await import('./names.js');
       return readNames(config(), ms);

@@ -4,7 +4,6 @@ import type { Installation, OpenPlatform } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { EmbeddedSource } from '../flags/embedded-source.js';
 import { loadPolicies } from '../flags/policy-store.js';
-import { sourceView } from '../flags/flag-desk.js';
 import { flagsAt, sourceAdvice } from '../flags/flags-elsewhere.js';
 import { PortcullisProvider } from '../flags/provider.js';
 import { JobClients } from './job-clients.js';
@@ -97,12 +96,7 @@ export async function openPlatform(
     },
     source,
     provider,
-    askResolvers: async (name, signal) => {
-      const job = installation.jobs.find(({ definition }) => definition.name === domainClaim.name);
-      return job === undefined ? [] : ((await clients.of(job)) as Lookups).dns.txt(name, signal);
-    },
     evaluate: (flag, unit) => provider.evaluateUnit(flag, unit),
-    flagSource: () => sourceView(source, at ?? null),
     close: async () => {
       unwatch();
       // Setting another provider closes this one.

@@ -39,6 +39,7 @@ import { makeDemoPerson } from '../access/demo-person.js';
 import { startBreakGlass } from './break-glass.js';
 import { startAlone } from './alone.js';
 import { WorkerSupervisor } from './worker-supervisor.js';
+import { examineServing } from './doctor.js';
 import { deskOf } from './flag-desk.js';
 import { keepEmbedded } from './keep-embedded.js';
 import { openPlatform, type WiredPlatform } from './platform.js';
@@ -359,6 +360,7 @@ function serveHttp(
         supervisor.served.map(({ policy }) => policy),
       ),
     installed: () => installation.jobs,
+    examine: examineServing(config, installation, wired),
     readiness: createReadiness({
       databases: {
         control: () => control.query('select 1'),

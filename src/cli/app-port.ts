@@ -3,16 +3,15 @@ import type { AdminToken } from '../access/admin-token.js';
 import type { RegionDatabases } from '../regions/region-database.js';
 import type { PolicyDiff } from '../flags/policy-diff.js';
 import type { PolicyDrift } from '../flags/policy-drift.js';
-import type { FlagDesk, SourceView } from '../flags/flag-desk.js';
+import type { FlagDesk } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
-import type { PerspectiveAnswer } from '../lookup/dns.js';
 import type { PlacedJob } from '../worker/worker.js';
 import type { InstalledJob, KnownJob } from '../worker/registry.js';
 import type { Platform, WorkerContext } from '../worker/platform.js';
 import type { RunProgress, RunReport } from '../worker/run-loop.js';
 import type { Run } from '../runs/election.js';
-import type { GivenLogins, Login } from '../postgres/logins.js';
-import type { SchemaKind, Schema } from '../postgres/migrate.js';
+import type { DatabaseSetup } from '../postgres/logins.js';
+import type { Finding } from '../doctor/patient.js';
 
 /**
  * What a command opens the databases for.
@@ -30,20 +29,6 @@ export interface Opening {
   readonly config?: string | undefined;
   /** False: the code of jobs that a configuration file lists is not run, and they are not known. */
   readonly jobs?: boolean;
-}
-
-/** A database, its schema and its logins. */
-export interface DatabaseSetup {
-  /** `control`, or the variable that holds its address. */
-  readonly name: string;
-  readonly owner: pg.Pool;
-  readonly schemas: readonly SchemaKind[];
-  /** Logins that a DBA made. */
-  readonly given: GivenLogins;
-  /** As it was found when the database was opened; absent where it could not be. */
-  readonly schema: Schema | undefined;
-  /** The URL of a lesser login: never shown, never logged. */
-  loginUrl(login: Login): Promise<string>;
 }
 
 /** An opened installation: its database is reached and found fit for the purpose. */
@@ -83,12 +68,8 @@ export interface OpenPlatform {
   readonly workerContext: WorkerContext;
   /** What a worker has for a region. */
   platformOf(region: string): Platform;
-  /** What each name server that domain-claim asks says of a name; none where this installation does not have that job. */
-  askResolvers(name: string, signal: AbortSignal): Promise<readonly PerspectiveAnswer[]>;
   /** The version that a flag gives to one unit, or `hold`, with why where it cannot be evaluated. */
   evaluate(flag: string, unit: string): Promise<{ readonly value: string; readonly errorMessage?: string }>;
-  /** Where its flags come from, as it hears them. */
-  flagSource(): SourceView;
   close(): Promise<void>;
 }
 
@@ -186,6 +167,8 @@ export interface App {
   /** Flags as their source has them now. One that does not answer within seconds is named by `source()`. */
   flags(installation: Installation): Promise<FlagDesk & { close(): Promise<void> }>;
   serve(installation: Installation, options: ServeOptions): Promise<Service>;
+  /** What the doctor finds in the databases, the jobs, the flags and the runs. */
+  examine(installation: Installation): Promise<readonly Finding[]>;
   /** What names there are, where that can be read within so many milliseconds. Starts nothing. */
   names(ms: number): Promise<Names>;
   /** The policies in force, by job. One that is malformed is left out: its job is closed. */

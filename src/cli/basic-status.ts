@@ -1,6 +1,6 @@
 import { messageOf } from '../kernel/errors.js';
 import { time } from '../kernel/words.js';
-import type { DatabaseSetup } from './app-port.js';
+import type { DatabaseSetup } from '../postgres/logins.js';
 import type { Voice } from './context.js';
 
 /** A gate as far as every schema has it, whatever program migrated the database. */

@@ -125,5 +125,6 @@ async function operationContext(
     jobs: () => jobInfos(jobs, policies),
     installed: () => jobs,
     readiness: absent,
+    examine: () => app.examine(installation),
   };
 }

@@ -14,7 +14,7 @@ export const COMMAND_RIGHTS = {
   logout: 'anyone',
   completion: 'anyone',
   'completion candidates': 'anyone',
-  doctor: 'anyone',
+  doctor: 'read',
   open: 'read',
   me: 'read',
   status: 'read',

@@ -9,7 +9,6 @@ export const HERE_ALONE = {
   worker: 'it runs jobs on the database',
   migrate: 'it changes the schema, with the owner’s login',
   replay: 'it makes databases of its own',
-  doctor: 'it examines this machine and its configuration',
   'directory import': 'it reads files here into the database',
   'directory export': 'it writes files here from the database',
 } as const satisfies Partial<Record<keyof typeof COMMAND_RIGHTS, string>>;

@@ -9,7 +9,8 @@ import { printable, wrapTo } from './display-width.js';
 import { flagCell, sourceText, type Toned } from './flag-text.js';
 import type { JobStatus, PendingKill, RegionStatus, Status, VersionStatus } from '../operations/status.js';
 import { reasonBeside } from '../operations/standing.js';
-import { share, total, waitingText } from './wording.js';
+import { share, total } from './wording.js';
+import { unrecordedText } from '../regions/databases.js';
 import { Table, type Cell, type Row } from './table.js';
 import { toneOf } from './tone.js';
 
@@ -37,7 +38,7 @@ function databasesText(voice: Voice, databases: Status['databases']): string {
   const { columns } = voice.tableOptions();
   const lines = databases.flatMap((each): Toned[] => {
     const { database, confirmed, identity, last, unrecordedKills: kills, unrecordedTrips: trips } = each;
-    const waiting = waitingText({ kills, trips });
+    const waiting = unrecordedText({ kills, trips });
     return [
       ...(confirmed
         ? []

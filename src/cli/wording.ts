@@ -1,4 +1,4 @@
-import { countOf, number } from '../kernel/words.js';
+import { number } from '../kernel/words.js';
 import type { Image } from '../journal/change.js';
 
 /** How figures and times are written for people. */
@@ -38,20 +38,4 @@ export function imageText(image: Image | null): string {
 
 function valueText(value: Image[string] | undefined): string {
   return value === null || value === undefined ? 'null' : String(value);
-}
-
-/** That kills and trips hold and are not on record yet; undefined where there are none. */
-export function waitingText({
-  kills,
-  trips,
-}: {
-  readonly kills: number;
-  readonly trips: number;
-}): string | undefined {
-  if (kills + trips === 0) return undefined;
-  const what = [
-    ...(kills === 0 ? [] : [countOf(kills, 'kill')]),
-    ...(trips === 0 ? [] : [countOf(trips, 'trip')]),
-  ];
-  return `${what.join(' and ')} ${kills + trips === 1 ? 'holds and is' : 'hold and are'} not in the audit log yet`;
 }

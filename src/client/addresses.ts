@@ -44,6 +44,7 @@ export const ADDRESSES: { readonly [Name in OperationName]: Operations[Name]['at
   requestRearm: 'POST /api/v1/jobs/:job/rearm',
   listDatabases: 'GET /api/v1/databases',
   confirmDatabase: 'POST /api/v1/databases/confirm',
+  examineInstallation: 'GET /api/v1/doctor',
   listApprovals: 'GET /api/v1/approvals',
   approveAlone: 'POST /api/v1/approvals/:id/alone',
   approve: 'POST /api/v1/approvals/:id/approve',

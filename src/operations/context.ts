@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { Finding } from '../doctor/patient.js';
 import type { EventFeed } from '../events/follow.js';
 import type { FlagAnswer } from '../flags/definition.js';
 import type { FlagDesk } from '../flags/flag-desk.js';
@@ -57,4 +58,6 @@ export interface OperationContext {
   readonly installed: () => readonly KnownJob[];
   /** Why this process is not ready; empty when it is. See `createReadiness`. */
   readonly readiness: () => Promise<readonly string[]>;
+  /** What the doctor finds, as far as whoever calls may know it. See `examine`. */
+  readonly examine: () => Promise<readonly Finding[]>;
 }

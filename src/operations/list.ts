@@ -4,6 +4,7 @@ import { approvalOperations } from './approvals.js';
 import { auditOperations } from './audit.js';
 import { breakGlassOperations } from './break-glass.js';
 import { databaseOperations } from './databases.js';
+import { doctorOperations } from './doctor.js';
 import { eventOperations } from './events.js';
 import { flagOperations } from './flags.js';
 import { guardOperations } from './guard.js';
@@ -41,6 +42,7 @@ export const OPERATIONS = {
   ...breakGlassOperations,
   ...killOperations,
   ...databaseOperations,
+  ...doctorOperations,
   ...approvalOperations,
   ...peopleOperations,
   ...runOperations,

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
-import { underMigrationLock, type SchemaKind } from './migrate.js';
+import { underMigrationLock, type SchemaKind, type Schema } from './migrate.js';
 import { connectAlone, isUnreachable, withoutPassword } from './pool.js';
 import { isDone, planRoles, readFacts, readRecorded, type Login, type RolePlan } from './role-plan.js';
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
@@ -17,6 +17,20 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
  * through (region/015-invariants-confined.sql). It reads what the planner reads, and the plan that is judged.
  */
 export type { Login } from './role-plan.js';
+
+/** A database, its schema and its logins. */
+export interface DatabaseSetup {
+  /** `control`, or the variable that holds its address. */
+  readonly name: string;
+  readonly owner: pg.Pool;
+  readonly schemas: readonly SchemaKind[];
+  /** Logins that a DBA made. */
+  readonly given: GivenLogins;
+  /** As it was found when the database was opened; absent where it could not be. */
+  readonly schema: Schema | undefined;
+  /** The URL of a lesser login: never shown, never logged. */
+  loginUrl(login: Login): Promise<string>;
+}
 
 /** URLs of logins that a DBA has made. For these no role is created, altered or marked. */
 export type GivenLogins = Partial<Readonly<Record<Login, string>>>;

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
+import { countOf } from '../kernel/words.js';
 import { requireRegion } from '../kernel/unknown-name.js';
 import { hidesIdentity, readDatabase, type DatabaseStanding } from '../gate/database.js';
 import { gatesOf } from '../containment/gates-of.js';
@@ -62,4 +63,20 @@ export async function databaseMeant(
   throw new PortcullisError('REQUEST_INVALID', 'there are several region databases', {
     hint: 'name a region of the one that is meant',
   });
+}
+
+/** That kills and trips hold and are not on record yet; undefined where there are none. */
+export function unrecordedText({
+  kills,
+  trips,
+}: {
+  readonly kills: number;
+  readonly trips: number;
+}): string | undefined {
+  if (kills + trips === 0) return undefined;
+  const what = [
+    ...(kills === 0 ? [] : [countOf(kills, 'kill')]),
+    ...(trips === 0 ? [] : [countOf(trips, 'trip')]),
+  ];
+  return `${what.join(' and ')} ${kills + trips === 1 ? 'holds and is' : 'hold and are'} not in the audit log yet`;
 }

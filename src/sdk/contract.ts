@@ -58,6 +58,25 @@ export interface PlanContext<Clients extends object = object> {
   progressed(): void;
 }
 
+export const FINDING_MARKS = ['ok', 'warn', 'fail'] as const;
+
+/** Something that was looked at: `fail` needs a fix, `warn` is worth knowing and may be meant. */
+export interface Finding {
+  readonly mark: (typeof FINDING_MARKS)[number];
+  /** What was found, in a sentence. It is shown to whoever may read: no secrets. */
+  readonly found: string;
+  /** What to do about it. */
+  readonly hint?: string | undefined;
+}
+
+/** What a job's `doctor` works with. */
+export interface DoctorContext<Clients extends object = object> {
+  /** What the job's `clients` made. */
+  readonly clients: Clients;
+  /** Aborted after 15 seconds. */
+  readonly signal: AbortSignal;
+}
+
 export interface JobDefinition {
   readonly name: string;
   /** Semantic version, without build metadata. The full version also has the digest of the job's code: `1.0.0_9f3c2a1b`. */
@@ -71,5 +90,10 @@ export interface JobDefinition {
    * What it makes is closed with the process, where it has `close`.
    */
   clients?(): object | Promise<object>;
+  /**
+   * Looks whether what the plan asks besides the database answers, for `portcullis doctor`. It changes nothing. What it
+   * throws, or that it does not end in time, is shown as a warning.
+   */
+  doctor?(context: DoctorContext): Promise<readonly Finding[]>;
   plan(context: PlanContext): AsyncIterable<Change>;
 }

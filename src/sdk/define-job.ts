@@ -1,5 +1,5 @@
 import type { Image, Value } from '../journal/change.js';
-import type { JobDefinition, PlanContext, UnitSource } from './contract.js';
+import type { DoctorContext, Finding, JobDefinition, PlanContext, UnitSource } from './contract.js';
 import type { Table } from './table.js';
 
 /** A registered symbol: a job made by one copy of this package is a job to another. */
@@ -85,6 +85,11 @@ export interface JobDeclaration<
    * What it makes is closed with the process, where it has `close`.
    */
   clients?(): Clients | Promise<Clients>;
+  /**
+   * Looks whether what the plan asks besides the database answers, for `portcullis doctor`. It changes nothing. What it
+   * throws, or that it does not end in time, is shown as a warning.
+   */
+  doctor?(context: DoctorContext<Clients>): Promise<readonly Finding[]>;
   /** Proposes changes. It never writes: the platform judges, fences, writes and journals what it yields. */
   plan(context: PlanContext<Clients>): AsyncIterable<Proposed>;
 }

@@ -2,6 +2,8 @@
 export type {
   AdmittedUnits,
   Change,
+  DoctorContext,
+  Finding,
   Image,
   JobDefinition,
   PlanContext,

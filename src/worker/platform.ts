@@ -6,7 +6,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import type { AdmittedUnits } from '../sdk/contract.js';
 import type { Planner } from './planner-database.js';
 import type { Phase } from './phase-limits.js';
-import type { LoadedJob } from './registry.js';
+import type { KnownJob } from './registry.js';
 import type { RunsUnderWay } from './runs-under-way.js';
 
 /** How a worker asks the flags: see src/flags/provider.ts. */
@@ -21,7 +21,7 @@ export interface WorkerContext {
   readonly worker: string;
   readonly flags: Flags;
   /** What a job's plan asks besides the database: the same object each time. */
-  readonly clients: (job: LoadedJob) => object | Promise<object>;
+  readonly clients: (job: KnownJob) => object | Promise<object>;
   readonly log: Log;
   readonly metrics: Metrics;
   /** What a rule that fails sets off. */

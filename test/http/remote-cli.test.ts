@@ -188,7 +188,7 @@ describe('without a server that answers', () => {
 });
 
 test('a command that works on the database alone says so', async () => {
-  for (const line of ['start', 'migrate', 'doctor']) {
+  for (const line of ['start', 'worker', 'migrate']) {
     const { exit, err } = await remote(...line.split(' '));
     expect([line, exit, err]).toEqual([line, 2, expect.stringContaining('works on the database itself')]);
   }

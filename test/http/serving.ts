@@ -105,6 +105,7 @@ export async function serving(
     jobs: () => [],
     installed: () => [],
     readiness: () => Promise.resolve([]),
+    examine: () => Promise.resolve([]),
     ...replaced,
   };
   const { token } = await tokenOf(pool, { name: `test-${randomUUID()}`, role: 'admin' });

@@ -100,6 +100,7 @@ describe('promtool check metrics', () => {
         jobs: () => [],
         installed: () => [],
         readiness: () => Promise.resolve([]),
+        examine: () => Promise.resolve([]),
       }),
       { port: 0 },
     );

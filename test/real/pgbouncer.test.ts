@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
-import type { Patient } from '../../src/cli/checks/check.js';
-import { pooler } from '../../src/cli/checks/pooler.js';
+import type { Patient } from '../../src/doctor/patient.js';
+import { pooler } from '../../src/doctor/pooler.js';
 import { EmbeddedSource } from '../../src/flags/embedded-source.js';
 import { killGate } from '../../src/containment/kill-gate.js';
 import { restoreRuns } from '../../src/worker/restore-runs.js';
@@ -157,8 +157,8 @@ describe.each(configurations)('behind a PgBouncer in transaction mode, %s', (_, 
       const regionDatabase = { name: 'control', owner: pooled.owner, open: true };
       const regionDatabases = oneDatabase(regionDatabase as never);
       const patient = {
-        settings: { flagSource: { kind: 'embedded' }, directDatabaseUrl },
-        installation: { regionDatabases, control: pooled.owner },
+        ...{ regionDatabases, control: pooled.owner, address: '' },
+        ...{ flagSource: { kind: 'embedded' }, directDatabaseUrl },
       };
       return pooler.examine(patient as unknown as Patient);
     };

@@ -52,8 +52,6 @@ class DatabaseApp extends FakeApp {
       workerContext: { flags: provider } as unknown as WorkerContext,
       platformOf: nothing,
       evaluate: (flag, unit) => provider.evaluateUnit(flag, unit),
-      askResolvers: nothing,
-      flagSource: nothing,
       close: () => provider.onClose(),
     };
   }

@@ -1,10 +1,10 @@
 import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { Check, Found } from '../../doctor/patient.js';
 import { messageOf } from '../../kernel/errors.js';
 import type { Settings } from '../app-port.js';
 import { number } from '../../kernel/words.js';
-import type { Check, Finding } from './check.js';
 
 /** The least Node.js that Portcullis is made for: major and minor. */
 const LEAST_NODE = [20, 19] as const;
@@ -19,7 +19,7 @@ export const node: Check<Settings> = {
   examine: () => Promise.resolve([nodeFinding(process.versions.node)]),
 };
 
-export function nodeFinding(version: string): Omit<Finding, 'check'> {
+export function nodeFinding(version: string): Found {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const enough = major > LEAST_NODE[0] || (major === LEAST_NODE[0] && minor >= LEAST_NODE[1]);
   return enough
@@ -58,7 +58,7 @@ export const disk: Check<Settings> = {
   },
 };
 
-export function diskFinding(freeMib: number): Omit<Finding, 'check'> {
+export function diskFinding(freeMib: number): Found {
   const found = `${number(Math.floor(freeMib))} MiB free`;
   const hint = 'make room: the journal needs about 0.5 KiB for each change';
   if (freeMib < ROOM_LEAST_MIB) return { mark: 'fail', found, hint };

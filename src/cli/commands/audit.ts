@@ -20,7 +20,7 @@ import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { limitOption, showList } from '../listing.js';
 import { withProgress } from '../progress.js';
-import { waitingText } from '../wording.js';
+import { unrecordedText } from '../../regions/databases.js';
 import type { Cell } from '../table.js';
 import { countOf, time } from '../../kernel/words.js';
 
@@ -144,7 +144,7 @@ function fileVerdict(verdict: ChainVerdict): Verified {
 function waitingFacts(waiting: Verified['waiting']): [string, Cell][] {
   if (waiting === undefined) return [];
   const { unreachable } = waiting;
-  const text = waitingText(waiting);
+  const text = unrecordedText(waiting);
   return [
     ...(text === undefined ? [] : [['waiting', { text, tone: 'warning' }] satisfies [string, Cell]]),
     ...(unreachable.length === 0

@@ -1,16 +1,18 @@
 import type { Command } from 'commander';
-import type pg from 'pg';
-import { messageOf, PortcullisError } from '../../kernel/errors.js';
+import { failed, type Check, type Finding as Examined } from '../../doctor/patient.js';
+import { messageOf } from '../../kernel/errors.js';
+import { countOf } from '../../kernel/words.js';
 import { refuseUnfit } from '../acting.js';
-import { CHECKS, MACHINE_CHECKS, SET_UP_CHECKS } from '../checks/all.js';
-import type { Check, Finding, Patient } from '../checks/check.js';
+import type { Settings } from '../app-port.js';
+import { http } from '../checks/http.js';
+import { disk, folder, node } from '../checks/machine.js';
+import { policyFiles } from '../checks/policies.js';
 import { voiceOf, type Context, type Voice } from '../context.js';
-import { leaf } from '../leaf.js';
 import { printable, wrapTo } from '../display-width.js';
+import { invokeAt } from '../invoke.js';
+import { leaf } from '../leaf.js';
 import { withProgress } from '../progress.js';
 import type { Tone } from '../tone.js';
-import { lockedOut } from '../../postgres/migrate.js';
-import { countOf } from '../../kernel/words.js';
 
 export function addDoctor(program: Command, context: Context): void {
   const command = leaf(
@@ -23,36 +25,46 @@ export function addDoctor(program: Command, context: Context): void {
     const findings = await withProgress(context.io.stderr, 'examining the installation', () =>
       examine(context),
     );
-    const failed = findings.filter(({ mark }) => mark === 'fail').length;
+    const failures = findings.filter(({ mark }) => mark === 'fail').length;
     const warnings = findings.filter(({ mark }) => mark === 'warn').length;
-    voice.result({ healthy: failed === 0, findings }, () => findingsText(voice, findings, failed, warnings));
-    if (failed > 0) context.io.exitWith(1);
+    voice.result({ healthy: failures === 0, findings }, () =>
+      findingsText(voice, findings, failures, warnings),
+    );
+    if (failures > 0) context.io.exitWith(1);
   });
 }
 
+/** `not-checked`: what only the machine itself can show. */
+type Finding = Omit<Examined, 'mark'> & { readonly mark: Examined['mark'] | 'not-checked' };
+
+/** What can be looked at without a database. */
+const MACHINE_CHECKS: readonly Check<Settings>[] = [node, folder, disk, http];
+
+const POLICIES = 'policies';
+
 /** What needs no database is looked at even where there is none to be had. */
-async function examine({ app }: Context): Promise<Finding[]> {
+async function examine(context: Context): Promise<Finding[]> {
+  const server = context.server?.();
+  if (server !== undefined) {
+    const invoke = await invokeAt(server);
+    const { findings } = await invoke('examineInstallation', {});
+    const found = `not checked from a server: give portcullis doctor on the machine of ${server.url}`;
+    const unchecked = [...MACHINE_CHECKS.map(({ name }) => name), POLICIES];
+    return [...unchecked.map((check): Finding => ({ check, mark: 'not-checked', found })), ...findings];
+  }
+  const { app } = context;
   const findings = (await Promise.all(MACHINE_CHECKS.map((check) => made(check, app.settings)))).flat();
-  const opened = await app.open('look').catch((error: unknown) => asFinding('database', error));
+  const opened = await app.open('look').catch((error: unknown) => failure('database', error));
   if ('mark' in opened) return [...findings, opened];
   try {
     await refuseUnfit({ app }, opened);
-    const owners = opened.databases.map(({ owner }) => owner);
-    for (const check of SET_UP_CHECKS) findings.push(...(await made(check, opened, owners)));
-    const platform = await app.platform(opened, true).catch((error: unknown) => asFinding('platform', error));
-    if ('mark' in platform) return [...findings, platform];
-    try {
-      const patient: Patient = {
-        settings: app.settings,
-        installation: opened,
-        workerContext: platform.workerContext,
-        askResolvers: (name, signal) => platform.askResolvers(name, signal),
-        flagSource: platform.flagSource(),
-      };
-      for (const check of CHECKS) findings.push(...(await made(check, patient, owners)));
-    } finally {
-      await platform.close();
-    }
+    findings.push(...(await app.examine(opened)));
+    findings.push(
+      await policyFiles(opened).then(
+        (finding) => ({ check: POLICIES, ...finding }),
+        (error: unknown) => failure(POLICIES, error),
+      ),
+    );
   } finally {
     await opened.close();
   }
@@ -60,23 +72,23 @@ async function examine({ app }: Context): Promise<Finding[]> {
 }
 
 /** A check that cannot be made is a finding too. */
-async function made<Of>(check: Check<Of>, of: Of, owners: readonly pg.Pool[] = []): Promise<Finding[]> {
+async function made(check: Check<Settings>, settings: Settings): Promise<Examined[]> {
   try {
-    return (await check.examine(of)).map((finding) => ({ check: check.name, ...finding }));
+    return (await check.examine(settings)).map((finding) => ({ check: check.name, ...finding }));
   } catch (error) {
-    return [asFinding(check.name, await lockedOut(owners, error))];
+    return [failure(check.name, error)];
   }
 }
 
-function asFinding(check: string, error: unknown): Finding {
-  const hint = error instanceof PortcullisError ? error.hint : undefined;
-  return { check, mark: 'fail', found: messageOf(error), ...(hint !== undefined && { hint }) };
+function failure(check: string, error: unknown): Examined {
+  return failed(check, messageOf(error), error);
 }
 
 const MARKS: Readonly<Record<Finding['mark'], { sign: string; tone: Tone }>> = {
   ok: { sign: '✓', tone: 'good' },
   fail: { sign: '✗', tone: 'bad' },
   warn: { sign: '!', tone: 'warning' },
+  'not-checked': { sign: '–', tone: 'quiet' },
 };
 
 function findingsText(voice: Voice, findings: readonly Finding[], failed: number, warnings: number): string {

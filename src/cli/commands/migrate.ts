@@ -4,7 +4,7 @@ import { ensureAdminToken } from '../../access/admin-token.js';
 import { messageOf, PortcullisError } from '../../kernel/errors.js';
 import { countOf } from '../../kernel/words.js';
 import { nothingToDo, setUp, setUpSql, type SetUpReport } from '../../postgres/set-up.js';
-import type { DatabaseSetup } from '../app-port.js';
+import type { DatabaseSetup } from '../../postgres/logins.js';
 import { voiceOf, withInstallation, type Context } from '../context.js';
 import { leaf } from '../leaf.js';
 

@@ -1,4 +1,5 @@
 import { defineJob } from '../../sdk/index.js';
+import { doctor } from './doctor.js';
 import { KINDS, RESOURCES } from './declaration.js';
 import type { Lookups } from './lookups.js';
 import { plan } from './plan.js';
@@ -16,5 +17,6 @@ export const domainClaim = defineJob({
   clients: (): Lookups => {
     throw new TypeError('domain-claim needs the DNS and HTTPS that its installation opens');
   },
+  doctor,
   plan,
 });

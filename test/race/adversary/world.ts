@@ -120,6 +120,7 @@ export class Stage {
       jobs: () => jobInfos([installed], [policy]),
       installed: () => [installed],
       readiness: () => Promise.resolve([]),
+      examine: () => Promise.resolve([]),
     };
   }
 

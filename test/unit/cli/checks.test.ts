@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import { connectionsFinding } from '../../../src/cli/checks/set-up.js';
-import { clockFinding } from '../../../src/cli/checks/database.js';
+import { connectionsFinding } from '../../../src/doctor/set-up.js';
+import { clockFinding } from '../../../src/doctor/database.js';
 import { diskFinding, nodeFinding } from '../../../src/cli/checks/machine.js';
-import { resolverFindings } from '../../../src/cli/checks/network.js';
-import { permitFindings } from '../../../src/cli/checks/running.js';
+import { resolverFindings } from '../../../src/jobs/domain-claim/doctor.js';
+import { permitFindings } from '../../../src/doctor/running.js';
 import type { GateView } from '../../../src/gate/browse-gates.js';
 
 test.each([

@@ -163,6 +163,10 @@ export class FakeApp implements App {
     });
   }
 
+  examine(): ReturnType<App['examine']> {
+    return Promise.resolve([]);
+  }
+
   policies(): Promise<readonly Policy[]> {
     return Promise.resolve([POLICY]);
   }

@@ -34,6 +34,7 @@ export const OPERATIONS_OF: Readonly<
   'flags explain': ['explainFlag'],
   workers: ['listWorkers'],
   'flags set': ['setFlag', 'listFlags', 'listJobs'],
+  doctor: ['examineInstallation'],
   events: ['listEvents'],
   'guard backtest': ['backtestRule'],
   'guard suggest': ['suggestRules'],

@@ -1,31 +1,28 @@
-import { PortcullisError, messageOf } from '../../kernel/errors.js';
-import { policiesInForce } from '../../flags/policy-store.js';
-import { quoteTable } from '../../journal/shape.js';
-import type { PlannerDatabase } from '../../sdk/contract.js';
-import { queryRegions, type RegionAnswers } from '../../regions/query-regions.js';
-import type { RegionDatabase } from '../../regions/region-database.js';
-import { SKEW_NOTED_MS, readSkew, skewText } from '../../postgres/database-clock.js';
-import type { Check, Finding, Patient } from './check.js';
-import { unreachableFinding } from './unreachable-finding.js';
-
-type Found = Omit<Finding, 'check'>;
+import { PortcullisError, messageOf } from '../kernel/errors.js';
+import { policiesInForce } from '../flags/policy-store.js';
+import { quoteTable } from '../journal/shape.js';
+import type { PlannerDatabase } from '../sdk/contract.js';
+import { queryRegions, type RegionAnswers } from '../regions/query-regions.js';
+import type { RegionDatabase } from '../regions/region-database.js';
+import { SKEW_NOTED_MS, readSkew, skewText } from '../postgres/database-clock.js';
+import { unreachableFindings, type Check, type Found, type Patient } from './patient.js';
 
 /** PostgreSQL's number of the least version: 14.0. */
 const LEAST_POSTGRES = 140_000;
 
 export const databaseVersion: Check<Patient> = {
   name: 'database',
-  examine: async ({ installation }) => {
-    const { rows } = await installation.control.query<{ version: string; number: number }>(
+  examine: async ({ control, address }) => {
+    const { rows } = await control.query<{ version: string; number: number }>(
       `select current_setting('server_version') as version, current_setting('server_version_num')::integer as number`,
     );
     const { version = '?', number = 0 } = rows[0] ?? {};
-    if (number >= LEAST_POSTGRES)
-      return [{ mark: 'ok', found: `PostgreSQL ${version} at ${installation.database}` }];
+    const which = `PostgreSQL ${version}${address === undefined ? '' : ` at ${address}`}`;
+    if (number >= LEAST_POSTGRES) return [{ mark: 'ok', found: which }];
     return [
       {
         mark: 'fail',
-        found: `PostgreSQL ${version} at ${installation.database} is older than 14`,
+        found: `${which} is older than 14`,
         hint: 'move to PostgreSQL 14 or newer, or leave PORTCULLIS_DATABASE_URL out to use the embedded one',
       },
     ];
@@ -34,18 +31,18 @@ export const databaseVersion: Check<Patient> = {
 
 export const clock: Check<Patient> = {
   name: 'clock',
-  examine: async ({ installation }) => {
-    const { answers, unreachable } = await queryRegions(installation.regionDatabases, async ({ worker }) => {
+  examine: async (patient) => {
+    const { answers, unreachable } = await queryRegions(patient.regionDatabases, async ({ worker }) => {
       // The first query may have to connect; the second is timed.
       await worker.query('select 1');
       const { skewMs } = await readSkew(worker);
       return clockFinding(skewMs);
     });
-    return [...namedByDatabase(answers), ...unreachable.map(unreachableFinding)];
+    return [...namedByDatabase(answers), ...unreachableFindings(patient, unreachable)];
   },
 };
 
-export function clockFinding(skewMs: number): Omit<Finding, 'check'> {
+export function clockFinding(skewMs: number): Found {
   const found = skewText(skewMs);
   if (Math.abs(skewMs) < SKEW_NOTED_MS) return { mark: 'ok', found };
   const hint =
@@ -64,7 +61,8 @@ const WRITABLE = `
 
 export const planner: Check<Patient> = {
   name: 'planner',
-  examine: async ({ installation: { control, regionDatabases, jobs } }) => {
+  examine: async (patient) => {
+    const { control, regionDatabases, jobs } = patient;
     const policies = await policiesInForce(control);
     // Only the tables of jobs that are here: another database may have none of them.
     const tablesOn = (regionDatabase: RegionDatabase): string[] =>
@@ -80,7 +78,7 @@ export const planner: Check<Patient> = {
     const { answers, unreachable } = await queryRegions(regionDatabases, (regionDatabase) =>
       plannerFinding(regionDatabase, tablesOn(regionDatabase)),
     );
-    return [...namedByDatabase(answers), ...unreachable.map(unreachableFinding)];
+    return [...namedByDatabase(answers), ...unreachableFindings(patient, unreachable)];
   },
 };
 

@@ -1,29 +1,26 @@
-import { formatDurationMs } from '../../kernel/duration.js';
-import { flagName } from '../../flags/definition.js';
-import type { SourceView } from '../../flags/flag-desk.js';
-import { flagsAt, sourceAdvice } from '../../flags/flags-elsewhere.js';
-import { loadPolicies } from '../../flags/policy-store.js';
-import type { Policy } from '../../flags/policy.js';
-import type { GateView } from '../../gate/browse-gates.js';
-import { queryRegions } from '../../regions/query-regions.js';
-import { listGatesOf } from '../../regions/browse.js';
-import { countOf, time } from '../../kernel/words.js';
-import type { Check, Finding, Patient } from './check.js';
-import { unreachableFinding } from './unreachable-finding.js';
-
-type Found = Omit<Finding, 'check'>;
+import { formatDurationMs } from '../kernel/duration.js';
+import { flagName } from '../flags/definition.js';
+import type { SourceView } from '../flags/flag-desk.js';
+import { flagsAt, sourceAdvice } from '../flags/flags-elsewhere.js';
+import { loadPolicies } from '../flags/policy-store.js';
+import type { Policy } from '../flags/policy.js';
+import type { GateView } from '../gate/browse-gates.js';
+import { queryRegions } from '../regions/query-regions.js';
+import { listGatesOf } from '../regions/browse.js';
+import { countOf, time } from '../kernel/words.js';
+import { unreachableFindings, type Check, type Found, type Hearing, type Patient } from './patient.js';
 
 /** Answers that say nothing about the flag, only that it could not be heard. */
 const SILENT = new Set(['flag-stale', 'flag-unreachable', 'flag-unauthorised', 'flag-malformed']);
 
-export const flags: Check<Patient> = {
+export const flags: Check<Patient & Hearing> = {
   name: 'flags',
-  examine: async ({ installation, workerContext, settings, flagSource }) => {
-    const at = flagsAt(settings.flagSource);
-    const names = (await policiesOf(installation)).flatMap(({ job, regions }) =>
+  examine: async ({ control, flags: heard, flagSource, source }) => {
+    const at = flagsAt(flagSource);
+    const names = (await policiesOf(control)).flatMap(({ job, regions }) =>
       regions.map((region) => flagName(job, region)),
     );
-    const answers = names.map((name) => ({ name, answer: workerContext.flags.look(name) }));
+    const answers = names.map((name) => ({ name, answer: heard.look(name) }));
     const wrong = answers.flatMap(({ name, answer }): Found[] => {
       if (answer.open) return [];
       if (SILENT.has(answer.code)) {
@@ -36,7 +33,7 @@ export const flags: Check<Patient> = {
     const open = answers.filter(({ answer }) => answer.open).length;
     const fresh: Found = {
       mark: 'ok',
-      found: `${countOf(names.length, 'flag')} up to date${heardText(flagSource, at)}: ${open} open, ${names.length - open} closed`,
+      found: `${countOf(names.length, 'flag')} up to date${heardText(source, at)}: ${open} open, ${names.length - open} closed`,
     };
     return wrong.length === 0 ? [fresh] : onceEach(wrong);
   },
@@ -69,14 +66,14 @@ function onceEach(findings: readonly Found[]): Found[] {
 
 export const permits: Check<Patient> = {
   name: 'permits',
-  examine: async ({ installation }) => {
-    const policies = await policiesOf(installation);
+  examine: async (patient) => {
+    const policies = await policiesOf(patient.control);
     const governed = new Set(
       policies.flatMap(({ job, regions }) => regions.map((region) => flagName(job, region))),
     );
-    const { items, unreachable } = await listGatesOf(installation.regionDatabases, {}, { limit: 200 });
+    const { items, unreachable } = await listGatesOf(patient.regionDatabases, {}, { limit: 200 });
     const gates = items.filter(({ job, region }) => governed.has(flagName(job, region)));
-    return [...permitFindings(gates), ...unreachable.map(unreachableFinding)];
+    return [...permitFindings(gates), ...unreachableFindings(patient, unreachable)];
   },
 };
 
@@ -120,13 +117,13 @@ const UNDER_WAY = `
 
 export const runs: Check<Patient> = {
   name: 'runs',
-  examine: async ({ installation }) => {
-    const { answers, unreachable } = await queryRegions(installation.regionDatabases, async ({ worker }) => {
+  examine: async (patient) => {
+    const { answers, unreachable } = await queryRegions(patient.regionDatabases, async ({ worker }) => {
       const underWay = await worker.query<RunUnderWay>(UNDER_WAY);
       return underWay.rows;
     });
     const rows = answers.flatMap(({ answer }) => answer);
-    const away = unreachable.map(unreachableFinding);
+    const away = unreachableFindings(patient, unreachable);
     const stuck = rows.filter(({ gone }) => gone);
     if (stuck.length === 0)
       return [{ mark: 'ok', found: `${countOf(rows.length, 'run')} under way, none left behind` }, ...away];
@@ -139,6 +136,6 @@ export const runs: Check<Patient> = {
   },
 };
 
-async function policiesOf({ control }: Patient['installation']): Promise<Policy[]> {
+async function policiesOf(control: Patient['control']): Promise<Policy[]> {
   return (await loadPolicies(control)).flatMap((loaded) => (loaded.ok ? [loaded.policy] : []));
 }

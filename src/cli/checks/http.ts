@@ -1,36 +1,9 @@
 import { createServer } from 'node:net';
 import { messageOf } from '../../kernel/errors.js';
-import type { PerspectiveAnswer } from '../../lookup/dns.js';
+import type { Check, Found } from '../../doctor/patient.js';
 import type { Settings } from '../app-port.js';
-import type { Check, Finding, Patient } from './check.js';
 
-type Found = Omit<Finding, 'check'>;
-
-/** A name that every resolver can say something about: that there is none, or none here. */
-const PROBE = '_portcullis-challenge.example.com';
-const PROBE_TIMEOUT_MS = 10_000;
 const HTTP_TIMEOUT_MS = 2_000;
-
-export const resolvers: Check<Patient> = {
-  name: 'resolvers',
-  examine: async ({ askResolvers }) =>
-    resolverFindings(await askResolvers(PROBE, AbortSignal.timeout(PROBE_TIMEOUT_MS))),
-};
-
-/** A resolver that refuses this name may still know others: it answers. One that is silent does not. */
-export function resolverFindings(answers: readonly PerspectiveAnswer[]): Found[] {
-  return answers.map(({ perspective, answer }): Found => {
-    if (answer.kind !== 'indeterminate') return { mark: 'ok', found: `${perspective} answers` };
-    if (answer.code === 'REFUSED' || answer.code === 'SERVFAIL') {
-      return { mark: 'warn', found: `${perspective} answers ${answer.code} for ${PROBE}` };
-    }
-    return {
-      mark: 'warn',
-      found: `${perspective} does not answer: ${answer.code}`,
-      hint: 'name resolvers that can be reached with PORTCULLIS_RESOLVERS; until then no domain is verified or demoted',
-    };
-  });
-}
 
 /** Free, or served by Portcullis; anything else keeps `start` from serving. */
 export const http: Check<Settings> = {

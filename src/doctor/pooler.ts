@@ -1,14 +1,12 @@
-import { queryRegions } from '../../regions/query-regions.js';
-import { isPooled, openPool } from '../../postgres/pool.js';
-import type { Check, Finding, Patient } from './check.js';
-import { unreachableFinding } from './unreachable-finding.js';
-
-type Found = Omit<Finding, 'check'>;
+import { queryRegions } from '../regions/query-regions.js';
+import { isPooled, openPool } from '../postgres/pool.js';
+import { unreachableFindings, type Check, type Found, type Patient } from './patient.js';
 
 /** A connection pooler between Portcullis and a database, and what it changes. */
 export const pooler: Check<Patient> = {
   name: 'pooler',
-  examine: async ({ settings, installation: { regionDatabases, control } }) => {
+  examine: async (patient) => {
+    const { control, regionDatabases, flagSource, directDatabaseUrl } = patient;
     const { answers, unreachable } = await queryRegions(regionDatabases, ({ owner }) => isPooled(owner));
     const pooled = answers.filter(({ answer }) => answer).map(({ regionDatabase: { name } }) => name);
     const found: Found[] =
@@ -21,9 +19,9 @@ export const pooler: Check<Patient> = {
               'three round trips, and a kill waits for a connection of the pool',
             hint: "leave the owner's login connections of its own in the pooler, such as pool_size = 5 for its user",
           }));
-    if (settings.flagSource.kind === 'embedded' && (await isPooled(control)))
-      found.push(await hearing(settings.directDatabaseUrl));
-    return [...found, ...unreachable.map(unreachableFinding)];
+    if (flagSource.kind === 'embedded' && (await isPooled(control)))
+      found.push(await hearing(directDatabaseUrl));
+    return [...found, ...unreachableFindings(patient, unreachable)];
   },
 };
 

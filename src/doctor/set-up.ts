@@ -1,20 +1,16 @@
-import { PortcullisError, messageOf } from '../../kernel/errors.js';
-import { countOf, number } from '../../kernel/words.js';
-import { workersAtWork } from '../../rollout/announce.js';
-import { connectionsOf, readConnections } from '../../postgres/connections.js';
-import { isDone, planRoles } from '../../postgres/role-plan.js';
-import { rolesGiven } from '../../postgres/logins.js';
-import type { DatabaseSetup, Installation } from '../app-port.js';
-import type { Check, Finding } from './check.js';
-
-type Found = Omit<Finding, 'check'>;
+import { PortcullisError } from '../kernel/errors.js';
+import { countOf, number } from '../kernel/words.js';
+import { workersAtWork } from '../rollout/announce.js';
+import { connectionsOf, readConnections } from '../postgres/connections.js';
+import { isDone, planRoles } from '../postgres/role-plan.js';
+import { rolesGiven, type DatabaseSetup } from '../postgres/logins.js';
+import { reasonFor, type Check, type Found, type Patient } from './patient.js';
 
 const MIGRATE = 'portcullis migrate; or portcullis migrate --sql, for a DBA';
 
-export const migrations: Check<Installation> = {
+export const migrations: Check<Patient> = {
   name: 'migrations',
-  examine: async ({ databases }) =>
-    eachOf(databases, ({ schema }) => Promise.resolve([schemaFinding(schema)])),
+  examine: async (patient) => eachOf(patient, ({ schema }) => Promise.resolve([schemaFinding(schema)])),
 };
 
 export function schemaFinding(schema: DatabaseSetup['schema']): Found {
@@ -47,10 +43,10 @@ export function schemaFinding(schema: DatabaseSetup['schema']): Found {
 }
 
 /** Whether the roles are there and may do what they must, and each login is let in. */
-export const logins: Check<Installation> = {
+export const logins: Check<Patient> = {
   name: 'logins',
-  examine: async ({ databases }) =>
-    eachOf(databases, async (database) => {
+  examine: async (patient) =>
+    eachOf(patient, async (database) => {
       const { owner, schemas, given } = database;
       const plan = await planRoles(owner, schemas, await rolesGiven(given));
       const refused: Found[] = [];
@@ -61,7 +57,7 @@ export const logins: Check<Installation> = {
         );
         if (why === undefined) continue;
         const hint = why instanceof PortcullisError ? why.hint : undefined;
-        refused.push({ mark: 'fail', found: messageOf(why), ...(hint !== undefined && { hint }) });
+        refused.push({ mark: 'fail', found: reasonFor(patient, why), ...(hint !== undefined && { hint }) });
       }
       if (refused.length > 0) return refused;
       const names = plan.roles.map(({ role }) => role).join(', ');
@@ -72,11 +68,12 @@ export const logins: Check<Installation> = {
 };
 
 /** Whether a kill finds a connection whatever the others do. */
-export const connections: Check<Installation> = {
+export const connections: Check<Patient> = {
   name: 'connections',
-  examine: async ({ databases, concurrentRuns, control, regionDatabases }) => {
+  examine: async (patient) => {
+    const { concurrentRuns, control, regionDatabases } = patient;
     const workers = await workersAtWork(control).catch(() => []);
-    return eachOf(databases, async ({ owner, name }) => {
+    return eachOf(patient, async ({ owner, name }) => {
       const { usable, used, reserving, login, version, superuser } = await readConnections(owner);
       const { all } = connectionsOf(concurrentRuns, name === 'control');
       // Every process that serves asks the control database; another one only for its own regions.
@@ -130,13 +127,14 @@ export function connectionsFinding({
 
 /** What was found of each database, with its name where there are several. */
 async function eachOf(
-  databases: readonly DatabaseSetup[],
+  patient: Patient,
   examine: (database: DatabaseSetup) => Promise<readonly Found[]>,
 ): Promise<Found[]> {
+  const { databases } = patient;
   const findings: Found[] = [];
   for (const database of databases) {
     const found = await examine(database).catch((error: unknown): Found[] => [
-      { mark: 'fail', found: messageOf(error) },
+      { mark: 'fail', found: reasonFor(patient, error) },
     ]);
     findings.push(
       ...found.map((each) =>

@@ -1,13 +1,10 @@
-import { waitingText } from '../wording.js';
-import { listDatabases, type DatabaseView } from '../../regions/databases.js';
-import type { Check, Finding, Patient } from './check.js';
-
-type Found = Omit<Finding, 'check'>;
+import { listDatabases, unrecordedText, type DatabaseView } from '../regions/databases.js';
+import type { Check, Found, Patient } from './patient.js';
 
 /** Whether a failover would be noticed, and whether each database is confirmed. */
 export const identity: Check<Patient> = {
   name: 'failover',
-  examine: async ({ installation: { control, regionDatabases } }) =>
+  examine: async ({ control, regionDatabases }) =>
     (await listDatabases(control, regionDatabases)).databases.map((database) => identityFinding(database)),
 };
 
@@ -32,9 +29,9 @@ export function identityFinding({ database, identity: is, confirmed, hidden, las
 /** Kills and trips that hold and wait to be put on record. */
 export const unrecorded: Check<Patient> = {
   name: 'record',
-  examine: async ({ installation: { control, regionDatabases } }) => {
+  examine: async ({ control, regionDatabases }) => {
     const { databases } = await listDatabases(control, regionDatabases);
-    const waiting = waitingText({
+    const waiting = unrecordedText({
       kills: databases.reduce((sum, { unrecordedKills }) => sum + unrecordedKills, 0),
       trips: databases.reduce((sum, { unrecordedTrips }) => sum + unrecordedTrips, 0),
     });
