@@ -9,7 +9,7 @@ const ORGANISATIONS = 10_000;
 const CANARY = 0.1;
 const EVENTS = 2_000;
 
-/** Told of new organisations with a bad outcome; answers whether it trips. */
+/** Told of new units with a bad outcome; answers whether it trips. */
 type Judge = (newEvents: number, candidateEvents: number, theta: number) => boolean;
 
 function ours(): Judge {

@@ -33,14 +33,14 @@ export const incident: Dashboard = {
     },
     {
       kind: 'figure',
-      title: 'Organisations hit',
-      description: 'Organisations for whom an incident that is not closed has changed a row.',
+      title: 'Units hit',
+      description: 'Units, such as organisations, for whom an incident that is not closed has changed a row.',
       unit: 'short',
       thresholds: [
         { from: 1, colour: 'orange' },
         { from: 10, colour: 'red' },
       ],
-      queries: [{ expr: `max by (job) (portcullis_incident_organisations{${JOB}})`, legend: '{{job}}' }],
+      queries: [{ expr: `max by (job) (portcullis_incident_units{${JOB}})`, legend: '{{job}}' }],
       empty: 'no control plane is scraped',
       width: 8,
     },

@@ -10,7 +10,7 @@ export const rollout: Dashboard = {
       kind: 'lines',
       title: 'Share by region',
       description:
-        'The share of organisations for which each version may act. A step up comes only on evidence; a drop to zero is a version withdrawn.',
+        'The share of units for which each version may act. A step up comes only on evidence; a drop to zero is a version withdrawn.',
       unit: 'percentunit',
       max: 1,
       queries: [

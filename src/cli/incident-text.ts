@@ -9,7 +9,7 @@ import { uncheckedText } from '../incidents/unchecked-steps.js';
 import type { Impact } from '../journal/impact.js';
 import type { Voice } from './context.js';
 import { toneOf, type Tone } from './tone.js';
-import { countOf, number, time } from '../kernel/words.js';
+import { countOf, number, time, unitsOf, type UnitLabel } from '../kernel/words.js';
 
 const STATES: Readonly<Record<Incident['state'], Tone>> = {
   open: 'bad',
@@ -49,7 +49,7 @@ export function incidentText(voice: Voice, looked: Assessment, moments: readonly
   return [
     `${looked.incident.title}\n\n${factsText(voice, looked)}`,
     regionsText(voice, looked),
-    ...productsText(voice, looked.impact),
+    ...productsText(voice, looked.impact, looked.unitLabel),
     ...(hasDamage(looked.incident) ? [runsText(voice, looked)] : []),
     `timeline (UTC)\n${voice.facts(
       moments.map(({ at, what, who }) => [time(at), who === null ? what : `${what} (${who})`]),
@@ -58,7 +58,10 @@ export function incidentText(voice: Voice, looked: Assessment, moments: readonly
   ].join('\n');
 }
 
-function factsText(voice: Voice, { incident, impact, silent, unchecked, breakGlass }: Assessment): string {
+function factsText(
+  voice: Voice,
+  { incident, impact, unitLabel, silent, unchecked, breakGlass }: Assessment,
+): string {
   const { detectMs, stopMs, restoreMs } = measuresOf(incident, impact.firstAppliedAt);
   const took = (ms: number | null): string => (ms === null ? '–' : formatDurationMs(ms));
   return voice.facts([
@@ -73,7 +76,7 @@ function factsText(voice: Voice, { incident, impact, silent, unchecked, breakGla
     ['since', `${time(incident.openedAt)}, opened by ${incident.openedBy} (${incident.cause})`],
     ...(hasDamage(incident)
       ? ([
-          ['changed', `${countOf(impact.rows, 'row')} of ${countOf(impact.units, 'organisation')}`],
+          ['changed', `${countOf(impact.rows, 'row')} of ${unitsOf(impact.units, unitLabel)}`],
           ['put back', `${number(impact.restored)}, ${countOf(impact.restoreConflicts, 'conflict')} skipped`],
         ] as const)
       : ([['damage', undamagedText(incident)]] as const)),
@@ -101,9 +104,9 @@ function undamagedText({ id, drill }: Incident): string {
   return drill ? 'none: it is a drill' : `none named; to name it: portcullis incident include ${id} RUN`;
 }
 
-function regionsText(voice: Voice, { incident, impact }: Assessment): string {
+function regionsText(voice: Voice, { incident, impact, unitLabel }: Assessment): string {
   return voice.table(
-    ['region', 'contained', 'runs', 'organisations', 'rows', 'put back', 'skipped'].map((title) => ({
+    ['region', 'contained', 'runs', unitLabel.many, 'rows', 'put back', 'skipped'].map((title) => ({
       title,
     })),
     incident.regions.map(({ region, containedAt }) => {
@@ -122,11 +125,15 @@ function regionsText(voice: Voice, { incident, impact }: Assessment): string {
 }
 
 /** Which products the changed rows are used in; nothing where that is not known, or in none. */
-export function productsText(voice: Voice, { byProduct }: Pick<Impact, 'byProduct'>): string[] {
+export function productsText(
+  voice: Voice,
+  { byProduct }: Pick<Impact, 'byProduct'>,
+  { many }: UnitLabel,
+): string[] {
   if (byProduct === null || byProduct.length === 0) return [];
   return [
     voice.table(
-      [{ title: 'product' }, { title: 'rows used in it' }, { title: 'organisations' }],
+      [{ title: 'product' }, { title: 'rows used in it' }, { title: many }],
       byProduct.map(({ product, rows, units }) => [product, rows, units]),
     ),
   ];

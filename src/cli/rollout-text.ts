@@ -6,7 +6,7 @@ import type { SkipView } from '../rollout/skip-bake.js';
 import type { Voice } from './context.js';
 import type { Cell } from './table.js';
 import { toneOf } from './tone.js';
-import { countOf, number, time } from '../kernel/words.js';
+import { countOf, number, time, unitsOf, type UnitLabel } from '../kernel/words.js';
 import { share } from './wording.js';
 
 /** A rollout for a person: what it does next, and every wave and region. */
@@ -112,7 +112,7 @@ function waveText(voice: Voice, rollout: RolloutView, wave: WaveView): string {
       `${part.step} of ${part.steps}`,
       bakeText(part),
       rulesText(part),
-      waitingText(part),
+      waitingText(part, rollout.unitLabel),
       whyText(part),
     ]),
   );
@@ -154,10 +154,10 @@ function rulesText({ verdicts }: PartView): Cell {
   };
 }
 
-/** Organisations whose version no worker can run now. */
-function waitingText({ waiting, withoutWorker }: PartView): Cell {
+/** Units whose version no worker can run now. */
+function waitingText({ waiting, withoutWorker }: PartView, unitLabel: UnitLabel): Cell {
   if (withoutWorker.length === 0 || waiting === 0) return '–';
-  const who = waiting === null ? 'some organisations' : `about ${countOf(waiting, 'organisation')}`;
+  const who = waiting === null ? `some ${unitLabel.many}` : `about ${unitsOf(waiting, unitLabel)}`;
   return { text: `${who}: no worker has ${withoutWorker.join(', ')}`, tone: 'warning' };
 }
 

@@ -17,7 +17,7 @@ const STEPS = [
   'starts',
   'ends',
   'runs',
-  'organisations',
+  'units',
   'about',
   'most changes of a run',
 ];
@@ -45,7 +45,7 @@ export function simulationText(
       time(step.starts),
       step.ends === null ? { text: 'never: too few changes', tone: 'warning' as const } : time(step.ends),
       step.runs ?? '–',
-      step.organisations,
+      step.units,
       counts(step.rows),
       mostText(step.mostPerRun),
     ]),

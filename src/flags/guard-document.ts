@@ -26,11 +26,7 @@ const cap = z
   .strictObject({
     kind: changeKind,
     perRun: whole(0, 10_000_000, 'The most changes of this kind in one run.').optional(),
-    perUnit: whole(
-      0,
-      10_000_000,
-      'The most changes of this kind for one organisation in one run.',
-    ).optional(),
+    perUnit: whole(0, 10_000_000, 'The most changes of this kind for one unit in one run.').optional(),
     shareOfRegion: percentage
       .meta({ description: "The largest share of the region's rows that one run may change, such as 5%." })
       .optional(),
@@ -127,7 +123,7 @@ const outcome = z
       .default(1)
       .meta({ description: 'How many times worse than the stable version is still accepted, such as 1.1.' }),
   })
-  .meta({ description: "Whether the candidate's organisations fare worse than the stable version's." });
+  .meta({ description: "Whether the candidate's units fare worse than the stable version's." });
 
 const PLACEHOLDERS = ['job', 'region', 'version'];
 

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { guardDocument } from './guard-document.js';
 import { regionsDocument } from './policy-regions.js';
 import { duration, name, onAnyArray, onAnyObject, whole } from './policy-values.js';
+import { UNITS } from '../kernel/words.js';
 import { rolloutDocument, waveFaults } from './rollout-document.js';
 
 const apply = z
@@ -29,10 +30,20 @@ const apply = z
     { message: 'has a first batch that is larger than batch', path: ['firstBatches'], ...onAnyObject },
   );
 
+const noun = (description: string) =>
+  z
+    .string()
+    .regex(/^\p{L}[\p{L} -]{0,39}$/u, 'must be a noun of at most 40 letters')
+    .meta({ description });
+
 /** A policy as a person writes it: durations and percentages are text. Unknown keys are refused. */
 export const policyDocument = z
   .strictObject({
     job: name('job').meta({ description: 'The job that this policy is about.' }),
+    unit: z
+      .strictObject({ one: noun('One of them: organisation.'), many: noun('Several: organisations.') })
+      .default(UNITS)
+      .meta({ description: "What people are told that the job's units are, such as organisations." }),
     schedule: z
       .string()
       .superRefine((pattern, context) => {

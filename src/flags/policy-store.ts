@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { UNITS, type UnitLabel } from '../kernel/words.js';
 import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../kernel/errors.js';
@@ -128,6 +129,12 @@ export async function loadPolicies(control: pg.Pool | pg.PoolClient): Promise<Lo
 /** The policies in force. One that is malformed is left out: its job is closed. */
 export async function policiesInForce(control: pg.Pool | pg.PoolClient): Promise<Policy[]> {
   return (await loadPolicies(control)).flatMap((each) => (each.ok ? [each.policy] : []));
+}
+
+/** What people are told that a job's units are; units, where no policy of the job can be read. */
+export async function unitLabelOf(control: pg.Pool | pg.PoolClient, job: string): Promise<UnitLabel> {
+  const loaded = await loadPolicy(control, job);
+  return loaded.ok ? loaded.policy.unit : UNITS;
 }
 
 /** Every job's policy with its file's text, by name of job. `malformed`: what is wrong with it. */

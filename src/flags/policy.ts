@@ -3,6 +3,7 @@ import { dirname, join, sep } from 'node:path';
 import { type Document, LineCounter, parseDocument, visit } from 'yaml';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { displacedRegions, regionDatabases, regionNames } from './policy-regions.js';
+import type { UnitLabel } from '../kernel/words.js';
 import { nearest } from '../kernel/nearest.js';
 import { type PolicyDocument, policyDocument } from './policy-document.js';
 import { faultsOf, faultText, lineOf, meantIssues, type PolicyFault, shownPath } from './policy-faults.js';
@@ -13,6 +14,8 @@ import { type RolloutPolicy, typedRollout } from './rollout-policy.js';
 /** What git says about a job: when and where it runs, how fast a silence closes it, and what caps it. */
 export interface Policy {
   readonly job: string;
+  /** What people are told the job's units are. */
+  readonly unit: UnitLabel;
   /** A cron expression, in UTC. */
   readonly schedule: string;
   /** What becomes of slots that were missed: nothing, or one run to catch up. */
@@ -240,6 +243,7 @@ function typed(document: PolicyDocument): Policy {
   const databases = regionDatabases(document.regions);
   return {
     job: document.job,
+    unit: document.unit,
     schedule: document.schedule,
     missedSlots: document.missedSlots,
     onRearm: document.onRearm,

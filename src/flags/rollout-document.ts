@@ -34,7 +34,7 @@ const steps = z
     message: 'must end with 100%: a version that stays at a part has not been rolled out',
     ...onAnyArray,
   })
-  .meta({ description: "The candidate's share of each region's organisations, step by step, up to 100%." });
+  .meta({ description: "The candidate's share of each region's units, step by step, up to 100%." });
 
 const wave = z
   .strictObject({

@@ -24,17 +24,17 @@ export interface OutcomeState {
   readonly regions: number;
   /** For each ratio the logarithm of the likelihood ratio. */
   readonly sums: readonly number[];
-  /** The organisations with a bad outcome that could be compared, and how many the candidate should have had. */
+  /** The units with a bad outcome that could be compared, and how many the candidate should have had. */
   readonly events: number;
   readonly candidateEvents: number;
   readonly expected: number;
-  /** Whether there ever were organisations of both versions. */
+  /** Whether there ever were units of both versions. */
   readonly compared: boolean;
   /** The verdict `fail`, once it is given, with its reason: it stays. */
   readonly failed: Judged | null;
 }
 
-/** What is new in one stratum (hours since the change) since the last look. Units are organisations. */
+/** What is new in one stratum (hours since the change) since the last look. A unit is one customer: not one of its rows, whose outcomes come in clusters. */
 export interface OutcomeLook {
   /** Organisations with their first bad outcome. */
   readonly newEvents: number;
@@ -104,7 +104,7 @@ export function judgeRegions(rule: string, alpha: number, states: readonly Outco
   const observed = compared.reduce((sum, { candidateEvents }) => sum + candidateEvents, 0);
   const expected = compared.reduce((sum, state) => sum + state.expected, 0);
   const reason =
-    `${rule}: over ${states.length} regions, ${figure(observed)} of ${figure(samples)} organisations with a bad outcome ` +
+    `${rule}: over ${states.length} regions, ${figure(observed)} of ${figure(samples)} units with a bad outcome ` +
     `had the candidate where ${figure(expected)} were expected; ` +
     `chance ${chance(Math.min(0, -lnE))} at most, limit ${chance(Math.log(alpha))}`;
   return {
@@ -148,7 +148,7 @@ function judge(state: OutcomeState): Judged {
     return { verdict: 'too-few', rule, reason, figures };
   }
   const reason =
-    `${rule}: ${figure(candidateEvents)} of ${figure(events)} organisations with a bad outcome had the candidate ` +
+    `${rule}: ${figure(candidateEvents)} of ${figure(events)} units with a bad outcome had the candidate ` +
     `where ${figure(expected)} were expected; chance ${chance(Math.min(0, -lnE))} at most, limit ${chance(-limit)}`;
   return { verdict: lnE >= limit ? 'fail' : 'pass', rule, reason, figures };
 }

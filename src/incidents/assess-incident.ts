@@ -1,6 +1,8 @@
 import type pg from 'pg';
 import { lockAudit, recordAudit } from '../audit/record.js';
 import { type BreakGlass, hasBreakGlass, listBreakGlass } from '../flags/break-glass.js';
+import { unitLabelOf } from '../flags/policy-store.js';
+import type { UnitLabel } from '../kernel/words.js';
 import { inTransaction } from '../postgres/pool.js';
 import { findIncident } from './browse-incidents.js';
 import { hasDamage, type Incident } from './incident.js';
@@ -25,6 +27,8 @@ export interface IncidentSeen extends IncidentRuns {
 /** … and what they changed. */
 export interface Assessment extends IncidentSeen {
   readonly impact: IncidentImpact;
+  /** What people are told that the job's units are. */
+  readonly unitLabel: UnitLabel;
   /** Steps of the version's rollout that nobody checked. */
   readonly unchecked: readonly UncheckedStep[];
   /** The break-glass that the version ever had in its regions, newest first. */
@@ -61,9 +65,10 @@ export async function examineIncident(control: pg.Pool, poolOf: PoolOf, id: stri
   const severity = severityNow(incident, found.impact);
   const unchecked = await uncheckedSteps(control, incident);
   const breakGlass = await breakGlassOf(control, incident);
+  const unitLabel = await unitLabelOf(control, incident.job);
   return {
     incident: { ...incident, severity },
-    ...{ runs, unchecked, breakGlass, impact: found.impact, silent: [...silent, ...found.silent] },
+    ...{ runs, unitLabel, unchecked, breakGlass, impact: found.impact, silent: [...silent, ...found.silent] },
   };
 }
 
@@ -100,14 +105,14 @@ async function follow(control: pg.Pool, looked: Tended, by: string): Promise<Inc
        where id = $1`,
       [now.id, news.severity, news.state],
     );
-    const { units: organisations, rows, restored, restoreConflicts } = looked.extent;
+    const { units, rows, restored, restoreConflicts } = looked.extent;
     await recordAudit(client, {
       principal: by,
       action: news.state === now.state ? 'assess-incident' : 'move-incident',
       subject: now.id,
       evidence: {
         ...{ job: now.job, version: now.version, from: now.state, to: news.state, severity: news.severity },
-        ...{ organisations, rows, restored, restoreConflicts },
+        ...{ units, rows, restored, restoreConflicts },
       },
     });
     return findIncident(client, now.id);
@@ -136,7 +141,7 @@ function severityNow(
   { units, rows }: Pick<IncidentExtent, 'units' | 'rows'>,
 ): Severity | null {
   if (incident.state === 'closed' || !hasDamage(incident)) return incident.severity;
-  return worse(incident.severity, severityOf({ organisations: units, rows }));
+  return worse(incident.severity, severityOf({ units, rows }));
 }
 
 /** How far the restores of the runs that wrote are; undefined where none was begun. */

@@ -19,7 +19,7 @@ export interface RegionImpact extends Impact, Restored {
   readonly runs: number;
 }
 
-/** What an incident changed, in numbers. An organisation belongs to one region, so the regions add up. */
+/** What an incident changed, in numbers. A unit belongs to one region, so the regions add up. */
 export interface IncidentImpact extends Omit<RegionImpact, 'region'> {
   /** Only those where something was changed. */
   readonly regions: readonly RegionImpact[];

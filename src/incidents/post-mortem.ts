@@ -1,6 +1,6 @@
 import { formatDurationMs } from '../kernel/duration.js';
 import { breakGlassLine } from '../flags/break-glass.js';
-import { countOf, number, time } from '../kernel/words.js';
+import { countOf, number, time, unitsOf, type UnitLabel } from '../kernel/words.js';
 import type { Assessment } from './assess-incident.js';
 import { causeOf, closedByTrips, hasDamage, type Incident } from './incident.js';
 import { measuresOf } from './measures.js';
@@ -87,7 +87,7 @@ function underBreakGlass({ breakGlass }: Assessment): string {
   return `\n\n**It acted beyond what a rollout had admitted, by break-glass** (${countOf(runs, 'run')}): ${lines}.`;
 }
 
-function whatHappened({ incident, impact, silent }: Assessment): string {
+function whatHappened({ incident, impact, unitLabel, silent }: Assessment): string {
   const { job, version, state } = incident;
   const who = version === null ? job : `${job} ${version}`;
   const where = incident.regions.map(({ region }) => region).join(', ');
@@ -95,7 +95,7 @@ function whatHappened({ incident, impact, silent }: Assessment): string {
   const changed =
     impact.rows === 0
       ? `It was stopped before it changed a row.`
-      : `${countOf(impact.runs, 'run')} changed ${countOf(impact.rows, 'row')} of ${countOf(impact.units, 'organisation')}.`;
+      : `${countOf(impact.runs, 'run')} changed ${countOf(impact.rows, 'row')} of ${unitsOf(impact.units, unitLabel)}.`;
   const back =
     impact.rows === 0
       ? ''
@@ -130,7 +130,7 @@ function figures(incident: Incident, firstAppliedAt: string | null): string {
   );
 }
 
-function impactTable({ incident, impact }: Assessment): string {
+function impactTable({ incident, impact, unitLabel }: Assessment): string {
   if (!hasDamage(incident)) return 'No damage has been named.';
   if (impact.rows === 0) return 'No row was changed.';
   const line = (name: string, each: Omit<Assessment['impact'], 'regions'>): string[] => [
@@ -143,18 +143,18 @@ function impactTable({ incident, impact }: Assessment): string {
     number(each.restoreConflicts),
   ];
   const byRegion = table(
-    ['region', 'runs', 'organisations', 'rows', 'by kind', 'put back', 'skipped'],
+    ['region', 'runs', unitLabel.many, 'rows', 'by kind', 'put back', 'skipped'],
     [...impact.regions.map((each) => line(each.region, each)), line('**all**', impact)],
   );
-  return `${byRegion}${productTable(impact)}`;
+  return `${byRegion}${productTable(impact, unitLabel)}`;
 }
 
 /** A row that is used in two products stands in both lines, so they don't add up. */
-function productTable({ byProduct }: Assessment['impact']): string {
+function productTable({ byProduct }: Assessment['impact'], { many }: UnitLabel): string {
   if (byProduct === null) return '\n\nWhich products these are used in is not known.';
   if (byProduct.length === 0) return '\n\nThese are used in no product.';
   return `\n\n${table(
-    ['product', 'rows used in it', 'organisations'],
+    ['product', 'rows used in it', many],
     byProduct.map(({ product, rows, units }) => [product, number(rows), number(units)]),
   )}`;
 }

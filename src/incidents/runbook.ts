@@ -1,4 +1,4 @@
-import { countOf, number } from '../kernel/words.js';
+import { countOf, number, unitsOf } from '../kernel/words.js';
 import type { Assessment } from './assess-incident.js';
 import { hasDamage, regionsKilled, type Incident } from './incident.js';
 import { writers } from './incident-runs.js';
@@ -16,7 +16,7 @@ export interface Step {
 }
 
 /** The way out of an incident: every command with its ids, in order. */
-export function runbookOf({ incident, impact, runs, silent }: Assessment): Step[] {
+export function runbookOf({ incident, impact, unitLabel, runs, silent }: Assessment): Step[] {
   const { id, state } = incident;
   const wrote = writers(runs);
   const restored = state === 'restored' || state === 'closed';
@@ -25,11 +25,11 @@ export function runbookOf({ incident, impact, runs, silent }: Assessment): Step[
     stop(incident),
     {
       title: 'See how bad it is',
-      commands: [`portcullis incident show ${id}`, `portcullis impact ${id} --csv > organisations-${id}.csv`],
+      commands: [`portcullis incident show ${id}`, `portcullis impact ${id} --csv > units-${id}.csv`],
       expect:
         wrote.length === 0
           ? 'no run of it has changed anything: there is nothing to restore. The file holds only its heading'
-          : `${countOf(impact.rows, 'row')} of ${countOf(impact.units, 'organisation')} by ${countOf(wrote.length, 'run')}. The file names every organisation, for those who tell customers`,
+          : `${countOf(impact.rows, 'row')} of ${unitsOf(impact.units, unitLabel)} by ${countOf(wrote.length, 'run')}. The file names each of these ${unitLabel.many}, for those who tell customers`,
       done: restored,
     },
     {

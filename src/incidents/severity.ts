@@ -1,24 +1,24 @@
 /** How much was changed that should not have been. */
 export interface Extent {
-  readonly organisations: number;
+  readonly units: number;
   readonly rows: number;
 }
 
 /**
- * How bad it is, the worst first: the first line whose organisations or rows are reached. What a run changed
+ * How bad it is, the worst first: the first line whose units or rows are reached. What a run changed
  * counts, and not whether it has been put back since: a severity does not sink while people work on it.
  */
 // prettier-ignore
 export const SEVERITIES = [
-  { severity: 'critical', organisations: 100, rows: 1_000, meaning: 'customers are hit widely: everyone is called, and the status page says so' },
-  { severity: 'major',    organisations: 10,  rows: 100,   meaning: 'several customers are hit: restore at once' },
-  { severity: 'minor',    organisations: 1,   rows: 1,     meaning: 'a canary was hit: restore within the day' },
-  { severity: 'averted',  organisations: 0,   rows: 0,     meaning: 'nothing was changed: find out why it would have been' },
+  { severity: 'critical', units: 100, rows: 1_000, meaning: 'customers are hit widely: everyone is called, and the status page says so' },
+  { severity: 'major',    units: 10,  rows: 100,   meaning: 'several customers are hit: restore at once' },
+  { severity: 'minor',    units: 1,   rows: 1,     meaning: 'a canary was hit: restore within the day' },
+  { severity: 'averted',  units: 0,   rows: 0,     meaning: 'nothing was changed: find out why it would have been' },
 ] as const;
 
 export type Severity = (typeof SEVERITIES)[number]['severity'];
 
-export function severityOf({ organisations, rows }: Extent): Severity {
-  const reached = SEVERITIES.find((each) => organisations >= each.organisations || rows >= each.rows);
+export function severityOf({ units, rows }: Extent): Severity {
+  const reached = SEVERITIES.find((each) => units >= each.units || rows >= each.rows);
   return reached?.severity ?? 'averted';
 }

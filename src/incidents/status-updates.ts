@@ -1,4 +1,4 @@
-import { countOf, listOf, time } from '../kernel/words.js';
+import { countOf, listOf, time, unitsOf } from '../kernel/words.js';
 import type { Assessment } from './assess-incident.js';
 import { hasDamage, regionsKilled } from './incident.js';
 import { stoppedAt } from './measures.js';
@@ -15,7 +15,7 @@ export interface StatusUpdate {
  * names of rules in them. Someone reads them before they are published. None where nobody has named damage: a kill
  * alone is no news for customers.
  */
-export function statusUpdatesOf({ incident, impact, silent }: Assessment): StatusUpdate[] {
+export function statusUpdatesOf({ incident, impact, unitLabel, silent }: Assessment): StatusUpdate[] {
   if (!hasDamage(incident)) return [];
   const { regions, openedAt, restoredAt, closedAt, falseAlarm } = incident;
   const where = regions.map(({ region }) => region).join(', ');
@@ -23,7 +23,7 @@ export function statusUpdatesOf({ incident, impact, silent }: Assessment): Statu
     {
       phase: 'investigating',
       at: openedAt,
-      text: `We are investigating unexpected changes made by an automated job in ${where}. Some accounts may be affected.`,
+      text: `We are investigating unexpected changes made by an automated job in ${where}. Some customers may be affected.`,
     },
   ];
   const stopped = stoppedAt(incident);
@@ -34,7 +34,7 @@ export function statusUpdatesOf({ incident, impact, silent }: Assessment): Statu
       text: `We have stopped ${regionsKilled(incident).length === 0 ? 'the part of the job that was at fault' : 'the job'} at ${time(stopped)}: it makes no further changes. ${
         impact.units === 0 && silent.length === 0
           ? 'It was stopped before it changed anything.'
-          : `${countOf(impact.units, 'organisation')}${silent.length === 0 ? '' : ', and possibly more,'} ${impact.units === 1 ? 'was' : 'were'} affected${withUsers(impact)}. We are restoring what was changed.`
+          : `${unitsOf(impact.units, unitLabel)}${silent.length === 0 ? '' : ', and possibly more,'} ${impact.units === 1 ? 'was' : 'were'} affected${withUsers(impact)}. We are restoring what was changed.`
       }`,
     });
   }
@@ -61,7 +61,7 @@ function resolution(
 ): string {
   if (falseAlarm)
     return 'Our checks have shown that the changes were as intended. Nothing had to be restored.';
-  if (rows === 0) return 'The job was stopped before it changed anything. No account was affected.';
+  if (rows === 0) return 'The job was stopped before it changed anything. Nothing was affected.';
   if (!restored)
     return 'The job makes no such changes any more. What it changed was reviewed with those concerned.';
   return restoreConflicts === 0

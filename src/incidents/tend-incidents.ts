@@ -48,7 +48,7 @@ function figuresOf(job: string, looked: readonly Tended[]): IncidentFigures {
       unclosed.map((state) => [state, looked.filter(({ incident }) => incident.state === state).length]),
     ),
     oldestAt: hurting.map(({ incident }) => Date.parse(incident.openedAt)).sort((a, b) => a - b)[0] ?? null,
-    organisations: sum(({ extent }) => extent.units),
+    units: sum(({ extent }) => extent.units),
     rows: {
       changed: sum(({ extent }) => extent.rows),
       restored: sum(({ extent }) => extent.restored),

@@ -2,7 +2,7 @@ import type pg from 'pg';
 
 /** How much was changed, as {@link Impact} has it: without conflicts, and without what runs did not get to. */
 export interface Extent {
-  /** Organisations on whose behalf at least one row was changed, each once. */
+  /** Units on whose behalf at least one row was changed, each once. */
   readonly units: number;
   readonly rows: number;
 }

@@ -10,7 +10,7 @@ export interface ProductImpact {
   readonly product: string;
   /** Rows, each once, however many of the runs changed it. */
   readonly rows: number;
-  /** Organisations on whose behalf these were changed, each once. */
+  /** Units on whose behalf these were changed, each once. */
   readonly units: number;
 }
 

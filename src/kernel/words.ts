@@ -22,6 +22,20 @@ export function countOf(count: number, one: string, many = `${one}s`): string {
   return `${number(count)} ${count === 1 ? one : many}`;
 }
 
+/** What a job calls its units, such as organisations. */
+export interface UnitLabel {
+  readonly one: string;
+  readonly many: string;
+}
+
+/** Where nothing says what a job's units are. */
+export const UNITS: UnitLabel = { one: 'unit', many: 'units' };
+
+/** `1 organisation`, `2 organisations`. */
+export function unitsOf(count: number, { one, many }: UnitLabel): string {
+  return countOf(count, one, many);
+}
+
 /** In single quotes: one word to a shell, whatever is in it. */
 export function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;

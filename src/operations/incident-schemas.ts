@@ -5,7 +5,7 @@ import { INCIDENT_STATES, type IncidentState } from '../incidents/incident-state
 import { SEVERITIES } from '../incidents/severity.js';
 import { Impact, RestoreBegun } from './restore-schemas.js';
 import { runStatuses } from './run-schemas.js';
-import { count, named, pageSchema, reason, text, time, word } from './schemas.js';
+import { count, named, pageSchema, reason, text, time, UnitLabel, word } from './schemas.js';
 
 const states = Object.keys(INCIDENT_STATES) as [IncidentState, ...IncidentState[]];
 const state = z.enum(states);
@@ -72,7 +72,7 @@ const RestoreOfRun = z.strictObject({
 });
 
 const figures = {
-  ...Impact.omit({ runId: true }).shape,
+  ...Impact.omit({ runId: true, unitLabel: true }).shape,
   runs: count.describe('runs that changed anything'),
   restored: count.describe('rows put back so far'),
   restoreConflicts: count.describe('rows that restores skipped'),
@@ -105,6 +105,7 @@ export const IncidentDetails = named(
       )
       .readonly()
       .describe('the newest first'),
+    unitLabel: UnitLabel,
     impact: z.strictObject({
       ...figures,
       regions: z.array(z.strictObject({ region: z.string(), ...figures })).readonly(),

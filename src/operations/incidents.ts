@@ -70,7 +70,7 @@ export const incidentOperations = {
     summary: 'An incident with its runs, impact and figures as of now',
     result: IncidentDetails,
     run: async (context, { id }) => {
-      const { incident, runs, impact, silent, unchecked, breakGlass } = await examineIncident(
+      const { incident, runs, unitLabel, impact, silent, unchecked, breakGlass } = await examineIncident(
         context.control,
         poolOf(context),
         id,
@@ -78,6 +78,7 @@ export const incidentOperations = {
       return {
         ...incident,
         runs,
+        unitLabel,
         impact,
         silent,
         unchecked,

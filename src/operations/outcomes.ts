@@ -14,7 +14,7 @@ const Outcome = named(
     id: word.describe("the reporter's own id of the event; one that was reported before counts once"),
     job: word,
     region: word,
-    unit: word.describe('the organisation that it happened to'),
+    unit: word.describe('the unit that it happened to'),
     kind: z
       .string()
       .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be a word such as login-failed')
@@ -35,7 +35,7 @@ const OutcomesKept = named(
   }),
 );
 
-/** Bad outcomes, which products report from wherever an organisation meets them. */
+/** Bad outcomes, which products report from wherever a unit meets them. */
 export const outcomeOperations = {
   reportOutcomes: operation({
     at: 'POST /api/v1/outcomes',
@@ -53,7 +53,7 @@ export const outcomeOperations = {
         },
       ],
     },
-    summary: 'Reports bad outcomes of organisations, for the outcome rules to judge versions by',
+    summary: 'Reports bad outcomes of units, for the outcome rules to judge versions by',
     action: 'report-outcomes',
     // Each outcome names its own.
     reach: (_context, _params, { regions }) => regions,

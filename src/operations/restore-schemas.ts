@@ -1,11 +1,12 @@
 import { z } from 'zod';
-import { count, Image, named, text, time } from './schemas.js';
+import { count, Image, named, text, time, UnitLabel } from './schemas.js';
 
 export const Impact = named(
   'Impact',
   z.strictObject({
     runId: z.guid(),
-    units: count.describe('organisations on whose behalf at least one row was changed'),
+    unitLabel: UnitLabel,
+    units: count.describe('units on whose behalf at least one row was changed'),
     rows: count,
     byKind: z.array(z.strictObject({ resource: z.string(), kind: z.string(), rows: count })).readonly(),
     byProduct: z
@@ -13,7 +14,7 @@ export const Impact = named(
         z.strictObject({
           product: z.string(),
           rows: count.describe('rows used in it, each once'),
-          units: count.describe('organisations on whose behalf these were changed'),
+          units: count.describe('units on whose behalf these were changed'),
         }),
       )
       .readonly()

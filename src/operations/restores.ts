@@ -6,7 +6,7 @@ import { previewRestores } from '../worker/restore-runs.js';
 import { parseSubject } from '../worker/subject.js';
 import { impactByUnit, impactOf, type UnitImpact as UnitRows } from '../journal/impact.js';
 import { restoreConflicts } from '../journal/restore-preview.js';
-import { policiesInForce } from '../flags/policy-store.js';
+import { policiesInForce, unitLabelOf } from '../flags/policy-store.js';
 import { asOfIn, findRunOf } from '../regions/browse.js';
 import { beginRestore } from './begin-restore.js';
 import { operation, stream } from './operation.js';
@@ -20,6 +20,7 @@ import {
   RestorePreview,
   subjectPath,
 } from './restore-schemas.js';
+import { UNITS } from '../kernel/words.js';
 import { runIdPath } from './run-schemas.js';
 import { regionQuery } from './schemas.js';
 
@@ -36,9 +37,11 @@ export const restoreOperations = {
     params,
     result: Impact,
     errors,
-    run: async ({ regionDatabases }, { id }) => {
+    run: async ({ control, regionDatabases }, { id }) => {
       const { run, regionDatabase } = await findRunOf(regionDatabases, id);
-      return { runId: run.runId, ...(await impactOf(regionDatabase.worker, run.runId)) };
+      // A run can be looked at while the control database is away.
+      const unitLabel = await unitLabelOf(control, run.job).catch(() => UNITS);
+      return { runId: run.runId, unitLabel, ...(await impactOf(regionDatabase.worker, run.runId)) };
     },
   }),
   exportRunUnits: stream({

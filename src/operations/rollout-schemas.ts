@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { BreakGlass } from './record-schemas.js';
 import { APPROVAL_STATES } from '../access/approvals.js';
 import { ROLLOUT_STATES, type RolloutStatus } from '../rollout/rollout-states.js';
-import { count, named, pageSchema, reason, time, word } from './schemas.js';
+import { count, named, pageSchema, reason, time, UnitLabel, word } from './schemas.js';
 
 const statuses = Object.keys(ROLLOUT_STATES) as [RolloutStatus, ...RolloutStatus[]];
 const ms = z.number().min(0).describe('milliseconds');
@@ -52,7 +52,7 @@ const Part = named(
         }),
       )
       .readonly(),
-    organisations: count.nullable().describe('of the region; null where that cannot be told'),
+    units: count.nullable().describe('of the region; null where that cannot be told'),
     waiting: count.nullable().describe('about how many of them have a version that no worker can run'),
     withoutWorker: z.array(z.string()).readonly().describe('versions with a share that no worker can run'),
   }),
@@ -65,6 +65,7 @@ export const Rollout = named(
     job: z.string(),
     version: z.string(),
     revision: count.describe('another number after each change of any rollout of the job; see ifRevision'),
+    unitLabel: UnitLabel,
     status: z.enum(statuses),
     reason: z.string(),
     startedBy: z.string(),
@@ -192,7 +193,7 @@ export const Simulation = named(
           starts: time,
           ends: time.nullable().describe('null: never, since too little is changed'),
           runs: count.nullable(),
-          organisations: count.describe('that the version has from then on'),
+          units: count.describe('that the version has from then on'),
           rows: z.record(z.string(), count).describe('about how many rows of each resource are theirs'),
           mostPerRun: z
             .record(z.string(), count.nullable())

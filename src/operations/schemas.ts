@@ -22,6 +22,11 @@ export const word = text(z.string().min(1).max(200));
 export const time = z.iso.datetime().describe('ISO 8601, UTC');
 export const count = z.int().min(0);
 export const durationMs = z.int().min(0).describe('milliseconds');
+/** What people are told that the units of a job are. */
+export const UnitLabel = z
+  .strictObject({ one: z.string(), many: z.string() })
+  .describe("what the job's policy calls its units: organisation, organisations");
+
 export const Image = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
 export const Evidence = z.record(z.string(), z.unknown()).readonly();
 export const reason = z

@@ -29,12 +29,12 @@ export async function simulationOf(
   for (const region of policy.regions) {
     const { worker, owner } = regionDatabases.of(region);
     const known = await figuresOf(worker, job, region);
-    figures.set(region, { ...known, badPerUnitDay: await badOf(owner, name, region, known.organisations) });
+    figures.set(region, { ...known, badPerUnitDay: await badOf(owner, name, region, known.units) });
   }
   const now = await databaseTime(control);
   const periodMs = periodOf(policy.schedule, now);
   const nothing: RegionFigures = {
-    organisations: 0,
+    units: 0,
     rowsByKind: {},
     rowsByResource: {},
     changesPerRun: undefined,
@@ -85,8 +85,8 @@ async function figuresOf(pool: pg.Pool, job: KnownJob, region: string): Promise<
       return rows === undefined ? [] : [[kind, rows]];
     }),
   );
-  // Scaled to the full share: a run that was admitted for a tenth of the organisations did a tenth of the work.
-  const organisations = await countIn(unit.table, unit.region);
+  // Scaled to the full share: a run that was admitted for a tenth of the units did a tenth of the work.
+  const units = await countIn(unit.table, unit.region);
   const { rows } = await pool.query<{ usual: number | null }>(
     `select percentile_cont(0.5) within group (order by changes * $3::float8 / admitted_units) as usual
      from (select admitted_units, (select coalesce(sum(value::bigint), 0) from jsonb_each_text(applied)) as changes
@@ -94,7 +94,7 @@ async function figuresOf(pool: pg.Pool, job: KnownJob, region: string): Promise<
            where job = $1 and region = $2 and status = 'succeeded' and not dry_run and restores is null
              and admitted_units > 0
            order by created_at desc limit 30) last`,
-    [name, region, organisations],
+    [name, region, units],
   );
-  return { organisations, rowsByKind, rowsByResource, changesPerRun: rows[0]?.usual ?? undefined };
+  return { units, rowsByKind, rowsByResource, changesPerRun: rows[0]?.usual ?? undefined };
 }

@@ -5,6 +5,7 @@ import { listFlags, type FlagState } from '../flags/flag-store.js';
 import { loadPolicy, policyDocumentOf } from '../flags/policy-store.js';
 import { formatDurationMs } from '../kernel/duration.js';
 import type { Wave } from '../flags/rollout-policy.js';
+import { UNITS, type UnitLabel } from '../kernel/words.js';
 import type { Verdict } from '../containment/verdict.js';
 import { nthSlot } from '../runs/slots.js';
 import { databaseTime } from '../postgres/database-clock.js';
@@ -31,6 +32,8 @@ export interface RolloutView {
   readonly version: string;
   /** Another number after each change of any rollout of the job. */
   readonly revision: number;
+  /** What people are told that the job's units are. */
+  readonly unitLabel: UnitLabel;
   readonly status: RolloutStatus;
   readonly reason: string;
   readonly startedBy: string;
@@ -116,8 +119,8 @@ export interface PartView {
     readonly reason: string;
   }[];
   readonly verdicts: readonly { readonly rule: string; readonly verdict: Verdict; readonly reason: string }[];
-  /** The organisations of the region; null where that cannot be told. */
-  readonly organisations: number | null;
+  /** The units of the region; null where that cannot be told. */
+  readonly units: number | null;
   /** About how many of them wait, since no worker can run the version that has them. */
   readonly waiting: number | null;
   /** The versions with a share here that no worker can run now. */
@@ -168,8 +171,8 @@ export async function viewRollout(sources: ViewSources, job: string): Promise<Ro
     const seen = evidence.find((each) => each.region === region);
     const flag = flags.find((each) => each.region === region);
     const planned = plan?.parts.find((each) => each.region === region);
-    const organisations = (await sources.unitsOf(job, region).catch(() => undefined)) ?? null;
-    return partView(rollout, stored, { seen, flag, planned, organisations, manned, now });
+    const units = (await sources.unitsOf(job, region).catch(() => undefined)) ?? null;
+    return partView(rollout, stored, { seen, flag, planned, units, manned, now });
   };
   const waves = await Promise.all(
     rollout.policy.waves.map(async ({ name, approvals: needed, regions }): Promise<WaveView> => ({
@@ -184,6 +187,7 @@ export async function viewRollout(sources: ViewSources, job: string): Promise<Ro
     job,
     version: rollout.version,
     revision,
+    unitLabel: loaded.ok ? loaded.policy.unit : UNITS,
     status: rollout.status,
     reason: rollout.reason,
     startedBy: rollout.startedBy,
@@ -256,7 +260,7 @@ interface Known {
   readonly seen: RegionEvidence | undefined;
   readonly flag: FlagState | undefined;
   readonly planned: PartPlan | undefined;
-  readonly organisations: number | null;
+  readonly units: number | null;
   readonly manned: (version: string, region: string) => boolean;
   readonly now: Date;
 }
@@ -291,7 +295,7 @@ function hasTooFew(seen: RegionEvidence | undefined): boolean {
 }
 
 function partView({ policy, version }: Rollout, part: StoredPart, known: Known): PartView {
-  const { seen, flag, planned, organisations, manned, now } = known;
+  const { seen, flag, planned, units, manned, now } = known;
   const { region, step, since, done } = part;
   const wave = policy.waves.find(({ regions }) => regions.includes(region));
   const withoutWorker = (flag?.enabled === true ? flag.variants : []).filter(
@@ -330,8 +334,8 @@ function partView({ policy, version }: Rollout, part: StoredPart, known: Known):
       reason,
     })),
     verdicts: (seen?.verdicts ?? []).map(({ rule, verdict, reason }) => ({ rule, verdict, reason })),
-    organisations,
-    waiting: organisations === null ? null : Math.round((organisations * waitingPermille) / 1000),
+    units,
+    waiting: units === null ? null : Math.round((units * waitingPermille) / 1000),
     withoutWorker: withoutWorker.map(({ version }) => version),
   };
 }

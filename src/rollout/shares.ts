@@ -3,7 +3,7 @@ import { type Variant, spansOf } from '../flags/definition.js';
 
 /**
  * The shares of a flag in which a candidate has the first `permille` buckets and every other version keeps those
- * it had of the rest. So a growing share never drops an organisation that the candidate had, and whom the
+ * it had of the rest. So a growing share never drops a unit that the candidate had, and whom the
  * candidate doesn't have nobody loses. Pure.
  */
 export function sharesWith(base: readonly Variant[], version: string, permille: number): Variant[] {

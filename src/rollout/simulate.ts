@@ -6,7 +6,7 @@ import { promotionTime } from './promotion-time.js';
 
 /** What a region is like, as far as the paper needs to know. */
 export interface RegionFigures {
-  readonly organisations: number;
+  readonly units: number;
   /** Rows that each kind of change may touch there. */
   readonly rowsByKind: Readonly<Record<string, number>>;
   /** Rows of each resource: `account`, `domain`. */
@@ -26,8 +26,8 @@ export interface SimulatedStep {
   /** When its evidence is full; null: never, since too little is changed. */
   readonly ends: Date | null;
   readonly runs: number | null;
-  readonly organisations: number;
-  /** About how many rows of each resource are those organisations', such as accounts. */
+  readonly units: number;
+  /** About how many rows of each resource are those units', such as accounts. */
   readonly rows: Readonly<Record<string, number>>;
   /** The most changes of each kind that one run could plan and pass the caps; null: no cap limits it. */
   readonly mostPerRun: Readonly<Record<string, number | null>>;
@@ -77,9 +77,9 @@ export function simulateRollout(
         const changes = ((figures.changesPerRun ?? 0) * permille) / 1000;
         const runs = runsNeeded(wave.bake, changes);
         at = runs === null ? null : after(starts, Math.max(wave.bake.timeMs, runs * periodMs));
-        const organisations = Math.ceil((figures.organisations * permille) / 1000);
+        const units = Math.ceil((figures.units * permille) / 1000);
         steps.push({
-          ...{ wave: wave.name, region, permille, starts, ends: at, runs, organisations },
+          ...{ wave: wave.name, region, permille, starts, ends: at, runs, units },
           rows: Object.fromEntries(
             Object.entries(figures.rowsByResource).map(([resource, n]) => [
               resource,
@@ -87,14 +87,14 @@ export function simulateRollout(
             ]),
           ),
           mostPerRun: Object.fromEntries(
-            guard.caps.map((cap) => [cap.kind, mostOf(cap, organisations, figures.rowsByKind[cap.kind])]),
+            guard.caps.map((cap) => [cap.kind, mostOf(cap, units, figures.rowsByKind[cap.kind])]),
           ),
           outcomes: rulesOf(guard.rules, 'outcome').map((rule) =>
             outcomePower(
               { ...rule, regions: policy.regions.length },
               {
-                candidates: organisations,
-                others: figures.organisations - organisations,
+                candidates: units,
+                others: figures.units - units,
                 perUnitDay: figures.badPerUnitDay?.[rule.event],
               },
             ),
@@ -127,10 +127,10 @@ function runsNeeded(bake: { runs: number; changes: number }, changesPerRun: numb
   return changesPerRun > 0 ? Math.max(bake.runs, Math.ceil(bake.changes / changesPerRun)) : null;
 }
 
-function mostOf(cap: Cap, organisations: number, rows: number | undefined): number | null {
+function mostOf(cap: Cap, units: number, rows: number | undefined): number | null {
   const limits = [
     cap.perRun,
-    cap.perUnit === undefined ? undefined : cap.perUnit * organisations,
+    cap.perUnit === undefined ? undefined : cap.perUnit * units,
     rows === undefined ? undefined : shareLimit(cap, rows),
   ].filter((each) => each !== undefined);
   return limits.length === 0 ? null : Math.floor(Math.min(...limits));
@@ -142,7 +142,7 @@ function reachOf({ guard, apply }: Policy): RuleReach[] {
     invariant: [0, 'judges the plan, before the first write'],
     count: [0, 'judges the plan; what it lets pass is bounded by the caps'],
     rate: [first, 'judges after each batch: at the earliest after the first'],
-    outcome: [null, 'judges what becomes of organisations afterwards'],
+    outcome: [null, 'judges what becomes of units afterwards'],
     promql: [null, 'judges figures of Prometheus afterwards'],
     alert: [null, 'stops when an alert comes'],
     absence: [null, 'holds when runs or figures fail to come'],

@@ -100,7 +100,7 @@ async function insertRun(
   return rows[0];
 }
 
-/** Another version's run does not count: each acts for organisations of its own. */
+/** Another version's run does not count: each acts for units of its own. */
 async function activeRun(
   pool: pg.Pool,
   { job, region, version }: Pick<SlotClaim, 'job' | 'region' | 'version'>,

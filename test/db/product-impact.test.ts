@@ -223,10 +223,10 @@ describe('an incident', () => {
     ]);
     const draft = postMortemOf(looked, []);
     expect(draft).toContain(
-      '| product | rows used in it | organisations |\n| --- | --- | --- |\n| Jira | 50 | 4 |\n| Trello | 40 | 2 |\n| Opsgenie | 20 | 2 |\n| Access | 1 | 1 |\n',
+      '| product | rows used in it | units |\n| --- | --- | --- |\n| Jira | 50 | 4 |\n| Trello | 40 | 2 |\n| Opsgenie | 20 | 2 |\n| Access | 1 | 1 |\n',
     );
     expect(statusUpdatesOf(looked)[1]?.text).toContain(
-      '4 organisations were affected, with users of Jira, Trello, Opsgenie and Access.',
+      '4 units were affected, with users of Jira, Trello, Opsgenie and Access.',
     );
   });
 
@@ -241,6 +241,6 @@ describe('an incident', () => {
       impact: unknown,
     };
     expect(postMortemOf(looked, [])).toContain('Which products these are used in is not known.');
-    expect(statusUpdatesOf(looked)[1]?.text).toContain('4 organisations were affected. We');
+    expect(statusUpdatesOf(looked)[1]?.text).toContain('4 units were affected. We');
   });
 });

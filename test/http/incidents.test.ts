@@ -78,7 +78,7 @@ describe('an incident over HTTP', () => {
     });
     const markdown = await served.call(`/api/v1/incidents/${id}/post-mortem`);
     expect(markdown.headers.get('content-type')).toBe('text/markdown; charset=utf-8');
-    expect(await markdown.text()).toContain('200 rows of 10 organisations');
+    expect(await markdown.text()).toContain('200 rows of 10 units');
     expect(((await get(`${id}/status-updates`))['updates'] as unknown[]).length).toBe(3);
     expect(await ann(`incidents/${id}/restore`, {})).toMatchObject(nothing);
   });

@@ -36,7 +36,7 @@ function recordEverything(metrics: Metrics): void {
   metrics.dnsAnswer('NXDOMAIN');
   metrics.incidents([
     {
-      ...{ job: 'domain-claim', states: { open: 1 }, oldestAt: 1_772_356_200_000, organisations: 3 },
+      ...{ job: 'domain-claim', states: { open: 1 }, oldestAt: 1_772_356_200_000, units: 3 },
       rows: { changed: 40, restored: 39, conflicting: 1 },
     },
   ]);

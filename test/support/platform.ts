@@ -1,5 +1,6 @@
 import { flagName, type FlagAnswer, type FlagDefinition, type Variant } from '../../src/flags/definition.js';
 import { bucketsOf } from '../../src/kernel/bucketing.js';
+import { UNITS } from '../../src/kernel/words.js';
 import type { GuardPolicy } from '../../src/flags/guard-policy.js';
 import type { Policy } from '../../src/flags/policy.js';
 import { createTripwire } from '../../src/containment/tripwire.js';
@@ -91,6 +92,7 @@ export const noRules: GuardPolicy = {
 export function testPolicy(job: string, regions: readonly string[], changes: Partial<Policy> = {}): Policy {
   return {
     job,
+    unit: UNITS,
     schedule: FAR_SLOT,
     missedSlots: 'skip',
     onRearm: 'skip',

@@ -116,6 +116,19 @@ describe('retired words are not in', () => {
     expect(files.length).toBeGreaterThan(100);
   });
 
+  test('the platform, as a word of one job: it says units, and what the policy calls them', () => {
+    const files = filesIn('src', /\.tsx?$/).filter((file) => !/^src\/(jobs|demo)\//.test(file));
+    const found = files.flatMap((file) =>
+      [...textsOf(file)].flatMap(({ line, text }) =>
+        /\borganisations?\b/i.test(text) &&
+        !/such as organisations|One of them:|Several:|what the job's policy calls/.test(text)
+          ? [`${file}:${line}: ${text}`]
+          : [],
+      ),
+    );
+    expect(found).toEqual([]);
+  });
+
   test('the pages', () => {
     const files = [
       ...readdirSync(ROOT).filter((file) => file.endsWith('.md')),

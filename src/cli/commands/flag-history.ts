@@ -123,7 +123,7 @@ function addExplain(parent: Command, context: Context): void {
     ['portcullis flags explain domain-claim --region eu-west-1 --unit org-1'],
   )
     .requiredOption('-r, --region <region>', 'the region of the flag')
-    .requiredOption('--unit <unit>', 'the unit that is asked about, such as an organisation’s id')
+    .requiredOption('--unit <unit>', 'the unit that is asked about, such as a customer’s id')
     .action(async (job: string, { region, unit }: { region: string; unit: string }) => {
       const voice = voiceOf(context, command);
       const found = await withInvoke(context, 'look', (invoke) =>

@@ -164,7 +164,7 @@ function addSet(parent: Command, context: Context): void {
   const command = leaf(
     parent,
     'set <job>',
-    'Switch flags on or off, or give versions their shares of organisations. In force within a second.\n' +
+    'Switch flags on or off, or give versions their shares of units. In force within a second.\n' +
       'Versions stand in the order given: put the candidate first, so that its growing share keeps whom it had.',
     [
       'portcullis flags set domain-claim --region eu-west-1 --on --version installed --share 100% --reason "pilot went well"',

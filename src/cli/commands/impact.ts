@@ -7,23 +7,23 @@ import { csvLine } from '../csv.js';
 import { leaf } from '../leaf.js';
 import { productsText } from '../incident-text.js';
 import { withInvoke, type Invoke } from '../invoke.js';
-import { number, time } from '../../kernel/words.js';
+import { number, time, type UnitLabel } from '../../kernel/words.js';
 
-/** How many organisations are shown where not all are asked for. */
+/** How many units are shown where not all are asked for. */
 const SHOWN = 10;
 
 export function addImpact(program: Command, context: Context): void {
   const command = leaf(
     program,
     'impact <run-or-incident>',
-    'Count what a run, or all runs of an incident, have changed: organisations, rows by resource and kind, and the products that these are used in. With --csv or --json, every organisation.',
+    'Count what a run, or all runs of an incident, have changed: units, rows by resource and kind, and the products that these are used in. With --csv or --json, every unit.',
     [
       'portcullis impact 3f2a9c1e',
       'portcullis impact k3v7qa2m',
-      'portcullis impact 3f2a9c1e --csv > organisations.csv',
+      'portcullis impact 3f2a9c1e --csv > units.csv',
     ],
   )
-    .option('--csv', 'every organisation with its rows, as CSV')
+    .option('--csv', 'every unit with its rows, as CSV')
     .action(async (id: string, { csv = false }: { csv?: boolean }) => {
       const voice = voiceOf(context, command);
       await withInvoke(context, 'look', async (invoke) => {
@@ -42,7 +42,8 @@ interface Hit {
   readonly named: Readonly<Record<string, unknown>>;
   readonly fact: readonly [string, string];
   readonly impact: Impact;
-  /** Every organisation, region by region, the most rows first in each. */
+  readonly unitLabel: UnitLabel;
+  /** Every unit, region by region, the most rows first in each. */
   readonly units: (most?: number) => Promise<AsyncIterable<UnitInRegion>>;
   readonly silent: readonly SilentRegion[];
 }
@@ -56,9 +57,10 @@ interface UnitInRegion {
 
 async function runHit(invoke: Invoke, id: string): Promise<Hit> {
   const { runId, job, version, region } = await invoke('getRun', { id });
-  const impact = await invoke('getRunImpact', { id: runId });
+  const { unitLabel, ...impact } = await invoke('getRunImpact', { id: runId });
   return {
     named: { runId, job, region },
+    unitLabel,
     fact: ['run', `${runId} of ${job} ${version} in ${region}`],
     impact,
     units: (most) => invoke('exportRunUnits', { id: runId, most }),
@@ -67,9 +69,10 @@ async function runHit(invoke: Invoke, id: string): Promise<Hit> {
 }
 
 async function incidentHit(invoke: Invoke, given: string): Promise<Hit> {
-  const { id, job, title, impact, silent } = await invoke('getIncident', { id: given });
+  const { id, job, title, unitLabel, impact, silent } = await invoke('getIncident', { id: given });
   return {
     named: { incident: id, job },
+    unitLabel,
     fact: ['incident', `${id} of ${job}: ${title}`],
     impact,
     units: (most) => invoke('exportIncidentUnits', { id, most }),
@@ -79,7 +82,7 @@ async function incidentHit(invoke: Invoke, given: string): Promise<Hit> {
 
 type Shown = Omit<UnitInRegion, 'region'>;
 
-/** The `most` organisations with the most rows, of all regions; absent: all. */
+/** The `most` units with the most rows, of all regions; absent: all. */
 async function listMost({ units }: Hit, most: number | undefined): Promise<Shown[]> {
   const all: Shown[] = [];
   for await (const { unit, rows, byResource } of await units(most)) all.push({ unit, rows, byResource });
@@ -88,7 +91,7 @@ async function listMost({ units }: Hit, most: number | undefined): Promise<Shown
 
 async function printCsv({ io: { stdout } }: Context, { impact, units }: Hit): Promise<void> {
   const resources = [...new Set(impact.byKind.map(({ resource }) => resource))].sort();
-  stdout.write(csvLine(['organisation', 'rows', ...resources]));
+  stdout.write(csvLine(['unit', 'rows', ...resources]));
   for await (const { unit, rows, byResource } of await units()) {
     stdout.write(csvLine([unit, rows, ...resources.map((resource) => byResource[resource] ?? 0)]));
     await stdout.drained();
@@ -98,13 +101,13 @@ async function printCsv({ io: { stdout } }: Context, { impact, units }: Hit): Pr
 
 function impactText(
   voice: Voice,
-  { fact, impact }: Hit,
+  { fact, impact, unitLabel }: Hit,
   shown: readonly { readonly unit: string; readonly rows: number }[],
 ): string {
   const { units, rows, byKind, conflicts, firstAppliedAt, lastAppliedAt } = impact;
   const facts = voice.facts([
     fact,
-    ['organisations', units],
+    [unitLabel.many, units],
     ['rows', rows],
     ['conflicts', conflicts],
     [
@@ -120,12 +123,12 @@ function impactText(
     byKind.map((each) => [each.resource, each.kind, each.rows]),
   );
   const most = voice.table(
-    [{ title: 'organisation' }, { title: 'rows' }],
+    [{ title: unitLabel.one }, { title: 'rows' }],
     shown.map((each) => [each.unit, each.rows]),
   );
   const heading =
     units > shown.length
       ? `the ${shown.length} of ${number(units)} with the most rows (--csv has all)\n`
       : '';
-  return [facts, kinds, ...productsText(voice, impact), `${heading}${most}`].join('\n');
+  return [facts, kinds, ...productsText(voice, impact, unitLabel), `${heading}${most}`].join('\n');
 }

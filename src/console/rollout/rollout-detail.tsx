@@ -54,7 +54,7 @@ export function RolloutDetail({ rollout }: { readonly rollout: Rollout }) {
       )}
       <ol class="track" aria-label="Waves">
         {waves.map((wave) => (
-          <WaveSection key={wave.name} wave={wave} />
+          <WaveSection key={wave.name} wave={wave} unitLabel={rollout.unitLabel} />
         ))}
       </ol>
       <h2>What happened</h2>
@@ -105,7 +105,13 @@ function Steers({ rollout }: { readonly rollout: Rollout }) {
   );
 }
 
-function WaveSection({ wave: { name, approvals, approval, regions } }: { readonly wave: Wave }) {
+function WaveSection({
+  wave: { name, approvals, approval, regions },
+  unitLabel,
+}: {
+  readonly wave: Wave;
+  readonly unitLabel: Rollout['unitLabel'];
+}) {
   return (
     <li class="wave">
       <h2>{name}</h2>
@@ -129,15 +135,15 @@ function WaveSection({ wave: { name, approvals, approval, regions } }: { readonl
       )}
       <ul>
         {regions.map((part) => (
-          <PartCard key={part.region} part={part} />
+          <PartCard key={part.region} part={part} unitLabel={unitLabel} />
         ))}
       </ul>
     </li>
   );
 }
 
-function PartCard({ part }: { readonly part: Part }) {
-  const { region, state, permille, step, steps, bake, skipped, verdicts, organisations } = part;
+function PartCard({ part, unitLabel }: { readonly part: Part; readonly unitLabel: Rollout['unitLabel'] }) {
+  const { region, state, permille, step, steps, bake, skipped, verdicts, units } = part;
   return (
     <li class={`request part-${state ?? 'over'}`} data-part={region}>
       <h3 class="part-head">
@@ -150,8 +156,7 @@ function PartCard({ part }: { readonly part: Part }) {
       </h3>
       <p>
         <strong>{percent(permille)}</strong>
-        {organisations !== null && ` of ${organisations.toLocaleString('en')} organisations`}, step {step} of{' '}
-        {steps}
+        {units !== null && ` of ${units.toLocaleString('en')} ${unitLabel.many}`}, step {step} of {steps}
       </p>
       {part.reason !== '' && <p class="why">{part.reason}</p>}
       {part.earliest !== null && (

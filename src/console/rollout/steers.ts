@@ -67,9 +67,9 @@ export function changesOf(rollout: Rollout, steer: Steer): BeforeAfter[] {
   }
   return parts
     .filter(({ permille }) => permille > 0)
-    .map(({ region, permille, organisations }) => ({
+    .map(({ region, permille, units }) => ({
       place: region,
-      now: `${percent(permille)}${organisations === null ? '' : ` of ${organisations.toLocaleString('en')} organisations`}`,
+      now: `${percent(permille)}${units === null ? '' : ` of ${units.toLocaleString('en')} ${rollout.unitLabel.many}`}`,
       then: percent(0),
     }));
 }

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { NAMED_LOCKS } from '../../postgres/locks.js';
 import { inTransaction } from '../../postgres/pool.js';
 
-/** Something bad that happened to an organisation, as a product reports it. */
+/** Something bad that happened to a unit, as a product reports it. */
 export interface OutcomeEvent {
   /** The reporter's own id of the event. */
   readonly id: string;

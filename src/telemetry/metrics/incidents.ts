@@ -7,7 +7,7 @@ export interface IncidentFigures {
   readonly states: Readonly<Record<string, number>>;
   /** When the oldest was opened that is not put right yet, in milliseconds since 1970; null: there is none. */
   readonly oldestAt: number | null;
-  readonly organisations: number;
+  readonly units: number;
   readonly rows: Readonly<Record<'changed' | 'restored' | 'conflicting', number>>;
 }
 
@@ -31,8 +31,8 @@ export function measureIncidents(registry: Registry): IncidentMetrics {
     registers,
   });
   const hit = new Gauge({
-    name: 'portcullis_incident_organisations',
-    help: 'Organisations that incidents which are not closed have hit.',
+    name: 'portcullis_incident_units',
+    help: 'Units, such as organisations, that incidents which are not closed have hit.',
     labelNames: ['job'],
     registers,
   });
@@ -45,10 +45,10 @@ export function measureIncidents(registry: Registry): IncidentMetrics {
   return {
     incidents(byJob) {
       for (const gauge of [byState, oldest, hit, byMeasure]) gauge.reset();
-      for (const { job, states, oldestAt, organisations, rows } of byJob) {
+      for (const { job, states, oldestAt, units, rows } of byJob) {
         for (const [state, count] of Object.entries(states)) byState.set({ job, state }, count);
         oldest.set({ job }, (oldestAt ?? 0) / 1_000);
-        hit.set({ job }, organisations);
+        hit.set({ job }, units);
         for (const [measure, count] of Object.entries(rows)) byMeasure.set({ job, measure }, count);
       }
     },

@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 
-/** Where a run or a gate stands. Never an organisation or an account: labels must stay few. */
+/** Where a run or a gate stands. Never a unit or a row: labels must stay few. */
 export interface Place {
   readonly job: string;
   readonly region: string;
@@ -44,7 +44,7 @@ export function measurePlaces(registry: Registry): PlaceMetrics {
   });
   const outcomes = new Counter({
     name: 'portcullis_outcomes_total',
-    help: 'Bad outcomes of organisations that products reported.',
+    help: 'Bad outcomes of units that products reported.',
     labelNames: PLACE,
     registers,
   });

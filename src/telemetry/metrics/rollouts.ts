@@ -4,7 +4,7 @@ import { PLACE, type Place } from './places.js';
 export interface RolloutMeasures {
   readonly job: string;
   readonly version: string;
-  /** The version's share of each region's organisations, 0 to 1. */
+  /** The version's share of each region's units, 0 to 1. */
   readonly shares: readonly { readonly region: string; readonly share: number }[];
   /** How many bakes each region left out, which nobody checked. */
   readonly skippedBakes: readonly { readonly region: string; readonly bakes: number }[];
@@ -24,7 +24,7 @@ export function measureRollouts(registry: Registry): RolloutMetrics {
   const registers = [registry];
   const shareGiven = new Gauge({
     name: 'portcullis_rollout_share',
-    help: "The share of a region's organisations that a rollout has given to its version, 0 to 1.",
+    help: "The share of a region's units that a rollout has given to its version, 0 to 1.",
     labelNames: [...PLACE, 'version'],
     registers,
   });

@@ -46,7 +46,7 @@ describe('outcomes', () => {
     await failLogins(units(0, 12));
     const { judged } = await judge();
     expect(judged).toMatchObject({ verdict: 'fail', rule: 'logins', figures: { observed: 3, samples: 3 } });
-    expect(judged.reason).toMatch(/^logins: 3 of 3 organisations with a bad outcome had the candidate/);
+    expect(judged.reason).toMatch(/^logins: 3 of 3 units with a bad outcome had the candidate/);
     await failLogins(units(30, 60));
     expect((await judge()).judged).toEqual(judged);
   });

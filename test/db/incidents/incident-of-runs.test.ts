@@ -357,7 +357,7 @@ test('incidents that are not closed are looked at again and again, and measured'
     expect.arrayContaining([
       'portcullis_incidents{job="claims",state="contained"} 1',
       'portcullis_incidents{job="quiet",state="contained"} 0',
-      'portcullis_incident_organisations{job="claims"} 1',
+      'portcullis_incident_units{job="claims"} 1',
       'portcullis_incident_rows{job="claims",measure="changed"} 20',
       'portcullis_incident_rows{job="claims",measure="restored"} 0',
     ]),

@@ -29,6 +29,7 @@ const JOB: LoadedJob = {
 
 const POLICY: Policy = {
   job: 'sweep',
+  unit: { one: 'unit', many: 'units' },
   schedule: '0 0 1 1 *',
   missedSlots: 'skip',
   onRearm: 'skip',

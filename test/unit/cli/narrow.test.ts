@@ -150,6 +150,7 @@ const rollout: RolloutView = {
   ...{ id: RUN, job: JOB, version: NEW, status: 'running', reason: REASON, startedBy: 'alice-laptop-2026' },
   ...{ startedAt: AT, endedAt: null, endedBy: null, endReason: null, incident: null, next: null },
   ...{ policyChanged: false, skip: null, breakGlass: [] },
+  unitLabel: { one: 'organisation', many: 'organisations' },
   waves: [
     {
       ...{ name: 'europe-and-asia', approvals: 0, approval: null },

@@ -47,7 +47,7 @@ describe('an outcome', () => {
     const { judged } = judgedAfter(times(5, one(true)));
     expect(judged.map(({ verdict }) => verdict)).toEqual(['pass', 'pass', 'fail', 'fail', 'fail']);
     expect(judged.at(2)?.reason).toMatch(
-      /^logins: 3 of 3 organisations with a bad outcome had the candidate where 0.3 were expected; chance 0.00\d+ at most, limit 0.01$/,
+      /^logins: 3 of 3 units with a bad outcome had the candidate where 0.3 were expected; chance 0.00\d+ at most, limit 0.01$/,
     );
   });
 

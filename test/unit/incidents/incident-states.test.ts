@@ -32,15 +32,15 @@ describe('severity', () => {
     [1, 100, 'major'],
     [100, 100, 'critical'],
     [3, 1_000, 'critical'],
-  ] as const)('of %d organisations and %d rows is %s', (organisations, rows, severity) => {
-    expect(severityOf({ organisations, rows })).toBe(severity);
+  ] as const)('of %d units and %d rows is %s', (units, rows, severity) => {
+    expect(severityOf({ units, rows })).toBe(severity);
   });
 
   test('sinks from line to line', () => {
     for (const [at, line] of SEVERITIES.entries()) {
       const above = SEVERITIES[at - 1];
       if (!above) continue;
-      expect(line.organisations).toBeLessThan(above.organisations);
+      expect(line.units).toBeLessThan(above.units);
       expect(line.rows).toBeLessThan(above.rows);
     }
   });

@@ -31,7 +31,7 @@ const simulate = (changesPerRun: number | undefined, periodMs = 15 * MINUTE_MS) 
   simulateRollout(
     planned(),
     () => ({
-      organisations: 95,
+      units: 95,
       rowsByKind: { claim: 3000 },
       rowsByResource: { account: 3001 },
       changesPerRun,
@@ -50,8 +50,8 @@ rollout:
 `;
   const { rollout, ...rest } = parsePolicy(text, 'x.yaml');
   if (!rollout) throw new Error('no waves');
-  const figures = (organisations: number, badPerUnitDay?: Record<string, number>) => ({
-    ...{ organisations, rowsByKind: {}, rowsByResource: {}, changesPerRun: 1 },
+  const figures = (units: number, badPerUnitDay?: Record<string, number>) => ({
+    ...{ units, rowsByKind: {}, rowsByResource: {}, changesPerRun: 1 },
     ...(badPerUnitDay && { badPerUnitDay }),
   });
   const simulated = (of: ReturnType<typeof figures>) =>
@@ -84,7 +84,7 @@ describe('a rollout on paper', () => {
           wave: 'canary',
           region: 'eu',
           permille: 100,
-          organisations: 10,
+          units: 10,
           rows: { account: 301 },
           runs: 5,
           mostPerRun: { claim: 300 },
@@ -98,7 +98,7 @@ describe('a rollout on paper', () => {
           wave: 'canary',
           region: 'eu',
           permille: 1000,
-          organisations: 95,
+          units: 95,
           rows: { account: 3001 },
           runs: 2,
           mostPerRun: { claim: 300 },
@@ -111,7 +111,7 @@ describe('a rollout on paper', () => {
           wave: 'rest',
           region: 'us',
           permille: 1000,
-          organisations: 95,
+          units: 95,
           rows: { account: 3001 },
           runs: 1,
           mostPerRun: { claim: 300 },
