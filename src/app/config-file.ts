@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { register } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { messageOf, PortcullisError } from '../kernel/errors.js';
@@ -85,14 +84,10 @@ function faultsOfJobs(jobs: readonly unknown[]): string[] {
   });
 }
 
-let hooked = false;
-
 /** Imports a file, TypeScript too. Throws CONFIG_INVALID with what it threw. */
 async function modulesOf(file: string): Promise<Readonly<Record<string, unknown>>> {
-  if (!hooked) {
-    register(new URL('./typescript-hooks.js', import.meta.url));
-    hooked = true;
-  }
+  // From then on, this process loads TypeScript.
+  await import('./typescript.js');
   try {
     return (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
   } catch (error) {

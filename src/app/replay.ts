@@ -1,12 +1,7 @@
-import type pg from 'pg';
 import type { Config } from '../config.js';
-import { EmbeddedSource } from '../flags/embedded-source.js';
-import { PortcullisProvider } from '../flags/provider.js';
-import { createTripwire } from '../containment/tripwire.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
 import type { Lookups } from '../jobs/domain-claim/lookups.js';
-import { openPlannerDatabase } from '../worker/planner-database.js';
-import type { Platform } from '../worker/platform.js';
+import { openDatabasePlatform, type DatabasePlatform } from '../worker/database-platform.js';
 import { loadJob } from '../worker/registry.js';
 import { openReplayDatabases } from '../demo/incident/databases.js';
 import { lostCondition } from '../demo/incident/lost-condition/job.js';
@@ -17,11 +12,10 @@ import type { WorldSize } from '../demo/incident/world.js';
 import { worldZone } from '../demo/incident/zone.js';
 import { sampleHttps } from '../demo/sample-https.js';
 import { startEmbedded } from '../postgres/embedded-server.js';
-import { loginUrl, provisionLogins } from '../postgres/logins.js';
+import { provisionLogins } from '../postgres/logins.js';
 import { migrate } from '../postgres/migrate.js';
 import { openPool } from '../postgres/pool.js';
 import { createLogger } from '../telemetry/log.js';
-import { createMetrics } from '../telemetry/metrics.js';
 
 const WORKER_CONNECTIONS = 32;
 const PLANNER_CONNECTIONS = 12;
@@ -57,38 +51,18 @@ async function openWorld<T>(
   signal: AbortSignal,
   work: (world: OpenWorld) => Promise<T>,
 ): Promise<T> {
-  const opened: (() => Promise<unknown>)[] = [];
-  const open = (poolUrl: string, name: string, max: number): pg.Pool => {
-    const pool = openPool(poolUrl, { name, max });
-    opened.push(() => pool.end());
-    return pool;
-  };
+  const owner = openPool(url, { name: 'replay', max: 10 });
+  let platform: DatabasePlatform | undefined;
   try {
-    const owner = open(url, 'replay', 10);
     await migrate(owner, ['control', 'region']);
     await provisionLogins(owner);
-    const worker = await loginUrl(owner, url, 'worker');
-    const planner = openPlannerDatabase(await loginUrl(owner, url, 'planner'), PLANNER_CONNECTIONS);
-    opened.push(() => planner.close());
-    const provider = new PortcullisProvider(new EmbeddedSource(open(worker, 'flags', 2)));
-    opened.push(() => provider.onClose());
-    await provider.initialize();
-    const log = createLogger({
-      level: config.logLevel === 'info' ? 'silent' : config.logLevel,
-      pretty: true,
-    });
-    const metrics = createMetrics();
     const lookups: Lookups = { dns: worldZone(size.seed), https: sampleHttps };
-    const platform: Platform = {
+    platform = await openDatabasePlatform(owner, url, {
       worker: 'replay',
-      region: open(worker, 'worker', WORKER_CONNECTIONS),
-      planner,
-      flags: provider,
       clients: () => lookups,
-      log,
-      metrics,
-      trips: createTripwire({ control: owner, ownerOf: () => owner }, metrics, log),
-    };
+      log: createLogger({ level: config.logLevel === 'info' ? 'silent' : config.logLevel, pretty: true }),
+      most: { worker: WORKER_CONNECTIONS, planner: PLANNER_CONNECTIONS },
+    });
     const stable = await loadJob(owner, {
       definition: domainClaim,
       folder: new URL('../jobs/domain-claim/', import.meta.url),
@@ -99,6 +73,7 @@ async function openWorld<T>(
     });
     return await work({ size, owner, platform, stable, faulty, signal });
   } finally {
-    for (const close of opened.reverse()) await close();
+    await platform?.close();
+    await owner.end();
   }
 }

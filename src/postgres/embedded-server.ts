@@ -101,13 +101,14 @@ async function startIn(
   };
 }
 
-/** The URL of the server that runs in that folder; undefined where none does. Asks and starts nothing. */
+/** The URL of the server that runs in that folder, also while it stops; undefined where none does. Asks and starts nothing. */
 export function runningUrl(folder: string): string | undefined {
   const password = join(folder, 'postgres-password');
   if (!existsSync(password)) return undefined;
   const user = serverUser();
   try {
-    return new Cluster('', dataFolder(join(resolve(folder), 'postgres'), user), user, password).url(DATABASE);
+    const cluster = new Cluster('', dataFolder(join(resolve(folder), 'postgres'), user), user, password);
+    return cluster.isAlive() ? cluster.url(DATABASE) : undefined;
   } catch {
     return undefined;
   }
@@ -185,6 +186,19 @@ class Cluster {
       () => true,
       () => false,
     );
+  }
+
+  /** Whether the process is there that the pid file names. Throws where there is no such file. */
+  isAlive(): boolean {
+    try {
+      process.kill(Number(readFileSync(this.pidFile(), 'utf8').split('\n')[0]), 0);
+      return true;
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      if (code === 'ENOENT') throw error;
+      // EPERM: it is another user's.
+      return code !== 'ESRCH';
+    }
   }
 
   /** Starts it where it was last, so that whoever was connected finds it again; elsewhere if that is taken. */

@@ -17,6 +17,12 @@ export const LOCKS = {
   audit: 7_020_216,
   /** The databases of replays, so that none drops another's; taken for a session. */
   replay: 7_020_217,
+  /** The test kit's server, shared by each test that uses it; taken for a session. */
+  testServer: 7_020_218,
+  /** The process that stops that server; taken for a session. */
+  testKeeper: 7_020_219,
+  /** The template of tests' databases, when it is made; taken for a session. */
+  testTemplate: 7_020_220,
 } as const;
 
 /** Locks of two numbers; the second is the hash of a name. */

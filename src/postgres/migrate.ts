@@ -232,7 +232,8 @@ async function holdersOf(pool: pg.Pool, mode: string | null) {
   };
 }
 
-async function readMigrations(schemaKind: SchemaKind): Promise<Migration[]> {
+/** This program's migrations of a schema, in order. */
+export async function readMigrations(schemaKind: SchemaKind): Promise<Migration[]> {
   const folder = new URL(`${schemaKind}/`, FOLDER);
   const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort();
   return Promise.all(

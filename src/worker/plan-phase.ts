@@ -77,7 +77,7 @@ export async function planRun(
       units: leave.units,
       rows: rowsOf(db),
       clients,
-      clock: clockSince(snapshot),
+      clock: platform.planClock ?? clockSince(snapshot),
       signal,
       progressed: () => platform.planning?.progressed(),
     });

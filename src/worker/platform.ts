@@ -32,6 +32,8 @@ export interface WorkerContext {
   readonly limits?: Partial<Readonly<Record<Phase, number>>>;
   /** The runs of this process, for its readiness. */
   readonly underWay?: RunsUnderWay;
+  /** The clock that plans are given, for a test; absent: the database's. */
+  readonly planClock?: { now(): Date };
   /** How a version that is not admitted in a region stands, in words; absent: nobody can say. */
   readonly standingOf?: (job: string, version: string, region: string) => Promise<string>;
 }

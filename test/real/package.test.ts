@@ -23,6 +23,11 @@ describe('the package', () => {
     });
   });
 
+  test('exports what tests of a job need', async () => {
+    expect(await importing('portcullis/testing')).toEqual({ exit: 0, stdout: 'testJob\n', stderr: '' });
+    expect(await importing('portcullis/typescript')).toEqual({ exit: 0, stdout: '\n', stderr: '' });
+  });
+
   test.each(['portcullis/dist/kernel/errors.js', 'portcullis/dist/sdk/index.js', 'portcullis/package.json'])(
     'lets nobody reach %s',
     async (inside) => {

@@ -19,7 +19,7 @@ import { leaf } from '../leaf.js';
 import { knownJob, requireRegion } from '../names.js';
 import { withProgress } from '../progress.js';
 import { RunAccount } from '../run-progress.js';
-import { runOnce, type RunOnce } from '../run-once.js';
+import { runOnce, type RunOnce } from '../../worker/run-once.js';
 import type { ExitCode } from '../terminal.js';
 import { toneOf } from '../tone.js';
 import { number, time } from '../../kernel/words.js';

@@ -1,9 +1,9 @@
-import type { Platform } from '../worker/platform.js';
-import { executeRun, type RunOptions, type RunReport } from '../worker/run-loop.js';
+import type { Platform } from './platform.js';
+import { executeRun, type RunOptions, type RunReport } from './run-loop.js';
 import { electManual } from '../runs/elect-manual.js';
 import type { Run } from '../runs/election.js';
 import type { Policy } from '../flags/policy.js';
-import type { LoadedJob } from '../worker/registry.js';
+import type { LoadedJob } from './registry.js';
 
 export interface RunOnce {
   readonly run: Run;

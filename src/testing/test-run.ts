@@ -1,0 +1,117 @@
+import { AssertionError } from 'node:assert';
+import type pg from 'pg';
+import { verdictsOf } from '../guard/verdict-rows.js';
+import type { Verdict } from '../containment/verdict.js';
+import { listChanges } from '../journal/browse-changes.js';
+import { findRun } from '../runs/browse-runs.js';
+import type { RunStatus } from '../runs/run-states.js';
+import type { ChangeOf, Kinds, Tables as Resources } from '../sdk/define-job.js';
+import { differences, type Tables } from './tables.js';
+
+/** Numbers of changes by kind; a kind that is left out has none. */
+export type CountsOf<Kind extends string> = Readonly<Partial<Record<Kind, number>>>;
+
+/** What a test expects of a run; what is left out is not looked at. */
+export interface Expected<Kind extends string> {
+  readonly status?: RunStatus;
+  /** A part of the reason, such as the name of a rule. */
+  readonly reason?: string | RegExp;
+  readonly planned?: CountsOf<Kind>;
+  readonly applied?: CountsOf<Kind>;
+  readonly conflicts?: number;
+  /** What rules of the policy's guard said, by their names. */
+  readonly verdicts?: Readonly<Record<string, Verdict>>;
+}
+
+/** How a run of a test ended. */
+export interface TestRun<R extends Resources, Of extends Kinds<R>> {
+  readonly id: string;
+  readonly status: RunStatus;
+  readonly reason: string;
+  readonly planned: CountsOf<keyof Of & string>;
+  readonly applied: CountsOf<keyof Of & string>;
+  readonly conflicts: number;
+  readonly verdicts: readonly { readonly rule: string; readonly verdict: Verdict; readonly reason: string }[];
+  /** The changes that the job proposed, in the order of application. */
+  readonly changes: readonly ChangeOf<R, Of>[];
+  /** The author's tables before the run. */
+  readonly before: Tables;
+  /** Throws an AssertionError with everything that is not as expected. */
+  expect(expected: Expected<keyof Of & string>): void;
+}
+
+/** The most changes of a run that a test sees. */
+const MOST = 10_000;
+
+export async function readTestRun<R extends Resources, Of extends Kinds<R>>(
+  owner: pg.Pool,
+  id: string,
+  before: Tables,
+): Promise<TestRun<R, Of>> {
+  const { status, reason, planned, applied, conflicts } = await findRun(owner, id);
+  const verdicts = await verdictsOf(owner, id);
+  const { items } = await listChanges(owner, id, {}, { limit: MOST });
+  const run = {
+    ...{ id, status, reason, planned, applied, conflicts, before, verdicts },
+    changes: items as unknown as readonly ChangeOf<R, Of>[],
+  } as unknown as Omit<TestRun<R, Of>, 'expect'>;
+  return { ...run, expect: (expected) => requireAsExpected(run, expected) };
+}
+
+function requireAsExpected(
+  run: Omit<TestRun<Resources, Kinds<Resources>>, 'expect'>,
+  { reason, verdicts = {}, ...expected }: Expected<string>,
+): void {
+  const given = new Map(run.verdicts.map(({ rule, verdict }) => [rule, verdict]));
+  const faults = [
+    ...(['status', 'conflicts', 'planned', 'applied'] as const).flatMap((what) => {
+      const [wanted, is] = [expected[what], run[what]];
+      return wanted === undefined || textOf(wanted) === textOf(is)
+        ? []
+        : [`${what} ${textOf(is)}, not ${textOf(wanted)}`];
+    }),
+    ...(reason === undefined ||
+    (typeof reason === 'string' ? run.reason.includes(reason) : reason.test(run.reason))
+      ? []
+      : [`the reason does not match ${String(reason)}`]),
+    ...Object.entries(verdicts).flatMap(([rule, verdict]) => {
+      const is = given.get(rule);
+      if (is === verdict) return [];
+      return [
+        is === undefined
+          ? `no rule ${rule} judged it; there is ${[...given.keys()].join(', ') || 'none'}`
+          : `${rule} ${is}, not ${verdict}`,
+      ];
+    }),
+  ];
+  if (faults.length === 0) return;
+  const found = faults.map((fault) => `\n  ${fault}`).join('');
+  const { status, planned, applied, conflicts } = run;
+  throw failed(
+    `the run is not as expected:${found}\n  it ended as ${status}: ${run.reason}`,
+    { ...expected, ...(reason !== undefined && { reason }), verdicts },
+    { status, planned, applied, conflicts, reason: run.reason, verdicts: Object.fromEntries(given) },
+  );
+}
+
+/** Counts without those that are none, in one order. */
+function textOf(value: number | string | CountsOf<string>): string {
+  if (typeof value !== 'object') return String(value);
+  const counts = Object.entries(value).filter(([, n]) => n !== undefined && n > 0);
+  return counts.length === 0
+    ? 'nothing'
+    : counts
+        .sort(([one], [other]) => (one < other ? -1 : 1))
+        .map(([kind, n]) => `${n} ${kind}`)
+        .join(', ');
+}
+
+/** Throws an AssertionError where a table is not as it was. */
+export function requireSame(before: Tables, now: Tables, what: string): void {
+  const different = differences(before, now);
+  if (different.length > 0) throw failed(`${what}: ${different.join('; ')}`, before, now);
+}
+
+export function failed(message: string, expected: unknown, actual: unknown): AssertionError {
+  return new AssertionError({ message, expected, actual, operator: 'portcullis' });
+}
