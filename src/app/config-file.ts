@@ -2,27 +2,40 @@ import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { messageOf, PortcullisError } from '../kernel/errors.js';
+import { listOf } from '../kernel/words.js';
 import { DATABASE_VARIABLE } from '../flags/policy-regions.js';
 import type { JobDefinition } from '../sdk/contract.js';
-import { isConfig, variableOf, type ConfigDefinition } from '../sdk/define-config.js';
+import { isConfig, variableOf, type ConfigDefinition, type DevelopmentConfig } from '../sdk/define-config.js';
 import { isJob } from '../sdk/define-job.js';
 import { ownModules } from '../worker/job-code.js';
 import type { InstalledJob } from '../worker/registry.js';
 
-const KEYS: ReadonlySet<string> = new Set(['jobs', 'databases'] satisfies (keyof ConfigDefinition)[]);
+const KEYS: ReadonlySet<string> = new Set([
+  'jobs',
+  'databases',
+  'development',
+] satisfies (keyof ConfigDefinition)[]);
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 type Env = Readonly<Record<string, string | undefined>>;
 
+/** A configuration file that was loaded. */
+export interface ConfigFile {
+  /** Its absolute path. */
+  readonly file: string;
+  readonly definition: ConfigDefinition;
+  readonly jobs: readonly InstalledJob[];
+}
+
 /**
- * The jobs that a configuration file lists, with the folder of each. Runs the file, and so the jobs' code; TypeScript as
- * it stands. Throws CONFIG_INVALID with everything that is wrong with the file, and with the environment that it names.
+ * Loads a configuration file: runs it, and so the jobs' code; TypeScript as it stands. Throws CONFIG_INVALID with
+ * everything that is wrong with the file, and with the environment that it names; `env` undefined: that is not asked.
  */
-export async function jobsOfFile(
+export async function loadConfigFile(
   given: string,
   build: string | undefined,
-  env: Env = process.env,
-): Promise<readonly InstalledJob[]> {
+  env: Env | undefined = process.env,
+): Promise<ConfigFile> {
   const file = resolve(given);
   if (!existsSync(file)) throw invalid(file, ['there is no such file']);
   const config = (await modulesOf(file))['default'];
@@ -32,7 +45,7 @@ export async function jobsOfFile(
   const faults = faultsOf(config, env);
   if (faults.length > 0) throw invalid(file, faults);
   const places = await foldersOf(file, config.jobs);
-  return config.jobs.map((definition) => {
+  const jobs = config.jobs.map((definition) => {
     const folder = places.get(definition);
     if (folder !== undefined) return { definition, folder: pathToFileURL(`${folder}/`), build };
     throw new PortcullisError('JOB_INVALID', `${file}: where ${definition.name} is defined cannot be told`, {
@@ -40,6 +53,16 @@ export async function jobsOfFile(
       details: { job: definition.name },
     });
   });
+  return { file, definition: config, jobs };
+}
+
+/** The jobs that a configuration file lists, with the folder of each: see {@link loadConfigFile}. */
+export async function jobsOfFile(
+  given: string,
+  build: string | undefined,
+  env: Env = process.env,
+): Promise<readonly InstalledJob[]> {
+  return (await loadConfigFile(given, build, env)).jobs;
 }
 
 function invalid(file: string, faults: readonly string[], cause?: unknown): PortcullisError {
@@ -50,10 +73,13 @@ function invalid(file: string, faults: readonly string[], cause?: unknown): Port
   });
 }
 
-function faultsOf({ jobs, databases, ...others }: ConfigDefinition, env: Env): string[] {
+function faultsOf(
+  { jobs, databases, development, ...others }: ConfigDefinition,
+  env: Env | undefined,
+): string[] {
   const faults = Object.keys(others)
     .filter((key) => !KEYS.has(key))
-    .map((key) => `it has ${key}, which is not known; there is ${[...KEYS].join(' and ')}`);
+    .map((key) => `it has ${key}, which is not known; there is ${listOf([...KEYS])}`);
   if (!Array.isArray(jobs)) faults.push('jobs is not a list');
   else faults.push(...faultsOfJobs(jobs as readonly unknown[]));
   for (const [name, database] of Object.entries(databases ?? {})) {
@@ -61,16 +87,31 @@ function faultsOf({ jobs, databases, ...others }: ConfigDefinition, env: Env): s
     const fault =
       variable === undefined
         ? `its url is not env('PORTCULLIS_DATABASE_URL_…'): an address does not stand in a file`
-        : faultOfVariable(variable, env[variable]);
+        : faultOfVariable(variable, env);
     if (fault !== undefined) faults.push(`database ${name}: ${fault}`);
   }
+  if (development !== undefined) faults.push(...faultsOfDevelopment(development));
   return faults;
 }
 
-function faultOfVariable(variable: string, value: string | undefined): string | undefined {
+function faultsOfDevelopment({ schema, grants }: Readonly<Partial<DevelopmentConfig>>): string[] {
+  const files = [schema].flat() as unknown[];
+  return [
+    ...(files.every((file) => typeof file === 'string' && file !== '')
+      ? []
+      : ["development.schema is not the path of a file, such as 'schema.sql', or a list of them"]),
+    ...(grants === undefined || typeof grants === 'string'
+      ? []
+      : ['development.grants is not the path of a file']),
+  ];
+}
+
+function faultOfVariable(variable: string, env: Env | undefined): string | undefined {
   if (!DATABASE_VARIABLE.test(variable)) {
     return `${variable} is not a name such as PORTCULLIS_DATABASE_URL_CRM, by which policies and a kill find it`;
   }
+  if (env === undefined) return undefined;
+  const value = env[variable];
   if (value === undefined || value === '') return `${variable} is not set`;
   return /^postgres(ql)?:\/\//.test(value) ? undefined : `${variable} is not a postgresql:// URL`;
 }

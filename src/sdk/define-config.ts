@@ -18,12 +18,22 @@ export interface DatabaseConfig {
   readonly url: EnvReference;
 }
 
+/** What `portcullis check` and `portcullis dev` try jobs on, by paths from the configuration file. */
+export interface DevelopmentConfig {
+  /** SQL that makes the tables, and then rows to plan on. */
+  readonly schema: string | readonly string[];
+  /** SQL that lets Portcullis' roles use the tables; absent: what the jobs' declarations ask for. */
+  readonly grants?: string;
+}
+
 /** What an installation of Portcullis runs. */
 export interface ConfigDefinition {
   /** The jobs, each defined in a file of a folder of its own. */
   readonly jobs: readonly JobDefinition[];
   /** The databases that policies place regions in, by a name for people. None: all regions are in the control database. */
   readonly databases?: Readonly<Record<string, DatabaseConfig>>;
+  /** Absent: `check` looks at the databases themselves, and `dev` has nothing to plan on. */
+  readonly development?: DevelopmentConfig;
 }
 
 /** Names an environment variable. Nothing is read yet: every variable that is missing is reported at once, at load. */

@@ -19,6 +19,7 @@ export {
   env,
   type ConfigDefinition,
   type DatabaseConfig,
+  type DevelopmentConfig,
   type EnvReference,
 } from './define-config.js';
 export {

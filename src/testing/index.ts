@@ -12,27 +12,16 @@
  * ```
  */
 import { readFile } from 'node:fs/promises';
-import { admitInitially } from '../flags/admission-store.js';
-import { setFlag } from '../flags/flag-store.js';
 import { parsePolicyFile, type PolicyFile } from '../flags/policy.js';
-import { applyPolicies } from '../flags/policy-store.js';
-import { versionName } from '../kernel/version-named.js';
-import type { Job, Kinds, Tables as Resources } from '../sdk/define-job.js';
 import type { JobDefinition } from '../sdk/contract.js';
-import { createLogger } from '../telemetry/log.js';
-import { openDatabasePlatform, type DatabasePlatform } from '../worker/database-platform.js';
-import { grantsFor } from '../worker/job-grants.js';
-import { checkJob } from '../worker/registry.js';
-import { jobTest, TESTER, type JobTest } from './job-test.js';
-import { withServer } from './server.js';
-import { withTestDatabase, type TestDatabase } from './test-database.js';
+import type { Job, Kinds, Tables as Resources } from '../sdk/define-job.js';
+import { onTestDatabase, type SqlFile, type TriedJob } from './job-database.js';
+import type { JobTest } from './job-test.js';
 
+export type { SqlFile } from './job-database.js';
 export type { BatchOptions, JobTest, PastRun } from './job-test.js';
 export type { Tables, TableState } from './tables.js';
 export type { CountsOf, Expected, TestRun } from './test-run.js';
-
-/** A file, by its URL, or by its path from the working folder. */
-export type SqlFile = URL | string;
 
 /** What a job's tests stand on. */
 export interface TestOptions<Clients extends object = object> {
@@ -62,84 +51,28 @@ export function testJob<R extends Resources, Of extends Kinds<R>, Clients extend
   options: TestOptions<Clients>,
 ): (body: (test: JobTest<R, Of>) => Promise<void>) => () => Promise<void> {
   const definition = job as unknown as JobDefinition;
+  const { region, now, clients } = options;
   return (body) => async () => {
-    const schema = [options.schema].flat() as readonly SqlFile[];
-    const sql = await Promise.all(schema.map((file) => readFile(file, 'utf8')));
-    const grants =
-      options.grants === undefined ? grantsFor(definition) : await readFile(options.grants, 'utf8');
-    const policy = await policyOf(definition, options);
-    await withServer((session) =>
-      withTestDatabase(session, sql, grants, (database) =>
-        withJob(definition, options, policy, database, body as (test: JobTest) => Promise<void>),
-      ),
-    );
+    const file = await policyOf(definition, options);
+    const found = region ?? file.policy.regions[0] ?? '';
+    const tried: TriedJob = {
+      ...{
+        definition,
+        policy: file,
+        regions: [found],
+        clients,
+        now: now === undefined ? undefined : new Date(now),
+      },
+      ...{ schema: [options.schema].flat(), grants: options.grants },
+    };
+    await onTestDatabase(tried, (testIn) => body(testIn(found) as unknown as JobTest<R, Of>));
   };
 }
 
-/** A version as tests name it: their job's code has no digest. */
-const BUILD = 'test';
-const WORKERS = { worker: 8, planner: 4 };
-
-async function policyOf({ name }: JobDefinition, options: TestOptions): Promise<PolicyFile> {
-  if (options.policy !== undefined)
-    return parsePolicyFile(await readFile(options.policy, 'utf8'), String(options.policy));
-  if (options.region === undefined)
-    throw new TypeError(`testJob(${name}): give policy, or the region to run in`);
-  // In a year at the earliest: a test runs its job by hand.
-  const text = JSON.stringify({ job: name, schedule: '0 0 29 2 *', regions: [options.region] });
+async function policyOf({ name }: JobDefinition, { policy, region }: TestOptions): Promise<PolicyFile> {
+  if (policy !== undefined) return parsePolicyFile(await readFile(policy, 'utf8'), String(policy));
+  if (region === undefined) throw new TypeError(`testJob(${name}): give policy, or the region to run in`);
+  // A test runs its job by hand.
+  const text = JSON.stringify({ job: name, schedule: '0 0 29 2 *', regions: [region] });
   return parsePolicyFile(text, `the policy of ${name}`);
-}
-
-async function withJob(
-  definition: JobDefinition,
-  { region: named, clients, now }: TestOptions,
-  file: PolicyFile,
-  { owner, url }: TestDatabase,
-  body: (test: JobTest) => Promise<void>,
-): Promise<void> {
-  const { policy } = file;
-  const region = named ?? policy.regions[0] ?? '';
-  const version = versionName(definition.name, definition.version, BUILD);
-  await applyPolicies(owner, [file], TESTER.name);
-  const reason = 'a test';
-  await admitInitially(owner, { job: definition.name, version, regions: [region], reason }, TESTER);
-  const variants = [{ version, permille: 1000 }];
-  await setFlag(owner, {
-    ...{ job: definition.name, region, enabled: true, variants, reason },
-    changedBy: TESTER.name,
-  });
-  const job = await checkJob(owner, { definition, version });
-  const made = clientsOf(definition, clients);
-  let fixed = now === undefined ? undefined : new Date(now);
-  const opened: DatabasePlatform[] = [];
-  try {
-    await body(
-      jobTest({
-        ...{ url, owner, job, policy, region },
-        ...{ setTime: (time: Date) => (fixed = time), time: () => fixed },
-        worker: async () => {
-          const platform = await openDatabasePlatform(owner, url, {
-            worker: `test-${opened.length + 1}`,
-            clients: () => made(),
-            log: createLogger({ level: 'silent' }),
-            most: WORKERS,
-          });
-          opened.push(platform);
-          return platform;
-        },
-      }),
-    );
-  } finally {
-    await Promise.all(opened.map((platform) => platform.close()));
-  }
-}
-
-function clientsOf(
-  definition: JobDefinition,
-  given: object | (() => object) | undefined,
-): () => object | Promise<object> {
-  let made: object | Promise<object> | undefined;
-  return () =>
-    (made ??=
-      typeof given === 'function' ? (given as () => object)() : (given ?? definition.clients?.() ?? {}));
 }
