@@ -27,6 +27,7 @@ export const COMMAND_RIGHTS = {
   restore: 'restore',
   'flags apply': 'apply-policy',
   'flags diff': 'read',
+  'flags alerts': 'anyone',
   'flags list': 'read',
   'flags set': 'set-flag',
   'flags history': 'read',

@@ -20,7 +20,7 @@ export const HERE_ALONE = {
  */
 export async function serverFor(path: string, settings: Settings): Promise<Server | undefined> {
   const right = (COMMAND_RIGHTS as Readonly<Record<string, string>>)[path];
-  if (path === 'login' || path === 'logout' || path.startsWith('completion')) return undefined;
+  if (right === 'anyone') return undefined;
   const named = settings.serverUrl;
   // A process of one's own is started beside whatever server one is logged in to.
   if (named === undefined && (settings.hasDatabase || right === 'process')) return undefined;

@@ -154,6 +154,28 @@ const promql = z
   })
   .meta({ description: 'Whether a Prometheus query stays on the right side of a value.' });
 
+const spike = z
+  .strictObject({
+    change: changeKind,
+    times: z
+      .number()
+      .min(2)
+      .max(1_000)
+      .default(10)
+      .meta({ description: 'Times the rate of the day before.' }),
+    least: z.number().positive().max(1_000_000).default(1).meta({
+      description: 'Changes a second that are no spike yet, however quiet the day was.',
+    }),
+    for: duration(10_000, DAY_MS).default('1m').meta({ description: 'How long it must last.' }),
+    runbook: z.string().min(1).max(500).optional().meta({ description: 'Where to read what to do.' }),
+  })
+  .meta({
+    description:
+      'What Prometheus watches for; `portcullis flags alerts` writes its rule, named as the one name in alerts.',
+  });
+
+export type SpikeDocument = z.infer<typeof spike>;
+
 const alert = z
   .strictObject({
     kind: z.literal('alert'),
@@ -164,6 +186,12 @@ const alert = z
       .max(100)
       .meta({ description: 'Names of alerts; without it, any alert that names this job.' })
       .optional(),
+    spike: spike.optional(),
+  })
+  .refine(({ alerts, spike: watched }) => watched === undefined || alerts?.length === 1, {
+    message: 'with spike needs one name in alerts',
+    path: ['alerts'],
+    ...onAnyObject,
   })
   .meta({ description: 'An alert that Alertmanager sends for this job.' });
 

@@ -1,4 +1,4 @@
-import { SHARE_FLOOR, type GuardDocument } from './guard-document.js';
+import { SHARE_FLOOR, type GuardDocument, type SpikeDocument } from './guard-document.js';
 import { milliseconds, permille } from './policy-values.js';
 
 /** How much of one kind of change a run may plan. A limit that is absent does not limit. */
@@ -83,6 +83,17 @@ export interface AlertRule {
   readonly name: string;
   /** Absent: any alert that names the job. */
   readonly alerts?: readonly string[];
+  /** What Prometheus is to watch for, where its rule is made from the policy. */
+  readonly spike?: Spike;
+}
+
+/** More changes of a kind, applied in five minutes, than `times` the rate of a day, and than `least` a second. */
+export interface Spike {
+  readonly change: string;
+  readonly times: number;
+  readonly least: number;
+  readonly forMs: number;
+  readonly runbook?: string;
 }
 
 export interface AbsenceRule {
@@ -135,7 +146,11 @@ export function kindsNamed(
   return [
     ...guard.caps.map(({ kind }, at) => ({ kind, path: ['guard', 'caps', at, 'kind'] })),
     ...guard.rules.flatMap((rule, at) =>
-      rule.kind === 'count' ? [{ kind: rule.change, path: ['guard', 'rules', at, 'change'] }] : [],
+      rule.kind === 'count'
+        ? [{ kind: rule.change, path: ['guard', 'rules', at, 'change'] }]
+        : rule.kind === 'alert' && rule.spike
+          ? [{ kind: rule.spike.change, path: ['guard', 'rules', at, 'spike', 'change'] }]
+          : [],
     ),
   ];
 }
@@ -177,8 +192,8 @@ function typedRule(rule: GuardDocument['rules'][number]): Rule {
       };
     }
     case 'alert': {
-      const { alerts, ...rest } = rule;
-      return { ...rest, ...(alerts && { alerts }) };
+      const { alerts, spike, ...rest } = rule;
+      return { ...rest, ...(alerts && { alerts }), ...(spike && { spike: typedSpike(spike) }) };
     }
     case 'absence': {
       const { longerThan, ...rest } = rule;
@@ -188,6 +203,10 @@ function typedRule(rule: GuardDocument['rules'][number]): Rule {
     case 'outcome':
       return rule;
   }
+}
+
+function typedSpike({ for: lasting, runbook, ...rest }: SpikeDocument): Spike {
+  return { ...rest, forMs: milliseconds(lasting), ...(runbook !== undefined && { runbook }) };
 }
 
 /** `0.05%` is 0.0005: by way of whole hundred-thousandths, for which there is one nearest number. */

@@ -22,8 +22,13 @@ const Rules = z.object({
 export type PrometheusRule = z.infer<typeof Rules>['groups'][number]['rules'][number];
 
 /** The text of the rules that compose.yaml's Prometheus judges by. */
-export const rulesText = (): Promise<string> =>
-  readFile(new URL('../../dashboards/prometheus/portcullis.rules.yml', import.meta.url), 'utf8');
+export async function rulesText(): Promise<string> {
+  const read = (name: string): Promise<string> =>
+    readFile(new URL(`../../dashboards/prometheus/${name}.rules.yml`, import.meta.url), 'utf8');
+  const [own, ofJob] = await Promise.all([read('portcullis'), read('domain-claim')]);
+  // One file for a Prometheus: the groups of both.
+  return own + ofJob.replace(/^[^]*?groups:\n/, '');
+}
 
 export async function dashboardRules(): Promise<PrometheusRule[]> {
   return Rules.parse(parse(await rulesText())).groups.flatMap(({ rules }) => rules);

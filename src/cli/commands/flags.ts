@@ -1,13 +1,15 @@
 import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
+import { stringify } from 'yaml';
 import { requireMay } from '../../access/roles.js';
 import { breakGlassText } from '../../flags/admission.js';
+import { alertRulesOf } from '../../flags/alert-rules.js';
 import type { Variant } from '../../flags/definition.js';
 import type { FlagSetView, FlagView, SourceView } from '../../flags/flag-desk.js';
 import { flagElsewhere, flagsAt } from '../../flags/flags-elsewhere.js';
 import { listFlags } from '../../flags/flag-store.js';
 import { requirePolicy } from '../../flags/policy-store.js';
-import { readPolicyTexts } from '../../flags/policy.js';
+import { parsePolicies, readPolicyTexts } from '../../flags/policy.js';
 import { PortcullisError } from '../../kernel/errors.js';
 import { actingPrincipal } from '../acting.js';
 import type { Installation } from '../app-port.js';
@@ -27,6 +29,7 @@ export function addFlags(program: Command, context: Context): void {
   const flags = group(program, 'flags', 'Change what may run where: policies (files) and flags (state).');
   addApply(flags, context);
   addDiff(flags, context);
+  addAlerts(flags, context);
   addList(flags, context);
   addSet(flags, context);
   addFlagHistory(flags, context, (voice, set) => setText(voice, set as readonly FlagSetView[]));
@@ -83,6 +86,19 @@ function addDiff(parent: Command, context: Context): void {
     );
     voice.result({ same, policies }, () => diffsText(voice.paint, policies));
     if (!same) context.io.exitWith(1);
+  });
+}
+
+function addAlerts(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'alerts [folder]',
+    'Print the Prometheus rules of the alerts that the policy files of a folder describe.',
+    ['portcullis flags alerts > portcullis-jobs.rules.yml', 'portcullis flags alerts ./flags'],
+  ).action(async (folder: string | undefined) => {
+    const voice = voiceOf(context, command);
+    const rules = alertRulesOf(parsePolicies(await policyFiles(context, folder)).map(({ policy }) => policy));
+    voice.result(rules, () => stringify(rules, { lineWidth: 0 }));
   });
 }
 

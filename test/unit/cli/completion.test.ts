@@ -18,6 +18,7 @@ describe('completion', () => {
     expect(await after('flags', '')).toEqual([
       'apply',
       'diff',
+      'alerts',
       'list',
       'set',
       'history',

@@ -5,6 +5,7 @@ import type { OperationName } from '../../../src/operations/list.js';
 /** The commands that are no operation, and why; those of HERE_ALONE say it there. */
 export const NO_OPERATION = {
   logout: 'it forgets what login kept on this machine',
+  'flags alerts': 'it prints what follows from files on this machine',
   completion: 'it prints a script for a shell',
   'completion candidates': 'a shell asks it for names',
 } as const;

@@ -15,7 +15,7 @@ interface Rules {
 }
 
 test('every shipped alert that says what to kill is one that the shipped policy obeys', () => {
-  const { groups } = parse(read('dashboards/prometheus/portcullis.rules.yml')) as Rules;
+  const { groups } = parse(read('dashboards/prometheus/domain-claim.rules.yml')) as Rules;
   const killing = groups
     .flatMap(({ rules }) => rules)
     .filter(({ labels }) => labels?.['portcullis_job'] !== undefined)

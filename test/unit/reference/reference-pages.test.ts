@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
+import { stringify } from 'yaml';
 import { format, resolveConfig } from 'prettier';
 import { Registry } from 'prom-client';
 import { COMMAND_RIGHTS } from '../../../src/cli/permissions.js';
@@ -17,6 +18,8 @@ import { environmentPage } from './environment-page.js';
 import { metricsPage, type Measured } from './metrics-page.js';
 import { permissionsPage } from './permissions-page.js';
 import { policyPage } from './policy-page.js';
+import { alertRulesOf } from '../../../src/flags/alert-rules.js';
+import { readPolicies } from '../../../src/flags/policy.js';
 import { policyJsonSchema } from '../../../src/flags/policy-document.js';
 import { statesPage } from './states-page.js';
 
@@ -53,6 +56,18 @@ test.each(Object.keys(PAGES))('docs/reference/%s.md says what is so; else run np
   const page = await format(PAGES[name]?.() ?? '', { ...(await resolveConfig(file)), parser: 'markdown' });
   if (process.env['UPDATE_DOCS'] !== undefined) await writeFile(file, page);
   expect(await readFile(file, 'utf8')).toBe(page);
+});
+
+test('dashboards/prometheus/domain-claim.rules.yml is what flags alerts prints; else run npm run docs', async () => {
+  const file = fileURLToPath(new URL('dashboards/prometheus/domain-claim.rules.yml', ROOT));
+  const policies = await readPolicies(fileURLToPath(new URL('flags', ROOT)));
+  const rules = stringify(alertRulesOf(policies.map(({ policy }) => policy)), { lineWidth: 0 });
+  const text = await format(`# Made by: portcullis flags alerts\n${rules}`, {
+    ...(await resolveConfig(file)),
+    parser: 'yaml',
+  });
+  if (process.env['UPDATE_DOCS'] !== undefined) await writeFile(file, text);
+  expect(await readFile(file, 'utf8')).toBe(text);
 });
 
 test('flags/policy.schema.json is the schema that the program checks by; else run npm run docs', async () => {
