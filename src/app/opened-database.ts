@@ -10,7 +10,7 @@ import { openPlannerDatabase, type Planner, type PlannerPool } from '../worker/p
 import type { KnownJob, LoadedJob } from '../worker/registry.js';
 import type { RegionDatabase } from '../regions/region-database.js';
 import { connectionsOf, type Connections } from '../postgres/connections.js';
-import { loginUrl, provisionLogins, type GivenLogins, type Login } from '../postgres/logins.js';
+import { loginUrl, provisionLogins, rolesGiven, type GivenLogins, type Login } from '../postgres/logins.js';
 import {
   migrate,
   outdated,
@@ -114,7 +114,7 @@ export class OpenedDatabase implements RegionDatabase, DatabaseSetup {
       const names = jobs.map(({ definition }) => definition.name);
       throw unknownName('JOB_UNKNOWN', 'job', name, names);
     }
-    const loading = checkJob(this.owner, job);
+    const loading = rolesGiven(this.given).then((roles) => checkJob(this.owner, job, roles));
     this.#jobs.set(name, loading);
     // Asked again, it is checked again: the database may have been migrated by then.
     loading.catch(() => this.#jobs.delete(name));

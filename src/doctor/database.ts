@@ -62,25 +62,69 @@ const WRITABLE = `
 export const planner: Check<Patient> = {
   name: 'planner',
   examine: async (patient) => {
-    const { control, regionDatabases, jobs } = patient;
-    const policies = await policiesInForce(control);
-    // Only the tables of jobs that are here: another database may have none of them.
-    const tablesOn = (regionDatabase: RegionDatabase): string[] =>
-      jobs
-        .filter(({ definition: { name } }) =>
-          policies.some(
-            ({ job, regions }) =>
-              job === name && regions.some((at) => regionDatabases.of(at) === regionDatabase),
-          ),
-        )
-        .flatMap(({ definition }) => Object.values(definition.resources))
-        .map(({ table }) => quoteTable(table));
-    const { answers, unreachable } = await queryRegions(regionDatabases, (regionDatabase) =>
-      plannerFinding(regionDatabase, tablesOn(regionDatabase)),
+    const jobsOn = await jobsByDatabase(patient);
+    const { answers, unreachable } = await queryRegions(patient.regionDatabases, (regionDatabase) =>
+      plannerFinding(
+        regionDatabase,
+        jobsOn(regionDatabase)
+          .flatMap(({ definition }) => Object.values(definition.resources))
+          .map(({ table }) => quoteTable(table)),
+      ),
     );
     return [...namedByDatabase(answers), ...unreachableFindings(patient, unreachable)];
   },
 };
+
+/** Whether each job's tables let it be exact. */
+export const tables: Check<Patient> = {
+  name: 'tables',
+  examine: async (patient) => {
+    const { regionDatabases } = patient;
+    const jobsOn = await jobsByDatabase(patient);
+    const { answers, unreachable } = await queryRegions(regionDatabases, (regionDatabase) =>
+      tablesFinding(
+        regionDatabase,
+        jobsOn(regionDatabase).map(({ definition: { name } }) => name),
+      ),
+    );
+    return [...namedByDatabase(answers), ...unreachableFindings(patient, unreachable)];
+  },
+};
+
+/** The jobs of this program whose policies have regions in a database: another one may have none of their tables. */
+async function jobsByDatabase({
+  control,
+  regionDatabases,
+  jobs,
+}: Patient): Promise<(regionDatabase: RegionDatabase) => Patient['jobs']> {
+  const policies = await policiesInForce(control);
+  return (regionDatabase) =>
+    jobs.filter(({ definition: { name } }) =>
+      policies.some(
+        ({ job, regions }) => job === name && regions.some((at) => regionDatabases.of(at) === regionDatabase),
+      ),
+    );
+}
+
+async function tablesFinding(regionDatabase: RegionDatabase, jobs: readonly string[]): Promise<Found> {
+  const faults: string[] = [];
+  for (const name of jobs) {
+    await regionDatabase.job(name).catch((error: unknown) => {
+      if (!(error instanceof PortcullisError) || error.code !== 'JOB_INVALID') throw error;
+      faults.push(error.message);
+    });
+  }
+  if (faults.length > 0)
+    return {
+      mark: 'fail',
+      found: faults.join('; '),
+      hint: 'correct the job’s declaration, or migrate the database: docs/guide/own-job.md',
+    };
+  return {
+    mark: 'ok',
+    found: jobs.length === 0 ? 'no job runs here' : `the tables of ${jobs.join(', ')} are as declared`,
+  };
+}
 
 async function plannerFinding({ planner }: RegionDatabase, tables: readonly string[]): Promise<Found> {
   const writable: string[] = [];

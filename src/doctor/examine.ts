@@ -1,5 +1,5 @@
 import { lockedOut } from '../postgres/migrate.js';
-import { clock, databaseVersion, planner } from './database.js';
+import { clock, databaseVersion, planner, tables } from './database.js';
 import { identity, unrecorded } from './identity.js';
 import { installedJobs, ownChecks } from './jobs.js';
 import { failed, reasonFor, type Check, type Finding, type Hearing, type Patient } from './patient.js';
@@ -18,6 +18,7 @@ const CHECKS: readonly Check<Patient & Hearing>[] = [
   identity,
   unrecorded,
   planner,
+  tables,
   installedJobs,
   flags,
   permits,

@@ -1,7 +1,8 @@
 import pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
+import { missingGrants, type WantedGrant } from '../postgres/missing-grants.js';
 import { shorten } from '../kernel/text.js';
-import type { Step } from '../journal/write-batch.js';
+import { ChangeAltered, type Step } from '../journal/write-batch.js';
 
 /**
  * SQLSTATEs that ask for the same transaction once more: serialization failure, deadlock, and cancelled, as a kill does
@@ -43,6 +44,7 @@ const REFUSAL_LENGTH = 1_000;
 
 /** To be given the error of a statement that wrote changes, or of the commit. Throws it, as what it is. */
 export function blame(error: unknown): never {
+  if (error instanceof ChangeAltered) throw new ChangesRefused(error.message, { cause: error });
   if (!(error instanceof pg.DatabaseError) || OF_THE_RUN.test(error.code ?? 'XX')) throw error;
   throw new ChangesRefused(shorten(error.message, REFUSAL_LENGTH), { cause: error });
 }
@@ -59,7 +61,7 @@ export async function explained(
 ): Promise<unknown> {
   if (asksAgain(error)) return interrupted(error);
   if (!(error instanceof pg.DatabaseError) || error.code?.startsWith('42') !== true) return error;
-  const missing = await missingGrants(client, steps).catch(() => []);
+  const missing = await missingGrants(client, wantedOf(steps)).catch(() => []);
   const fix =
     missing.length > 0
       ? `run: ${missing.join('; ')}`
@@ -88,33 +90,14 @@ function interrupted(error: pg.DatabaseError): PortcullisError {
   );
 }
 
-/** The GRANTs that the client's login lacks for the steps. */
-async function missingGrants(client: pg.PoolClient, steps: readonly Step[]): Promise<string[]> {
-  const wanted = steps.flatMap(({ shape, operation, requires }) => [
+/** What the client's login needs for the steps. */
+function wantedOf(steps: readonly Step[]): WantedGrant[] {
+  return steps.flatMap(({ shape, operation, requires }) => [
     { table: shape.table, privilege: operation, columns: shape.changes.map(({ name }) => name) },
     ...[shape, ...requires].map(({ table, key, compared }) => ({
       table,
-      privilege: 'select',
-      columns: [key, ...compared].map(({ name }) => name),
+      privilege: 'select' as const,
+      columns: [...key, ...compared].map(({ name }) => name),
     })),
   ]);
-  const { rows } = await client.query<{ statement: string }>(
-    `with wanted as (
-       select t.oid, n.oid as schema, n.nspname, w."table", w.privilege, w.columns
-       from jsonb_to_recordset($1) as w ("table" text, privilege text, columns text[])
-       join pg_class t on t.oid = to_regclass(w."table")
-       join pg_namespace n on n.oid = t.relnamespace
-     )
-     select distinct format('grant usage on schema %I to %I', nspname, current_user) as statement
-     from wanted where not has_schema_privilege(schema, 'usage')
-     union
-     select distinct format('grant %s on %s to %I', privilege, "table", current_user)
-     from wanted
-     where not has_table_privilege(oid, privilege)
-       and (privilege = 'delete'
-         or not (select bool_and(has_column_privilege(oid, c, privilege)) from unnest(columns) c))
-     order by statement`,
-    [JSON.stringify(wanted)],
-  );
-  return rows.map(({ statement }) => statement);
 }

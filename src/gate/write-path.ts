@@ -7,6 +7,7 @@ import {
   type Step,
   type Stretch,
 } from '../journal/write-batch.js';
+import { readBack } from '../journal/stored-rows.js';
 import { attemptName } from '../runs/lease.js';
 import { beginTransaction } from '../postgres/pool.js';
 import { ChangesRefused, TRIES, asksAgain, blame, explained } from './batch-error.js';
@@ -199,5 +200,6 @@ async function writeSteps(client: pg.PoolClient, plan: ApplyPlan, stretch: Stret
     sum.applied += each.applied;
     sum.conflicts += each.conflicts;
   }
+  await readBack(client, plan.steps, stretch);
   return sum;
 }

@@ -3,7 +3,7 @@ import { PortcullisError } from '../kernel/errors.js';
 import { BATCH_OF_CHANGE } from './batch-of.js';
 import type { Image } from './change.js';
 import { fittedImage, rowImage } from './journal-image.js';
-import type { Shape } from './shape.js';
+import { hasKey, type Shape } from './shape.js';
 
 /** A row as it was at a moment, as far as the journal tells. */
 export interface AsOf {
@@ -84,14 +84,14 @@ const BAD_VALUE = /^22/;
 async function rowNow(pool: pg.Pool, shape: Shape, key: string): Promise<Image | null> {
   try {
     const { rows } = await pool.query<{ image: Image }>(
-      `select ${rowImage(shape, 't')} as image from ${shape.table} t where t.${shape.key.quoted} = $1::text::${shape.key.cast}`,
+      `select ${rowImage(shape, 't')} as image from ${shape.table} t where ${hasKey(shape, 't', '$1::text')}`,
       [key],
     );
     return rows[0]?.image ?? null;
   } catch (error) {
     if (!BAD_VALUE.test(String((error as { code?: unknown }).code))) throw error;
     throw new PortcullisError('REQUEST_INVALID', `${JSON.stringify(key)} cannot be a key of ${shape.name}`, {
-      hint: `its key ${shape.key.name} is of type ${shape.key.cast.replace('pg_catalog.', '')}`,
+      hint: `its key is ${shape.key.map(({ name, cast }) => `${name}, of type ${cast.replace('pg_catalog.', '')}`).join('; ')}`,
       cause: error,
     });
   }

@@ -22,24 +22,38 @@ export interface ProductUse {
 export interface Resource {
   /** Schema-qualified: `directory.account`. */
   readonly table: string;
-  /** The single column that identifies a row. */
-  readonly key: string;
+  /** The column that identifies a row, or the columns that do together. */
+  readonly key: string | readonly string[];
   /** Columns that a change may set. They are always compared too. None: the resource can only be required. */
   readonly changes: readonly string[];
   /** Columns that a change never sets but that must still be as they were read when it is applied. */
   readonly compares?: readonly string[];
   /** Whether changes delete rows, and do nothing else. Every column but the key is compared then, and kept to restore. */
   readonly deletes?: boolean;
+  /**
+   * Tables whose rows the database deletes, or sets to null or a default, when a row is deleted that they reference: they
+   * are counted by the plan and its caps, kept whole, and restored with it. Schema-qualified.
+   */
+  readonly cascades?: readonly string[];
   /** The column with the row's home region. A cap on a share of the region lets nothing through without it. */
   readonly region?: string;
   /** By what an impact is told by product. Its rows count for no product without it. */
   readonly usedIn?: ProductUse;
 }
 
+/** A resource as a run's row keeps it. */
+export interface KeptResource extends Resource {
+  /** The types that the columns had, with their lengths; absent for runs of earlier programs. */
+  readonly types?: Readonly<Record<string, string>>;
+}
+
+/** A row's key: of one column its value as text, of several the values of each. */
+export type Key = string | readonly Value[];
+
 /** Another row that a change rests on: the columns named must still have these values when it is applied. */
 export interface Requirement {
   readonly resource: string;
-  readonly key: string;
+  readonly key: Key;
   readonly image: Image;
 }
 
@@ -49,7 +63,11 @@ export interface Requirement {
  */
 export interface Change {
   readonly resource: string;
-  readonly key: string;
+  /**
+   * The row's key, of several columns their values in the order of the declaration; `generated` for a row that is inserted
+   * with the next key that the column's default gives.
+   */
+  readonly key: Key;
   readonly before: Image | null;
   readonly after: Image | null;
   /** What the change means, from the job's vocabulary: `claim`, `verify`. Counted and capped by kind. */
@@ -60,6 +78,24 @@ export interface Change {
   readonly requires?: readonly Requirement[];
   /** Why: whatever lets a person check the decision later. Kept in the journal. */
   readonly evidence: Readonly<Record<string, unknown>>;
+}
+
+/** A change whose keys are as the journal has them. */
+export interface KeyedChange extends Change {
+  readonly key: string;
+}
+
+/** Stands for the key of a row that the database is to give one. No row's key has a NUL. */
+export const GENERATED = '\0generated';
+
+/** A key as the journal has it: text; of several columns, a JSON array of texts. */
+export function keyText(key: Key): string {
+  return typeof key === 'string' ? key : JSON.stringify(key.map(String));
+}
+
+/** The columns of a resource's key. */
+export function keyColumns({ key }: Pick<Resource, 'key'>): readonly string[] {
+  return typeof key === 'string' ? [key] : key;
 }
 
 /** What a change does to its row. */

@@ -1,13 +1,13 @@
 import pg from 'pg';
-import type { Column, Shape } from './shape.js';
+import { isThere, type Column, type Shape } from './shape.js';
 
 /** Types whose values JavaScript holds exactly; every other is kept as its text (see `Value`). */
 const HELD_EXACTLY: ReadonlySet<string> = new Set(['pg_catalog.bool', 'pg_catalog.int2', 'pg_catalog.int4']);
 
 /** SQL for a row's declared columns, but for computed ones, in the journal's form; null where there is no row. */
-export function rowImage({ key, compared }: Shape, row: string): string {
-  const members = given(compared).map((column) => member(column, `${row}.${column.quoted}`));
-  return `case when ${row}.${key.quoted} is not null then jsonb_build_object(${members.join(', ')}) end`;
+export function rowImage(shape: Shape, row: string): string {
+  const members = given(shape.compared).map((column) => member(column, `${row}.${column.quoted}`));
+  return `case when ${isThere(shape, row)} then jsonb_build_object(${members.join(', ')}) end`;
 }
 
 /** SQL for an image with each value as its column would have it: a job may have written a time its own way. */

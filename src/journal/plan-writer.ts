@@ -1,8 +1,9 @@
 import type pg from 'pg';
 import { storableJson } from '../kernel/text.js';
 import { CopyIn, copyField } from '../postgres/copy-in.js';
-import type { Change } from './change.js';
+import { GENERATED, keyText, type KeyedChange } from './change.js';
 import { PlanTally, type PlanWritten } from './plan-tally.js';
+import { drawnKey } from './write-batch.js';
 
 /** How much text is gathered before it is handed to the socket. */
 const CHUNK_CHARACTERS = 64 * 1024;
@@ -16,7 +17,7 @@ export async function writePlan(
   client: pg.PoolClient,
   run: string,
   laneCount: number,
-  changes: AsyncIterable<Change>,
+  changes: AsyncIterable<KeyedChange>,
   unitsApart: ReadonlySet<string>,
   onProgress?: () => void,
 ): Promise<PlanWritten> {
@@ -46,9 +47,10 @@ export async function writePlan(
   return tally.written();
 }
 
-function copyLine(run: string, lane: number, seq: number, change: Change): string {
+function copyLine(run: string, lane: number, seq: number, change: KeyedChange): string {
+  const key = change.key === GENERATED ? drawnKey(lane, seq) : change.key;
   return (
-    `${run}\t${lane}\t${seq}\t${copyField(change.resource)}\t${copyField(change.key)}` +
+    `${run}\t${lane}\t${seq}\t${copyField(change.resource)}\t${copyField(key)}` +
     `\t${copyField(change.kind)}\t${copyField(change.unit)}` +
     `\t${escapeJson(change.before)}\t${escapeJson(change.after)}` +
     `\t${escapeJson(requirements(change))}\t${escapeJson(change.evidence)}\n`
@@ -56,11 +58,11 @@ function copyLine(run: string, lane: number, seq: number, change: Change): strin
 }
 
 /** Required values are kept as text, since they are compared as text: any type has one. */
-function requirements(change: Change): object | null {
+function requirements(change: KeyedChange): object | null {
   if (change.requires === undefined || change.requires.length === 0) return null;
   return change.requires.map(({ resource, key, image }) => ({
     resource,
-    key,
+    key: keyText(key),
     image: Object.fromEntries(
       Object.entries(image).map(([column, value]) => [column, value === null ? null : String(value)]),
     ),

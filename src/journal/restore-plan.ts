@@ -1,7 +1,7 @@
 import pg from 'pg';
-import { PortcullisError } from '../kernel/errors.js';
-import type { Operation, Resource } from './change.js';
-import type { Column, Shape } from './shape.js';
+import type { KeptResource, Operation } from './change.js';
+import { keptResource, type Column, type Shape } from './shape.js';
+import { hasStored } from './stored-rows.js';
 
 /** What a restore of a run is made of. */
 export interface RestorePlanned {
@@ -12,9 +12,10 @@ export interface RestorePlanned {
 }
 
 /** A resource as a restore handles it: what the database computes by itself is neither compared nor written. */
-export function restoredResource({ resource, compared }: Shape): Resource {
-  const generated = new Set(compared.filter((column) => column.generated).map(({ name }) => name));
-  return { ...resource, compares: (resource.compares ?? []).filter((name) => !generated.has(name)) };
+export function restoredResource(shape: Shape): KeptResource {
+  const generated = new Set(shape.compared.filter((column) => column.generated).map(({ name }) => name));
+  const { compares = [], ...kept } = keptResource(shape);
+  return { ...kept, compares: compares.filter((name) => !generated.has(name)) };
 }
 
 /** A step as a run's row keeps it. */
@@ -29,43 +30,28 @@ const REVERSE: Readonly<Record<Operation, Operation>> = {
   delete: 'insert',
 };
 
-/**
- * The steps that take a run's steps back, in reverse order. Throws RESTORE_INEXACT where the run made or
- * deleted rows of a resource whose changes are not the whole row, in the tables as they are now.
- */
+/** The steps that take a run's steps back, in reverse order; of the resources that can be restored. */
 export function reversedSteps(
   steps: readonly StepKept[],
   shapes: ReadonlyMap<string, Shape>,
 ): (StepKept & { readonly requires: readonly string[] })[] {
-  for (const { resource, operation } of steps) {
-    const shape = shapes.get(resource);
-    if (operation === 'update' || shape?.whole === true) continue;
-    throw new PortcullisError(
-      'RESTORE_INEXACT',
-      `the run has ${operation === 'insert' ? 'made' : 'deleted'} rows of ${resource}, ` +
-        `and what it knew of them is not the whole row of ${shape?.resource.table ?? resource}`,
-      {
-        hint: 'take those rows back by hand: portcullis run show RUN --changes has every value; nothing was restored',
-        details: { resource, operation },
-      },
-    );
-  }
-  return steps.toReversed().map(({ resource, operation }) => ({
-    resource,
-    operation: REVERSE[operation],
-    requires: [],
-  }));
+  return steps
+    .filter(({ resource }) => shapes.has(resource))
+    .toReversed()
+    .map(({ resource, operation }) => ({ resource, operation: REVERSE[operation], requires: [] }));
 }
 
 /**
- * The changes of run $1 that were applied and are not restored, as rows `c` of `portcullis_region.change`
- * with their place from their lane's end, from 1.
- * To be put behind `with recursive`.
+ * The changes of run $1 that were applied and are not restored, as rows `c` with their place from their lane's end, from
+ * 1, and as the database stored their rows where `stored` says that there is a difference. To be put behind `with recursive`.
  *
  * A run that restores a change leaves one of its own for the same row, and restoring that leaves another:
  * an odd number of them, however deep, and the change is restored.
  */
-export const CANDIDATES = `
+export function candidates(stored: boolean): string {
+  // A row whose key the database gave is found by that key.
+  const key = stored ? 'coalesce(s.key, c.key)' : 'c.key';
+  return `
   family as (
     select id from portcullis_region.run where restores = $1
     union all
@@ -83,38 +69,52 @@ export const CANDIDATES = `
     from portcullis_region.lane l
     -- Lane by lane, so that the order is the key's own, and no row need be sorted.
     cross join lateral (
-      select c.*, row_number() over (order by c.seq desc) as from_end
+      select c.lane, c.seq, c.resource, ${key} as key, c.kind, c.unit, c.before, c.after,
+        ${stored ? 's.image' : 'null::jsonb'} as stored, row_number() over (order by c.seq desc) as from_end
       from portcullis_region.change c
+      ${stored ? 'left join portcullis_region.stored s on (s.run, s.lane, s.seq) = (c.run, c.lane, c.seq)' : ''}
       where c.run = l.run and c.lane = l.lane and c.seq <= l.applied_seq
         and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq))
         -- Hashed, where "not exists" becomes a nested loop over what is thought to be few rows.
-        and (c.resource, c.key) not in (select resource, key from taken_back)
+        and (c.resource, ${key}) not in (select resource, key from taken_back)
     ) c
     where l.run = $1
   )`;
+}
 
 /**
- * SQL for the image that a change `c` left behind: what it set, as the columns' types keep it, and what it
- * was compared on. Null where it deleted the row.
+ * SQL for the image that a change `c` left behind, as the columns' types keep it now: the row as it was stored, or what
+ * the change set and what it was compared on. Null where it deleted the row.
  */
 export function imageLeft(shape: Shape): string {
-  const fitted = shape.changes.flatMap((column) =>
-    column.fitted === undefined
-      ? []
-      : [`${pg.escapeLiteral(column.name)}, ${fittedText(column, column.fitted)}`],
+  const { changes, compared } = shape;
+  const computed = compared.filter(({ generated }) => generated);
+  const given = compared.filter(({ generated }) => !generated);
+  const left = `coalesce(c.stored, (coalesce(c.before, '{}') || c.after)${without(computed)})`;
+  if (given.some(({ was }) => was !== undefined)) return inTypesOf(given, left);
+  const fitted = changes.flatMap((column) => (column.fitted === undefined ? [] : [column]));
+  if (fitted.length === 0) return left;
+  const members = fitted.map(
+    ({ name, fitted: type = '' }) =>
+      `${pg.escapeLiteral(name)}, (c.after->>${pg.escapeLiteral(name)})::${type}::text`,
   );
-  const kept = `(coalesce(c.before, '{}') || c.after)${without(shape.compared.filter(({ generated }) => generated))}`;
-  return fitted.length === 0 ? kept : `${kept} || jsonb_build_object(${fitted.join(', ')})`;
+  return `coalesce(c.stored, (coalesce(c.before, '{}') || c.after)${without(computed)} || jsonb_build_object(${members.join(', ')}))`;
 }
 
 /** SQL for the image that a change `c` is restored to: its before-image, as far as it may be set. */
 export function imageRestored(shape: Shape): string {
   const settable = new Set(shape.changes.map(({ name }) => name));
-  return `c.before${without(shape.compared.filter(({ name }) => !settable.has(name)))}`;
+  const image = `c.before${without(shape.compared.filter(({ name }) => !settable.has(name)))}`;
+  return shape.changes.some(({ was }) => was !== undefined) ? inTypesOf(shape.changes, image) : image;
 }
 
-function fittedText(column: Column, type: string): string {
-  return `(c.after->>${pg.escapeLiteral(column.name)})::${type}::text`;
+/** SQL for an image with the values that its columns' types of today make of those they had: as changing the type did. */
+function inTypesOf(columns: readonly Column[], image: string): string {
+  const members = columns.map(({ name, cast, fitted, was }) => {
+    const text = `(image->>${pg.escapeLiteral(name)})`;
+    return `${pg.escapeLiteral(name)}, (${text}${was === undefined ? '' : `::${was}`})::${fitted ?? cast}::text`;
+  });
+  return `(select case when image is not null then jsonb_build_object(${members.join(', ')}) end from (select ${image} as image) i)`;
 }
 
 function without(columns: readonly Column[]): string {
@@ -138,17 +138,18 @@ export async function planRestore(
     `case c.resource ${each.map((shape) => `when ${pg.escapeLiteral(shape.name)} then ${image(shape)}`).join(' ')} end`;
   if (each.length === 0) return { counts: {}, lanes: [] };
   const { rows } = await client.query<{ lane: number; kind: string; n: number; last: number }>(
-    `with recursive ${CANDIDATES}, planned as (
+    `with recursive ${candidates(await hasStored(client, of))}, planned as (
        insert into portcullis_region.change (run, lane, seq, resource, key, kind, unit, before, after, evidence)
        select $2, c.lane, c.from_end, c.resource, c.key, c.kind, c.unit,
          ${byResource(imageLeft)}, ${byResource(imageRestored)},
          -- The same of each: which change it is stands in that run under the row's own key, once.
          $3
        from candidate c
+       where c.resource = any ($4)
        returning lane, kind, seq
      )
      select lane, kind, count(*) as n, max(seq) as last from planned group by lane, kind`,
-    [of, restore, JSON.stringify({ restores: of })],
+    [of, restore, JSON.stringify({ restores: of }), each.map(({ name }) => name)],
   );
   const counts: Record<string, number> = {};
   const lanes = new Map<number, number>();

@@ -1,10 +1,11 @@
 import type pg from 'pg';
 import type { Image } from './change.js';
 import { fittedImage, rowImage } from './journal-image.js';
-import { CANDIDATES, imageLeft, imageRestored } from './restore-plan.js';
-import type { Shape } from './shape.js';
+import { candidates, imageLeft, imageRestored } from './restore-plan.js';
+import { hasKey, isThere, type Shape } from './shape.js';
+import { hasStored } from './stored-rows.js';
 import { streamRows } from './stream-rows.js';
-import { sameAs } from './write-batch.js';
+import { othersAsDrawn, sameAs } from './write-batch.js';
 
 /** What a restore would find: the changes of a run that were applied, and what has become of their rows. */
 export interface RestorePreview {
@@ -36,26 +37,41 @@ export interface RestoreConflict {
   readonly refusal: string | null;
 }
 
+/** The resources that a run changed, as their tables are now. */
+export interface RestoredResources {
+  readonly shapes: ReadonlyMap<string, Shape>;
+  /** Those that cannot be restored any more, each with the reason. */
+  readonly refused: ReadonlyMap<string, string>;
+}
+
 /**
- * Compares a run's changes with the tables as they are now. Writes nothing. `shapes` are the run's resources.
- * A constraint of the database may still refuse a row that is counted as restorable.
+ * Compares a run's changes with the tables as they are now. Writes nothing. Changes of a resource that cannot be restored
+ * any more count as conflicts. A constraint of the database may still refuse a row that is counted as restorable.
  */
 export async function previewRestore(
   pool: pg.Pool,
   run: string,
-  shapes: Iterable<Shape>,
+  { shapes, refused }: RestoredResources,
 ): Promise<RestorePreview> {
   const { applied: all, allTakenBack } = await whatIsLeft(pool, run);
   const sums = { restorable: 0, asBefore: 0, conflicts: 0 };
   if (allTakenBack) return { applied: all, alreadyRestored: all, ...sums };
-  for (const shape of shapes) {
+  const stored = await hasStored(pool, run);
+  for (const shape of shapes.values()) {
     if (shape.changes.length === 0) continue;
     const { rows } = await pool.query<{ state: keyof typeof sums; n: number }>(
-      `with recursive ${CANDIDATES}, ${STANDING(shape)}
+      `with recursive ${candidates(stored)}, ${STANDING(shape)}
        select state, count(*) as n from standing group by state`,
       [run, shape.name],
     );
     for (const { state, n } of rows) sums[state] += n;
+  }
+  for (const name of refused.keys()) {
+    const { rows } = await pool.query<{ n: number }>(
+      `with recursive ${candidates(stored)} select count(*) as n from candidate where resource = $2`,
+      [run, name],
+    );
+    sums.conflicts += rows[0]?.n ?? 0;
   }
   const left = sums.restorable + sums.asBefore + sums.conflicts;
   return { applied: all, alreadyRestored: all - left, ...sums };
@@ -97,27 +113,32 @@ export async function whatIsLeft(
 const STANDING = (shape: Shape): string => {
   const compared = { ...shape, compared: shape.compared.filter(({ generated }) => !generated) };
   const settable = { ...shape, compared: shape.changes };
-  const key = shape.key.quoted;
+  const there = isThere(shape, 't');
   return `
     change_left as (
-      select c.lane, c.seq, c.key, c.kind, c.unit, c.before as was, c.after as made,
+      select c.lane, c.seq, c.key, c.kind, c.unit, c.before as was, coalesce(c.stored, coalesce(c.before, '{}') || c.after) as made,
         ${imageLeft(shape)} as before, ${imageRestored(shape)} as after
       from candidate c where c.resource = $2
     ), standing as (
-      select b.*, t.${key} is not null as there,
+      select b.*, ${there} as there,
         ${rowImage(shape, 't')} as now,
         case
-          when b.before is null then case when t.${key} is null then 'restorable'
+          when b.before is null then case when not (${there}) then 'restorable'
             when ${sameAs(settable, 'b.after')} then 'asBefore' else 'conflicts' end
-          when ${sameAs(compared, 'b.before')} then 'restorable'
-          when b.after is null then case when t.${key} is null then 'asBefore' else 'conflicts' end
+          when ${sameAs(compared, 'b.before')} and (b.after is not null or (true ${othersAsDrawn(shape)})) then 'restorable'
+          when b.after is null then case when not (${there}) then 'asBefore' else 'conflicts' end
           when ${sameAs(settable, 'b.after')} then 'asBefore'
           else 'conflicts'
         end as state
       from change_left b
-      left join ${shape.table} t on t.${key} = b.key::${shape.key.cast}
+      left join ${shape.table} t on ${hasKey(shape, 't', 'b.key')}
     )`;
 };
+
+/** An image as its columns would have it; as it was kept where they have other types by now. */
+function shown(shape: Shape, image: string): string {
+  return shape.compared.some(({ was }) => was !== undefined) ? image : fittedImage(shape, image);
+}
 
 /**
  * The rows that a restore of a run leaves alone because they were touched since, and those that a constraint
@@ -126,19 +147,36 @@ const STANDING = (shape: Shape): string => {
 export async function* restoreConflicts(
   pool: pg.Pool,
   run: string,
-  shapes: Iterable<Shape>,
+  { shapes, refused }: RestoredResources,
 ): AsyncGenerator<RestoreConflict> {
-  for (const shape of shapes) {
-    if (shape.changes.length > 0) yield* conflictsIn(pool, run, shape);
+  const stored = await hasStored(pool, run);
+  for (const shape of shapes.values()) {
+    if (shape.changes.length > 0) yield* conflictsIn(pool, run, shape, stored);
+  }
+  for (const [name, why] of refused) {
+    yield* streamRows<RestoreConflict>(
+      pool,
+      `with recursive ${candidates(stored)}
+       select c.resource, c.key, c.kind, c.unit, c.before, coalesce(c.stored, coalesce(c.before, '{}') || c.after) as after,
+         null as now, $3::text as refusal
+       from candidate c where c.resource = $2
+       order by c.lane, c.seq desc`,
+      [run, name, why],
+    );
   }
 }
 
-async function* conflictsIn(pool: pg.Pool, run: string, shape: Shape): AsyncGenerator<RestoreConflict> {
+async function* conflictsIn(
+  pool: pg.Pool,
+  run: string,
+  shape: Shape,
+  stored: boolean,
+): AsyncGenerator<RestoreConflict> {
   yield* streamRows<RestoreConflict>(
     pool,
-    `with recursive ${CANDIDATES}, ${STANDING(shape)}
-     select $2::text as resource, s.key, s.kind, s.unit, ${fittedImage(shape, 's.was')} as before,
-       ${fittedImage(shape, `(coalesce(s.was, '{}') || s.made)`)} as after, s.now,
+    `with recursive ${candidates(stored)}, ${STANDING(shape)}
+     select $2::text as resource, s.key, s.kind, s.unit, ${shown(shape, 's.was')} as before,
+       ${shown(shape, 's.made')} as after, s.now,
        case when s.state = 'restorable' then refused.refusal end as refusal
      from standing s
      left join lateral (

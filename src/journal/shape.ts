@@ -1,6 +1,9 @@
 import pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
-import type { Resource } from './change.js';
+import { readFacts, type ColumnFacts, type TableFacts } from './catalogue.js';
+import { keyColumns, type KeptResource, type Operation, type Resource } from './change.js';
+import { declarationFaults } from './declaration-faults.js';
+import { effectsOf, type Effects } from './trigger-effects.js';
 
 export interface Column {
   readonly name: string;
@@ -17,6 +20,10 @@ export interface Column {
   readonly byText: boolean;
   /** Computed by the database from other columns. */
   readonly generated: boolean;
+  /** The type that it had when it was journaled, where that is another than now. */
+  readonly was: string | undefined;
+  /** What the database puts where nothing is given, in SQL. */
+  readonly draws: string | undefined;
 }
 
 /** A declared resource, checked against the database that it lives in. */
@@ -27,103 +34,95 @@ export interface Shape {
   /** Quoted, ready for SQL. */
   readonly table: string;
   readonly region: string | undefined;
-  readonly key: Column;
+  readonly key: readonly [Column, ...Column[]];
   readonly changes: readonly Column[];
   readonly compared: readonly Column[];
-  /** Whether `changes` and the key are all the row has, so that a row that was made or deleted can be restored. */
-  readonly whole: boolean;
-}
-
-/** Types of which two values that are equal are the same to the last byte. */
-const EQUAL_IS_SAME =
-  '{boolean,smallint,integer,bigint,text,character varying,uuid,date,timestamp,timestamptz,bytea}';
-
-interface ColumnRow {
-  readonly name: string;
-  readonly cast: string;
-  readonly fitted: string | null;
-  readonly by_text: boolean;
-  readonly generated: boolean;
-  readonly unique_key: boolean;
+  /** What the table has besides, computed columns left out. None: a row that is made or deleted can be restored. */
+  readonly others: readonly Column[];
+  /** What triggers may do to a row that is written. */
+  readonly effects: Readonly<Record<Operation, Effects>>;
+  readonly facts: TableFacts;
 }
 
 /**
  * Looks a resource's columns up. Throws JOB_INVALID, naming everything that is wrong with the declaration:
  * no such table or column, a key that is not unique, a column declared twice or computed by the database.
  */
-export async function readShape(pool: pg.Pool, name: string, declared: Resource): Promise<Shape> {
-  const { rows } = await pool.query<ColumnRow>(
-    `select a.attname as name,
-       format('%I.%I', n.nspname, t.typname) as cast,
-       case when a.atttypmod <> -1 then format_type(a.atttypid, a.atttypmod) end as fitted,
-       not (t.typtype = 'e' or t.oid = any ($2::regtype[]) and coalesce(l.collisdeterministic, true)) as by_text,
-       a.attgenerated <> '' as generated,
-       exists (select from pg_index i
-               where i.indrelid = a.attrelid and i.indisunique and i.indisvalid and i.indpred is null
-                 and i.indnkeyatts = 1 and i.indkey[0] = a.attnum) as unique_key
-     from pg_attribute a
-     join pg_type t on t.oid = a.atttypid
-     join pg_namespace n on n.oid = t.typnamespace
-     left join pg_collation l on l.oid = a.attcollation
-     where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped`,
-    [quoteTable(declared.table), EQUAL_IS_SAME],
-  );
-  const columns = new Map(rows.map((row) => [row.name, row]));
-  const resource = declared.deletes === true ? deletedWhole(declared, rows) : declared;
-  const faults = faultsOf(resource, columns);
-  if (faults.length > 0) {
-    throw new PortcullisError('JOB_INVALID', `resource ${name} (${resource.table}): ${faults.join('; ')}`, {
+export async function readShape(pool: pg.Pool, name: string, declared: KeptResource): Promise<Shape> {
+  const facts = (await readFacts(pool, [quoteTable(declared.table)])).get(quoteTable(declared.table));
+  return shapeOf(name, declared, facts);
+}
+
+/** The shape of a resource, as the catalogue has its table. Throws JOB_INVALID as {@link readShape} does. */
+export function shapeOf(name: string, declared: KeptResource, facts: TableFacts | undefined): Shape {
+  const faults = declarationFaults(declared, facts);
+  if (facts === undefined || faults.length > 0) {
+    throw new PortcullisError('JOB_INVALID', `resource ${name} (${declared.table}): ${faults.join('; ')}`, {
       hint: 'correct the job’s declaration, or migrate the database',
     });
   }
-  const column = (columnName: string): Column => {
-    const row = columns.get(columnName);
-    return {
-      name: columnName,
-      quoted: pg.escapeIdentifier(columnName),
-      cast: row?.cast ?? 'text',
-      fitted: row?.fitted ?? undefined,
-      byText: row?.by_text ?? false,
-      generated: row?.generated ?? false,
-    };
-  };
-  const compared = [...resource.changes, ...(resource.compares ?? [])];
-  const settable = new Set([resource.key, ...resource.changes]);
+  const { types = {}, ...asDeclared } = declared;
+  const resource = declared.deletes === true ? deletedWhole(asDeclared, facts.columns) : asDeclared;
+  const columns = new Map(facts.columns.map((column) => [column.name, columnOf(column, types[column.name])]));
+  const named = (each: readonly string[]): Column[] => each.flatMap((column) => columns.get(column) ?? []);
+  const [first, ...rest] = named(keyColumns(resource));
+  if (first === undefined) throw new Error(`resource ${name} has no key`);
+  const compared = named([...resource.changes, ...(resource.compares ?? [])]);
+  const settable = new Set([...keyColumns(resource), ...resource.changes]);
   return {
     name,
     resource,
     table: quoteTable(resource.table),
     region: resource.region && pg.escapeIdentifier(resource.region),
-    key: column(resource.key),
-    changes: resource.changes.map(column),
-    compared: compared.map(column),
-    whole: rows.every((row) => row.generated || settable.has(row.name)),
+    key: [first, ...rest],
+    changes: named(resource.changes),
+    compared,
+    others: [...columns.values()].filter((column) => !column.generated && !settable.has(column.name)),
+    effects: effectsOf(facts, resource.changes),
+    facts,
+  };
+}
+
+function columnOf(
+  { name, cast, fitted, byText, generated, draws }: ColumnFacts,
+  then: string | undefined,
+): Column {
+  return {
+    ...{ name, quoted: pg.escapeIdentifier(name), cast, byText, generated },
+    fitted: fitted ?? undefined,
+    was: then === (fitted ?? cast) ? undefined : then,
+    draws: draws ?? undefined,
   };
 }
 
 /** A resource whose rows are deleted, with the columns that the table has. What a plan stored already says which. */
-function deletedWhole(resource: Resource, rows: readonly ColumnRow[]): Resource {
+function deletedWhole(resource: Resource, columns: readonly ColumnFacts[]): Resource {
   if (resource.changes.length > 0) return resource;
-  const changes = rows.filter(({ name, generated }) => !generated && name !== resource.key);
+  const key = keyColumns(resource);
+  const changes = columns.filter(({ name, generated }) => !generated && !key.includes(name));
   return { ...resource, changes: changes.map(({ name }) => name) };
 }
 
-function faultsOf(resource: Resource, columns: ReadonlyMap<string, ColumnRow>): string[] {
-  if (columns.size === 0) return ['there is no such table'];
-  const faults: string[] = [];
-  const compared = [...resource.changes, ...(resource.compares ?? [])];
-  const named = [resource.key, ...(resource.region === undefined ? [] : [resource.region]), ...compared];
-  for (const column of new Set(named)) {
-    if (!columns.has(column)) faults.push(`there is no column ${column}`);
-  }
-  if (compared.length === 0) faults.push('it names no column');
-  if (new Set(compared).size < compared.length) faults.push('a column is declared twice');
-  if (compared.includes(resource.key)) faults.push('the key cannot be changed or compared');
-  for (const column of resource.changes) {
-    if (columns.get(column)?.generated === true) faults.push(`column ${column} is computed by the database`);
-  }
-  if (columns.get(resource.key)?.unique_key === false) faults.push(`key ${resource.key} has no unique index`);
-  return faults;
+/** A resource as a run's row keeps it: with the types of its columns. */
+export function keptResource({ resource, key, compared }: Shape): KeptResource {
+  const types = [...key, ...compared].map(({ name, fitted, cast }) => [name, fitted ?? cast]);
+  return { ...resource, types: Object.fromEntries(types) as Record<string, string> };
+}
+
+/** SQL for whether a row has the key that `key` is, as the journal has it: text, of several columns a JSON array of texts. */
+export function hasKey({ key }: Pick<Shape, 'key'>, row: string, text: string): string {
+  return key.map((column, at) => `${row}.${column.quoted} = ${keyPart(key, text, at)}`).join(' and ');
+}
+
+/** SQL for the value of the key's column at `at`. */
+export function keyPart(key: Shape['key'], text: string, at: number): string {
+  const cast = key[at]?.cast ?? 'text';
+  return key.length === 1 ? `${text}::${cast}` : `(${text}::jsonb->>${at})::${cast}`;
+}
+
+/** SQL for whether an outer join found a row. */
+export function isThere({ key }: Pick<Shape, 'key'>, row: string): string {
+  return `${row}.${key[0].quoted} is not null`;
 }
 
 /** A schema-qualified table's name, ready for SQL. */

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
-import type { Shape } from './shape.js';
+import { hasKey, isThere, type Shape } from './shape.js';
 import { sameAs, type Stretch } from './write-batch.js';
 
 /**
@@ -13,14 +13,14 @@ export async function verifyRestored(
   { run, lane, from, to }: Stretch,
 ): Promise<void> {
   for (const shape of shapes) {
-    const key = shape.key.quoted;
+    const there = isThere(shape, 't');
     const { rows } = await client.query<{ key: string; there: boolean }>(
-      `select b.key, t.${key} is not null as there
+      `select b.key, ${there} as there
        from portcullis_region.change b
-       left join ${shape.table} t on t.${key} = b.key::${shape.key.cast}
+       left join ${shape.table} t on ${hasKey(shape, 't', 'b.key')}
        where b.run = $1 and b.lane = $2 and b.seq > $3 and b.seq <= $4 and b.resource = $5
          and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (b.run, b.lane, b.seq))
-         and case when b.after is null then t.${key} is not null
+         and case when b.after is null then ${there}
                   else (${sameAs({ ...shape, compared: shape.changes }, 'b.after')}) is not true end
        order by b.seq
        limit 1`,

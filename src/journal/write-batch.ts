@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import type { Operation } from './change.js';
-import type { Shape } from './shape.js';
+import { fittedImage, rowImage } from './journal-image.js';
+import { hasKey, keyPart, type Column, type Shape } from './shape.js';
 
 /** A stretch of one lane: the changes with from < seq ≤ to. */
 export interface Stretch {
@@ -14,6 +15,11 @@ export interface Stretch {
 export interface BatchWritten {
   readonly applied: number;
   readonly conflicts: number;
+}
+
+/** A change that cannot be carried out as it is: a trigger has made something else of it. */
+export class ChangeAltered extends Error {
+  override readonly name = 'ChangeAltered';
 }
 
 /** One kind of statement that a plan needs. */
@@ -32,17 +38,28 @@ export interface Step {
  * A row that is changed in the very moment of the statement is seen too, since PostgreSQL looks again at the
  * row it updates; for the rows that a change rests on, the statement's own snapshot counts.
  */
+/** The key of a change that inserts a row whose key the database gives, until it has. */
+export function drawnKey(lane: number, seq: number): string {
+  return `generated ${lane}.${seq}`;
+}
+
+const isDrawn = (key: string): string => `${key} like 'generated %'`;
+
 export async function writeBatch(client: pg.PoolClient, step: Step, stretch: Stretch): Promise<BatchWritten> {
   const text = textOf(step);
-  const { rows } = await client.query<BatchWritten>({
+  const { rows } = await client.query<BatchWritten & { readonly strays: number }>({
     // Prepared once per connection. Two versions may declare one table differently: the name tells texts apart.
     name: text.name,
     text: text.sql,
     values: [stretch.run, stretch.lane, stretch.from, stretch.to, step.shape.name],
   });
-  const written = rows[0] ?? { applied: 0, conflicts: 0 };
-  if (written.conflicts > 0) await recordFound(client, step, stretch);
-  return written;
+  const { applied, conflicts, strays } = rows[0] ?? { applied: 0, conflicts: 0, strays: 0 };
+  if (strays > 0)
+    throw new ChangeAltered(
+      `a trigger gave a row of ${step.shape.resource.table} another key than it was given`,
+    );
+  if (conflicts > 0) await recordFound(client, step, stretch);
+  return { applied, conflicts };
 }
 
 const texts = new WeakMap<Step, { readonly name: string; readonly sql: string }>();
@@ -56,22 +73,40 @@ function textOf(step: Step): { readonly name: string; readonly sql: string } {
   return made;
 }
 
-function statement({ shape, operation, requires }: Step): string {
+function statement(step: Step): string {
+  const { shape, operation, requires } = step;
   const rests = requires.length === 0 ? '' : `and not exists (${unmet('b.requires', requires)})`;
+  const { before, after } = shape.effects[operation];
+  // Where nothing alters what is written, nothing is asked of the rows that were.
+  const altered = operation !== 'delete' && before && !after;
+  const { writes, missed, strays = '0' } = WRITES[operation](shape, rests, altered);
+  const stored = storedFrom(shape, altered, operation === 'insert' && drawsKey(shape));
   return `
     with batch as (
       select seq, key, before, after, requires from portcullis_region.change
       where run = $1 and lane = $2 and seq > $3 and seq <= $4 and resource = $5 and ${SELECTS[operation]}
-    ), written as (
-      ${WRITES[operation](shape, rests)}
-    ), missed as (
+    ), ${writes}${stored}, missed as (
       insert into portcullis_region.conflict (run, lane, seq)
       select $1, $2, seq from batch b
       -- Hashed, where "not exists" becomes a nested loop over a batch that is thought to have one row.
-      where ${operation === 'insert' ? `b.key::${shape.key.cast} not in (select key from written)` : 'b.seq not in (select seq from written)'}
+      where ${missed}
       returning seq
     )
-    select (select count(*) from written) as applied, (select count(*) from missed) as conflicts`;
+    select (select count(*) from written) as applied, (select count(*) from missed) as conflicts, ${strays} as strays`;
+}
+
+/** Keeps what the database has made of rows: other values, where triggers may have, and keys. */
+function storedFrom(shape: Shape, altered: boolean, draws: boolean): string {
+  if (!altered && !draws) return '';
+  const planned = fittedImage(shape, `(coalesce(b.before, '{}') || b.after)`);
+  const image = altered ? `nullif(w.image, ${planned})` : 'null::jsonb';
+  return `, stored as (
+      insert into portcullis_region.stored (run, lane, seq, key, image)
+      select $1, $2, seq, key, image
+      from (select w.seq, ${draws ? `case when ${isDrawn('b.key')} then w.key end` : 'null::text'} as key, ${image} as image
+            from written w join batch b using (seq)) made
+      where key is not null or image is not null
+    )`;
 }
 
 /** The elements of a `requires` whose rows are gone or no longer have the image's values. */
@@ -80,7 +115,7 @@ function unmet(requires: string, shapes: readonly Shape[], what = ''): string {
     (shape) => `
         q->>'resource' = ${pg.escapeLiteral(shape.name)} and not exists (
           select from ${shape.table} r
-          where r.${shape.key.quoted} = (q->>'key')::${shape.key.cast} and ${textImageOf(shape, 'r')} @> (q->'image'))`,
+          where ${hasKey(shape, 'r', "(q->>'key')")} and ${textImageOf(shape, 'r')} @> (q->'image'))`,
   );
   return `select ${what} from jsonb_array_elements(${requires}) q where ${cases.join(' or ')}`;
 }
@@ -98,29 +133,108 @@ const SELECTS: Readonly<Record<Operation, string>> = {
   delete: 'after is null',
 };
 
-const WRITES: Readonly<Record<Operation, (shape: Shape, rests: string) => string>> = {
-  insert: ({ table, key, changes }, rests) => `
-      insert into ${table} (${[key, ...changes].map((column) => column.quoted).join(', ')}) overriding system value
-      select ${[`key::${key.cast}`, ...changes.map((column) => valueOf('after', column))].join(', ')} from batch b
-      where true ${rests}
-      on conflict do nothing
-      returning ${key.quoted} as key`,
-  update: (shape, rests) => `
+interface Written {
+  /** CTEs, of which `written` has the changes that were carried out. */
+  readonly writes: string;
+  /** Which changes of the batch `b` were not. */
+  readonly missed: string;
+  /** How many rows were made that no change asked for. */
+  readonly strays?: string;
+}
+
+const WRITES: Readonly<Record<Operation, (shape: Shape, rests: string, altered: boolean) => Written>> = {
+  insert: insertOf,
+  update: (shape, rests, altered) => ({
+    writes: `written as (
       update ${shape.table} t
       set ${shape.changes.map((column) => `${column.quoted} = ${valueOf('b.after', column)}`).join(', ')}
       from batch b
       where ${sameAs(shape, 'b.before')} ${rests}
-      returning b.seq`,
-  delete: (shape, rests) => `
+      returning b.seq${altered ? `, ${rowImage(shape, 't')} as image` : ''}
+    )`,
+    missed: 'b.seq not in (select seq from written)',
+  }),
+  delete: (shape, rests) => ({
+    writes: `written as (
       delete from ${shape.table} t
       using batch b
-      where ${sameAs(shape, 'b.before')} ${rests}
-      returning b.seq`,
+      where ${sameAs(shape, 'b.before')} ${rests} ${othersAsDrawn(shape)}
+      returning b.seq
+    )`,
+    missed: 'b.seq not in (select seq from written)',
+  }),
 };
+
+function insertOf(shape: Shape, rests: string, altered: boolean): Written {
+  const { table, key, changes } = shape;
+  const keys = key.map(({ quoted }) => quoted).join(', ');
+  const returned = key.map(({ quoted }) => `t.${quoted}`).join(', ');
+  const into = `insert into ${table} as t (${[...key, ...changes].map(({ quoted }) => quoted).join(', ')}) overriding system value`;
+  const values = changes.map((column) => valueOf('after', column));
+  const parts = key.map((_, at) => keyPart(key, 'b.key', at));
+  if (!altered && !drawsKey(shape)) {
+    return {
+      writes: `written as (
+      ${into}
+      select ${[...parts, ...values].join(', ')} from batch b
+      where true ${rests}
+      ${ON_CONFLICT(shape)}
+      returning ${returned}
+    )`,
+      missed: `(${parts.join(', ')}) not in (select ${keys} from written)`,
+    };
+  }
+  const given = parts.map((part, at) => {
+    const draws = key[at]?.draws;
+    return `${draws !== undefined && drawsKey(shape) ? `case when ${isDrawn('b.key')} then ${draws} else ${part} end` : part} as k${at}`;
+  });
+  return {
+    writes: `given as materialized (
+      select b.seq, ${given.join(', ')}, b.after from batch b where true ${rests}
+    ), inserted as (
+      ${into}
+      select ${[...key.map((_, at) => `k${at}`), ...values].join(', ')} from given
+      ${ON_CONFLICT(shape)}
+      returning ${returned}, ${rowImage(shape, 't')} as image
+    ), written as (
+      select g.seq, g.k0::text as key, i.image from inserted i join given g on ${key.map(({ quoted }, at) => `i.${quoted} = g.k${at}`).join(' and ')}
+    )`,
+    missed: 'b.seq not in (select seq from written)',
+    strays: '(select count(*) from inserted) - (select count(*) from written)',
+  };
+}
+
+/** A deferrable constraint has its say when it is checked, and cannot be asked here. */
+function ON_CONFLICT({ key, facts }: Shape): string {
+  const some = facts.uniques.some(({ deferrable }) => deferrable);
+  return `on conflict ${some ? `(${key.map(({ quoted }) => quoted).join(', ')}) ` : ''}do nothing`;
+}
+
+/** Whether the database can give a row its key. */
+export function drawsKey({ key }: Shape): boolean {
+  return key.length === 1 && key[0].draws !== undefined;
+}
+
+/** A default that is the same whenever it is asked for. */
+const CONSTANT = /^(-?\d+(\.\d+)?|true|false|NULL|'([^']|'')*')(::[\w ."()[\],]+)?$/i;
+
+/**
+ * A row is deleted with columns that were added to the table since it was planned: of these the journal knows nothing,
+ * so that they must be as the database fills them in by itself.
+ */
+export function othersAsDrawn({ others }: Shape): string {
+  return others
+    .map(({ quoted, draws = 'null', cast }) =>
+      draws === 'null' || CONSTANT.test(draws)
+        ? `and t.${quoted}::text is not distinct from (${draws})::${cast}::text`
+        : 'and false',
+    )
+    .join(' ');
+}
 
 /** The row is the change's, and every compared column still has the value of `image`. */
 export function sameAs(shape: Shape, image: string): string {
-  const key = `t.${shape.key.quoted} = b.key::${shape.key.cast}`;
+  const key = hasKey(shape, 't', 'b.key');
   const columns = shape.compared.map((column) => {
     const now = `t.${column.quoted}`;
     const then = valueOf(image, column);
@@ -131,7 +245,7 @@ export function sameAs(shape: Shape, image: string): string {
   return [key, ...columns].join('\n        and ');
 }
 
-function valueOf(image: string, column: Shape['key']): string {
+function valueOf(image: string, column: Column): string {
   return `(${image}->>${pg.escapeLiteral(column.name)})::${column.cast}`;
 }
 
@@ -143,7 +257,7 @@ async function recordFound(client: pg.PoolClient, step: Step, stretch: Stretch):
   const refusal = requires.length === 0 ? 'null' : `(${unmet('c.requires', requires, NO_LONGER)})`;
   await client.query(
     `update portcullis_region.conflict x
-     set found = (select ${textImageOf(shape, 't')} from ${shape.table} t where t.${shape.key.quoted} = c.key::${shape.key.cast}),
+     set found = (select ${textImageOf(shape, 't')} from ${shape.table} t where ${hasKey(shape, 't', 'c.key')}),
          refusal = ${refusal}
      from portcullis_region.change c
      where x.run = $1 and x.lane = $2 and x.seq > $3 and x.seq <= $4

@@ -69,8 +69,8 @@ export const restoreOperations = {
     run: async ({ control, regionDatabases }, { id }, caller) => {
       const { run, regionDatabase } = await findRunOf(regionDatabases, id);
       await recordPersonalRead(control, caller, `run ${run.runId}`, { conflicts: true });
-      const { shapes } = await readRestored(regionDatabase.worker, run.runId);
-      return restoreConflicts(regionDatabase.worker, run.runId, shapes.values());
+      const { worker } = regionDatabase;
+      return restoreConflicts(worker, run.runId, await readRestored(worker, run.runId));
     },
   }),
   previewRestore: operation({

@@ -21,13 +21,18 @@ type Images<Of> =
       : { readonly before: Columns<Changes | Compares> | null; readonly after: Columns<Changes> | null }
     : never;
 
+/** The key of a table's row: of several columns, the values in the order of the declaration. */
+type KeyOf<Of extends Table> = Of['key'] extends readonly [string, ...infer Rest]
+  ? readonly [Value, ...{ readonly [At in keyof Rest]: Value }]
+  : string;
+
 type ColumnsOf<Of> = Of extends Table<infer Changes, infer Compares> ? Changes | Compares : never;
 
 /** Another row that a change rests on: the columns named must still have these values when it is applied. */
 export type RequirementOf<Resources extends Tables> = {
   readonly [Name in keyof Resources & string]: {
     readonly resource: Name;
-    readonly key: string;
+    readonly key: KeyOf<Resources[Name]>;
     readonly image: Partial<Columns<ColumnsOf<Resources[Name]>>>;
   };
 }[keyof Resources & string];
@@ -37,7 +42,8 @@ export type ChangeOf<Resources extends Tables, Of extends Kinds<Resources>> = {
   readonly [Kind in keyof Of & string]: {
     readonly kind: Kind;
     readonly resource: Of[Kind];
-    readonly key: string;
+    /** As {@link Change} has it. */
+    readonly key: KeyOf<Resources[Of[Kind]]>;
     /** The unit on whose behalf the change is made; it must be one of those admitted. */
     readonly unit: string;
     /** Rows besides its own that must still be as they were read. One that is not makes the change a conflict. */

@@ -1,15 +1,20 @@
 import type { ProductUse, Resource } from '../journal/change.js';
 
+/** The columns that identify a row. */
+export type TableKey = string | readonly [string, ...string[]];
+
 /** What a job may do to a table's rows. */
 export interface TableOptions<Changes extends string, Compares extends string> {
-  /** The column that identifies a row; it has a unique index. */
-  readonly key: string;
+  /** The column that identifies a row, or the columns that do together; they have a unique index. */
+  readonly key: TableKey;
   /** Columns that a change may set. They are always compared too. None: the rows can only be required or deleted. */
   readonly changes?: readonly Changes[];
   /** Columns that a change never sets but that must still be as they were read when it is applied. */
   readonly compares?: readonly Compares[];
   /** Whether the job deletes rows. A deleted row is compared and restored whole; a table's rows are changed or deleted. */
   readonly deletes?: boolean;
+  /** Tables, such as `public.events`, whose rows the database deletes or changes with those that are deleted: see {@link Resource}. */
+  readonly cascades?: readonly string[];
   /** The column with the row's home region. A cap on a share of the region lets nothing through without it. */
   readonly region?: string;
   /** By what an impact is told by product. Its rows count for no product without it. */
@@ -21,7 +26,9 @@ export interface Table<
   Changes extends string = string,
   Compares extends string = string,
   Deletes extends boolean = boolean,
+  Key extends TableKey = TableKey,
 > extends Resource {
+  readonly key: Key;
   readonly changes: readonly Changes[];
   readonly compares: readonly Compares[];
   readonly deletes: Deletes;
@@ -44,10 +51,11 @@ export function table<
   const Changes extends string = never,
   const Compares extends string = never,
   const Deletes extends boolean = false,
+  const Key extends TableKey = TableKey,
 >(
   name: string,
-  options: TableOptions<Changes, Compares> & { readonly deletes?: Deletes },
-): Table<Changes, Compares, Deletes> {
+  options: TableOptions<Changes, Compares> & { readonly deletes?: Deletes; readonly key: Key },
+): Table<Changes, Compares, Deletes, Key> {
   const refuse = (why: string): never => {
     throw new TypeError(`table ${name}: ${why}`);
   };
@@ -56,8 +64,7 @@ export function table<
     refuse(`option ${surplus} is not supported; there is ${[...OPTIONS].join(', ')}`);
   }
   const { key, changes = [], compares = [], deletes = false, ...others } = options;
-  if (typeof key !== 'string')
-    refuse('a key of several columns is not supported yet; name one unique column');
+  if (typeof key !== 'string' && key.length === 0) refuse('its key names no column');
   if (deletes && changes.length + compares.length > 0) {
     refuse(
       'a row is deleted whole, so leave out changes and compares; declare a second resource to change rows',

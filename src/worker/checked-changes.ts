@@ -1,5 +1,7 @@
 import { PortcullisError } from '../kernel/errors.js';
 import { unstorableIn } from '../kernel/text.js';
+import { deleteFaults, insertFaults } from '../journal/declaration-faults.js';
+import { GENERATED, keyText, type Key, type KeyedChange } from '../journal/change.js';
 import type { Shape } from '../journal/shape.js';
 import type { AdmittedUnits, Change, Image } from '../sdk/contract.js';
 import type { LoadedJob } from './registry.js';
@@ -13,18 +15,58 @@ export async function* checkedChanges(
   job: LoadedJob,
   units: AdmittedUnits,
   changes: AsyncIterable<Change>,
-): AsyncGenerator<Change> {
+): AsyncGenerator<KeyedChange> {
   for await (const change of changes) {
     const fault = faultOf(job, units, change);
     if (fault !== undefined) {
       throw new PortcullisError(
         'PLAN_INVALID',
-        `${job.definition.name} ${job.version} proposed ${change.kind} of ${change.resource} ${change.key}: ${fault}`,
+        `${job.definition.name} ${job.version} proposed ${change.kind} of ${change.resource} ${keyText(change.key)}: ${fault}`,
         { hint: 'correct the job; nothing was written' },
       );
     }
-    yield change;
+    const { key } = change;
+    yield typeof key === 'string' && key !== 'generated'
+      ? (change as KeyedChange)
+      : { ...change, key: keyKept(job, change) };
   }
+}
+
+/** The key as the journal has it, of a change without fault. */
+function keyKept(job: LoadedJob, { key, kind, before }: Change): string {
+  const draws = job.kinds.get(kind)?.key.some((column) => column.draws !== undefined) === true;
+  return key === 'generated' && before === null && draws ? GENERATED : keyText(key);
+}
+
+/** What is wrong with a key that names a row of a resource. */
+function keyFault({ key, name }: Shape, given: Key): string | undefined {
+  const parts = typeof given === 'string' ? [given] : given;
+  if (parts.length !== key.length || (typeof given === 'string') !== (key.length === 1))
+    return key.length === 1
+      ? `the key of ${name} is one text`
+      : `the key of ${name} is a list of ${key.length} values: ${key.map((column) => column.name).join(', ')}`;
+  for (const part of parts) {
+    if (part === '' && key.length === 1) return 'the key is empty';
+    if ((part ?? null) === null) return 'the key has a null';
+    if (typeof part === 'object')
+      return "a value of the key is not a plain value: give it as PostgreSQL's text";
+    const unstorable = typeof part === 'string' ? unstorableIn(part) : undefined;
+    if (unstorable !== undefined) return `the key ${unstorable}`;
+  }
+  return undefined;
+}
+
+/** What is wrong with the key of a row that is inserted. */
+function insertedKeyFault({ key: [column, ...more], facts }: Shape, given: Key): string | undefined {
+  const { sequence, draws } = facts.columns.find(({ name }) => name === column.name) ?? {};
+  if (given === 'generated')
+    return draws != null && more.length === 0
+      ? undefined
+      : more.length === 0 && /text|varchar|bpchar|citext|name/.test(column.cast)
+        ? undefined
+        : `column ${column.name} has no default that generates a key`;
+  if (more.length > 0 || sequence == null) return undefined;
+  return `column ${column.name} takes its values from sequence ${sequence}, which an explicit key would not advance; give key: 'generated'`;
 }
 
 function faultOf(job: LoadedJob, units: AdmittedUnits, change: Change): string | undefined {
@@ -33,14 +75,16 @@ function faultOf(job: LoadedJob, units: AdmittedUnits, change: Change): string |
   if (shape.name !== change.resource)
     return `kind ${change.kind} changes ${shape.name}, not ${change.resource}`;
   if (!units.has(change.unit)) return `unit ${change.unit} is not admitted`;
-  if (change.key === '') return 'the key is empty';
-  const unstorable = unstorableIn(change.key);
-  if (unstorable !== undefined) return `the key ${unstorable}`;
-  const { before, after } = change;
+  const { before, after, key } = change;
+  const wrong = keyFault(shape, key) ?? (before === null ? insertedKeyFault(shape, key) : undefined);
+  if (wrong !== undefined) return wrong;
   if (shape.resource.deletes === true && after !== null) return `resource ${shape.name} only deletes rows`;
   if (before === null && after === null) return 'before and after are both null';
-  if ((before === null || after === null) && !shape.whole)
-    return `${before === null ? 'an insert' : 'a delete'} could not be restored: the resource’s changes are not the whole row`;
+  if (before === null || after === null) {
+    const why = unrestorable(shape)[before === null ? 'insert' : 'delete'];
+    if (why.length > 0)
+      return `${before === null ? 'an insert' : 'a delete'} could not be restored: ${why.join('; ')}`;
+  }
   return (
     (before && imageFault('before', before, names(shape.compared))) ??
     (after && imageFault('after', after, names(shape.changes))) ??
@@ -49,11 +93,35 @@ function faultOf(job: LoadedJob, units: AdmittedUnits, change: Change): string |
   );
 }
 
+type Unrestorable = Readonly<Record<'insert' | 'delete', readonly string[]>>;
+const unrestorableOf = new WeakMap<Shape, Unrestorable>();
+
+/** Why rows of a resource cannot be made, or deleted, and restored exactly. */
+function unrestorable(shape: Shape): Unrestorable {
+  const known = unrestorableOf.get(shape);
+  if (known) return known;
+  const { resource, facts, others } = shape;
+  const parts =
+    others.length === 0
+      ? []
+      : [
+          `the resource’s changes are not the whole row: ${others.map(({ name }) => name).join(', ')} not declared`,
+        ];
+  const made = {
+    insert: [...parts, ...insertFaults(resource, facts)],
+    delete: [...parts, ...deleteFaults(resource, facts)],
+  };
+  unrestorableOf.set(shape, made);
+  return made;
+}
+
 function requirementFault(job: LoadedJob, change: Change): string | undefined {
   for (const { resource, key, image } of change.requires ?? []) {
     const shape = job.shapes.get(resource);
     if (!shape) return `it requires a row of ${resource}, which is not declared`;
-    for (const value of [key, ...Object.values(image)]) {
+    const wrong = keyFault(shape, key);
+    if (wrong !== undefined) return `what it requires of ${resource}: ${wrong}`;
+    for (const value of Object.values(image)) {
       const unstorable = typeof value === 'string' ? unstorableIn(value) : undefined;
       if (unstorable !== undefined) return `what it requires of ${resource} ${unstorable}`;
     }

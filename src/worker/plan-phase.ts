@@ -16,6 +16,7 @@ import type { Judged } from '../containment/verdict.js';
 import type { Operation } from '../journal/change.js';
 import type { PlanWritten } from '../journal/plan-tally.js';
 import { writePlan } from '../journal/plan-writer.js';
+import { keptResource } from '../journal/shape.js';
 import type { Run } from '../runs/election.js';
 import type { Outcome } from '../runs/finish.js';
 import { attemptName, disconnectFormerAttempts } from '../runs/lease.js';
@@ -24,6 +25,7 @@ import { EPOCHS, type Epochs, type StoredStep } from './apply-phase.js';
 import { checkedChanges } from './checked-changes.js';
 import type { AdmittedUnits, PlannerDatabase } from '../sdk/contract.js';
 import { rowsOf } from '../sdk/rows.js';
+import { requireWritable } from './job-faults.js';
 import { judgedPlan, type StoredPlan } from './judged-plan.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
@@ -94,6 +96,7 @@ export async function planRun(
       throw planError(job, error);
     });
     if (db.wrote) throw db.wrote;
+    await requireWritable(client, job.shapes, [...written.operations.keys()]);
     await faultPoint('plan.copied');
     platform.planning?.judging();
     const plannedAt = performance.now();
@@ -173,7 +176,7 @@ async function storePlan(
       leave.units.size,
       leave.covered ? JSON.stringify(leave.covered) : null,
       newcomers ? JSON.stringify(newcomers) : null,
-      JSON.stringify(Object.fromEntries([...job.shapes].map(([name, { resource }]) => [name, resource]))),
+      JSON.stringify(Object.fromEntries([...job.shapes].map(([name, shape]) => [name, keptResource(shape)]))),
       JSON.stringify(orderedSteps(job, written.operations)),
       JSON.stringify(written.lanes),
       end ? storableJson(end) : null,

@@ -1,11 +1,10 @@
 import type pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
 import { versionName } from '../kernel/version-named.js';
-import { faultsOfDeletes } from '../journal/deletes.js';
-import { faultsOfUse } from '../journal/product-use.js';
-import { readShape, type Shape } from '../journal/shape.js';
+import { quoteTable, shapeOf, type Shape } from '../journal/shape.js';
 import type { JobDefinition } from '../sdk/contract.js';
 import { digestOf } from './job-digest.js';
+import { jobFaults, readCatalogue, type JobRoles } from './job-faults.js';
 
 /** A job and the folder of its code, as `app.ts` lists them. */
 export interface InstalledJob {
@@ -51,37 +50,30 @@ export async function loadJob(pool: pg.Pool, { definition, ...installed }: Insta
   return checkJob(pool, { definition, version: await versionOf({ definition, ...installed }) });
 }
 
-/** Checks a job against a database. Throws JOB_INVALID where its declaration doesn't fit the database or itself. */
-export async function checkJob(pool: pg.Pool, { definition, version }: KnownJob): Promise<LoadedJob> {
-  const shapes = new Map<string, Shape>();
-  for (const [name, resource] of Object.entries(definition.resources)) {
-    shapes.set(name, await readShape(pool, name, resource));
-    const faults = [
-      ...(resource.usedIn === undefined ? [] : await faultsOfUse(pool, resource.usedIn)),
-      ...(resource.deletes === true ? await faultsOfDeletes(pool, resource) : []),
-    ];
-    if (faults.length > 0) {
-      throw new PortcullisError('JOB_INVALID', `${definition.name}: resource ${name}: ${faults.join('; ')}`, {
-        hint: 'correct the job’s declaration, or migrate the database',
-      });
-    }
+/**
+ * Checks a job against a database. Throws JOB_INVALID with everything in which its declaration does not fit the database
+ * or itself, or its tables would not let it be exact. `roles` are those of logins that a DBA gave.
+ */
+export async function checkJob(
+  pool: pg.Pool,
+  { definition, version }: KnownJob,
+  roles: JobRoles = {},
+): Promise<LoadedJob> {
+  const catalogue = await readCatalogue(pool, definition, roles);
+  const faults = jobFaults(definition, catalogue);
+  if (faults.length > 0) {
+    throw new PortcullisError('JOB_INVALID', `${definition.name}: ${faults.join('; ')}`, {
+      hint: 'correct the job’s declaration, or migrate the database',
+      details: { faults },
+    });
   }
+  const shapes = new Map<string, Shape>();
+  for (const [name, resource] of Object.entries(definition.resources))
+    shapes.set(name, shapeOf(name, resource, catalogue.tables.get(quoteTable(resource.table))));
   const kinds = new Map<string, Shape>();
   for (const [kind, resource] of Object.entries(definition.kinds)) {
     const shape = shapes.get(resource);
-    if (!shape) {
-      throw new PortcullisError(
-        'JOB_INVALID',
-        `${definition.name}: kind ${kind} changes resource ${resource}, which is not declared`,
-      );
-    }
-    if (shape.changes.length === 0) {
-      throw new PortcullisError(
-        'JOB_INVALID',
-        `${definition.name}: kind ${kind} changes resource ${resource}, which declares no column that a change may set`,
-      );
-    }
-    kinds.set(kind, shape);
+    if (shape) kinds.set(kind, shape);
   }
   return { definition, version, shapes, kinds };
 }

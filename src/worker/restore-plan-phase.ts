@@ -1,14 +1,18 @@
 import type pg from 'pg';
-import { PortcullisError } from '../kernel/errors.js';
+import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { faultPoint } from '../kernel/fault-point.js';
-import type { Resource } from '../journal/change.js';
+import type { KeptResource } from '../journal/change.js';
 import {
+  imageLeft,
+  imageRestored,
   planRestore,
   restoredResource,
   reversedSteps,
   type RestorePlanned,
 } from '../journal/restore-plan.js';
+import type { RestoredResources } from '../journal/restore-preview.js';
 import { readShape, type Shape } from '../journal/shape.js';
+import { hasStored } from '../journal/stored-rows.js';
 import type { Run } from '../runs/election.js';
 import { attemptName } from '../runs/lease.js';
 import { inTransaction } from '../postgres/pool.js';
@@ -16,42 +20,79 @@ import type { StoredStep } from './apply-phase.js';
 import { beginLanes } from './begin-applying.js';
 
 /** What a run of a job has changed, as its row tells it. */
-export interface RestoredRun {
-  readonly shapes: ReadonlyMap<string, Shape>;
+export interface RestoredRun extends RestoredResources {
   readonly steps: readonly StoredStep[];
 }
 
-/** The resources and steps of a run, checked against the tables as they are now. Throws JOB_INVALID. */
+/** The resources and steps of a run, with the tables as they are now. */
 export async function readRestored(pool: pg.Pool, run: string): Promise<RestoredRun> {
-  const { rows } = await pool.query<{ resources: Record<string, Resource>; steps: StoredStep[] }>(
+  const { rows } = await pool.query<{ resources: Record<string, KeptResource>; steps: StoredStep[] }>(
     'select resources, steps from portcullis_region.run where id = $1',
     [run],
   );
   const { resources, steps } = rows[0] ?? { resources: {}, steps: [] };
   const changed = new Set(steps.map(({ resource }) => resource));
   const shapes = new Map<string, Shape>();
+  const refused = new Map<string, string>();
   for (const [name, resource] of Object.entries(resources)) {
-    if (changed.has(name)) shapes.set(name, await readShape(pool, name, resource));
+    if (!changed.has(name)) continue;
+    try {
+      const shape = await readShape(pool, name, resource);
+      if (shape.compared.some(({ was }) => was !== undefined)) await readInTypesOfNow(pool, run, shape);
+      shapes.set(name, shape);
+    } catch (error) {
+      if (!(error instanceof PortcullisError) || error.code !== 'JOB_INVALID') throw error;
+      refused.set(name, error.message);
+    }
   }
-  return { shapes, steps };
+  return { shapes, steps, refused };
+}
+
+/** SQLSTATEs of a value that is none of a type's, or of a type that is not there any more, or that nothing casts to. */
+const UNREADABLE = /^(22|42704|42846|42804)/;
+
+/** Throws JOB_INVALID where columns have other types than when the run journaled them, and its values are none of those. */
+async function readInTypesOfNow(pool: pg.Pool, run: string, shape: Shape): Promise<void> {
+  const stored = await hasStored(pool, run);
+  try {
+    await pool.query(
+      `select count(${imageLeft(shape)}), count(${imageRestored(shape)})
+       from (select c.before, c.after, ${stored ? 's.image' : 'null::jsonb'} as stored
+             from portcullis_region.change c
+             ${stored ? 'left join portcullis_region.stored s on (s.run, s.lane, s.seq) = (c.run, c.lane, c.seq)' : ''}
+             where c.run = $1 and c.resource = $2) c`,
+      [run, shape.name],
+    );
+  } catch (error) {
+    if (!UNREADABLE.test(String((error as { code?: unknown }).code))) throw error;
+    const retyped = shape.compared.flatMap(({ name, was, fitted, cast }) =>
+      was === undefined ? [] : [`${name} (${was}, now ${fitted ?? cast})`],
+    );
+    throw new PortcullisError(
+      'JOB_INVALID',
+      `resource ${shape.name} (${shape.resource.table}): the types of ${retyped.join(', ')} have changed since the run, and what it journaled cannot be read in them: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
 }
 
 /**
  * Plans a restore and stores the plan, in one transaction; where there is something to restore, the restore
- * goes on to `applying` in the same one. Throws LEASE_LOST when another worker has it by then, RESTORE_INEXACT
- * where it could not be exact.
+ * goes on to `applying` in the same one. Throws LEASE_LOST when another worker has it by then, RESTORE_INEXACT where
+ * no resource of the run can be restored any more.
  */
 export async function planRestoreRun(
   pool: pg.Pool,
   restore: Run & { readonly restores: string },
 ): Promise<RestorePlanned> {
-  const { shapes, steps } = await readRestored(pool, restore.restores);
+  const { shapes, steps, refused } = await readRestored(pool, restore.restores);
   return inTransaction(pool, async (client) => {
     await client.query(`select set_config('application_name', $1, true)`, [attemptName(restore)]);
     await faultPoint('plan.started');
     const planned = await planRestore(client, restore.id, restore.restores, shapes.values());
     await faultPoint('plan.copied');
     const goesOn = planned.lanes.length > 0;
+    if (!goesOn && refused.size > 0) throw inexact(refused);
     const { rowCount } = await client.query(
       `update portcullis_region.run
        set status = case when $3 then 'applying' else status end,
@@ -79,5 +120,12 @@ export async function planRestoreRun(
     await beginLanes(client, restore, planned.lanes);
     await faultPoint('plan.before-commit');
     return planned;
+  });
+}
+
+function inexact(refused: ReadonlyMap<string, string>): PortcullisError {
+  return new PortcullisError('RESTORE_INEXACT', [...refused.values()].join('; '), {
+    hint: 'undo the migration, or take the rows back by hand: portcullis run show RUN --changes has every value; nothing was restored',
+    details: { resources: [...refused.keys()] },
   });
 }

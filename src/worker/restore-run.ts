@@ -1,9 +1,13 @@
 import type pg from 'pg';
 import { faultPoint } from '../kernel/fault-point.js';
+import { PortcullisError } from '../kernel/errors.js';
 import { countOf } from '../kernel/words.js';
 import { applyPlan, type Applied, type ApplyPlan } from '../gate/write-path.js';
+import { ChangesRefused } from '../gate/batch-error.js';
 import { readGate } from '../gate/permit.js';
+import { previewRestore } from '../journal/restore-preview.js';
 import { verifyRestored } from '../journal/verify-restored.js';
+import type { Step } from '../journal/write-batch.js';
 import type { Run } from '../runs/election.js';
 import { electRestore } from '../runs/elect-restore.js';
 import type { Counts, Outcome } from '../runs/finish.js';
@@ -12,7 +16,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { readApplyPlan, throughInterruptions } from './apply-phase.js';
 import { stopCause, type LeaseKeeper } from './lease-keeper.js';
 import { PHASE_LIMITS } from './phase-limits.js';
-import { planRestoreRun } from './restore-plan-phase.js';
+import { planRestoreRun, readRestored } from './restore-plan-phase.js';
 import { endOf, endOfStopped, failure, type End } from './run-end.js';
 import type { RunOptions, RunReport } from './run-loop.js';
 import type { RunsUnderWay } from './runs-under-way.js';
@@ -173,9 +177,15 @@ async function apply(
     },
   };
   const [first, ...others] = plan.lanes;
-  if (first === undefined || plan.lanes.some(({ appliedSeq }) => appliedSeq > 0))
-    return applyPlan(pool, plan);
   const shapes = new Set(plan.steps.map(({ shape }) => shape));
+  const rest: ApplyPlan = {
+    ...plan,
+    ...(plan.steps.some(mayAlter) && {
+      check: (client, stretch) => verifyRestored(client, shapes, stretch).catch(refuseMismatch),
+    }),
+  };
+  if (first === undefined || plan.lanes.some(({ appliedSeq }) => appliedSeq > 0))
+    return applyPlan(pool, rest);
   const verifiedSeq = Math.min(FIRST_BATCH, first.lastSeq);
   const start = await applyPlan(pool, {
     ...plan,
@@ -183,7 +193,19 @@ async function apply(
     check: (client, stretch) => verifyRestored(client, shapes, stretch),
   });
   if (!start.complete) return start;
-  return applyPlan(pool, { ...plan, lanes: [{ ...first, appliedSeq: verifiedSeq }, ...others] });
+  return applyPlan(pool, { ...rest, lanes: [{ ...first, appliedSeq: verifiedSeq }, ...others] });
+}
+
+/** Whether a trigger may make something else of a row than it was before the run. */
+function mayAlter({ shape, operation }: Step): boolean {
+  const { before, after } = shape.effects[operation];
+  return operation !== 'delete' && (before || after);
+}
+
+/** After the first batch, a row that a trigger does not let be restored is left as it was, and keeps back no other. */
+function refuseMismatch(error: unknown): never {
+  if (!(error instanceof PortcullisError) || error.code !== 'RESTORE_MISMATCH') throw error;
+  throw new ChangesRefused(error.message, { cause: error });
 }
 
 async function nothingToDo(pool: pg.Pool, run: RestoreRun): Promise<Outcome> {
@@ -209,11 +231,17 @@ async function whole(pool: pg.Pool, run: RestoreRun): Promise<Outcome> {
     [run.id],
   );
   const { touched, refused } = rows[0] ?? { touched: 0, refused: 0 };
-  const left = [
+  const { refused: resources } = await readRestored(pool, run.restores);
+  const { conflicts: left } = await previewRestore(pool, run.restores, {
+    shapes: new Map(),
+    refused: resources,
+  });
+  const skipped = [
+    ...(left > 0 ? [`${countOf(left, 'change')} not restored: ${[...resources.values()].join('; ')}`] : []),
     ...(touched > 0 ? [`${countOf(touched, 'row')} changed since the run; skipped`] : []),
     ...(refused > 0 ? [`the database refused to restore ${countOf(refused, 'row')}`] : []),
   ];
-  const reason = left.length === 0 ? 'every row is as it was before the run' : left.join('; ');
+  const reason = skipped.length === 0 ? 'every row is as it was before the run' : skipped.join('; ');
   return { status: 'succeeded', code: 'restored', reason };
 }
 

@@ -68,8 +68,7 @@ export async function previewRestores(
 }
 
 async function previewOf(pool: pg.Pool, run: string): Promise<RestorePreview> {
-  const { shapes } = await readRestored(pool, run);
-  return previewRestore(pool, run, shapes.values());
+  return previewRestore(pool, run, await readRestored(pool, run));
 }
 
 async function newestFirst(pool: pg.Pool, ids: readonly string[]): Promise<Restorable[]> {

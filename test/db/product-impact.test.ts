@@ -106,7 +106,8 @@ describe('an impact by product', () => {
     const second = await run(
       usedIn(HERE, async function* (_, claims) {
         for await (const change of claims) {
-          if (change.key.endsWith('-acc-1-3')) yield { ...change, unit: change.unit.replace(/1$/, '9') };
+          if (String(change.key).endsWith('-acc-1-3'))
+            yield { ...change, unit: change.unit.replace(/1$/, '9') };
         }
       }),
     );

@@ -61,9 +61,9 @@ export async function preview(id: string): Promise<Record<string, number>> {
 }
 
 export async function conflicts(id: string): Promise<RestoreConflict[]> {
-  const { shapes } = await readRestored(platform.region, id);
   const found: RestoreConflict[] = [];
-  for await (const conflict of restoreConflicts(platform.region, id, shapes.values())) found.push(conflict);
+  for await (const conflict of restoreConflicts(platform.region, id, await readRestored(platform.region, id)))
+    found.push(conflict);
   return found;
 }
 

@@ -324,8 +324,7 @@ const CSV_COLUMNS = ['run', 'resource', 'key', 'kind', 'unit', 'before', 'after'
 async function conflictsIn(runs: readonly FoundRun[], id: string): Promise<AsyncIterable<RestoreConflict>> {
   const pool = runs.find(({ run }) => run.runId === id)?.regionDatabase.worker;
   if (pool === undefined) throw new Error(`run ${id} was not looked up`);
-  const { shapes } = await readRestored(pool, id);
-  return restoreConflicts(pool, id, shapes.values());
+  return restoreConflicts(pool, id, await readRestored(pool, id));
 }
 
 /** Streams every row left alone: memory stays flat however many there are. */

@@ -76,7 +76,7 @@ async function writeBatch(owner: pg.Pool, shape: Shape, batch: readonly Change[]
      )
      update ${shape.table} t
      set (${set}) = row(${shape.changes.map(({ quoted }) => `(after).${quoted}`).join(', ')})
-     from change where t.${shape.key.quoted}::text = key and ${same}`,
+     from change where t.${shape.key[0].quoted}::text = key and ${same}`,
     [JSON.stringify(batch.map(({ key, before, after }) => ({ key, before, after })))],
   );
 }

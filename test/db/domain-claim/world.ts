@@ -161,7 +161,7 @@ export async function plan(units: readonly string[], over: Over = {}): Promise<C
 }
 
 export const gist = (changes: readonly Change[]) =>
-  changes.map(({ kind, key }) => `${kind} ${key}`).toSorted();
+  changes.map(({ kind, key }) => `${kind} ${String(key)}`).toSorted();
 
 /** Writes changes as the platform does, compare and set; answers the keys of those that no longer fit. */
 export async function apply(changes: readonly Change[]): Promise<string[]> {
@@ -176,7 +176,7 @@ export async function apply(changes: readonly Change[]): Promise<string[]> {
          is not distinct from (select row(${columns(before)}) from jsonb_populate_record(null::${table}, $3))`,
       [key, JSON.stringify(after), JSON.stringify(before)],
     );
-    if (rowCount === 0) conflicts.push(key);
+    if (rowCount === 0) conflicts.push(String(key));
   }
   return conflicts;
 }

@@ -36,7 +36,7 @@ let asked = new Set<string>();
 /** Claims who was asked for, and where it is faulty also who was not. */
 async function* plan({ units }: PlanContext, claims: AsyncIterable<Change>): AsyncGenerator<Change> {
   const hit = new Set([...units].sort().slice(0, faultyFor));
-  for await (const change of claims) if (asked.has(change.key) || hit.has(change.unit)) yield change;
+  for await (const change of claims) if (asked.has(String(change.key)) || hit.has(change.unit)) yield change;
 }
 
 const stable = await loadTestJob(platform, claimEverything('claims', plan), '11111111');

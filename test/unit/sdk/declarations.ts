@@ -124,10 +124,26 @@ export const untyped = [
   }),
 ];
 
-// @ts-expect-error A key has one column.
-export const composite = () => table('public.sessions', { key: ['tenant', 'id'], deletes: true });
+const composite = table('public.sessions', { key: ['tenant', 'id'], deletes: true, cascades: ['public.e'] });
+export const keyed = [
+  defineJob({
+    ...{ name: 'a', version: '1.0.0', unit, resources: { session: composite }, kinds: { drop: 'session' } },
+    async *plan() {
+      yield { ...why, kind: 'drop', resource: 'session', key: ['t', 1], before: {}, after: null };
+    },
+  }),
+  defineJob({
+    ...{ name: 'a', version: '1.0.0', unit, resources: { session: composite }, kinds: { drop: 'session' } },
+    // @ts-expect-error A key of two columns has two values.
+    async *plan() {
+      yield { ...why, kind: 'drop', resource: 'session', key: ['t'], before: {}, after: null };
+    },
+  }),
+];
+// @ts-expect-error A key has a column.
+export const keyless = () => table('public.sessions', { key: [], deletes: true });
 // @ts-expect-error There is no such option.
-export const cascading = () => table('s', { key: 'id', deletes: true, cascades: ['e'] });
+export const cascading = () => table('s', { key: 'id', deletes: true, cascade: ['e'] });
 
 export const config = defineConfig({
   jobs: [typed],

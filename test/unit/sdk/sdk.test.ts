@@ -56,8 +56,8 @@ describe('a table', () => {
   });
 
   test.each<[string, object, string]>([
-    ['an unknown option', { key: 'id', cascades: ['x'] }, 'option cascades is not supported; there is key,'],
-    ['a key of several columns', { key: ['a', 'b'] }, 'a key of several columns is not supported yet'],
+    ['an unknown option', { key: 'id', cascade: ['x'] }, 'option cascade is not supported; there is key,'],
+    ['a key of no column', { key: [] }, 'its key names no column'],
     ['deleting and changing', { key: 'id', changes: ['a'], deletes: true }, 'a row is deleted whole'],
   ])('is refused with %s', (_, options, said) => {
     expect(() => table('public.sessions', options as { key: string })).toThrow(

@@ -1,0 +1,201 @@
+import type pg from 'pg';
+
+/** What the database's catalogue says of a table. Names are as they are, not quoted, but for `table` and what references it. */
+export interface TableFacts {
+  /** As it was asked for, quoted. */
+  readonly asked: string;
+  /** Schema and name, quoted where they must be. */
+  readonly table: string;
+  /** PostgreSQL's `relkind`: r, a table; p, a partitioned one; v, m and f, a view, a materialised one, a foreign table. */
+  readonly kind: string;
+  /** Whether it, and every partition of it, is kept through a crash. */
+  readonly logged: boolean;
+  /** Tables that inherit from it, other than partitions. */
+  readonly heirs: readonly string[];
+  /** Partitions that are in another server's hands. */
+  readonly foreign: readonly string[];
+  readonly rules: readonly string[];
+  readonly columns: readonly ColumnFacts[];
+  readonly uniques: readonly UniqueFacts[];
+  readonly triggers: readonly TriggerFacts[];
+  /** Foreign keys to it that delete or change other rows when a row of it is deleted, or its referenced columns change. */
+  readonly cascading: readonly CascadingKey[];
+}
+
+export interface ColumnFacts {
+  readonly name: string;
+  readonly cast: string;
+  readonly fitted: string | null;
+  readonly byText: boolean;
+  /** Computed by the database from other columns. */
+  readonly generated: boolean;
+  readonly nullable: boolean;
+  /** What it is where nothing is given, in SQL: a default, or the next value of its identity. */
+  readonly draws: string | null;
+  /** The sequence that `draws` takes its values from. */
+  readonly sequence: string | null;
+  /** Whether it decides which partition a row is in. */
+  readonly places: boolean;
+}
+
+export interface UniqueFacts {
+  readonly name: string;
+  readonly columns: readonly string[];
+  /** Whether it holds for all rows, and for columns alone. */
+  readonly total: boolean;
+  readonly deferrable: boolean;
+  /** An exclusion constraint. */
+  readonly exclusion: boolean;
+}
+
+export type TriggerEvent = 'insert' | 'update' | 'delete';
+
+export interface TriggerFacts {
+  readonly name: string;
+  readonly before: boolean;
+  readonly forEachRow: boolean;
+  readonly events: readonly TriggerEvent[];
+  /** The columns whose setting fires it; none: any. */
+  readonly of: readonly string[];
+  readonly deferred: boolean;
+  /** The columns that its function sets, as far as its text tells; null where it cannot be told. */
+  readonly sets: readonly string[] | null;
+}
+
+export interface CascadingKey {
+  readonly constraint: string;
+  /** The table whose rows go or change with the referenced ones, quoted. */
+  readonly table: string;
+  readonly columns: readonly string[];
+  readonly referenced: readonly string[];
+  readonly onDelete: Cascade | null;
+  readonly onUpdate: Cascade | null;
+  /** The columns that `on delete set …` sets. */
+  readonly sets: readonly string[];
+}
+
+export type Cascade = 'cascade' | 'set null' | 'set default';
+
+/** Types of which two values that are equal are the same to the last byte. */
+const EQUAL_IS_SAME =
+  '{boolean,smallint,integer,bigint,text,character varying,uuid,date,timestamp,timestamptz,bytea}';
+
+const names = (from: string): string => `(select coalesce(jsonb_agg(${from}), '[]')`;
+
+const COLUMNS = `
+  select jsonb_agg(jsonb_build_object(
+    'name', a.attname,
+    'cast', format('%I.%I', tn.nspname, ty.typname),
+    'fitted', case when a.atttypmod <> -1 then format_type(a.atttypid, a.atttypmod) end,
+    'byText', not (ty.typtype = 'e' or ty.oid = any ($2::regtype[]) and coalesce(l.collisdeterministic, true)),
+    'generated', a.attgenerated <> '',
+    'nullable', not a.attnotnull,
+    'draws', case when a.attgenerated <> '' then null
+                  when a.attidentity <> '' then format('nextval(%L::regclass)', pg_get_serial_sequence(format('%I.%I', n.nspname, t.relname), a.attname))
+                  else pg_get_expr(d.adbin, d.adrelid) end,
+    'sequence', coalesce(pg_get_serial_sequence(format('%I.%I', n.nspname, t.relname), a.attname), (
+      select format('%I.%I', sn.nspname, s.relname)
+      from pg_depend p join pg_class s on s.oid = p.refobjid and s.relkind = 'S' join pg_namespace sn on sn.oid = s.relnamespace
+      where p.classid = 'pg_attrdef'::regclass and p.objid = d.oid and p.refclassid = 'pg_class'::regclass limit 1)),
+    'places', exists (select from pg_partitioned_table pt where pt.partrelid = any (m.members)
+                        and (pt.partexprs is not null or exists (
+                          select from pg_attribute pa where pa.attrelid = pt.partrelid and pa.attname = a.attname
+                            and pa.attnum = any (pt.partattrs))))
+  ) order by a.attnum)
+  from pg_attribute a
+  join pg_type ty on ty.oid = a.atttypid
+  join pg_namespace tn on tn.oid = ty.typnamespace
+  left join pg_collation l on l.oid = a.attcollation
+  left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+  where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped`;
+
+const UNIQUES = `
+  select jsonb_agg(jsonb_build_object(
+    'name', (select ic.relname from pg_class ic where ic.oid = i.indexrelid),
+    'columns', ${names('a.attname order by k.at')}
+       from unnest(i.indkey::int2[]) with ordinality k (attnum, at)
+       join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+       where k.at <= i.indnkeyatts),
+    'total', i.indpred is null and i.indexprs is null,
+    'deferrable', not i.indimmediate,
+    'exclusion', i.indisexclusion
+  ) order by i.indexrelid)
+  from pg_index i
+  where i.indrelid = t.oid and (i.indisunique or i.indisexclusion) and i.indisvalid`;
+
+/** `new.column := …`, and `new.column = …` where a statement begins. */
+const ASSIGNED = String.raw`'\mnew\s*\.\s*("([^"]+)"|\w+)\s*:=|(?:;|\mthen\M|\melse\M|\mbegin\M|\mloop\M)\s*new\s*\.\s*("([^"]+)"|\w+)\s*='`;
+
+/** A trigger on a partitioned table is repeated on each of its partitions. 1: each row, 2: before, 4, 8, 16: its events. */
+const TRIGGERS = `
+  select jsonb_agg(jsonb_build_object(
+    'name', g.tgname,
+    'before', g.tgtype & 2 <> 0,
+    'forEachRow', g.tgtype & 1 <> 0,
+    'events', (select jsonb_agg(e.event) from (values (4, 'insert'), (8, 'delete'), (16, 'update')) e (bit, event)
+               where g.tgtype & e.bit <> 0),
+    'of', ${names('a.attname order by a.attnum')} from pg_attribute a
+           where a.attrelid = g.tgrelid and a.attnum = any (g.tgattr::int2[])),
+    'deferred', g.tgdeferrable,
+    'sets', case when l.lanname = 'plpgsql' and f.prosrc !~* '\\mnew\\s*(:?=|\\()|\\minto\\s+new\\M|\\mexecute\\M'
+      then (select coalesce(jsonb_agg(distinct coalesce(found[2], lower(found[1]), found[4], lower(found[3]))), '[]')
+            from regexp_matches(f.prosrc, ${ASSIGNED}, 'gi') found) end
+  ) order by g.tgname)
+  from pg_trigger g
+  join pg_proc f on f.oid = g.tgfoid
+  join pg_language l on l.oid = f.prolang
+  where g.tgrelid = any (m.members) and not g.tgisinternal and g.tgparentid = 0 and g.tgenabled in ('O', 'A')
+    and g.tgtype & 28 <> 0`;
+
+const ACTION = (code: string): string =>
+  `case ${code} when 'c' then 'cascade' when 'n' then 'set null' when 'd' then 'set default' end`;
+
+/** What references a partitioned table is repeated for each of its partitions, and in each partition that references. */
+const CASCADING = `
+  select jsonb_agg(jsonb_build_object(
+    'constraint', c.conname,
+    'table', format('%I.%I', cn.nspname, ct.relname),
+    'columns', ${names('a.attname order by k.at')} from unnest(c.conkey) with ordinality k (attnum, at)
+      join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum),
+    'referenced', ${names('a.attname order by k.at')} from unnest(c.confkey) with ordinality k (attnum, at)
+      join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum),
+    'onDelete', ${ACTION('c.confdeltype')},
+    'onUpdate', ${ACTION('c.confupdtype')},
+    'sets', ${names('a.attname order by a.attnum')} from pg_attribute a where a.attrelid = c.conrelid
+      and to_jsonb(a.attnum) <@ case when jsonb_typeof(to_jsonb(c) -> 'confdelsetcols') = 'array'
+        then to_jsonb(c) -> 'confdelsetcols' else to_jsonb(c.conkey) end)
+  ) order by ct.relname, c.conname)
+  from pg_constraint c
+  join pg_class ct on ct.oid = c.conrelid
+  join pg_namespace cn on cn.oid = ct.relnamespace
+  where c.contype = 'f' and c.confrelid = any (m.members) and c.conparentid = 0
+    and (c.confdeltype in ('c', 'n', 'd') or c.confupdtype in ('c', 'n', 'd'))`;
+
+const FACTS = `
+  select w.asked, format('%I.%I', n.nspname, t.relname) as "table", t.relkind::text as kind,
+    not exists (select from pg_class p where p.oid = any (m.members) and p.relpersistence <> 'p') as logged,
+    ${names('h.inhrelid::regclass::text order by h.inhrelid')} from pg_inherits h join pg_class c on c.oid = h.inhrelid
+      where h.inhparent = t.oid and not c.relispartition) as heirs,
+    ${names('p.oid::regclass::text order by p.oid')} from pg_class p where p.oid = any (m.members) and p.relkind = 'f'
+      and p.oid <> t.oid) as foreign,
+    ${names('r.rulename order by r.rulename')} from pg_rewrite r where r.ev_class = t.oid and r.rulename <> '_RETURN'
+      and r.ev_type <> '1' and r.ev_enabled in ('O', 'A')) as rules,
+    coalesce((${COLUMNS}), '[]') as columns,
+    coalesce((${UNIQUES}), '[]') as uniques,
+    coalesce((${TRIGGERS}), '[]') as triggers,
+    coalesce((${CASCADING}), '[]') as cascading
+  from unnest($1::text[]) w (asked)
+  join pg_class t on t.oid = to_regclass(w.asked)
+  join pg_namespace n on n.oid = t.relnamespace
+  cross join lateral (
+    select array(select relid::oid from pg_partition_tree(t.oid)) || t.oid as members
+  ) m`;
+
+/** What the catalogue says of tables, by the quoted name that was asked for. A table that is not there is absent. */
+export async function readFacts(
+  database: pg.Pool | pg.PoolClient,
+  tables: Iterable<string>,
+): Promise<Map<string, TableFacts>> {
+  const { rows } = await database.query<TableFacts>(FACTS, [[...new Set(tables)], EQUAL_IS_SAME]);
+  return new Map(rows.map((facts) => [facts.asked, facts]));
+}

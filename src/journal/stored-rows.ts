@@ -1,0 +1,62 @@
+import type pg from 'pg';
+import { fittedImage, rowImage } from './journal-image.js';
+import { hasKey, isThere, type Shape } from './shape.js';
+import { ChangeAltered, drawsKey, type Step, type Stretch } from './write-batch.js';
+
+/**
+ * Keeps what triggers have made of a stretch's rows since they were written, in its transaction: what waits for the
+ * commit runs now, and the rows are read again. To be called when all of the steps are written; where no step's table
+ * has a trigger that comes afterwards, it asks nothing. Throws {@link ChangeAltered} for a row that is not there any more.
+ */
+export async function readBack(
+  client: pg.PoolClient,
+  steps: readonly Step[],
+  stretch: Stretch,
+): Promise<void> {
+  const effects = steps.map(({ shape, operation }) => shape.effects[operation]);
+  if (!effects.some(({ after }) => after)) return;
+  if (effects.some(({ deferred }) => deferred)) await client.query('set constraints all immediate');
+  const shapes = new Set(steps.filter(({ operation }) => operation !== 'delete').map(({ shape }) => shape));
+  for (const shape of shapes) await keepStored(client, shape, stretch);
+}
+
+async function keepStored(
+  client: pg.PoolClient,
+  shape: Shape,
+  { run, lane, from, to }: Stretch,
+): Promise<void> {
+  const planned = fittedImage(shape, `(coalesce(b.before, '{}') || b.after)`);
+  const { rows } = await client.query<{ key: string }>(
+    `with written as (
+       select b.seq, b.key, ${isThere(shape, 't')} as there, ${rowImage(shape, 't')} as image, ${planned} as planned
+       from portcullis_region.change b
+       left join portcullis_region.stored s on (s.run, s.lane, s.seq) = (b.run, b.lane, b.seq)
+       left join ${shape.table} t on ${hasKey(shape, 't', drawsKey(shape) ? 'coalesce(s.key, b.key)' : 'b.key')}
+       where b.run = $1 and b.lane = $2 and b.seq > $3 and b.seq <= $4 and b.resource = $5 and b.after is not null
+         and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (b.run, b.lane, b.seq))
+     ), kept as (
+       insert into portcullis_region.stored (run, lane, seq, image)
+       select $1, $2, seq, image from written where image is distinct from planned and there
+       on conflict (run, lane, seq) do update set image = excluded.image
+     )
+     select key from written where not there order by seq limit 1`,
+    [run, lane, from, to, shape.name],
+  );
+  const [gone] = rows;
+  if (gone)
+    throw new ChangeAltered(
+      `a trigger deleted row ${gone.key} of ${shape.resource.table} once it was written`,
+    );
+}
+
+/** Whether any of a run's rows were stored otherwise than planned. Also on a schema that cannot say: then none were. */
+export async function hasStored(database: pg.Pool | pg.PoolClient, run: string): Promise<boolean> {
+  const { rows } = await database.query<{ there: boolean }>(
+    `select to_regclass('portcullis_region.stored') is not null as there`,
+  );
+  if (rows[0]?.there !== true) return false;
+  const { rowCount } = await database.query('select from portcullis_region.stored where run = $1 limit 1', [
+    run,
+  ]);
+  return (rowCount ?? 0) > 0;
+}

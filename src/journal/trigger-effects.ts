@@ -1,0 +1,48 @@
+import type { TableFacts, TriggerEvent, TriggerFacts } from './catalogue.js';
+import type { Operation } from './change.js';
+
+/** What triggers may do to a row that an operation writes. */
+export interface Effects {
+  /** Whether one may alter the row before it is stored: what is stored is what `returning` says. */
+  readonly before: boolean;
+  /** Whether one may alter it afterwards: what is stored is known from a second read. */
+  readonly after: boolean;
+  /** Whether one may wait for the commit. */
+  readonly deferred: boolean;
+}
+
+/** What the triggers of a table may do to rows whose columns `changes` are set. */
+export function effectsOf(
+  facts: TableFacts,
+  changes: readonly string[],
+): Readonly<Record<Operation, Effects>> {
+  const of = (operation: Operation): Effects => {
+    const firing = firingTriggers(facts, changes, operation);
+    return {
+      before: firing.some(({ before, forEachRow }) => before && forEachRow),
+      // One of a statement sees no row, but may change the table's.
+      after: firing.some(({ before, forEachRow }) => !before || !forEachRow),
+      deferred: firing.some(({ deferred }) => deferred),
+    };
+  };
+  return { insert: of('insert'), update: of('update'), delete: of('delete') };
+}
+
+/** The triggers that fire when an operation sets these columns of a row. */
+export function firingTriggers(
+  { columns, triggers }: TableFacts,
+  changes: readonly string[],
+  operation: Operation,
+): readonly TriggerFacts[] {
+  // A row that moves to another partition is deleted there and inserted here.
+  const moves =
+    operation === 'update' && columns.some(({ name, places }) => places && changes.includes(name));
+  const events: readonly TriggerEvent[] = moves ? ['update', 'insert', 'delete'] : [operation];
+  return triggers.filter(({ events: on, of }) =>
+    events.some(
+      (event) =>
+        on.includes(event) &&
+        (event !== 'update' || of.length === 0 || of.some((column) => changes.includes(column))),
+    ),
+  );
+}
