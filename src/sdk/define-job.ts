@@ -1,6 +1,6 @@
-import type { Image, Value } from '../journal/change.js';
+import type { Image, Key, Value } from '../journal/change.js';
 import type { DoctorContext, Finding, JobDefinition, PlanContext, UnitSource } from './contract.js';
-import type { Table } from './table.js';
+import type { Table, TableKey } from './table.js';
 
 /** A registered symbol: a job made by one copy of this package is a job to another. */
 const JOB = Symbol.for('portcullis.job');
@@ -22,9 +22,11 @@ type Images<Of> =
     : never;
 
 /** The key of a table's row: of several columns, the values in the order of the declaration. */
-type KeyOf<Of extends Table> = Of['key'] extends readonly [string, ...infer Rest]
-  ? readonly [Value, ...{ readonly [At in keyof Rest]: Value }]
-  : string;
+type KeyOf<Of extends Table> = TableKey extends Of['key']
+  ? Key
+  : Of['key'] extends readonly [string, ...infer Rest]
+    ? readonly [Value, ...{ readonly [At in keyof Rest]: Value }]
+    : string;
 
 type ColumnsOf<Of> = Of extends Table<infer Changes, infer Compares> ? Changes | Compares : never;
 
