@@ -6,7 +6,6 @@ import { EmbeddedSource } from '../flags/embedded-source.js';
 import { loadPolicies } from '../flags/policy-store.js';
 import { flagsAt, sourceAdvice } from '../flags/flags-elsewhere.js';
 import { PortcullisProvider } from '../flags/provider.js';
-import { JobClients } from './job-clients.js';
 import { createTripwire } from '../containment/tripwire.js';
 import type { FlagSource } from '../flags/source.js';
 import { watchSource } from '../flags/watch-source.js';
@@ -27,6 +26,7 @@ import { versionStanding } from '../rollout/version-standing.js';
 import { openPool } from '../postgres/pool.js';
 import { createLogger } from '../telemetry/log.js';
 import { createMetrics, type Metrics } from '../telemetry/metrics.js';
+import type { KnownJob } from '../worker/registry.js';
 
 /** What runs under a platform: flags that are heard, and the clients that jobs bring. */
 export interface WiredPlatform extends OpenPlatform {
@@ -165,4 +165,37 @@ async function openLookups(
     }),
     close: () => Promise.resolve(),
   };
+}
+
+/** A way to make a job's clients other than the one that it declares: as the installation is configured. */
+type ClientsByJob = Readonly<Record<string, () => Promise<object>>>;
+
+/** The clients of this process's jobs: each job's are made when it first plans, and closed with the process. */
+class JobClients {
+  readonly #made = new Map<string, Promise<object>>();
+
+  constructor(private readonly configured: ClientsByJob) {}
+
+  readonly of = ({ definition }: KnownJob): Promise<object> => {
+    const { name } = definition;
+    const known = this.#made.get(name);
+    if (known) return known;
+    const made = Promise.resolve().then(
+      () => this.configured[name]?.() ?? definition.clients?.() ?? Object.freeze({}),
+    );
+    this.#made.set(name, made);
+    // The next plan tries again.
+    made.catch(() => this.#made.delete(name));
+    return made;
+  };
+
+  async close(): Promise<void> {
+    for (const made of await Promise.allSettled([...this.#made.values()])) {
+      if (made.status === 'fulfilled') await closeOf(made.value);
+    }
+  }
+}
+
+async function closeOf(clients: { readonly close?: unknown }): Promise<void> {
+  if (typeof clients.close === 'function') await (clients.close as () => unknown)();
 }

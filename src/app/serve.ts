@@ -35,7 +35,7 @@ import { lockFolder } from '../postgres/folder-lock.js';
 import { ensureAdminToken, readAdminToken } from '../access/admin-token.js';
 import { createSignInCode } from '../access/sessions.js';
 import { principalOfToken } from '../access/tokens.js';
-import { makeDemoPerson } from '../access/demo-person.js';
+import { makeDemoPerson } from '../demo/demo-person.js';
 import { startBreakGlass } from './break-glass.js';
 import { startAlone } from './alone.js';
 import { WorkerSupervisor } from './worker-supervisor.js';

@@ -10,15 +10,16 @@ import {
   type KillReport,
   type KillRequest,
   type StopRequest,
+  unreachedText,
 } from './kill.js';
 import { orderOf } from './kill-order.js';
 import { claimWishes, concludeWish, type KillWish } from './pending-kill.js';
 import { moveKill, unrecordedKills, type UnrecordedKill } from './unrecorded-kill.js';
-import { notify } from '../notify/notice.js';
+import { notify, type Notice } from '../notify/notice.js';
 import { inTransaction } from '../postgres/pool.js';
 import type { PoolOf } from '../incidents/incident-runs.js';
-import { killNotice } from './kill-notice.js';
 import { openIncident, type RegionHit } from '../incidents/open-incident.js';
+import { unchangedElsewhere } from '../flags/flags-elsewhere.js';
 
 /** A kill, and the incident that it opened or joined; null where that could not be put on record, or told. */
 export interface KillWithIncident extends KillReport {
@@ -208,4 +209,50 @@ async function hitIn(pool: pg.Pool, region: string): Promise<RegionHit> {
   const { rows } = await pool.query<{ now: string }>('select clock_timestamp()::text as now');
   const now = rows[0]?.now ?? null;
   return { region, since: now ?? undefined, containedAt: now };
+}
+
+/** What people are told of a kill, complete or not. */
+export function killNotice(
+  {
+    job,
+    killed,
+    failed,
+    flagsAt,
+  }: Pick<KillReport, 'job' | 'killed' | 'failed'> & { readonly flagsAt?: string },
+  {
+    version,
+    reason,
+    restoresToo = false,
+    drill = false,
+  }: Pick<KillRequest, 'version' | 'reason' | 'restoresToo' | 'drill'>,
+  by: string,
+  incident: string,
+): Notice {
+  const what = version === undefined ? job : `${job} ${version}`;
+  const regions = [...killed, ...failed].map(({ region }) => region).sort();
+  const stopped = killed.map(({ region }) => region).sort();
+  const [only] = regions;
+  return {
+    kind: 'kill',
+    job,
+    ...(only !== undefined && regions.length === 1 && { region: only }),
+    title: `${drill ? 'Drill: ' : ''}${
+      stopped.length === 0
+        ? `${by} wants ${what} killed in ${regions.join(', ')}`
+        : `${by} killed ${what} in ${stopped.join(', ')}`
+    }`,
+    lines: [
+      reason,
+      ...(stopped.length === 0
+        ? []
+        : [`No change of it commits there any more${restoresToo ? ', and no restore' : ''}.`]),
+      ...failed.map((each) => `${unreachedText(job, each, version)}.`),
+      ...(flagsAt === undefined ? [] : [unchangedElsewhere(flagsAt, job, regions)]),
+      `More: portcullis incident show ${incident}`,
+    ],
+    details: {
+      ...{ incident, version: version ?? null, reason, by, restoresToo, drill, killed: stopped },
+      failed: failed.map(({ region, reason: why, lapsesBy }) => ({ region, reason: why, lapsesBy })),
+    },
+  };
 }

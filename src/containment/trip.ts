@@ -3,7 +3,7 @@ import { messageOf } from '../kernel/errors.js';
 import { faultPoint } from '../kernel/fault-point.js';
 import { gatesOf } from './gates-of.js';
 import { killGate } from './kill-gate.js';
-import { electRestore } from '../runs/elect-restore.js';
+import { electRestore } from '../runs/election.js';
 import { finishRun } from '../runs/finish.js';
 import { RUN_COLUMNS, type Run } from '../runs/election.js';
 import { askCandidacy, closedBy, type Closing } from './closing.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Variant } from '../flags/definition.js';
-import { compareText } from '../kernel/compare-text.js';
+import { compareText } from '../kernel/text.js';
 import { keyOfCursor, type Walk } from '../postgres/page.js';
 import { CONFIRMED } from './database.js';
 import type { GateState } from './decide.js';

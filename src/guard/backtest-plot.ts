@@ -1,4 +1,4 @@
-import { escapeHtml } from '../kernel/escape-html.js';
+import { escapeHtml } from '../kernel/text.js';
 import { HOURS_HEIGHT, plotHours } from './backtest-hours-plot.js';
 import type { Backtest, BacktestRun } from './backtest.js';
 

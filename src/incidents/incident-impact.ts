@@ -1,4 +1,4 @@
-import { compareText } from '../kernel/compare-text.js';
+import { compareText } from '../kernel/text.js';
 import { impactOf, type Impact } from '../journal/impact.js';
 import type { ProductImpact } from '../journal/product-impact.js';
 import type { Incident } from './incident.js';

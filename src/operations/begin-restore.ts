@@ -6,7 +6,7 @@ import { countOf } from '../kernel/words.js';
 import { writesNoMore } from '../worker/restore-runs.js';
 import { whatIsLeft } from '../journal/restore-preview.js';
 import type { FoundRun } from '../regions/browse.js';
-import { activeRestore, electRestore } from '../runs/elect-restore.js';
+import { activeRestore, electRestore } from '../runs/election.js';
 
 /** A restore that a worker of the run's region is to carry out. */
 export interface BegunRestore {

@@ -7,7 +7,7 @@ import { requirePolicy } from '../flags/policy-store.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { requireRegion, unknownName } from '../kernel/unknown-name.js';
 import { regionsServed } from '../rollout/announce.js';
-import { electManual } from '../runs/elect-manual.js';
+import { electManual } from '../runs/election.js';
 import { recordPersonalRead } from '../access/personal-data.js';
 import { verdictsOf } from '../guard/verdict-rows.js';
 import { listLanes } from '../journal/browse-lanes.js';

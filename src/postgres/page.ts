@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { z } from 'zod';
-import { compareText } from '../kernel/compare-text.js';
+import { compareText } from '../kernel/text.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { storableJson } from '../kernel/text.js';
 

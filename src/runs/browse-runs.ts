@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { z } from 'zod';
-import { compareText } from '../kernel/compare-text.js';
+import { compareText } from '../kernel/text.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { keyOfCursor, MomentKey, walk, type Page, type PageRequest, type Walk } from '../postgres/page.js';
 import type { Trigger } from './election.js';

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { databaseTime } from '../postgres/database-clock.js';
+import { PortcullisError } from '../kernel/errors.js';
 
 export type Trigger = 'schedule' | 'catch-up' | 'manual' | 'restore';
 
@@ -159,4 +160,66 @@ export async function lastSlotDone(
     [job, version, region],
   );
   return rows[0]?.slot ?? undefined;
+}
+
+/** An election is lost without a run to blame when that run ended in the same moment. */
+const ELECTIONS = 3;
+
+/** Elects a run for now. Throws RUN_ACTIVE where one of the same version is under way. */
+export async function electManual(pool: pg.Pool, claim: Omit<SlotClaim, 'trigger' | 'slot'>): Promise<Run> {
+  const { job, region } = claim;
+  for (let attempt = 1; attempt <= ELECTIONS; attempt += 1) {
+    const election = await elect(pool, { ...claim, trigger: 'manual' });
+    if (election.elected) return election.run;
+    if (election.activeRun !== undefined) throw runActive(job, region, election.activeRun);
+  }
+  throw runActive(job, region, undefined);
+}
+
+function runActive(job: string, region: string, activeRun: string | undefined): PortcullisError {
+  const which = activeRun === undefined ? 'another run' : `run ${activeRun.slice(0, 8)}`;
+  return new PortcullisError('RUN_ACTIVE', `${which} of ${job} is active in ${region}`, {
+    hint:
+      activeRun === undefined
+        ? 'try again'
+        : `wait for it (portcullis run show ${activeRun.slice(0, 8)}); if its worker is gone, ` +
+          `portcullis worker --regions ${region} finishes it`,
+    details: { job, region, ...(activeRun !== undefined && { activeRun }) },
+  });
+}
+
+interface RestoreClaim {
+  /** The run whose changes are to be restored. */
+  readonly of: string;
+  readonly worker: string;
+  /** 0: for whichever worker takes it over. */
+  readonly leaseMs: number;
+}
+
+/**
+ * Begins a restore of a run: a run of its own, of the same job, version and region, for now. Answers undefined
+ * where a restore of that run is under way already, or there is no such run.
+ */
+export async function electRestore(pool: pg.Pool, claim: RestoreClaim): Promise<Run | undefined> {
+  const { rows } = await pool.query<Run>(
+    `insert into portcullis_region.run
+       (id, job, version, region, slot, trigger, restores, status, reason_code, reason, worker, lease_until)
+     select $1, job, version, region, clock_timestamp(), 'restore', id, 'planning', 'elected', 'planning', $3,
+            clock_timestamp() + make_interval(secs => $4::float8 / 1000)
+     from portcullis_region.run where id = $2
+     on conflict do nothing
+     returning ${RUN_COLUMNS}`,
+    [randomUUID(), claim.of, claim.worker, claim.leaseMs],
+  );
+  return rows[0];
+}
+
+/** The restore of a run that is under way. */
+export async function activeRestore(pool: pg.Pool, of: string): Promise<string | undefined> {
+  const { rows } = await pool.query<{ id: string }>(
+    `select id from portcullis_region.run
+     where restores = $1 and status in ('planning', 'applying') and not dry_run`,
+    [of],
+  );
+  return rows[0]?.id;
 }

@@ -9,7 +9,7 @@ import { previewRestore } from '../journal/restore-preview.js';
 import { verifyRestored } from '../journal/verify-restored.js';
 import type { Step } from '../journal/write-batch.js';
 import type { Run } from '../runs/election.js';
-import { electRestore } from '../runs/elect-restore.js';
+import { electRestore } from '../runs/election.js';
 import type { Counts, Outcome } from '../runs/finish.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
 import { previewRestore, type RestorePreview } from '../journal/restore-preview.js';
-import { activeRestore, electRestore } from '../runs/elect-restore.js';
+import { activeRestore, electRestore } from '../runs/election.js';
 import { finishRun } from '../runs/finish.js';
 import { takeOver, type TakenOver } from '../runs/lease.js';
 import { RUN_STATES, type RunStatus } from '../runs/run-states.js';

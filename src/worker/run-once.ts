@@ -1,6 +1,6 @@
 import type { Platform } from './platform.js';
 import { executeRun, type RunOptions, type RunReport } from './run-loop.js';
-import { electManual } from '../runs/elect-manual.js';
+import { electManual } from '../runs/election.js';
 import type { Run } from '../runs/election.js';
 import type { Policy } from '../flags/policy.js';
 import type { LoadedJob } from './registry.js';

@@ -6,7 +6,7 @@ import { killGate, type Killed } from '../../src/containment/kill-gate.js';
 import { killJob } from '../../src/containment/kill.js';
 import { readGate } from '../../src/gate/permit.js';
 import { elect } from '../../src/runs/election.js';
-import { electRestore } from '../../src/runs/elect-restore.js';
+import { electRestore } from '../../src/runs/election.js';
 import { inTransaction } from '../../src/postgres/pool.js';
 import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';

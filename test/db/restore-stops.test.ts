@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { onFaultPoint } from '../../src/kernel/fault-point.js';
 import { readGate } from '../../src/gate/permit.js';
 import { startWorker } from '../../src/worker/worker.js';
-import { electRestore } from '../../src/runs/elect-restore.js';
+import { electRestore } from '../../src/runs/election.js';
 import { elect } from '../../src/runs/election.js';
 import { restoreRuns } from '../../src/worker/restore-runs.js';
 import { executeRun } from '../../src/worker/run-loop.js';

@@ -1,5 +1,5 @@
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { RecentCallers } from '../../src/access/recent-callers.js';
+import { RecentCallers } from '../../src/server/authenticate.js';
 import { recordLateKills } from '../../src/containment/kill-incident.js';
 import { testDatabase } from '../support/database.js';
 import { TcpProxy } from '../support/tcp-proxy.js';

@@ -4,7 +4,7 @@ import { openPlannerDatabase } from '../../src/worker/planner-database.js';
 import type { LoadedJob } from '../../src/worker/registry.js';
 import { executeRun } from '../../src/worker/run-loop.js';
 import { elect, type Run } from '../../src/runs/election.js';
-import { electRestore } from '../../src/runs/elect-restore.js';
+import { electRestore } from '../../src/runs/election.js';
 import { takeOver } from '../../src/runs/lease.js';
 import { openPool } from '../../src/postgres/pool.js';
 import { atPoint } from '../support/at-point.js';

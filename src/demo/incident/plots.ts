@@ -1,4 +1,4 @@
-import { escapeHtml as escape } from '../../kernel/escape-html.js';
+import { escapeHtml as escape } from '../../kernel/text.js';
 import { number } from '../../kernel/words.js';
 import type { Reading, WorldResult } from './result.js';
 

@@ -1,5 +1,5 @@
 import { formatDurationMs } from '../../kernel/duration.js';
-import { escapeHtml as escape } from '../../kernel/escape-html.js';
+import { escapeHtml as escape } from '../../kernel/text.js';
 import { countOf, number } from '../../kernel/words.js';
 import { PRODUCTS } from '../products.js';
 import { asBeforeInWords, spansInWords } from './in-words.js';

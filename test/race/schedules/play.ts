@@ -11,7 +11,7 @@ import { reconcileGate } from '../../../src/gate/permit.js';
 import { askLift, askRearm, decideRearm } from '../../../src/containment/rearm-approval.js';
 import { executeRun } from '../../../src/worker/run-loop.js';
 import { elect, electMissed, type Run } from '../../../src/runs/election.js';
-import { electRestore } from '../../../src/runs/elect-restore.js';
+import { electRestore } from '../../../src/runs/election.js';
 import { takeOver } from '../../../src/runs/lease.js';
 import { isUnreachable } from '../../../src/postgres/pool.js';
 import { bounded } from './bounded.js';

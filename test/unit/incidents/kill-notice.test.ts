@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { killNotice } from '../../../src/containment/kill-notice.js';
+import { killNotice } from '../../../src/containment/kill-incident.js';
 
 const killed = (region: string) => ({
   ...{ job: 'claims', region, epoch: 2, inFlight: 0, terminated: 0, tookMs: 3, runsEnded: [] },

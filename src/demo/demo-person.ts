@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
 import { inTransaction } from '../postgres/pool.js';
-import { ensurePerson } from './people.js';
-import { putToken } from './tokens.js';
+import { ensurePerson } from '../access/people.js';
+import { putToken } from '../access/tokens.js';
 
 const DEMO = 'demo';
 
