@@ -1,9 +1,10 @@
 import type pg from 'pg';
 import type { CountOf, RateOf } from '../flags/guard-policy.js';
 import type { Buckets } from '../kernel/bucketing.js';
+import { calendarOf, specialDays } from './count-calendar.js';
 import type { CountedRun } from './count-history.js';
 import type { CountState } from './count-state.js';
-import type { Covering } from './coverage.js';
+import { MOST_OLDER_RUNS, REMEMBERED_MS, type Covering } from './coverage.js';
 import type { NewcomersKept } from './newcomers.js';
 
 /** What a count is of: one kind of change, or the units that have any. */
@@ -19,6 +20,8 @@ export interface CountSubject extends Counted {
   readonly rule?: string;
   readonly job: string;
   readonly region: string;
+  /** Where the days of its calendar turn; without it UTC. */
+  readonly timeZone?: string | undefined;
 }
 
 /** What the accepted runs of a job in a region planned. */
@@ -35,7 +38,7 @@ interface AcceptedRun extends Covering {
   readonly due: Date;
   /** A person accepted it after it was held, tripped or restored. */
   readonly accepted: boolean;
-  /** What count rules kept of it, by the rule's name; only of the latest runs. */
+  /** What count rules kept of it, by the rule's name; only of the latest runs and of those on a month's special days. */
   readonly states: ReadonlyMap<string, CountState>;
   readonly admitted: number;
   readonly planned: Readonly<Record<CountOf, Readonly<Record<string, number>> | null>>;
@@ -44,9 +47,7 @@ interface AcceptedRun extends Covering {
 
 /** As many runs as one every five minutes makes in the four weeks of the baseline; today's are beyond MOST_TAUGHT_RUNS. */
 const MOST_RUNS = 8_200;
-/** Of what a person accepted before those: a month's special days are learned from these. */
-const MOST_REMEMBERED = 1_000;
-/** What rules kept is asked of the runs among which they look for a shift of the level. */
+/** What rules kept is read of the runs among which they look for a shift of the level, and of a month's special days. */
 const STATES_OF = 100;
 
 /**
@@ -67,33 +68,50 @@ const FACTS =
 
 /**
  * The newest accepted runs, those that planned and applied to their end and those that a person has accepted, and of
- * the latter also what came before. Runs that were held, tripped or restored, restores, dry runs and runs that admitted nobody are not among them.
+ * 400 days before those of the special days of each month, as they are in `timeZone`. Runs that were held, tripped or
+ * restored, restores, dry runs and runs that admitted nobody are not among them.
  */
 export async function acceptedHistory(
   client: pg.Pool | pg.PoolClient,
-  { job, region }: { readonly job: string; readonly region: string },
+  { job, region, timeZone }: HistoryOf,
   most = MOST_RUNS,
 ): Promise<AcceptedHistory> {
   const { rows: baselines } = await client.query<{ kind: string; since: Date }>(
     'select kind, since from portcullis_region.baseline where job = $1 and region = $2',
     [job, region],
   );
-  const { rows } = await client.query<AcceptedRow>(
-    `with newest as (
-       select ${FACTS} from portcullis_region.run r where ${ACCEPTED} order by created_at desc limit $3
-     ), remembered as (
-       select ${FACTS} from portcullis_region.run r
-       where ${ACCEPTED} and r.accepted_at is not null and r.created_at < (select min(created_at) from newest)
-       order by created_at desc limit ${MOST_REMEMBERED}
-     )
-     select * from newest union all select * from remembered order by created_at desc`,
+  const { rows: newest } = await client.query<AcceptedRow>(
+    `select ${FACTS} from portcullis_region.run r where ${ACCEPTED} order by created_at desc limit $3`,
     [job, region, most],
   );
-  const states = await statesOf(client, rows.slice(0, STATES_OF));
+  const [last, first] = [newest[0], newest.at(-1)];
+  const days =
+    last && first && newest.length === most
+      ? specialDays(calendarOf(timeZone), Number(last.created_at) - REMEMBERED_MS, Number(first.created_at))
+      : [];
+  const { rows: older } = await client.query<AcceptedRow>(
+    `select ${FACTS} from portcullis_region.run r
+     join unnest($3::timestamptz[], $4::timestamptz[]) as special (day, until)
+       on r.created_at >= special.day and r.created_at < special.until
+     where ${ACCEPTED} order by created_at desc limit ${MOST_OLDER_RUNS}`,
+    [job, region, days.map(({ from }) => new Date(from)), days.map(({ to }) => new Date(to))],
+  );
+  const rows = [...newest, ...older];
+  const { placeOf } = calendarOf(timeZone);
+  const isStateRead = ({ slot }: AcceptedRow, at: number): boolean =>
+    at < STATES_OF || placeOf(Number(slot)).month !== 0;
+  const states = await statesOf(client, rows.filter(isStateRead));
   return {
     runs: rows.map((row) => acceptedRun(row, states.get(row.id) ?? new Map())).reverse(),
     baselines: new Map(baselines.map(({ kind, since }) => [kind, since])),
   };
+}
+
+/** Whose history, and where the days of its calendar turn. */
+export interface HistoryOf {
+  readonly job: string;
+  readonly region: string;
+  readonly timeZone?: string | undefined;
 }
 
 async function statesOf(
@@ -162,7 +180,7 @@ export function countedRuns(
   });
 }
 
-/** The same of the newest runs in the database, so many at the most, and of what was accepted before. Oldest first. */
+/** The same of the newest runs in the database, so many at the most, and of special days before. Oldest first. */
 export async function acceptedRuns(
   pool: pg.Pool | pg.PoolClient,
   subject: CountSubject,

@@ -1,18 +1,11 @@
 import type { CountOf } from '../flags/guard-policy.js';
 import { countOf, number } from '../kernel/words.js';
 import { figure } from './in-words.js';
-import {
-  decide,
-  shownInterval,
-  told,
-  type CountDecision,
-  type CountOptions,
-  type Expected,
-} from './count.js';
+import { decide, isFirstDay, told, type CountDecision, type CountOptions, type Expected } from './count.js';
 import type { ComparableRuns } from './count-class.js';
 import { withDrift } from './count-drift.js';
 import { CountHistory, type CountedRun } from './count-history.js';
-import { unlikelyFrom } from './count-prediction.js';
+import { shownInterval, unlikelyFrom } from './count-prediction.js';
 import { daysInWords } from './count-words.js';
 import type { Judged, Verdict } from '../containment/verdict.js';
 
@@ -91,6 +84,9 @@ export function backtestCount(past: readonly CountedRun[], options: CountOptions
   const stops = stopsOf(decisions, runs, options);
   const judged = decisions.filter(({ expected }) => expected !== undefined).length;
   const measured = { judged, expectedTrips: judged * options.alpha };
+  const firstDay = decisions.filter(
+    ({ isFirstDay: first, expected }) => first && expected === undefined,
+  ).length;
   const bands = bandsOf(history, runs, options);
   return {
     rule: options.rule,
@@ -102,7 +98,7 @@ export function backtestCount(past: readonly CountedRun[], options: CountOptions
       stopsOf(decisions, runs, { ...options, alpha }),
     ),
     measured,
-    warnings: warningsOf(runs, stops, measured, bands, options),
+    warnings: warningsOf(runs, { ...stops, ...measured, firstDay }, bands, options),
     bands,
     budget: {
       runsAYear,
@@ -124,6 +120,7 @@ export function backtestCount(past: readonly CountedRun[], options: CountOptions
 type Decided = Pick<CountDecision, 'verdict'> & {
   readonly worth: CountDecision['worth'] | undefined;
   readonly expected: Pick<Expected, 'lnMore' | 'lnFewer' | 'mayHold' | 'isDrift'> | undefined;
+  readonly isFirstDay: boolean;
 };
 
 interface Walk {
@@ -140,8 +137,9 @@ function walkForward(runs: readonly CountedRun[], options: CountOptions): Walk {
   for (const run of runs) {
     const decision = decide(history, run, options);
     shown.push(shownRun(run, told(decision, run, options)));
-    const { verdict, worth, expected } = decision;
-    decisions.push({ verdict, worth, expected: expected && stopsBy(expected) });
+    const { verdict, worth, expected, comparison } = decision;
+    const first = isFirstDay(comparison);
+    decisions.push({ verdict, worth, expected: expected && stopsBy(expected), isFirstDay: first });
     const fails = verdict === 'fail';
     if (!fails || run.accepted === true)
       history.add({ ...run, accepted: fails && run.accepted === true, state: decision.state });
@@ -193,8 +191,7 @@ const JUDGED_SHARE = 0.5;
 
 function warningsOf(
   runs: readonly CountedRun[],
-  { trips }: Stops,
-  { judged, expectedTrips }: Backtest['measured'],
+  { trips, judged, expectedTrips, firstDay }: Stops & Backtest['measured'] & { readonly firstDay: number },
   bands: readonly BandOfDay[],
   { alpha, floor, of }: CountOptions,
 ): string[] {
@@ -207,8 +204,12 @@ function warningsOf(
     );
   }
   if (judged < JUDGED_SHARE * runs.length) {
+    const why =
+      2 * firstDay > runs.length - judged
+        ? 'of the first day of a job that runs more often than daily only a count a hundred times as large fails'
+        : 'the others had too few comparable runs before them';
     warnings.push(
-      `The rule judges ${number(judged)} of ${countOf(runs.length, 'run')}: the others had too few comparable runs before them. Caps carry those.`,
+      `The rule judges ${number(judged)} of ${countOf(runs.length, 'run')}: ${why}. Caps carry those.`,
     );
   }
   const most = runs.reduce((largest, { count }) => Math.max(largest, count), 0);

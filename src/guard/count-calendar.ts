@@ -10,6 +10,27 @@ export interface CalendarPlace {
   readonly month: number;
 }
 
+/** Places on the calendar, a column for each part: the innermost loops read these. */
+export interface PlaceColumns {
+  readonly slots: Uint8Array;
+  readonly weekdays: Uint8Array;
+  readonly months: Uint8Array;
+  readonly dates: Int32Array;
+}
+
+export function placeColumns(runs: readonly { readonly place: CalendarPlace }[]): PlaceColumns {
+  const { length } = runs;
+  const [slots, weekdays, months] = [new Uint8Array(length), new Uint8Array(length), new Uint8Array(length)];
+  const dates = new Int32Array(length);
+  runs.forEach(({ place: { slot, weekday, month, date } }, at) => {
+    slots[at] = slot;
+    weekdays[at] = weekday;
+    months[at] = month;
+    dates[at] = date;
+  });
+  return { slots, weekdays, months, dates };
+}
+
 export interface Calendar {
   /** The place of an instant, in milliseconds since 1970. */
   readonly placeOf: (at: number) => CalendarPlace;
@@ -34,7 +55,7 @@ const calendars = new Map<string, Calendar>();
  * The calendar of an IANA time zone. Clocks are read as people there read them: on the day that has 25 hours one
  * hour's quarters come twice, and on the one of 23 hours four do not come. Throws RangeError for an unknown zone.
  */
-export function calendarOf(timeZone: string): Calendar {
+export function calendarOf(timeZone = 'UTC'): Calendar {
   const known = calendars.get(timeZone);
   if (known) return known;
   const offsetAt = offsetsOf(timeZone);
@@ -101,4 +122,25 @@ function workingFrom(date: number, step: 1 | -1): number {
   let at = date;
   while (weekdayOf(at) === 0 || weekdayOf(at) === 6) at += step;
   return at;
+}
+
+/**
+ * The days between two instants, in milliseconds since 1970, that are special in a month: from midnight to midnight by
+ * the calendar's clock, cut to the two.
+ */
+export function specialDays(
+  calendar: Calendar,
+  from: number,
+  to: number,
+): { readonly from: number; readonly to: number }[] {
+  const days: { from: number; to: number }[] = [];
+  // By quarters of an hour, at which the days of every zone turn.
+  for (let at = Math.floor(from / SLOT_MS) * SLOT_MS; at < to;) {
+    const { date, month } = calendar.placeOf(at);
+    let next = at + SLOT_MS;
+    while (calendar.placeOf(next).date === date) next += SLOT_MS;
+    if (month !== 0) days.push({ from: Math.max(from, at), to: Math.min(to, next) });
+    at = next;
+  }
+  return days;
 }

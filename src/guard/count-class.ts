@@ -14,7 +14,7 @@ import {
   type Sums,
 } from './count-prediction.js';
 import { classWords, type ClassBounds } from './count-words.js';
-import { robustRoots, workingOf } from './count-tree.js';
+import { robustRoots, workingOf } from './robust-roots.js';
 
 /** A past run of the baseline. */
 export interface TaughtRun {
@@ -244,12 +244,32 @@ export class ComparableRuns {
   /** Scaled to so many units; undefined: each for its own. */
   #summed(units: number | undefined, times: number): Summary {
     const summary: Summary = { units, all: noSums(), working: noSums(), idle: 0 };
-    for (const run of this.#all) this.#count(summary, run, times);
+    const isAsItIs = units === this.#learnedUnits && times === 1;
+    const runs = this.#all;
+    often.fill(0);
+    for (let at = 0; at < runs.length; at += 1) {
+      const run = runs[at];
+      if (!run) continue;
+      // Most runs plan one of a few small counts for as many units: these are added up at once.
+      const seen = often[run.count];
+      if (isAsItIs && seen !== undefined && run.units === units && run.accepted !== true)
+        often[run.count] = seen + 1;
+      else this.#count(summary, run, times);
+    }
+    if (!isAsItIs) return summary;
+    const idle = often[0] ?? 0;
+    summary.all.n += idle;
+    summary.idle += idle;
+    const weigh = (this.#weigh ??= weighing(runs, this.#learnedUnits));
+    for (let count = 1; count < SMALL; count += 1) {
+      const runs = often[count] ?? 0;
+      if (runs > 0) addWork(summary, count, runs * weigh(count));
+    }
     return summary;
   }
 
   #count(summary: Summary, run: TaughtRun, times: number): void {
-    const { units = run.units, all, working } = summary;
+    const { units = run.units, all } = summary;
     const size = Math.min(1, run.units / units);
     const count = ((run.count * units) / run.units) * times;
     if (count === 0) {
@@ -260,9 +280,18 @@ export class ComparableRuns {
     this.#weigh ??= weighing(this.#all, this.#learnedUnits);
     const weight =
       run.accepted === true ? size : size * this.#weigh((run.count * this.#learnedUnits) / run.units);
-    addCount(all, count, weight);
-    addCount(working, Math.max(0, count - 1), weight);
+    addWork(summary, count, weight);
   }
+}
+
+/** Counts below are added up by how often each is there. */
+const SMALL = 1_024;
+/** Filled anew for each sum. */
+const often = new Uint32Array(SMALL);
+
+function addWork({ all, working }: Summary, count: number, weight: number): void {
+  addCount(all, count, weight);
+  addCount(working, Math.max(0, count - 1), weight);
 }
 
 /** Two tellings of the same runs, and the likelier one: counts of one kind, or idle runs and sizes. */

@@ -1,10 +1,12 @@
 /** The accepted runs before a run, and which of them it is compared with. */
-import { calendarOf, type Calendar, type CalendarPlace } from './count-calendar.js';
+import { calendarOf, placeColumns, type Calendar, type CalendarPlace } from './count-calendar.js';
 import { ComparableRuns, RUNS_ELSEWHERE, type Descent } from './count-class.js';
 import type { CountState } from './count-state.js';
 import { K } from './count-prediction.js';
-import { isWithin, learnTree, type CalendarTree, type Split } from './count-tree.js';
+import { isWithin, type Split } from './count-split.js';
+import { learnTree, type CalendarTree } from './count-tree.js';
 import {
+  MOST_OLDER_RUNS,
   MOST_TAUGHT_RUNS,
   REMEMBERED_MS,
   TAUGHT_MS,
@@ -14,6 +16,7 @@ import {
   type Covering,
 } from './coverage.js';
 import { everyRun, narrowed, type ClassBounds } from './count-words.js';
+import { medianOf, workingOf } from './robust-roots.js';
 
 /** How many changes of the kind a run planned, or for how many units any, of those admitted that history knew. */
 export interface CountedRun extends Covering {
@@ -33,9 +36,11 @@ export interface CountedRun extends Covering {
 /** Up to so many runs classes are learned at each run; beyond, at the start of each day. */
 const LEARNED_EACH_RUN = 300;
 /** So much gathered work and more is that of missed runs. */
-const LATE_FROM = 1.5;
+export const LATE_FROM = 1.5;
 /** A count this many times its class's mean says as much of growth as one of so many. */
 const SPIKE = 3;
+/** A count this many times the median of those that work is no part of the level. */
+const SPIKES_FROM = 8;
 /** Growth beyond is no growth of itself: half as much again in a year of daily runs is 1.1 here. */
 const MOST_GROWTH = 1.2;
 const DAY_MS = 86_400_000;
@@ -68,6 +73,8 @@ export interface Comparison {
   readonly usualMs: number;
   /** How far a level that grows of itself is above that of history, from 1. */
   readonly growth: number;
+  /** What the runs of the baseline planned for one unit, in the mean. */
+  readonly level: number;
   /** Since when there is history, in milliseconds. */
   readonly spanMs: number;
   readonly placeOf: (at: number) => CalendarPlace;
@@ -82,7 +89,7 @@ export class CountHistory {
   readonly #runs: PlacedRun[];
   /** The places of those that worked. */
   readonly #worked: number[] = [];
-  /** The places of those on a month's special days that a person accepted after an alarm. */
+  /** The places of those on a month's special days. */
   readonly #special: number[] = [];
   #learned: Learned | undefined;
 
@@ -105,28 +112,31 @@ export class CountHistory {
     this.#runs.push(placed);
   }
 
-  #index({ count, units, accepted, place }: PlacedRun, at: number): void {
+  #index({ count, units, place }: PlacedRun, at: number): void {
     if (count > 0) this.#worked.push(at);
-    if (accepted === true && place.month !== 0 && units > 0) this.#special.push(at);
+    if (place.month !== 0 && units > 0) this.#special.push(at);
   }
 
   compare(now: CountedRun): Comparison {
     const at = Number(now.at);
     const place = this.#placed(now).place;
     const before = this.#before(at);
-    const recent = this.#teachingFrom(before, at);
+    const newest = this.#runs[before - 1];
+    // After a long pause it is the four weeks before the pause: its last hundred runs may be those of a Sunday.
+    const recent = this.#teachingFrom(before, Math.min(at, (newest?.atMs ?? at) + DAY_MS));
     const learned =
       before - recent <= LEARNED_EACH_RUN
         ? this.#learn(recent, before)
         : this.#learnDaily(before, place.date);
     return {
       place,
-      newest: this.#runs[before - 1],
+      newest,
       latest: () => this.#runs.slice(Math.max(recent, before - LATEST_RUNS), before),
       hasAccepted: this.#acceptedIn(Math.max(recent, before - LATEST_RUNS), before),
       taught: learned.taught,
       usualMs: learned.usualMs,
       growth: learned.growth,
+      level: learned.level,
       spanMs: at - (this.#runs[recent]?.atMs ?? at),
       gathered: waitedFor(this.#runs, before, now, learned.usualMs),
       class: learned.find(place),
@@ -168,7 +178,7 @@ export class CountHistory {
 
   #learn(from: number, to: number): Learned {
     if (this.#learned?.from !== from || this.#learned.to !== to)
-      this.#learned = new Learned(this.#runs, from, to, this.#remembered(from, to));
+      this.#learned = new Learned(this.#runs, from, to, this.#older(from, to));
     return this.#learned;
   }
 
@@ -198,13 +208,12 @@ export class CountHistory {
     return upTo - first < SIZES_KNOWN_FROM ? recent : Math.min(recent, this.#worked[first] ?? recent);
   }
 
-  /** Runs before the baseline that a person accepted after an alarm, on days that come once a month. */
-  #remembered(before: number, to: number): PlacedRun[] {
+  /** The places of runs before the baseline on days that come once a month. */
+  #older(before: number, to: number): readonly number[] {
     const since = (this.#runs[to - 1]?.atMs ?? 0) - REMEMBERED_MS;
-    return this.#special.flatMap((at) => {
-      const run = this.#runs[at];
-      return run && at < before && run.atMs >= since ? [run] : [];
-    });
+    const upTo = firstWhere(this.#special.length, (index) => (this.#special[index] ?? 0) >= before);
+    const first = firstWhere(upTo, (index) => (this.#runs[this.#special[index] ?? 0]?.atMs ?? 0) >= since);
+    return this.#special.slice(Math.max(first, upTo - MOST_OLDER_RUNS), upTo);
   }
 }
 
@@ -223,6 +232,8 @@ function firstWhere(length: number, holds: (at: number) => boolean): number {
 class Learned {
   readonly usualMs: number;
   readonly growth: number;
+  /** What its runs planned for one unit, in the mean. */
+  readonly level: number;
   readonly #tree: ClassNode;
   #joined: number;
   #taught = 0;
@@ -231,25 +242,31 @@ class Learned {
     runs: readonly PlacedRun[],
     readonly from: number,
     readonly to: number,
-    remembered: readonly PlacedRun[],
+    older: readonly number[],
   ) {
     this.#joined = to;
     this.usualMs = usualWait(runs, from, to);
-    const recent: PlacedRun[] = [];
+    const taught: PlacedRun[] = [];
     for (let at = from; at < to; at += 1) {
       const run = runs[at];
-      if (run && this.#isInTime(runs, at, run)) recent.push(run);
+      if (run && this.#isInTime(runs, at, run)) taught.push(run);
     }
-    this.#taught = recent.length;
-    const taught = [...remembered, ...recent];
+    this.#taught = taught.length;
+    this.level = levelOf(taught);
+    const broughtHere = older.flatMap((at) => {
+      const run = runs[at];
+      return run && (run.accepted === true || this.#isInTime(runs, at, run)) ? atLevel(run, this.level) : [];
+    });
+    const olderRuns = broughtHere.length;
+    taught.unshift(...broughtHere);
     const units = taught.at(-1)?.units ?? 1;
-    const places = taught.map(({ place }) => place);
+    const places = placeColumns(taught);
     const counts = Float64Array.from(taught, (run) => (run.count * units) / run.units);
     const leaves: ComparableRuns[] = [];
-    const tree = learnTree({ places, counts });
+    const tree = learnTree({ places, counts, older: olderRuns });
     this.#tree = classesOf(tree, everyRun(places), {}, { runs: taught, units, leaves });
     shareSpreads(leaves, units);
-    this.growth = this.#growthOf(recent, units);
+    this.growth = this.#growthOf(taught.slice(olderRuns), units);
   }
 
   /** What of the calendar there are runs of. */
@@ -306,6 +323,20 @@ class Learned {
   #isInTime(runs: readonly PlacedRun[], at: number, run: PlacedRun): boolean {
     return run.units > 0 && waitedFor(runs, at, run, this.usualMs) < LATE_FROM;
   }
+}
+
+/** Of the runs that plan anything half are larger, half smaller; the mean of all of them up to eight times that. */
+function levelOf(runs: readonly PlacedRun[]): number {
+  const each = Float64Array.from(runs, ({ count, units }) => count / units);
+  const most = SPIKES_FROM * medianOf(workingOf(each).sort());
+  return runs.length === 0 ? 0 : each.reduce((sum, one) => sum + Math.min(one, most), 0) / runs.length;
+}
+
+/** An older run as it would be today. One of which no level was kept counts only where a person accepted it. */
+function atLevel(run: PlacedRun, level: number): PlacedRun[] {
+  const then = run.state?.level ?? 0;
+  if (then > 0 && level > 0) return [{ ...run, count: (run.count * level) / then }];
+  return run.accepted === true ? [run] : [];
 }
 
 interface ClassNode {

@@ -276,6 +276,14 @@ export function likelyBetween(prediction: CountPrediction, p: number): { low: nu
   return { low: unlikelyUpTo(prediction, p) + 1, high: unlikelyFrom(prediction, p) - 1 };
 }
 
+/** The interval that is shown holds all but this share of healthy runs. */
+const OUTSIDE_SHOWN = 0.05;
+
+/** The interval that 19 of 20 healthy runs are in. */
+export function shownInterval(prediction: CountPrediction): { low: number; high: number } {
+  return likelyBetween(prediction, OUTSIDE_SHOWN / 2);
+}
+
 /** The first whole number above `below` and up to `above` that holds; `above` does, and whatever follows one. */
 function firstWhere(holds: (count: number) => boolean, below: number, above: number): number {
   let [low, high] = [below, above];

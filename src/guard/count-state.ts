@@ -7,6 +7,8 @@ export interface CountState {
   /** When a shift of the level began that holds for it: the first run after it, in milliseconds since 1970. */
   readonly shiftedSince: number | null;
   readonly drift: DriftState;
+  /** The mean of its baseline for one unit: by it, runs of long ago are brought to today's level. */
+  readonly level?: number;
 }
 
 export interface UsualCount {

@@ -3,15 +3,11 @@
  * Each split must pay for itself: a job whose counts do not differ by hour or day keeps all its runs together.
  */
 import { addCount, K, noSums } from './count-prediction.js';
-import { MONTH_DAYS, SLOTS, type CalendarPlace } from './count-calendar.js';
+import { MONTH_DAYS, SLOTS, type PlaceColumns } from './count-calendar.js';
+import { innerOf, type IsInner, type Split } from './count-split.js';
+import { robustRoots, workingOf } from './robust-roots.js';
 
-const { log, cbrt, min, max } = Math;
-
-/** What tells two sides of a split apart: the clock's quarters, the days of the week, or a day of the month. */
-export type Split =
-  | { readonly by: 'clock'; readonly from: number; readonly to: number }
-  | { readonly by: 'weekday'; readonly days: number }
-  | { readonly by: 'month'; readonly bit: number };
+const { log, min, max } = Math;
 
 /** A class of comparable runs, or a split into two. */
 export interface CalendarTree {
@@ -33,45 +29,51 @@ const KNOTS = 24;
 /** A split with lower odds than this changes no prediction that matters. */
 const LEAST_LN_ODDS = -6;
 
-/** Whether a place is on the inner side of a split. */
-export function isWithin(split: Split, { slot, weekday, month }: CalendarPlace): boolean {
-  switch (split.by) {
-    case 'clock':
-      return split.from < split.to
-        ? slot >= split.from && slot < split.to
-        : slot >= split.from || slot < split.to;
-    case 'weekday':
-      return (split.days & (1 << weekday)) !== 0;
-    case 'month':
-      return (month & (1 << split.bit)) !== 0;
-  }
-}
-
-/** Past runs, as splits are learned from them: when each was, and what it planned for equally many units. */
+/** Past runs, as splits are learned from them: when each was, and what it planned for equally many units. Oldest first. */
 export interface PlacedCounts {
-  readonly places: readonly CalendarPlace[];
+  readonly places: PlaceColumns;
   readonly counts: Float64Array;
+  /**
+   * So many of the first are older than the baseline. They were on special days of a month, and are part of the class
+   * of such days where these differ from others, and of no other class.
+   */
+  readonly older: number;
 }
 
 /** Learns the splits of the calendar that explain counts better than they cost. Pure. */
 export function learnTree(past: PlacedCounts): CalendarTree {
-  return grown(
-    past,
-    past.places.map((_, index) => index),
-  );
+  const [older, runs]: [number[], number[]] = [[], []];
+  for (let at = 0; at < past.counts.length; at += 1) (at < past.older ? older : runs).push(at);
+  return grown(past, runs, older);
 }
 
-function grown(past: PlacedCounts, runs: readonly number[]): CalendarTree {
-  const { split, excess } = bestSplit(past, runs);
+function grown(past: PlacedCounts, runs: readonly number[], older: readonly number[]): CalendarTree {
+  const { split, excess } = bestSplit(past, runs, older);
   if (!split) return { runs };
-  const within: number[] = [];
-  const outside: number[] = [];
-  for (const run of runs) {
-    const place = past.places[run];
-    if (place) (isWithin(split, place) ? within : outside).push(run);
+  const isInner = innerOf(past.places, split);
+  const [within, outside] = parted(runs, isInner);
+  if (excess <= 0)
+    return {
+      runs,
+      split: { by: split, lnOdds: excess, within: { runs: within }, outside: { runs: outside } },
+    };
+  const [olderWithin, olderOutside] = parted(older, isInner);
+  const inner =
+    split.by === 'month' ? grown(past, [...olderWithin, ...within], []) : grown(past, within, olderWithin);
+  return {
+    runs,
+    split: { by: split, lnOdds: excess, within: inner, outside: grown(past, outside, olderOutside) },
+  };
+}
+
+/** Those within and those outside, in order. */
+function parted(runs: readonly number[], isInner: IsInner): readonly [number[], number[]] {
+  const [within, outside]: [number[], number[]] = [[], []];
+  for (let at = 0; at < runs.length; at += 1) {
+    const run = runs[at] ?? 0;
+    (isInner(run) ? within : outside).push(run);
   }
-  const side = (of: readonly number[]): CalendarTree => (excess > 0 ? grown(past, of) : { runs: of });
-  return { runs, split: { by: split, lnOdds: excess, within: side(within), outside: side(outside) } };
+  return [within, outside];
 }
 
 /** Idle runs, working runs, and the sum of what these planned beyond one each. */
@@ -81,10 +83,15 @@ interface Side {
   sum: number;
 }
 
-/** A node, as its splits are tried: each run's clipped count beyond one, or −1 for an idle run. */
+/** A node, as its splits are tried. */
 interface Node {
-  readonly places: readonly CalendarPlace[];
+  readonly past: PlacedCounts;
+  readonly runs: readonly number[];
+  /** Older runs at the same times. */
+  readonly older: readonly number[];
+  /** Of each run its clipped count beyond one, or −1 for an idle run. */
   readonly sizes: Float64Array;
+  readonly clip: number;
   readonly k: number;
   readonly whole: Side;
   readonly lnWhole: number;
@@ -97,36 +104,37 @@ interface Found {
   excess: number;
 }
 
-function bestSplit(past: PlacedCounts, runs: readonly number[]): Found {
+function bestSplit(past: PlacedCounts, runs: readonly number[], older: readonly number[]): Found {
   const found: Found = { split: undefined, excess: LEAST_LN_ODDS };
   if (runs.length < 2 * FEWEST_RUNS) return found;
-  const node = nodeOf(past, runs);
+  const node = nodeOf(past, runs, older);
   tryClock(node, found);
   tryWeekdays(node, found);
   tryMonth(node, found);
   return found;
 }
 
-function nodeOf(past: PlacedCounts, runs: readonly number[]): Node {
-  const sizes = new Float64Array(runs.length);
-  const places: CalendarPlace[] = [];
-  for (let at = 0; at < runs.length; at += 1) {
-    const run = runs[at] ?? 0;
-    const place = past.places[run];
-    sizes[at] = past.counts[run] ?? 0;
-    if (place) places.push(place);
-  }
+let room = new Float64Array();
+
+function nodeOf(past: PlacedCounts, runs: readonly number[], older: readonly number[]): Node {
+  // A node's sizes are not needed once its split is found: to make room for each again costs more than to fill it.
+  if (room.length < runs.length) room = new Float64Array(2 * runs.length);
+  const sizes = room.subarray(0, runs.length);
+  for (let at = 0; at < runs.length; at += 1) sizes[at] = past.counts[runs[at] ?? 0] ?? 0;
   const clip = clipOf(sizes);
   const whole: Side = { idle: 0, working: 0, sum: 0 };
   for (let at = 0; at < sizes.length; at += 1) {
-    const count = sizes[at] ?? 0;
-    const size = count > 0 ? max(0, min(count, clip) - 1) : -1;
+    const size = sizeOf(sizes[at] ?? 0, clip);
     sizes[at] = size;
     addSize(whole, size);
   }
   const k = bestK(sizes, whole);
   const lnWhole = likelihood(whole.idle, whole.working, whole.sum, k);
-  return { places, sizes, k, whole, lnWhole, lnRuns: log(runs.length) };
+  return { past, runs, older, sizes, clip, k, whole, lnWhole, lnRuns: log(runs.length) };
+}
+
+function sizeOf(count: number, clip: number): number {
+  return count > 0 ? max(0, min(count, clip) - 1) : -1;
 }
 
 function addSize(side: Side, size: number): void {
@@ -145,53 +153,9 @@ function clipOf(counts: Float64Array): number {
   return (middle + 3 * spread) ** 3;
 }
 
-/** The counts of runs that work. */
-export function workingOf(counts: Float64Array): Float64Array {
-  const working = new Float64Array(counts.length);
-  let length = 0;
-  for (let at = 0; at < counts.length; at += 1) {
-    const count = counts[at] ?? 0;
-    if (count > 0) working[length++] = count;
-  }
-  return working.subarray(0, length);
-}
-
-/** The median and the spread of counts' cube roots, where a spread hardly depends on the size; at least Poisson's. */
-export function robustRoots(counts: Float64Array): { readonly middle: number; readonly spread: number } {
-  const sorted = counts.slice().sort();
-  const middle = cbrt(medianOf(sorted) + 0.375);
-  const half = (sorted.length - 1) / 2;
-  const below = distanceOf(Math.floor(half), sorted, middle);
-  const above = Number.isInteger(half) ? below : distanceOf(Math.ceil(half), sorted, middle);
-  const deviation = (1.4826 * (below + above)) / 2;
-  return { middle, spread: max(deviation, max(1, middle ** 3) ** (-1 / 6) / 3) };
-}
-
-/**
- * The distance from the median of the root that so many others are nearer to it: the nearest are looked for on both
- * sides at once, which takes a few roots instead of all of them and another sort.
- */
-function distanceOf(nearer: number, sorted: Float64Array, middle: number): number {
-  const distance = (at: number): number => Math.abs(cbrt((sorted[at] ?? 0) + 0.375) - middle);
-  const half = Math.ceil(sorted.length / 2);
-  const taken = nearer + 1;
-  let [low, high] = [max(0, taken - (sorted.length - half)), min(taken, half)];
-  while (low < high) {
-    const left = (low + high) >>> 1;
-    if (distance(half - 1 - left) < distance(half + taken - left - 1)) low = left + 1;
-    else high = left;
-  }
-  return max(low > 0 ? distance(half - low) : 0, taken > low ? distance(half + taken - low - 1) : 0);
-}
-
-function medianOf(sorted: Float64Array): number {
-  const middle = (sorted.length - 1) / 2;
-  return ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2;
-}
-
 function bestK(sizes: Float64Array, { working, sum }: Side): number {
   const times = new Map<number, number>();
-  const often = new Uint32Array(SMALL);
+  often.fill(0);
   for (let at = 0; at < sizes.length; at += 1) {
     const size = sizes[at] ?? 0;
     if (size > 0 && size < SMALL && Number.isInteger(size)) often[size] = (often[size] ?? 0) + 1;
@@ -210,6 +174,7 @@ function bestK(sizes: Float64Array, { working, sum }: Side): number {
 
 /** Sizes below are counted in an array. */
 const SMALL = 512;
+const often = new Uint32Array(SMALL);
 
 /** What depends on the level of the likelihood of sizes, at the level that fits them best. */
 function levelLikelihood(n: number, sum: number, k: number): number {
@@ -246,37 +211,51 @@ function consider(node: Node, found: Found, split: Split, inner: Side, lnTried: 
 }
 
 /** Runs come in the order of their dates, or nearly so: a date is not counted again while it lasts. */
-function hasDatesEnough({ places }: Node, split: Split): boolean {
+function hasDatesEnough({ past, runs }: Node, split: Split): boolean {
+  const isInner = innerOf(past.places, split);
+  const { dates } = past.places;
   let [within, outside, lastWithin, lastOutside] = [0, 0, NaN, NaN];
-  for (const place of places) {
-    if (isWithin(split, place)) {
-      if (place.date !== lastWithin) within += 1;
-      lastWithin = place.date;
+  for (let at = 0; at < runs.length; at += 1) {
+    const run = runs[at] ?? 0;
+    const date = dates[run] ?? 0;
+    if (isInner(run)) {
+      if (date !== lastWithin) within += 1;
+      lastWithin = date;
     } else {
-      if (place.date !== lastOutside) outside += 1;
-      lastOutside = place.date;
+      if (date !== lastOutside) outside += 1;
+      lastOutside = date;
     }
     if (within >= FEWEST_DATES && outside >= FEWEST_DATES) return true;
   }
   return false;
 }
 
+/** Filled anew for each node. */
+const clock = {
+  idle: new Float64Array(2 * SLOTS + 1),
+  working: new Float64Array(2 * SLOTS + 1),
+  sum: new Float64Array(2 * SLOTS + 1),
+  present: new Uint8Array(SLOTS),
+};
+
 /** Arcs of the clock between the quarters at which runs come, coarse first and then by quarters. */
 function tryClock(node: Node, found: Found): void {
   // What comes before each quarter; two rounds, so that an arc over midnight is one difference.
   const rounds = 2 * SLOTS + 1;
-  const [idle, working, sum] = [new Float64Array(rounds), new Float64Array(rounds), new Float64Array(rounds)];
-  const present = new Uint8Array(SLOTS);
-  node.places.forEach(({ slot }, index) => {
+  const { idle, working, sum, present } = clock;
+  for (const each of [idle, working, sum, present]) each.fill(0);
+  const { runs, sizes, past } = node;
+  for (let index = 0; index < runs.length; index += 1) {
+    const slot = past.places.slots[runs[index] ?? 0] ?? 0;
     present[slot] = 1;
-    const size = node.sizes[index] ?? 0;
+    const size = sizes[index] ?? 0;
     const at = slot + 1;
     if (size < 0) idle[at] = (idle[at] ?? 0) + 1;
     else {
       working[at] = (working[at] ?? 0) + 1;
       sum[at] = (sum[at] ?? 0) + size;
     }
-  });
+  }
   for (const each of [idle, working, sum]) {
     each.copyWithin(SLOTS + 1, 1, SLOTS + 1);
     for (let at = 1; at < rounds; at += 1) each[at] = (each[at] ?? 0) + (each[at - 1] ?? 0);
@@ -327,10 +306,11 @@ function refine(
 
 function tryWeekdays(node: Node, found: Found): void {
   const days = Array.from({ length: 7 }, (): Side => ({ idle: 0, working: 0, sum: 0 }));
-  node.places.forEach(({ weekday }, index) => {
-    const side = days[weekday];
-    if (side) addSize(side, node.sizes[index] ?? 0);
-  });
+  const { runs, sizes, past } = node;
+  for (let at = 0; at < runs.length; at += 1) {
+    const side = days[past.places.weekdays[runs[at] ?? 0] ?? 0];
+    if (side) addSize(side, sizes[at] ?? 0);
+  }
   const present = days
     .map((side, day) => ({ side, day, runs: side.idle + side.working }))
     .filter(({ runs }) => runs > 0)
@@ -350,13 +330,58 @@ function tryWeekdays(node: Node, found: Found): void {
 }
 
 function tryMonth(node: Node, found: Found): void {
-  const sides = MONTH_DAYS.map((): Side => ({ idle: 0, working: 0, sum: 0 }));
-  for (let at = 0; at < node.places.length; at += 1) {
-    const month = node.places[at]?.month ?? 0;
-    if (month === 0) continue;
-    sides.forEach((side, bit) => {
-      if ((month & (1 << bit)) !== 0) addSize(side, node.sizes[at] ?? 0);
-    });
+  const { past, runs, sizes, older, clip } = node;
+  const sides = noSides();
+  for (let at = 0; at < runs.length; at += 1) {
+    const month = past.places.months[runs[at] ?? 0] ?? 0;
+    if (month !== 0) addToDays(sides, month, sizes[at] ?? 0);
   }
-  sides.forEach((side, bit) => consider(node, found, { by: 'month', bit }, side, log(MONTH_DAYS.length)));
+  const lnTried = log(MONTH_DAYS.length);
+  sides.forEach((side, bit) => consider(node, found, { by: 'month', bit }, side, lnTried));
+  if (older.length === 0) return;
+  const olderSides = noSides();
+  for (let at = 0; at < older.length; at += 1) {
+    const run = older[at] ?? 0;
+    addToDays(olderSides, past.places.months[run] ?? 0, sizeOf(past.counts[run] ?? 0, clip));
+  }
+  sides.forEach((side, bit) => {
+    const extra = olderSides[bit];
+    if (extra && extra.idle + extra.working > 0) considerOlder(node, found, bit, side, extra);
+  });
+}
+
+function noSides(): Side[] {
+  return MONTH_DAYS.map(() => ({ idle: 0, working: 0, sum: 0 }));
+}
+
+/** Adds a run to the sides of the month's days that it was on. */
+function addToDays(sides: readonly Side[], month: number, size: number): void {
+  for (let bit = 0; bit < sides.length; bit += 1) {
+    const side = sides[bit];
+    if (side && (month & (1 << bit)) !== 0) addSize(side, size);
+  }
+}
+
+/** The same split together with older runs of such days, which count only where it pays for itself. */
+function considerOlder(node: Node, found: Found, bit: number, side: Side, extra: Side): void {
+  const { whole, k, runs, older, past } = node;
+  const all = sumOf(whole, extra);
+  const inner = sumOf(side, extra);
+  const split: Split = { by: 'month', bit };
+  const lnTried = log(MONTH_DAYS.length);
+  const more = {
+    ...{ whole: all, lnWhole: likelihood(all.idle, all.working, all.sum, k) },
+    lnRuns: log(all.idle + all.working),
+  };
+  if (!(excessOf({ ...node, ...more }, inner, lnTried) > 0)) return;
+  const [own] = parted(older, innerOf(past.places, split));
+  consider({ ...node, ...more, runs: [...own, ...runs] }, found, split, inner, lnTried);
+}
+
+function sumOf(one: Side, other: Side): Side {
+  return {
+    idle: one.idle + other.idle,
+    working: one.working + other.working,
+    sum: one.sum + other.sum,
+  };
 }

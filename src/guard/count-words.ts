@@ -1,6 +1,6 @@
 /** How a class of comparable runs is called: "runs 22:00–05:00 on Mon–Fri". */
-import { MONTH_DAYS, SLOTS, type CalendarPlace } from './count-calendar.js';
-import { isWithin, type Split } from './count-tree.js';
+import { MONTH_DAYS, SLOTS, type PlaceColumns } from './count-calendar.js';
+import { isWithin, type Split } from './count-split.js';
 
 /** What of the calendar a class has. */
 export interface ClassBounds {
@@ -12,9 +12,8 @@ export interface ClassBounds {
   readonly month: readonly { readonly bit: number; readonly isInner: boolean }[];
 }
 
-export function everyRun(places: readonly CalendarPlace[]): ClassBounds {
-  const slots = distinct(places.map(({ slot }) => slot));
-  const weekdays = distinct(places.map(({ weekday }) => weekday));
+export function everyRun(places: PlaceColumns): ClassBounds {
+  const [slots, weekdays] = [distinct(places.slots), distinct(places.weekdays)];
   return {
     slots: { all: slots, own: new Set(slots) },
     weekdays: { all: weekdays, own: new Set(weekdays) },
@@ -107,6 +106,6 @@ function listed(words: readonly string[]): string {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1) ?? ''}`;
 }
 
-function distinct(values: readonly number[]): number[] {
+function distinct(values: Uint8Array): number[] {
   return [...new Set(values)].sort((one, other) => one - other);
 }

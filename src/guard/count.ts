@@ -10,11 +10,17 @@ import {
   withoutEvidence,
   type DriftState,
 } from './count-drift.js';
-import { CountHistory, type Comparison, type CountedRun, type PlacedRun } from './count-history.js';
 import {
-  likelyBetween,
+  CountHistory,
+  LATE_FROM,
+  type Comparison,
+  type CountedRun,
+  type PlacedRun,
+} from './count-history.js';
+import {
   likelyK,
   lnAtLeast,
+  shownInterval,
   tailsOf,
   unlikelyFrom,
   unlikelyUpTo,
@@ -65,8 +71,6 @@ const SHIFT_KNOWN_RUNS = 12;
 /** A run this many times as unlikely as a healthy one may be is beyond the limits, and may begin a shift. */
 const BEYOND = 4;
 
-/** The interval that is shown holds all but this share of healthy runs. */
-const OUTSIDE_SHOWN = 0.05;
 /** Missed runs beyond so many are taken to be like these. */
 const MOST_MISSED = 3_000;
 
@@ -138,6 +142,7 @@ export function decide(history: CountHistory, now: CountedRun, options: CountOpt
     usual: null,
     shiftedSince: last?.shiftedSince ?? null,
     drift: last?.drift ?? NO_DRIFT,
+    ...(comparison.level > 0 && { level: comparison.level }),
   };
   const { count, units } = now;
   if (comparison.taught < FEWEST_RUNS || units <= 0) return { verdict: 'too-few', comparison, state: before };
@@ -179,6 +184,7 @@ export function decide(history: CountHistory, now: CountedRun, options: CountOpt
     ...(tooFew && { worth: 'hold' as const }),
     comparison,
     state: {
+      ...before,
       usual: isLate || isIdle ? null : usualOf(plain, plainTails, count, alpha, drifts),
       shiftedSince: shift?.since ?? null,
       drift: fails ? withoutEvidence(drift) : drift,
@@ -217,10 +223,9 @@ function surpriseAt(
 
 /** Less growth is not worth a second prediction. */
 const GROWS_FROM = 1.02;
-/** Work that gathers is counted in whole runs. */
-const LATE_FROM = 1.5;
 
-function isFirstDay({ usualMs, spanMs }: Comparison): boolean {
+/** A job that runs more often than daily, and has done so for less than a day. */
+export function isFirstDay({ usualMs, spanMs }: Comparison): boolean {
   return usualMs < DAILY_MS && spanMs < FIRST_DAY_MS;
 }
 
@@ -391,9 +396,4 @@ function apartInWords({ apart }: CountedRun, options: CountOptions): string[] {
 
 function apartFigures({ apart }: CountedRun): Figures {
   return apart && apart.units > 0 ? { newcomers: apart.units, plannedForNewcomers: apart.count } : {};
-}
-
-/** The interval that 19 of 20 healthy runs are in. */
-export function shownInterval(prediction: CountPrediction): { low: number; high: number } {
-  return likelyBetween(prediction, OUTSIDE_SHOWN / 2);
 }

@@ -18,8 +18,10 @@ export const TAUGHT_RUNS = 100;
 /** However few runs work, no more are looked at. */
 export const MOST_TAUGHT_RUNS = 7_800;
 
-/** What a person accepted of a month's special days is remembered for so long: such a day comes once a month. */
+/** Runs on a month's special days are kept for so long: such a day comes once a month. */
 export const REMEMBERED_MS = 400 * 86_400_000;
+/** However many of them there are, no more are looked at. */
+export const MOST_OLDER_RUNS = 2_000;
 
 /** Of ten waits for a run nine are usual: a job of every working day waits three days for one run of five. */
 const USUAL_SHARE = 0.9;

@@ -6,6 +6,9 @@ const GROUPED = new Intl.NumberFormat('en-GB');
 /** `4,812`; below 10 with two digits, as an expectation may be: `0.35`. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return value > 0 ? 'without bound' : 'none';
+  // What is written alike without groups, which takes a tenth of the time.
+  if (value >= 10 && value < 999.5) return String(Math.round(value));
+  if (value >= 0.01 && value < 9.95) return String(Number(value.toPrecision(2)));
   const rounded = value >= 10 ? Math.round(value) : Number(value.toPrecision(2));
   return GROUPED.format(rounded);
 }

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { rulesOf, type GuardPolicy } from '../flags/guard-policy.js';
 import { acceptedHistory, countedRuns } from './accepted-runs.js';
-import { decide, shownInterval, type CountOptions } from './count.js';
+import { decide, type CountOptions } from './count.js';
 import { CountHistory, type CountedRun } from './count-history.js';
-import { unlikelyFrom } from './count-prediction.js';
+import { shownInterval, unlikelyFrom } from './count-prediction.js';
 
 /** By what a count rule judges a run of some units at some time. */
 export interface JudgedBy {
@@ -53,7 +53,7 @@ export async function judgedByRules(
   );
   const [like] = rows;
   if (!like?.units) return [];
-  const history = await acceptedHistory(region, run);
+  const history = await acceptedHistory(region, { ...run, timeZone });
   return rulesOf(rules, 'count').flatMap(({ name, change, of, alpha, floor }) => {
     const options = { rule: name, of, alpha, floor, ...(timeZone !== undefined && { timeZone }) };
     const due = { due: Number(like.slot), units: like.units ?? 0 };

@@ -92,7 +92,7 @@ export const guardOperations = {
       }
       const { of = found.of, alpha = found.alpha, floor = found.floor } = given;
       const { timeZone = policy.guard.timeZone } = given;
-      const subject = { job, region, rule, change: found.change, of };
+      const subject = { job, region, timeZone, rule, change: found.change, of };
       const history = await acceptedRuns(context.regionDatabases.of(region).worker, subject, MOST_RUNS);
       return backtestCount(accepted ? history.map((run) => ({ ...run, accepted: true })) : history, {
         ...{ rule, of, alpha, floor },
@@ -112,7 +112,8 @@ export const guardOperations = {
       const { policy, job: loaded } = await knownJob(context, job);
       const histories: KindHistory[] = [];
       for (const region of policy.regions) {
-        const history = await acceptedHistory(context.regionDatabases.of(region).worker, { job, region });
+        const { timeZone } = policy.guard;
+        const history = await acceptedHistory(context.regionDatabases.of(region).worker, { job, region, timeZone });
         for (const change of Object.keys(loaded.definition.kinds)) {
           for (const counted of ['changes', 'units'] as const) {
             const runs = countedRuns(history, { change, of: counted });

@@ -83,7 +83,7 @@ export async function planRun(
       signal,
       progressed: () => platform.planning?.progressed(),
     });
-    const history = await acceptedHistory(client, run);
+    const history = await acceptedHistory(client, { ...run, timeZone: policy.guard.timeZone });
     const newcomers = newcomersOf(history.runs, run, leave.covered, leave.units);
     const written = await writePlan(
       client,

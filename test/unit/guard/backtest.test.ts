@@ -124,4 +124,17 @@ describe('the warnings of a backtest', () => {
       /^The measured rate is not alpha: \d+ trips in 37 runs, /,
     );
   });
+
+  test('say that a frequent job is not judged on its first day, and no longer when it has a second', () => {
+    const everyFifth = (length: number): CountedRun[] =>
+      Array.from({ length }, (_, at) => ({ at: at * 900_000, units: 50, count: at % 5 === 2 ? 60 : 0 }));
+    expect(backtestCount(everyFifth(40), OPTIONS)).toMatchObject({
+      measured: { judged: 0 },
+      warnings: [
+        'The rule judges 0 of 40 runs: of the first day of a job that runs more often than daily only a count a hundred times as large fails. Caps carry those.',
+      ],
+    });
+    const days = backtestCount(everyFifth(10 * 96), OPTIONS);
+    expect(days).toMatchObject({ measured: { judged: 9 * 96 }, trips: 0, holds: 0, warnings: [] });
+  });
 });

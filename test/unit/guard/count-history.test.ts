@@ -257,6 +257,54 @@ describe('levels', () => {
     expect([4, 5, 6].map(inMonth)).toEqual([0, 0, 0]);
   });
 
+  test('of month ends half as high again are learned without a person, from what passed on them', () => {
+    const draws = random('mild month ends');
+    const isLast = (at: number): boolean => new Date(at + DAY_MS).getUTCDate() === 1;
+    const runs = series(24 * 31 * 7, HOUR_MS, (at) => negativeBinomial(draws, isLast(at) ? 90 : 60, 20));
+    const { stopped, judged } = walk(runs, false);
+    const inMonth = (places: readonly number[], month: number): readonly number[] =>
+      places.filter(
+        (at) => isLast(START + at * HOUR_MS) && new Date(START + at * HOUR_MS).getUTCMonth() === month,
+      );
+    // The first three trip: together their runs are too many. From the fourth on they are compared with each other.
+    expect([0, 1, 2].every((month) => inMonth(stopped, month).length > 0)).toBe(true);
+    expect([3, 4, 5, 6].flatMap((month) => inMonth(stopped, month)).length).toBeLessThanOrEqual(1);
+    const [last] = inMonth([...runs.keys()], 6).slice(-1);
+    const { figures } = judged[last ?? 0] ?? {};
+    expect(figures?.['comparable']).toBe('runs on the last day of a month');
+    expect(figures?.['samples']).toBeGreaterThan(5 * 20);
+    expect(figures?.['expected']).toBeGreaterThan(80);
+    expect(figures?.['expected']).toBeLessThan(100);
+  });
+
+  test('of month ends before a lasting shift are brought to the level of today', () => {
+    const draws = random('month ends and a shift');
+    const isLast = (at: number): boolean => new Date(at + DAY_MS).getUTCDate() === 1;
+    const shiftAt = START + 24 * 100 * HOUR_MS;
+    const runs = series(24 * 177, HOUR_MS, (at) =>
+      negativeBinomial(draws, (isLast(at) ? 3 : 1) * (at < shiftAt ? 30 : 60), 20),
+    );
+    const { judged } = walk(runs);
+    const figuresAt = (at: string): unknown => judged[(Date.parse(at) - START) / HOUR_MS]?.figures;
+    const about = (count: number): unknown => expect.closeTo(count, -1);
+    expect(figuresAt('2026-06-29T12:00:00Z')).toMatchObject({ expected: about(60) });
+    expect(figuresAt('2026-06-30T12:00:00Z')).toMatchObject({
+      comparable: 'runs on the last day of a month',
+      expected: expect.closeTo(180, -1.6) as unknown,
+    });
+  });
+
+  test('of special days that are like any other day make no class, however long they are kept', () => {
+    const draws = random('a shift alone');
+    const runs = series(24 * 170, HOUR_MS, (_, index) =>
+      negativeBinomial(draws, index < 24 * 100 ? 30 : 60, 20),
+    );
+    const { history } = walk(runs);
+    const at = START + 24 * 170 * HOUR_MS;
+    const { figures } = judgeAfter(history, { at, units: 50, count: 60 }, OPTIONS);
+    expect(figures).toMatchObject({ comparable: 'runs', expected: expect.closeTo(60, -1) as unknown });
+  });
+
   test('that a person has accepted twice are the new level', () => {
     const draws = random('shift');
     const { stopped, judged } = walk(
@@ -334,6 +382,22 @@ test('a job that runs more often than daily is compared with nothing on its firs
   expect(judgeCount(runs, { at: START + 97 * QUARTER_MS, units: 50, count: 500 }, OPTIONS).verdict).toBe(
     'fail',
   );
+});
+
+describe('after a pause of five weeks', () => {
+  const draws = seededRandom('long pause');
+  // Idle at weekends. It pauses on a Monday morning, so that its last hundred runs are nearly all idle.
+  const past = series(4 * (28 * 24) + 4 * 9, QUARTER_MS, (at) =>
+    [0, 6].includes(new Date(at).getUTCDay()) ? 0 : negativeBinomial(draws, 60, 10),
+  );
+  const at = START + 63 * DAY_MS + 13 * HOUR_MS;
+
+  test('a run is compared with the four weeks before the pause', () => {
+    const { reason, figures } = judgeCount(past, { at, units: 50, count: 60 }, OPTIONS);
+    expect(reason).toContain('; runs on Mon–Fri plan ');
+    expect(figures['samples']).toBeGreaterThan(18 * 96);
+    expect(figures['expected']).toBeGreaterThan(50);
+  });
 });
 
 describe('on the first day of a job that runs more often than daily', () => {
