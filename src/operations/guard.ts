@@ -113,7 +113,11 @@ export const guardOperations = {
       const histories: KindHistory[] = [];
       for (const region of policy.regions) {
         const { timeZone } = policy.guard;
-        const history = await acceptedHistory(context.regionDatabases.of(region).worker, { job, region, timeZone });
+        const history = await acceptedHistory(context.regionDatabases.of(region).worker, {
+          job,
+          region,
+          timeZone,
+        });
         for (const change of Object.keys(loaded.definition.kinds)) {
           for (const counted of ['changes', 'units'] as const) {
             const runs = countedRuns(history, { change, of: counted });
