@@ -7,6 +7,7 @@ import {
   type Step,
   type Stretch,
 } from '../journal/write-batch.js';
+import { keepCascaded, restoreCascaded } from '../journal/cascades.js';
 import { readBack } from '../journal/stored-rows.js';
 import { attemptName } from '../runs/lease.js';
 import { beginTransaction } from '../postgres/pool.js';
@@ -196,7 +197,11 @@ async function inBatch(
 async function writeSteps(client: pg.PoolClient, plan: ApplyPlan, stretch: Stretch): Promise<BatchWritten> {
   const sum = { applied: 0, conflicts: 0 };
   for (const step of plan.steps) {
-    const each = await writeBatch(client, step, stretch);
+    const { shape, operation } = step;
+    const cascades = shape.branches.length > 0;
+    const locked = cascades && operation === 'delete' ? await keepCascaded(client, step, stretch) : undefined;
+    const each = await writeBatch(client, step, stretch, locked);
+    if (cascades && operation === 'insert') await restoreCascaded(client, shape, stretch);
     sum.applied += each.applied;
     sum.conflicts += each.conflicts;
   }

@@ -7,6 +7,8 @@ import type { Judged } from '../containment/verdict.js';
 export interface PlanFigures {
   readonly kind: string;
   readonly planned: number;
+  /** Rows that the database deletes, or changes, with those; they count for a run and for a unit. */
+  readonly cascading?: number;
   /** The unit with the most changes of this kind; absent where nothing of the kind is planned. */
   readonly largestUnit?: { readonly unit: string; readonly planned: number };
   /** The rows that the region has of the resource which the kind changes. */
@@ -37,13 +39,13 @@ export function exceededCaps(caps: readonly Cap[], figures: readonly PlanFigures
     const exceed = (name: CapName, planned: number, limit: number, reason: string): void => {
       over.push({ kind: cap.kind, cap: name, planned, limit, reason });
     };
-    const { planned, largestUnit, rowsInRegion } = figure;
-    if (cap.perRun !== undefined && planned > cap.perRun) {
+    const { planned, cascading = 0, largestUnit, rowsInRegion } = figure;
+    if (cap.perRun !== undefined && planned + cascading > cap.perRun) {
       exceed(
         'perRun',
-        planned,
+        planned + cascading,
         cap.perRun,
-        `${say(planned)} ${cap.kind} planned, at most ${say(cap.perRun)} in a run`,
+        `${say(planned)} ${cap.kind}${cascading > 0 ? ` and ${say(cascading)} rows that go with them` : ''} planned, at most ${say(cap.perRun)} in a run`,
       );
     }
     if (cap.perUnit !== undefined && largestUnit !== undefined && largestUnit.planned > cap.perUnit) {

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Buckets } from '../kernel/bucketing.js';
 import { rulesOf, type GuardPolicy, type Cap } from '../flags/guard-policy.js';
 import type { Shape } from '../journal/shape.js';
+import type { Cascading } from '../journal/cascades.js';
 import type { PlanCounts } from '../journal/plan-tally.js';
 import { countedRuns, type AcceptedHistory, type Counted } from './accepted-runs.js';
 import { judgeCaps, type PlanFigures } from './caps.js';
@@ -31,6 +32,8 @@ export interface WrittenPlan {
   readonly newcomers: Newcomers;
   /** The resource of each kind of change. */
   readonly kinds: ReadonlyMap<string, Shape>;
+  /** What goes with the rows that are deleted. */
+  readonly cascading: readonly Cascading[];
 }
 
 /**
@@ -44,9 +47,9 @@ export async function judgePlan(
   history: AcceptedHistory,
   { caps, rules, timeZone = 'UTC' }: GuardPolicy,
 ): Promise<Judged[]> {
-  const { run, kinds } = plan;
+  const { run, kinds, cascading } = plan;
   const { counts } = plan.counts;
-  const judged = judgeCaps(caps, await figuresFor(client, run, counts, caps, kinds));
+  const judged = judgeCaps(caps, await figuresFor(client, run, counts, caps, kinds, cascading));
   const planned = Object.values(counts).reduce((sum, count) => sum + count, 0);
   for (const rule of rulesOf(rules, 'invariant')) {
     judged.push(await judgeInvariant(client, run, planned, rule));
@@ -85,16 +88,19 @@ async function figuresFor(
   counts: Readonly<Record<string, number>>,
   caps: readonly Cap[],
   kinds: ReadonlyMap<string, Shape>,
+  cascading: readonly Cascading[],
 ): Promise<PlanFigures[]> {
   const figures: PlanFigures[] = [];
   for (const cap of caps) {
     const planned = counts[cap.kind] ?? 0;
     if (planned === 0) continue;
     const shape = kinds.get(cap.kind);
+    const besides = cascading.filter(({ kind }) => kind === cap.kind);
     figures.push({
       kind: cap.kind,
       planned,
-      ...(cap.perUnit !== undefined && { largestUnit: await largestUnit(client, run.id, cap.kind) }),
+      cascading: besides.reduce((sum, { n }) => sum + n, 0),
+      ...(cap.perUnit !== undefined && { largestUnit: await largestUnit(client, run.id, cap.kind, besides) }),
       ...(cap.shareOfRegionPermille !== undefined &&
         shape !== undefined && { rowsInRegion: await rowsInRegion(client, shape, run.region) }),
     });
@@ -106,11 +112,14 @@ async function largestUnit(
   client: pg.PoolClient,
   run: string,
   kind: string,
+  cascading: readonly Cascading[],
 ): Promise<{ unit: string; planned: number }> {
   const { rows } = await client.query<{ unit: string; planned: number }>(
-    `select unit, count(*) as planned from portcullis_region.change
-     where run = $1 and kind = $2 group by unit order by count(*) desc, unit limit 1`,
-    [run, kind],
+    `select unit, sum(n)::bigint as planned
+     from (select unit, count(*) as n from portcullis_region.change where run = $1 and kind = $2 group by unit
+           union all select unit, n from unnest($3::text[], $4::bigint[]) as c (unit, n)) all_of_it
+     group by unit order by sum(n) desc, unit limit 1`,
+    [run, kind, cascading.map(({ unit }) => unit), cascading.map(({ n }) => n)],
   );
   return rows[0] ?? { unit: '', planned: 0 };
 }

@@ -4,6 +4,7 @@ import { BATCH_OF_CHANGE } from './batch-of.js';
 import type { Image } from './change.js';
 import { fittedImage, rowImage } from './journal-image.js';
 import { hasKey, type Shape } from './shape.js';
+import { canStore } from './stored-rows.js';
 
 /** A row as it was at a moment, as far as the journal tells. */
 export interface AsOf {
@@ -40,17 +41,21 @@ interface Found extends Omit<AsOf, 'from' | 'appliedAt'> {
  * where a run met it: between two changes, the values are those that the earlier one left.
  */
 export async function asOf(pool: pg.Pool, { job, shape, key }: Row, at: Date): Promise<AsOf> {
+  const stored = await canStore(pool);
   const { rows } = await pool.query<Found>(
-    `with applied as (
-       select c.run, c.kind, c.before, c.after, batch.applied_at, r.job, r.version, r.created_at
-       from portcullis_region.change c
+    `with changed as (
+       select c.*, ${stored ? '(select image from portcullis_region.stored s where (s.run, s.lane, s.seq) = (c.run, c.lane, c.seq))' : 'null::jsonb'} as stored
+       from portcullis_region.change c where c.resource = $1 and c.key = $2
+       ${stored ? 'union all select c.*, s.image from portcullis_region.stored s join portcullis_region.change c using (run, lane, seq) where s.key = $2 and c.resource = $1' : ''}
+     ), applied as (
+       select c.run, c.kind, c.before, c.after, c.stored, batch.applied_at, r.job, r.version, r.created_at
+       from changed c
        join portcullis_region.run r on r.id = c.run and r.job = $4
        join portcullis_region.lane l on l.run = c.run and l.lane = c.lane and c.seq <= l.applied_seq
        cross join lateral (${BATCH_OF_CHANGE}) batch
-       where c.resource = $1 and c.key = $2
-         and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq))
+       where not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq))
      ), earlier as (
-       select *, true as by_then, (coalesce(before, '{}') || after) as image
+       select *, true as by_then, coalesce(stored, coalesce(before, '{}') || after) as image
        from applied where applied_at <= $3 order by applied_at desc, created_at desc limit 1
      ), later as (
        select *, false as by_then, before as image

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { keyOfCursor, pageOf, type Page, type PageRequest } from '../postgres/page.js';
 import { BATCH_OF_CHANGE } from './batch-of.js';
 import type { Image } from './change.js';
+import { hasStored } from './stored-rows.js';
 
 /**
  * What became of a change: `planned` while its run goes on, and for good in a dry run; `not-applied` where
@@ -22,7 +23,7 @@ export interface ChangeView {
   readonly unit: string;
   /** Null where the change inserts the row. */
   readonly before: Image | null;
-  /** Null where the change deletes the row. */
+  /** Null where the change deletes the row. Once it is applied, as the database stored it. */
   readonly after: Image | null;
   readonly evidence: Readonly<Record<string, unknown>>;
   readonly state: ChangeState;
@@ -44,6 +45,10 @@ interface ChangeRow extends Omit<ChangeView, 'appliedAt'> {
 
 const ChangeKey = z.tuple([z.int().min(0).max(32_767), z.int().min(0).max(2_147_483_647)]);
 
+/** What a change set, as the row was stored. */
+const AFTER_STORED = `case when s.image is null then c.after else (
+  select jsonb_object_agg(name, coalesce(s.image -> name, value)) from jsonb_each(c.after) as given (name, value)) end as after`;
+
 /**
  * A run's changes, lane by lane in the order of application. A run that is not there has none. Throws
  * REQUEST_INVALID for a cursor that is not of this list.
@@ -54,12 +59,15 @@ export async function listChanges(
   filter: ChangeFilter,
   page: PageRequest,
 ): Promise<Page<ChangeView>> {
+  const stored = await hasStored(pool, run);
   const [lane, seq] = keyOfCursor(page.cursor, ChangeKey) ?? [-1, 0];
   const { rows } = await pool.query<ChangeRow>(
-    `select c.lane, c.seq, c.resource, c.key, c.kind, c.unit, c.before, c.after, c.evidence,
+    `select c.lane, c.seq, c.resource, ${stored ? 'coalesce(s.key, c.key) as key' : 'c.key'}, c.kind, c.unit, c.before,
+            ${stored ? AFTER_STORED : 'c.after'}, c.evidence,
             became.state, batch.applied_at, conflict.found, conflict.refusal
      from portcullis_region.change c
      join portcullis_region.run on run.id = c.run
+     ${stored ? 'left join portcullis_region.stored s on (s.run, s.lane, s.seq) = (c.run, c.lane, c.seq)' : ''}
      left join portcullis_region.lane on lane.run = c.run and lane.lane = c.lane
      left join portcullis_region.conflict
        on conflict.run = c.run and conflict.lane = c.lane and conflict.seq = c.seq

@@ -57,7 +57,7 @@ export function tableFaults(resource: Resource, facts: TableFacts, hidden: reado
           `row-level security of ${facts.table} hides rows from ${hidden.join(', ')}; alter these roles with bypassrls, or name a table without it`,
         ]),
     ...updateFaults(resource, facts),
-    ...(resource.deletes === true ? deleteFaults(resource, facts) : []),
+    ...(resource.deletes === true ? deleteFaults(facts) : []),
   ];
 }
 
@@ -111,18 +111,15 @@ function updateFaults({ changes, deletes }: Resource, facts: TableFacts): string
   });
 }
 
-/** Why rows of a table cannot be deleted and restored exactly. */
-export function deleteFaults(resource: Resource, facts: TableFacts): string[] {
+/** Why rows of a table cannot be deleted and restored exactly, besides what goes with them. */
+export function deleteFaults(facts: TableFacts): string[] {
   return [
-    ...undeclared(resource, facts).map(
-      (key) =>
-        `deleting its rows would ${effectOf(key)} (constraint ${key.constraint}), which the journal does not keep; delete those rows by a resource of their own, and drop the action`,
-    ),
-    ...firingTriggers(facts, [], 'delete').map(triggerFault),
-    ...firingTriggers(facts, [], 'insert')
-      .filter(({ events }) => !events.includes('delete'))
-      .map(triggerFault),
-  ];
+    ...firingTriggers(facts, [], 'delete'),
+    ...firingTriggers(facts, [], 'insert').filter(({ events }) => !events.includes('delete')),
+  ].map(
+    ({ name }) =>
+      `trigger ${name} runs when its rows are deleted or restored, and what it does is not kept; drop it, or do its work in the job`,
+  );
 }
 
 /** Why a row that is inserted cannot be taken away again exactly. */
@@ -143,14 +140,6 @@ export function insertFaults(resource: Resource, facts: TableFacts): string[] {
         : [],
     ),
   ];
-}
-
-function undeclared(_: Resource, { cascading }: TableFacts): readonly CascadingKey[] {
-  return cascading.filter(({ onDelete }) => onDelete !== null);
-}
-
-function triggerFault({ name }: { readonly name: string }): string {
-  return `trigger ${name} runs when its rows are deleted or restored, and what it does is not kept; drop it, or do its work in the job`;
 }
 
 function effectOf({ onDelete, table }: CascadingKey): string {

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Image } from './change.js';
 import { fittedImage, rowImage } from './journal-image.js';
+import { cascadedFits } from './cascades.js';
 import { candidates, imageLeft, imageRestored } from './restore-plan.js';
 import { hasKey, isThere, type Shape } from './shape.js';
 import { hasStored } from './stored-rows.js';
@@ -123,7 +124,7 @@ const STANDING = (shape: Shape): string => {
       select b.*, ${there} as there,
         ${rowImage(shape, 't')} as now,
         case
-          when b.before is null then case when not (${there}) then 'restorable'
+          when b.before is null then case when not (${there}) then case when ${cascadedFits(shape)} then 'restorable' else 'conflicts' end
             when ${sameAs(settable, 'b.after')} then 'asBefore' else 'conflicts' end
           when ${sameAs(compared, 'b.before')} and (b.after is not null or (true ${othersAsDrawn(shape)})) then 'restorable'
           when b.after is null then case when not (${there}) then 'asBefore' else 'conflicts' end

@@ -2,6 +2,7 @@ import pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
 import { readFacts, type ColumnFacts, type TableFacts } from './catalogue.js';
 import { keyColumns, type KeptResource, type Operation, type Resource } from './change.js';
+import { branchesOf, type Branch } from './branches.js';
 import { declarationFaults } from './declaration-faults.js';
 import { effectsOf, type Effects } from './trigger-effects.js';
 
@@ -42,6 +43,10 @@ export interface Shape {
   /** What triggers may do to a row that is written. */
   readonly effects: Readonly<Record<Operation, Effects>>;
   readonly facts: TableFacts;
+  /** What goes with a row that is deleted, what hangs on nothing first. */
+  readonly branches: readonly Branch[];
+  /** Why what goes with a row that is deleted cannot be kept. */
+  readonly faults: readonly string[];
 }
 
 /**
@@ -49,12 +54,17 @@ export interface Shape {
  * no such table or column, a key that is not unique, a column declared twice or computed by the database.
  */
 export async function readShape(pool: pg.Pool, name: string, declared: KeptResource): Promise<Shape> {
-  const facts = (await readFacts(pool, [quoteTable(declared.table)])).get(quoteTable(declared.table));
-  return shapeOf(name, declared, facts);
+  const tables = [declared.table, ...(declared.cascades ?? [])].map(quoteTable);
+  return shapeOf(name, declared, await readFacts(pool, tables));
 }
 
 /** The shape of a resource, as the catalogue has its table. Throws JOB_INVALID as {@link readShape} does. */
-export function shapeOf(name: string, declared: KeptResource, facts: TableFacts | undefined): Shape {
+export function shapeOf(
+  name: string,
+  declared: KeptResource,
+  tables: ReadonlyMap<string, TableFacts>,
+): Shape {
+  const facts = tables.get(quoteTable(declared.table));
   const faults = declarationFaults(declared, facts);
   if (facts === undefined || faults.length > 0) {
     throw new PortcullisError('JOB_INVALID', `resource ${name} (${declared.table}): ${faults.join('; ')}`, {
@@ -79,6 +89,7 @@ export function shapeOf(name: string, declared: KeptResource, facts: TableFacts 
     compared,
     others: [...columns.values()].filter((column) => !column.generated && !settable.has(column.name)),
     effects: effectsOf(facts, resource.changes),
+    ...branchesOf(resource, tables, facts),
     facts,
   };
 }

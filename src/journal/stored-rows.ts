@@ -49,12 +49,17 @@ async function keepStored(
     );
 }
 
-/** Whether any of a run's rows were stored otherwise than planned. Also on a schema that cannot say: then none were. */
-export async function hasStored(database: pg.Pool | pg.PoolClient, run: string): Promise<boolean> {
+/** Whether the schema can say how rows were stored; an older one cannot. */
+export async function canStore(database: pg.Pool | pg.PoolClient): Promise<boolean> {
   const { rows } = await database.query<{ there: boolean }>(
     `select to_regclass('portcullis_region.stored') is not null as there`,
   );
-  if (rows[0]?.there !== true) return false;
+  return rows[0]?.there === true;
+}
+
+/** Whether any of a run's rows were stored otherwise than planned. Also on a schema that cannot say: then none were. */
+export async function hasStored(database: pg.Pool | pg.PoolClient, run: string): Promise<boolean> {
+  if (!(await canStore(database))) return false;
   const { rowCount } = await database.query('select from portcullis_region.stored where run = $1 limit 1', [
     run,
   ]);

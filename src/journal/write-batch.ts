@@ -37,6 +37,8 @@ export interface Step {
  *
  * A row that is changed in the very moment of the statement is seen too, since PostgreSQL looks again at the
  * row it updates; for the rows that a change rests on, the statement's own snapshot counts.
+ *
+ * Where other rows go with those that are deleted, `locked` are the changes whose rows they were kept of.
  */
 /** The key of a change that inserts a row whose key the database gives, until it has. */
 export function drawnKey(lane: number, seq: number): string {
@@ -45,13 +47,25 @@ export function drawnKey(lane: number, seq: number): string {
 
 const isDrawn = (key: string): string => `${key} like 'generated %'`;
 
-export async function writeBatch(client: pg.PoolClient, step: Step, stretch: Stretch): Promise<BatchWritten> {
+export async function writeBatch(
+  client: pg.PoolClient,
+  step: Step,
+  stretch: Stretch,
+  locked?: readonly number[],
+): Promise<BatchWritten> {
   const text = textOf(step);
   const { rows } = await client.query<BatchWritten & { readonly strays: number }>({
     // Prepared once per connection. Two versions may declare one table differently: the name tells texts apart.
     name: text.name,
     text: text.sql,
-    values: [stretch.run, stretch.lane, stretch.from, stretch.to, step.shape.name],
+    values: [
+      stretch.run,
+      stretch.lane,
+      stretch.from,
+      stretch.to,
+      step.shape.name,
+      ...(locked ? [locked] : []),
+    ],
   });
   const { applied, conflicts, strays } = rows[0] ?? { applied: 0, conflicts: 0, strays: 0 };
   if (strays > 0)
@@ -75,7 +89,7 @@ function textOf(step: Step): { readonly name: string; readonly sql: string } {
 
 function statement(step: Step): string {
   const { shape, operation, requires } = step;
-  const rests = requires.length === 0 ? '' : `and not exists (${unmet('b.requires', requires)})`;
+  const rests = requires.length === 0 ? '' : `and not exists (${unmetOf('b.requires', requires)})`;
   const { before, after } = shape.effects[operation];
   // Where nothing alters what is written, nothing is asked of the rows that were.
   const altered = operation !== 'delete' && before && !after;
@@ -110,7 +124,7 @@ function storedFrom(shape: Shape, altered: boolean, draws: boolean): string {
 }
 
 /** The elements of a `requires` whose rows are gone or no longer have the image's values. */
-function unmet(requires: string, shapes: readonly Shape[], what = ''): string {
+export function unmetOf(requires: string, shapes: readonly Shape[], what = ''): string {
   const cases = shapes.map(
     (shape) => `
         q->>'resource' = ${pg.escapeLiteral(shape.name)} and not exists (
@@ -158,7 +172,7 @@ const WRITES: Readonly<Record<Operation, (shape: Shape, rests: string, altered: 
     writes: `written as (
       delete from ${shape.table} t
       using batch b
-      where ${sameAs(shape, 'b.before')} ${rests} ${othersAsDrawn(shape)}
+      where ${sameAs(shape, 'b.before')} ${rests} ${othersAsDrawn(shape)} ${shape.branches.length > 0 ? 'and b.seq = any ($6)' : ''}
       returning b.seq
     )`,
     missed: 'b.seq not in (select seq from written)',
@@ -254,7 +268,7 @@ const NO_LONGER = `string_agg(format('%s %s is no longer as it was read', q->>'r
 /** Keeps, with each new conflict, the row as it was found: what a person needs to see to decide. */
 async function recordFound(client: pg.PoolClient, step: Step, stretch: Stretch): Promise<void> {
   const { shape, requires } = step;
-  const refusal = requires.length === 0 ? 'null' : `(${unmet('c.requires', requires, NO_LONGER)})`;
+  const refusal = requires.length === 0 ? 'null' : `(${unmetOf('c.requires', requires, NO_LONGER)})`;
   await client.query(
     `update portcullis_region.conflict x
      set found = (select ${textImageOf(shape, 't')} from ${shape.table} t where ${hasKey(shape, 't', 'c.key')}),

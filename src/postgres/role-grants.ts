@@ -33,7 +33,7 @@ export function grantsOf(
     `grant select, insert, update on portcullis_region.verdict, portcullis_region.rate to ${worker}`,
     `grant select, insert on portcullis_region.trip to ${worker}`,
     `grant select, insert, update on portcullis_region.plan to ${worker}`,
-    `grant select, insert on portcullis_region.change, portcullis_region.batch, portcullis_region.conflict, portcullis_region.stored to ${worker}`,
+    `grant select, insert on portcullis_region.change, portcullis_region.batch, portcullis_region.conflict, portcullis_region.stored, portcullis_region.cascaded to ${worker}`,
     `grant update (found, refusal) on portcullis_region.conflict to ${worker}`,
     `grant update (image) on portcullis_region.stored to ${worker}`,
     `grant insert, update, delete on all tables in schema directory to ${worker}`,

@@ -39,6 +39,7 @@ const OPTIONS: ReadonlySet<string> = new Set([
   'changes',
   'compares',
   'deletes',
+  'cascades',
   'region',
   'usedIn',
 ] satisfies (keyof TableOptions<string, string>)[]);
@@ -65,6 +66,7 @@ export function table<
   }
   const { key, changes = [], compares = [], deletes = false, ...others } = options;
   if (typeof key !== 'string' && key.length === 0) refuse('its key names no column');
+  if (!deletes && options.cascades !== undefined) refuse('cascades goes with deletes: true');
   if (deletes && changes.length + compares.length > 0) {
     refuse(
       'a row is deleted whole, so leave out changes and compares; declare a second resource to change rows',

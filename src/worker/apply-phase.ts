@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { PortcullisError } from '../kernel/errors.js';
 import type { Policy } from '../flags/policy.js';
 import { applyPlan, type Applied, type ApplyPlan, type Lane } from '../gate/write-path.js';
 import { hasRates, judgeBatch } from '../guard/judge-batch.js';
@@ -145,6 +146,14 @@ async function stepsOf(
     if (!shape) throw new Error(`the run's steps name resource ${name}, which it did not declare`);
     return shape;
   };
+  for (const { resource, operation } of steps) {
+    const { faults } = shapeOf(resource);
+    if (operation !== 'delete' || faults.length === 0) continue;
+    throw new PortcullisError(
+      'TABLE_UNWRITABLE',
+      `rows of ${resource} cannot be deleted: ${faults.join('; ')}; the table has changed since the job was loaded`,
+    );
+  }
   return steps.map(({ resource, operation, requires }) => ({
     shape: shapeOf(resource),
     operation,

@@ -100,7 +100,7 @@ const unrestorableOf = new WeakMap<Shape, Unrestorable>();
 function unrestorable(shape: Shape): Unrestorable {
   const known = unrestorableOf.get(shape);
   if (known) return known;
-  const { resource, facts, others } = shape;
+  const { resource, facts, others, faults } = shape;
   const parts =
     others.length === 0
       ? []
@@ -109,7 +109,7 @@ function unrestorable(shape: Shape): Unrestorable {
         ];
   const made = {
     insert: [...parts, ...insertFaults(resource, facts)],
-    delete: [...parts, ...deleteFaults(resource, facts)],
+    delete: [...parts, ...deleteFaults(facts), ...faults],
   };
   unrestorableOf.set(shape, made);
   return made;

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { readFacts, type TableFacts } from '../journal/catalogue.js';
 import { keyColumns, type Resource } from '../journal/change.js';
+import { branchesOf } from '../journal/branches.js';
 import { declarationFaults, tableFaults } from '../journal/declaration-faults.js';
 import { faultsOfUse } from '../journal/product-use.js';
 import { PortcullisError } from '../kernel/errors.js';
@@ -51,6 +52,9 @@ export function jobFaults(job: JobDefinition, catalogue: JobCatalogue): string[]
     const faults = [
       ...(facts ? tableFaults(resource, facts, hidden.get(table) ?? []) : []),
       ...declarationFaults(resource, facts),
+      ...(facts && resource.deletes === true ? branchesOf(resource, tables, facts).faults : []),
+      ...cascadedResources(job, resource),
+      ...hiddenCascades(resource, hidden),
       ...(uses.get(name) ?? []),
       ...(resource.usedIn !== undefined && keyColumns(resource).length > 1
         ? ['usedIn needs a key of one column']
@@ -65,6 +69,26 @@ export function jobFaults(job: JobDefinition, catalogue: JobCatalogue): string[]
     ...kindFaults(job),
     ...(missing.length === 0 ? [] : [`its logins may not do what it needs; run: ${missing.join('; ')}`]),
   ];
+}
+
+/** What goes with rows is restored with them, in another order than the rest of a run. */
+function cascadedResources({ resources }: JobDefinition, { cascades = [] }: Resource): string[] {
+  return Object.entries(resources).flatMap(([name, { table, changes, deletes }]) =>
+    cascades.includes(table) && (changes.length > 0 || deletes === true)
+      ? [`its cascades name ${table}, which resource ${name} changes too; leave one of them to another job`]
+      : [],
+  );
+}
+
+function hiddenCascades({ cascades = [] }: Resource, hidden: JobCatalogue['hidden']): string[] {
+  return cascades.flatMap((table) => {
+    const roles = hidden.get(quoteTable(table)) ?? [];
+    return roles.length === 0
+      ? []
+      : [
+          `row-level security of ${table} hides rows from ${roles.join(', ')}; alter these roles with bypassrls`,
+        ];
+  });
 }
 
 function unitFaults({ unit }: JobDefinition, { tables, hidden }: JobCatalogue): string[] {
@@ -125,9 +149,29 @@ export function wantedGrants(
           : set.length > 0
             ? [{ role: worker, table, privilege: 'update' as const, columns: set }]
             : []),
+      ...(worker === undefined ? [] : cascadeGrants(worker, resource, tables)),
     ];
   });
   return [...units, ...ofResources];
+}
+
+/** What goes with rows is locked, which takes the right to update some column, and put back. */
+function cascadeGrants(
+  role: string,
+  { table, key, cascades = [] }: Resource,
+  tables: ReadonlyMap<string, TableFacts>,
+): WantedGrant[] {
+  if (cascades.length === 0) return [];
+  const own = { role, table: quoteTable(table), privilege: 'update' as const, columns: keyColumns({ key }) };
+  return [
+    own,
+    ...cascades.flatMap((each) => {
+      const columns = (tables.get(quoteTable(each))?.columns ?? []).map(({ name }) => name);
+      return (['select', 'insert', 'update'] as const).map((privilege) => ({
+        ...{ role, table: quoteTable(each), privilege, columns },
+      }));
+    }),
+  ];
 }
 
 function readColumns(resource: Resource): string[] {

@@ -16,6 +16,7 @@ import type { Judged } from '../containment/verdict.js';
 import type { Operation } from '../journal/change.js';
 import type { PlanWritten } from '../journal/plan-tally.js';
 import { writePlan } from '../journal/plan-writer.js';
+import { countCascading } from '../journal/cascades.js';
 import { keptResource } from '../journal/shape.js';
 import type { Run } from '../runs/election.js';
 import type { Outcome } from '../runs/finish.js';
@@ -102,7 +103,11 @@ export async function planRun(
     const plannedAt = performance.now();
     const { counts, apart } = written;
     const { units, covered } = leave;
-    const plan = { run, counts: written, apart, units: units.size, covered, newcomers, kinds: job.kinds };
+    const cascading = await countCascading(client, run.id, job.shapes.values());
+    const plan = {
+      ...{ run, counts: written, apart, units: units.size, covered, newcomers, kinds: job.kinds },
+      cascading,
+    };
     const judged = await judgePlan(client, plan, history, policy.guard);
     const { end, tripping } = judgedPlan(judged, run.dryRun, counts);
     const judgedAt = performance.now();

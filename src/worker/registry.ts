@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
 import { versionName } from '../kernel/version-named.js';
-import { quoteTable, shapeOf, type Shape } from '../journal/shape.js';
+import { shapeOf, type Shape } from '../journal/shape.js';
 import type { JobDefinition } from '../sdk/contract.js';
 import { digestOf } from './job-digest.js';
 import { jobFaults, readCatalogue, type JobRoles } from './job-faults.js';
@@ -69,7 +69,7 @@ export async function checkJob(
   }
   const shapes = new Map<string, Shape>();
   for (const [name, resource] of Object.entries(definition.resources))
-    shapes.set(name, shapeOf(name, resource, catalogue.tables.get(quoteTable(resource.table))));
+    shapes.set(name, shapeOf(name, resource, catalogue.tables));
   const kinds = new Map<string, Shape>();
   for (const [kind, resource] of Object.entries(definition.kinds)) {
     const shape = shapes.get(resource);

@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { faultPoint } from '../kernel/fault-point.js';
-import type { KeptResource } from '../journal/change.js';
+import { cascadedFaults } from '../journal/cascades.js';
+import type { KeptResource, Operation } from '../journal/change.js';
 import {
   imageLeft,
   imageRestored,
@@ -39,6 +40,7 @@ export async function readRestored(pool: pg.Pool, run: string): Promise<Restored
     try {
       const shape = await readShape(pool, name, resource);
       if (shape.compared.some(({ was }) => was !== undefined)) await readInTypesOfNow(pool, run, shape);
+      await requireRestorable(pool, run, shape, steps);
       shapes.set(name, shape);
     } catch (error) {
       if (!(error instanceof PortcullisError) || error.code !== 'JOB_INVALID') throw error;
@@ -46,6 +48,24 @@ export async function readRestored(pool: pg.Pool, run: string): Promise<Restored
     }
   }
   return { shapes, steps, refused };
+}
+
+/** Throws JOB_INVALID where rows of other tables would go with those that a restore deletes, or did and cannot be put back. */
+async function requireRestorable(
+  pool: pg.Pool,
+  run: string,
+  shape: Shape,
+  steps: readonly StoredStep[],
+): Promise<void> {
+  const { name, resource } = shape;
+  const does = (operation: Operation): boolean =>
+    steps.some((step) => step.resource === name && step.operation === operation);
+  const faults = [
+    ...(does('insert') ? shape.faults : []),
+    ...(does('delete') ? await cascadedFaults(pool, run, shape) : []),
+  ];
+  if (faults.length > 0)
+    throw new PortcullisError('JOB_INVALID', `resource ${name} (${resource.table}): ${faults.join('; ')}`);
 }
 
 /** SQLSTATEs of a value that is none of a type's, or of a type that is not there any more, or that nothing casts to. */

@@ -1,6 +1,8 @@
 /* eslint-disable @typescript-eslint/require-await */
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
 import type { Image, JobDefinition, Resource } from '../../src/sdk/contract.js';
+import { asOf } from '../../src/journal/as-of.js';
+import { listChanges } from '../../src/journal/browse-changes.js';
 import { testDatabase } from '../support/database.js';
 import { change, testShop } from '../support/shop.js';
 
@@ -68,6 +70,14 @@ describe('a table with triggers', () => {
     const report = await shop.run(setting(item, raise));
     expect(report).toMatchObject({ status: 'succeeded', applied: { item: 10 }, conflicts: 0 });
     expect((await shop.rowsOf('shop.item'))[0]).toBe('(1,"ITEM 1!",1.50,"2026-01-01 00:00:00+00")');
+    const { items } = await listChanges(owner, report.run.id, {}, { limit: 100 });
+    expect(items.find(({ key }) => key === '1')).toMatchObject({ after: { name: 'ITEM 1!', price: '1.50' } });
+    const shape = (await shop.load(setting(item, raise))).shapes.get('item');
+    if (shape)
+      expect(await asOf(owner, { job: 'shop', shape, key: '1' }, new Date())).toMatchObject({
+        image: { name: 'ITEM 1!' },
+        from: 'change-before',
+      });
     await owner.query(`update shop.item set price = 0 where id = 7`);
     expect(await shop.preview(report.run.id)).toMatchObject({ restorable: 9, conflicts: 1 });
     const restored = await shop.restore(report.run.id);

@@ -1,0 +1,171 @@
+import pg from 'pg';
+import type { Cascade, CascadingKey, ColumnFacts, TableFacts } from './catalogue.js';
+import type { Resource } from './change.js';
+import { unquoted } from './declaration-faults.js';
+
+/** A foreign key by which rows of another table go, or change, with a row that is deleted. */
+export interface Branch {
+  /** Its place among those of a resource; what it hangs on comes before it. */
+  readonly at: number;
+  /** The branch that it hangs on; undefined for one that references the resource's own table. */
+  readonly on: Branch | undefined;
+  readonly constraint: string;
+  /** Quoted, ready for SQL. */
+  readonly table: string;
+  readonly action: Cascade;
+  /** The columns that reference, and those of the row that is deleted. */
+  readonly columns: readonly ColumnFacts[];
+  readonly referenced: readonly string[];
+  /** The columns that are set to null or a default. */
+  readonly sets: readonly ColumnFacts[];
+  /** What identifies a row. */
+  readonly key: readonly ColumnFacts[];
+  /** Every column that is not computed. */
+  readonly all: readonly ColumnFacts[];
+}
+
+/** What goes with the rows of a resource, as it declares. Pure; `faults` says what of it cannot be kept exactly. */
+export function branchesOf(
+  resource: Resource,
+  tables: ReadonlyMap<string, TableFacts>,
+  own: TableFacts,
+): { readonly branches: readonly Branch[]; readonly faults: readonly string[] } {
+  const branches: Branch[] = [];
+  const faults: string[] = [];
+  const seen = new Set([own.table]);
+  const declared = new Set(resource.cascades ?? []);
+  const facts = new Map([...tables.values()].map((each) => [each.table, each]));
+  const follow = (parent: TableFacts, on: Branch | undefined): void => {
+    for (const key of parent.cascading) {
+      if (key.onDelete === null) continue;
+      const child = facts.get(key.table);
+      if (!declared.has(unquoted(key.table)) || child === undefined) {
+        faults.push(undeclaredFault(key));
+        continue;
+      }
+      if (seen.has(child.table)) {
+        faults.push(
+          `rows of ${child.table} go in more than one way (constraint ${key.constraint}); drop the action of all but one`,
+        );
+        continue;
+      }
+      seen.add(child.table);
+      faults.push(...childFaults(key, child));
+      const branch = branchOf(branches.length, on, key, child);
+      branches.push(branch);
+      // A row that is only changed keeps what references it.
+      if (key.onDelete === 'cascade') follow(child, branch);
+    }
+  };
+  follow(own, undefined);
+  for (const table of declared)
+    if (![...seen].some((each) => unquoted(each) === table) || table === unquoted(own.table))
+      faults.push(`cascades names ${table}, whose rows do not go with its own; leave it out`);
+  return { branches, faults };
+}
+
+function branchOf(at: number, on: Branch | undefined, key: CascadingKey, child: TableFacts): Branch {
+  const named = (names: readonly string[]): ColumnFacts[] =>
+    names.flatMap((name) => child.columns.find((column) => column.name === name) ?? []);
+  return {
+    ...{ at, on, constraint: key.constraint, table: child.table, action: key.onDelete ?? 'cascade' },
+    ...{ columns: named(key.columns), referenced: key.referenced, sets: named(key.sets) },
+    key: named(rowKey(child) ?? []),
+    all: child.columns.filter(({ generated }) => !generated),
+  };
+}
+
+/** Columns that identify every row. */
+function rowKey({ uniques, columns }: TableFacts): readonly string[] | undefined {
+  return uniques.find(
+    ({ total, deferrable, exclusion, columns: of }) =>
+      total &&
+      !deferrable &&
+      !exclusion &&
+      of.every((name) => columns.some((column) => column.name === name && !column.nullable)),
+  )?.columns;
+}
+
+function childFaults(key: CascadingKey, child: TableFacts): string[] {
+  const deletes = key.onDelete === 'cascade';
+  const fires = child.triggers.filter(({ events }) =>
+    deletes ? events.some((event) => event !== 'update') : events.includes('update'),
+  );
+  const moved = deletes
+    ? []
+    : child.cascading.filter(
+        ({ onUpdate, referenced }) => onUpdate !== null && referenced.some((name) => key.sets.includes(name)),
+      );
+  return [
+    ...(child.kind !== 'r' && child.kind !== 'p' ? [`${child.table} is no table of this database`] : []),
+    ...(child.logged ? [] : [`${child.table} is unlogged; alter table ${child.table} set logged`]),
+    ...(child.heirs.length > 0 ? [`${child.heirs.join(', ')} inherit from ${child.table}`] : []),
+    ...child.rules.map((rule) => `rule ${rule} rewrites what is written to ${child.table}; drop it`),
+    ...(rowKey(child) === undefined
+      ? [`${child.table} has no unique key without nulls; add a primary key`]
+      : []),
+    ...fires.map(
+      ({ name }) =>
+        `trigger ${name} of ${child.table} runs when its rows go or are restored, and what it does is not kept; drop it`,
+    ),
+    ...moved.map(
+      ({ constraint, table }) =>
+        `changing ${key.sets.join(', ')} of ${child.table} would change rows of ${table} (constraint ${constraint}); drop the action`,
+    ),
+  ];
+}
+
+function undeclaredFault({ onDelete, table, constraint }: CascadingKey): string {
+  return `deleting its rows would ${onDelete === 'cascade' ? 'delete' : 'change'} rows of ${table} (constraint ${constraint}), which are not declared; add cascades: ['${unquoted(table)}'], or drop the action`;
+}
+
+const q = (name: string): string => pg.escapeIdentifier(name);
+
+/** SQL for a row of a branch's table in whole, each value as its text. */
+export function wholeImage({ all }: Branch, row: string): string {
+  // jsonb_build_object takes 100 arguments.
+  const parts: string[] = [];
+  for (let at = 0; at < all.length; at += 50) {
+    const members = all
+      .slice(at, at + 50)
+      .map(({ name }) => `${pg.escapeLiteral(name)}, ${row}.${q(name)}::text`);
+    parts.push(`jsonb_build_object(${members.join(', ')})`);
+  }
+  return `(${parts.join(' || ')})`;
+}
+
+/** SQL for a row's key as text. */
+export function branchKey({ key }: Branch, row: string): string {
+  return `jsonb_build_array(${key.map(({ name }) => `${row}.${q(name)}::text`).join(', ')})::text`;
+}
+
+/** SQL for whether a row has the key that an image has. */
+export function sameRow({ key }: Branch, row: string, image: string): string {
+  return key.map((column) => `${row}.${q(column.name)} = ${valueIn(image, column)}`).join(' and ');
+}
+
+export function valueIn(image: string, { name, cast }: ColumnFacts): string {
+  return `(${image}->>${pg.escapeLiteral(name)})::${cast}`;
+}
+
+/** SQL for whether the row's columns stand as the database left them when what they referenced was deleted. */
+export function asLeft({ action, sets }: Branch, row: string): string {
+  return sets
+    .map(({ name, draws, cast }) =>
+      action === 'set null'
+        ? `${row}.${q(name)} is null`
+        : `${row}.${q(name)} is not distinct from (${draws ?? 'null'})::${cast}`,
+    )
+    .join(' and ');
+}
+
+/** SQL for a join of a branch's rows to those that they reference, which are `parent`; deeper ones have their images. */
+export function references({ on, columns, referenced }: Branch, row: string, parent: string): string {
+  return columns
+    .map((column, at) => {
+      const name = referenced[at] ?? '';
+      const of = on?.all.find((each) => each.name === name);
+      return `${row}.${q(column.name)} = ${of === undefined ? `(${parent}.row).${q(name)}` : valueIn(`${parent}.image`, of)}`;
+    })
+    .join(' and ');
+}
