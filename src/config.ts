@@ -170,9 +170,10 @@ const environment = {
   NOTIFY_SECRET: z
     .string()
     .min(MIN_SECRET, `must have at least ${MIN_SECRET} characters`)
+    .regex(/^(?!whsec_)|^whsec_[A-Za-z0-9+/]{16,}={0,2}$/, 'must be Base64 behind whsec_')
     .optional()
     .meta({
-      description: `The secret that notifications are signed with, ${MIN_SECRET} characters or more; required with \`PORTCULLIS_NOTIFY_URLS\`.`,
+      description: `The secret that notifications are signed with, ${MIN_SECRET} characters or more, or \`whsec_\` and Base64; required with \`PORTCULLIS_NOTIFY_URLS\`.`,
     }),
   NOTIFY_TIMEOUT: duration('10s', 100, 60_000).meta({
     description: 'The limit for one attempt at one address.',

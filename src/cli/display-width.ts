@@ -1,12 +1,9 @@
 /** How many columns text takes on a terminal, and text cut or filled to a number of them. */
 
+import stringWidth from 'string-width';
 import { PAINT } from './tone.js';
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
-
-/** East Asian wide and full-width letters, and pictures: two columns each. */
-const WIDE =
-  /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]|^\p{Emoji_Presentation}/u;
 
 /** What a terminal obeys instead of showing: control characters, and marks that turn the writing around. */
 const OBEYED = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
@@ -36,10 +33,7 @@ function escaped(character: string): string {
 
 /** The columns that printable text takes. */
 export function displayWidth(text: string): number {
-  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
-  let width = 0;
-  for (const { segment } of graphemes.segment(text)) width += graphemeWidth(segment);
-  return width;
+  return stringWidth(text, { countAnsiEscapeCodes: true });
 }
 
 /** The beginning of printable text that fits into so many columns, ending in `…` where something is cut. */
@@ -49,7 +43,7 @@ export function cutTo(text: string, columns: number): string {
   let kept = '';
   let width = 0;
   for (const { segment } of graphemes.segment(text)) {
-    width += graphemeWidth(segment);
+    width += displayWidth(segment);
     if (width > columns - 1) break;
     kept += segment;
   }
@@ -79,9 +73,4 @@ export function wrapTo(text: string, columns: number): string[] {
     }
   }
   return [...lines, line];
-}
-
-function graphemeWidth(grapheme: string): number {
-  if (/^[\p{Mark}\u200b-\u200d\ufe00-\ufe0f]+$/u.test(grapheme)) return 0;
-  return WIDE.test(grapheme) ? 2 : 1;
 }

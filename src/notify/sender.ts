@@ -5,7 +5,8 @@ import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { messageOf } from './message.js';
 import { address, backlog, claim, settle, type Attempted, type Claimed } from './outbox.js';
-import { createHmac, createHash } from 'node:crypto';
+import { createHash } from 'node:crypto';
+import { Webhook } from 'standardwebhooks';
 
 export interface SenderOptions {
   /** Where notifications go; empty: nowhere, and they stay in the outbox to be read. */
@@ -108,7 +109,7 @@ export async function post(
       headers: {
         'content-type': 'application/json',
         'user-agent': 'portcullis',
-        ...signedHeaders(secret, id, body, Math.floor(Date.now() / 1_000)),
+        ...signedHeaders(secret, id, body, new Date()),
       },
       body,
       signal: AbortSignal.any([signal, limit]),
@@ -129,25 +130,26 @@ export async function post(
   }
 }
 
-/** The headers of a notification; docs/reference/configuration.md tells receivers how to check them. */
-const ID_HEADER = 'portcullis-id';
-const TIMESTAMP_HEADER = 'portcullis-timestamp';
-const SIGNATURE_HEADER = 'portcullis-signature';
-
 /**
- * The headers that prove where a body comes from: HMAC-SHA256 over `timestamp.body`, in hexadecimal, behind
- * `v1=`. The timestamp (seconds since 1970, when it was sent) is signed too, so that a receiver who refuses old
- * ones can't be shown a message of yesterday. The id is the same at every attempt.
+ * The headers that prove where a body comes from, as Standard Webhooks has them (standardwebhooks.com): the signature
+ * covers the id, the time of sending and the body, so that a receiver who refuses old ones cannot be shown a message of
+ * yesterday. The id is the same at every attempt. A secret that begins with `whsec_` is Base64 behind that; any other
+ * is its own bytes. Receivers check them with a library of their language; docs/reference/configuration.md shows one.
  */
 export function signedHeaders(
   secret: string,
   id: string,
   body: string,
-  sentAtSeconds: number,
+  sentAt: Date,
 ): Readonly<Record<string, string>> {
-  const timestamp = String(sentAtSeconds);
-  const mac = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex');
-  return { [ID_HEADER]: id, [TIMESTAMP_HEADER]: timestamp, [SIGNATURE_HEADER]: `v1=${mac}` };
+  const webhook = secret.startsWith('whsec_')
+    ? new Webhook(secret)
+    : new Webhook(Buffer.from(secret), { format: 'raw' });
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(Math.floor(sentAt.getTime() / 1_000)),
+    'webhook-signature': webhook.sign(id, sentAt, body),
+  };
 }
 
 /** Attempts at one delivery, before it is given up for a person to look at: about two hours of them. */

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from '@jest/globals';
 import { MOST_ATTEMPTS, retryInMs } from '../../../src/notify/sender.js';
 import { messageOf, type OutgoingNotice } from '../../../src/notify/message.js';
@@ -61,13 +62,38 @@ describe('the body of a notification', () => {
 });
 
 describe('the headers', () => {
-  test('sign the time of sending and the body, with the secret', () => {
-    const mac = createHmac('sha256', 'a secret of ours').update('1772357400.{"a":1}').digest('hex');
-    expect(signedHeaders('a secret of ours', 'id-1', '{"a":1}', 1_772_357_400)).toEqual({
-      'portcullis-id': 'id-1',
-      'portcullis-timestamp': '1772357400',
-      'portcullis-signature': `v1=${mac}`,
-    });
+  const body = '{"a":"é"}';
+  const sentAt = new Date();
+
+  test.each([
+    ['any text', 'a secret of ours: ä', new Webhook(Buffer.from('a secret of ours: ä'), { format: 'raw' })],
+    ['Base64 behind whsec_', 'whsec_c2l4dGVlbiBieXRlcyAhIQ==', new Webhook('whsec_c2l4dGVlbiBieXRlcyAhIQ==')],
+  ])('are those that receivers of Standard Webhooks accept, with a secret of %s', (_, secret, receiver) => {
+    const headers = signedHeaders(secret, 'id-1', body, sentAt);
+    expect(headers['webhook-id']).toBe('id-1');
+    expect(receiver.verify(body, headers)).toEqual({ a: 'é' });
+    expect(() => receiver.verify(body.replace('a', 'b'), headers)).toThrow('No matching signature');
+    expect(() => receiver.verify(body, { ...headers, 'webhook-id': 'id-2' })).toThrow(
+      'No matching signature',
+    );
+  });
+
+  test('sign the time of sending', () => {
+    const secret = 'a secret of ours';
+    const receiver = new Webhook(Buffer.from(secret), { format: 'raw' });
+    const old = signedHeaders(secret, 'id-1', body, new Date(sentAt.getTime() - 600_000));
+    expect(() => receiver.verify(body, old)).toThrow('too old');
+    const now = String(Math.floor(sentAt.getTime() / 1_000));
+    expect(() => receiver.verify(body, { ...old, 'webhook-timestamp': now })).toThrow(
+      'No matching signature',
+    );
+  });
+
+  test('cover id, time and body', () => {
+    // HMAC-SHA256 over `msg_1.1700000000.{}` under the bytes `0123456789abcdef`.
+    const mac = createHmac('sha256', '0123456789abcdef').update('msg_1.1700000000.{}').digest('base64');
+    const headers = signedHeaders('0123456789abcdef', 'msg_1', '{}', new Date(1_700_000_000_500));
+    expect(headers['webhook-signature']).toBe(`v1,${mac}`);
   });
 });
 
