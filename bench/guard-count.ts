@@ -13,7 +13,7 @@ const ALPHAS = [ALPHA, COMPARED_ALPHA];
 
 const SETTINGS = [5, 50, 1000].flatMap((mean) => [2, 10].map((k) => ({ mean, k })));
 
-/** The rule's own thresholds at several alphas: what its history teaches is learnt once for all. */
+/** The rule's own thresholds at several alphas: what its history says is learned once for all. */
 function oursAt(alphas: readonly number[], past: readonly number[]): number[] {
   const history = new CountHistory(
     'UTC',

@@ -27,7 +27,7 @@ const JOBS: Readonly<Record<string, Count>> = {
 /** More than so many stops in a row, accepted by nobody, are a standing one. */
 const MOST_IN_A_ROW = 2;
 
-/** Nobody accepts anything: what was stopped teaches nothing, and must not be stopped for ever. */
+/** Nobody accepts anything: what was stopped is no part of the baseline, and must not be stopped for ever. */
 export function healthyYear(seed: string, progress: (text: string) => void): GuardFigure[] {
   return Object.entries(JOBS).flatMap(([job, count]) => {
     progress(`count, a healthy year, ${job}`);

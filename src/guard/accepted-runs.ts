@@ -4,8 +4,8 @@ import type { Buckets } from '../kernel/bucketing.js';
 import { calendarOf, specialDays } from './count-calendar.js';
 import type { CountedRun } from './count-history.js';
 import type { CountState } from './count-state.js';
-import { MOST_OLDER_RUNS, REMEMBERED_MS, type Covering } from './coverage.js';
-import type { NewcomersKept } from './newcomers.js';
+import { MOST_OLDER_RUNS, SPECIAL_DAYS_MS, type Covering } from './coverage.js';
+import type { NewlyAdmittedKept } from './newly-admitted.js';
 
 /** What a count is of: one kind of change, or the units that have any. */
 export interface Counted {
@@ -42,10 +42,10 @@ interface AcceptedRun extends Covering {
   readonly states: ReadonlyMap<string, CountState>;
   readonly admitted: number;
   readonly planned: Readonly<Record<CountOf, Readonly<Record<string, number>> | null>>;
-  readonly apart: NewcomersKept | null;
+  readonly apart: NewlyAdmittedKept | null;
 }
 
-/** As many runs as one every five minutes makes in the four weeks of the baseline; today's are beyond MOST_TAUGHT_RUNS. */
+/** As many runs as one every five minutes makes in the four weeks of the baseline; today's are beyond MOST_BASELINE_RUNS. */
 const MOST_RUNS = 8_200;
 /** What rules kept is read of the runs among which they look for a shift of the level, and of a month's special days. */
 const STATES_OF = 100;
@@ -87,7 +87,7 @@ export async function acceptedHistory(
   const [last, first] = [newest[0], newest.at(-1)];
   const days =
     last && first && newest.length === most
-      ? specialDays(calendarOf(timeZone), Number(last.created_at) - REMEMBERED_MS, Number(first.created_at))
+      ? specialDays(calendarOf(timeZone), Number(last.created_at) - SPECIAL_DAYS_MS, Number(first.created_at))
       : [];
   const { rows: older } = await client.query<AcceptedRow>(
     `select ${FACTS} from portcullis_region.run r
@@ -139,7 +139,7 @@ interface AcceptedRow {
   readonly planned: Readonly<Record<string, number>>;
   readonly planned_units: Readonly<Record<string, number>> | null;
   readonly covered: Buckets | null;
-  readonly newcomers: NewcomersKept | null;
+  readonly newcomers: NewlyAdmittedKept | null;
 }
 
 function acceptedRun(row: AcceptedRow, states: AcceptedRun['states']): AcceptedRun {
@@ -199,7 +199,7 @@ export async function acceptedEvents(
   of: RateOf,
 ): Promise<{ readonly changes: number; readonly events: number }> {
   const { rows } = await client.query<{ changes: number; events: number }>(
-    `with taught as (
+    `with accepted as (
        select r.id, (select coalesce(sum(value::bigint), 0) from jsonb_each_text(r.planned)) as changes
        from portcullis_region.run r
        where ${ACCEPTED} and r.lanes > 0
@@ -207,8 +207,8 @@ export async function acceptedEvents(
      )
      select coalesce(sum(changes), 0)::float8 as changes,
        (select count(*) from portcullis_region.conflict x
-        where x.run in (select id from taught) and ($3 = 'errors' or (x.refusal is null) = ($3 = 'conflicts'))) as events
-     from taught`,
+        where x.run in (select id from accepted) and ($3 = 'errors' or (x.refusal is null) = ($3 = 'conflicts'))) as events
+     from accepted`,
     [job, region, of],
   );
   return rows[0] ?? { changes: 0, events: 0 };

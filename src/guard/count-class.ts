@@ -17,7 +17,7 @@ import { classWords, type ClassBounds } from './count-words.js';
 import { robustRoots, workingOf } from './robust-roots.js';
 
 /** A past run of the baseline. */
-export interface TaughtRun {
+export interface BaselineRun {
   readonly place: CalendarPlace;
   readonly count: number;
   readonly units: number;
@@ -39,7 +39,7 @@ const WEIGHED_FROM = 12;
 const WEIGHED_FROM_DATES = 4;
 /** With fewer runs that work, nothing is known of sizes. */
 const SIZES_FROM = 3;
-/** What is learnt of a spread elsewhere is worth so many runs. */
+/** What is learned of a spread elsewhere is worth so many runs. */
 export const RUNS_ELSEWHERE = 10;
 /** Where working runs plan less on average, idle ones are no kind of their own. */
 const LEAST_SIZE = 2;
@@ -71,8 +71,8 @@ export interface Descent {
 }
 
 export class ComparableRuns {
-  readonly #from: () => TaughtRun[];
-  #taught: TaughtRun[] | undefined;
+  readonly #from: () => BaselineRun[];
+  #own: BaselineRun[] | undefined;
   readonly #learnedUnits: number;
   readonly #above: ComparableRuns | undefined;
   /** The class above, while it is in doubt whether this one differs from it. */
@@ -89,7 +89,7 @@ export class ComparableRuns {
   /** Learned for runs of so many units. */
   constructor(
     readonly bounds: ClassBounds,
-    runs: () => TaughtRun[],
+    runs: () => BaselineRun[],
     learnedUnits: number,
     { above, share }: Descent = {},
   ) {
@@ -105,16 +105,16 @@ export class ComparableRuns {
     return (this.#words ??= this.#whole?.words ?? classWords(this.bounds));
   }
 
-  get runs(): readonly TaughtRun[] {
+  get runs(): readonly BaselineRun[] {
     return this.#whole?.runs ?? this.#all;
   }
 
-  get #all(): TaughtRun[] {
-    return (this.#taught ??= this.#from());
+  get #all(): BaselineRun[] {
+    return (this.#own ??= this.#from());
   }
 
   /** A run that came after the class was learned, and is weighed as it was learned. */
-  add(run: TaughtRun): void {
+  add(run: BaselineRun): void {
     if (this.#whole) {
       this.#elsewhere();
       this.#whole.add(run);
@@ -268,7 +268,7 @@ export class ComparableRuns {
     return summary;
   }
 
-  #count(summary: Summary, run: TaughtRun, times: number): void {
+  #count(summary: Summary, run: BaselineRun, times: number): void {
     const { units = run.units, all } = summary;
     const size = Math.min(1, run.units / units);
     const count = ((run.count * units) / run.units) * times;
@@ -310,7 +310,7 @@ function worksOf({ working, idle }: Summary): number {
  * Weighs counts by the distance from the median in cube roots: 1 up to three spreads, falling to nothing at four
  * and a half. The median is that of the runs that work: over all, a majority of idle runs would leave work no weight.
  */
-function weighing(runs: readonly TaughtRun[], by: number): (count: number) => number {
+function weighing(runs: readonly BaselineRun[], by: number): (count: number) => number {
   const all = new Float64Array(runs.length);
   runs.forEach(({ count, units }, at) => (all[at] = (count * by) / units));
   const counts = workingOf(all);
@@ -322,7 +322,7 @@ function weighing(runs: readonly TaughtRun[], by: number): (count: number) => nu
   };
 }
 
-function isOfDates(runs: readonly TaughtRun[], dates: number): boolean {
+function isOfDates(runs: readonly BaselineRun[], dates: number): boolean {
   const seen = new Set<number>();
   return runs.some(({ place }) => seen.add(place.date).size >= dates);
 }

@@ -7,16 +7,16 @@ import { isWithin, type Split } from './count-split.js';
 import { learnTree, type CalendarTree } from './count-tree.js';
 import {
   MOST_OLDER_RUNS,
-  MOST_TAUGHT_RUNS,
-  REMEMBERED_MS,
-  TAUGHT_MS,
-  TAUGHT_RUNS,
+  MOST_BASELINE_RUNS,
+  SPECIAL_DAYS_MS,
+  BASELINE_MS,
+  BASELINE_RUNS,
   usualWait,
   waitedFor,
   type Covering,
 } from './coverage.js';
 import { everyRun, narrowed, type ClassBounds } from './count-words.js';
-import { medianOf, workingOf } from './robust-roots.js';
+import { clippedMean } from './robust-roots.js';
 
 /** How many changes of the kind a run planned, or for how many units any, of those admitted that history knew. */
 export interface CountedRun extends Covering {
@@ -39,8 +39,6 @@ const LEARNED_EACH_RUN = 300;
 export const LATE_FROM = 1.5;
 /** A count this many times its class's mean says as much of growth as one of so many. */
 const SPIKE = 3;
-/** A count this many times the median of those that work is no part of the level. */
-const SPIKES_FROM = 8;
 /** Growth beyond is no growth of itself: half as much again in a year of daily runs is 1.1 here. */
 const MOST_GROWTH = 1.2;
 const DAY_MS = 86_400_000;
@@ -65,7 +63,7 @@ export interface Comparison {
   /** Whether a person accepted any of these after an alarm. */
   readonly hasAccepted: boolean;
   /** How many runs are in classes. */
-  readonly taught: number;
+  readonly baselineRuns: number;
   readonly class: ComparableRuns;
   /** How many runs' work has gathered for this run's units: 1, or more where runs failed to come. */
   readonly gathered: number;
@@ -123,7 +121,7 @@ export class CountHistory {
     const before = this.#before(at);
     const newest = this.#runs[before - 1];
     // After a long pause it is the four weeks before the pause: its last hundred runs may be those of a Sunday.
-    const recent = this.#teachingFrom(before, Math.min(at, (newest?.atMs ?? at) + DAY_MS));
+    const recent = this.#baselineFrom(before, Math.min(at, (newest?.atMs ?? at) + DAY_MS));
     const learned =
       before - recent <= LEARNED_EACH_RUN
         ? this.#learn(recent, before)
@@ -133,7 +131,7 @@ export class CountHistory {
       newest,
       latest: () => this.#runs.slice(Math.max(recent, before - LATEST_RUNS), before),
       hasAccepted: this.#acceptedIn(Math.max(recent, before - LATEST_RUNS), before),
-      taught: learned.taught,
+      baselineRuns: learned.baselineRuns,
       usualMs: learned.usualMs,
       growth: learned.growth,
       level: learned.level,
@@ -187,7 +185,7 @@ export class CountHistory {
     let to = before;
     while (to > 0 && (this.#runs[to - 1]?.place.date ?? -Infinity) >= date) to -= 1;
     const newest = this.#runs[to - 1];
-    const learned = this.#learn(this.#teachingFrom(to, (newest?.atMs ?? 0) + DAY_MS), to);
+    const learned = this.#learn(this.#baselineFrom(to, (newest?.atMs ?? 0) + DAY_MS), to);
     learned.joinUpTo(this.#runs, before);
     return learned;
   }
@@ -196,21 +194,24 @@ export class CountHistory {
    * The first of the runs before `to` that are the baseline of one at `at`: of the four weeks before, or the latest hundred.
    * Where fewer than a hundred of those worked, it is the hundredth that did: sizes are learned from these.
    */
-  #teachingFrom(to: number, at: number): number {
+  #baselineFrom(to: number, at: number): number {
     const since = (ms: number): number =>
       firstWhere(this.#runs.length, (index) => (this.#runs[index]?.atMs ?? Infinity) >= at - ms);
-    const recent = Math.min(Math.max(0, to - TAUGHT_RUNS), since(TAUGHT_MS));
+    const recent = Math.min(Math.max(0, to - BASELINE_RUNS), since(BASELINE_MS));
     const worked = (from: number): number =>
       firstWhere(this.#worked.length, (index) => (this.#worked[index] ?? 0) >= from);
     const upTo = worked(to);
-    if (upTo - worked(recent) >= TAUGHT_RUNS) return recent;
-    const first = Math.max(worked(Math.max(to - MOST_TAUGHT_RUNS, since(REMEMBERED_MS))), upTo - TAUGHT_RUNS);
+    if (upTo - worked(recent) >= BASELINE_RUNS) return recent;
+    const first = Math.max(
+      worked(Math.max(to - MOST_BASELINE_RUNS, since(SPECIAL_DAYS_MS))),
+      upTo - BASELINE_RUNS,
+    );
     return upTo - first < SIZES_KNOWN_FROM ? recent : Math.min(recent, this.#worked[first] ?? recent);
   }
 
   /** The places of runs before the baseline on days that come once a month. */
   #older(before: number, to: number): readonly number[] {
-    const since = (this.#runs[to - 1]?.atMs ?? 0) - REMEMBERED_MS;
+    const since = (this.#runs[to - 1]?.atMs ?? 0) - SPECIAL_DAYS_MS;
     const upTo = firstWhere(this.#special.length, (index) => (this.#special[index] ?? 0) >= before);
     const first = firstWhere(upTo, (index) => (this.#runs[this.#special[index] ?? 0]?.atMs ?? 0) >= since);
     return this.#special.slice(Math.max(first, upTo - MOST_OLDER_RUNS), upTo);
@@ -236,7 +237,7 @@ class Learned {
   readonly level: number;
   readonly #tree: ClassNode;
   #joined: number;
-  #taught = 0;
+  #baselineRuns = 0;
 
   constructor(
     runs: readonly PlacedRun[],
@@ -246,27 +247,27 @@ class Learned {
   ) {
     this.#joined = to;
     this.usualMs = usualWait(runs, from, to);
-    const taught: PlacedRun[] = [];
+    const baseline: PlacedRun[] = [];
     for (let at = from; at < to; at += 1) {
       const run = runs[at];
-      if (run && this.#isInTime(runs, at, run)) taught.push(run);
+      if (run && this.#isInTime(runs, at, run)) baseline.push(run);
     }
-    this.#taught = taught.length;
-    this.level = levelOf(taught);
-    const broughtHere = older.flatMap((at) => {
+    this.#baselineRuns = baseline.length;
+    this.level = clippedMean(Float64Array.from(baseline, ({ count, units }) => count / units));
+    const special = older.flatMap((at) => {
       const run = runs[at];
       return run && (run.accepted === true || this.#isInTime(runs, at, run)) ? atLevel(run, this.level) : [];
     });
-    const olderRuns = broughtHere.length;
-    taught.unshift(...broughtHere);
-    const units = taught.at(-1)?.units ?? 1;
-    const places = placeColumns(taught);
-    const counts = Float64Array.from(taught, (run) => (run.count * units) / run.units);
+    const olderRuns = special.length;
+    baseline.unshift(...special);
+    const units = baseline.at(-1)?.units ?? 1;
+    const places = placeColumns(baseline);
+    const counts = Float64Array.from(baseline, (run) => (run.count * units) / run.units);
     const leaves: ComparableRuns[] = [];
     const tree = learnTree({ places, counts, older: olderRuns });
-    this.#tree = classesOf(tree, everyRun(places), {}, { runs: taught, units, leaves });
+    this.#tree = classesOf(tree, everyRun(places), {}, { runs: baseline, units, leaves });
     shareSpreads(leaves, units);
-    this.growth = this.#growthOf(taught.slice(olderRuns), units);
+    this.growth = this.#growthOf(baseline.slice(olderRuns), units);
   }
 
   /** What of the calendar there are runs of. */
@@ -299,8 +300,8 @@ class Learned {
     return Math.min(MOST_GROWTH, Math.max(1, (later.level / earlier.level) * Math.exp(-error)));
   }
 
-  get taught(): number {
-    return this.#taught;
+  get baselineRuns(): number {
+    return this.#baselineRuns;
   }
 
   find(place: CalendarPlace): ComparableRuns {
@@ -315,7 +316,7 @@ class Learned {
       const run = runs[this.#joined];
       if (!run || !this.#isInTime(runs, this.#joined, run)) continue;
       this.find(run.place).add(run);
-      this.#taught += 1;
+      this.#baselineRuns += 1;
     }
   }
 
@@ -323,13 +324,6 @@ class Learned {
   #isInTime(runs: readonly PlacedRun[], at: number, run: PlacedRun): boolean {
     return run.units > 0 && waitedFor(runs, at, run, this.usualMs) < LATE_FROM;
   }
-}
-
-/** Of the runs that plan anything half are larger, half smaller; the mean of all of them up to eight times that. */
-function levelOf(runs: readonly PlacedRun[]): number {
-  const each = Float64Array.from(runs, ({ count, units }) => count / units);
-  const most = SPIKES_FROM * medianOf(workingOf(each).sort());
-  return runs.length === 0 ? 0 : each.reduce((sum, one) => sum + Math.min(one, most), 0) / runs.length;
 }
 
 /** An older run as it would be today. One of which no level was kept counts only where a person accepted it. */
@@ -348,7 +342,7 @@ interface ClassNode {
   };
 }
 
-interface Taught {
+interface Learning {
   readonly runs: readonly PlacedRun[];
   /** The units of the newest. */
   readonly units: number;
@@ -360,15 +354,15 @@ function classesOf(
   { runs, split }: CalendarTree,
   bounds: ClassBounds,
   descent: Descent,
-  taught: Taught,
+  learning: Learning,
 ): ClassNode {
-  const own = new ComparableRuns(bounds, () => runsAt(taught.runs, runs), taught.units, descent);
+  const own = new ComparableRuns(bounds, () => runsAt(learning.runs, runs), learning.units, descent);
   const isInDoubt = split !== undefined && split.lnOdds <= 0;
-  if (descent.share === undefined && (!split || isInDoubt)) taught.leaves.push(own);
+  if (descent.share === undefined && (!split || isInDoubt)) learning.leaves.push(own);
   if (!split) return { runs: own };
   const share = isInDoubt ? 1 / (1 + Math.exp(-split.lnOdds)) : undefined;
   const side = (of: CalendarTree, isInner: boolean): ClassNode =>
-    classesOf(of, isInDoubt ? bounds : narrowed(bounds, split.by, isInner), { above: own, share }, taught);
+    classesOf(of, isInDoubt ? bounds : narrowed(bounds, split.by, isInner), { above: own, share }, learning);
   return {
     runs: own,
     split: { by: split.by, within: side(split.within, true), outside: side(split.outside, false) },

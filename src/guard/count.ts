@@ -145,7 +145,8 @@ export function decide(history: CountHistory, now: CountedRun, options: CountOpt
     ...(comparison.level > 0 && { level: comparison.level }),
   };
   const { count, units } = now;
-  if (comparison.taught < FEWEST_RUNS || units <= 0) return { verdict: 'too-few', comparison, state: before };
+  if (comparison.baselineRuns < FEWEST_RUNS || units <= 0)
+    return { verdict: 'too-few', comparison, state: before };
   if (isFirstDay(comparison)) return decideOnFirstDay(comparison, now, options, before);
   const own = comparison.class;
   const plain = own.predict(units);
@@ -360,19 +361,19 @@ function tooFewTold(
   options: CountOptions,
 ): Pick<Judged, 'reason' | 'figures'> {
   const { rule, alpha } = options;
-  const { taught } = comparison;
+  const { baselineRuns } = comparison;
   const planned = plannedInWords(now, options);
   const why =
     now.units > 0
-      ? taught < FEWEST_RUNS
-        ? `${planned}; ${countOf(taught, 'run')} before it ${taught === 1 ? 'is' : 'are'} too few to compare with`
-        : `${planned}; ${countOf(taught, 'run')} before it are of less than a day, which is too little to compare with`
+      ? baselineRuns < FEWEST_RUNS
+        ? `${planned}; ${countOf(baselineRuns, 'run')} before it ${baselineRuns === 1 ? 'is' : 'are'} too few to compare with`
+        : `${planned}; ${countOf(baselineRuns, 'run')} before it are of less than a day, which is too little to compare with`
       : (now.apart?.units ?? 0) === 0
         ? `${planned} and no unit admitted, which compares with nothing`
         : 'no unit of the run has a history';
   return {
     reason: [`${rule}: ${why}`, ...apartInWords(now, options)].join('; '),
-    figures: { observed: now.count, samples: taught, limit: alpha, ...apartFigures(now) },
+    figures: { observed: now.count, samples: baselineRuns, limit: alpha, ...apartFigures(now) },
   };
 }
 

@@ -12,14 +12,14 @@ export interface Covering {
 }
 
 /** How far back the baseline goes: a level of last quarter is no measure of today. */
-export const TAUGHT_MS = 28 * 86_400_000;
+export const BASELINE_MS = 28 * 86_400_000;
 /** Where these days hold fewer runs, so many are taken. */
-export const TAUGHT_RUNS = 100;
+export const BASELINE_RUNS = 100;
 /** However few runs work, no more are looked at. */
-export const MOST_TAUGHT_RUNS = 7_800;
+export const MOST_BASELINE_RUNS = 7_800;
 
 /** Runs on a month's special days are kept for so long: such a day comes once a month. */
-export const REMEMBERED_MS = 400 * 86_400_000;
+export const SPECIAL_DAYS_MS = 400 * 86_400_000;
 /** However many of them there are, no more are looked at. */
 export const MOST_OLDER_RUNS = 2_000;
 
@@ -32,12 +32,12 @@ const SERVED_RUNS = 3;
 const SERVED_WITHIN = 4;
 
 /** The runs of `history` that are the baseline of one at `now`: of the four weeks before, or the latest hundred. Oldest first. */
-export function teaching<Run extends Covering>(history: readonly Run[], now: Covering): Run[] {
+function baselineOf<Run extends Covering>(history: readonly Run[], now: Covering): Run[] {
   const before = history
     .filter(({ at }) => Number(at) < Number(now.at))
     .sort((a, b) => Number(a.at) - Number(b.at));
-  const since = Number(now.at) - TAUGHT_MS;
-  return before.filter(({ at }, index) => Number(at) >= since || index >= before.length - TAUGHT_RUNS);
+  const since = Number(now.at) - BASELINE_MS;
+  return before.filter(({ at }, index) => Number(at) >= since || index >= before.length - BASELINE_RUNS);
 }
 
 /**
@@ -45,10 +45,10 @@ export function teaching<Run extends Covering>(history: readonly Run[], now: Cov
  * served, and not much more slowly than those of the run's units that were served most often. It goes by
  * buckets, never by what a job says of its units: a unit made since has a bucket that others were served in.
  */
-export function newcomersAmong(history: readonly Covering[], now: Covering): Buckets {
+export function newlyAdmittedAmong(history: readonly Covering[], now: Covering): Buckets {
   if (now.covered === undefined) return [];
   const { covered } = now;
-  const past = teaching(history, now);
+  const past = baselineOf(history, now);
   const parts = partsOf([...past, now]).filter(([, upTo]) => hasBucket(covered, upTo));
   const served = parts.map(([, upTo]) => {
     const own = past.filter((run) => coversBucket(run, upTo));

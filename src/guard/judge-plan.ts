@@ -9,7 +9,7 @@ import { judgeCaps, type PlanFigures } from './caps.js';
 import { judgeCount } from './count.js';
 import type { CountedRun } from './count-history.js';
 import { judgeInvariant } from './invariant.js';
-import type { Newcomers } from './newcomers.js';
+import type { NewlyAdmitted } from './newly-admitted.js';
 import type { Judged } from '../containment/verdict.js';
 
 /** A plan that stands in the journal, not committed yet. */
@@ -29,7 +29,7 @@ export interface WrittenPlan {
   /** How many units the run was admitted for, and by which buckets where these tell. */
   readonly units: number;
   readonly covered: Buckets | undefined;
-  readonly newcomers: Newcomers;
+  readonly newcomers: NewlyAdmitted;
   /** The resource of each kind of change. */
   readonly kinds: ReadonlyMap<string, Shape>;
   /** What goes with the rows that are deleted. */

@@ -61,7 +61,18 @@ function distanceOf(nearer: number, sorted: Float64Array, middle: number): numbe
 }
 
 /** The middle of what is sorted; 0 where there is nothing. */
-export function medianOf(sorted: Float64Array): number {
+function medianOf(sorted: Float64Array): number {
   const middle = (sorted.length - 1) / 2;
   return ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2;
+}
+
+/** A value this many times the median of those above 0 is a spike. */
+const SPIKES_FROM = 8;
+
+/** The mean of values of which spikes are cut; 0 where there are none. */
+export function clippedMean(values: Float64Array): number {
+  const most = SPIKES_FROM * medianOf(workingOf(values).sort());
+  return values.length === 0
+    ? 0
+    : values.reduce((sum, each) => sum + Math.min(each, most), 0) / values.length;
 }

@@ -7,7 +7,7 @@ import { acceptedHistory, acceptedRuns, countedRuns } from '../guard/accepted-ru
 import { backtestCount } from '../guard/backtest.js';
 import { judgedByRules } from '../guard/judged-by.js';
 import { policyDifference, suggestRules, type KindHistory } from '../guard/suggest.js';
-import { acceptRun, rebaseline } from '../guard/teach.js';
+import { acceptRun, rebaseline } from '../guard/baseline.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { nearest } from '../kernel/nearest.js';
 import { requireRegion, unknownName } from '../kernel/unknown-name.js';

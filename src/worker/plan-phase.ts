@@ -9,7 +9,7 @@ import { acceptedHistory } from '../guard/accepted-runs.js';
 import { closingOf } from '../containment/closing.js';
 import { batchesOf, startRates } from '../guard/judge-batch.js';
 import { judgePlan } from '../guard/judge-plan.js';
-import { keptOf, newcomersOf, type NewcomersKept } from '../guard/newcomers.js';
+import { keptOf, newlyAdmittedOf, type NewlyAdmittedKept } from '../guard/newly-admitted.js';
 import { failedRule, writeTrip } from '../containment/trip-row.js';
 import { writeVerdicts } from '../guard/verdict-rows.js';
 import type { Judged } from '../containment/verdict.js';
@@ -85,7 +85,7 @@ export async function planRun(
       progressed: () => platform.planning?.progressed(),
     });
     const history = await acceptedHistory(client, { ...run, timeZone: policy.guard.timeZone });
-    const newcomers = newcomersOf(history.runs, run, leave.covered, leave.units);
+    const newcomers = newlyAdmittedOf(history.runs, run, leave.covered, leave.units);
     const written = await writePlan(
       client,
       run.id,
@@ -159,7 +159,7 @@ async function storePlan(
   run: Run,
   leave: PlanLeave,
   written: PlanWritten,
-  newcomers: NewcomersKept | undefined,
+  newcomers: NewlyAdmittedKept | undefined,
   end: Outcome | undefined,
 ): Promise<Epochs | undefined> {
   const { breakGlass } = leave;

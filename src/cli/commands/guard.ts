@@ -14,7 +14,7 @@ import { readCountedRuns } from '../counted-runs-file.js';
 import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { addSuggest } from './guard-suggest.js';
-import { addTeaching } from './guard-teach.js';
+import { addBaseline } from './guard-accept.js';
 import type { Column } from '../table.js';
 import type { Tone } from '../tone.js';
 import { countOf, number, time } from '../../kernel/words.js';
@@ -39,7 +39,7 @@ export function addGuard(program: Command, context: Context): void {
   const guard = group(program, 'guard', 'Try out and tune the rules that judge runs.');
   addBacktest(guard, context);
   addSuggest(guard, context);
-  addTeaching(guard, context);
+  addBaseline(guard, context);
 }
 
 function addBacktest(parent: Command, context: Context): void {

@@ -9,7 +9,7 @@ import {
 
 const K = [0.5, 1, 2, 4, 8, 16, 32, 64, 128, 512];
 
-/** What a history of `runs` counts with this mean teaches of k. */
+/** What a history of `runs` counts with this mean tells of k. */
 function learnt(k: number, runs: number, mean: number): BetaNegativeBinomial {
   return { k, a: 0.5 + k * runs, b: 0.5 + mean * runs };
 }

@@ -348,7 +348,7 @@ describe('after a pause', () => {
     expect(judged(1)).toMatchObject({ verdict: 'fail', worth: 'hold' });
   });
 
-  test('such a run teaches nothing', () => {
+  test('such a run is no part of the baseline', () => {
     const late = { at, units: 50, count: 400 };
     const next = { at: at + HOUR_MS, units: 50, count: 40 };
     const { figures } = judgeCount([...past, late], next, OPTIONS);

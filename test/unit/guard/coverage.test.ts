@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { EVERY_BUCKET, hasBucket, type Buckets } from '../../../src/kernel/bucketing.js';
-import { newcomersAmong, usualWait, waitedFor, type Covering } from '../../../src/guard/coverage.js';
+import { newlyAdmittedAmong, usualWait, waitedFor, type Covering } from '../../../src/guard/coverage.js';
 
 const SLOT_MS = 900_000;
 
@@ -19,15 +19,15 @@ const at = (slot: number, covered: Buckets | undefined = EVERY_BUCKET): Covering
 describe('newcomers', () => {
   test('are those that fewer than three runs have served', () => {
     const canary = inSlots(upTo(8), [[0, 20]]);
-    expect(newcomersAmong([], at(0, [[0, 20]]))).toEqual([[0, 20]]);
-    expect(newcomersAmong(canary.slice(0, 2), at(2, [[0, 20]]))).toEqual([[0, 20]]);
-    expect(newcomersAmong(canary.slice(0, 3), at(3, [[0, 20]]))).toEqual([]);
-    expect(newcomersAmong(canary, at(8, [[0, 100]]))).toEqual([[20, 100]]);
+    expect(newlyAdmittedAmong([], at(0, [[0, 20]]))).toEqual([[0, 20]]);
+    expect(newlyAdmittedAmong(canary.slice(0, 2), at(2, [[0, 20]]))).toEqual([[0, 20]]);
+    expect(newlyAdmittedAmong(canary.slice(0, 3), at(3, [[0, 20]]))).toEqual([]);
+    expect(newlyAdmittedAmong(canary, at(8, [[0, 100]]))).toEqual([[20, 100]]);
     const raised = (runs: number): Covering[] => [
       ...canary,
       ...inSlots([8, 9, 10].slice(0, runs), [[0, 100]]),
     ];
-    expect([1, 2, 3].map((runs) => newcomersAmong(raised(runs), at(8 + runs, [[0, 100]])))).toEqual([
+    expect([1, 2, 3].map((runs) => newlyAdmittedAmong(raised(runs), at(8 + runs, [[0, 100]])))).toEqual([
       [[20, 100]],
       [[20, 100]],
       [],
@@ -36,24 +36,24 @@ describe('newcomers', () => {
 
   test('are none in a canary of those that the stable version served, whoever takes them over', () => {
     const stable = inSlots(upTo(8));
-    expect(newcomersAmong(stable, at(8, [[0, 20]]))).toEqual([]);
+    expect(newlyAdmittedAmong(stable, at(8, [[0, 20]]))).toEqual([]);
     const both = [8, 9, 10, 11].flatMap((slot) => [at(slot, [[20, 1000]]), at(slot, [[0, 20]])]);
-    expect(newcomersAmong([...stable, ...both], at(12, [[0, 100]]))).toEqual([]);
-    expect(newcomersAmong([...stable, ...both], at(12, [[100, 1000]]))).toEqual([]);
+    expect(newlyAdmittedAmong([...stable, ...both], at(12, [[0, 100]]))).toEqual([]);
+    expect(newlyAdmittedAmong([...stable, ...both], at(12, [[100, 1000]]))).toEqual([]);
   });
 
   test('are none after a pause of all, however long, nor where those that a version acts for have all waited', () => {
-    for (const slot of [8, 100, 2_000]) expect(newcomersAmong(inSlots(upTo(8)), at(slot))).toEqual([]);
+    for (const slot of [8, 100, 2_000]) expect(newlyAdmittedAmong(inSlots(upTo(8)), at(slot))).toEqual([]);
     const others = inSlots(
       upTo(60).map((slot) => slot + 8),
       [[20, 1000]],
     );
-    expect(newcomersAmong([...inSlots(upTo(8)), ...others], at(68, [[0, 20]]))).toEqual([]);
+    expect(newlyAdmittedAmong([...inSlots(upTo(8)), ...others], at(68, [[0, 20]]))).toEqual([]);
   });
 
   test('are those that were on hold while the others were served more than three times as often', () => {
     const heldFor = (slots: number): Buckets =>
-      newcomersAmong(
+      newlyAdmittedAmong(
         [
           ...inSlots(upTo(8)),
           ...inSlots(
@@ -69,14 +69,14 @@ describe('newcomers', () => {
 
   test('are not made by runs in quick succession', () => {
     const again = [7.001, 7.002, 7.003].flatMap((slot) => at(slot, [[0, 20]]));
-    expect(newcomersAmong([...inSlots(upTo(8)), ...again], at(7.004, [[0, 100]]))).toEqual([]);
+    expect(newlyAdmittedAmong([...inSlots(upTo(8)), ...again], at(7.004, [[0, 100]]))).toEqual([]);
   });
 
   test('are nobody where nobody can tell whom runs were for', () => {
-    expect(newcomersAmong([], { at: 0 })).toEqual([]);
-    expect(newcomersAmong(inSlots(upTo(3), [[0, 20]]), { at: 3 * SLOT_MS })).toEqual([]);
+    expect(newlyAdmittedAmong([], { at: 0 })).toEqual([]);
+    expect(newlyAdmittedAmong(inSlots(upTo(3), [[0, 20]]), { at: 3 * SLOT_MS })).toEqual([]);
     const untold = upTo(3).map((slot) => ({ at: slot * SLOT_MS }));
-    expect(newcomersAmong(untold, at(3))).toEqual([]);
+    expect(newlyAdmittedAmong(untold, at(3))).toEqual([]);
   });
 
   test('are of the run’s own buckets, cut to the bucket, and fewer the more runs there were', () => {
@@ -87,7 +87,7 @@ describe('newcomers', () => {
       fc.property(fc.array(span, { maxLength: 30 }), span, span, (spans, own, more) => {
         const runs = spans.flatMap((covered, slot) => inSlots([slot], covered));
         const now = at(spans.length + 3, own);
-        const newcomers = newcomersAmong(runs, now);
+        const newcomers = newlyAdmittedAmong(runs, now);
         const wrong = Array.from({ length: 1000 }, (_, index) => index + 1).filter((bucket) => {
           const times = runs.filter(({ covered = [] }) => hasBucket(covered, bucket)).length;
           const isNew = hasBucket(newcomers, bucket);
@@ -95,7 +95,7 @@ describe('newcomers', () => {
         });
         expect(wrong).toEqual([]);
         const served = [0, 1, 2].flatMap((last) => inSlots([spans.length + last], more));
-        expect(newcomersAmong([...runs, ...served], at(spans.length + 3, more))).toEqual([]);
+        expect(newlyAdmittedAmong([...runs, ...served], at(spans.length + 3, more))).toEqual([]);
       }),
       { seed: 20261123, numRuns: 100 },
     );

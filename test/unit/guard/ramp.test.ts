@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { hasBucket, type Buckets } from '../../../src/kernel/bucketing.js';
 import { decide, type CountDecision } from '../../../src/guard/count.js';
 import { CountHistory, type CountedRun } from '../../../src/guard/count-history.js';
-import { newcomersAmong } from '../../../src/guard/coverage.js';
+import { newlyAdmittedAmong } from '../../../src/guard/coverage.js';
 import { seededRandom } from '../../../src/demo/random.js';
 
 /**
@@ -48,7 +48,7 @@ function ramp(region: Region, seed: string, { told, alpha, faultyRun = Infinity 
   for (let run = 0; run < STEPS.length * runsAStep && run <= faultyRun; run += 1) {
     const covered: Buckets = [[0, STEPS[Math.floor(run / runsAStep)] ?? 0]];
     const now = { at: run * SLOT_MS, ...(told && { covered }) };
-    const newcomers = newcomersAmong(history, now);
+    const newcomers = newlyAdmittedAmong(history, now);
     let [count, units] = [0, 0];
     buckets.forEach((bucket, organisation) => {
       if (!hasBucket(covered, bucket)) return;

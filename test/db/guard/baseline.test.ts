@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import type { CountOf } from '../../../src/flags/guard-policy.js';
 import { acceptedRuns } from '../../../src/guard/accepted-runs.js';
-import { acceptRun, rebaseline } from '../../../src/guard/teach.js';
+import { acceptRun, rebaseline } from '../../../src/guard/baseline.js';
 import { writeTrip } from '../../../src/containment/trip-row.js';
 import { testDatabase } from '../../support/database.js';
 
@@ -35,10 +35,10 @@ async function past(
   return rows[0]?.id ?? '';
 }
 
-const taught = async (change = 'claim', of: CountOf = 'changes') =>
+const baseline = async (change = 'claim', of: CountOf = 'changes') =>
   (await acceptedRuns(owner, { job, region, change, of }, 100)).map(({ count }) => count);
 
-test('what was held, tripped or taken back teaches only once it is accepted', async () => {
+test('what was held, tripped or restored is part of the baseline only once it is accepted', async () => {
   await past(1);
   const held = await past(2, 'held');
   const tripped = await past(3, 'killed');
@@ -55,7 +55,7 @@ test('what was held, tripped or taken back teaches only once it is accepted', as
   });
   const restored = await past(4);
   await past(0, 'succeeded', restored);
-  expect(await taught()).toEqual([1]);
+  expect(await baseline()).toEqual([1]);
   for (const runId of [held, tripped, restored]) {
     const accept = () => acceptRun(owner, owner, { runId, job, region }, { reason: 'a merger', by: 'ada' });
     await accept();
@@ -64,27 +64,27 @@ test('what was held, tripped or taken back teaches only once it is accepted', as
       message: `run ${runId.slice(0, 8)} was accepted already, by ada; nothing was changed`,
     });
   }
-  expect(await taught()).toEqual([1, 2, 3, 4]);
+  expect(await baseline()).toEqual([1, 2, 3, 4]);
   const { rows } = await owner.query<{ n: number }>(
     `select count(*) as n from portcullis_control.audit where action = 'accept-run' and principal = 'ada'`,
   );
   expect(rows).toEqual([{ n: 3 }]);
 });
 
-test('a run teaches how many organisations it was for only where they were counted', async () => {
+test('a run is part of the baseline of units only where they were counted', async () => {
   for (const claims of [4, 6]) await past(claims, 'succeeded', null, 'old');
-  expect([await taught(), await taught('claim', 'units')]).toEqual([[4, 6], []]);
+  expect([await baseline(), await baseline('claim', 'units')]).toEqual([[4, 6], []]);
   await past(8);
   const held = await past(10, 'held');
-  expect([await taught(), await taught('claim', 'units')]).toEqual([[4, 6, 8], [4]]);
-  expect(await taught('lapse', 'units')).toEqual([0]);
+  expect([await baseline(), await baseline('claim', 'units')]).toEqual([[4, 6, 8], [4]]);
+  expect(await baseline('lapse', 'units')).toEqual([0]);
   await acceptRun(owner, owner, { runId: held, job, region }, { reason: 'a merger', by: 'ada' });
-  expect(await taught('claim', 'units')).toEqual([4, 5]);
+  expect(await baseline('claim', 'units')).toEqual([4, 5]);
   await rebaseline(owner, owner, { job, region, kind: 'claim', reason: 'twice the customers', by: 'ada' });
-  expect([await taught('claim', 'units'), await taught('verify', 'units')]).toEqual([[], [1, 1]]);
+  expect([await baseline('claim', 'units'), await baseline('verify', 'units')]).toEqual([[], [1, 1]]);
 });
 
-test('a restore has nothing to teach', async () => {
+test('a restore is no part of the baseline', async () => {
   const runId = await past(0, 'succeeded', await past(1));
   await expect(
     acceptRun(owner, owner, { runId, job, region }, { reason: 'x', by: 'ada' }),
@@ -97,10 +97,10 @@ test('a level that has shifted is learnt again, for one kind or for all; where n
   await expect(again()).rejects.toMatchObject({ code: 'NOTHING_REACHED' });
   await past(1);
   await rebaseline(owner, owner, { job, region, kind: 'claim', reason: 'twice the customers', by: 'ada' });
-  expect([await taught(), await taught('verify')]).toEqual([[], [1]]);
+  expect([await baseline(), await baseline('verify')]).toEqual([[], [1]]);
   await expect(again('claim')).rejects.toMatchObject({ code: 'NOTHING_REACHED' });
   await past(2);
-  expect(await taught()).toEqual([2]);
+  expect(await baseline()).toEqual([2]);
   await rebaseline(owner, owner, { job, region, reason: 'moved', by: 'ada' });
-  expect([await taught(), await taught('verify')]).toEqual([[], []]);
+  expect([await baseline(), await baseline('verify')]).toEqual([[], []]);
 });

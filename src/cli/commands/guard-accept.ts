@@ -8,7 +8,7 @@ import { leaf } from '../leaf.js';
 import { reasonOption } from '../reason-option.js';
 
 /** Adds `accept ID` and `rebaseline JOB` to a command. */
-export function addTeaching(parent: Command, context: Context): void {
+export function addBaseline(parent: Command, context: Context): void {
   addAccept(parent, context);
   addRebaseline(parent, context);
 }

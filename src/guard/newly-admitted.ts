@@ -1,16 +1,16 @@
 import { bucketsOf, hasBucket, type Buckets } from '../kernel/bucketing.js';
 import { flagName } from '../flags/definition.js';
 import type { PlanCounts } from '../journal/plan-tally.js';
-import { newcomersAmong, type Covering } from './coverage.js';
+import { newlyAdmittedAmong, type Covering } from './coverage.js';
 
 /** Those of a run's units that history does not know. */
-export interface Newcomers {
+export interface NewlyAdmitted {
   readonly buckets: Buckets;
   readonly units: ReadonlySet<string>;
 }
 
 /** What of a run is left out of history, as the run keeps it. */
-export interface NewcomersKept {
+export interface NewlyAdmittedKept {
   readonly buckets: Buckets;
   /** How many of the admitted units. */
   readonly admitted: number;
@@ -20,23 +20,23 @@ export interface NewcomersKept {
   readonly units: PlanCounts['unitCounts'];
 }
 
-const NOBODY: Newcomers = { buckets: [], units: new Set() };
+const NOBODY: NewlyAdmitted = { buckets: [], units: new Set() };
 
 /** Finds the newly admitted among `units`, which a run is admitted for by the buckets of its flag. */
-export function newcomersOf(
+export function newlyAdmittedOf(
   history: readonly Covering[],
   run: { readonly job: string; readonly region: string; readonly createdAt: Date },
   covered: Buckets | undefined,
   units: Iterable<string>,
-): Newcomers {
-  const buckets = newcomersAmong(history, { at: run.createdAt, covered });
+): NewlyAdmitted {
+  const buckets = newlyAdmittedAmong(history, { at: run.createdAt, covered });
   if (buckets.length === 0) return NOBODY;
   const bucketOf = bucketsOf(flagName(run.job, run.region));
   return { buckets, units: new Set([...units].filter((unit) => hasBucket(buckets, bucketOf(unit)))) };
 }
 
 /** Undefined where there are none. */
-export function keptOf({ buckets, units }: Newcomers, apart: PlanCounts): NewcomersKept | undefined {
+export function keptOf({ buckets, units }: NewlyAdmitted, apart: PlanCounts): NewlyAdmittedKept | undefined {
   if (buckets.length === 0) return undefined;
   return { buckets, admitted: units.size, changes: apart.counts, units: apart.unitCounts };
 }
