@@ -9,6 +9,8 @@ import { build, context } from 'esbuild';
  */
 const DIST = fileURLToPath(new URL('dist/', import.meta.url));
 const BUNDLE = join(DIST, 'bundle');
+/** `kill` and `stop` by themselves: what they share with other commands is there twice, and what they do not need is not. */
+const KILL = join(BUNDLE, 'kill');
 const CONSOLE = fileURLToPath(new URL('src/console/', import.meta.url));
 
 /** These stay where they are, with all that they import, and the bundle imports them from there. */
@@ -26,9 +28,30 @@ const SHARED = /^(jobs|demo\/incident\/lost-condition|sdk|kernel\/fault-point\.j
 export async function bundle() {
   const options = await bundleOptions();
   await rm(BUNDLE, { recursive: true, force: true });
-  await build(options);
+  for (const each of options) refuseNeedless(await build({ ...each, metafile: true }));
   await chmod(join(DIST, 'main.js'), 0o755);
   await build(consoleOptions());
+}
+
+/** What a kill must not wait for: logs, policy files, servers, other commands. */
+const NEEDLESS =
+  /node_modules\/(yaml|pino|express)\/|dist\/(operations|server|cli\/program|worker\/registry)[/.]/;
+
+/** Fails where what is read before a kill begins has come to hold something of that. */
+function refuseNeedless({ metafile: { outputs } }) {
+  const [entry] = Object.keys(outputs).filter((file) => basename(file) === 'kill-line.js');
+  if (entry === undefined) return;
+  const first = new Set([entry]);
+  for (const file of first) {
+    for (const { path, kind } of outputs[file]?.imports ?? [])
+      if (kind === 'import-statement') first.add(path);
+  }
+  const needless = [...first].flatMap((file) =>
+    Object.entries(outputs[file]?.inputs ?? {}).flatMap(([input, { bytesInOutput }]) =>
+      bytesInOutput > 0 && NEEDLESS.test(input) ? [input] : [],
+    ),
+  );
+  if (needless.length > 0) throw new Error(`kill would load ${needless.join(', ')}`);
 }
 
 /** Makes dist/console of src/console: a page, and its files, named by what is in them, that browsers keep for ever. */
@@ -80,9 +103,10 @@ async function bundleOptions() {
     const name = relative(DIST, file);
     if (!SHARED.test(name)) throw new Error(`a job's code imports ${name}, which the bundle has a copy of`);
   }
-  return {
-    entryPoints: [join(DIST, 'app/command-line.js')],
-    outdir: BUNDLE,
+  const lines = { 'command-line': BUNDLE, 'kill-line': KILL };
+  return Object.entries(lines).map(([line, folder]) => ({
+    entryPoints: [join(DIST, `app/${line}.js`)],
+    outdir: folder,
     entryNames: '[name]',
     chunkNames: '[name]-[hash]',
     bundle: true,
@@ -98,8 +122,8 @@ async function bundleOptions() {
     banner: {
       js: `import { createRequire as requireFrom } from 'node:module';\nconst require = requireFrom(import.meta.url);`,
     },
-    plugins: [keepApart(apart), knowWhere, oneLanguage],
-  };
+    plugins: [keepApart(apart, folder), ourFiles(folder), oneLanguage, nodeAlone],
+  }));
 }
 
 /** Files, and what they import of ours, and so on. */
@@ -117,30 +141,34 @@ async function withImports(files) {
   return new Set(Object.keys(metafile.inputs).map((file) => resolve(file)));
 }
 
-const keepApart = (apart) => ({
+const keepApart = (apart, folder) => ({
   name: 'keep-apart',
   setup({ onResolve }) {
     onResolve({ filter: /^\./ }, ({ path, resolveDir }) => {
       const file = resolve(resolveDir, path);
-      return apart.has(file) ? { path: relative(BUNDLE, file), external: true } : undefined;
+      return apart.has(file) ? { path: relative(folder, file), external: true } : undefined;
     });
   },
 });
 
-/** In the bundle a file still finds what stands beside it in dist. */
-const knowWhere = {
-  name: 'know-where',
+/**
+ * In the bundle a file still finds what stands beside it in dist. And zod comes without what nobody uses of it: esbuild
+ * leaves parts of a module out where all of it is imported, not where one object of it is.
+ */
+const ourFiles = (folder) => ({
+  name: 'our-files',
   setup({ onLoad }) {
     onLoad({ filter: /\/dist\/.*\.js$/ }, async ({ path }) => {
       if (path.includes('/node_modules/')) return undefined;
       const text = await readFile(path, 'utf8');
-      const place = `new URL(${JSON.stringify(relative(BUNDLE, path))}, import.meta.url).href`;
-      return text.includes('import.meta.url')
-        ? { contents: text.replaceAll('import.meta.url', place), resolveDir: dirname(path), loader: 'js' }
-        : undefined;
+      const place = `new URL(${JSON.stringify(relative(folder, path))}, import.meta.url).href`;
+      const contents = text
+        .replaceAll('import.meta.url', place)
+        .replace("import { z } from 'zod';", "import * as z from 'zod';");
+      return { contents, resolveDir: dirname(path), loader: 'js' };
     });
   },
-};
+});
 
 /** zod brings its messages in fifty languages; those that Portcullis shows are its own, or English. */
 const oneLanguage = {
@@ -152,9 +180,23 @@ const oneLanguage = {
   },
 };
 
+/** pg asks whether it runs at Cloudflare, which on Node.js 20 loads all of fetch. */
+const nodeAlone = {
+  name: 'node-alone',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/pg\/lib\/stream\.js$/ }, async ({ path }) => {
+      const text = await readFile(path, 'utf8');
+      const asking = 'if (isCloudflareRuntime())';
+      if (!text.includes(asking))
+        throw new Error(`${path} no longer asks where it runs as bundle.js knows it`);
+      return { contents: text.replace(asking, 'if (false)'), loader: 'js' };
+    });
+  },
+};
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   if (process.argv.includes('--watch')) {
-    await (await context(await bundleOptions())).watch();
+    for (const each of await bundleOptions()) await (await context(each)).watch();
     await (await context(consoleOptions())).watch();
   } else await bundle();
 }

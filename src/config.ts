@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { parseDurationMs } from './kernel/duration.js';
 import { PortcullisError } from './kernel/errors.js';
 import { nearest } from './kernel/nearest.js';
-import { DATABASE_VARIABLE } from './flags/policy-regions.js';
+import { DATABASE_VARIABLE } from './flags/policy-places.js';
 import type { GivenLogins } from './postgres/logins.js';
 import { LOG_LEVELS } from './telemetry/log-level.js';
 

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { messageOf, PortcullisError } from '../kernel/errors.js';
 import { listOf } from '../kernel/words.js';
-import { DATABASE_VARIABLE } from '../flags/policy-regions.js';
+import { DATABASE_VARIABLE } from '../flags/policy-places.js';
 import type { JobDefinition } from '../sdk/contract.js';
 import { isConfig, variableOf, type ConfigDefinition, type DevelopmentConfig } from '../sdk/define-config.js';
 import { isJob } from '../sdk/define-job.js';

@@ -1,11 +1,10 @@
 import type { Installation, Opening, Purpose } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { within } from '../kernel/within.js';
-import { policiesInForce } from '../flags/policy-store.js';
-import { readPolicies, type Policy } from '../flags/policy.js';
+import { placesInForce } from '../flags/policy-places.js';
+import type { Policy } from '../flags/policy.js';
 import type { InstalledJob } from '../worker/registry.js';
 import { lockedOut } from '../postgres/migrate.js';
-import { startEmbedded } from '../postgres/embedded-server.js';
 import { isUnreachable, withoutPassword } from '../postgres/pool.js';
 import { OpenedDatabase } from './opened-database.js';
 import { OpenedDatabases, type RegionAddress } from './opened-databases.js';
@@ -33,7 +32,9 @@ export async function openInstallation(
 
   const server =
     config.databaseUrl === undefined
-      ? await startEmbedded({ folder: config.home, existing: purpose === 'look' || purpose === 'kill' })
+      ? await (
+          await import('../postgres/embedded-server.js')
+        ).startEmbedded({ folder: config.home, existing: purpose === 'look' || purpose === 'kill' })
       : undefined;
   const owner = config.databaseUrl ?? server?.url ?? '';
   const options = { jobs, purpose, concurrentRuns: config.concurrentRuns };
@@ -127,6 +128,7 @@ async function openFor(
     return;
   }
   await home.openNow();
+  const { policiesInForce } = await import('../flags/policy-store.js');
   databases.place(await policiesInForce(home.owner));
   await databases.settle(REGIONS_MS);
 }
@@ -134,16 +136,20 @@ async function openFor(
 /** SQLSTATEs of a database without our schema. */
 const NO_SCHEMA = new Set(['42P01', '3F000']);
 
-/** The policies in force; those of the files where the control database cannot tell. */
-async function placesToKill(home: OpenedDatabase, config: Config): Promise<readonly Policy[]> {
+/** Where the policies in force say that regions are; where those of the files do, if the control database cannot tell. */
+async function placesToKill(
+  home: OpenedDatabase,
+  config: Config,
+): Promise<readonly Pick<Policy, 'databases'>[]> {
   try {
     return await within(
       KILL_MS,
-      () => policiesInForce(home.owner),
+      () => placesInForce(home.owner),
       () => Object.assign(new Error('the control database does not answer'), { code: 'ETIMEDOUT' }),
     );
   } catch (error) {
     if (!isUnreachable(error) && !NO_SCHEMA.has(String((error as { code?: unknown }).code))) throw error;
+    const { readPolicies } = await import('../flags/policy.js');
     return (await readPolicies(config.flagsFolder)).map(({ policy }) => policy);
   }
 }

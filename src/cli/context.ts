@@ -14,8 +14,10 @@ import type { Terminal } from './terminal.js';
 import { painter, type Paint } from './tone.js';
 
 /** What every command works with. */
-export interface Context {
-  readonly app: App;
+export type Context = ContextOf<App>;
+
+export interface ContextOf<Of> {
+  readonly app: Of;
   readonly io: Terminal;
   /** What the command that was given takes: see permissions.ts. */
   readonly right?: () => Action | undefined;
@@ -23,8 +25,11 @@ export interface Context {
   readonly server?: () => Server | undefined;
 }
 
+/** What a command works with that opens an installation, and needs no more of the app. */
+export type OpeningContext = ContextOf<Pick<App, 'settings' | 'open'>>;
+
 /** Adds a command to the program. */
-export type AddCommand = (program: Command, context: Context) => void;
+export type AddCommand<Of = App> = (program: Command, context: ContextOf<Of>) => void;
 
 /** How a command answers: as JSON where `--json` was given, else in words and tables for a person. */
 export class Voice {
@@ -67,13 +72,13 @@ export class Voice {
 }
 
 /** The voice that a command's options ask for. */
-export function voiceOf(context: Context, command: Command): Voice {
+export function voiceOf(context: Pick<Context, 'io'>, command: Command): Voice {
   return new Voice(context.io, command.optsWithGlobals<{ json?: boolean }>().json === true);
 }
 
 /** Opens the installation for as long as `work` takes, to change something unless another purpose is given. */
 export async function withInstallation<T>(
-  { app, io, right }: Context,
+  { app, io, right }: OpeningContext,
   work: (installation: Installation) => Promise<T>,
   purpose: Purpose = 'change',
   opening?: Opening,

@@ -15,7 +15,11 @@ import type { Terminal } from './terminal.js';
  * included: `exitCodeOf` and `printError` of exit.ts know what to make of it. Results go to standard output, notes,
  * progress and errors to standard error.
  */
-export function createFrame(app: App, io: Terminal, commands: readonly AddCommand[]): Command {
+export function createFrame<Of extends Pick<App, 'settings'>>(
+  app: Of,
+  io: Terminal,
+  commands: readonly AddCommand<Of>[],
+): Command {
   const program = withCommonOptions(new Command('portcullis'), true)
     .description(
       'A scheduled job changes production data only behind a per-region flag, fenced and journaled.',

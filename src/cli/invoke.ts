@@ -1,21 +1,13 @@
 import { jobInfos, type OperationContext, type OperationFlags } from '../operations/context.js';
-import type { OperationName, Operations } from '../operations/list.js';
-import type { InputOf, Operation, OutputOf } from '../operations/operation.js';
+import type { OperationName } from '../operations/list.js';
+import type { Operation } from '../operations/operation.js';
 import { flagsAt } from '../flags/flags-elsewhere.js';
-import { createLogger } from '../telemetry/log.js';
 import { actingPrincipal } from './acting.js';
 import type { Installation, OpenPlatform, Purpose } from './app-port.js';
 import { withInstallation, withLook, type Context } from './context.js';
-import type { Server } from './credentials.js';
+import { invokeAt, type Invoke } from './invoke-at.js';
 
-/** Calls an operation, wherever it is carried out. Throws what the operation throws. */
-export type Invoke = <Name extends OperationName>(
-  name: Name,
-  input: InputOf<Operations[Name]>,
-) => Promise<OutputOf<Operations[Name]>>;
-
-/** How long a server may take to answer. */
-const ANSWER_MS = 60_000;
+export { invokeAt, type Invoke } from './invoke-at.js';
 
 /**
  * Does `work` with operations that are carried out by the server that the command works on, or else in this process, on
@@ -30,24 +22,6 @@ export function withInvoke<T>(
   if (server !== undefined) return invokeAt(server).then(work);
   const here = (installation: Installation): Promise<T> => invokingHere(context, installation, work);
   return purpose === 'look' ? withLook(context, here) : withInstallation(context, here, purpose);
-}
-
-export async function invokeAt(
-  server: Pick<Server, 'url'> & Partial<Server>,
-  ms = ANSWER_MS,
-): Promise<Invoke> {
-  const { createClient } = await import('../client/client.js');
-  const client = createClient(server);
-  return async (name, input) => {
-    // It bounds the answer, and of a stream its beginning: that may take as long as its lines are read.
-    const slow = new AbortController();
-    const timer = setTimeout(() => slow.abort(new Error(`no answer within ${ms / 1_000} s`)), ms);
-    try {
-      return await client.call(name, ...([input, { signal: slow.signal }] as never));
-    } finally {
-      clearTimeout(timer);
-    }
-  };
 }
 
 /** Operations that show flags: they wait for the source of flags to be heard, which is opened for them alone. */
@@ -102,7 +76,11 @@ async function operationContext(
   flags: () => OperationFlags,
 ): Promise<OperationContext> {
   const { control, regionDatabases, jobs } = installation;
-  const policies = await app.policies(installation);
+  const [policies, { createLogger }] = await Promise.all([
+    app.policies(installation),
+    // Whoever kills on the database itself invokes nothing, and loads no log.
+    import('../telemetry/log.js'),
+  ]);
   return {
     ...{
       control,

@@ -4,7 +4,6 @@ import { PortcullisError } from '../kernel/errors.js';
 import { unknownName, requireRegion } from '../kernel/unknown-name.js';
 import { INSTALLED } from '../kernel/version-named.js';
 import { within } from '../kernel/within.js';
-import { readPolicies } from '../flags/policy.js';
 import { gatesOf } from '../containment/gates-of.js';
 import type { FailedKill, KillReach, KillRequest } from '../containment/kill.js';
 import { heldWishes } from '../containment/pending-kill.js';
@@ -13,7 +12,7 @@ import { announcedVersions, versionToKill } from '../rollout/announce.js';
 import { isUnreachable } from '../postgres/pool.js';
 import { actingPrincipal, localPrincipal } from './acting.js';
 import type { Installation } from './app-port.js';
-import type { Context } from './context.js';
+import type { OpeningContext } from './context.js';
 
 /** How long the control database may take to answer what a kill asks of it. */
 const CONTROL_MS = 5_000;
@@ -43,7 +42,7 @@ function hasNoSchema(error: unknown): boolean {
  * the person at the keyboard, who has the logins of the regions' databases.
  */
 export async function killingPrincipal(
-  context: Context,
+  context: OpeningContext,
   installation: Installation,
 ): Promise<{ readonly principal: Principal; readonly asked: boolean }> {
   try {
@@ -78,6 +77,7 @@ export async function killable({
       );
     }
     if (!isUnreachable(error)) throw error;
+    const { readPolicies } = await import('../flags/policy.js');
     const files = await readPolicies(flagsFolder);
     return new Map(files.map(({ policy: { job, regions } }) => [job, [...regions]]));
   }

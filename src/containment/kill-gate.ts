@@ -317,6 +317,7 @@ export async function endKilledRuns(owner: pg.Pool, order: KillOrder): Promise<s
     `update portcullis_region.run set attempt = attempt + 1, worker = 'kill' where ${RUNS_IN_SCOPE} returning ${RUN_COLUMNS}`,
     values,
   );
+  if (rows.length === 0) return [];
   const code = order.version === undefined ? 'gate-killed' : 'version-quarantined';
   const columns = await columnsOf(owner, 'portcullis_region.plan');
   const planned = PLAN_COLUMNS.filter((column) => columns.has(column));

@@ -14,7 +14,7 @@ import {
 } from './kill.js';
 import { orderOf } from './kill-order.js';
 import { claimWishes, concludeWish, type KillWish } from './pending-kill.js';
-import { moveKill, unrecordedKills, type UnrecordedKill } from './unrecorded-kill.js';
+import { moveKills, unrecordedKills, type UnrecordedKill } from './unrecorded-kill.js';
 import { notify, type Notice } from '../notify/notice.js';
 import { inTransaction } from '../postgres/pool.js';
 import type { PoolOf } from '../incidents/incident-runs.js';
@@ -199,7 +199,7 @@ async function recordLateKill(control: pg.Pool, owner: pg.Pool, kill: Unrecorded
   const at = kill.at.toISOString();
   await clearKilled(control, { ...request, job, by });
   const hit = { region, since: at, containedAt: at };
-  await moveKill(control, owner, kill, async (client) => {
+  await moveKills(control, [{ region: owner, kill }], async (client) => {
     await openKillIncident(client, { job, killed: [killed], failed: [] }, request, by, [hit]);
   });
 }

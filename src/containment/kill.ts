@@ -10,7 +10,7 @@ import { gatesOf } from './gates-of.js';
 import { wishKill } from './pending-kill.js';
 import { endKilledRuns, GRACE_MS, killGate, type Killed } from './kill-gate.js';
 import type { KillOrder } from './kill-order.js';
-import { completeUnrecorded, moveKill, noteOf } from './unrecorded-kill.js';
+import { completeUnrecorded, moveKills, noteOf, type KeptKill } from './unrecorded-kill.js';
 
 /** What to kill: a job in some regions, or one version of it everywhere. */
 export interface KillRequest {
@@ -80,14 +80,18 @@ export async function killJob(
   if (regions.length === 0) throw nothingReached(`${request.job} has no gate, flag or policy in any region`);
   const orders = regions.map((region) => ({ ...rest, region, by: principal.name, record: randomUUID() }));
   const tried = await Promise.allSettled(orders.map((order) => killWithin(ownerOf, order, reach.answerMs)));
+  const ended = await Promise.all(
+    orders.map(async (order, at) =>
+      tried[at]?.status === 'fulfilled' ? endKilledRuns(ownerOf(order.region), order).catch(() => []) : [],
+    ),
+  );
   const killed = [];
   const held: Held[] = [];
   const failed = [];
   for (const [at, order] of orders.entries()) {
     const outcome = tried[at];
     if (outcome?.status === 'fulfilled') {
-      const runsEnded = await endKilledRuns(ownerOf(order.region), order).catch(() => []);
-      const each = { ...outcome.value, runsEnded };
+      const each = { ...outcome.value, runsEnded: ended[at] ?? [] };
       killed.push(each);
       held.push({ order, killed: each, owner: ownerOf(order.region) });
     } else {
@@ -221,25 +225,35 @@ const RECORD_MS = 4_000;
 /** Puts kills on record. Answers why that has not come about yet, if it has not. */
 async function record(control: pg.Pool, kills: readonly Held[]): Promise<string | undefined> {
   const late = (): Error => new Error(`the audit log was not reached within ${RECORD_MS / 1_000} s`);
-  const recordAll = async (): Promise<void> => {
-    for (const each of kills) await recordOne(control, each);
-  };
-  return within(RECORD_MS, recordAll, late).then(() => undefined, messageOf);
+  return within(RECORD_MS, () => recordAll(control, kills), late).then(() => undefined, messageOf);
 }
 
-async function recordOne(control: pg.Pool, { order, killed, owner }: Held): Promise<void> {
-  try {
-    const kill = await completeUnrecorded(owner, order.record, killed);
-    if (kill) await moveKill(control, owner, kill);
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== UNDEFINED_TABLE) throw error;
-    // A schema from before kills were left in the region's database.
-    const { version = null, restoresToo = false, drill = false, reason, by } = order;
-    await recordAudit(
-      control,
-      noteOf({ ...killed, version, restoresToo, drill, reason, by, at: new Date() }),
-    );
+async function recordAll(control: pg.Pool, kills: readonly Held[]): Promise<void> {
+  const kept: KeptKill[] = [];
+  for (const { order, killed, owner } of kills) {
+    try {
+      const kill = await completeUnrecorded(owner, order.record, killed);
+      if (kill) kept.push({ region: owner, kill });
+    } catch (error) {
+      if (!isOlderSchema(error)) throw error;
+      const { version = null, restoresToo = false, drill = false, reason, by } = order;
+      await recordAudit(
+        control,
+        noteOf({ ...killed, version, restoresToo, drill, reason, by, at: new Date() }),
+      );
+    }
   }
+  try {
+    await moveKills(control, kept);
+  } catch (error) {
+    if (!isOlderSchema(error)) throw error;
+    for (const { kill } of kept) await recordAudit(control, noteOf(kill));
+  }
+}
+
+/** A schema from before kills were left in the region's database. */
+function isOlderSchema(error: unknown): boolean {
+  return (error as { code?: unknown }).code === UNDEFINED_TABLE;
 }
 
 const UNDEFINED_TABLE = '42P01';

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { boundAuditWait } from '../audit/record.js';
 import { switchOff, withdrawVersion } from '../flags/withdraw-version.js';
-import { loadPolicy } from '../flags/policy-store.js';
 import { columnsOf } from '../postgres/columns-of.js';
 import { inTransaction } from '../postgres/pool.js';
 import type { KeptOrder, KillOrder } from './kill-order.js';
@@ -72,6 +71,8 @@ async function lastPermit(
   client: pg.PoolClient,
   { job, region }: Pick<KillOrder, 'job' | 'region'>,
 ): Promise<Date | null> {
+  // A kill that reaches its gate loads no policy.
+  const { loadPolicy } = await import('../flags/policy-store.js');
   const loaded = await loadPolicy(client, job);
   if (!loaded.ok) return null;
   const { flag, permitMs } = loaded.policy;

@@ -70,30 +70,49 @@ export async function countUnrecorded(region: pg.Pool): Promise<number> {
   return counted.rows[0]?.n ?? 0;
 }
 
+/** A kill, and the database of its region, which has it. */
+export interface KeptKill {
+  readonly region: pg.Pool;
+  readonly kill: UnrecordedKill;
+}
+
 /**
- * Moves a kill from its region's database to the audit log: once, however often and by however many processes this is
- * tried, and wherever one of them dies. `also` is done in the same transaction on the control database.
+ * Moves kills from their regions' databases to the audit log: all or none, and each once, however often and by however
+ * many processes this is tried, and wherever one of them dies. `also` is done in the same transaction on the control
+ * database, unless all of them were moved by then.
  */
-export async function moveKill(
+export async function moveKills(
   control: pg.Pool,
-  region: pg.Pool,
-  kill: UnrecordedKill,
+  kept: readonly KeptKill[],
   also: (client: pg.PoolClient) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
+  if (kept.length === 0) return;
+  const ids = kept.map(({ kill }) => kill.id);
   await inTransaction(control, async (client) => {
     await boundAuditWait(client);
     // Whoever moves has the log's turn, so that of two the second sees what the first has moved.
     await lockAudit(client);
-    const { rowCount } = await client.query('select from portcullis_control.moved_kill where id = $1', [
-      kill.id,
-    ]);
-    if (rowCount !== 0) return;
-    const { seq } = await recordAudit(client, noteOf(kill));
-    await client.query('insert into portcullis_control.moved_kill (id, seq) values ($1, $2)', [kill.id, seq]);
-    await also(client);
+    const { rows } = await client.query<{ id: string }>(
+      'select id from portcullis_control.moved_kill where id = any($1)',
+      [ids],
+    );
+    const left = kept.filter(({ kill }) => !rows.some(({ id }) => id === kill.id));
+    for (const { kill } of left) {
+      const { seq } = await recordAudit(client, noteOf(kill));
+      await client.query('insert into portcullis_control.moved_kill (id, seq) values ($1, $2)', [
+        kill.id,
+        seq,
+      ]);
+    }
+    if (left.length > 0) await also(client);
   });
   await faultPoint('kill.moved');
-  await region.query('delete from portcullis_region.unrecorded_kill where id = $1', [kill.id]);
+  const regions = new Set(kept.map(({ region }) => region));
+  await Promise.all(
+    [...regions].map((region) =>
+      region.query('delete from portcullis_region.unrecorded_kill where id = any($1)', [ids]),
+    ),
+  );
 }
 
 /** What the audit log says of a kill. */

@@ -9,7 +9,6 @@ import { inTransaction } from '../postgres/pool.js';
 import { AdmissionBook, beyondText, type Beyond, type RegionAdmission } from './admission.js';
 import { ADMISSIONS, type ReadAdmission } from './admission-reader.js';
 import { type Variant, flagName } from './definition.js';
-import { requirePolicy } from './policy-store.js';
 
 /** Admissions as the control database has them now. */
 export async function readAdmissions(control: pg.Pool | pg.PoolClient): Promise<AdmissionBook> {
@@ -145,6 +144,8 @@ export async function admitInitially(
   principal: Principal,
 ): Promise<readonly string[]> {
   const { job, version, reason } = order;
+  // A kill takes an admission away, and loads no policy for it.
+  const { requirePolicy } = await import('./policy-store.js');
   const policy = await requirePolicy(control, job);
   const named = order.regions ?? policy.regions;
   for (const region of named) {

@@ -1,5 +1,6 @@
 import type { PolicyDocument } from './policy-document.js';
-import { regionDatabases, regionNames, regionsDocument } from './policy-regions.js';
+import { regionDatabases, regionNames } from './policy-places.js';
+import { regionsDocument } from './policy-regions.js';
 import type { PolicyFile } from './policy.js';
 
 /** One field that applying a policy would change, in the words of the file. */

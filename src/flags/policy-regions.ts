@@ -1,11 +1,6 @@
 import { z } from 'zod';
+import { DATABASE_VARIABLE } from './policy-places.js';
 import { distinct, name, onAnyArray } from './policy-values.js';
-
-/**
- * A variable that holds the address of a region's database. A name of this form and no other: a policy neither
- * holds an address, which has a password, nor can it make Portcullis read another of its variables.
- */
-export const DATABASE_VARIABLE = /^PORTCULLIS_DATABASE_URL_[A-Z0-9_]{1,60}$/;
 
 const MOST = 100;
 
@@ -39,23 +34,6 @@ const map = z
 
 /** The regions of a policy: a list, or a map where some have a database of their own. */
 export const regionsDocument = z.union([list, map]);
-
-export type RegionsDocument = z.infer<typeof regionsDocument>;
-
-/** The names of the regions, in the order in which they are written. */
-export function regionNames(regions: RegionsDocument): readonly string[] {
-  return Array.isArray(regions) ? regions : Object.keys(regions);
-}
-
-/** The regions that have a database of their own, with the variable that holds its address. */
-export function regionDatabases(regions: RegionsDocument): Record<string, string> {
-  if (Array.isArray(regions)) return {};
-  return Object.fromEntries(
-    Object.entries(regions).flatMap(([key, { database }]) =>
-      database === undefined ? [] : [[key, database]],
-    ),
-  );
-}
 
 /** A job and where its regions are. */
 interface Placed {

@@ -21,10 +21,10 @@ import {
 import { PortcullisError, type ErrorCode } from '../../kernel/errors.js';
 import type { Operations } from '../../operations/list.js';
 import type { OutputOf } from '../../operations/operation.js';
-import { invokeAt, type Invoke } from '../invoke.js';
+import { invokeAt, type Invoke } from '../invoke-at.js';
 import { interruptible } from '../interrupt.js';
 import { withProgress } from '../progress.js';
-import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
+import { voiceOf, withInstallation, type OpeningContext, type Voice } from '../context.js';
 import { leaf } from '../leaf.js';
 import { reasonOption } from '../reason-option.js';
 
@@ -39,7 +39,7 @@ interface KillOptions {
 
 const MOST_WAIT_MS = 86_400_000;
 
-export function addKill(program: Command, context: Context): void {
+export function addKill(program: Command, context: OpeningContext): void {
   const command = leaf(
     program,
     'kill <job>',
@@ -87,7 +87,7 @@ export function addKill(program: Command, context: Context): void {
     });
 }
 
-export function addStop(program: Command, context: Context): void {
+export function addStop(program: Command, context: OpeningContext): void {
   const command = leaf(program, 'stop', 'Stop everything: every job in every region, and restores too.', [
     'portcullis stop --all --reason "stop everything"',
   ])
@@ -166,7 +166,7 @@ type Remote = 'done' | 'none' | 'away';
  * then the kill goes there, on record as break-glass, as whoever's token that is.
  */
 async function throughServer(
-  context: Context,
+  context: OpeningContext,
   voice: Voice,
   kill: (invoke: Invoke) => Promise<void>,
 ): Promise<Remote> {
@@ -202,7 +202,7 @@ async function throughServer(
  * once it can be written, the audit log show for ever that the kill went past them.
  */
 async function withKilling(
-  context: Context,
+  context: OpeningContext,
   remote: Remote,
   work: (
     installation: Installation,
@@ -233,7 +233,7 @@ interface Tried {
 
 /** Keeps trying what could not be reached, for as long as was asked for. */
 async function seeThrough(
-  { io }: Context,
+  { io }: OpeningContext,
   voice: Voice,
   installation: Installation,
   tried: readonly Tried[],

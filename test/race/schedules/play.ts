@@ -5,7 +5,7 @@ import { PortcullisError } from '../../../src/kernel/errors.js';
 import { endKilledRuns, killGate } from '../../../src/containment/kill-gate.js';
 import type { KillOrder } from '../../../src/containment/kill-order.js';
 import { killJob } from '../../../src/containment/kill.js';
-import { moveKill, unrecordedKills } from '../../../src/containment/unrecorded-kill.js';
+import { moveKills, unrecordedKills } from '../../../src/containment/unrecorded-kill.js';
 import { confirmDatabase } from '../../../src/gate/database.js';
 import { reconcileGate } from '../../../src/gate/permit.js';
 import { askLift, askRearm, decideRearm } from '../../../src/containment/rearm-approval.js';
@@ -116,7 +116,10 @@ class Player {
     const { job, stage } = this.world;
     const late = (await unrecordedKills(stage.operator, 0)).filter((kill) => kill.job === job);
     const move = async (): Promise<void> => {
-      for (const kill of late) await moveKill(stage.operator, stage.operator, kill);
+      await moveKills(
+        stage.operator,
+        late.map((kill) => ({ region: stage.operator, kill })),
+      );
     };
     await Promise.all([move(), move()]);
   }
