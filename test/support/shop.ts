@@ -8,7 +8,6 @@ import { testPlatform, testPolicy } from './platform.js';
 import type { Policy } from '../../src/flags/policy.js';
 
 const { signal } = new AbortController();
-const PACE = { leaseMs: 20_000, batch: 3 };
 
 /** A database of another team's: a schema `shop` with a table of units, which every login may read and write. */
 export async function testShop(database: TestDatabase) {
@@ -73,8 +72,8 @@ export async function testShop(database: TestDatabase) {
     load,
     run,
     preview: async (id: string) => (await previewRestores(platform.region, [id]))[0]?.preview,
-    restore: async (id: string): Promise<RestoreReport | undefined> =>
-      (await restoreRuns(platform, [id], { signal, paceOf: () => PACE }))[0],
+    restore: async (id: string, batch = 3): Promise<RestoreReport | undefined> =>
+      (await restoreRuns(platform, [id], { signal, paceOf: () => ({ leaseMs: 20_000, batch }) }))[0],
     /** Every row of a table, as text, in order. */
     rowsOf: async (table: string): Promise<string[]> => {
       const { rows } = await owner.query<{ row: string }>(
