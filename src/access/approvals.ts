@@ -190,7 +190,8 @@ export async function pendingRequests(control: pg.Pool | pg.PoolClient, action: 
  * Approves or rejects a request, once: of any number who decide at the same moment, one does and the others are told
  * so. Whoever approves is another person than those who know the token that asked (second-person.ts). What was approved
  * is carried out in the same transaction, on the client given: if that throws, nothing is decided and the request stays
- * open. Anybody may reject, and so cancel, a request that would approve itself. Throws APPROVAL_UNKNOWN, FORBIDDEN,
+ * open. Anybody may reject, and so cancel, a request that would approve itself. `why` goes on record beside the reason
+ * of the request. Throws APPROVAL_UNKNOWN, FORBIDDEN,
  * APPROVAL_SELF (whoever asked can neither approve nor reject), what `requireSecond` throws, APPROVAL_DECIDED,
  * APPROVAL_EXPIRED, or what `carryOut` throws.
  */
@@ -200,6 +201,7 @@ export async function decideApproval(
   principal: Principal,
   decision: Decision,
   carryOut: (client: pg.PoolClient, approval: Approval) => Promise<void>,
+  why?: string,
 ): Promise<Approval> {
   return inTransaction(control, async (client) => {
     const row = await readApproval(client, id, 'for update');
@@ -242,6 +244,7 @@ export async function decideApproval(
         person: decided.decidedPerson,
         introducedBy: decided.introducedBy,
         caution: decided.caution,
+        ...(why !== undefined && { decisionReason: why }),
       },
     });
     if (decision === 'reject') return decided;

@@ -69,6 +69,13 @@ export async function previewThere(invoke: Invoke, { runs }: NamedThere): Promis
   return results;
 }
 
+interface Following {
+  /** Why, for the record. */
+  readonly reason: string | undefined;
+  readonly signal: AbortSignal;
+  readonly say: (text: string) => void;
+}
+
 /**
  * Has a server's workers restore runs, one after the other, the newest first, and follows each to its end. Ends with the
  * first that does not succeed, since what is older lies beneath it. Incidents follow their runs. Answers what came of
@@ -77,13 +84,13 @@ export async function previewThere(invoke: Invoke, { runs }: NamedThere): Promis
 export async function restoreThere(
   invoke: Invoke,
   { runs, incidents }: NamedThere,
-  signal: AbortSignal,
-  say: (text: string) => void,
+  { reason, signal, say }: Following,
 ): Promise<{ readonly results: RestoreResult[]; readonly exit: ExitCode }> {
+  const why = reason === undefined ? {} : { reason };
   const begun = new Map<string, string>();
   for (const { id, closed } of incidents) {
     if (closed || runs.length === 0) continue;
-    const first = await unlessNothing(() => invoke('restoreIncident', { id }));
+    const first = await unlessNothing(() => invoke('restoreIncident', { id, ...why }));
     for (const { runId, restore } of 'nothing' in first ? [] : first.restores) begun.set(runId, restore);
   }
   const results: RestoreResult[] = [];
@@ -91,7 +98,9 @@ export async function restoreThere(
     const named = { run, job, region };
     const known = begun.get(run);
     const order =
-      known === undefined ? await unlessNothing(() => invoke('restoreRun', { id: run })) : { restore: known };
+      known === undefined
+        ? await unlessNothing(() => invoke('restoreRun', { id: run, ...why }))
+        : { restore: known };
     if ('nothing' in order) {
       const nothing = {
         restore: null,

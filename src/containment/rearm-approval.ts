@@ -188,6 +188,7 @@ export async function decideRearm(
   id: string,
   principal: Principal,
   decision: Decision,
+  why?: string,
 ): Promise<Approval> {
   const { action } = await findApproval(control, id);
   if (action !== REARM && action !== LIFT) {
@@ -196,18 +197,27 @@ export async function decideRearm(
       `${id} asks for ${action}, which this program cannot carry out`,
     );
   }
-  return decideApproval(control, id, principal, decision, async (_, approval) => {
-    const by =
-      principal === ALONE ? `${approval.requestedBy} alone` : `${approval.requestedBy} and ${principal.name}`;
-    if (approval.action === REARM) {
-      const evidence = rearmEvidence.parse(approval.evidence);
-      await rearmGates(ownerOf, evidence, { reason: approval.reason, by });
-      return;
-    }
-    const { job, version } = liftEvidence.parse(approval.evidence);
-    // Killed where one region could be reached, it may be quarantined in some databases only.
-    let lifted = false;
-    for (const owner of everyOwner()) lifted = (await liftQuarantine(owner, job, version)) || lifted;
-    if (!lifted) throw notQuarantined(job, version);
-  });
+  return decideApproval(
+    control,
+    id,
+    principal,
+    decision,
+    async (_, approval) => {
+      const by =
+        principal === ALONE
+          ? `${approval.requestedBy} alone`
+          : `${approval.requestedBy} and ${principal.name}`;
+      if (approval.action === REARM) {
+        const evidence = rearmEvidence.parse(approval.evidence);
+        await rearmGates(ownerOf, evidence, { reason: approval.reason, by });
+        return;
+      }
+      const { job, version } = liftEvidence.parse(approval.evidence);
+      // Killed where one region could be reached, it may be quarantined in some databases only.
+      let lifted = false;
+      for (const owner of everyOwner()) lifted = (await liftQuarantine(owner, job, version)) || lifted;
+      if (!lifted) throw notQuarantined(job, version);
+    },
+    why,
+  );
 }

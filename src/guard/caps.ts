@@ -82,7 +82,7 @@ export function judgeCaps(caps: readonly Cap[], figures: readonly PlanFigures[])
         verdict: 'pass',
         rule,
         reason: `${rule}: ${say(planned)} planned`,
-        figures: { observed: planned },
+        figures: { observed: planned, ...(cap.perRun !== undefined && { limit: cap.perRun, cap: 'perRun' }) },
       };
     }
     return {

@@ -37,13 +37,19 @@ export interface ChangeView {
 export interface ChangeFilter {
   readonly kind?: string | undefined;
   readonly state?: ChangeState | undefined;
+  /** Where a list without a cursor begins. Absent: with the first change. */
+  readonly from?: { readonly lane: number; readonly seq: number } | undefined;
 }
 
 interface ChangeRow extends Omit<ChangeView, 'appliedAt'> {
   readonly applied_at: Date | null;
 }
 
-const ChangeKey = z.tuple([z.int().min(0).max(32_767), z.int().min(0).max(2_147_483_647)]);
+/** What their columns can hold. */
+export const MOST_LANE = 32_767;
+export const MOST_SEQ = 2_147_483_647;
+
+const ChangeKey = z.tuple([z.int().min(0).max(MOST_LANE), z.int().min(0).max(MOST_SEQ)]);
 
 /** What a change set, as the row was stored. */
 const AFTER_STORED = `case when s.image is null then c.after else (
@@ -60,7 +66,9 @@ export async function listChanges(
   page: PageRequest,
 ): Promise<Page<ChangeView>> {
   const stored = await hasStored(pool, run);
-  const [lane, seq] = keyOfCursor(page.cursor, ChangeKey) ?? [-1, 0];
+  const { from } = filter;
+  const first = from === undefined ? ([-1, 0] as const) : ([from.lane, from.seq - 1] as const);
+  const [lane, seq] = keyOfCursor(page.cursor, ChangeKey) ?? first;
   const { rows } = await pool.query<ChangeRow>(
     `select c.lane, c.seq, c.resource, ${stored ? 'coalesce(s.key, c.key) as key' : 'c.key'}, c.kind, c.unit, c.before,
             ${stored ? AFTER_STORED : 'c.after'}, c.evidence,

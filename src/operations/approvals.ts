@@ -5,7 +5,12 @@ import { rolloutSources } from '../regions/rollout-sources.js';
 import { decideRequest } from '../rollout/decide-request.js';
 import { operation } from './operation.js';
 import { Approval, ApprovalPage, approvalIdPath } from './record-schemas.js';
-import { pageQuery } from './schemas.js';
+import { named, pageQuery, reason } from './schemas.js';
+
+const ApprovalDecision = named(
+  'ApprovalDecision',
+  z.strictObject({ reason: reason.optional().describe('why, for the record') }),
+);
 
 const decision = <Each extends Decision>(decision: Each, summary: string) =>
   operation({
@@ -16,6 +21,7 @@ const decision = <Each extends Decision>(decision: Each, summary: string) =>
     action: decision === 'approve' ? 'approve' : 'cancel',
     reach: async ({ control }, { id }) => [(await findApproval(control, id)).region],
     params: z.strictObject({ id: approvalIdPath }),
+    body: ApprovalDecision,
     result: Approval,
     errors: [
       'APPROVAL_UNKNOWN',
@@ -32,7 +38,7 @@ const decision = <Each extends Decision>(decision: Each, summary: string) =>
       'BREAK_GLASS_REFUSED',
       'FLAGS_ELSEWHERE',
     ],
-    run: ({ control, regionDatabases, installed, flagsAt }, { id }, caller) =>
+    run: ({ control, regionDatabases, installed, flagsAt }, { id, reason: why }, caller) =>
       decideRequest(
         rolloutSources(control, regionDatabases, installed()),
         (region) => regionDatabases.of(region).owner,
@@ -41,6 +47,7 @@ const decision = <Each extends Decision>(decision: Each, summary: string) =>
         caller,
         decision,
         flagsAt,
+        why,
       ),
   });
 

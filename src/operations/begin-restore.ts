@@ -24,6 +24,7 @@ export async function beginRestore(
   control: pg.Pool,
   { run: { runId, job, version, region }, regionDatabase }: FoundRun,
   principal: Principal,
+  reason?: string,
 ): Promise<BegunRestore> {
   requireMay(principal, 'restore', region);
   const details = { run: runId, job, region };
@@ -45,7 +46,7 @@ export async function beginRestore(
     principal: principal.name,
     action: 'restore',
     subject: runId,
-    evidence: { job, version, region },
+    evidence: { job, version, region, ...(reason !== undefined && { reason }) },
   });
   const begun = await electRestore(regionDatabase.worker, { of: runId, worker: 'http', leaseMs: 0 });
   const restore = begun?.id ?? (await activeRestore(regionDatabase.worker, runId));

@@ -34,7 +34,7 @@ import {
   Timeline,
 } from './incident-schemas.js';
 import { operation, stream, type Reach, sentOr } from './operation.js';
-import { mostQuery, UnitImpact } from './restore-schemas.js';
+import { mostQuery, RestoreOrder, UnitImpact } from './restore-schemas.js';
 import { inRegion } from './restores.js';
 import { jobQuery, pageQuery } from './schemas.js';
 
@@ -239,22 +239,23 @@ export const incidentOperations = {
     reach: regionsOfIncident,
     summary: 'Begins to put back what an incident changed: in each region the newest run, for a worker there',
     params,
+    body: RestoreOrder,
     result: IncidentRestore,
     statuses: [202],
     statusOf: () => 202,
     errors: [...errors, 'INCIDENT_STATE', 'RUN_ACTIVE', 'RUN_UNKNOWN', 'NOTHING_REACHED'],
-    run: async (context, { id }, principal) => {
+    run: async (context, { id, reason }, principal) => {
       const { control, regionDatabases } = context;
       const { incident, runs, silent } = await seeIncident(control, poolOf(context), id);
       for (const { region } of incident.regions) requireMay(principal, 'restore', region);
       requireDamage(incident);
       const due = writers(runs).filter(({ restore }) => restore?.status !== 'succeeded');
       const next = due.filter((run) => due.find(({ region }) => region === run.region) === run);
-      const move = { by: principal.name, reason: 'a restore was asked for' };
+      const move = { by: principal.name, reason: reason ?? 'a restore was asked for' };
       if (next.length > 0) await moveIncident(control, id, 'restoring', move);
       const restores = [];
       for (const run of next) {
-        restores.push(await beginRestore(control, await findRunOf(regionDatabases, run.id), principal));
+        restores.push(await beginRestore(control, await findRunOf(regionDatabases, run.id), principal, reason));
       }
       const now = await tendIncident(control, poolOf(context), id, principal.name);
       if (next.length === 0) throw nothingToRestore(incident.id, silent);

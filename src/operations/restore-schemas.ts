@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, Image, named, text, time, UnitLabel } from './schemas.js';
+import { count, Image, named, reason, text, time, UnitLabel } from './schemas.js';
 
 export const Impact = named(
   'Impact',
@@ -69,6 +69,11 @@ export const RestorePreview = named(
     asBefore: count.describe('rows that somebody else has brought back'),
     conflicts: count.describe('rows touched since: a restore leaves them alone'),
   }),
+);
+
+export const RestoreOrder = named(
+  'RestoreOrder',
+  z.strictObject({ reason: reason.optional().describe('for the record') }),
 );
 
 export const RestoreBegun = named(

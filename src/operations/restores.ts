@@ -17,6 +17,7 @@ import {
   RestoreConflict,
   UnitImpact,
   RestoreBegun,
+  RestoreOrder,
   RestorePreview,
   subjectPath,
 } from './restore-schemas.js';
@@ -98,12 +99,13 @@ export const restoreOperations = {
     action: 'restore',
     reach: async ({ regionDatabases }, { id }) => [(await findRunOf(regionDatabases, id)).run.region],
     params,
+    body: RestoreOrder,
     result: RestoreBegun,
     statuses: [202],
     statusOf: () => 202,
     errors: [...errors, 'RUN_ACTIVE', 'NOTHING_REACHED'],
-    run: async ({ control, regionDatabases }, { id }, caller) =>
-      beginRestore(control, await findRunOf(regionDatabases, id), caller),
+    run: async ({ control, regionDatabases }, { id, reason }, caller) =>
+      beginRestore(control, await findRunOf(regionDatabases, id), caller, reason),
   }),
   getAsOf: operation({
     at: 'GET /api/v1/asof/:subject',

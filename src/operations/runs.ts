@@ -11,7 +11,14 @@ import { electManual } from '../runs/election.js';
 import { recordPersonalRead } from '../access/personal-data.js';
 import { verdictsOf } from '../guard/verdict-rows.js';
 import { listLanes } from '../journal/browse-lanes.js';
-import { CHANGE_STATES, listChanges, type ChangeFilter, type ChangeView } from '../journal/browse-changes.js';
+import {
+  CHANGE_STATES,
+  listChanges,
+  MOST_LANE,
+  MOST_SEQ,
+  type ChangeFilter,
+  type ChangeView,
+} from '../journal/browse-changes.js';
 import { countHeldOf, findRunOf, listRunsOf } from '../regions/browse.js';
 import { operation, stream, SENT_OR_EVERYWHERE } from './operation.js';
 import {
@@ -47,6 +54,15 @@ const RunStarted = named(
 );
 
 const stateQuery = z.enum(CHANGE_STATES).optional().describe('only in this state');
+
+const changePlace = z
+  .string()
+  .regex(/^\d{1,5}\.\d{1,10}$/, 'give lane and seq, such as 3.1200')
+  .transform((text) => {
+    const [lane = 0, seq = 0] = text.split('.').map(Number);
+    return { lane, seq };
+  })
+  .refine(({ lane, seq }) => lane <= MOST_LANE && seq <= MOST_SEQ, 'there can be no such change');
 
 const EXPORT_PAGE = 500;
 
@@ -113,6 +129,7 @@ export const runOperations = {
         .transform((text) => text === 'true')
         .default(false)
         .describe('leave held runs out, and count them; without effect beside status'),
+      restores: z.guid().optional().describe('only restores of this run'),
     }),
     result: RunPage,
     run: async ({ regionDatabases }, { hideHeld, ...query }) => {
@@ -169,6 +186,9 @@ export const runOperations = {
       ...pageQuery,
       kind: kindQuery,
       state: stateQuery,
+      from: changePlace
+        .optional()
+        .describe('begin with this change, `lane.seq` such as 3.1200; without effect beside cursor'),
     }),
     result: ChangePage,
     errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
@@ -176,6 +196,7 @@ export const runOperations = {
       const { run, regionDatabase } = await findRunOf(regionDatabases, id);
       await recordPersonalRead(control, caller, `run ${run.runId}`, {
         ...{ kind: query.kind ?? null, state: query.state ?? null, cursor: query.cursor ?? null },
+        ...(query.from && { from: `${query.from.lane}.${query.from.seq}` }),
       });
       return listChanges(regionDatabase.worker, run.runId, query, query);
     },

@@ -149,25 +149,33 @@ export async function decideBreakGlass(
   id: string,
   principal: Principal,
   decision: Decision,
+  why?: string,
 ): Promise<Approval> {
-  return decideApproval(sources.control, id, principal, decision, async (client, approval) => {
-    const { evidence: then, ...grant } = request.parse(approval.evidence);
-    const now = await evidenceNow(sources, grant);
-    const held = now.regions.find(({ trouble }) => trouble !== undefined);
-    const worse = worsened(then, now) ?? (held && `${held.region} is held: ${held.trouble ?? ''}`);
-    if (worse !== undefined) {
-      throw refused(
-        grant,
-        `${approval.id} no longer counts: ${worse}`,
-        'submit a new request if it is still wanted: portcullis break-glass request',
-      );
-    }
-    await grantBreakGlass(client, {
-      ...grant,
-      ...{ id: approval.id, reason: approval.reason, requestedBy: approval.requestedBy },
-      approvedBy: principal === ALONE ? `${approval.requestedBy} alone` : principal.name,
-    });
-  });
+  return decideApproval(
+    sources.control,
+    id,
+    principal,
+    decision,
+    async (client, approval) => {
+      const { evidence: then, ...grant } = request.parse(approval.evidence);
+      const now = await evidenceNow(sources, grant);
+      const held = now.regions.find(({ trouble }) => trouble !== undefined);
+      const worse = worsened(then, now) ?? (held && `${held.region} is held: ${held.trouble ?? ''}`);
+      if (worse !== undefined) {
+        throw refused(
+          grant,
+          `${approval.id} no longer counts: ${worse}`,
+          'submit a new request if it is still wanted: portcullis break-glass request',
+        );
+      }
+      await grantBreakGlass(client, {
+        ...grant,
+        ...{ id: approval.id, reason: approval.reason, requestedBy: approval.requestedBy },
+        approvedBy: principal === ALONE ? `${approval.requestedBy} alone` : principal.name,
+      });
+    },
+    why,
+  );
 }
 
 /** Ends break-glass at once; whoever may kill may do so. Throws FORBIDDEN, or NOTHING_REACHED where none is in force. */

@@ -20,14 +20,15 @@ export async function decideRequest(
   principal: Principal,
   decision: Decision,
   flagsAt?: string,
+  why?: string,
 ): Promise<Approval> {
   const { action } = await findApproval(sources.control, id);
   const { control } = sources;
-  if (action === BREAK_GLASS) return decideBreakGlass(sources, id, principal, decision);
+  if (action === BREAK_GLASS) return decideBreakGlass(sources, id, principal, decision, why);
   const ofRollout = action === BEGIN_WAVE || action === SKIP_BAKE;
   if (ofRollout && decision === 'approve' && flagsAt !== undefined) throw rolloutElsewhere(flagsAt);
-  if (action === SKIP_BAKE) return decideSkip(control, id, principal, decision);
+  if (action === SKIP_BAKE) return decideSkip(control, id, principal, decision, why);
   return action === BEGIN_WAVE
-    ? decideWave(control, id, principal, decision)
-    : decideRearm(control, ownerOf, everyOwner, id, principal, decision);
+    ? decideWave(control, id, principal, decision, why)
+    : decideRearm(control, ownerOf, everyOwner, id, principal, decision, why);
 }

@@ -123,40 +123,48 @@ export async function decideSkip(
   id: string,
   principal: Principal,
   decision: Decision,
+  why?: string,
 ): Promise<Approval> {
-  return decideApproval(control, id, principal, decision, async (client, approval) => {
-    const { rollout: of, bakes } = skipRequest.parse(approval.evidence);
-    const rollout = await lockRollout(client, of, false);
-    const over = (why: string): PortcullisError =>
-      new PortcullisError('ROLLOUT_STATE', `${approval.id} does not count any more: ${why}`, {
-        hint: 'portcullis rollout status shows where it stands; ask again if it is still wanted',
-      });
-    if (!rollout) throw over('the rollout is over');
-    const current = stillUnderWay(rollout, bakes);
-    if (current.length === 0) throw over(`the ${bakesText(bakes)} is over, or began again`);
-    const { rows } = await client.query<{ lapsed_reason: string | null }>(
-      `update portcullis_control.rollout_approval set approved_by = $2, approved_at = clock_timestamp()
+  return decideApproval(
+    control,
+    id,
+    principal,
+    decision,
+    async (client, approval) => {
+      const { rollout: of, bakes } = skipRequest.parse(approval.evidence);
+      const rollout = await lockRollout(client, of, false);
+      const over = (why: string): PortcullisError =>
+        new PortcullisError('ROLLOUT_STATE', `${approval.id} does not count any more: ${why}`, {
+          hint: 'portcullis rollout status shows where it stands; ask again if it is still wanted',
+        });
+      if (!rollout) throw over('the rollout is over');
+      const current = stillUnderWay(rollout, bakes);
+      if (current.length === 0) throw over(`the ${bakesText(bakes)} is over, or began again`);
+      const { rows } = await client.query<{ lapsed_reason: string | null }>(
+        `update portcullis_control.rollout_approval set approved_by = $2, approved_at = clock_timestamp()
        where request = $1 returning lapsed_reason`,
-      [approval.id, principal.name],
-    );
-    const lapsed = rows[0]?.lapsed_reason ?? null;
-    if (lapsed !== null) throw over(lapsed);
-    await client.query(
-      `update portcullis_control.rollout_part set waived_by = $3, waived_reason = $4, waived_approved = $5
+        [approval.id, principal.name],
+      );
+      const lapsed = rows[0]?.lapsed_reason ?? null;
+      if (lapsed !== null) throw over(lapsed);
+      await client.query(
+        `update portcullis_control.rollout_part set waived_by = $3, waived_reason = $4, waived_approved = $5
        where rollout = $1 and region = any($2)`,
-      [
-        ...[rollout.id, current.map(({ region }) => region), approval.requestedBy],
-        ...[approval.reason, principal.name],
-      ],
-    );
-    await recordEvent(client, rollout, {
-      at: new Date(approval.decidedAt ?? Date.now()),
-      action: SKIP_BAKE,
-      by: principal.name,
-      reason: `${bakesText(current)} skipped, not checked: asked for by ${approval.requestedBy}: ${approval.reason}`,
-      evidence: { request: approval.id, requestedBy: approval.requestedBy, bakes: current },
-    });
-  });
+        [
+          ...[rollout.id, current.map(({ region }) => region), approval.requestedBy],
+          ...[approval.reason, principal.name],
+        ],
+      );
+      await recordEvent(client, rollout, {
+        at: new Date(approval.decidedAt ?? Date.now()),
+        action: SKIP_BAKE,
+        by: principal.name,
+        reason: `${bakesText(current)} skipped, not checked: asked for by ${approval.requestedBy}: ${approval.reason}`,
+        evidence: { request: approval.id, requestedBy: approval.requestedBy, bakes: current },
+      });
+    },
+    why,
+  );
 }
 
 /**

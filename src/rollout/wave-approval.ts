@@ -201,25 +201,33 @@ export async function decideWave(
   id: string,
   principal: Principal,
   decision: Decision,
+  why?: string,
 ): Promise<Approval> {
-  return decideApproval(control, id, principal, decision, async (client, approval) => {
-    const { rollout, wave } = waveRequest.parse(approval.evidence);
-    const { rows } = await client.query<{ over: string | null }>(
-      `update portcullis_control.rollout_approval p set approved_by = $4, approved_at = clock_timestamp()
+  return decideApproval(
+    control,
+    id,
+    principal,
+    decision,
+    async (client, approval) => {
+      const { rollout, wave } = waveRequest.parse(approval.evidence);
+      const { rows } = await client.query<{ over: string | null }>(
+        `update portcullis_control.rollout_approval p set approved_by = $4, approved_at = clock_timestamp()
        from portcullis_control.rollout r
        where p.rollout = $1 and p.wave = $2 and p.request = $3 and r.id = p.rollout
        returning coalesce(p.lapsed_reason, case when r.ended_at is not null then 'the rollout is ' || r.status end) as over`,
-      [rollout, wave, approval.id, principal.name],
-    );
-    const over = rows[0]?.over ?? null;
-    if (over !== null) {
-      throw new PortcullisError(
-        'ROLLOUT_STATE',
-        `${approval.id} asked for wave ${wave}, and does not count any more: ${over}`,
-        { hint: 'portcullis approvals lists what waits now' },
+        [rollout, wave, approval.id, principal.name],
       );
-    }
-  });
+      const over = rows[0]?.over ?? null;
+      if (over !== null) {
+        throw new PortcullisError(
+          'ROLLOUT_STATE',
+          `${approval.id} asked for wave ${wave}, and does not count any more: ${over}`,
+          { hint: 'portcullis approvals lists what waits now' },
+        );
+      }
+    },
+    why,
+  );
 }
 
 /** The wave for which a rollout waits. */

@@ -49,6 +49,8 @@ export interface RunFilter {
   readonly status?: RunStatus | undefined;
   /** Leaves held runs out. */
   readonly notHeld?: boolean | undefined;
+  /** Only restores of this run. */
+  readonly restores?: string | undefined;
 }
 
 /** What a row of the table calls as the view does. */
@@ -95,9 +97,13 @@ export function runsBy(filter: RunFilter): Walk<RunRow, RunView> {
            and ($3::text is null or status = $3)
            and ($4::timestamptz is null or (created_at <= $4 and (created_at < $4 or id > $5::uuid)))
            ${filter.notHeld === true ? "and status <> 'held'" : ''}
+           ${filter.restores === undefined ? '' : 'and restores = $7'}
          order by created_at desc, id
          limit $6`,
-        [filter.job, filter.region, filter.status, createdAt, id, page.limit + 1],
+        [
+          ...[filter.job, filter.region, filter.status, createdAt, id, page.limit + 1],
+          ...(filter.restores === undefined ? [] : [filter.restores]),
+        ],
       );
       return rows;
     },

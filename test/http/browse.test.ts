@@ -189,6 +189,27 @@ describe("a run's changes", () => {
     expect(claims).toHaveLength(10);
     expect(new Set(claims.map(({ kind }) => kind))).toEqual(new Set(['claim']));
   });
+
+  test('begin with any of them, so that a place far down needs no walk', async () => {
+    const run = await seedChanges('held');
+    const page = await served.json(`/api/v1/runs/${run}/changes?from=0.9&limit=4`);
+    const places = (page.body['items'] as { lane: number; seq: number }[]).map(({ lane, seq }) => [
+      lane,
+      seq,
+    ]);
+    expect(places).toEqual([
+      [0, 9],
+      [0, 10],
+      [1, 1],
+      [1, 2],
+    ]);
+    const behind = await walk(`/api/v1/runs/${run}/changes?from=1.8`);
+    expect(behind.map(({ lane, seq }) => [lane, seq])).toEqual([8, 9, 10].map((seq) => [1, seq]));
+    for (const from of ['x', '1', '99999.1', '0.9999999999']) {
+      const refused = await served.json(`/api/v1/runs/${run}/changes?from=${from}`);
+      expect([from, refused.body['code']]).toEqual([from, 'REQUEST_INVALID']);
+    }
+  });
 });
 
 describe('the other lists', () => {

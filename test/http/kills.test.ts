@@ -209,9 +209,15 @@ describe('a re-arm over HTTP', () => {
     expect((await ann(`approvals/${id}/approve`, {})).body['code']).toBe('FORBIDDEN');
     expect((await boundBob(`approvals/${id}/approve`, {})).body['code']).toBe('FORBIDDEN');
     expect(await gate()).toMatchObject({ state: 'killed' });
-    expect((await bob(`approvals/${id}/approve`, {})).body).toMatchObject({
+    expect((await bob(`approvals/${id}/approve`, { reason: 'I read 1.2.1' })).body).toMatchObject({
       ...{ state: 'approved', requestedBy: 'ann', decidedBy: 'bob' },
     });
+    const { rows } = await owner.query(
+      `select evidence ->> 'reason' as asked, evidence ->> 'decisionReason' as decided
+       from portcullis_control.audit where action = 'approve' and subject = $1`,
+      [id],
+    );
+    expect(rows).toEqual([{ asked: 'mended', decided: 'I read 1.2.1' }]);
     expect(await gate()).toMatchObject({ state: 'held', killedBy: null });
     expect((await chief(`approvals/${id}/reject`, {})).body['code']).toBe('APPROVAL_DECIDED');
   });

@@ -8,7 +8,7 @@ import { accountsUsedIn, claimEverything, seedAccounts } from '../support/accoun
 import { testDatabase } from '../support/database.js';
 import { loadTestJob, testPlatform, testPolicy } from '../support/platform.js';
 import { until } from '../support/until.js';
-import { serving } from './serving.js';
+import { post, serving } from './serving.js';
 
 const database = await testDatabase();
 const platform = testPlatform(database);
@@ -103,7 +103,8 @@ describe('over HTTP', () => {
     const elsewhere = await served.as('elsewhere', 'operator', ['r2']);
     expect(await elsewhere(`/api/v1/runs/${run}/restore`, { method: 'POST' })).toMatchObject({ status: 403 });
     expect((await served.json(`/api/v1/runs/${run}/restore`)).body).toMatchObject({ restorable: 20 });
-    const begun = await served.json(`/api/v1/runs/${run}/restore`, { method: 'POST' });
+    const order = post({ reason: 'claims of the wrong domains' });
+    const begun = await served.json(`/api/v1/runs/${run}/restore`, order);
     expect(begun).toMatchObject({ status: 202, body: { runId: run, begun: true } });
     const again = await served.json(`/api/v1/runs/${run}/restore`, { method: 'POST' });
     expect(again).toMatchObject({ status: 202, body: { restore: begun.body['restore'], begun: false } });
@@ -114,6 +115,12 @@ describe('over HTTP', () => {
     });
     await worker.stop();
     expect(restore).toMatchObject({ trigger: 'restore', restores: run, applied: { claim: 20 } });
+    const { rows } = await database.owner.query(
+      `select evidence ->> 'reason' as reason from portcullis_control.audit where action = 'restore' order by seq limit 1`,
+    );
+    expect(rows).toEqual([{ reason: 'claims of the wrong domains' }]);
+    const { body } = await served.json(`/api/v1/runs?restores=${run}`);
+    expect((body['items'] as { runId: string }[]).map(({ runId }) => runId)).toEqual([begun.body['restore']]);
     expect((await served.json(`/api/v1/runs/${run}/restore`)).body).toMatchObject({
       ...{ alreadyRestored: 20, restorable: 0, conflicts: 0 },
     });

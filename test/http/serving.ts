@@ -258,6 +258,7 @@ export function bodyFor(path: string): unknown {
   if (path.endsWith('/policies') || path.endsWith('/policies/diff'))
     return { files: [{ file: 'domain-claim.yaml', text: POLICY }] };
   if (path.endsWith('/revert')) return { revision: 1, reason: 'test' };
+  if (/\/(approve|reject|restore)$/.test(path)) return { reason: 'test' };
   if (path.endsWith('/kill') || path.endsWith('/stop')) return { reason: 'test' };
   if (path.endsWith('/accept')) return { reason: 'test' };
   if (path.endsWith('/rebaseline')) return { region: 'eu-west-1', reason: 'test' };

@@ -85,10 +85,16 @@ export function addApprove(program: Command, context: Context): void {
   addDecision(program, context, 'reject', 'Reject a request, or cancel one that would approve itself.');
 }
 
+interface DecisionOptions {
+  readonly alone?: boolean;
+  readonly reason?: string;
+}
+
 function addDecision(program: Command, context: Context, decision: Decision, summary: string): void {
   const command = leaf(program, `${decision} <id>`, summary, [`portcullis ${decision} k3vq7m2x`]);
+  command.option('--reason <text>', 'why, for the record', reasonOption);
   if (decision === 'approve') command.option('--alone', ALONE_HELP);
-  command.action(async (id: string, { alone }: { readonly alone?: boolean }) => {
+  command.action(async (id: string, { alone, reason }: DecisionOptions) => {
     const voice = voiceOf(context, command);
     await withInvoke(context, 'change', async (invoke) => {
       if (alone === true) {
@@ -96,7 +102,7 @@ function addDecision(program: Command, context: Context, decision: Decision, sum
         voice.result(asked, () => aloneText(asked));
         return;
       }
-      const decided = await invoke(decision, { id });
+      const decided = await invoke(decision, { id, ...(reason !== undefined && { reason }) });
       voice.result(decided, () => decidedText(decided));
     });
   });

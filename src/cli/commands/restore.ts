@@ -22,6 +22,7 @@ import { exitCodeOfRun } from '../exit.js';
 import { interruptible } from '../interrupt.js';
 import { invokeAt, type Invoke } from '../invoke.js';
 import { leaf } from '../leaf.js';
+import { reasonOption } from '../reason-option.js';
 import { withProgress } from '../progress.js';
 import { runsNamed, type RunsNamed } from '../runs-named.js';
 import { RestoreAccount } from '../restore-progress.js';
@@ -41,6 +42,7 @@ import { imageText, total } from '../wording.js';
 interface RestoreOptions {
   readonly dryRun?: boolean;
   readonly conflicts?: 'report' | 'csv';
+  readonly reason?: string;
 }
 
 export function addRestore(program: Command, context: Context): void {
@@ -57,6 +59,7 @@ export function addRestore(program: Command, context: Context): void {
       'portcullis restore 3f2a9c1e 77b0d4e2 --conflicts csv > conflicts.csv',
     ],
   )
+    .option('--reason <text>', 'why, for the record', reasonOption)
     .option('--dry-run', 'say what would be restored and what is in the way, and write nothing')
     .addOption(
       new Option(
@@ -82,7 +85,7 @@ export function addRestore(program: Command, context: Context): void {
           const results =
             options.dryRun === true
               ? await preview(context, runs)
-              : await restoreNamed(context, installation, named);
+              : await restoreNamed(context, installation, named, options.reason);
           const quiet = options.conflicts === 'csv';
           if (!quiet) answer(voice, results, options.dryRun === true);
           if (options.conflicts !== undefined) {
@@ -108,7 +111,7 @@ async function restoreAt(
   voice: Voice,
   invoke: Invoke,
   ids: readonly string[],
-  { dryRun = false, conflicts }: RestoreOptions,
+  { dryRun = false, conflicts, reason }: RestoreOptions,
 ): Promise<void> {
   const named = await namedThere(invoke, ids);
   for (const { region, reason } of named.silent) voice.note(`without the runs of ${region}: ${reason}`);
@@ -116,7 +119,7 @@ async function restoreAt(
     ? { results: await previewThere(invoke, named), exit: 0 as const }
     : await interruptible(io, (signal) =>
         withProgress(io.stderr, 'restoring', (progress) =>
-          restoreThere(invoke, named, signal, (text) => progress.say(text)),
+          restoreThere(invoke, named, { reason, signal, say: (text) => progress.say(text) }),
         ),
       );
   io.exitWith(exit);
@@ -145,6 +148,7 @@ async function restoreNamed(
   context: Context,
   installation: Installation,
   { runs, incidents }: RunsNamed,
+  reason: string | undefined,
 ): Promise<RestoreResult[]> {
   const { control, regionDatabases } = installation;
   const { name: by } = await actingPrincipal(context, installation);
@@ -152,11 +156,11 @@ async function restoreNamed(
   if (runs.length > 0) {
     for (const { run } of runs) await requireActing(context, installation, 'restore', run.region);
     for (const { id } of unfinished) {
-      await moveIncident(control, id, 'restoring', { by, reason: 'a restore was asked for' });
+      await moveIncident(control, id, 'restoring', { by, reason: reason ?? 'a restore was asked for' });
     }
   }
   try {
-    return await restore(context, installation, runs);
+    return await restore(context, installation, runs, reason);
   } finally {
     for (const { id } of unfinished) {
       await tendIncident(control, (region) => regionDatabases.of(region).worker, id, by);
@@ -168,6 +172,7 @@ async function restore(
   context: Context,
   installation: Installation,
   runs: readonly FoundRun[],
+  reason: string | undefined,
 ): Promise<RestoreResult[]> {
   const { app, io } = context;
   const { control } = installation;
@@ -185,7 +190,7 @@ async function restore(
       principal,
       action: 'restore',
       subject: runId,
-      evidence: { job, version, region },
+      evidence: { job, version, region, ...(reason !== undefined && { reason }) },
     });
   }
   const places = byDatabase(runs);
