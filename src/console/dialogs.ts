@@ -20,6 +20,12 @@ export type OpenDialog =
       readonly rollout: Output<'getRollout'>;
       readonly steer: 'pause' | 'resume' | 'abort' | 'skip';
     }
+  | { readonly kind: 'restore'; readonly run: Output<'getRun'> }
+  | {
+      readonly kind: 'restore-incident' | 'close-incident' | 'include-run';
+      readonly incident: Output<'getIncident'>;
+    }
+  | { readonly kind: 'open-incident' }
   | { readonly kind: 'palette' }
   | { readonly kind: 'keys' };
 

@@ -3,6 +3,7 @@ import { me, signOut } from './api.js';
 import { DecideDialog } from './acts/decide.js';
 import { KillDialog } from './acts/kill.js';
 import { RearmDialog } from './acts/rearm.js';
+import { lazily } from './parts/lazy.js';
 import { SteerDialog } from './acts/steer.js';
 import { dialog } from './dialogs.js';
 import { KeysDialog, onKeyDown } from './keys.js';
@@ -13,6 +14,13 @@ import { Wordmark } from './sign-in.js';
 import { nextTheme, setTheme, theme } from './theme.js';
 import { clock, localTime, nowMs, span } from './time.js';
 import { VIEWS } from './views.js';
+
+const RestoreDialog = lazily(async () => (await import('./acts/restore.js')).RestoreDialog);
+const incidentActs = () => import('./acts/incident.js');
+const RestoreIncidentDialog = lazily(async () => (await incidentActs()).RestoreIncidentDialog);
+const CloseIncidentDialog = lazily(async () => (await incidentActs()).CloseIncidentDialog);
+const IncludeRunDialog = lazily(async () => (await incidentActs()).IncludeRunDialog);
+const OpenIncidentDialog = lazily(async () => (await incidentActs()).OpenIncidentDialog);
 
 /** What every screen stands in: where one is, whether it is live, and the kill. */
 export function Shell() {
@@ -191,6 +199,16 @@ function OpenDialog() {
       return <DecideDialog request={open.request} decision={open.decision} />;
     case 'steer':
       return <SteerDialog rollout={open.rollout} steer={open.steer} />;
+    case 'restore':
+      return <RestoreDialog run={open.run} />;
+    case 'restore-incident':
+      return <RestoreIncidentDialog incident={open.incident} />;
+    case 'close-incident':
+      return <CloseIncidentDialog incident={open.incident} />;
+    case 'include-run':
+      return <IncludeRunDialog incident={open.incident} />;
+    case 'open-incident':
+      return <OpenIncidentDialog />;
     case 'palette':
       return <Palette />;
     case 'keys':

@@ -1,6 +1,7 @@
 import type { ComponentType } from 'preact';
 import { Inbox } from './inbox/inbox.js';
 import { Now } from './now/now.js';
+import { lazily } from './parts/lazy.js';
 import { Rollouts } from './rollout/rollouts.js';
 
 /** A screen of the console. */
@@ -13,9 +14,15 @@ export interface View {
   readonly Screen: ComponentType;
 }
 
+// Only the first screen must be there at once.
+const Incidents = lazily(async () => (await import('./incidents/incidents.js')).Incidents);
+const Runs = lazily(async () => (await import('./runs/runs.js')).Runs);
+
 /** Every screen, in the order of the links at the top. */
 export const VIEWS: readonly View[] = [
   { patterns: ['/', '/now/:job/:region'], title: 'Now', key: 'n', Screen: Now },
   { patterns: ['/inbox', '/inbox/:id'], title: 'Inbox', key: 'i', Screen: Inbox },
   { patterns: ['/rollouts', '/rollouts/:job'], title: 'Rollouts', key: 'r', Screen: Rollouts },
+  { patterns: ['/runs', '/runs/:id'], title: 'Runs', key: 'u', Screen: Runs },
+  { patterns: ['/incidents', '/incidents/:id'], title: 'Incidents', key: 'c', Screen: Incidents },
 ];

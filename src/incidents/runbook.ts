@@ -13,7 +13,12 @@ export interface Step {
   readonly expect: string;
   /** Whether it is done, as far as Portcullis knows. */
   readonly done: boolean;
+  /** What the step does, for a page that has a button for it; null: it only looks. */
+  readonly act: StepAct | null;
 }
+
+export const STEP_ACTS = ['kill', 'include', 'restore', 'rearm', 'close'] as const;
+export type StepAct = (typeof STEP_ACTS)[number];
 
 /** The way out of an incident: every command with its ids, in order. */
 export function runbookOf({ incident, impact, unitLabel, runs, silent }: Assessment): Step[] {
@@ -25,6 +30,7 @@ export function runbookOf({ incident, impact, unitLabel, runs, silent }: Assessm
     stop(incident),
     {
       title: 'See how bad it is',
+      act: null,
       commands: [`portcullis incident show ${id}`, `portcullis impact ${id} --csv > units-${id}.csv`],
       expect:
         wrote.length === 0
@@ -34,6 +40,7 @@ export function runbookOf({ incident, impact, unitLabel, runs, silent }: Assessm
     },
     {
       title: 'Make sure that the first bad run is the first',
+      act: 'include',
       commands: [
         ...incident.regions.map(({ region }) => `portcullis runs --job ${incident.job} --region ${region}`),
         `portcullis incident include ${id} RUN`,
@@ -44,6 +51,7 @@ export function runbookOf({ incident, impact, unitLabel, runs, silent }: Assessm
     ...(wrote.length === 0 ? [] : restoring(incident, impact.rows, restored)),
     ...silent.map(({ region, reason }) => ({
       title: `Look again at ${region}`,
+      act: null,
       commands: [`portcullis incident show ${id}`],
       expect: `its database could not be asked (${reason}); figures without it are too low`,
       done: false,
@@ -51,6 +59,7 @@ export function runbookOf({ incident, impact, unitLabel, runs, silent }: Assessm
     ...reopening(incident),
     {
       title: 'Write it up, and close it',
+      act: 'close',
       commands: [
         `portcullis incident export ${id} --format md > post-mortem-${id}.md`,
         `portcullis incident close ${id} --conclusion "WHAT WAS WRONG"`,
@@ -66,6 +75,7 @@ function undamaged(incident: Incident): Step[] {
   const { id, job, regions, drill, state } = incident;
   const ask: Step = {
     title: 'Find out whether any run did damage',
+    act: 'include',
     commands: [
       ...regions.map(({ region }) => `portcullis runs --job ${job} --region ${region}`),
       `portcullis incident include ${id} RUN`,
@@ -81,6 +91,7 @@ function undamaged(incident: Incident): Step[] {
     ...reopening(incident),
     {
       title: drill ? 'End the drill' : 'Close it',
+      act: 'close',
       commands: [
         `portcullis incident close ${id} --conclusion "${drill ? 'DRILL: HOW IT WENT' : 'WHAT WAS WRONG'}"`,
       ],
@@ -100,6 +111,7 @@ function stop(incident: Incident): Step {
   ].join(' and ');
   return {
     title: 'Stop it',
+    act: 'kill',
     commands: [
       ...where.map((region) => `portcullis kill ${job} --region ${region} --reason "incident ${id}"`),
       ...(version === null ? [] : [`portcullis kill ${job} --version ${version} --reason "incident ${id}"`]),
@@ -114,12 +126,14 @@ function restoring({ id }: Incident, rows: number, done: boolean): Step[] {
   return [
     {
       title: 'See what a restore would do',
+      act: null,
       commands: [`portcullis restore ${id} --dry-run`],
       expect: `run by run, the newest first: of ${number(rows)} changed, the rows to put back, and those that somebody has touched since, which stay as they are`,
       done,
     },
     {
       title: 'Put it back',
+      act: 'restore',
       commands: [`portcullis restore ${id}`],
       expect:
         'exit code 0 and each run as succeeded. Interrupted, or exit code 3: give the same command again, and it goes on where it was',
@@ -127,6 +141,7 @@ function restoring({ id }: Incident, rows: number, done: boolean): Step[] {
     },
     {
       title: 'See what was skipped',
+      act: null,
       commands: [
         `portcullis restore ${id} --dry-run --conflicts csv > conflicts-${id}.csv`,
         `portcullis incident show ${id}`,
@@ -146,6 +161,7 @@ function reopening(incident: Incident): Step[] {
     return [
       {
         title: 'Let a good version go on',
+        act: null,
         commands: ['portcullis status'],
         expect: `the gates as they were: only ${version} was stopped, and it stays quarantined. Should it have been right: portcullis rearm ${job} --version ${version}, which a second person approves`,
         done,
@@ -155,6 +171,7 @@ function reopening(incident: Incident): Step[] {
   return [
     {
       title: 'Let a good version go on',
+      act: 'rearm',
       commands: [
         ...killed.map(
           (region) => `portcullis rearm ${job} --region ${region} --reason "incident ${id} is over"`,

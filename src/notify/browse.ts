@@ -46,7 +46,7 @@ const NotificationKey = z.tuple([MomentKey, z.guid()]);
 /** Notifications, newest first, with a delivery in that state. Throws REQUEST_INVALID for a cursor of another list. */
 export async function listNotifications(
   control: pg.Pool,
-  filter: { readonly state?: DeliveryState | undefined },
+  filter: { readonly state?: DeliveryState | undefined; readonly incident?: string | undefined },
   page: PageRequest,
 ): Promise<Page<Notification>> {
   const [at, id] = keyOfCursor(page.cursor, NotificationKey) ?? [null, null];
@@ -55,9 +55,10 @@ export async function listNotifications(
      where ($1::text is null or exists (
               select from portcullis_control.delivery d where d.notice = n.id and d.state = $1))
        and ($2::timestamptz is null or (n.at <= $2 and (n.at < $2 or n.id > $3)))
+       and ($5::text is null or n.details ->> 'incident' = $5)
      order by n.at desc, n.id
      limit $4`,
-    [filter.state, at, id, page.limit + 1],
+    [filter.state, at, id, page.limit + 1, filter.incident?.trim().toLowerCase()],
   );
   return pageOf(rows, page.limit, notificationOf, (row) => [row.key, row.id]);
 }

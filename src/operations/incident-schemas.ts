@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { BreakGlass } from './record-schemas.js';
 import { CAUSES } from '../incidents/incident.js';
+import { STEP_ACTS } from '../incidents/runbook.js';
 import { INCIDENT_STATES, type IncidentState } from '../incidents/incident-states.js';
 import { SEVERITIES } from '../incidents/severity.js';
 import { Impact, RestoreBegun } from './restore-schemas.js';
@@ -159,6 +160,7 @@ export const Runbook = named(
           commands: z.array(z.string()).readonly(),
           expect: z.string(),
           done: z.boolean().describe('as far as Portcullis knows'),
+          act: z.enum(STEP_ACTS).nullable().describe('what the step does; null: it only looks'),
         }),
       )
       .readonly(),

@@ -3,7 +3,7 @@ import { PortcullisError } from '../kernel/errors.js';
 import { DELIVERY_STATES, listNotifications, retryNotification } from '../notify/browse.js';
 import { notify, testNotice } from '../notify/notice.js';
 import { operation } from './operation.js';
-import { named, namePath, pageQuery, pageSchema } from './schemas.js';
+import { named, namePath, pageQuery, pageSchema, word } from './schemas.js';
 
 const time = z.iso.datetime();
 
@@ -44,6 +44,7 @@ export const notificationOperations = {
     query: z.strictObject({
       ...pageQuery,
       state: z.enum(DELIVERY_STATES).optional().describe('only with a delivery in this state'),
+      incident: word.optional().describe('only of this incident'),
     }),
     result: NotificationPage,
     run: ({ control }, query) => listNotifications(control, query, query),

@@ -20,6 +20,12 @@ export function addNotifications(program: Command, context: Context): void {
   addTest(notifications, context);
 }
 
+interface ListOptions {
+  readonly state?: DeliveryState;
+  readonly incident?: string;
+  readonly limit: number;
+}
+
 function addList(parent: Command, context: Context): void {
   const command = leaf(
     parent,
@@ -28,11 +34,12 @@ function addList(parent: Command, context: Context): void {
     ['portcullis notifications list', 'portcullis notifications list --state dead --json'],
   )
     .addOption(stateOption(DELIVERY_STATES, 'only with a delivery in this state'))
+    .option('--incident <id>', 'only of this incident')
     .addOption(limitOption('notifications'))
-    .action(({ state, limit }: { state?: DeliveryState; limit: number }) =>
+    .action(({ state, incident, limit }: ListOptions) =>
       showList(context, command, {
         ...{ as: 'notifications', limit, text: notificationsText },
-        pageOf: (invoke, page) => invoke('listNotifications', { state, ...page }),
+        pageOf: (invoke, page) => invoke('listNotifications', { state, incident, ...page }),
       }),
     );
 }

@@ -1,3 +1,4 @@
+import { RUN_KINDS } from './run-status.js';
 import type { Gate } from './state.js';
 
 type Run = Gate['runs'][number];
@@ -5,20 +6,6 @@ type Run = Gate['runs'][number];
 const BARS = 12;
 const WIDTH = 7;
 const HEIGHT = 20;
-
-/** What a run's colour says beside its height. */
-const KINDS: Readonly<Record<Run['status'], 'good' | 'bad' | 'idle' | 'busy'>> = {
-  planning: 'busy',
-  applying: 'busy',
-  succeeded: 'good',
-  planned: 'good',
-  held: 'idle',
-  skipped: 'idle',
-  refused: 'bad',
-  stopped: 'bad',
-  killed: 'bad',
-  failed: 'bad',
-};
 
 /** The last runs, the newest at the right: the height tells how many changes, a mark below it that the run went wrong. */
 export function RunBars({ runs }: { readonly runs: readonly Run[] }) {
@@ -31,7 +18,7 @@ export function RunBars({ runs }: { readonly runs: readonly Run[] }) {
         const size = sizeOf(run);
         // By its square root, so that a small run beside a large one is still seen.
         const height = size === 0 ? 2 : 3 + (HEIGHT - 3) * Math.sqrt(size / most);
-        const kind = KINDS[run.status];
+        const kind = RUN_KINDS[run.status];
         return (
           <g key={run.runId} class={`bar bar-${kind}`}>
             <rect x={x} y={HEIGHT - height} width={WIDTH - 2} height={height} rx="1" />
@@ -48,7 +35,7 @@ const sizeOf = ({ planned, applied }: Run): number => Math.max(planned, applied)
 function barsText(runs: readonly Run[]): string {
   const [last] = runs;
   if (last === undefined) return 'No runs yet';
-  const bad = runs.filter(({ status }) => KINDS[status] === 'bad').length;
+  const bad = runs.filter(({ status }) => RUN_KINDS[status] === 'bad').length;
   const changes = `${last.applied.toLocaleString('en')} changes applied`;
   const wrong = bad === 0 ? '' : `; ${bad} of the last ${runs.length} went wrong`;
   return `Last run ${last.status}, ${changes}${wrong}`;

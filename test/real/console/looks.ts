@@ -29,6 +29,6 @@ export function wide(page: Page): Promise<string[]> {
       .filter((each) => !each.closest('.sr, .skip, thead, svg') && each.checkVisibility({ visibilityProperty: true }))
       .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim() !== ''))
       .filter((each) => { const box = each.getBoundingClientRect(); return box.left < -1 || box.right > innerWidth + 1; })
-      .filter((each) => !each.closest('.grid') || document.documentElement.scrollWidth > innerWidth)
+      .filter((each) => !each.closest('.grid, .change-box, .scrolls') || document.documentElement.scrollWidth > innerWidth)
       .map((each) => each.textContent)`);
 }

@@ -7,6 +7,7 @@ import { parsePolicyFile } from '../../../src/flags/policy.js';
 import { applyPolicies } from '../../../src/flags/policy-store.js';
 import { outboxesOf } from '../../../src/regions/outboxes.js';
 import { announceVersions } from '../../../src/rollout/announce.js';
+import type { KnownJob } from '../../../src/worker/registry.js';
 import { testDatabase } from '../../support/database.js';
 import { requireProgram } from '../../support/debian-package.js';
 import { tokenOf } from '../../support/people.js';
@@ -16,12 +17,18 @@ import { hearFlags, databasesAt, serving } from '../../http/serving.js';
 
 export const CONSOLE = fileURLToPath(new URL('../../../dist/console', import.meta.url));
 
-const database = await testDatabase();
+export const database = await testDatabase();
 export const { owner } = database;
 const flags = await hearFlags(owner);
+/** The jobs that the server has: a test that runs one adds it. */
+export const installed: KnownJob[] = [];
 export const served = await serving(
   owner,
-  { flags: flags.desk, feed: new EventFeed(() => outboxesOf(owner, databasesAt(owner))) },
+  {
+    flags: flags.desk,
+    feed: new EventFeed(() => outboxesOf(owner, databasesAt(owner))),
+    installed: () => installed,
+  },
   { console: CONSOLE },
 );
 

@@ -1,0 +1,145 @@
+import { whyNot, type Me, type Output } from '../api.js';
+import { dialog, type OpenDialog } from '../dialogs.js';
+import { Copyable } from '../parts/copy.js';
+import type { Incident } from './incident-state.js';
+
+type Step = Output<'getIncidentRunbook'>['steps'][number];
+type Act = NonNullable<Step['act']>;
+
+/** What to do now, in order: each step with its commands, and a button where the console can do it. */
+export function Runbook({
+  incident,
+  steps,
+}: {
+  readonly incident: Incident;
+  readonly steps: readonly Step[];
+}) {
+  const next = steps.find(({ done }) => !done);
+  return (
+    <section aria-labelledby="runbook">
+      <h2 id="runbook">Runbook</h2>
+      <ol class="steps">
+        {steps.map((step) => (
+          <li key={step.title} class={step.done ? 'step-done' : step === next ? 'step-next' : undefined}>
+            <h3>
+              {step.done && (
+                <>
+                  <span aria-hidden="true">✓ </span>
+                  <span class="sr">done: </span>
+                </>
+              )}
+              {step.title}
+            </h3>
+            {step.act !== null && <Buttons incident={incident} act={step.act} />}
+            <details open={step === next}>
+              <summary class="quiet">Commands</summary>
+              {step.commands.map((command) => (
+                <Copyable key={command} text={command} what="the command" />
+              ))}
+              <p class="hint">Expect: {step.expect}</p>
+            </details>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+interface Button {
+  readonly name: string;
+  readonly action: Me['may'][number]['action'];
+  readonly region?: string;
+  readonly danger?: true;
+  readonly opens: OpenDialog;
+  /** Why it makes no sense now. */
+  readonly idle?: string | undefined;
+}
+
+function buttonsOf(incident: Incident, act: Act): readonly Button[] {
+  const { job, regions, state } = incident;
+  const closed = state === 'closed' ? 'the incident is closed.' : undefined;
+  switch (act) {
+    case 'kill':
+      return regions
+        .filter(({ containedAt }) => containedAt === null)
+        .map(({ region }) => ({
+          ...{
+            name: `Kill ${region}…`,
+            action: 'kill',
+            region,
+            danger: true,
+            opens: { kind: 'kill', job, region },
+          },
+        }));
+    case 'include':
+      return [
+        {
+          ...{ name: 'Name a bad run…', action: 'manage-incident', idle: closed },
+          opens: { kind: 'include-run', incident },
+        },
+      ];
+    case 'restore':
+      return [
+        {
+          name: 'Put it back…',
+          action: 'restore',
+          idle: closed,
+          opens: { kind: 'restore-incident', incident },
+        },
+      ];
+    case 'rearm':
+      return regions.map(({ region }) => ({
+        ...{
+          name: `Re-arm ${region}…`,
+          action: 'request-rearm',
+          region,
+          opens: { kind: 'rearm', job, region },
+        },
+      }));
+    case 'close':
+      return [
+        {
+          ...{ name: 'Close the incident…', action: 'manage-incident', idle: closed },
+          opens: { kind: 'close-incident', incident },
+        },
+      ];
+  }
+}
+
+function Buttons({ incident, act }: { readonly incident: Incident; readonly act: Act }) {
+  const buttons = buttonsOf(incident, act).map((button) => ({
+    ...button,
+    off: button.idle ?? whyNotAnywhere(button, incident),
+  }));
+  return (
+    <>
+      <p class="buttons">
+        {buttons.map(({ name, danger, opens, off }) => (
+          <button
+            key={name}
+            type="button"
+            class={danger ? 'danger' : undefined}
+            disabled={off !== undefined}
+            onClick={() => (dialog.value = opens)}
+          >
+            {name}
+          </button>
+        ))}
+      </p>
+      {[...new Set(buttons.map(({ off }) => off))].map(
+        (off) =>
+          off !== undefined && (
+            <p key={off} class="hint">
+              {off}
+            </p>
+          ),
+      )}
+    </>
+  );
+}
+
+/** An act on the incident reaches all of its regions. */
+function whyNotAnywhere({ action, region }: Button, { regions }: Incident): string | undefined {
+  const where = region === undefined ? regions.map((each) => each.region) : [region];
+  return where.map((each) => whyNot(action, each)).find((why) => why !== undefined);
+}
