@@ -1,6 +1,14 @@
 import { signal } from '@preact/signals';
 import type { Output } from './api.js';
 
+/** What a flag is to be: on or off, or as it was at a revision. */
+export type FlagTarget =
+  | { readonly enabled: boolean }
+  | {
+      readonly revision: number;
+      readonly setting: Pick<Output<'listFlags'>['items'][number], 'enabled' | 'variants'>;
+    };
+
 /** The dialog that is open: one at a time, from whatever screen. */
 export type OpenDialog =
   | {
@@ -26,6 +34,9 @@ export type OpenDialog =
       readonly incident: Output<'getIncident'>;
     }
   | { readonly kind: 'open-incident' }
+  | { readonly kind: 'flag'; readonly flag: Output<'listFlags'>['items'][number]; readonly to: FlagTarget }
+  | { readonly kind: 'test-notification' }
+  | { readonly kind: 'retry-notification'; readonly id: string; readonly title: string }
   | { readonly kind: 'palette' }
   | { readonly kind: 'keys' };
 

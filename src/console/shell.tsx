@@ -16,6 +16,10 @@ import { clock, localTime, nowMs, span } from './time.js';
 import { VIEWS } from './views.js';
 
 const RestoreDialog = lazily(async () => (await import('./acts/restore.js')).RestoreDialog);
+const FlagDialog = lazily(async () => (await import('./acts/flag.js')).FlagDialog);
+const notifyActs = () => import('./acts/notify.js');
+const TestNotificationDialog = lazily(async () => (await notifyActs()).TestNotificationDialog);
+const RetryNotificationDialog = lazily(async () => (await notifyActs()).RetryNotificationDialog);
 const incidentActs = () => import('./acts/incident.js');
 const RestoreIncidentDialog = lazily(async () => (await incidentActs()).RestoreIncidentDialog);
 const CloseIncidentDialog = lazily(async () => (await incidentActs()).CloseIncidentDialog);
@@ -209,6 +213,12 @@ function OpenDialog() {
       return <IncludeRunDialog incident={open.incident} />;
     case 'open-incident':
       return <OpenIncidentDialog />;
+    case 'flag':
+      return <FlagDialog flag={open.flag} to={open.to} />;
+    case 'test-notification':
+      return <TestNotificationDialog />;
+    case 'retry-notification':
+      return <RetryNotificationDialog id={open.id} title={open.title} />;
     case 'palette':
       return <Palette />;
     case 'keys':

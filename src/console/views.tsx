@@ -16,6 +16,9 @@ export interface View {
 
 // Only the first screen must be there at once.
 const Incidents = lazily(async () => (await import('./incidents/incidents.js')).Incidents);
+const Flags = lazily(async () => (await import('./flags/flags.js')).Flags);
+const Record = lazily(async () => (await import('./record/record.js')).Record);
+const Units = lazily(async () => (await import('./units/units.js')).Units);
 const Runs = lazily(async () => (await import('./runs/runs.js')).Runs);
 
 /** Every screen, in the order of the links at the top. */
@@ -25,4 +28,7 @@ export const VIEWS: readonly View[] = [
   { patterns: ['/rollouts', '/rollouts/:job'], title: 'Rollouts', key: 'r', Screen: Rollouts },
   { patterns: ['/runs', '/runs/:id'], title: 'Runs', key: 'u', Screen: Runs },
   { patterns: ['/incidents', '/incidents/:id'], title: 'Incidents', key: 'c', Screen: Incidents },
+  { patterns: ['/flags', '/flags/:job/:region'], title: 'Flags', key: 'f', Screen: Flags },
+  { patterns: ['/units'], title: 'Unit', key: 'w', Screen: Units },
+  { patterns: ['/record'], title: 'Record', key: 'h', Screen: Record },
 ];
