@@ -255,7 +255,9 @@ export const incidentOperations = {
       if (next.length > 0) await moveIncident(control, id, 'restoring', move);
       const restores = [];
       for (const run of next) {
-        restores.push(await beginRestore(control, await findRunOf(regionDatabases, run.id), principal, reason));
+        restores.push(
+          await beginRestore(control, await findRunOf(regionDatabases, run.id), principal, reason),
+        );
       }
       const now = await tendIncident(control, poolOf(context), id, principal.name);
       if (next.length === 0) throw nothingToRestore(incident.id, silent);

@@ -2,7 +2,7 @@ import { useSignal } from '@preact/signals';
 import { quoted } from '../../kernel/words.js';
 import { call, whyNot } from '../api.js';
 import type { FlagTarget } from '../dialogs.js';
-import type { Flag } from '../flags/flags.js';
+import type { Flag } from '../flags/flag-parts.js';
 import { settingText } from '../flags/setting-text.js';
 import { BeforeAfterTable } from '../inbox/request.js';
 import { Copyable } from '../parts/copy.js';

@@ -7,7 +7,7 @@ import { Moment } from '../parts/moment.js';
 import { Read, ViewHead } from '../parts/view-head.js';
 import { Link, pathOf } from '../router.js';
 import { Explain } from './explain.js';
-import { FlagState, Shares, Source, type Flag } from './flags.js';
+import { FlagState, Shares, Source, type Flag } from './flag-parts.js';
 import { settingText } from './setting-text.js';
 
 const EVERY_MS = 5_000;

@@ -1,6 +1,6 @@
 import { call, whyNot, type Output } from '../api.js';
 import { dialog } from '../dialogs.js';
-import { Source } from '../flags/flags.js';
+import { Source } from '../flags/flag-parts.js';
 import { DeliveryLine } from '../incidents/told.js';
 import { useWatched } from '../live/use-watched.js';
 import { Copyable } from '../parts/copy.js';
