@@ -1,7 +1,10 @@
+import { useSignal } from '@preact/signals';
+import { quoted } from '../../kernel/words.js';
 import { call } from '../api.js';
 import { askedOf, type Request } from '../inbox/asked.js';
 import { Changes, whyNotDecide, type Decision } from '../inbox/request.js';
 import { Copyable } from '../parts/copy.js';
+import { Reason } from '../parts/reason.js';
 import { ActDialog, DoneDialog, Outcome, useAct } from './act.js';
 
 interface DecideProps {
@@ -14,7 +17,10 @@ interface DecideProps {
 export function DecideDialog({ request, decision }: DecideProps) {
   const { id, subject, reason } = request;
   const asked = askedOf(request);
-  const act = useAct((_: Pick<DecideProps, 'decision'>, options) => call(decision, { id }, options));
+  const why = useSignal('');
+  const act = useAct((text: string, options) =>
+    call(decision, { id, ...(text !== '' && { reason: text }) }, options),
+  );
   const standing = act.standing.value;
   const refused = whyNotDecide(request, decision);
   const approves = decision === 'approve';
@@ -25,11 +31,12 @@ export function DecideDialog({ request, decision }: DecideProps) {
       </DoneDialog>
     );
   }
+  const said = why.value.trim();
   return (
     <ActDialog
       title={`${approves ? 'Approve' : 'Reject'} ${id}`}
       act={act}
-      input={{ decision }}
+      input={said}
       refused={refused}
       button={
         approves
@@ -55,7 +62,11 @@ export function DecideDialog({ request, decision }: DecideProps) {
           longer counts.
         </p>
       )}
-      <Copyable text={`portcullis ${decision} ${id}`} what="the command that does the same" />
+      <Reason value={why} hint="It stands on record beside the request; you may leave it empty." optional />
+      <Copyable
+        text={`portcullis ${decision} ${id}${said === '' ? '' : ` --reason ${quoted(said)}`}`}
+        what="the command that does the same"
+      />
     </ActDialog>
   );
 }

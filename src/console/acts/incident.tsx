@@ -19,7 +19,7 @@ const whyNotIn = ({ regions }: Incident, action: Parameters<typeof whyNot>[0]): 
 
 /** Begins to put back what an incident changed. */
 export function RestoreIncidentDialog({ incident }: OfIncident) {
-  const { id, impact } = incident;
+  const { id, impact, unitLabel } = incident;
   const reason = useSignal('');
   const act = useAct((text: string, options) => call('restoreIncident', { id, reason: text }, options));
   const standing = act.standing.value;
@@ -54,7 +54,7 @@ export function RestoreIncidentDialog({ incident }: OfIncident) {
       <BeforeAfterTable
         changes={impact.regions.map(({ region, rows, units, restored }) => ({
           place: region,
-          now: `${countOf(rows - restored, 'row')} of ${countOf(units, 'unit')} as its runs left them`,
+          now: `${countOf(rows - restored, 'row')} of ${countOf(units, unitLabel.one, unitLabel.many)} as its runs left them`,
           then: 'back to what they were, but for rows that others have changed since',
         }))}
       />

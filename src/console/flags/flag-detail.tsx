@@ -220,12 +220,11 @@ function History({ flag, history, off }: HistoryProps) {
                 <button
                   type="button"
                   disabled={off !== undefined}
-                  aria-label={`Revert to revision ${entry.revision}…`}
                   onClick={() =>
                     (dialog.value = { kind: 'flag', flag, to: { revision: entry.revision, setting: entry } })
                   }
                 >
-                  Revert to this…
+                  Revert to revision {entry.revision}…
                 </button>
               </p>
             )}

@@ -15,7 +15,7 @@ interface Unit {
 }
 
 /** What it has changed, as of now: by region, by product, and on demand by unit. */
-export function Impact({ incident: { id, impact } }: { readonly incident: Incident }) {
+export function Impact({ incident: { id, impact, unitLabel } }: { readonly incident: Incident }) {
   const units = useSignal<readonly Unit[] | undefined>(undefined);
   const error = useSignal<unknown>(undefined);
   const busy = useSignal(false);
@@ -35,8 +35,8 @@ export function Impact({ incident: { id, impact } }: { readonly incident: Incide
     <section aria-labelledby="impact">
       <h2 id="impact">Impact</h2>
       <p>
-        <b>{countOf(impact.rows, 'row')}</b> of <b>{countOf(impact.units, 'unit')}</b> by{' '}
-        {countOf(impact.runs, 'run')}; {number(impact.restored)} put back
+        <b>{countOf(impact.rows, 'row')}</b> of <b>{countOf(impact.units, unitLabel.one, unitLabel.many)}</b>{' '}
+        by {countOf(impact.runs, 'run')}; {number(impact.restored)} put back
         {impact.restoreConflicts > 0 && `, ${countOf(impact.restoreConflicts, 'conflict')} left alone`}
       </p>
       {impact.regions.length > 0 && (
@@ -73,7 +73,7 @@ export function Impact({ incident: { id, impact } }: { readonly incident: Incide
           {impact.byProduct
             .map(
               ({ product, rows, units: many }) =>
-                `${product} (${countOf(rows, 'row')}, ${countOf(many, 'unit')})`,
+                `${product} (${countOf(rows, 'row')}, ${countOf(many, unitLabel.one, unitLabel.many)})`,
             )
             .join(', ')}
         </p>
@@ -82,13 +82,15 @@ export function Impact({ incident: { id, impact } }: { readonly incident: Incide
         (units.value === undefined ? (
           <p class="buttons">
             <button type="button" disabled={busy.value} onClick={() => void read()}>
-              {busy.value ? 'Reading…' : 'Show the units'}
+              {busy.value ? 'Reading…' : `Show the ${unitLabel.many}`}
             </button>
           </p>
         ) : (
           <>
             <table class="list">
-              <caption class="hint">At most {MOST_UNITS} units of each region, the most rows first</caption>
+              <caption class="hint">
+                At most {MOST_UNITS} {unitLabel.many} of each region, the most rows first
+              </caption>
               <thead>
                 <tr>
                   <th scope="col">Unit</th>

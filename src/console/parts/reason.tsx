@@ -6,10 +6,11 @@ interface ReasonProps {
   /** For whom it is. */
   readonly hint: string;
   readonly autofocus?: boolean;
+  readonly optional?: boolean;
 }
 
 /** Where the reason of an act is written. */
-export function Reason({ value, hint, autofocus = false }: ReasonProps) {
+export function Reason({ value, hint, autofocus = false, optional = false }: ReasonProps) {
   const id = useId();
   return (
     <div class="field">
@@ -18,7 +19,7 @@ export function Reason({ value, hint, autofocus = false }: ReasonProps) {
         id={id}
         rows={2}
         maxLength={1000}
-        required
+        required={!optional}
         aria-describedby={`${id}-hint`}
         autofocus={autofocus}
         value={value.value}

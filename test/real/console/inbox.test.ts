@@ -89,6 +89,8 @@ describe('a request', () => {
     await dialog.getByText(`portcullis approve ${id}`).waitFor();
     // Opening a dialog is no act.
     expect(await decisionOf(id)).toBeNull();
+    await dialog.getByLabel('Reason').fill('I read 1.5.1');
+    await dialog.getByText(`portcullis approve ${id} --reason 'I read 1.5.1'`).waitFor();
     await dialog.getByRole('button', { name: 'Approve', exact: true }).click();
     const result = page.getByRole('status', { name: 'Result' });
     await result.waitFor();
@@ -97,6 +99,11 @@ describe('a request', () => {
       REGION,
     ]);
     expect(rows).toEqual([{ state: 'held' }]);
+    const { rows: kept } = await owner.query(
+      `select evidence ->> 'decisionReason' as why from portcullis_control.audit where action = 'approve' and subject = $1`,
+      [id],
+    );
+    expect(kept).toEqual([{ why: 'I read 1.5.1' }]);
     await page.getByRole('button', { name: 'Close', exact: true }).last().click();
     await card(page, id).getByText(`approved by ${name}`).waitFor();
     expect(faults).toEqual([]);

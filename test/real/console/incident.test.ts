@@ -90,7 +90,7 @@ test('leads by its runbook from the kill to the close, and its timeline grows by
   await section(page, 'Impact')
     .getByRole('row', { name: /r1-org-0 r1 4/ })
     .waitFor();
-  await page.locator('[data-phase="identified"]').getByText('5 organisations were affected').waitFor();
+  await page.locator('[data-phase="identified"]').getByText('5 units were affected').waitFor();
 
   await runbook.getByRole('button', { name: 'Put it back…' }).click();
   const restore = page.getByRole('dialog', { name: `Put back incident ${incident}` });
