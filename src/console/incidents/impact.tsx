@@ -37,7 +37,7 @@ export function Impact({ incident: { id, impact, unitLabel } }: { readonly incid
       <p>
         <b>{countOf(impact.rows, 'row')}</b> of <b>{countOf(impact.units, unitLabel.one, unitLabel.many)}</b>{' '}
         by {countOf(impact.runs, 'run')}; {number(impact.restored)} put back
-        {impact.restoreConflicts > 0 && `, ${countOf(impact.restoreConflicts, 'conflict')} left alone`}
+        {impact.restoreConflicts > 0 && `, ${countOf(impact.restoreConflicts, 'conflict')} skipped`}
       </p>
       {impact.regions.length > 0 && (
         <table class="list">

@@ -16,7 +16,7 @@ export function Lanes({ run, lanes }: { readonly run: Run; readonly lanes: reado
       <ProgressBar have={passed} of={all} label="Changes">
         {number(passed)} of {number(all)} changes
         {run.conflicts > 0 &&
-          `; ${countOf(run.conflicts, 'conflict')}: rows that were not as planned, left alone`}
+          `; ${countOf(run.conflicts, 'conflict')}: rows that were not as planned, skipped`}
         {isOver(run) && passed < all && `; ${number(all - passed)} were not reached`}
       </ProgressBar>
       {lanes.length > 1 && (

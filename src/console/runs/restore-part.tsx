@@ -97,7 +97,7 @@ export function RestoreProgress({ restore, of }: { readonly restore: Run; readon
 export function PreviewTable({ preview }: { readonly preview: Preview }) {
   const lines = [
     ['As the run left them', preview.restorable, 'back to what they were'],
-    ['Changed by others since', preview.conflicts, 'left alone, as conflicts'],
+    ['Changed by others since', preview.conflicts, 'skipped, as conflicts'],
     ['Brought back by others', preview.asBefore, 'nothing to do'],
     ['Restored already', preview.alreadyRestored, 'nothing to do'],
   ] as const;

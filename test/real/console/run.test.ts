@@ -188,7 +188,7 @@ describe('a restore', () => {
     const dialog = page.getByRole('dialog', { name: `Restore run ${run.slice(0, 8)}` });
     expect(await dialog.getByRole('row', { name: /^As the run left them/ }).innerText()).toMatch(/19/);
     expect(await dialog.getByRole('row', { name: /^Changed by others/ }).innerText()).toMatch(
-      /1\s+→ left alone/,
+      /1\s+→ skipped/,
     );
     const button = dialog.getByRole('button', { name: 'Restore', exact: true });
     expect(await button.isDisabled()).toBe(true);
