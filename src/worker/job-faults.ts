@@ -218,7 +218,9 @@ export async function requireWritable(
 /** The roles that were given, or else that this database has recorded; of a login that may not read these, its own. */
 async function rolesOf(pool: pg.Pool, given: JobRoles): Promise<JobRoles> {
   const { rows: readable } = await pool.query<{ role: string; readable: boolean | null }>(
-    `select current_user::text as role, has_table_privilege(to_regclass('portcullis_store.login'), 'select') as readable`,
+    `select current_user::text as role,
+       case when has_schema_privilege(to_regnamespace('portcullis_store'), 'usage')
+         then has_table_privilege(to_regclass('portcullis_store.login'), 'select') end as readable`,
   );
   const [me] = readable;
   if (me?.readable !== true) return { worker: me?.role ?? '', ...given };

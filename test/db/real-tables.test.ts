@@ -1,6 +1,7 @@
 /* eslint-disable @typescript-eslint/require-await */
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
 import type { Image, JobDefinition, Resource } from '../../src/sdk/contract.js';
+import { loadJob } from '../../src/worker/registry.js';
 import { asOf } from '../../src/journal/as-of.js';
 import { listChanges } from '../../src/journal/browse-changes.js';
 import { testDatabase } from '../support/database.js';
@@ -354,6 +355,17 @@ describe('a job is refused at load, by name,', () => {
       code: 'JOB_INVALID',
       message: expect.stringContaining(said),
     });
+  });
+
+  test('also where the login that asks may not read which roles there are', async () => {
+    await make(plain);
+    const { region } = shop.platform;
+    const installed = {
+      definition: shop.job({ item: changing }),
+      folder: new URL('.', import.meta.url),
+      build: 'test',
+    };
+    await expect(loadJob(region, installed)).resolves.toMatchObject({ version: '1.0.0_test' });
   });
 
   test('with every GRANT that is missing, and by nothing else once they were run', async () => {

@@ -185,7 +185,7 @@ describe('another team’s job', () => {
       const said = await command('worker --config wrong.config.mjs');
       expect(said.exit).not.toBe(0);
       for (const fault of [
-        'it has retention, which is not known; there is jobs and databases',
+        'it has retention, which is not known; there is jobs, databases and development',
         'jobs[0] is not what defineJob answers',
         'database one: PORTCULLIS_DATABASE_URL_ONE is not set',
         'database two: its url is not env(',
