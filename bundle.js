@@ -114,6 +114,8 @@ async function bundleOptions() {
     format: 'esm',
     platform: 'node',
     target: 'node20',
+    // It finds its program beside its own files.
+    external: ['esbuild'],
     sourcemap: true,
     sourcesContent: false,
     legalComments: 'eof',

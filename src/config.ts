@@ -185,8 +185,8 @@ export const environmentSchema = z.object(environment);
 
 type Variable = keyof typeof environment;
 
-/** What compose.yaml reads itself. */
-const COMPOSE = new Set(['DB_PASSWORD']);
+/** What compose.yaml and the test kit read themselves. */
+const READ_ELSEWHERE = new Set(['DB_PASSWORD', 'TEST_SERVER']);
 
 /**
  * What Kubernetes and Docker links set in each container for a service whose name begins with `portcullis`, such as
@@ -267,7 +267,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       !(name in environment) &&
       !DATABASE_VARIABLE.test(PREFIX + name) &&
       !LOGIN_VARIABLE.test(name) &&
-      !COMPOSE.has(name) &&
+      !READ_ELSEWHERE.has(name) &&
       !isInjected(name, value),
   );
   const parsed = environmentSchema.safeParse(Object.fromEntries(given));

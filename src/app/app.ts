@@ -42,6 +42,24 @@ export function createApp(read: () => Config): {
       const { readNames } = await import('./names.js');
       return readNames(config(), ms);
     },
+    authoring: {
+      init: async (order) => {
+        const { initProject } = await import('./init-project.js');
+        return initProject(config(), order);
+      },
+      tryJobs: async (file) => {
+        const { tryJobs } = await import('./try-jobs.js');
+        return tryJobs(config(), file);
+      },
+      tryJobsApart: async (file, signal) => {
+        const { tryJobsApart } = await import('./try-jobs-apart.js');
+        return tryJobsApart(file, signal);
+      },
+      build: async (file, out) => {
+        const { buildJobs } = await import('./build-jobs.js');
+        return buildJobs(config(), file, out);
+      },
+    },
     policies: async (installation) => {
       const { policiesInForce } = await import('../flags/policy-store.js');
       return policiesInForce(installation.control);

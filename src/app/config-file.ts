@@ -7,6 +7,7 @@ import { DATABASE_VARIABLE } from '../flags/policy-places.js';
 import type { JobDefinition } from '../sdk/contract.js';
 import { isConfig, variableOf, type ConfigDefinition, type DevelopmentConfig } from '../sdk/define-config.js';
 import { isJob } from '../sdk/define-job.js';
+import { digestBuiltFrom, readBuildRecord } from './build-record.js';
 import { ownModules } from '../worker/job-code.js';
 import type { InstalledJob } from '../worker/registry.js';
 
@@ -29,12 +30,12 @@ export interface ConfigFile {
 
 /**
  * Loads a configuration file: runs it, and so the jobs' code; TypeScript as it stands. Throws CONFIG_INVALID with
- * everything that is wrong with the file, and with the environment that it names; `env` undefined: that is not asked.
+ * everything that is wrong with the file, and with the environment that it names; `env` null: that is not asked.
  */
 export async function loadConfigFile(
   given: string,
   build: string | undefined,
-  env: Env | undefined = process.env,
+  env: Env | null = process.env,
 ): Promise<ConfigFile> {
   const file = resolve(given);
   if (!existsSync(file)) throw invalid(file, ['there is no such file']);
@@ -45,14 +46,23 @@ export async function loadConfigFile(
   const faults = faultsOf(config, env);
   if (faults.length > 0) throw invalid(file, faults);
   const places = await foldersOf(file, config.jobs);
-  const jobs = config.jobs.map((definition) => {
-    const folder = places.get(definition);
-    if (folder !== undefined) return { definition, folder: pathToFileURL(`${folder}/`), build };
+  const record = await readBuildRecord(file);
+  const jobs: InstalledJob[] = [];
+  for (const definition of config.jobs) {
+    const place = places.get(definition);
+    if (place !== undefined) {
+      const folder = pathToFileURL(`${place}/`);
+      jobs.push({
+        ...{ definition, folder },
+        build: build ?? (await digestBuiltFrom(record, definition.name, folder)),
+      });
+      continue;
+    }
     throw new PortcullisError('JOB_INVALID', `${file}: where ${definition.name} is defined cannot be told`, {
       hint: `export it from a file of a folder of its own, such as jobs/${definition.name}/index.ts, and import that`,
       details: { job: definition.name },
     });
-  });
+  }
   return { file, definition: config, jobs };
 }
 
@@ -73,10 +83,7 @@ function invalid(file: string, faults: readonly string[], cause?: unknown): Port
   });
 }
 
-function faultsOf(
-  { jobs, databases, development, ...others }: ConfigDefinition,
-  env: Env | undefined,
-): string[] {
+function faultsOf({ jobs, databases, development, ...others }: ConfigDefinition, env: Env | null): string[] {
   const faults = Object.keys(others)
     .filter((key) => !KEYS.has(key))
     .map((key) => `it has ${key}, which is not known; there is ${listOf([...KEYS])}`);
@@ -106,11 +113,11 @@ function faultsOfDevelopment({ schema, grants }: Readonly<Partial<DevelopmentCon
   ];
 }
 
-function faultOfVariable(variable: string, env: Env | undefined): string | undefined {
+function faultOfVariable(variable: string, env: Env | null): string | undefined {
   if (!DATABASE_VARIABLE.test(variable)) {
     return `${variable} is not a name such as PORTCULLIS_DATABASE_URL_CRM, by which policies and a kill find it`;
   }
-  if (env === undefined) return undefined;
+  if (env === null) return undefined;
   const value = env[variable];
   if (value === undefined || value === '') return `${variable} is not set`;
   return /^postgres(ql)?:\/\//.test(value) ? undefined : `${variable} is not a postgresql:// URL`;

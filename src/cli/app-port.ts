@@ -5,7 +5,9 @@ import type { PolicyDiff } from '../flags/policy-diff.js';
 import type { PolicyDrift } from '../flags/policy-drift.js';
 import type { FlagDesk } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
+import type { TriedPlan } from '../testing/try-job.js';
 import type { PlacedJob } from '../worker/worker.js';
+
 import type { InstalledJob, KnownJob } from '../worker/registry.js';
 import type { Platform, WorkerContext } from '../worker/platform.js';
 import type { RunProgress, RunReport } from '../worker/run-loop.js';
@@ -23,6 +25,8 @@ import type { Finding } from '../doctor/patient.js';
  * - `set-up`: opens nothing by itself; `portcullis migrate` does the rest.
  */
 export type Purpose = 'look' | 'kill' | 'change' | 'serve' | 'set-up';
+
+export type { TriedPlan } from '../testing/try-job.js';
 
 export interface Opening {
   /** The configuration file, in place of the one that is named or stands in the working folder. */
@@ -154,6 +158,79 @@ export interface Names {
   readonly versions: readonly { readonly job: string; readonly version: string }[];
 }
 
+/** Something that is wrong with the jobs of a configuration file. */
+export interface TrialFault {
+  /** A job, a job in a region, or a file. */
+  readonly what: string;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** What came of trying the jobs of a configuration file. */
+export interface TriedJobs {
+  /** The configuration file. */
+  readonly file: string;
+  /** The jobs that it lists; none where it cannot be loaded. */
+  readonly jobs: readonly string[];
+  /** Each job's plan in each region, as far as they could be made. */
+  readonly plans: readonly TriedPlan[];
+  readonly faults: readonly TrialFault[];
+  readonly policies: readonly { readonly file: string; readonly text: string }[];
+  /** Whether the configuration file names a schema to plan on. */
+  readonly onSchema: boolean;
+}
+
+/** What a build wrote. */
+export interface BuiltJobs {
+  /** The configuration file. */
+  readonly file: string;
+  /** How many files. */
+  readonly files: number;
+  readonly jobs: readonly { readonly job: string; readonly version: string }[];
+}
+
+/** What `portcullis init` was told, and how it asks for the rest. */
+export interface InitOrder {
+  readonly name?: string | undefined;
+  /** The variable that holds the URL of the team's database. */
+  readonly database?: string | undefined;
+  /** The table whose rows percentages are of, and its column with their region. */
+  readonly unit?: string | undefined;
+  readonly region?: string | undefined;
+  /** The table whose rows the job changes, the column that it sets, and the values before and after. */
+  readonly table?: string | undefined;
+  readonly column?: string | undefined;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  /** Overwrite files that are there. */
+  readonly force: boolean;
+  /** Asks a person; absent: nobody is there, and what is likely is taken. */
+  readonly ask?: (question: string, likely: string, options: readonly string[]) => Promise<string>;
+}
+
+/** What `portcullis init` wrote. */
+export interface InitReport {
+  readonly job: string;
+  readonly variable: string;
+  /** Whether the tables are those of the team's database, and not an example's. */
+  readonly introspected: boolean;
+  readonly written: readonly string[];
+  /** Files that were there, and were left as they are. */
+  readonly kept: readonly string[];
+}
+
+/** What is done with the code of jobs before it is served. */
+export interface Authoring {
+  /** Writes a new project into the working folder: see src/app/init-project.ts. */
+  init(order: InitOrder): Promise<InitReport>;
+  /** Plans the jobs of a configuration file on a database of its own: see src/app/try-jobs.ts. */
+  tryJobs(config: string | undefined): Promise<TriedJobs>;
+  /** The same in a process of its own, which loads the jobs' code anew. */
+  tryJobsApart(config: string | undefined, signal: AbortSignal): Promise<TriedJobs>;
+  /** Writes the jobs of a configuration file as JavaScript: see src/app/build-jobs.ts. */
+  build(config: string | undefined, out: string): Promise<BuiltJobs>;
+}
+
 /** What `app.ts` wires, and the commands use. */
 export interface App {
   readonly settings: Settings;
@@ -173,4 +250,5 @@ export interface App {
   names(ms: number): Promise<Names>;
   /** The policies in force, by job. One that is malformed is left out: its job is closed. */
   policies(installation: Installation): Promise<readonly Policy[]>;
+  readonly authoring: Authoring;
 }

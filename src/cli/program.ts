@@ -4,13 +4,17 @@ import { addAlerts } from './commands/alerts.js';
 import { addApprovals } from './commands/approvals.js';
 import { addAsOf } from './commands/asof.js';
 import { addAudit } from './commands/audit.js';
+import { addBuild } from './commands/build.js';
+import { addCheck } from './commands/check.js';
 import { addCompletion } from './commands/completion.js';
 import { addDatabase } from './commands/database.js';
+import { addDev } from './commands/dev.js';
 import { addDoctor } from './commands/doctor.js';
 import { addEvents } from './commands/events.js';
 import { addFlags } from './commands/flags.js';
 import { addGuard } from './commands/guard.js';
 import { addImpact } from './commands/impact.js';
+import { addInit } from './commands/init.js';
 import { addIncident } from './commands/incident.js';
 import { addKill, addStop } from './commands/kill.js';
 import { addLogin, addLogout } from './commands/login.js';
@@ -66,6 +70,10 @@ const COMMANDS: readonly AddCommand[] = [
   addLogout,
   addTokens,
   addAudit,
+  addInit,
+  addCheck,
+  addDev,
+  addBuild,
   addMigrate,
   addDoctor,
   addCompletion,

@@ -1,18 +1,16 @@
 import type { Command } from 'commander';
 import { failed, type Check, type Finding as Examined } from '../../doctor/patient.js';
 import { messageOf } from '../../kernel/errors.js';
-import { countOf } from '../../kernel/words.js';
 import { refuseUnfit } from '../acting.js';
 import type { Settings } from '../app-port.js';
 import { http } from '../checks/http.js';
 import { disk, folder, node } from '../checks/machine.js';
 import { policyFiles } from '../checks/policies.js';
-import { voiceOf, type Context, type Voice } from '../context.js';
-import { printable, wrapTo } from '../display-width.js';
+import { voiceOf, type Context } from '../context.js';
+import { findingsText } from '../findings-text.js';
 import { invokeAt } from '../invoke.js';
 import { leaf } from '../leaf.js';
 import { withProgress } from '../progress.js';
-import type { Tone } from '../tone.js';
 
 export function addDoctor(program: Command, context: Context): void {
   const command = leaf(
@@ -26,10 +24,7 @@ export function addDoctor(program: Command, context: Context): void {
       examine(context),
     );
     const failures = findings.filter(({ mark }) => mark === 'fail').length;
-    const warnings = findings.filter(({ mark }) => mark === 'warn').length;
-    voice.result({ healthy: failures === 0, findings }, () =>
-      findingsText(voice, findings, failures, warnings),
-    );
+    voice.result({ healthy: failures === 0, findings }, () => findingsText(voice, findings));
     if (failures > 0) context.io.exitWith(1);
   });
 }
@@ -82,35 +77,4 @@ async function made(check: Check<Settings>, settings: Settings): Promise<Examine
 
 function failure(check: string, error: unknown): Examined {
   return failed(check, messageOf(error), error);
-}
-
-const MARKS: Readonly<Record<Finding['mark'], { sign: string; tone: Tone }>> = {
-  ok: { sign: '✓', tone: 'good' },
-  fail: { sign: '✗', tone: 'bad' },
-  warn: { sign: '!', tone: 'warning' },
-  'not-checked': { sign: '–', tone: 'quiet' },
-};
-
-function findingsText(voice: Voice, findings: readonly Finding[], failed: number, warnings: number): string {
-  const { columns } = voice.tableOptions();
-  const width = Math.max(...findings.map(({ check }) => check.length));
-  const lines = findings.flatMap(({ check, mark, found, hint }) => {
-    const { sign, tone } = MARKS[mark];
-    const indent = ' '.repeat(width + 4);
-    const wrapped = (text: string): string[] =>
-      text.split('\n').flatMap((line) => wrapTo(printable(line), columns - indent.length));
-    const [first = '', ...more] = wrapped(found);
-    const hints = hint === undefined ? [] : wrapped(`hint: ${hint}`);
-    return [
-      `${voice.paint(sign, tone)} ${check.padEnd(width)}  ${first}`,
-      ...more.map((line) => indent + line),
-      ...hints.map((line) => indent + voice.paint(line, 'strong')),
-    ];
-  });
-  const verdict =
-    failed > 0
-      ? voice.paint(countOf(failed, 'problem'), 'bad')
-      : voice.paint(warnings > 0 ? 'No problems' : 'No problems found', 'good');
-  const besides = warnings > 0 ? `, ${countOf(warnings, 'warning')}` : '';
-  return `${lines.join('\n')}\n\n${verdict}${besides}\n`;
 }

@@ -91,6 +91,12 @@ export class FakeApp implements App {
   policiesAtStart: Service['policies'];
   /** Thrown instead of opening or serving. */
   failure: { at: 'open' | 'serve'; error: Error } | undefined;
+  readonly authoring: App['authoring'] = {
+    init: () => Promise.reject(new Error('not here')),
+    tryJobs: () => Promise.reject(new Error('not here')),
+    tryJobsApart: () => Promise.reject(new Error('not here')),
+    build: () => Promise.reject(new Error('not here')),
+  };
   /** What the first runs do: reports are handed in through `served`. */
   runAllNow: (options: ServeOptions) => Promise<void> = (options) => {
     for (const region of REGIONS) options.onRun(report(region));

@@ -4,6 +4,10 @@ import type { OperationName } from '../../../src/operations/list.js';
 
 /** The commands that are no operation, and why; those of HERE_ALONE say it there. */
 export const NO_OPERATION = {
+  init: 'it writes files of a package',
+  check: 'it plans jobs on a database of its own; diffPolicies is the part that a server does',
+  dev: 'it plans jobs on a database of its own',
+  build: 'it writes files of a package',
   logout: 'it forgets what login kept on this machine',
   'flags alerts': 'it prints what follows from files on this machine',
   completion: 'it prints a script for a shell',

@@ -1,0 +1,242 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { emptyDatabase } from '../support/database.js';
+import { installPacked } from '../support/packed.js';
+import { portcullis, temporaryFolder, untilWith } from '../support/portcullis.js';
+import { runProgram, type Said } from '../support/program.js';
+
+/** A job from `init` to `build`, in folders that have nothing but the packed package. */
+
+const PATIENCE_MS = 600_000;
+
+const project = await temporaryFolder();
+const beside = await temporaryFolder();
+const database = await emptyDatabase();
+const main = (folder: string): string => join(folder, 'node_modules/portcullis/dist/main.js');
+const environment = (folder: string): Record<string, string> => ({
+  PORTCULLIS_HOME: join(folder, '.portcullis'),
+});
+
+const command = (
+  args: readonly string[],
+  folder = project,
+  more: Record<string, string> = {},
+): Promise<Said> =>
+  runProgram(process.execPath, [main(folder), ...args], {
+    cwd: folder,
+    env: { ...environment(folder), ...more },
+  });
+
+interface Checked {
+  readonly ok: boolean;
+  readonly findings: readonly { readonly check: string; readonly mark: string; readonly found: string }[];
+  readonly plans: readonly { readonly region: string; readonly planned: Record<string, number> }[];
+}
+
+async function check(folder = project): Promise<Checked & Pick<Said, 'exit'>> {
+  const { exit, stdout, stderr } = await command(['check', '--json'], folder);
+  if (!stdout.startsWith('{')) throw new Error(stderr);
+  return { exit, ...(JSON.parse(stdout) as Checked) };
+}
+
+/** Changes a file for as long as `work` takes. */
+async function edited<T>(path: string, edit: (text: string) => string, work: () => Promise<T>): Promise<T> {
+  const file = join(project, path);
+  const text = await readFile(file, 'utf8');
+  expect(edit(text)).not.toBe(text);
+  await writeFile(file, edit(text));
+  try {
+    return await work();
+  } finally {
+    await writeFile(file, text);
+  }
+}
+
+beforeAll(async () => {
+  await installPacked(project);
+  await installPacked(beside);
+}, PATIENCE_MS);
+
+describe('a job in an empty folder', () => {
+  test(
+    'is written by init, which overwrites nothing',
+    async () => {
+      await writeFile(join(project, 'package.json'), '{"type": "module", "name": "mine"}');
+      const said = await command(['init', '--name', 'tidy-up']);
+      expect(said).toMatchObject({ exit: 0, stderr: '' });
+      expect(said.stdout).toContain('kept package.json, which was there');
+      expect(said.stdout).toContain('wrote jobs/tidy-up/index.ts');
+      expect(await readFile(join(project, 'package.json'), 'utf8')).toContain('"mine"');
+      const again = await command(['init', '--name', 'tidy-up', '--json']);
+      expect(again.exit).toBe(1);
+      expect(JSON.parse(again.stdout)).toMatchObject({
+        written: [],
+        kept: expect.arrayContaining(['grants.sql']),
+      });
+    },
+    PATIENCE_MS,
+  );
+
+  test(
+    'passes check and its own test',
+    async () => {
+      const found = await check();
+      expect(found).toMatchObject({ ok: true, exit: 0 });
+      expect(found.plans.map(({ region, planned }) => ({ region, planned }))).toEqual([
+        { region: 'eu', planned: { dormant: 4 } },
+        { region: 'us', planned: { dormant: 4 } },
+      ]);
+      const tested = await runProgram(
+        process.execPath,
+        ['--import', 'portcullis/typescript', '--test', 'test/tidy-up.test.ts'],
+        { cwd: project },
+      );
+      expect(tested.stdout + tested.stderr).toMatch(/^# pass 2$/m);
+      expect(tested.exit).toBe(0);
+    },
+    PATIENCE_MS,
+  );
+
+  test(
+    'fails check with all of its faults at once',
+    async () => {
+      const found = await edited(
+        'jobs/tidy-up/index.ts',
+        (text) => text.replace(`changes: ['standing']`, `changes: ['standings']`),
+        () =>
+          edited(
+            'flags/tidy-up.yaml',
+            (text) => text.replace('perRun: 20', 'perRun: many'),
+            () => check(),
+          ),
+      );
+      expect(found).toMatchObject({ ok: false, exit: 1 });
+      const faults = found.findings.filter(({ mark }) => mark === 'fail');
+      expect(faults.find(({ check: what }) => what === 'policies')?.found).toContain('perRun');
+
+      const alone = await edited(
+        'jobs/tidy-up/index.ts',
+        (text) => text.replace(`changes: ['standing']`, `changes: ['standings']`),
+        () => check(),
+      );
+      expect(alone.findings).toContainEqual(
+        expect.objectContaining({
+          check: 'tidy-up',
+          mark: 'fail',
+          found: expect.stringContaining('standings'),
+        }),
+      );
+
+      const capped = await edited(
+        'flags/tidy-up.yaml',
+        (text) => text.replace('perRun: 20', 'perRun: 3'),
+        () => check(),
+      );
+      expect(capped.findings.filter(({ mark }) => mark === 'fail').map(({ check: what }) => what)).toEqual([
+        'tidy-up in eu',
+        'tidy-up in us',
+      ]);
+    },
+    PATIENCE_MS,
+  );
+
+  test(
+    'is planned again by dev on each save, which shows what changed',
+    async () => {
+      const watching = portcullis(['dev', '--json'], {
+        main: main(project),
+        cwd: project,
+        env: environment(project),
+      });
+      const lines: {
+        plans: { region: string; first: boolean; added: string[]; removed: string[]; same: number }[];
+      }[] = [];
+      let rest = '';
+      watching.child.stdout?.on('data', (text: string) => {
+        const parts = (rest + text).split('\n');
+        rest = parts.pop() ?? '';
+        for (const part of parts) lines.push(JSON.parse(part) as (typeof lines)[number]);
+      });
+      await untilWith(watching, 'the first plan', () => lines.length > 0);
+      expect(lines[0]?.plans[0]).toMatchObject({ region: 'eu', first: true, same: 0 });
+      expect(lines[0]?.plans[0]?.added).toHaveLength(4);
+      await edited(
+        'jobs/tidy-up/index.ts',
+        (text) => text.replace('order by t."id"', 'and t."id" > 4 order by t."id"'),
+        async () => {
+          const removed = (): number =>
+            lines.at(-1)?.plans.reduce((sum, plan) => sum + plan.removed.length, 0) ?? 0;
+          await untilWith(watching, 'a plan without two changes', () => removed() === 2);
+          expect(lines.at(-1)?.plans.flatMap(({ added }) => added)).toEqual([]);
+        },
+      );
+      watching.child.kill('SIGINT');
+      await watching.finished;
+    },
+    PATIENCE_MS,
+  );
+
+  test(
+    'has one version as TypeScript and built, until what was built is changed',
+    async () => {
+      const built = await command(['build', '--json']);
+      expect(built).toMatchObject({ exit: 0, stderr: '' });
+      const { jobs } = JSON.parse(built.stdout) as { jobs: { job: string; version: string }[] };
+      expect(jobs).toEqual([{ job: 'tidy-up', version: expect.stringMatching(/^1\.0\.0_[0-9a-f]{8}$/) }]);
+      expect(await readdir(join(project, 'dist/jobs/tidy-up'))).toEqual(['index.js', 'index.js.map']);
+      const versionOf = async (config: string): Promise<string> => {
+        const out = await command(['build', '--json', '--config', config, '--out', 'again']);
+        if (out.exit !== 0) throw new Error(out.stderr);
+        return (
+          (JSON.parse(out.stdout) as typeof jobs extends never ? never : { jobs: { version: string }[] })
+            .jobs[0]?.version ?? ''
+        );
+      };
+      expect(await versionOf('portcullis.config.ts')).toBe(jobs[0]?.version);
+      const file = join(project, 'dist/jobs/tidy-up/index.js');
+      await writeFile(file, `${await readFile(file, 'utf8')}\n// another`);
+      expect(await versionOf('dist/portcullis.config.js')).not.toBe(jobs[0]?.version);
+      // What no build wrote is not removed.
+      const refused = await command(['build', '--out', 'test']);
+      expect(refused.exit).not.toBe(0);
+      expect(refused.stderr).toContain('holds files that no build wrote');
+    },
+    PATIENCE_MS,
+  );
+});
+
+describe('a job beside a database', () => {
+  test(
+    'is made for its tables, with caps of today’s counts, and passes check',
+    async () => {
+      await database.owner.query(`
+        create type standing as enum ('active', 'dormant');
+        create table workspaces (id uuid primary key default gen_random_uuid(), "Name" text not null unique, region varchar(20) not null);
+        create table members (id bigserial primary key, workspace_id uuid not null references workspaces, joined timestamptz not null,
+          standing standing not null default 'active', meta jsonb not null);
+        insert into workspaces ("Name", region) select 'w' || n, case when n <= 3 then 'north' else 'south' end from generate_series(1, 5) n;
+        insert into members (workspace_id, joined, standing, meta)
+        select w.id, now(), case when k <= 20 then 'active' else 'dormant' end::standing, '{}' from workspaces w, generate_series(1, 30) k;`);
+      const more = { PORTCULLIS_DATABASE_URL_APP: database.url };
+      const args = ['init', '--name', 'tidy', '--database', 'PORTCULLIS_DATABASE_URL_APP'];
+      const wrong = await command([...args, '--unit', 'workspace'], beside, more);
+      expect(wrong.exit).toBe(2);
+      expect(wrong.stderr).toContain('did you mean public.workspaces?');
+      const said = await command(args, beside, more);
+      expect(said).toMatchObject({ exit: 0, stderr: '' });
+      const policy = await readFile(join(beside, 'flags/tidy.yaml'), 'utf8');
+      expect(policy).toContain('{ kind: dormant, perRun: 90, perUnit: 30 }');
+      expect(policy).toContain('"north"');
+      expect(await readFile(join(beside, 'jobs/tidy/index.ts'), 'utf8')).toContain(`changes: ['standing']`);
+      const found = await check(beside);
+      expect(found.findings.filter(({ mark }) => mark === 'fail')).toEqual([]);
+      expect(found).toMatchObject({ ok: true, exit: 0 });
+      expect(found.plans.map(({ region }) => region)).toEqual(['north', 'south']);
+      // It only looked.
+      const { rows } = await database.owner.query(`select 1 from pg_namespace where nspname ~ 'portcullis'`);
+      expect(rows).toEqual([]);
+    },
+    PATIENCE_MS,
+  );
+});
