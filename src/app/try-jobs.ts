@@ -84,7 +84,7 @@ async function plansOf({ file, definition }: ConfigFile, job: InstalledJob, poli
   const at = (path: string): string => resolve(dirname(file), path);
   return tryJob({
     ...{ definition: job.definition, policy, regions: policy.policy.regions },
-    schema: [development.schema].flat().map((path) => at(path as string)),
+    schema: [development.schema].flat().map((path) => at(path)),
     grants: development.grants === undefined ? undefined : at(development.grants),
   });
 }

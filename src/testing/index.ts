@@ -21,7 +21,7 @@ import type { JobTest } from './job-test.js';
 export type { SqlFile } from './job-database.js';
 export type { BatchOptions, JobTest, PastRun } from './job-test.js';
 export type { Tables, TableState } from './tables.js';
-export type { CountsOf, Expected, TestRun } from './test-run.js';
+export type { CountsOf, Expected, ProposedChange, TestRun } from './test-run.js';
 
 /** What a job's tests stand on. */
 export interface TestOptions<Clients extends object = object> {

@@ -23,6 +23,14 @@ export interface Expected<Kind extends string> {
   readonly verdicts?: Readonly<Record<string, Verdict>>;
 }
 
+/** A change as the job proposed it; the key is text, as subjects name it. */
+export type ProposedChange<R extends Resources, Of extends Kinds<R>> =
+  ChangeOf<R, Of> extends infer Each
+    ? Each extends { readonly key: unknown }
+      ? Omit<Each, 'key'> & { readonly key: string }
+      : never
+    : never;
+
 /** How a run of a test ended. */
 export interface TestRun<R extends Resources, Of extends Kinds<R>> {
   readonly id: string;
@@ -33,7 +41,7 @@ export interface TestRun<R extends Resources, Of extends Kinds<R>> {
   readonly conflicts: number;
   readonly verdicts: readonly { readonly rule: string; readonly verdict: Verdict; readonly reason: string }[];
   /** The changes that the job proposed, in the order of application. */
-  readonly changes: readonly ChangeOf<R, Of>[];
+  readonly changes: readonly ProposedChange<R, Of>[];
   /** The author's tables before the run. */
   readonly before: Tables;
   /** Throws an AssertionError with everything that is not as expected. */
@@ -53,7 +61,7 @@ export async function readTestRun<R extends Resources, Of extends Kinds<R>>(
   const { items } = await listChanges(owner, id, {}, { limit: MOST });
   const run = {
     ...{ id, status, reason, planned, applied, conflicts, before, verdicts },
-    changes: items as unknown as readonly ChangeOf<R, Of>[],
+    changes: items as unknown as readonly ProposedChange<R, Of>[],
   } as unknown as Omit<TestRun<R, Of>, 'expect'>;
   return { ...run, expect: (expected) => requireAsExpected(run, expected) };
 }

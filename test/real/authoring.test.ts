@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { emptyDatabase } from '../support/database.js';
@@ -56,44 +56,58 @@ async function edited<T>(path: string, edit: (text: string) => string, work: () 
 beforeAll(async () => {
   await installPacked(project);
   await installPacked(beside);
+  // Asks no registry: the packed package.
+  const programs = join(project, 'node_modules/.bin');
+  await mkdir(programs);
+  await writeFile(
+    join(programs, 'npx'),
+    `#!/bin/sh\nshift\nexec '${process.execPath}' '${main(project)}' "$@"\n`,
+    { mode: 0o755 },
+  );
 }, PATIENCE_MS);
 
 describe('a job in an empty folder', () => {
   test(
-    'is written by init, which overwrites nothing',
+    'is written, checked and tested by the first commands of the guide',
     async () => {
-      await writeFile(join(project, 'package.json'), '{"type": "module", "name": "mine"}');
-      const said = await command(['init', '--name', 'tidy-up']);
-      expect(said).toMatchObject({ exit: 0, stderr: '' });
-      expect(said.stdout).toContain('kept package.json, which was there');
-      expect(said.stdout).toContain('wrote jobs/tidy-up/index.ts');
-      expect(await readFile(join(project, 'package.json'), 'utf8')).toContain('"mine"');
-      const again = await command(['init', '--name', 'tidy-up', '--json']);
-      expect(again.exit).toBe(1);
-      expect(JSON.parse(again.stdout)).toMatchObject({
-        written: [],
-        kept: expect.arrayContaining(['grants.sql']),
+      const guide = await readFile(new URL('../../docs/guide/own-job.md', import.meta.url), 'utf8');
+      const [, commands = ''] = /```sh begin\n([^]*?)```/.exec(guide) ?? [];
+      expect(commands).toMatch(/init[^]*check[^]*npm test/);
+      const said = await runProgram('bash', ['--norc', '-euo', 'pipefail', '-c', commands], {
+        cwd: project,
+        env: {
+          ...environment(project),
+          PATH: `${join(project, 'node_modules/.bin')}:${process.env['PATH'] ?? ''}`,
+        },
       });
+      expect(said).toMatchObject({ exit: 0 });
+      expect(said.stdout).toContain('wrote jobs/tidy-up/index.ts');
+      expect(said.stdout).toContain('No problems found');
+      expect(said.stdout).toMatch(/^# pass 2$/m);
+      const { plans } = await check();
+      expect(plans.map(({ region, planned }) => ({ region, planned }))).toEqual([
+        { region: 'eu', planned: { dormant: 4 } },
+        { region: 'us', planned: { dormant: 4 } },
+      ]);
     },
     PATIENCE_MS,
   );
 
   test(
-    'passes check and its own test',
+    'is not overwritten by a second init, unless that is told to',
     async () => {
-      const found = await check();
-      expect(found).toMatchObject({ ok: true, exit: 0 });
-      expect(found.plans.map(({ region, planned }) => ({ region, planned }))).toEqual([
-        { region: 'eu', planned: { dormant: 4 } },
-        { region: 'us', planned: { dormant: 4 } },
-      ]);
-      const tested = await runProgram(
-        process.execPath,
-        ['--import', 'portcullis/typescript', '--test', 'test/tidy-up.test.ts'],
-        { cwd: project },
-      );
-      expect(tested.stdout + tested.stderr).toMatch(/^# pass 2$/m);
-      expect(tested.exit).toBe(0);
+      const file = join(project, 'grants.sql');
+      await writeFile(file, '-- mine');
+      const again = await command(['init', '--name', 'tidy-up', '--json']);
+      expect(again.exit).toBe(1);
+      expect(JSON.parse(again.stdout)).toMatchObject({
+        written: [],
+        kept: expect.arrayContaining(['grants.sql', 'package.json']),
+      });
+      expect(await readFile(file, 'utf8')).toBe('-- mine');
+      const forced = await command(['init', '--name', 'tidy-up', '--force']);
+      expect(forced).toMatchObject({ exit: 0, stderr: '' });
+      expect(await readFile(file, 'utf8')).toContain('grant select on');
     },
     PATIENCE_MS,
   );
@@ -158,7 +172,7 @@ describe('a job in an empty folder', () => {
         rest = parts.pop() ?? '';
         for (const part of parts) lines.push(JSON.parse(part) as (typeof lines)[number]);
       });
-      await untilWith(watching, 'the first plan', () => lines.length > 0);
+      await untilWith(watching, 'the first plan', () => lines.length > 0, PATIENCE_MS);
       expect(lines[0]?.plans[0]).toMatchObject({ region: 'eu', first: true, same: 0 });
       expect(lines[0]?.plans[0]?.added).toHaveLength(4);
       await edited(
@@ -167,7 +181,7 @@ describe('a job in an empty folder', () => {
         async () => {
           const removed = (): number =>
             lines.at(-1)?.plans.reduce((sum, plan) => sum + plan.removed.length, 0) ?? 0;
-          await untilWith(watching, 'a plan without two changes', () => removed() === 2);
+          await untilWith(watching, 'a plan without two changes', () => removed() === 2, PATIENCE_MS);
           expect(lines.at(-1)?.plans.flatMap(({ added }) => added)).toEqual([]);
         },
       );

@@ -45,8 +45,8 @@ export function addCheck(program: Command, context: Context): void {
 }
 
 /** A plan without its changes, which may be many. */
-function planView({ changes: _, ...plan }: TriedJobs['plans'][number]) {
-  return plan;
+function planView({ job, region, status, reason, planned, verdicts }: TriedJobs['plans'][number]) {
+  return { job, region, status, reason, planned, verdicts };
 }
 
 function findingsOf({ file, jobs, plans, faults, onSchema }: TriedJobs): ShownFinding[] {

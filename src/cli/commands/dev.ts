@@ -42,7 +42,8 @@ async function watch(
 ): Promise<void> {
   const folder = config === undefined ? process.cwd() : dirname(resolve(config));
   let before: readonly TriedPlan[] | undefined;
-  while (!signal.aborted) {
+  const stopped = (): boolean => signal.aborted;
+  while (!stopped()) {
     const seen = await signatureOf(folder);
     try {
       const tried = await withProgress(io.stderr, 'planning the jobs', () =>
@@ -53,7 +54,7 @@ async function watch(
       // A plan that could not be made is compared with the last one that could.
       if (tried.faults.length === 0) before = tried.plans;
     } catch (error) {
-      if (signal.aborted) return;
+      if (stopped()) return;
       // Nothing to be watched for: there is no configuration file.
       if (before === undefined && (error as { code?: unknown }).code === 'CONFIG_INVALID') throw error;
       voice.result({ error: messageOf(error) }, () => `${voice.paint(messageOf(error), 'bad')}\n`);
