@@ -76,7 +76,7 @@ async function chosen(
   const meant = nearest(answer, options);
   throw refused(
     `${QUESTIONS[what]} ${answer}: there is no such choice`,
-    `${meant === undefined ? '' : `did you mean ${meant}? `}there is ${listOf(options.slice(0, 20))}`,
+    `${meant === undefined ? '' : `did you mean ${meant}? `}there is ${listOf(options.filter((_, at) => at < 20))}`,
   );
 }
 
@@ -100,13 +100,7 @@ async function jobFor(
       given === undefined || given.includes('.') ? given : `public.${given}`;
     const asked = { ...order, unit: named(order.unit), table: named(order.table) };
     const unit = find(
-      await chosen(
-        asked,
-        'unit',
-        'The table of your units (tenants, organisations)',
-        unitsFirst(tables),
-        true,
-      ),
+      await chosen(asked, 'unit', 'The table of your units (tenants, teams)', unitsFirst(tables), true),
     );
     const region = await chosen(
       asked,
@@ -173,7 +167,7 @@ function unitsFirst(tables: readonly TableFacts[]): string[] {
   const regional = tables.filter((table) => regionsFirst(table).length > 0);
   const likely = (table: TableFacts): number =>
     tables.filter((each) => refersTo(each, table) !== undefined).length +
-    (/tenant|organi[sz]ation|account|customer|workspace|team/i.test(table.table) ? 1 : 0) +
+    (/tenant|account|customer|workspace|team/i.test(table.table) ? 1 : 0) +
     (regionsFirst(table).some((column) => /region/i.test(column)) ? 10 : 0) -
     (table.columns.some(({ references }) => references !== null) ? 20 : 0);
   return sorted(regional, likely).map(({ table }) => table);

@@ -109,11 +109,10 @@ async function keepFor(admin: pg.Client, folder: string): Promise<void> {
 /** The same for all processes of this user and this installation of Portcullis. */
 function ownFolder(): string {
   const { uid } = userInfo();
-  const here = createHash('sha256')
+  const hash = createHash('sha256')
     .update(import.meta.url)
-    .digest('hex')
-    .slice(0, 8);
-  const folder = join(tmpdir(), `portcullis-testing-${uid}-${here}`);
+    .digest('hex');
+  const folder = join(tmpdir(), `portcullis-testing-${uid}-${hash.slice(0, 8)}`);
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   const found = lstatSync(folder);
   if (!found.isDirectory() || (uid >= 0 && found.uid !== uid))

@@ -68,16 +68,21 @@ export async function untilWith<T>(
   { finished }: Running,
   what: string,
   condition: () => T | false | undefined | Promise<T | false | undefined>,
+  limitMs?: number,
 ): Promise<T> {
   let over: Finished | undefined;
   void finished.then((end) => (over = end));
-  return until(what, async () => {
-    const answer = await condition();
-    if ((answer === false || answer === undefined) && over) {
-      throw new Error(`the process ended before this: ${what}\n${over.stdout}\n${over.stderr}`);
-    }
-    return answer;
-  });
+  return until(
+    what,
+    async () => {
+      const answer = await condition();
+      if ((answer === false || answer === undefined) && over) {
+        throw new Error(`the process ended before this: ${what}\n${over.stdout}\n${over.stderr}`);
+      }
+      return answer;
+    },
+    limitMs,
+  );
 }
 
 /** A folder of this file's own, with the files given; removed when its tests are over. */

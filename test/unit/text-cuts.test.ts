@@ -16,10 +16,11 @@ const REVIEWED = [
   /\btime\.slice\(0, 8\)/,
   /\b(at|toISOString\(\))\.slice\((0|5|11), 1[06]\)/,
   /HTTP\.slice\(0, read\.HTTP\.lastIndexOf\(':'\)\)/,
+  /\b(table|each)\.slice\(0, (table|each)\.(last)?[iI]ndexOf\('[.:]'\)\)/,
   /text\.slice\(0, at\)/,
   /plain\.slice\(0, 3\)/,
   // Lists.
-  /\b(rows|lines|known|order|regions|all|paths|issue\.path|path|failed|reasons|of|batch|values|SAMPLE_REGIONS|shown|between|quarantined|series|places|versions|runs|reached\.value|acts\])\.slice\(/,
+  /\b(rows|lines|known|order|regions|all|paths|issue\.path|path|failed|reasons|of|batch|values|SAMPLE_REGIONS|shown|between|quarantined|series|places|versions|runs|reached\.value|acts\]|findings)\.slice\(/,
   /\)\.slice\(0, most\)|\.slice\(0, (MOST_LABELS|ROWS_TOLD|RULES_TOLD|SHOWN_FAULTS|before)\)/,
 ];
 /** The one place that cuts; and a sample token of ASCII, split over two strings of a DNS record. */

@@ -20,7 +20,7 @@ export function addInit(program: Command, context: Context): void {
   )
     .option('--name <job>', 'the name of the job')
     .option('--database <variable>', 'the variable that holds your database’s URL')
-    .option('--unit <table>', 'the table of your units: tenants, organisations')
+    .option('--unit <table>', 'the table of your units: tenants, teams')
     .option('--region <column>', 'its column with a unit’s region')
     .option('--table <table>', 'the table whose rows the job changes')
     .option('--column <column>', 'the column that it sets')
@@ -50,7 +50,7 @@ async function ask(
   options: readonly string[],
 ): Promise<string> {
   const more = options.length > SHOWN ? ', …' : '';
-  const choices = options.length === 0 ? '' : ` (${options.slice(0, SHOWN).join(', ')}${more})`;
+  const choices = options.length === 0 ? '' : ` (${options.filter((_, at) => at < SHOWN).join(', ')}${more})`;
   const answer = (await io.askLine(`${question}${choices}${likely === '' ? '' : ` [${likely}]`}: `)).trim();
   return answer === '' ? likely : answer;
 }
