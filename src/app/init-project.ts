@@ -4,7 +4,7 @@ import pg from 'pg';
 import type { InitOrder, InitReport } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { parsePolicyFile } from '../flags/policy.js';
-import { DATABASE_VARIABLE } from '../flags/policy-regions.js';
+import { DATABASE_VARIABLE } from '../flags/policy-places.js';
 import { quoteTable } from '../journal/shape.js';
 import { messageOf, PortcullisError } from '../kernel/errors.js';
 import { nearest } from '../kernel/nearest.js';
