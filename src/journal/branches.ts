@@ -122,13 +122,12 @@ function undeclaredFault({ onDelete, table, constraint }: CascadingKey): string 
 const q = (name: string): string => pg.escapeIdentifier(name);
 
 /** SQL for a row of a branch's table in whole, each value as its text. */
-export function wholeImage({ all }: Branch, row: string): string {
+export function wholeImage({ all: columns }: Branch, row: string): string {
   // jsonb_build_object takes 100 arguments.
   const parts: string[] = [];
-  for (let at = 0; at < all.length; at += 50) {
-    const members = all
-      .slice(at, at + 50)
-      .map(({ name }) => `${pg.escapeLiteral(name)}, ${row}.${q(name)}::text`);
+  for (let at = 0; at < columns.length; at += 50) {
+    const some = columns.slice(at, at + 50);
+    const members = some.map(({ name }) => `${pg.escapeLiteral(name)}, ${row}.${q(name)}::text`);
     parts.push(`jsonb_build_object(${members.join(', ')})`);
   }
   return `(${parts.join(' || ')})`;

@@ -126,9 +126,9 @@ export class ChangePages<Row> {
       else this.#cursors.set(page + 1, next);
     }
     const middle = (this.#wanted.first + this.#wanted.last) / 2;
-    const farthestFirst = [...this.#pages.keys()].sort(
+    const pages = [...this.#pages.keys()].sort(
       (one, other) => Math.abs(other - middle) - Math.abs(one - middle),
     );
-    for (const far of farthestFirst.slice(0, Math.max(0, this.#pages.size - KEPT))) this.#pages.delete(far);
+    for (const far of pages.slice(0, Math.max(0, this.#pages.size - KEPT))) this.#pages.delete(far);
   }
 }
