@@ -1,6 +1,6 @@
 import { flagName, type FlagAnswer } from '../flags/definition.js';
 import type { Policy } from '../flags/policy.js';
-import type { Gate } from '../gate/decide.js';
+import { UNCONFIRMED, type Gate } from '../gate/decide.js';
 import { breakGlassEnded } from '../gate/fence.js';
 import { reconcileGate } from '../gate/permit.js';
 import type { Epochs } from './apply-phase.js';
@@ -40,7 +40,10 @@ export function watchGate(
         policy.permitMs,
       );
       seen = standingOf(answer);
-      if (gate.state === 'killed' || (gate.state === 'held' && !hasLost(answer, run, admitted))) {
+      if (gate.state !== 'killed' && !gate.databaseConfirmed) {
+        // As the fence says it: whichever of the two notices a failover first, the run has one reason.
+        stop({ why: 'gate', ...UNCONFIRMED });
+      } else if (gate.state === 'killed' || (gate.state === 'held' && !hasLost(answer, run, admitted))) {
         stop({ why: 'gate', code: `gate-${gate.state}`, reason: gate.reason });
       } else if (
         gate.state === 'held' ||

@@ -10,6 +10,7 @@ import { RESTORE_PACE } from '../../src/worker/restore-run.js';
 import { restoreRuns } from '../../src/worker/restore-runs.js';
 import { claiming } from '../support/claiming.js';
 import { testDatabase } from '../support/database.js';
+import { until } from '../support/until.js';
 import { person } from '../support/people.js';
 
 const database = await testDatabase();
@@ -46,6 +47,17 @@ describe('a database that is another one than before', () => {
     await expect(confirmDatabase(control.owner, owner, ANN)).rejects.toMatchObject({
       code: 'DATABASE_CONFIRMED',
     });
+  });
+
+  test('is the reason of a run that hears of it from its gate, before its next batch, too', async () => {
+    const report = await here.runUntil('apply.committed', 3, async () => {
+      await failOver();
+      await until('the gate is held', async () => {
+        const gate = await readGate(owner, 'claims', here.region);
+        return gate?.state === 'held';
+      });
+    });
+    expect(report).toMatchObject({ status: 'stopped', code: 'database-unconfirmed', applied: { claim: 30 } });
   });
 
   test('is not restored into before a person has confirmed it, and is afterwards', async () => {
