@@ -66,7 +66,7 @@ export function Explained({ answer: { version, reason, bucket, spans } }: { read
   return (
     <>
       <p class={`verdict ${version === null ? 'verdict-open' : 'verdict-pass'}`}>
-        {version === null ? '⏸ no version may act for it' : `✓ ${version}`}
+        {version === null ? '‖ no version may act for it' : `✓ ${version}`}
       </p>
       <p class="why">{reason}</p>
       {bucket !== null && (

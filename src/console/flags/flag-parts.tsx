@@ -1,5 +1,5 @@
 import type { Output } from '../outputs.js';
-import { percent, shortVersion } from '../now/gate-cell.js';
+import { percent } from '../now/gate-cell.js';
 import { Moment } from '../parts/moment.js';
 
 export type Flag = Output<'listFlags'>['items'][number];
@@ -37,7 +37,7 @@ export function FlagState({ flag: { enabled, open, closedReason, malformed } }: 
   return (
     <>
       <span class={`run-status ${open ? 'run-good' : enabled ? 'run-idle' : 'run-bad'}`}>
-        {open ? '✓ on' : enabled ? '⏸ on, closed' : '✕ off'}
+        {open ? '✓ on' : enabled ? '‖ on, closed' : '✕ off'}
       </span>
       {!open && closedReason !== null && (
         <>
@@ -58,7 +58,7 @@ export function Shares({ flag: { variants, beyond } }: { readonly flag: Flag }) 
         const less = beyond.find((each) => each.version === version);
         return (
           <li key={version}>
-            <code title={version}>{shortVersion(version)}</code> {percent(less?.admitted ?? permille)}
+            <code>{version}</code> {percent(less?.admitted ?? permille)}
             {less !== undefined && (
               <span class="warn">
                 {' '}

@@ -19,7 +19,7 @@ export const RUN_KINDS: Readonly<Record<RunState, 'good' | 'bad' | 'idle' | 'bus
   failed: 'bad',
 };
 
-const SIGNS = { good: '✓', bad: '✕', idle: '⏸', busy: '▶' } as const;
+const SIGNS = { good: '✓', bad: '✕', idle: '‖', busy: '▶' } as const;
 
 export function RunStatus({ status }: { readonly status: RunState }) {
   const kind = RUN_KINDS[status];
