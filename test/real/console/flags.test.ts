@@ -37,6 +37,12 @@ describe.each(['light', 'dark'] as const)('in %s', (colorScheme) => {
     expect(await page.getByRole('button', { name: 'Turn off…' }).isDisabled()).toBe(true);
     expect(await findings(page)).toEqual([]);
     expect(await wide(page)).toEqual([]);
+    // Between a phone and a wide screen, the links at the top fit too.
+    for (const width of [800, 1160, 1200, 1380]) {
+      await page.setViewportSize({ width, height: 740 });
+      expect([width, await wide(page)]).toEqual([width, []]);
+    }
+    await page.setViewportSize({ width: 360, height: 740 });
     await page.goto('/units?q=org-1');
     await page.locator(`[data-flag="${JOB}.eu"]`).getByText('org-1 has the bucket').waitFor();
     expect(await findings(page)).toEqual([]);
