@@ -78,13 +78,14 @@ describe('completion in zsh', () => {
     zsh = await requireProgram('zsh', 'zsh');
   }, 300_000);
 
-  // A terminal of zsh's own, in which Tab is pressed; the line that it makes of it is read back.
+  // A terminal of zsh's own, in which Tab is pressed; the line that it makes of it is read back. What is typed is echoed,
+  // at times late: so the signs that are waited for do not stand in it as they are printed.
   const completed = async (line: string): Promise<string> => {
     const script = `zmodload zsh/zpty
       zpty shell ${zsh} -f -i
       zpty -w shell 'PS1=; unsetopt prompt_cr prompt_sp; setopt no_list_beep; autoload -Uz compinit; compinit -u -D'
       zpty -w shell 'source <(portcullis completion zsh)'
-      zpty -w shell 'shown() { print -r -- "<<<$BUFFER>>>"; zle send-break; }; zle -N shown; bindkey "^X" shown'
+      zpty -w shell 'shown() { print -r -- "<<""<$BUFFER>"">>"; zle send-break; }; zle -N shown; bindkey "^X" shown'
       zpty -w shell 'print READ''Y'
       zpty -r -m shell found '*READY*'
       zpty -w -n shell ${JSON.stringify(line)}$'\\t\\x18'
