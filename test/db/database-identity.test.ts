@@ -54,7 +54,7 @@ describe('a database that is another one than before', () => {
       await failOver();
       await until('the gate is held', async () => {
         const gate = await readGate(owner, 'claims', here.region);
-        return gate?.state === 'held';
+        return gate.state === 'held';
       });
     });
     expect(report).toMatchObject({ status: 'stopped', code: 'database-unconfirmed', applied: { claim: 30 } });
