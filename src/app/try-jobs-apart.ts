@@ -7,7 +7,7 @@ type Said =
   | { readonly tried: TriedJobs }
   | { readonly error: { readonly message: string; readonly code?: ErrorCode; readonly hint?: string } };
 
-/** Tries the jobs as `tryJobs` does, in a process of its own that loads their code anew. */
+/** Tries the jobs as `tryJobs` does, in a process of its own that loads their code again. */
 export function tryJobsApart(file: string | undefined, signal: AbortSignal): Promise<TriedJobs> {
   const program = fileURLToPath(new URL('try-jobs-process.js', import.meta.url));
   return new Promise((resolve, reject) => {

@@ -4,7 +4,7 @@ import { tryJobs } from './try-jobs.js';
 
 /**
  * A process of its own that tries the jobs once and tells its parent what came of it: modules that were loaded cannot be
- * loaded anew, and the jobs' code changes between two tries. Its argument is the configuration file.
+ * loaded again, and the jobs' code changes between two tries. Its argument is the configuration file.
  */
 const [, , file] = process.argv;
 const said = await tryJobs(readConfig(process.env), file === '' ? undefined : file).then(

@@ -225,7 +225,7 @@ export interface Authoring {
   init(order: InitOrder): Promise<InitReport>;
   /** Plans the jobs of a configuration file on a database of its own: see src/app/try-jobs.ts. */
   tryJobs(config: string | undefined): Promise<TriedJobs>;
-  /** The same in a process of its own, which loads the jobs' code anew. */
+  /** The same in a process of its own, which loads the jobs' code again. */
   tryJobsApart(config: string | undefined, signal: AbortSignal): Promise<TriedJobs>;
   /** Writes the jobs of a configuration file as JavaScript: see src/app/build-jobs.ts. */
   build(config: string | undefined, out: string): Promise<BuiltJobs>;

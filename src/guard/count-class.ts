@@ -286,7 +286,7 @@ export class ComparableRuns {
 
 /** Counts below are added up by how often each is there. */
 const SMALL = 1_024;
-/** Filled anew for each sum. */
+/** Filled again for each sum. */
 const often = new Uint32Array(SMALL);
 
 function addWork({ all, working }: Summary, count: number, weight: number): void {

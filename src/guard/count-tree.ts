@@ -230,7 +230,7 @@ function hasDatesEnough({ past, runs }: Node, split: Split): boolean {
   return false;
 }
 
-/** Filled anew for each node. */
+/** Filled again for each node. */
 const clock = {
   idle: new Float64Array(2 * SLOTS + 1),
   working: new Float64Array(2 * SLOTS + 1),

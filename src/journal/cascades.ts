@@ -7,7 +7,7 @@ import { ChangeAltered, sameAs, unmetOf, type Step, type Stretch } from './write
  * Locks the rows of a stretch that a step is about to delete, and keeps what goes with them, branch by branch: each is
  * read in a statement after the one that locked what it references, so that nobody can add to it any more. Answers the
  * changes whose rows were still as compared; no others may be deleted now. Throws {@link ChangeAltered} where a restore
- * finds others than the run which it takes back has put there.
+ * finds others than the run that it restores has put there.
  */
 export async function keepCascaded(
   client: pg.PoolClient,
@@ -48,7 +48,7 @@ function parentsOf(shape: Shape, { on }: Branch): string {
        where d.run = $1 and d.lane = $2 and d.seq = any ($3) and d.branch = ${on.at}`;
 }
 
-/** A restore that deletes takes back one that inserted: what it finds must be what that one put there, and no more. */
+/** A restore that deletes undoes a run that inserted: it must find what that run put there, and no more. */
 async function requireSameCascaded(
   client: pg.PoolClient,
   { name, resource }: Shape,

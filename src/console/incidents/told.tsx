@@ -12,7 +12,7 @@ export function Told({ told }: { readonly told: readonly Notification[] }) {
   return (
     <section aria-labelledby="told">
       <h2 id="told">Who was told</h2>
-      {told.length === 0 && <p class="quiet">Nobody was told of it.</p>}
+      {told.length === 0 && <p class="quiet">No notification was sent.</p>}
       <ul class="lines">
         {told.map(({ id, at, title, deliveries }) => (
           <li key={id}>

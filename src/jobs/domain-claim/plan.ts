@@ -39,7 +39,7 @@ const NAMES_AT_ONCE = 64;
 export async function* plan(context: Context): AsyncGenerator<Proposed> {
   const unsettled = new Set<string>();
   for await (const change of domainChanges(context)) {
-    // Claims on what this plan takes back are not for this plan. Few, unless a cap will refuse the plan.
+    // Claims on what this plan withdraws are not for this plan. Few, unless a cap will refuse the plan.
     if (change.kind === 'at-risk' || change.kind === 'contest') unsettled.add(String(change.before?.name));
     yield change;
   }

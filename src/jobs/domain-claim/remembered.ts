@@ -3,7 +3,7 @@ const REMEMBERED = 10_000;
 
 /**
  * A pure reader of texts that remembers what it read lately. Accounts by the thousand share a domain and its
- * times, and reading those anew for each would be most of the work of planning.
+ * times, and reading those again for each would be most of the work of planning.
  */
 export function remembered<Reading extends object | number | string>(
   read: (text: string) => Reading,
