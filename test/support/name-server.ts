@@ -151,6 +151,8 @@ async function untilServed(port: number, apex: string, serial: number): Promise<
 async function serialOf(port: number, apex: string): Promise<number | undefined> {
   const socket = createSocket('udp4');
   const soon = AbortSignal.timeout(200);
+  // A refusal may also come when nobody waits for an answer any more.
+  socket.on('error', () => undefined);
   try {
     socket.connect(port, HOST);
     await once(socket, 'connect', { signal: soon });
