@@ -12,7 +12,8 @@ import { ALERT_STATES, clearAlert, listAlerts, regionsOfAlert } from '../guard/b
 import { notify } from '../notify/notice.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
-import { jobQuery, named, namePath, pageQuery, pageSchema, reason, regionQuery, time } from './schemas.js';
+import { named, pageSchema, reason, time } from '../kernel/schema.js';
+import { jobQuery, namePath, pageQuery, regionQuery } from './schemas.js';
 
 /** Room for thousands of alerts: one that is left out kills nothing. */
 const BODY_BYTES = 5 * 1024 * 1024;

@@ -5,7 +5,8 @@ import { rolloutSources } from '../regions/rollout-sources.js';
 import { decideRequest } from '../rollout/decide-request.js';
 import { operation } from './operation.js';
 import { Approval, ApprovalPage, approvalIdPath } from './record-schemas.js';
-import { named, pageQuery, reason } from './schemas.js';
+import { named, reason } from '../kernel/schema.js';
+import { pageQuery } from './schemas.js';
 
 const ApprovalDecision = named(
   'ApprovalDecision',

@@ -8,7 +8,8 @@ import { countUnrecorded } from '../containment/unrecorded-kill.js';
 import { queryRegions } from '../regions/query-regions.js';
 import { operation, stream } from './operation.js';
 import { AuditEntry, AuditPage, AuditVerdict } from './record-schemas.js';
-import { namePath, pageQuery, word } from './schemas.js';
+import { word } from '../kernel/schema.js';
+import { namePath, pageQuery } from './schemas.js';
 
 /** What was done, and by whom. */
 export const auditOperations = {

@@ -4,7 +4,8 @@ import { orderBreakGlass } from '../regions/order-rollout.js';
 import { LONGEST_BREAK_GLASS_MS, revokeBreakGlass } from '../rollout/break-glass.js';
 import { operation } from './operation.js';
 import { Approval, approvalIdPath, BreakGlass } from './record-schemas.js';
-import { durationMs, jobQuery, named, namePath, reason, word } from './schemas.js';
+import { durationMs, named, reason, word } from '../kernel/schema.js';
+import { jobQuery, namePath } from './schemas.js';
 
 const BreakGlassList = named('BreakGlassList', z.strictObject({ items: z.array(BreakGlass).readonly() }));
 

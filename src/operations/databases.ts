@@ -4,7 +4,8 @@ import { confirmChanged } from '../containment/changed-database.js';
 import { pageOfList } from '../postgres/page.js';
 import { databaseMeant, listDatabases } from '../regions/databases.js';
 import { operation } from './operation.js';
-import { count, named, pageQuery, regionsPageSchema, reason, time, word } from './schemas.js';
+import { count, named, regionsPageSchema, reason, time, word } from '../kernel/schema.js';
+import { pageQuery } from './schemas.js';
 
 export const Database = named(
   'Database',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { FINDING_MARKS } from '../sdk/contract.js';
 import { operation } from './operation.js';
-import { named } from './schemas.js';
+import { named } from '../kernel/schema.js';
 
 export const Finding = named(
   'Finding',

@@ -6,7 +6,8 @@ import { type EventPage, readEvents } from '../events/read-events.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { outboxesOf } from '../regions/outboxes.js';
 import { operation } from './operation.js';
-import { jobQuery, named, pageQuery, regionQuery, time } from './schemas.js';
+import { named, time } from '../kernel/schema.js';
+import { jobQuery, pageQuery, regionQuery } from './schemas.js';
 
 /** The most connections that follow events at a time, of one process. */
 const MOST_FOLLOWERS = 100;

@@ -8,18 +8,8 @@ import type { FlagView } from '../flags/flag-desk.js';
 import type { OperationFlags } from './context.js';
 import { operation } from './operation.js';
 import { FlagChange, FlagPage, FlagSet, Variant } from './gate-schemas.js';
-import {
-  count,
-  jobQuery,
-  named,
-  namePath,
-  pageQuery,
-  pageSchema,
-  reason,
-  regionQuery,
-  time,
-  word,
-} from './schemas.js';
+import { count, named, pageSchema, reason, time, word } from '../kernel/schema.js';
+import { jobQuery, namePath, pageQuery, regionQuery } from './schemas.js';
 
 const place = z.strictObject({ job: namePath, region: namePath });
 const setErrors = [

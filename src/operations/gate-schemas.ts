@@ -10,7 +10,7 @@ import {
   reason,
   time,
   word,
-} from './schemas.js';
+} from '../kernel/schema.js';
 
 export const Variant = named(
   'Variant',

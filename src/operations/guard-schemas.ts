@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, named, reason, time, word } from './schemas.js';
+import { count, named, reason, time, word } from '../kernel/schema.js';
 
 const Verdict = z.enum(['pass', 'fail', 'too-few', 'no-data', 'unreachable']);
 const figure = z.number();

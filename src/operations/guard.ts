@@ -24,7 +24,8 @@ import {
 } from './guard-schemas.js';
 import { operation, SENT_OR_EVERYWHERE } from './operation.js';
 import { runIdPath } from './run-schemas.js';
-import { namePath, word } from './schemas.js';
+import { word } from '../kernel/schema.js';
+import { namePath } from './schemas.js';
 
 /** The most runs that a rule is tried on. */
 const MOST_RUNS = 40_000;

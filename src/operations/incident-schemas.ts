@@ -6,7 +6,7 @@ import { INCIDENT_STATES, type IncidentState } from '../incidents/incident-state
 import { SEVERITIES } from '../incidents/severity.js';
 import { Impact, RestoreBegun } from './restore-schemas.js';
 import { runStatuses } from './run-schemas.js';
-import { count, named, pageSchema, reason, text, time, UnitLabel, word } from './schemas.js';
+import { count, named, pageSchema, reason, text, time, UnitLabel, word } from '../kernel/schema.js';
 
 const states = Object.keys(INCIDENT_STATES) as [IncidentState, ...IncidentState[]];
 const state = z.enum(states);

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { MAY_DO, rightsOf, ROLES, type Action } from '../access/roles.js';
 import { createSignInCode } from '../access/sessions.js';
 import { operation } from './operation.js';
-import { named, time } from './schemas.js';
+import { named, time } from '../kernel/schema.js';
 
 const regions = z.array(z.string()).readonly().nullable().describe('null: everywhere');
 

@@ -7,7 +7,8 @@ import { missedSlots, type Scheduled } from '../runs/missed-slots.js';
 import { LATE_MS } from '../runs/ticks.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
-import { jobQuery, named, pageQuery, regionsPageSchema, regionQuery, time } from './schemas.js';
+import { named, regionsPageSchema, time } from '../kernel/schema.js';
+import { jobQuery, pageQuery, regionQuery } from './schemas.js';
 
 const DAY_MS = 86_400_000;
 

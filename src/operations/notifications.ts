@@ -3,7 +3,8 @@ import { PortcullisError } from '../kernel/errors.js';
 import { DELIVERY_STATES, listNotifications, retryNotification } from '../notify/browse.js';
 import { notify, testNotice } from '../notify/notice.js';
 import { operation } from './operation.js';
-import { named, namePath, pageQuery, pageSchema, word } from './schemas.js';
+import { named, pageSchema, word } from '../kernel/schema.js';
+import { namePath, pageQuery } from './schemas.js';
 
 const time = z.iso.datetime();
 

@@ -3,7 +3,8 @@ import { MAY_DO, ROLES, type Standing } from '../access/roles.js';
 import { ERRORS, type ErrorCode } from '../kernel/errors.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED } from './idempotency.js';
 import { addressOf, mayBeEmpty, needsToken, type Operation } from './operation.js';
-import { namedSchemas, PROBLEM_TYPE } from './schemas.js';
+import { namedSchemas } from '../kernel/schema.js';
+import { PROBLEM_TYPE } from './schemas.js';
 
 type Json = Record<string, unknown>;
 

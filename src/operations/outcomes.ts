@@ -3,7 +3,7 @@ import { requireMay } from '../access/roles.js';
 import { requireRegion, unknownName } from '../kernel/unknown-name.js';
 import { keepOutcomes, type OutcomeEvent } from '../guard/bake/outcome-report.js';
 import { operation } from './operation.js';
-import { named, word } from './schemas.js';
+import { named, word } from '../kernel/schema.js';
 
 /** An ordinary outcome has some 200 bytes: so many fit into a request's body. */
 const MOST_EVENTS = 200;

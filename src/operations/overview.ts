@@ -13,7 +13,8 @@ import type { OperationContext } from './context.js';
 import { FlagSource } from './gate-schemas.js';
 import { operation } from './operation.js';
 import { runStatuses } from './run-schemas.js';
-import { count, durationMs, jobQuery, named, time } from './schemas.js';
+import { count, durationMs, named, time } from '../kernel/schema.js';
+import { jobQuery } from './schemas.js';
 import { standingOf, versionStandings, type Standing } from './standing.js';
 import { allGates } from './status.js';
 

@@ -4,7 +4,8 @@ import { PEOPLE_ROLES, ROLES } from '../access/roles.js';
 import { issueToken, listTokens, revokeToken } from '../access/tokens.js';
 import { pageOfList } from '../postgres/page.js';
 import { operation } from './operation.js';
-import { named, namePath, pageQuery, pageSchema, time, word } from './schemas.js';
+import { named, pageSchema, time, word } from '../kernel/schema.js';
+import { namePath, pageQuery } from './schemas.js';
 
 const regions = z
   .array(word)

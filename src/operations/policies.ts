@@ -12,7 +12,8 @@ import { pageOfList } from '../postgres/page.js';
 import { kindsOfJobs } from '../worker/registry.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
-import { named, namePath, pageQuery, pageSchema, text, time, word } from './schemas.js';
+import { named, pageSchema, text, time, word } from '../kernel/schema.js';
+import { namePath, pageQuery } from './schemas.js';
 
 const Policy = named(
   'Policy',

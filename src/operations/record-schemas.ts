@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { APPROVAL_STATES } from '../access/approvals.js';
-import { count, Evidence, named, pageSchema, time, word } from './schemas.js';
+import { count, Evidence, named, pageSchema, time, word } from '../kernel/schema.js';
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 

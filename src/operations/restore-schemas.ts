@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, Image, named, reason, text, time, UnitLabel } from './schemas.js';
+import { count, Image, named, reason, text, time, UnitLabel } from '../kernel/schema.js';
 
 export const Impact = named(
   'Impact',

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { BreakGlass } from './record-schemas.js';
 import { APPROVAL_STATES } from '../access/approvals.js';
 import { ROLLOUT_STATES, type RolloutStatus } from '../rollout/rollout-states.js';
-import { count, named, pageSchema, reason, time, UnitLabel, word } from './schemas.js';
+import { count, named, pageSchema, reason, time, UnitLabel, word } from '../kernel/schema.js';
 
 const statuses = Object.keys(ROLLOUT_STATES) as [RolloutStatus, ...RolloutStatus[]];
 const ms = z.number().min(0).describe('milliseconds');

@@ -1,7 +1,16 @@
 import { z } from 'zod';
 import { CHANGE_STATES } from '../journal/browse-changes.js';
 import { RUN_STATES, type RunStatus } from '../runs/run-states.js';
-import { count, durationMs, Image, named, pageSchema, regionsPageShape, time, word } from './schemas.js';
+import {
+  count,
+  durationMs,
+  Image,
+  named,
+  pageSchema,
+  regionsPageShape,
+  time,
+  word,
+} from '../kernel/schema.js';
 
 export const runStatuses = Object.keys(RUN_STATES) as [RunStatus, ...RunStatus[]];
 

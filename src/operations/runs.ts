@@ -32,7 +32,8 @@ import {
   runIdPath,
   statusQuery,
 } from './run-schemas.js';
-import { jobQuery, named, namePath, pageQuery, regionQuery, withoutReasons, word } from './schemas.js';
+import { named, word } from '../kernel/schema.js';
+import { jobQuery, namePath, pageQuery, regionQuery, withoutReasons } from './schemas.js';
 
 const RunOrder = named(
   'RunOrder',

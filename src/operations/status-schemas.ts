@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Database } from './databases.js';
 import { Flag, FlagSource, Gate } from './gate-schemas.js';
 import { Run } from './run-schemas.js';
-import { count, named, time } from './schemas.js';
+import { count, named, time } from '../kernel/schema.js';
 
 const standing = {
   why: z.string().describe('empty where it is open'),

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { pageOfList } from '../postgres/page.js';
 import { listVersions, listWorkers, type WorkerView } from '../rollout/announce.js';
 import { operation } from './operation.js';
-import { count, jobQuery, named, pageQuery, pageSchema, time } from './schemas.js';
+import { count, named, pageSchema, time } from '../kernel/schema.js';
+import { jobQuery, pageQuery } from './schemas.js';
 
 const regions = z.array(z.string()).readonly();
 
