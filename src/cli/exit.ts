@@ -77,7 +77,6 @@ export const EXITS: Readonly<Record<ErrorCode, ExitCode>> = {
   TIME_LIMIT: 1,
   LEASE_LOST: 1,
   RESTORE_INEXACT: 4,
-  RESTORE_MISMATCH: 1,
   SUBJECT_UNKNOWN: 2,
   ALERT_REFUSED: 1,
   ALERT_UNKNOWN: 2,

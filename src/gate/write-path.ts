@@ -33,7 +33,7 @@ export interface ApplyPlan {
   readonly firstBatches: readonly number[];
   readonly signal: AbortSignal;
   readonly onBatch?: (written: BatchWritten) => void;
-  /** Looks at what a batch has written, in its transaction; what it throws undoes the batch and ends the run. */
+  /** Looks at what a batch has written, in its transaction; a change that it finds altered is refused. */
   readonly check?: (client: pg.PoolClient, stretch: Stretch) => Promise<void>;
   /** Judges a batch, last of all in its transaction; where it answers, the run stops. */
   readonly judge?: (
@@ -178,7 +178,7 @@ async function inBatch(
   }
   await faultPoint('apply.fenced');
   const written = await write().catch(blame);
-  await plan.check?.(client, stretch);
+  await plan.check?.(client, stretch).catch(blame);
   const stop = await plan.judge?.(client, stretch, written);
   const stopped = stop && ({ complete: false, code: 'guard-tripped', reason: stop.reason } as const);
   if (stop?.batch === 'undo') {

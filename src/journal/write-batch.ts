@@ -249,14 +249,16 @@ export function othersAsDrawn({ others }: Shape): string {
 /** The row is the change's, and every compared column still has the value of `image`. */
 export function sameAs(shape: Shape, image: string): string {
   const key = hasKey(shape, 't', 'b.key');
-  const columns = shape.compared.map((column) => {
-    const now = `t.${column.quoted}`;
-    const then = valueOf(image, column);
-    return column.byText
-      ? `${now}::text is not distinct from (${then})::text`
-      : `${now} is not distinct from ${then}`;
-  });
-  return [key, ...columns].join('\n        and ');
+  return [key, ...shape.compared.map((column) => sameColumn(column, image))].join('\n        and ');
+}
+
+/** Whether a column of the row `t` has the value of `image`. */
+export function sameColumn(column: Column, image: string): string {
+  const now = `t.${column.quoted}`;
+  const then = valueOf(image, column);
+  return column.byText
+    ? `${now}::text is not distinct from (${then})::text`
+    : `${now} is not distinct from ${then}`;
 }
 
 function valueOf(image: string, column: Column): string {

@@ -68,7 +68,6 @@ export const ERRORS = {
   LEASE_LOST: { status: 409, title: 'Another worker took this run over' },
 
   RESTORE_INEXACT: { status: 409, title: 'The run cannot be restored exactly' },
-  RESTORE_MISMATCH: { status: 500, title: 'A restored row is not what it was' },
   SUBJECT_UNKNOWN: { status: 404, title: 'No job changes such a thing' },
 
   ALERT_REFUSED: { status: 422, title: 'An alert names no job or region that there is' },

@@ -1,9 +1,7 @@
 import type pg from 'pg';
 import { faultPoint } from '../kernel/fault-point.js';
-import { PortcullisError } from '../kernel/errors.js';
 import { countOf } from '../kernel/words.js';
 import { applyPlan, type Applied, type ApplyPlan } from '../gate/write-path.js';
-import { ChangesRefused } from '../gate/batch-error.js';
 import { readGate } from '../gate/permit.js';
 import { previewRestore } from '../journal/restore-preview.js';
 import { verifyRestored } from '../journal/verify-restored.js';
@@ -47,7 +45,10 @@ export const RESTORE_PACE: RestorePace = { leaseMs: 20_000, batch: 500 };
 /** A run that restores another. */
 export type RestoreRun = Run & { readonly restores: string };
 
-/** Changes in the first batch, which is read back before it commits, and before any other is written. */
+/**
+ * Changes in the first batch, which is read back before it commits, and before any other is written; the others are
+ * where a trigger may alter rows. A row that is not what it was is refused, by itself, in whichever batch it is.
+ */
 const FIRST_BATCH = 10;
 
 /**
@@ -181,7 +182,7 @@ async function apply(
   const rest: ApplyPlan = {
     ...plan,
     ...(plan.steps.some(mayAlter) && {
-      check: (client, stretch) => verifyRestored(client, shapes, stretch).catch(refuseMismatch),
+      check: (client, stretch) => verifyRestored(client, shapes, stretch),
     }),
   };
   if (first === undefined || plan.lanes.some(({ appliedSeq }) => appliedSeq > 0))
@@ -199,13 +200,7 @@ async function apply(
 /** Whether a trigger may make something else of a row than it was before the run. */
 function mayAlter({ shape, operation }: Step): boolean {
   const { before, after } = shape.effects[operation];
-  return operation !== 'delete' && (before || after);
-}
-
-/** After the first batch, a row that a trigger does not let be restored is left as it was, and keeps back no other. */
-function refuseMismatch(error: unknown): never {
-  if (!(error instanceof PortcullisError) || error.code !== 'RESTORE_MISMATCH') throw error;
-  throw new ChangesRefused(error.message, { cause: error });
+  return before || after;
 }
 
 async function nothingToDo(pool: pg.Pool, run: RestoreRun): Promise<Outcome> {
