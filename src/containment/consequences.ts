@@ -1,7 +1,8 @@
 import type { Judged, Verdict } from './verdict.js';
 
 /** When a rule speaks: of a plan before any write, of a run after each batch, of a version while it bakes. */
-export type Stage = 'plan' | 'apply' | 'bake';
+export const STAGES = ['plan', 'apply', 'bake'] as const;
+export type Stage = (typeof STAGES)[number];
 
 /** What follows from a verdict, the mildest first. */
 const BY_WEIGHT = [

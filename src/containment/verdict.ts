@@ -9,7 +9,8 @@
  * | `no-data`     | hold              | hold               |
  * | `unreachable` | hold              | hold and alert     |
  */
-export type Verdict = 'pass' | 'fail' | 'too-few' | 'no-data' | 'unreachable';
+export const VERDICTS = ['pass', 'fail', 'too-few', 'no-data', 'unreachable'] as const;
+export type Verdict = (typeof VERDICTS)[number];
 
 /**
  * The figures that a rule decided by: plain JSON, so that a verdict is kept as it was given. Where a rule has

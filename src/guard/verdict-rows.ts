@@ -1,21 +1,23 @@
 import type pg from 'pg';
+import { z } from 'zod';
+import { Evidence, Image, time } from '../kernel/schema.js';
 import { storableJson } from '../kernel/text.js';
-import type { Stage } from '../containment/consequences.js';
-import type { Figures, Judged, Verdict } from '../containment/verdict.js';
+import { STAGES, type Stage } from '../containment/consequences.js';
+import { VERDICTS, type Judged } from '../containment/verdict.js';
+import { columnsOf, viewOf } from '../postgres/view.js';
 import { writeSaid } from '../containment/without-evidence.js';
 
 /** What a rule said of a run. */
-export interface VerdictView {
-  readonly stage: Stage;
-  readonly rule: string;
-  readonly verdict: Verdict;
-  readonly reason: string;
-  readonly figures: Figures;
-  /** The first rows that broke an invariant. */
-  readonly evidence: readonly Readonly<Record<string, unknown>>[];
-  /** ISO 8601 in UTC. */
-  readonly at: string;
-}
+export const VerdictView = z.strictObject({
+  stage: z.enum(STAGES),
+  rule: z.string(),
+  verdict: z.enum(VERDICTS),
+  reason: z.string().describe('in words, with the figures'),
+  figures: Image.describe('what it was said on'),
+  evidence: z.array(Evidence).readonly().describe('the first rows that broke an invariant'),
+  at: time,
+});
+export type VerdictView = z.infer<typeof VerdictView>;
 
 /** Keeps what rules said of a run at a stage; what they said of it there before is replaced. */
 export async function writeVerdicts(
@@ -41,12 +43,12 @@ export async function writeVerdicts(
 
 /** What rules said of a run, in the order of its stages; within one, failures first. */
 export async function verdictsOf(client: pg.Pool | pg.PoolClient, run: string): Promise<VerdictView[]> {
-  const { rows } = await client.query<Omit<VerdictView, 'at'> & { at: Date }>(
-    `select stage, rule, verdict, reason, figures, evidence, at from portcullis_region.verdict
+  const { rows } = await client.query<object>(
+    `select ${columnsOf(VerdictView)} from portcullis_region.verdict
      where run = $1
      order by array_position(array['plan', 'apply', 'bake'], stage),
        array_position(array['fail', 'unreachable', 'no-data', 'too-few', 'pass'], verdict), rule`,
     [run],
   );
-  return rows.map((row) => ({ ...row, at: row.at.toISOString() }));
+  return rows.map((row) => viewOf(VerdictView, row));
 }

@@ -1,8 +1,9 @@
 import type pg from 'pg';
 import { z } from 'zod';
+import { count, Evidence, Image, named, time } from '../kernel/schema.js';
 import { keyOfCursor, pageOf, type Page, type PageRequest } from '../postgres/page.js';
+import { columnsOf, viewOf } from '../postgres/view.js';
 import { BATCH_OF_CHANGE } from './batch-of.js';
-import type { Image } from './change.js';
 import { hasStored } from './stored-rows.js';
 
 /**
@@ -13,26 +14,27 @@ export const CHANGE_STATES = ['planned', 'applied', 'conflict', 'not-applied'] a
 export type ChangeState = (typeof CHANGE_STATES)[number];
 
 /** One journaled change as people and programs read it. */
-export interface ChangeView {
-  readonly lane: number;
-  /** The order within the lane. Lanes go side by side and have no order among them. */
-  readonly seq: number;
-  readonly resource: string;
-  readonly key: string;
-  readonly kind: string;
-  readonly unit: string;
-  /** Null where the change inserts the row. */
-  readonly before: Image | null;
-  /** Null where the change deletes the row. Once it is applied, as the database stored it. */
-  readonly after: Image | null;
-  readonly evidence: Readonly<Record<string, unknown>>;
-  readonly state: ChangeState;
-  readonly appliedAt: string | null;
-  /** For a conflict, the row as it was found; null where there was none, and for every other state. */
-  readonly found: Image | null;
-  /** For a conflict, what a constraint said where one refused the change. */
-  readonly refusal: string | null;
-}
+export const ChangeView = named(
+  'Change',
+  z.strictObject({
+    lane: count.describe('lanes go side by side and have no order among them'),
+    seq: count.describe('the order within the lane'),
+    resource: z.string(),
+    key: z.string(),
+    kind: z.string(),
+    unit: z.string(),
+    before: Image.nullable().describe('null: the change inserts the row'),
+    after: Image.nullable().describe(
+      'null: the change deletes the row; once it is applied, as the database stored it',
+    ),
+    evidence: Evidence,
+    state: z.enum(CHANGE_STATES),
+    appliedAt: time.nullable(),
+    found: Image.nullable().describe('for a conflict, the row as it was found'),
+    refusal: z.string().nullable().describe('for a conflict with a constraint, what it said'),
+  }),
+);
+export type ChangeView = z.infer<typeof ChangeView>;
 
 export interface ChangeFilter {
   readonly kind?: string | undefined;
@@ -41,19 +43,24 @@ export interface ChangeFilter {
   readonly from?: { readonly lane: number; readonly seq: number } | undefined;
 }
 
-interface ChangeRow extends Omit<ChangeView, 'appliedAt'> {
-  readonly applied_at: Date | null;
-}
-
 /** What their columns can hold. */
 export const MOST_LANE = 32_767;
 export const MOST_SEQ = 2_147_483_647;
 
 const ChangeKey = z.tuple([z.int().min(0).max(MOST_LANE), z.int().min(0).max(MOST_SEQ)]);
 
-/** What a change set, as the row was stored. */
-const AFTER_STORED = `case when s.image is null then c.after else (
-  select jsonb_object_agg(name, coalesce(s.image -> name, value)) from jsonb_each(c.after) as given (name, value)) end as after`;
+/** What the columns of a change are: of `stored`, where the run has rows that were stored otherwise than planned. */
+const columns = (stored: boolean): string =>
+  columnsOf(ChangeView, {
+    lane: 'c.lane',
+    seq: 'c.seq',
+    key: stored ? 'coalesce(s.key, c.key)' : 'c.key',
+    after: stored
+      ? `case when s.image is null then c.after else (
+           select jsonb_object_agg(name, coalesce(s.image -> name, value))
+           from jsonb_each(c.after) as given (name, value)) end`
+      : 'c.after',
+  });
 
 /**
  * A run's changes, lane by lane in the order of application. A run that is not there has none. Throws
@@ -69,10 +76,8 @@ export async function listChanges(
   const { from } = filter;
   const first = from === undefined ? ([-1, 0] as const) : ([from.lane, from.seq - 1] as const);
   const [lane, seq] = keyOfCursor(page.cursor, ChangeKey) ?? first;
-  const { rows } = await pool.query<ChangeRow>(
-    `select c.lane, c.seq, c.resource, ${stored ? 'coalesce(s.key, c.key) as key' : 'c.key'}, c.kind, c.unit, c.before,
-            ${stored ? AFTER_STORED : 'c.after'}, c.evidence,
-            became.state, batch.applied_at, conflict.found, conflict.refusal
+  const { rows } = await pool.query<ChangeView>(
+    `select ${columns(stored)}
      from portcullis_region.change c
      join portcullis_region.run on run.id = c.run
      ${stored ? 'left join portcullis_region.stored s on (s.run, s.lane, s.seq) = (c.run, c.lane, c.seq)' : ''}
@@ -96,9 +101,10 @@ export async function listChanges(
      limit $6`,
     [run, lane, seq, filter.kind, filter.state, page.limit + 1],
   );
-  return pageOf(rows, page.limit, changeView, (row) => [row.lane, row.seq]);
-}
-
-function changeView({ applied_at, ...row }: ChangeRow): ChangeView {
-  return { ...row, appliedAt: applied_at?.toISOString() ?? null };
+  return pageOf(
+    rows,
+    page.limit,
+    (row) => viewOf(ChangeView, row),
+    (row) => [row.lane, row.seq],
+  );
 }

@@ -23,9 +23,8 @@ import {
   Suggestions,
 } from './guard-schemas.js';
 import { operation, SENT_OR_EVERYWHERE } from './operation.js';
-import { runIdPath } from './run-schemas.js';
 import { word } from '../kernel/schema.js';
-import { namePath } from './schemas.js';
+import { namePath, runIdPath } from './schemas.js';
 
 /** The most runs that a rule is tried on. */
 const MOST_RUNS = 40_000;

@@ -5,8 +5,8 @@ import { STEP_ACTS } from '../incidents/runbook.js';
 import { INCIDENT_STATES, type IncidentState } from '../incidents/incident-states.js';
 import { SEVERITIES } from '../incidents/severity.js';
 import { Impact, RestoreBegun } from './restore-schemas.js';
-import { runStatuses } from './run-schemas.js';
 import { count, named, pageSchema, reason, text, time, UnitLabel, word } from '../kernel/schema.js';
+import { runStatuses } from '../runs/browse-runs.js';
 
 const states = Object.keys(INCIDENT_STATES) as [IncidentState, ...IncidentState[]];
 const state = z.enum(states);

@@ -12,11 +12,11 @@ import { nthSlot } from '../runs/slots.js';
 import type { OperationContext } from './context.js';
 import { FlagSource } from './gate-schemas.js';
 import { operation } from './operation.js';
-import { runStatuses } from './run-schemas.js';
 import { count, durationMs, named, time } from '../kernel/schema.js';
 import { jobQuery } from './schemas.js';
 import { standingOf, versionStandings, type Standing } from './standing.js';
 import { allGates } from './status.js';
+import { runStatuses } from '../runs/browse-runs.js';
 
 /** How a gate looks from afar: what it does now, or that nobody hears from it. */
 export const OVERVIEW_STATES = ['open', 'rolling-out', 'held', 'killed', 'silent'] as const;

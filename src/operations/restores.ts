@@ -22,8 +22,7 @@ import {
   subjectPath,
 } from './restore-schemas.js';
 import { UNITS } from '../kernel/words.js';
-import { runIdPath } from './run-schemas.js';
-import { regionQuery } from './schemas.js';
+import { regionQuery, runIdPath } from './schemas.js';
 
 const params = z.strictObject({ id: runIdPath });
 const errors = ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'] as const;

@@ -9,31 +9,29 @@ import { requireRegion, unknownName } from '../kernel/unknown-name.js';
 import { regionsServed } from '../rollout/announce.js';
 import { electManual } from '../runs/election.js';
 import { recordPersonalRead } from '../access/personal-data.js';
-import { verdictsOf } from '../guard/verdict-rows.js';
-import { listLanes } from '../journal/browse-lanes.js';
+import { verdictsOf, VerdictView } from '../guard/verdict-rows.js';
+import { listLanes, LaneView } from '../journal/browse-lanes.js';
 import {
   CHANGE_STATES,
   listChanges,
   MOST_LANE,
   MOST_SEQ,
   type ChangeFilter,
-  type ChangeView,
+  ChangeView,
 } from '../journal/browse-changes.js';
 import { countHeldOf, findRunOf, listRunsOf } from '../regions/browse.js';
 import { operation, stream, SENT_OR_EVERYWHERE } from './operation.js';
+import { named, word, count, pageSchema, regionsPageShape } from '../kernel/schema.js';
 import {
-  Change,
-  ChangePage,
-  Run,
-  RunLanes,
-  RunPage,
-  RunVerdicts,
+  jobQuery,
+  namePath,
+  pageQuery,
+  regionQuery,
+  withoutReasons,
   kindQuery,
   runIdPath,
-  statusQuery,
-} from './run-schemas.js';
-import { named, word } from '../kernel/schema.js';
-import { jobQuery, namePath, pageQuery, regionQuery, withoutReasons } from './schemas.js';
+} from './schemas.js';
+import { RunView, MOST_HELD, runStatuses } from '../runs/browse-runs.js';
 
 const RunOrder = named(
   'RunOrder',
@@ -54,6 +52,20 @@ const RunStarted = named(
   }),
 );
 
+const RunPage = named(
+  'RunPage',
+  z.strictObject({
+    ...regionsPageShape(RunView),
+    hidden: count.describe(
+      `held runs that hideHeld left out, of those that are as new as the oldest run here; at most ${MOST_HELD} are counted in a database`,
+    ),
+  }),
+);
+const ChangePage = pageSchema('ChangePage', ChangeView);
+const RunLanes = named('RunLanes', z.strictObject({ lanes: z.array(LaneView).readonly() }));
+const RunVerdicts = named('RunVerdicts', z.strictObject({ verdicts: z.array(VerdictView).readonly() }));
+
+const statusQuery = z.enum(runStatuses).optional().describe('only in this status');
 const stateQuery = z.enum(CHANGE_STATES).optional().describe('only in this state');
 
 const changePlace = z
@@ -147,7 +159,7 @@ export const runOperations = {
     summary: 'One run',
     action: 'read',
     params: z.strictObject({ id: runIdPath }),
-    result: Run,
+    result: RunView,
     errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
     run: async ({ regionDatabases }, params) => (await findRunOf(regionDatabases, params.id)).run,
   }),
@@ -209,7 +221,7 @@ export const runOperations = {
     action: 'read',
     params: z.strictObject({ id: runIdPath }),
     query: z.strictObject({ kind: kindQuery, state: stateQuery }),
-    result: Change,
+    result: ChangeView,
     errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
     run: async ({ control, regionDatabases }, { id, kind, state }, caller) => {
       const { run, regionDatabase } = await findRunOf(regionDatabases, id);

@@ -38,7 +38,13 @@ export const pageQuery = {
 
 export const jobQuery = word.optional().describe('only of this job');
 export const regionQuery = word.optional().describe('only in this region');
+export const kindQuery = word.optional().describe('only of this kind');
 export const namePath = word;
+export const runIdPath = z
+  .string()
+  .min(1)
+  .max(64)
+  .describe("a run's id, or the first 4 or more digits of one");
 
 /** A page that names the region databases it is without, and not why: a reason may hold an address. */
 export function withoutReasons<Item>({ items, next, unreachable }: RegionsPage<Item>) {

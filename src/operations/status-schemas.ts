@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { Database } from './databases.js';
 import { Flag, FlagSource, Gate } from './gate-schemas.js';
-import { Run } from './run-schemas.js';
 import { count, named, time } from '../kernel/schema.js';
+import { RunView } from '../runs/browse-runs.js';
 
 const standing = {
   why: z.string().describe('empty where it is open'),
@@ -16,7 +16,7 @@ const VersionStatus = z.strictObject({
   beyond: z.string().nullable().describe('why that is less than the flag asks for; null where it is not'),
   state: z.enum([...state, 'quarantined', 'unserved', 'not-admitted']),
   ...standing,
-  lastRun: Run.nullable(),
+  lastRun: RunView.nullable(),
 });
 
 const PendingKill = z.strictObject({
@@ -41,7 +41,7 @@ const RegionStatus = z.strictObject({
   flag: Flag.nullable().describe('null: there is none, or its source was not heard'),
   gate: Gate.nullable().describe('null: no worker has ever looked at it'),
   versions: z.array(VersionStatus).readonly().describe('each version with a share, candidate first'),
-  lastRun: Run.nullable().describe('of any version; dry runs and restores are none'),
+  lastRun: RunView.nullable().describe('of any version; dry runs and restores are none'),
   unreachable: z.string().nullable().describe('why the database could not be asked; null: it answered'),
   killWish: PendingKill.nullable().describe('a kill that has not reached the gate yet'),
 });

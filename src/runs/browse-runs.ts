@@ -2,46 +2,50 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { compareText } from '../kernel/text.js';
 import { PortcullisError } from '../kernel/errors.js';
+import { count, durationMs, named, time } from '../kernel/schema.js';
 import { keyOfCursor, MomentKey, walk, type Page, type PageRequest, type Walk } from '../postgres/page.js';
-import type { Trigger } from './election.js';
-import type { RunStatus } from './run-states.js';
+import { columnsOf, viewOf } from '../postgres/view.js';
+import { TRIGGERS } from './election.js';
+import { RUN_STATES, type RunStatus } from './run-states.js';
 
-/** Counts by kind of change. */
-export type KindCounts = Readonly<Record<string, number>>;
+const KindCounts = named('KindCounts', z.record(z.string(), count).describe('counts by kind of change'));
 
-/** A run as people and programs read it. Times are ISO 8601 in UTC. */
-export interface RunView {
-  readonly runId: string;
-  readonly job: string;
-  readonly version: string;
-  readonly region: string;
-  /** The moment on the schedule that the run stands for. */
-  readonly slot: string;
-  readonly trigger: Trigger;
-  /** The run whose changes this one restores; null for a run of a job. */
-  readonly restores: string | null;
-  readonly dryRun: boolean;
-  readonly status: RunStatus;
-  readonly reasonCode: string;
-  readonly reason: string;
-  readonly planned: KindCounts;
-  readonly applied: KindCounts;
-  readonly conflicts: number;
-  /** 1 for the worker that elected the run; one more for each that took it over. */
-  readonly attempt: number;
-  readonly worker: string;
-  readonly admittedUnits: number | null;
-  /** Thousandths that the flag asked for, and that the version was admitted to; null: not planned, or not kept then. */
-  readonly askedPermille: number | null;
-  readonly admittedPermille: number | null;
-  /** The break-glass without which the version would have had less; null: there was none. */
-  readonly breakGlass: string | null;
-  readonly createdAt: string;
-  readonly plannedAt: string | null;
-  readonly finishedAt: string | null;
-  /** From election to end; null while it runs. */
-  readonly durationMs: number | null;
-}
+export const runStatuses = Object.keys(RUN_STATES) as [RunStatus, ...RunStatus[]];
+
+/** A run as people and programs read it. */
+export const RunView = named(
+  'Run',
+  z.strictObject({
+    runId: z.guid(),
+    job: z.string(),
+    version: z.string(),
+    region: z.string(),
+    slot: time.describe('the scheduled time that it stands for; ISO 8601, UTC'),
+    trigger: z.enum(TRIGGERS),
+    restores: z.guid().nullable().describe('the run whose changes this one restores'),
+    dryRun: z.boolean(),
+    status: z.enum(runStatuses),
+    reasonCode: z.string(),
+    reason: z.string(),
+    planned: KindCounts,
+    applied: KindCounts,
+    conflicts: count,
+    attempt: z.int().min(1).describe('one more for each worker that took it over'),
+    worker: z.string(),
+    admittedUnits: count.nullable(),
+    askedPermille: count.nullable().describe('thousandths that the flag asked for'),
+    admittedPermille: count.nullable().describe('thousandths that the version was admitted to, of these'),
+    breakGlass: z
+      .string()
+      .nullable()
+      .describe('the break-glass without which the version would have had less; null: none'),
+    createdAt: time,
+    plannedAt: time.nullable(),
+    finishedAt: time.nullable(),
+    durationMs: durationMs.nullable().describe('milliseconds from election to end; null while it runs'),
+  }),
+);
+export type RunView = z.infer<typeof RunView>;
 
 export interface RunFilter {
   readonly job?: string | undefined;
@@ -53,30 +57,17 @@ export interface RunFilter {
   readonly restores?: string | undefined;
 }
 
-/** What a row of the table calls as the view does. */
-type SameInRow =
-  | ('job' | 'version' | 'region' | 'trigger' | 'restores' | 'status' | 'reason')
-  | ('planned' | 'applied' | 'conflicts' | 'attempt' | 'worker');
-
-export interface RunRow extends Pick<RunView, SameInRow> {
-  readonly id: string;
-  readonly slot: Date;
-  readonly dry_run: boolean;
-  readonly reason_code: string;
-  readonly admitted_units: number | null;
-  readonly asked_permille: number | null;
-  readonly admitted_permille: number | null;
-  readonly break_glass: string | null;
-  readonly created_at: Date;
-  readonly planned_at: Date | null;
-  readonly finished_at: Date | null;
-  /** created_at to the microsecond, which a Date cannot hold and the walk must not lose. Its text sorts as the time does. */
+/** A view's columns, and created_at to the microsecond, which a Date cannot hold and the walk must not lose. */
+interface RunRow {
+  readonly runId: string;
   readonly created_key: string;
 }
 
 const COLUMNS = `
-  id, job, version, region, slot, trigger, restores, dry_run, status, reason_code, reason, planned, applied, conflicts,
-  attempt, worker, admitted_units, asked_permille, admitted_permille, break_glass, created_at, planned_at, finished_at, created_at::text as created_key`;
+  ${columnsOf(RunView, {
+    runId: 'id',
+    durationMs: 'floor(extract(epoch from finished_at - created_at) * 1000)::bigint',
+  })}, created_at::text as created_key`;
 
 const RunKey = z.tuple([MomentKey, z.guid()]);
 
@@ -107,9 +98,10 @@ export function runsBy(filter: RunFilter): Walk<RunRow, RunView> {
       );
       return rows;
     },
-    compare: (one, other) => compareText(other.created_key, one.created_key) || compareText(one.id, other.id),
+    compare: (one, other) =>
+      compareText(other.created_key, one.created_key) || compareText(one.runId, other.runId),
     item: runView,
-    keyOf: (row) => [row.created_key, row.id],
+    keyOf: (row) => [row.created_key, row.runId],
   };
 }
 
@@ -190,37 +182,12 @@ export async function findRun(pool: pg.Pool, idOrPrefix: string): Promise<RunVie
   if (others.length > 0) {
     throw new PortcullisError('RUN_AMBIGUOUS', `several runs begin with ${idOrPrefix}`, {
       hint: 'give more of the id',
-      details: { id: idOrPrefix, candidates: rows.slice(0, 5).map((row) => row.id) },
+      details: { id: idOrPrefix, candidates: rows.slice(0, 5).map((row) => row.runId) },
     });
   }
   return runView(found);
 }
 
 function runView(row: RunRow): RunView {
-  return {
-    runId: row.id,
-    job: row.job,
-    version: row.version,
-    region: row.region,
-    slot: row.slot.toISOString(),
-    trigger: row.trigger,
-    restores: row.restores,
-    dryRun: row.dry_run,
-    status: row.status,
-    reasonCode: row.reason_code,
-    reason: row.reason,
-    planned: row.planned,
-    applied: row.applied,
-    conflicts: row.conflicts,
-    attempt: row.attempt,
-    worker: row.worker,
-    admittedUnits: row.admitted_units,
-    askedPermille: row.asked_permille,
-    admittedPermille: row.admitted_permille,
-    breakGlass: row.break_glass,
-    createdAt: row.created_at.toISOString(),
-    plannedAt: row.planned_at?.toISOString() ?? null,
-    finishedAt: row.finished_at?.toISOString() ?? null,
-    durationMs: row.finished_at === null ? null : row.finished_at.getTime() - row.created_at.getTime(),
-  };
+  return viewOf(RunView, row);
 }

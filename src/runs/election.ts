@@ -3,7 +3,8 @@ import type pg from 'pg';
 import { databaseTime } from '../postgres/database-clock.js';
 import { PortcullisError } from '../kernel/errors.js';
 
-export type Trigger = 'schedule' | 'catch-up' | 'manual' | 'restore';
+export const TRIGGERS = ['schedule', 'catch-up', 'manual', 'restore'] as const;
+export type Trigger = (typeof TRIGGERS)[number];
 
 /** Everything that names a run and the worker's claim on it. */
 export interface Run {
