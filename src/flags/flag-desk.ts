@@ -1,53 +1,89 @@
+import { z } from 'zod';
 import type pg from 'pg';
 import { flagElsewhere } from './flags-elsewhere.js';
-import { listFlags, setFlag, type FlagBefore, type FlagChange, type FlagState } from './flag-store.js';
-import { type Admissions, type Beyond, beyondText, inForce } from './admission.js';
+import { listFlags, setFlag, type FlagChange, type FlagState } from './flag-store.js';
+import { type Admissions, beyondText, inForce } from './admission.js';
 import { readAdmissions } from './admission-store.js';
-import type { BreakGlassInForce, FlagDefinition, Variant } from './definition.js';
-import type { FlagSource, SourceProblem } from './source.js';
+import { type FlagDefinition, Variant } from './definition.js';
+import type { FlagSource } from './source.js';
+import { count, durationMs, named, time } from '../kernel/schema.js';
 
-/** A flag as its source has it. Null: the source does not say. */
-export interface FlagView {
-  readonly name: string;
-  readonly job: string;
-  readonly region: string;
-  readonly enabled: boolean;
-  readonly variants: readonly Variant[];
-  readonly revision: number;
-  /** The versions that may act here, each for at most so much, whatever the shares say. */
-  readonly admitted: readonly { readonly version: string; readonly permille: number }[];
-  /** Shares beyond that: closed, with the reason. */
-  readonly beyond: readonly (Beyond & { readonly reason: string })[];
-  /** Break-glass that counts now. */
-  readonly breakGlass: readonly (Pick<BreakGlassInForce, 'id' | 'permille' | 'admitted' | 'until'> & {
-    readonly version: string;
-  })[];
-  readonly reason: string | null;
-  readonly changedBy: string | null;
-  /** ISO 8601 in UTC. */
-  readonly changedAt: string | null;
-  /** What is wrong with it; such a flag is closed. */
-  readonly malformed?: string;
-}
+/** Break-glass by which versions have more than they are admitted to. */
+export const ListedBreakGlass = z
+  .array(
+    z.strictObject({
+      version: z.string(),
+      id: z.string(),
+      permille: count.describe('thousandths that it admits the version to'),
+      admitted: count.describe('thousandths that the version is admitted to without it'),
+      until: time,
+    }),
+  )
+  .readonly();
+
+/** A flag as its source has it. */
+export const FlagView = z.strictObject({
+  name: z.string().describe('job.region'),
+  job: z.string(),
+  region: z.string(),
+  enabled: z.boolean(),
+  variants: z.array(Variant).readonly().describe('in order of their buckets, candidate first'),
+  revision: count,
+  admitted: z
+    .array(z.strictObject({ version: z.string(), permille: count }))
+    .readonly()
+    .describe('the versions that may act here, each for at most so much, whatever the shares say'),
+  beyond: z
+    .array(
+      z.strictObject({
+        version: z.string(),
+        asked: count.describe('thousandths that the flag gives'),
+        admitted: count.describe('thousandths that the version is admitted to'),
+        reason: z.string(),
+      }),
+    )
+    .readonly()
+    .describe('shares beyond what their versions are admitted to: what is beyond is closed'),
+  breakGlass: ListedBreakGlass.describe('break-glass that counts now'),
+  reason: z.string().nullable().describe('null where the source does not say'),
+  changedBy: z.string().nullable().describe('null where the source does not say'),
+  changedAt: time.nullable().describe('null where the source does not say'),
+  malformed: z.string().optional().describe('what is wrong with the flag as stored; such a flag is closed'),
+});
+export type FlagView = z.infer<typeof FlagView>;
 
 /** A flag that was set, and what it was before. */
-export interface FlagSetView extends FlagView {
-  readonly before: FlagBefore;
-}
+export const FlagSetView = named(
+  'FlagSet',
+  z.strictObject({
+    ...FlagView.shape,
+    before: z
+      .strictObject({ enabled: z.boolean(), variants: FlagView.shape.variants, revision: count })
+      .describe('what the flag was before'),
+  }),
+);
+export type FlagSetView = z.infer<typeof FlagSetView>;
 
-/** Where flags come from, and how old what is shown of them is. Times are ISO 8601 in UTC. */
-export interface SourceView {
-  readonly kind: string;
-  /** The server to change them at; null: they are changed here. */
-  readonly url: string | null;
-  /** When it last confirmed what is shown; null where this process has never heard it. */
-  readonly heardAt: string | null;
-  readonly ageMs: number | null;
-  /** How often it is asked, where it does not tell of changes by itself. */
-  readonly polledMs: number | null;
-  /** What is wrong with it, as this process sees it. */
-  readonly problem: (SourceProblem & { readonly since: string }) | null;
-}
+/** Where flags come from, and how old what is shown of them is. */
+export const SourceView = named(
+  'FlagSource',
+  z.strictObject({
+    kind: z.string().describe('embedded or unleash'),
+    url: z.string().nullable().describe('the server to change flags at; null: they are changed here'),
+    heardAt: time.nullable().describe('when it last confirmed what is shown; null: never, by this process'),
+    ageMs: durationMs.nullable(),
+    polledMs: durationMs.nullable().describe('how often it is asked; null: it tells of changes by itself'),
+    problem: z
+      .strictObject({
+        code: z.enum(['flag-malformed', 'flag-unauthorised', 'flag-unreachable']),
+        reason: z.string(),
+        since: time,
+      })
+      .nullable()
+      .describe('what is wrong with it, as this process sees it'),
+  }),
+);
+export type SourceView = z.infer<typeof SourceView>;
 
 /** Where flags are shown and changed, whatever their source. */
 export interface FlagDesk {

@@ -4,7 +4,7 @@ import { Evidence, Image, time } from '../kernel/schema.js';
 import { storableJson } from '../kernel/text.js';
 import { STAGES, type Stage } from '../containment/consequences.js';
 import { VERDICTS, type Judged } from '../containment/verdict.js';
-import { columnsOf, viewOf } from '../postgres/view.js';
+import { viewColumns, viewOf } from '../postgres/view.js';
 import { writeSaid } from '../containment/without-evidence.js';
 
 /** What a rule said of a run. */
@@ -44,7 +44,7 @@ export async function writeVerdicts(
 /** What rules said of a run, in the order of its stages; within one, failures first. */
 export async function verdictsOf(client: pg.Pool | pg.PoolClient, run: string): Promise<VerdictView[]> {
   const { rows } = await client.query<object>(
-    `select ${columnsOf(VerdictView)} from portcullis_region.verdict
+    `select ${viewColumns(VerdictView)} from portcullis_region.verdict
      where run = $1
      order by array_position(array['plan', 'apply', 'bake'], stage),
        array_position(array['fail', 'unreachable', 'no-data', 'too-few', 'pass'], verdict), rule`,

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { count, Evidence, Image, named, time } from '../kernel/schema.js';
 import { keyOfCursor, pageOf, type Page, type PageRequest } from '../postgres/page.js';
-import { columnsOf, viewOf } from '../postgres/view.js';
+import { viewColumns, viewOf } from '../postgres/view.js';
 import { BATCH_OF_CHANGE } from './batch-of.js';
 import { hasStored } from './stored-rows.js';
 
@@ -51,7 +51,7 @@ const ChangeKey = z.tuple([z.int().min(0).max(MOST_LANE), z.int().min(0).max(MOS
 
 /** What the columns of a change are: of `stored`, where the run has rows that were stored otherwise than planned. */
 const columns = (stored: boolean): string =>
-  columnsOf(ChangeView, {
+  viewColumns(ChangeView, {
     lane: 'c.lane',
     seq: 'c.seq',
     key: stored ? 'coalesce(s.key, c.key)' : 'c.key',

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import { count, time } from '../kernel/schema.js';
-import { columnsOf, viewOf } from '../postgres/view.js';
+import { viewColumns, viewOf } from '../postgres/view.js';
 
 /** How far one lane of a run has got. */
 export const LaneView = z.strictObject({
@@ -15,7 +15,7 @@ export const LaneView = z.strictObject({
 });
 export type LaneView = z.infer<typeof LaneView>;
 
-const COLUMNS = columnsOf(LaneView, {
+const COLUMNS = viewColumns(LaneView, {
   lane: 'l.lane',
   changes: 'l.last_seq',
   passed: 'l.applied_seq',

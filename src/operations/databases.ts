@@ -2,29 +2,12 @@ import { z } from 'zod';
 import { confirmSwitchover, SWITCHOVER_MS } from '../gate/database.js';
 import { confirmChanged } from '../containment/changed-database.js';
 import { pageOfList } from '../postgres/page.js';
-import { databaseMeant, listDatabases } from '../regions/databases.js';
+import { databaseMeant, listDatabases, DatabaseView } from '../regions/databases.js';
 import { operation } from './operation.js';
-import { count, named, regionsPageSchema, reason, time, word } from '../kernel/schema.js';
+import { named, regionsPageSchema, reason, time, word } from '../kernel/schema.js';
 import { pageQuery } from './schemas.js';
 
-export const Database = named(
-  'Database',
-  z.strictObject({
-    database: z.string().describe('`control`, or the variable that holds its address'),
-    identity: z
-      .string()
-      .describe("the cluster's identifier and its timeline; `unknown` for what the service hides"),
-    confirmed: z.boolean().describe('whether runs and restores may write to it'),
-    last: z.string().nullable().describe('the database that was confirmed last'),
-    lastConfirmedAt: time.nullable(),
-    switchoverUntil: time.nullable().describe('until when another one is confirmed beforehand'),
-    hidden: z.boolean().describe('whether the service hides the identity, so that a failover goes unnoticed'),
-    unrecordedKills: count.describe('kills that hold and are not in the audit log yet'),
-    unrecordedTrips: count.describe('trips that are neither in the audit log nor have an incident yet'),
-  }),
-);
-
-const DatabasePage = regionsPageSchema('DatabasePage', Database);
+const DatabasePage = regionsPageSchema('DatabasePage', DatabaseView);
 
 const DatabaseConfirmation = named(
   'DatabaseConfirmation',

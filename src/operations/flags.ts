@@ -1,14 +1,13 @@
 import { z } from 'zod';
 import { pageOfList } from '../postgres/page.js';
-import { flagName, HOLD, spansOf } from '../flags/definition.js';
+import { flagName, HOLD, spansOf, Variant } from '../flags/definition.js';
 import { flagAtRevision, listFlagChanges } from '../flags/flag-store.js';
 import { flagElsewhere } from '../flags/flags-elsewhere.js';
 import { bucketsOf } from '../kernel/bucketing.js';
-import type { FlagView } from '../flags/flag-desk.js';
+import { FlagSetView, SourceView, FlagView } from '../flags/flag-desk.js';
 import type { OperationFlags } from './context.js';
 import { operation } from './operation.js';
-import { FlagChange, FlagPage, FlagSet, Variant } from './gate-schemas.js';
-import { count, named, pageSchema, reason, time, word } from '../kernel/schema.js';
+import { count, named, pageSchema, reason, time, word, pageShape } from '../kernel/schema.js';
 import { jobQuery, namePath, pageQuery, regionQuery } from './schemas.js';
 
 const place = z.strictObject({ job: namePath, region: namePath });
@@ -42,6 +41,33 @@ const FlagHistory = pageSchema(
     }),
   ),
 );
+
+const FlagChange = named(
+  'FlagChange',
+  z
+    .strictObject({
+      enabled: z.boolean().optional(),
+      variants: z.array(z.strictObject({ version: word, permille: z.int().min(1).max(1000) })).optional(),
+      reason: reason.describe('for the record'),
+      ifRevision: z.int().min(0).optional().describe('refuse if the flag has changed since this revision'),
+    })
+    .refine((change) => change.enabled !== undefined || change.variants !== undefined, {
+      message: 'give enabled, variants or both',
+    }),
+);
+
+/** What this process would answer a gate now, which a stale source closes whatever the flag's state is. */
+const FlagWithAnswer = named(
+  'FlagWithAnswer',
+  z.strictObject({
+    ...FlagView.shape,
+    open: z.boolean().describe('whether this process would let any version act now'),
+    closedCode: z.string().nullable().describe('why not'),
+    closedReason: z.string().nullable(),
+  }),
+);
+
+const FlagPage = named('FlagPage', z.strictObject({ ...pageShape(FlagWithAnswer), source: SourceView }));
 
 const FlagRevert = named(
   'FlagRevert',
@@ -108,7 +134,7 @@ export const flagOperations = {
     action: 'set-flag',
     params: z.strictObject({ job: namePath, region: namePath }),
     body: FlagChange,
-    result: FlagSet,
+    result: FlagSetView,
     errors: setErrors,
     run: ({ flags }, { job, region, enabled, variants, reason, ifRevision }, caller) =>
       flags.set({
@@ -147,7 +173,7 @@ export const flagOperations = {
     action: 'set-flag',
     params: place,
     body: FlagRevert,
-    result: FlagSet,
+    result: FlagSetView,
     errors: [...setErrors, 'FLAG_CHANGE_UNKNOWN'],
     run: async ({ control, flags, flagsAt }, { job, region, revision, reason, ifRevision }, caller) => {
       if (flagsAt !== undefined) throw flagElsewhere(flagsAt, job, region);

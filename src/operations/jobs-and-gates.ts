@@ -2,12 +2,38 @@ import { z } from 'zod';
 import type { Admissions } from '../flags/admission.js';
 import { readAdmissions } from '../flags/admission-store.js';
 import type { BreakGlassInForce } from '../flags/definition.js';
-import type { GateView } from '../gate/browse-gates.js';
+import { GateView } from '../gate/browse-gates.js';
 import { listGatesOf } from '../regions/browse.js';
 import { pageOfList } from '../postgres/page.js';
 import { operation } from './operation.js';
-import { GatePage, JobPage } from './gate-schemas.js';
 import { jobQuery, pageQuery, regionQuery, withoutReasons } from './schemas.js';
+import { ListedBreakGlass } from '../flags/flag-desk.js';
+import { named, pageSchema, regionsPageSchema } from '../kernel/schema.js';
+
+const Job = named(
+  'Job',
+  z.strictObject({
+    name: z.string(),
+    version: z.string().describe('semantic version and digest of the code that this process has'),
+    schedule: z.string().nullable().describe('cron, in UTC; null where no policy schedules it'),
+    regions: z.array(z.string()).readonly(),
+    kinds: z.array(z.string()).readonly().describe('kinds of change that it may propose'),
+  }),
+);
+
+const JobPage = pageSchema('JobPage', Job);
+
+const ListedGate = named(
+  'ListedGate',
+  z.strictObject({
+    ...GateView.shape,
+    breakGlass: ListedBreakGlass.describe(
+      'break-glass by which a version has more here than it is admitted to',
+    ),
+  }),
+);
+
+const GatePage = regionsPageSchema('GatePage', ListedGate);
 
 /** The break-glass without which the gate would let a version act for less. */
 function restsOn({ job, region, variants }: GateView, admissions: Admissions) {

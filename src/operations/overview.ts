@@ -10,13 +10,13 @@ import { jobsRollingOut, newestRollout } from '../rollout/rollout-store.js';
 import { type RecentRun, recentRuns } from '../runs/recent-runs.js';
 import { nthSlot } from '../runs/slots.js';
 import type { OperationContext } from './context.js';
-import { FlagSource } from './gate-schemas.js';
 import { operation } from './operation.js';
 import { count, durationMs, named, time } from '../kernel/schema.js';
 import { jobQuery } from './schemas.js';
 import { standingOf, versionStandings, type Standing } from './standing.js';
 import { allGates } from './status.js';
 import { runStatuses } from '../runs/browse-runs.js';
+import { SourceView } from '../flags/flag-desk.js';
 
 /** How a gate looks from afar: what it does now, or that nobody hears from it. */
 export const OVERVIEW_STATES = ['open', 'rolling-out', 'held', 'killed', 'silent'] as const;
@@ -75,7 +75,7 @@ const Overview = named(
   'Overview',
   z.strictObject({
     at: time.describe('when this was read, by the control database’s clock'),
-    flagSource: FlagSource,
+    flagSource: SourceView,
     unreachable: z.array(z.string()).readonly().describe('region databases that did not answer'),
     jobs: z
       .array(

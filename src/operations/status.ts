@@ -1,65 +1,90 @@
-import type { FlagView, SourceView } from '../flags/flag-desk.js';
+import { z } from 'zod';
+import { FlagView, SourceView } from '../flags/flag-desk.js';
 import { policiesInForce } from '../flags/policy-store.js';
 import { openWishes, type KillWish } from '../containment/pending-kill.js';
-import type { GateView } from '../gate/browse-gates.js';
+import { GateView } from '../gate/browse-gates.js';
 import type { UnreachableDatabase } from '../regions/query-regions.js';
-import { listDatabases, type DatabaseView } from '../regions/databases.js';
+import { listDatabases, DatabaseView } from '../regions/databases.js';
 import { listGatesOf } from '../regions/browse.js';
 import { announcedVersions } from '../rollout/announce.js';
-import { lastRuns, type RunView } from '../runs/browse-runs.js';
+import { lastRuns, RunView } from '../runs/browse-runs.js';
 import { nthSlot } from '../runs/slots.js';
 import { databaseTime } from '../postgres/database-clock.js';
 import type { RegionDatabases } from '../regions/region-database.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
-import { standingOf, versionStandings, type Standing, type VersionStanding } from './standing.js';
-import { StatusSchema } from './status-schemas.js';
+import { standingOf, versionStandings } from './standing.js';
+import { count, named, time } from '../kernel/schema.js';
 
-/** Every job, and where its flags come from. Times are ISO 8601 in UTC. */
-export interface Status {
-  readonly flagSource: SourceView;
-  /** The region databases that could be asked: which they are, and what of them is not on record yet. */
-  readonly databases: readonly DatabaseView[];
-  readonly jobs: readonly JobStatus[];
-}
+const standing = {
+  why: z.string().describe('empty where it is open'),
+  since: time.nullable().describe('null where that is not known'),
+};
+const state = ['open', 'held', 'killed', 'expired', 'unreachable'] as const;
 
+const VersionStatus = z.strictObject({
+  version: z.string(),
+  permille: count.describe('thousandths that are in force'),
+  beyond: z.string().nullable().describe('why that is less than the flag asks for; null where it is not'),
+  state: z.enum([...state, 'quarantined', 'unserved', 'not-admitted']),
+  ...standing,
+  lastRun: RunView.nullable(),
+});
+
+const PendingKill = z.strictObject({
+  id: z.string(),
+  job: z.string(),
+  region: z.string(),
+  version: z.string().nullable(),
+  restoresToo: z.boolean(),
+  drill: z.boolean(),
+  reason: z.string(),
+  by: z.string(),
+  at: time,
+  lapsesBy: time.nullable().describe('by when the last permit will have expired; null: unknown'),
+  tries: count,
+  trouble: z.string().describe('why it has not been carried out'),
+});
+
+const RegionStatus = z.strictObject({
+  region: z.string(),
+  state: z.enum(state),
+  ...standing,
+  flag: FlagView.nullable().describe('null: there is none, or its source was not heard'),
+  gate: GateView.nullable().describe('null: no worker has ever looked at it'),
+  versions: z.array(VersionStatus).readonly().describe('each version with a share, candidate first'),
+  lastRun: RunView.nullable().describe('of any version; dry runs and restores are none'),
+  unreachable: z.string().nullable().describe('why the database could not be asked; null: it answered'),
+  killWish: PendingKill.nullable().describe('a kill that has not reached the gate yet'),
+});
+
+/** Every job, and where its flags come from. */
+export const Status = named(
+  'Status',
+  z.strictObject({
+    flagSource: SourceView,
+    databases: z.array(DatabaseView).readonly().describe('the region databases that could be asked'),
+    jobs: z
+      .array(
+        z.strictObject({
+          job: z.string(),
+          version: z.string().nullable().describe('that is installed; null: the job is not'),
+          schedule: z.string().nullable().describe('cron, in UTC; null: no policy schedules the job'),
+          nextSlot: time.nullable(),
+          regions: z.array(RegionStatus).readonly(),
+        }),
+      )
+      .readonly(),
+  }),
+);
+export type Status = z.infer<typeof Status>;
 /** Where a job stands. */
-export interface JobStatus {
-  readonly job: string;
-  /** The version that is installed here; null for a job that is not. */
-  readonly version: string | null;
-  /** Cron in UTC; null where no policy schedules the job. */
-  readonly schedule: string | null;
-  readonly nextSlot: string | null;
-  readonly regions: readonly RegionStatus[];
-}
-
+export type JobStatus = Status['jobs'][number];
 /** The state of a region now, why, and since when. */
-export interface RegionStatus extends Standing {
-  readonly region: string;
-  /** As its source has it. Null where there is none, which is closed; or where the source was not heard. */
-  readonly flag: FlagView | null;
-  /** Null where no worker has ever looked at it, which is held. */
-  readonly gate: GateView | null;
-  /** Each version with a share, candidate first. */
-  readonly versions: readonly VersionStatus[];
-  /** The newest run of any version; dry runs and restores are none. */
-  readonly lastRun: RunView | null;
-  /** Why the region's database could not be asked; then gate and last run are unknown. Null where it answered. */
-  readonly unreachable: string | null;
-  /** A kill that has not reached the gate yet. */
-  readonly killWish: PendingKill | null;
-}
-
-/** A kill that has not reached its gate. Times are ISO 8601 in UTC. */
-export interface PendingKill extends Omit<KillWish, 'at' | 'lapsesBy'> {
-  readonly at: string;
-  readonly lapsesBy: string | null;
-}
-
-export interface VersionStatus extends VersionStanding {
-  readonly lastRun: RunView | null;
-}
+export type RegionStatus = JobStatus['regions'][number];
+/** A kill that has not reached its gate. */
+export type PendingKill = z.infer<typeof PendingKill>;
+export type VersionStatus = z.infer<typeof VersionStatus>;
 
 /** The most gates that are read at a time. */
 const PAGE = 2_000;
@@ -171,7 +196,7 @@ export const statusOperations = {
     example: {},
     summary: 'Every job and region: flag, versions, state and why, last run',
     action: 'read',
-    result: StatusSchema,
+    result: Status,
     run: readStatus,
   }),
 };

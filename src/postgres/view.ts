@@ -4,7 +4,7 @@ import type { z } from 'zod';
  * What a query selects for a view: for each of its properties the column of that name in snake case, or what `from`
  * says instead.
  */
-export function columnsOf<Shape extends z.ZodRawShape>(
+export function viewColumns<Shape extends z.ZodRawShape>(
   view: z.ZodObject<Shape>,
   from: Partial<Record<keyof Shape & string, string>> = {},
 ): string {

@@ -1,27 +1,35 @@
 import type pg from 'pg';
+import { z } from 'zod';
 import { PortcullisError } from '../kernel/errors.js';
 import { countOf } from '../kernel/words.js';
 import { requireRegion } from '../kernel/unknown-name.js';
-import { hidesIdentity, readDatabase, type DatabaseStanding } from '../gate/database.js';
+import { hidesIdentity, readDatabase } from '../gate/database.js';
 import { gatesOf } from '../containment/gates-of.js';
 import { countUnrecorded } from '../containment/unrecorded-kill.js';
 import { countUnrecordedTrips } from '../containment/trip-row.js';
 import { queryRegions } from './query-regions.js';
 import type { RegionDatabase, RegionDatabases } from './region-database.js';
+import { count, named, time } from '../kernel/schema.js';
+import { viewOf } from '../postgres/view.js';
 
-/** A region database as people and programs read it. Times are ISO 8601 in UTC. */
-export interface DatabaseView extends Omit<DatabaseStanding, 'lastConfirmedAt' | 'switchoverUntil'> {
-  /** `control`, or the variable that holds its address. */
-  readonly database: string;
-  readonly lastConfirmedAt: string | null;
-  readonly switchoverUntil: string | null;
-  /** Whether the service hides the identifier or the timeline, so that a failover goes unnoticed. */
-  readonly hidden: boolean;
-  /** Kills that hold and are not in the audit log yet. */
-  readonly unrecordedKills: number;
-  /** Trips that are not on record yet: neither in the audit log nor with an incident. */
-  readonly unrecordedTrips: number;
-}
+/** A region database as people and programs read it. */
+export const DatabaseView = named(
+  'Database',
+  z.strictObject({
+    database: z.string().describe('`control`, or the variable that holds its address'),
+    identity: z
+      .string()
+      .describe("the cluster's identifier and its timeline; `unknown` for what the service hides"),
+    confirmed: z.boolean().describe('whether runs and restores may write to it'),
+    last: z.string().nullable().describe('the database that was confirmed last'),
+    lastConfirmedAt: time.nullable(),
+    switchoverUntil: time.nullable().describe('until when another one is confirmed beforehand'),
+    hidden: z.boolean().describe('whether the service hides the identity, so that a failover goes unnoticed'),
+    unrecordedKills: count.describe('kills that hold and are not in the audit log yet'),
+    unrecordedTrips: count.describe('trips that are neither in the audit log nor have an incident yet'),
+  }),
+);
+export type DatabaseView = z.infer<typeof DatabaseView>;
 
 /** Every region database, and which of them could not be asked. */
 export async function listDatabases(
@@ -34,13 +42,9 @@ export async function listDatabases(
     unrecordedTrips: await countUnrecordedTrips(control, owner),
   }));
   return {
-    databases: answers.map(({ regionDatabase, answer }) => ({
-      database: regionDatabase.name,
-      ...answer,
-      lastConfirmedAt: answer.lastConfirmedAt?.toISOString() ?? null,
-      switchoverUntil: answer.switchoverUntil?.toISOString() ?? null,
-      hidden: hidesIdentity(answer),
-    })),
+    databases: answers.map(({ regionDatabase, answer }) =>
+      viewOf(DatabaseView, { database: regionDatabase.name, ...answer, hidden: hidesIdentity(answer) }),
+    ),
     unreachable: unreachable.map(({ database }) => database),
   };
 }

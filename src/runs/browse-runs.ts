@@ -4,7 +4,7 @@ import { compareText } from '../kernel/text.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { count, durationMs, named, time } from '../kernel/schema.js';
 import { keyOfCursor, MomentKey, walk, type Page, type PageRequest, type Walk } from '../postgres/page.js';
-import { columnsOf, viewOf } from '../postgres/view.js';
+import { viewColumns, viewOf } from '../postgres/view.js';
 import { TRIGGERS } from './election.js';
 import { RUN_STATES, type RunStatus } from './run-states.js';
 
@@ -64,7 +64,7 @@ interface RunRow {
 }
 
 const COLUMNS = `
-  ${columnsOf(RunView, {
+  ${viewColumns(RunView, {
     runId: 'id',
     durationMs: 'floor(extract(epoch from finished_at - created_at) * 1000)::bigint',
   })}, created_at::text as created_key`;
