@@ -10,6 +10,8 @@ import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../
 import { inTransaction } from '../postgres/pool.js';
 import { requireMay, type Principal } from './roles.js';
 import { requireSecond, type Asked, type SecondPerson } from './second-person.js';
+import { Evidence, named, isoTime } from '../kernel/schema.js';
+import { viewColumns, viewOf } from '../postgres/view.js';
 
 export type Decision = 'approve' | 'reject';
 export const APPROVAL_STATES = ['pending', 'approved', 'rejected', 'expired'] as const;
@@ -30,48 +32,36 @@ export interface ApprovalRequest {
   readonly expiresInMs?: number | undefined;
 }
 
-/** Times are ISO 8601 in UTC. */
-export interface Approval {
-  /** 8 letters and digits, to be read out and typed. */
-  readonly id: string;
-  readonly action: string;
-  readonly subject: string;
-  readonly region: string | null;
-  readonly reason: string;
-  readonly evidence: Readonly<Record<string, unknown>>;
-  readonly state: ApprovalState;
-  readonly requestedBy: string;
-  /** Whose token asked; null: a machine's. */
-  readonly requestedPerson: string | null;
-  readonly requestedAt: string;
-  readonly expiresAt: string;
-  readonly decidedBy: string | null;
-  /** The person who decided. */
-  readonly decidedPerson: string | null;
-  readonly decidedAt: string | null;
-  /** Who introduced the person who approved. */
-  readonly introducedBy: string | null;
-  /** What speaks against there having been two people, though it was no reason to refuse it. */
-  readonly caution: string | null;
-  readonly carriedOutAt: string | null;
-  /** When it approves itself, or did, unless somebody cancelled it: see alone.ts; null: it takes a second person. */
-  readonly aloneAt: string | null;
-}
+/** A request, as people and programs read it. */
+export const Approval = named(
+  'Approval',
+  z.strictObject({
+    id: z.string().describe('8 letters and digits, to be read out and typed'),
+    action: z.string(),
+    subject: z.string(),
+    region: z.string().nullable().describe('null: everywhere'),
+    reason: z.string(),
+    evidence: Evidence,
+    state: z.enum(APPROVAL_STATES),
+    requestedBy: z.string().describe('the name of the token that asked'),
+    requestedPerson: z.string().nullable().describe("whose token that is; null: a machine's"),
+    requestedAt: isoTime,
+    expiresAt: isoTime,
+    decidedBy: z.string().nullable(),
+    decidedPerson: z.string().nullable(),
+    decidedAt: isoTime.nullable(),
+    introducedBy: z.string().nullable().describe('who introduced the person who approved'),
+    caution: z.string().nullable().describe('what speaks against there having been two people'),
+    carriedOutAt: isoTime.nullable(),
+    aloneAt: isoTime.nullable().describe('when it approves itself, or did; null: it takes a second person'),
+  }),
+);
+export type Approval = z.infer<typeof Approval>;
 
-interface ApprovalRow extends Pick<Approval, 'id' | 'action' | 'subject' | 'region' | 'reason' | 'state'> {
-  readonly request: Approval['evidence'];
-  readonly requested_by: string;
-  readonly requested_person: string | null;
+/** A view's columns, and what only {@link requireSecond} and the walk need. */
+interface ApprovalRow extends Approval {
   readonly requested_hands: readonly string[];
   readonly requested_at: Date;
-  readonly expires_at: Date;
-  readonly decided_by: string | null;
-  readonly decided_person: string | null;
-  readonly decided_at: Date | null;
-  readonly introduced_by: string | null;
-  readonly caution: string | null;
-  readonly carried_out_at: Date | null;
-  readonly alone_at: Date | null;
   /** requested_at to the microsecond, which a Date cannot hold and the walk must not lose. */
   readonly requested_key: string;
 }
@@ -84,9 +74,8 @@ export function approvalState(alias = 'approval'): string {
 
 const STATE = approvalState();
 const COLUMNS = `
-  id, action, subject, region, reason, request, ${STATE} as state, requested_by, requested_person, requested_hands,
-  requested_at, expires_at, decided_by, decided_person, decided_at, introduced_by, caution, carried_out_at, alone_at,
-  requested_at::text as requested_key`;
+  ${viewColumns(Approval, { evidence: 'request', state: STATE })},
+  requested_hands, requested_at, requested_at::text as requested_key`;
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -371,24 +360,5 @@ function refuseUnlessOpen(asked: Approval): void {
 }
 
 function approvalOf(row: ApprovalRow): Approval {
-  return {
-    id: row.id,
-    action: row.action,
-    subject: row.subject,
-    region: row.region,
-    reason: row.reason,
-    evidence: row.request,
-    state: row.state,
-    requestedBy: row.requested_by,
-    requestedPerson: row.requested_person,
-    requestedAt: row.requested_at.toISOString(),
-    expiresAt: row.expires_at.toISOString(),
-    decidedBy: row.decided_by,
-    decidedPerson: row.decided_person,
-    decidedAt: row.decided_at?.toISOString() ?? null,
-    introducedBy: row.introduced_by,
-    caution: row.caution,
-    carriedOutAt: row.carried_out_at?.toISOString() ?? null,
-    aloneAt: row.alone_at?.toISOString() ?? null,
-  };
+  return viewOf(Approval, row);
 }

@@ -1,62 +1,50 @@
 import type pg from 'pg';
+import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
 import { time } from '../kernel/words.js';
 import { notify } from '../notify/notice.js';
 import { columnsOf } from '../postgres/columns-of.js';
+import { count, named, isoTime } from '../kernel/schema.js';
+import { viewColumns, viewOf } from '../postgres/view.js';
 
 /** How break-glass ended: by itself, by a person, or with the version's admission. */
-export type BreakGlassEnd = 'expired' | 'revoked' | 'cleared';
+const BREAK_GLASS_ENDS = ['expired', 'revoked', 'cleared'] as const;
+export type BreakGlassEnd = (typeof BREAK_GLASS_ENDS)[number];
 
-/** Break-glass of a version in a region, as people and programs read it. Times are ISO 8601 in UTC. */
-export interface BreakGlass {
-  /** The request that two people agreed on; one request may be for several regions. */
-  readonly id: string;
-  readonly job: string;
-  readonly region: string;
-  readonly version: string;
-  readonly permille: number;
-  readonly reason: string;
-  readonly requestedBy: string;
-  readonly approvedBy: string;
-  readonly grantedAt: string;
-  readonly expiresAt: string;
-  /** Whether it counts now, by the database's clock. */
-  readonly inForce: boolean;
-  /** When it ended or expired; null: it is in force. */
-  readonly endedAt: string | null;
-  /** Null: it is in force. */
-  readonly ended: BreakGlassEnd | null;
-  readonly endedBy: string | null;
-  readonly endedReason: string | null;
-  /** The runs that were planned under it, as far as the control plane has heard. */
-  readonly runs: readonly string[];
-}
+/** Break-glass of a version in a region, as people and programs read it. */
+export const BreakGlass = named(
+  'BreakGlass',
+  z.strictObject({
+    id: z.string().describe('the request that two people agreed on; one may be for several regions'),
+    job: z.string(),
+    region: z.string(),
+    version: z.string(),
+    permille: count.describe('thousandths of the region’s units'),
+    reason: z.string(),
+    requestedBy: z.string(),
+    approvedBy: z.string(),
+    grantedAt: isoTime,
+    expiresAt: isoTime,
+    inForce: z.boolean().describe('whether it counts now'),
+    endedAt: isoTime.nullable().describe('null: it is in force'),
+    ended: z.enum(BREAK_GLASS_ENDS).nullable(),
+    endedBy: z.string().nullable(),
+    endedReason: z.string().nullable(),
+    runs: z.array(z.guid()).readonly().describe('the runs that were planned under it'),
+  }),
+);
+export type BreakGlass = z.infer<typeof BreakGlass>;
 
 const VIEW = `
-  select b.id, b.job, b.region, b.version, b.permille, b.reason, b.requested_by as "requestedBy",
-    b.approved_by as "approvedBy", b.granted_at as "grantedAt", b.expires_at as "expiresAt",
-    b.ended_at is null and b.expires_at > clock_timestamp() as "inForce",
-    coalesce(b.ended_at, case when b.expires_at <= clock_timestamp() then b.expires_at end) as "endedAt",
-    coalesce(b.ended, case when b.expires_at <= clock_timestamp() then 'expired' end) as ended,
-    b.ended_by as "endedBy", b.ended_reason as "endedReason",
-    (select coalesce(jsonb_agg(r.run order by r.heard_at), '[]') from portcullis_control.break_glass_run r
-     where r.id = b.id and r.region = b.region) as runs
+  select ${viewColumns(BreakGlass, {
+    inForce: 'b.ended_at is null and b.expires_at > clock_timestamp()',
+    endedAt: 'coalesce(b.ended_at, case when b.expires_at <= clock_timestamp() then b.expires_at end)',
+    ended: "coalesce(b.ended, case when b.expires_at <= clock_timestamp() then 'expired' end)",
+    runs: `(
+      select coalesce(jsonb_agg(r.run order by r.heard_at), '[]') from portcullis_control.break_glass_run r
+      where r.id = b.id and r.region = b.region)`,
+  })}
   from portcullis_control.break_glass b`;
-
-type Row = Omit<BreakGlass, 'grantedAt' | 'expiresAt' | 'endedAt'> & {
-  readonly grantedAt: Date;
-  readonly expiresAt: Date;
-  readonly endedAt: Date | null;
-};
-
-function viewOf(row: Row): BreakGlass {
-  return {
-    ...row,
-    grantedAt: row.grantedAt.toISOString(),
-    expiresAt: row.expiresAt.toISOString(),
-    endedAt: row.endedAt?.toISOString() ?? null,
-  };
-}
 
 /** The most that one answer lists. */
 const MOST = 1_000;
@@ -71,7 +59,7 @@ export async function listBreakGlass(
     readonly inForce?: boolean | undefined;
   } = {},
 ): Promise<BreakGlass[]> {
-  const { rows } = await control.query<Row>(
+  const { rows } = await control.query<object>(
     `${VIEW}
      where ($1::text is null or b.job = $1) and ($2::text is null or b.version = $2)
        and (not $3::boolean or b.ended_at is null and b.expires_at > clock_timestamp())
@@ -79,7 +67,7 @@ export async function listBreakGlass(
      order by b.granted_at desc, b.region limit $4`,
     [filter.job ?? null, filter.version ?? null, filter.inForce ?? false, MOST, filter.id ?? null],
   );
-  return rows.map(viewOf);
+  return rows.map((row) => viewOf(BreakGlass, row));
 }
 
 export interface BreakGlassGrant {

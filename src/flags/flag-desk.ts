@@ -6,7 +6,7 @@ import { type Admissions, beyondText, inForce } from './admission.js';
 import { readAdmissions } from './admission-store.js';
 import { type FlagDefinition, Variant } from './definition.js';
 import type { FlagSource } from './source.js';
-import { count, durationMs, named, time } from '../kernel/schema.js';
+import { count, durationMs, named, isoTime } from '../kernel/schema.js';
 
 /** Break-glass by which versions have more than they are admitted to. */
 export const ListedBreakGlass = z
@@ -16,7 +16,7 @@ export const ListedBreakGlass = z
       id: z.string(),
       permille: count.describe('thousandths that it admits the version to'),
       admitted: count.describe('thousandths that the version is admitted to without it'),
-      until: time,
+      until: isoTime,
     }),
   )
   .readonly();
@@ -47,7 +47,7 @@ export const FlagView = z.strictObject({
   breakGlass: ListedBreakGlass.describe('break-glass that counts now'),
   reason: z.string().nullable().describe('null where the source does not say'),
   changedBy: z.string().nullable().describe('null where the source does not say'),
-  changedAt: time.nullable().describe('null where the source does not say'),
+  changedAt: isoTime.nullable().describe('null where the source does not say'),
   malformed: z.string().optional().describe('what is wrong with the flag as stored; such a flag is closed'),
 });
 export type FlagView = z.infer<typeof FlagView>;
@@ -70,14 +70,16 @@ export const SourceView = named(
   z.strictObject({
     kind: z.string().describe('embedded or unleash'),
     url: z.string().nullable().describe('the server to change flags at; null: they are changed here'),
-    heardAt: time.nullable().describe('when it last confirmed what is shown; null: never, by this process'),
+    heardAt: isoTime
+      .nullable()
+      .describe('when it last confirmed what is shown; null: never, by this process'),
     ageMs: durationMs.nullable(),
     polledMs: durationMs.nullable().describe('how often it is asked; null: it tells of changes by itself'),
     problem: z
       .strictObject({
         code: z.enum(['flag-malformed', 'flag-unauthorised', 'flag-unreachable']),
         reason: z.string(),
-        since: time,
+        since: isoTime,
       })
       .nullable()
       .describe('what is wrong with it, as this process sees it'),

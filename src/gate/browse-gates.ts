@@ -4,7 +4,7 @@ import { compareText } from '../kernel/text.js';
 import { keyOfCursor, type Walk } from '../postgres/page.js';
 import { CONFIRMED } from './database.js';
 import type { GateState } from './decide.js';
-import { count, durationMs, named, time } from '../kernel/schema.js';
+import { count, durationMs, named, isoTime } from '../kernel/schema.js';
 import { viewOf, viewColumns } from '../postgres/view.js';
 
 export const GATE_STATES = ['open', 'held', 'killed'] as const satisfies readonly GateState[];
@@ -21,7 +21,7 @@ export const GateView = named(
       .describe(
         'whether a batch could pass now: open, with a permit that has not expired, on a database that is confirmed',
       ),
-    permitUntil: time.nullable().describe('null where no permit was ever given'),
+    permitUntil: isoTime.nullable().describe('null where no permit was ever given'),
     permitRemainingMs: durationMs.describe(
       "milliseconds until it expires by the database's clock; 0 once it has, or if there was none",
     ),
@@ -30,12 +30,12 @@ export const GateView = named(
     variants: z.array(Variant).readonly().describe('what the flag allowed at that revision'),
     reasonCode: z.string(),
     reason: z.string(),
-    changedAt: time,
+    changedAt: isoTime,
     killedBy: z.string().nullable().describe('null where it is not killed'),
-    killedAt: time.nullable(),
+    killedAt: isoTime.nullable(),
     stopped: z.boolean().describe('killed with everything else: restores are stopped too'),
     quarantined: z
-      .array(z.strictObject({ version: z.string(), reason: z.string(), by: z.string(), at: time }))
+      .array(z.strictObject({ version: z.string(), reason: z.string(), by: z.string(), at: isoTime }))
       .readonly()
       .describe('versions of the job that may act nowhere'),
   }),

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { z } from 'zod';
-import { Evidence, Image, time } from '../kernel/schema.js';
+import { Evidence, Image, isoTime } from '../kernel/schema.js';
 import { storableJson } from '../kernel/text.js';
 import { STAGES, type Stage } from '../containment/consequences.js';
 import { VERDICTS, type Judged } from '../containment/verdict.js';
@@ -15,7 +15,7 @@ export const VerdictView = z.strictObject({
   reason: z.string().describe('in words, with the figures'),
   figures: Image.describe('what it was said on'),
   evidence: z.array(Evidence).readonly().describe('the first rows that broke an invariant'),
-  at: time,
+  at: isoTime,
 });
 export type VerdictView = z.infer<typeof VerdictView>;
 

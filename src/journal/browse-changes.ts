@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { z } from 'zod';
-import { count, Evidence, Image, named, time } from '../kernel/schema.js';
+import { count, Evidence, Image, named, isoTime } from '../kernel/schema.js';
 import { keyOfCursor, pageOf, type Page, type PageRequest } from '../postgres/page.js';
 import { viewColumns, viewOf } from '../postgres/view.js';
 import { BATCH_OF_CHANGE } from './batch-of.js';
@@ -29,7 +29,7 @@ export const ChangeView = named(
     ),
     evidence: Evidence,
     state: z.enum(CHANGE_STATES),
-    appliedAt: time.nullable(),
+    appliedAt: isoTime.nullable(),
     found: Image.nullable().describe('for a conflict, the row as it was found'),
     refusal: z.string().nullable().describe('for a conflict with a constraint, what it said'),
   }),

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { z } from 'zod';
-import { count, time } from '../kernel/schema.js';
+import { count, isoTime } from '../kernel/schema.js';
 import { viewColumns, viewOf } from '../postgres/view.js';
 
 /** How far one lane of a run has got. */
@@ -10,8 +10,8 @@ export const LaneView = z.strictObject({
   passed: count.describe('those that its cursor has passed; conflicts are among them'),
   conflicts: count,
   batches: count,
-  firstAppliedAt: time.nullable().describe('when its first batch committed; null where none did'),
-  lastAppliedAt: time.nullable(),
+  firstAppliedAt: isoTime.nullable().describe('when its first batch committed; null where none did'),
+  lastAppliedAt: isoTime.nullable(),
 });
 export type LaneView = z.infer<typeof LaneView>;
 

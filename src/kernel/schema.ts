@@ -18,7 +18,7 @@ export const text = (schema: z.ZodString) =>
   });
 
 export const word = text(z.string().min(1).max(200));
-export const time = z.iso.datetime().describe('ISO 8601, UTC');
+export const isoTime = z.iso.datetime().describe('ISO 8601, UTC');
 export const count = z.int().min(0);
 export const durationMs = z.int().min(0).describe('milliseconds');
 /** What people are told that the units of a job are. */

@@ -12,7 +12,7 @@ import { ALERT_STATES, clearAlert, listAlerts, regionsOfAlert } from '../guard/b
 import { notify } from '../notify/notice.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
-import { named, pageSchema, reason, time } from '../kernel/schema.js';
+import { named, pageSchema, reason, isoTime } from '../kernel/schema.js';
 import { jobQuery, namePath, pageQuery, regionQuery } from './schemas.js';
 
 /** Room for thousands of alerts: one that is left out kills nothing. */
@@ -55,12 +55,12 @@ const Alert = named(
     job: z.string(),
     regions: z.array(z.string()).readonly(),
     state: z.enum(ALERT_STATES).describe('expired: not resolved, and not sent again for 24 hours'),
-    startsAt: time,
-    receivedAt: time,
-    firesUntil: time.describe('when it expires, unless it is sent again'),
-    killedAt: time.nullable().describe('when its gates had been killed'),
-    resolvedAt: time.nullable(),
-    clearedAt: time.nullable(),
+    startsAt: isoTime,
+    receivedAt: isoTime,
+    firesUntil: isoTime.describe('when it expires, unless it is sent again'),
+    killedAt: isoTime.nullable().describe('when its gates had been killed'),
+    resolvedAt: isoTime.nullable(),
+    clearedAt: isoTime.nullable(),
     clearedBy: z.string().nullable(),
     clearReason: z.string().nullable(),
   }),

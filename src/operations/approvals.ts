@@ -1,12 +1,17 @@
 import { z } from 'zod';
-import { APPROVAL_STATES, findApproval, listApprovals, type Decision } from '../access/approvals.js';
+import {
+  APPROVAL_STATES,
+  findApproval,
+  listApprovals,
+  type Decision,
+  Approval,
+} from '../access/approvals.js';
 import { approveAloneAndTell } from '../notify/tell-alone.js';
 import { rolloutSources } from '../regions/rollout-sources.js';
 import { decideRequest } from '../rollout/decide-request.js';
 import { operation } from './operation.js';
-import { Approval, ApprovalPage, approvalIdPath } from './record-schemas.js';
-import { named, reason } from '../kernel/schema.js';
-import { pageQuery } from './schemas.js';
+import { named, reason, pageSchema } from '../kernel/schema.js';
+import { pageQuery, approvalIdPath } from './schemas.js';
 
 const ApprovalDecision = named(
   'ApprovalDecision',
@@ -51,6 +56,8 @@ const decision = <Each extends Decision>(decision: Each, summary: string) =>
         why,
       ),
   });
+
+const ApprovalPage = pageSchema('ApprovalPage', Approval);
 
 /** What waits for a second principal's decision, and the decision. */
 export const approvalOperations = {

@@ -7,9 +7,42 @@ import { countUnrecordedTrips } from '../containment/trip-row.js';
 import { countUnrecorded } from '../containment/unrecorded-kill.js';
 import { queryRegions } from '../regions/query-regions.js';
 import { operation, stream } from './operation.js';
-import { AuditEntry, AuditPage, AuditVerdict } from './record-schemas.js';
-import { word } from '../kernel/schema.js';
+import { word, Evidence, count, named, pageSchema, isoTime } from '../kernel/schema.js';
 import { namePath, pageQuery } from './schemas.js';
+
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+
+const AuditEntry = named(
+  'AuditEntry',
+  z.strictObject({
+    seq: z.int().describe('1 for the first, and one more for each'),
+    at: isoTime,
+    principal: z.string(),
+    action: z.string(),
+    subject: z.string(),
+    evidence: Evidence,
+    flagRevision: z.int().nullable(),
+    prev: hash.describe('the hash of the entry before'),
+    hash: hash.describe('SHA-256 over the bytes of prev and the canonical JSON of all but prev and hash'),
+  }),
+);
+const AuditPage = pageSchema('AuditPage', AuditEntry);
+
+const AuditVerdict = named(
+  'AuditVerdict',
+  z.strictObject({
+    ok: z.boolean().describe('whether the log is whole'),
+    count: count.describe('entries that were found sound'),
+    head: z.string().optional().describe('the last entry: keep it, and expect it the next time'),
+    seq: z.int().optional().describe('where the log is broken: the first entry that is not what it was'),
+    reason: z.string().optional().describe('what is wrong with that entry'),
+    waiting: z
+      .strictObject({ kills: count, trips: count, unreachable: z.array(z.string()).readonly() })
+      .describe(
+        'kills and trips that hold and are not in the log yet, and the databases that were not asked',
+      ),
+  }),
+);
 
 /** What was done, and by whom. */
 export const auditOperations = {

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { listBreakGlass } from '../flags/break-glass.js';
+import { listBreakGlass, BreakGlass } from '../flags/break-glass.js';
 import { orderBreakGlass } from '../regions/order-rollout.js';
 import { LONGEST_BREAK_GLASS_MS, revokeBreakGlass } from '../rollout/break-glass.js';
 import { operation } from './operation.js';
-import { Approval, approvalIdPath, BreakGlass } from './record-schemas.js';
 import { durationMs, named, reason, word } from '../kernel/schema.js';
-import { jobQuery, namePath } from './schemas.js';
+import { jobQuery, namePath, approvalIdPath } from './schemas.js';
+import { Approval } from '../access/approvals.js';
 
 const BreakGlassList = named('BreakGlassList', z.strictObject({ items: z.array(BreakGlass).readonly() }));
 

@@ -4,7 +4,7 @@ import { confirmChanged } from '../containment/changed-database.js';
 import { pageOfList } from '../postgres/page.js';
 import { databaseMeant, listDatabases, DatabaseView } from '../regions/databases.js';
 import { operation } from './operation.js';
-import { named, regionsPageSchema, reason, time, word } from '../kernel/schema.js';
+import { named, regionsPageSchema, reason, isoTime, word } from '../kernel/schema.js';
 import { pageQuery } from './schemas.js';
 
 const DatabasePage = regionsPageSchema('DatabasePage', DatabaseView);
@@ -26,7 +26,7 @@ const DatabaseConfirmed = named(
   z.strictObject({
     identity: z.string(),
     was: z.string().nullable().describe('the database that was confirmed last before it'),
-    expiresAt: time.nullable().describe('of a switchover: until when it must have taken place'),
+    expiresAt: isoTime.nullable().describe('of a switchover: until when it must have taken place'),
   }),
 );
 

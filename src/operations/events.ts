@@ -6,7 +6,7 @@ import { type EventPage, readEvents } from '../events/read-events.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { outboxesOf } from '../regions/outboxes.js';
 import { operation } from './operation.js';
-import { named, time } from '../kernel/schema.js';
+import { named, isoTime } from '../kernel/schema.js';
 import { jobQuery, pageQuery, regionQuery } from './schemas.js';
 
 /** The most connections that follow events at a time, of one process. */
@@ -20,7 +20,7 @@ const Item = named(
   'Event',
   z.strictObject({
     id: z.string().describe('the same whenever the event is answered: take each once'),
-    at: time,
+    at: isoTime,
     kind: z.enum(EVENT_KINDS),
     job: z.string().nullable(),
     region: z.string().nullable(),

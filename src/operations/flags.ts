@@ -7,7 +7,7 @@ import { bucketsOf } from '../kernel/bucketing.js';
 import { FlagSetView, SourceView, FlagView } from '../flags/flag-desk.js';
 import type { OperationFlags } from './context.js';
 import { operation } from './operation.js';
-import { count, named, pageSchema, reason, time, word, pageShape } from '../kernel/schema.js';
+import { count, named, pageSchema, reason, isoTime, word, pageShape } from '../kernel/schema.js';
 import { jobQuery, namePath, pageQuery, regionQuery } from './schemas.js';
 
 const place = z.strictObject({ job: namePath, region: namePath });
@@ -37,7 +37,7 @@ const FlagHistory = pageSchema(
       before: z.strictObject(setting).nullable().describe('null: the flag was new'),
       reason: z.string(),
       changedBy: z.string(),
-      changedAt: time,
+      changedAt: isoTime,
     }),
   ),
 );

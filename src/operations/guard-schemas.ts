@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, named, reason, time, word } from '../kernel/schema.js';
+import { count, named, reason, isoTime, word } from '../kernel/schema.js';
 
 const Verdict = z.enum(['pass', 'fail', 'too-few', 'no-data', 'unreachable']);
 const figure = z.number();
@@ -20,7 +20,7 @@ export const Backtest = named(
     runs: z
       .array(
         z.strictObject({
-          at: time,
+          at: isoTime,
           count,
           units: count.describe('admitted units'),
           expected: figure.nullable().describe('null: too few runs to expect anything'),
@@ -143,6 +143,6 @@ export const Rebaselined = named(
     job: z.string(),
     region: z.string(),
     kind: z.string().nullable(),
-    since: time.describe('runs before this are no longer part of the baseline'),
+    since: isoTime.describe('runs before this are no longer part of the baseline'),
   }),
 );

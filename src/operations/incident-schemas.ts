@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { BreakGlass } from './record-schemas.js';
 import { CAUSES } from '../incidents/incident.js';
 import { STEP_ACTS } from '../incidents/runbook.js';
 import { INCIDENT_STATES, type IncidentState } from '../incidents/incident-states.js';
 import { SEVERITIES } from '../incidents/severity.js';
 import { Impact, RestoreBegun } from './restore-schemas.js';
-import { count, named, pageSchema, reason, text, time, UnitLabel, word } from '../kernel/schema.js';
+import { count, named, pageSchema, reason, text, isoTime, UnitLabel, word } from '../kernel/schema.js';
 import { runStatuses } from '../runs/browse-runs.js';
+import { BreakGlass } from '../flags/break-glass.js';
 
 const states = Object.keys(INCIDENT_STATES) as [IncidentState, ...IncidentState[]];
 const state = z.enum(states);
@@ -51,10 +51,10 @@ const IncidentShape = {
     .readonly()
     .describe('what opened it, and what has joined it since'),
   openedBy: z.string(),
-  openedAt: time,
-  containedAt: time.nullable(),
-  restoredAt: time.nullable(),
-  closedAt: time.nullable(),
+  openedAt: isoTime,
+  containedAt: isoTime.nullable(),
+  restoredAt: isoTime.nullable(),
+  closedAt: isoTime.nullable(),
   closedBy: z.string().nullable(),
   conclusion: z.string().nullable(),
   falseAlarm: z.boolean(),
@@ -66,8 +66,8 @@ export const IncidentPage = pageSchema('IncidentPage', Incident);
 const RestoreOfRun = z.strictObject({
   id: z.guid(),
   status: z.enum(runStatuses),
-  createdAt: time,
-  finishedAt: time.nullable(),
+  createdAt: isoTime,
+  finishedAt: isoTime.nullable(),
   restored: count.describe('rows put back'),
   conflicts: count.describe('rows skipped, because others had changed them'),
 });
@@ -93,10 +93,10 @@ export const IncidentDetails = named(
           trigger: z.string(),
           status: z.enum(runStatuses),
           reason: z.string(),
-          createdAt: time,
-          finishedAt: time.nullable(),
-          firstAppliedAt: time.nullable(),
-          lastAppliedAt: time.nullable(),
+          createdAt: isoTime,
+          finishedAt: isoTime.nullable(),
+          firstAppliedAt: isoTime.nullable(),
+          lastAppliedAt: isoTime.nullable(),
           restore: RestoreOfRun.nullable().describe('the last restore of it'),
           restores: z
             .array(RestoreOfRun)
@@ -144,7 +144,7 @@ export const Timeline = named(
   z.strictObject({
     id: z.string(),
     moments: z
-      .array(z.strictObject({ at: time, what: z.string(), who: z.string().nullable(), kind: z.string() }))
+      .array(z.strictObject({ at: isoTime, what: z.string(), who: z.string().nullable(), kind: z.string() }))
       .readonly(),
   }),
 );

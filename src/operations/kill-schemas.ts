@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { Approval } from './record-schemas.js';
 import { count, named, reason, word } from '../kernel/schema.js';
+import { Approval } from '../access/approvals.js';
 
 const decimalMs = z.number().min(0).describe('milliseconds');
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { MAY_DO, rightsOf, ROLES, type Action } from '../access/roles.js';
 import { createSignInCode } from '../access/sessions.js';
 import { operation } from './operation.js';
-import { named, time } from '../kernel/schema.js';
+import { named, isoTime } from '../kernel/schema.js';
 
 const regions = z.array(z.string()).readonly().nullable().describe('null: everywhere');
 
@@ -19,7 +19,7 @@ const Me = named(
       .describe('what the caller may do, and where; approvals also take a second person'),
     session: z
       .strictObject({
-        expiresAt: time.describe('unless it is used before then; at most 24 h after it began'),
+        expiresAt: isoTime.describe('unless it is used before then; at most 24 h after it began'),
       })
       .nullable()
       .describe("the console's session; null: the call bore a token"),
@@ -50,7 +50,7 @@ export const meOperations = {
     keyed: 'secret',
     result: named(
       'SignInCode',
-      z.strictObject({ code: z.string().describe('shown this once'), expiresAt: time }),
+      z.strictObject({ code: z.string().describe('shown this once'), expiresAt: isoTime }),
     ),
     errors: ['MACHINE_CANNOT_SIGN_IN'],
     run: ({ control }, _input, caller) => createSignInCode(control, caller),

@@ -7,7 +7,7 @@ import { missedSlots, type Scheduled } from '../runs/missed-slots.js';
 import { LATE_MS } from '../runs/ticks.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
-import { named, regionsPageSchema, time } from '../kernel/schema.js';
+import { named, regionsPageSchema, isoTime } from '../kernel/schema.js';
 import { jobQuery, pageQuery, regionQuery } from './schemas.js';
 
 const DAY_MS = 86_400_000;
@@ -19,7 +19,7 @@ const MissedRunPage = regionsPageSchema(
     z.strictObject({
       job: z.string(),
       region: z.string(),
-      slot: time.describe('when it should have run'),
+      slot: isoTime.describe('when it should have run'),
       runId: z.guid().nullable().describe('the run that was held or skipped; null: none was begun'),
       code: z.string().describe('why: the code of the run, or `no-run`'),
       reason: z.string(),

@@ -11,7 +11,7 @@ import { type RecentRun, recentRuns } from '../runs/recent-runs.js';
 import { nthSlot } from '../runs/slots.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
-import { count, durationMs, named, time } from '../kernel/schema.js';
+import { count, durationMs, named, isoTime } from '../kernel/schema.js';
 import { jobQuery } from './schemas.js';
 import { standingOf, versionStandings, type Standing } from './standing.js';
 import { allGates } from './status.js';
@@ -32,7 +32,7 @@ const Row = named(
       .enum(OVERVIEW_STATES)
       .describe('`silent`: no worker renews its permit, none serves it, or its database does not answer'),
     why: z.string().describe('empty where there is nothing to explain'),
-    since: time.nullable(),
+    since: isoTime.nullable(),
     stopped: z.boolean().describe('whether restores are stopped too'),
     permitRemainingMs: durationMs.nullable().describe('when this was read; null: there is no gate'),
     versions: z
@@ -61,7 +61,7 @@ const Row = named(
           runId: z.guid(),
           version: z.string(),
           status: z.enum(runStatuses),
-          at: time,
+          at: isoTime,
           planned: count,
           applied: count,
         }),
@@ -74,7 +74,7 @@ const Row = named(
 const Overview = named(
   'Overview',
   z.strictObject({
-    at: time.describe('when this was read, by the control database’s clock'),
+    at: isoTime.describe('when this was read, by the control database’s clock'),
     flagSource: SourceView,
     unreachable: z.array(z.string()).readonly().describe('region databases that did not answer'),
     jobs: z
@@ -83,7 +83,7 @@ const Overview = named(
           job: z.string(),
           version: z.string().nullable().describe('that is installed; null: the job is not'),
           schedule: z.string().nullable().describe('cron, in UTC; null: no policy schedules the job'),
-          nextSlot: time.nullable(),
+          nextSlot: isoTime.nullable(),
           gates: z.array(Row).readonly(),
         }),
       )

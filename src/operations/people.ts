@@ -4,7 +4,7 @@ import { PEOPLE_ROLES, ROLES } from '../access/roles.js';
 import { issueToken, listTokens, revokeToken } from '../access/tokens.js';
 import { pageOfList } from '../postgres/page.js';
 import { operation } from './operation.js';
-import { named, pageSchema, time, word } from '../kernel/schema.js';
+import { named, pageSchema, isoTime, word } from '../kernel/schema.js';
 import { namePath, pageQuery } from './schemas.js';
 
 const regions = z
@@ -26,12 +26,12 @@ const Person = named(
       .enum(['known', 'invited', 'expired', 'removed'])
       .describe('`invited`: has a code to redeem; `expired`: had one'),
     addedBy: z.string(),
-    addedAt: time,
+    addedAt: isoTime,
     introducedBy: names.describe('the people who gave the code'),
     knownBy: z.enum(['first-start', 'upgrade', 'code', 'recovery', 'sample']).nullable(),
-    knownSince: time.nullable(),
-    codeExpiresAt: time.nullable(),
-    removedAt: time.nullable(),
+    knownSince: isoTime.nullable(),
+    codeExpiresAt: isoTime.nullable(),
+    removedAt: isoTime.nullable(),
     tokens: names.describe('the names of their valid tokens'),
   }),
 );
@@ -42,7 +42,7 @@ const PersonAdded = named(
   z.strictObject({
     name: z.string(),
     code: z.string().describe('shown this once: the person redeems it at /login'),
-    expiresAt: time,
+    expiresAt: isoTime,
   }),
 );
 
@@ -55,9 +55,9 @@ const Token = named(
     regions: names.nullable().describe('null: everywhere'),
     person: z.string().nullable().describe("whose it is; null: a machine's"),
     knownTo: names.describe('the people who know it, or may: it approves where that is its person alone'),
-    createdAt: time,
-    lastUsedAt: time.nullable(),
-    revokedAt: time.nullable(),
+    createdAt: isoTime,
+    lastUsedAt: isoTime.nullable(),
+    revokedAt: isoTime.nullable(),
   }),
 );
 const TokenPage = pageSchema('TokenPage', Token);

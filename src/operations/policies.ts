@@ -12,7 +12,7 @@ import { pageOfList } from '../postgres/page.js';
 import { kindsOfJobs } from '../worker/registry.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
-import { named, pageSchema, text, time, word } from '../kernel/schema.js';
+import { named, pageSchema, text, isoTime, word } from '../kernel/schema.js';
 import { namePath, pageQuery } from './schemas.js';
 
 const Policy = named(
@@ -22,7 +22,7 @@ const Policy = named(
     schedule: z.string().nullable().describe('cron, in UTC; null where the policy is malformed'),
     regions: z.array(z.string()).readonly(),
     appliedBy: z.string(),
-    appliedAt: time,
+    appliedAt: isoTime,
     malformed: z.string().nullable().describe('what is wrong with it; such a job is closed everywhere'),
     source: z.string().describe('the file as it was applied, YAML'),
   }),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, Image, named, reason, text, time, UnitLabel } from '../kernel/schema.js';
+import { count, Image, named, reason, text, isoTime, UnitLabel } from '../kernel/schema.js';
 
 export const Impact = named(
   'Impact',
@@ -21,8 +21,8 @@ export const Impact = named(
       .nullable()
       .describe('by the products that rows are used in, as known now; null where that is not known'),
     conflicts: count.describe('changes left out because their rows were not as planned'),
-    firstAppliedAt: time.nullable(),
-    lastAppliedAt: time.nullable(),
+    firstAppliedAt: isoTime.nullable(),
+    lastAppliedAt: isoTime.nullable(),
   }),
 );
 
@@ -97,7 +97,7 @@ export const AsOf = named(
     job: z.string().nullable(),
     version: z.string().nullable(),
     kind: z.string().nullable(),
-    appliedAt: time.nullable(),
+    appliedAt: isoTime.nullable(),
   }),
 );
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { findApproval } from '../access/approvals.js';
+import { findApproval, Approval } from '../access/approvals.js';
 import type { Action } from '../access/roles.js';
 import { PortcullisError, type ErrorCode } from '../kernel/errors.js';
 import { unknownName } from '../kernel/unknown-name.js';
@@ -9,7 +9,7 @@ import { loadPolicy } from '../flags/policy-store.js';
 import { orderInitial, orderRollout } from '../regions/order-rollout.js';
 import { simulationOf } from '../regions/simulation.js';
 import { rolloutSources } from '../regions/rollout-sources.js';
-import { viewRollout, type RolloutView } from '../rollout/rollout-view.js';
+import { viewRollout, RolloutView } from '../rollout/rollout-view.js';
 import { pageOfList } from '../postgres/page.js';
 import { jobsRolledOut, requireRolloutSeen, rolloutsUnderWay } from '../rollout/rollout-store.js';
 import { askToSkip } from '../rollout/skip-bake.js';
@@ -17,20 +17,109 @@ import { abortRollout, pauseRollout, resumeRollout } from '../rollout/steer.js';
 import { approveWaiting, waitingWave } from '../rollout/wave-approval.js';
 import { requireUnderWay } from '../rollout/start-rollout.js';
 import type { OperationContext } from './context.js';
-import {
-  InitialAdmission,
-  InitialOrder,
-  Rollout,
-  RolloutPage,
-  RolloutOrder,
-  Simulation,
-  SkipOrder,
-  Steering,
-  WaveApproval,
-} from './rollout-schemas.js';
 import { operation, SENT_OR_EVERYWHERE, sentOr } from './operation.js';
-import { Approval } from './record-schemas.js';
 import { namePath, pageQuery } from './schemas.js';
+import { count, named, pageSchema, reason, isoTime, word } from '../kernel/schema.js';
+
+const RolloutPage = pageSchema('RolloutPage', RolloutView);
+
+const RolloutOrder = named(
+  'RolloutOrder',
+  z.strictObject({
+    version: word.describe(
+      'the full version, its number, a unique prefix of its digest, or `installed`: the one that this process has',
+    ),
+    reason: reason.describe('for whoever approves it and reads the history'),
+  }),
+);
+
+const InitialOrder = named(
+  'InitialOrder',
+  z.strictObject({
+    ...RolloutOrder.shape,
+    regions: z
+      .array(word)
+      .min(1)
+      .max(1000)
+      .optional()
+      .describe('only these; absent: every region of the policy in which no version was ever admitted'),
+  }),
+);
+
+const InitialAdmission = named(
+  'InitialAdmission',
+  z.strictObject({ job: z.string(), version: z.string(), regions: z.array(z.string()).readonly() }),
+);
+
+const ifRevision = count.optional().describe('refuse if the rollout has changed since this revision of it');
+
+const Steering = named(
+  'RolloutSteering',
+  z.strictObject({ reason: reason.describe('for the record'), ifRevision }),
+);
+
+const WaveApproval = named('RolloutWaveApproval', z.strictObject({ ifRevision }));
+
+const SkipOrder = named(
+  'RolloutSkipOrder',
+  z.strictObject({
+    region: word.optional().describe('only the bake of this region; absent: of every region that bakes'),
+    reason: reason.describe('for whoever decides it, and for the record'),
+    ifRevision,
+  }),
+);
+
+const Simulation = named(
+  'RolloutSimulation',
+  z.strictObject({
+    steps: z
+      .array(
+        z.strictObject({
+          wave: z.string(),
+          region: z.string(),
+          permille: count,
+          starts: isoTime,
+          ends: isoTime.nullable().describe('null: never, since too little is changed'),
+          runs: count.nullable(),
+          units: count.describe('that the version has from then on'),
+          rows: z.record(z.string(), count).describe('about how many rows of each resource are theirs'),
+          mostPerRun: z
+            .record(z.string(), count.nullable())
+            .describe('the most changes of each kind that pass the caps; null: no cap limits it'),
+          outcomes: z
+            .array(
+              z.strictObject({
+                rule: z.string(),
+                factor: z.number().describe('how many times as bad the version is supposed to be'),
+                finds: z
+                  .enum(['found', 'missed', 'nothing'])
+                  .describe('nothing: no fault, however bad, with so few units'),
+                events: z.number().nullable().describe('units with a first bad outcome until it is found'),
+                days: z.number().nullable().describe('null: not found, or the base rate is not known'),
+              }),
+            )
+            .readonly()
+            .describe('what each outcome rule can find in this step, at best'),
+        }),
+      )
+      .readonly(),
+    rules: z
+      .array(
+        z.strictObject({
+          rule: z.string(),
+          kind: z.enum(['cap', 'invariant', 'count', 'rate', 'outcome', 'promql', 'alert', 'absence']),
+          most: count.nullable().describe('changes before it stops a version; null: what the caps let pass'),
+          why: z.string(),
+        }),
+      )
+      .readonly(),
+    ends: isoTime.nullable(),
+    approvals: z
+      .array(z.string())
+      .readonly()
+      .describe('waves that wait for people, whose time is not counted'),
+  }),
+);
 
 const params = z.strictObject({ job: namePath });
 
@@ -48,7 +137,7 @@ const steering = <Name extends 'pause' | 'resume' | 'abort'>(
     action,
     params,
     body: Steering,
-    result: Rollout,
+    result: RolloutView,
     errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'REVISION_STALE', 'FLAGS_ELSEWHERE', ...errors],
     run: async (context, { job, ...order }, caller) => {
       const { control, flagsAt } = context;
@@ -83,7 +172,7 @@ export const rolloutOperations = {
     summary: 'The rollout that is under way, or else the last, with what it waits for',
     action: 'read',
     params,
-    result: Rollout,
+    result: RolloutView,
     errors: ['ROLLOUT_NONE'],
     run: (context, { job }) => view(context, job),
   }),
@@ -124,7 +213,7 @@ export const rolloutOperations = {
     action: 'set-flag',
     params,
     body: RolloutOrder,
-    result: Rollout,
+    result: RolloutView,
     errors: [
       'POLICY_MISSING',
       'POLICY_INVALID',

@@ -40,6 +40,7 @@ export const jobQuery = word.optional().describe('only of this job');
 export const regionQuery = word.optional().describe('only in this region');
 export const kindQuery = word.optional().describe('only of this kind');
 export const namePath = word;
+export const approvalIdPath = word.describe("a request's id, in either case");
 export const runIdPath = z
   .string()
   .min(1)

@@ -14,11 +14,11 @@ import type { RegionDatabases } from '../regions/region-database.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
 import { standingOf, versionStandings } from './standing.js';
-import { count, named, time } from '../kernel/schema.js';
+import { count, named, isoTime } from '../kernel/schema.js';
 
 const standing = {
   why: z.string().describe('empty where it is open'),
-  since: time.nullable().describe('null where that is not known'),
+  since: isoTime.nullable().describe('null where that is not known'),
 };
 const state = ['open', 'held', 'killed', 'expired', 'unreachable'] as const;
 
@@ -40,8 +40,8 @@ const PendingKill = z.strictObject({
   drill: z.boolean(),
   reason: z.string(),
   by: z.string(),
-  at: time,
-  lapsesBy: time.nullable().describe('by when the last permit will have expired; null: unknown'),
+  at: isoTime,
+  lapsesBy: isoTime.nullable().describe('by when the last permit will have expired; null: unknown'),
   tries: count,
   trouble: z.string().describe('why it has not been carried out'),
 });
@@ -70,7 +70,7 @@ export const Status = named(
           job: z.string(),
           version: z.string().nullable().describe('that is installed; null: the job is not'),
           schedule: z.string().nullable().describe('cron, in UTC; null: no policy schedules the job'),
-          nextSlot: time.nullable(),
+          nextSlot: isoTime.nullable(),
           regions: z.array(RegionStatus).readonly(),
         }),
       )

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { pageOfList } from '../postgres/page.js';
 import { listVersions, listWorkers, type WorkerView } from '../rollout/announce.js';
 import { operation } from './operation.js';
-import { count, named, pageSchema, time } from '../kernel/schema.js';
+import { count, named, pageSchema, isoTime } from '../kernel/schema.js';
 import { jobQuery, pageQuery } from './schemas.js';
 
 const regions = z.array(z.string()).readonly();
@@ -20,8 +20,8 @@ const VersionPage = pageSchema(
         .array(z.strictObject({ region: z.string(), permille: count }))
         .readonly()
         .describe('the regions in which it may act, each for at most so many thousandths'),
-      firstSeenAt: time,
-      lastSeenAt: time,
+      firstSeenAt: isoTime,
+      lastSeenAt: isoTime,
     }),
   ),
 );
@@ -33,7 +33,7 @@ const WorkerPage = pageSchema(
     z.strictObject({
       worker: z.string(),
       atWork: z.boolean().describe('false: silent for 20 s or more'),
-      lastSeenAt: time,
+      lastSeenAt: isoTime,
       versions: z
         .array(
           z.strictObject({

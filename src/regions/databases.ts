@@ -9,7 +9,7 @@ import { countUnrecorded } from '../containment/unrecorded-kill.js';
 import { countUnrecordedTrips } from '../containment/trip-row.js';
 import { queryRegions } from './query-regions.js';
 import type { RegionDatabase, RegionDatabases } from './region-database.js';
-import { count, named, time } from '../kernel/schema.js';
+import { count, named, isoTime } from '../kernel/schema.js';
 import { viewOf } from '../postgres/view.js';
 
 /** A region database as people and programs read it. */
@@ -22,8 +22,8 @@ export const DatabaseView = named(
       .describe("the cluster's identifier and its timeline; `unknown` for what the service hides"),
     confirmed: z.boolean().describe('whether runs and restores may write to it'),
     last: z.string().nullable().describe('the database that was confirmed last'),
-    lastConfirmedAt: time.nullable(),
-    switchoverUntil: time.nullable().describe('until when another one is confirmed beforehand'),
+    lastConfirmedAt: isoTime.nullable(),
+    switchoverUntil: isoTime.nullable().describe('until when another one is confirmed beforehand'),
     hidden: z.boolean().describe('whether the service hides the identity, so that a failover goes unnoticed'),
     unrecordedKills: count.describe('kills that hold and are not in the audit log yet'),
     unrecordedTrips: count.describe('trips that are neither in the audit log nor have an incident yet'),

@@ -34,7 +34,8 @@ export type RolloutStatus = keyof typeof ROLLOUT_STATES;
  * | `ready`   | it may move as soon as the rollout may                   | the rollout moves it                      |
  * | `done`    | the version has its last share here, baked or skipped    | never, but for an abort                   |
  */
-export type PartState = 'waiting' | 'baking' | 'held' | 'ready' | 'done';
+export const PART_STATES = ['waiting', 'baking', 'held', 'ready', 'done'] as const;
+export type PartState = (typeof PART_STATES)[number];
 
 /** The statuses of rollouts that are under way. */
 export const UNDER_WAY = (Object.keys(ROLLOUT_STATES) as RolloutStatus[]).filter(

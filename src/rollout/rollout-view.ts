@@ -1,12 +1,13 @@
 import type pg from 'pg';
+import { z } from 'zod';
 import { canonicalJson } from '../audit/canonical-json.js';
-import type { ApprovalState } from '../access/approvals.js';
+import { APPROVAL_STATES } from '../access/approvals.js';
 import { listFlags, type FlagState } from '../flags/flag-store.js';
 import { loadPolicy, policyDocumentOf } from '../flags/policy-store.js';
 import { formatDurationMs } from '../kernel/duration.js';
 import type { Wave } from '../flags/rollout-policy.js';
-import { UNITS, type UnitLabel } from '../kernel/words.js';
-import type { Verdict } from '../containment/verdict.js';
+import { UNITS } from '../kernel/words.js';
+import { VERDICTS } from '../containment/verdict.js';
 import { nthSlot } from '../runs/slots.js';
 import { databaseTime } from '../postgres/database-clock.js';
 import { announcedVersions } from './announce.js';
@@ -20,112 +21,136 @@ import {
   type Rollout,
   type StoredPart,
 } from './rollout-store.js';
-import { type PartState, ROLLOUT_STATES, type RolloutStatus } from './rollout-states.js';
-import { type BreakGlass, listBreakGlass } from '../flags/break-glass.js';
-import { skipAsked, type SkipView } from './skip-bake.js';
+import { ROLLOUT_STATES, type RolloutStatus, PART_STATES } from './rollout-states.js';
+import { listBreakGlass, BreakGlass } from '../flags/break-glass.js';
+import { skipAsked, SkipView } from './skip-bake.js';
 import { waveApprovals, type WaveApproval } from './wave-approval.js';
+import { count, named, isoTime, UnitLabel } from '../kernel/schema.js';
 
-/** A rollout as people and programs read it. Times are ISO 8601 in UTC. */
-export interface RolloutView {
-  readonly id: string;
-  readonly job: string;
-  readonly version: string;
-  /** Another number after each change of any rollout of the job. */
-  readonly revision: number;
-  /** What people are told that the job's units are. */
-  readonly unitLabel: UnitLabel;
-  readonly status: RolloutStatus;
-  readonly reason: string;
-  readonly startedBy: string;
-  readonly startedAt: string;
-  readonly endedAt: string | null;
-  readonly endedBy: string | null;
-  readonly endReason: string | null;
-  /** The newest incident of the version since the rollout began, or one that is still open; null where there is none. */
-  readonly incident: string | null;
-  /** What it does next and why; null once it is over. */
-  readonly next: {
-    readonly action: 'advance' | 'wait' | 'hold' | 'abort';
-    readonly reason: string;
-    /** What keeps it from moving, each in a few words: `eu-west-1: 0 of 10 changes`. Empty where nothing does. */
-    readonly blockers: readonly string[];
-    /** When it can move, where time and the schedule alone decide that; null where anything else is missing. */
-    readonly earliest: string | null;
-  } | null;
-  /** Whether the policy has other waves by now, which the next rollout will go by. */
-  readonly policyChanged: boolean;
-  /** The newest request to skip a bake that is under way; null where there is none. */
-  readonly skip: SkipView | null;
-  /** The break-glass that the version ever had, newest first: a share that no step of a rollout gave. */
-  readonly breakGlass: readonly BreakGlass[];
-  readonly waves: readonly WaveView[];
-  /** What happened last, newest first. */
-  readonly events: readonly {
-    readonly at: string;
-    readonly action: string;
-    readonly by: string;
-    readonly reason: string;
-  }[];
-}
+const ms = z.number().min(0).describe('milliseconds');
 
-export interface WaveView {
-  readonly name: string;
-  /** How many others must agree before it begins. */
-  readonly approvals: number;
-  /** The newest request for that; null where there was none. */
-  readonly approval: {
-    readonly request: string;
-    readonly state: ApprovalState;
-    readonly decidedBy: string | null;
-    readonly introducedBy: string | null;
-    readonly caution: string | null;
-    /** Why it does not count any more. */
-    readonly lapsedReason: string | null;
-    /** Why the request before it expired, so that it is asked again; null where there was none. */
-    readonly againBecause: string | null;
-  } | null;
-  readonly regions: readonly PartView[];
-}
+export const PartView = named(
+  'RolloutPart',
+  z.strictObject({
+    region: z.string(),
+    state: z.enum(PART_STATES).nullable().describe('null once it is over'),
+    reason: z.string(),
+    blockers: z.array(z.string()).readonly().describe('what keeps a step from going on, each in a few words'),
+    earliest: isoTime.nullable().describe('when it can move, where time and the schedule alone decide that'),
+    permille: count.describe(
+      'the share that the rollout has given, in thousandths; the flag may say otherwise, which holds the region',
+    ),
+    step: count.describe('from 1; 0 before the first'),
+    steps: count,
+    since: isoTime.nullable(),
+    bake: z
+      .strictObject({
+        runs: count,
+        runsNeeded: count,
+        changes: count,
+        changesNeeded: count,
+        elapsedMs: ms,
+        elapsedNeededMs: ms,
+      })
+      .nullable()
+      .describe('null where nothing bakes'),
+    skipped: z
+      .array(
+        z.strictObject({
+          permille: count,
+          by: z.string(),
+          approvedBy: z.string().nullable().describe('null: nobody had to agree, in a release before'),
+          reason: z.string(),
+        }),
+      )
+      .readonly()
+      .describe(
+        'steps that it left without their bake, which nobody checked, by the share of the step in thousandths',
+      ),
+    verdicts: z
+      .array(
+        z.strictObject({
+          rule: z.string(),
+          verdict: z.enum(VERDICTS),
+          reason: z.string(),
+        }),
+      )
+      .readonly(),
+    units: count.nullable().describe('of the region; null where that cannot be told'),
+    waiting: count.nullable().describe('about how many of them have a version that no worker can run'),
+    withoutWorker: z.array(z.string()).readonly().describe('versions with a share that no worker can run'),
+  }),
+);
+export type PartView = z.infer<typeof PartView>;
 
-export interface PartView {
-  readonly region: string;
-  readonly state: PartState | null;
-  readonly reason: string;
-  /** What keeps a step that bakes, or is held, from going on, each in a few words. */
-  readonly blockers: readonly string[];
-  /** When it can move, where time and the schedule alone decide that. */
-  readonly earliest: string | null;
-  /** The share that the rollout has given, in thousandths; the flag may say otherwise, which holds the region. */
-  readonly permille: number;
-  /** The step, from 1, and how many there are; 0 before the first. */
-  readonly step: number;
-  readonly steps: number;
-  readonly since: string | null;
-  /** What the step has of its bake, and what it needs; null where nothing bakes. */
-  readonly bake: {
-    readonly runs: number;
-    readonly runsNeeded: number;
-    readonly changes: number;
-    readonly changesNeeded: number;
-    readonly elapsedMs: number;
-    readonly elapsedNeededMs: number;
-  } | null;
-  /** The steps that it left, or ended at, without their bake: by the share of the step, in thousandths. */
-  readonly skipped: readonly {
-    readonly permille: number;
-    readonly by: string;
-    /** Null: nobody had to agree, in a release before. */
-    readonly approvedBy: string | null;
-    readonly reason: string;
-  }[];
-  readonly verdicts: readonly { readonly rule: string; readonly verdict: Verdict; readonly reason: string }[];
-  /** The units of the region; null where that cannot be told. */
-  readonly units: number | null;
-  /** About how many of them wait, since no worker can run the version that has them. */
-  readonly waiting: number | null;
-  /** The versions with a share here that no worker can run now. */
-  readonly withoutWorker: readonly string[];
-}
+const WaveView = z.strictObject({
+  name: z.string(),
+  approvals: count.describe('how many others must agree before it begins'),
+  approval: z
+    .strictObject({
+      request: z.string(),
+      state: z.enum(APPROVAL_STATES),
+      decidedBy: z.string().nullable(),
+      introducedBy: z.string().nullable().describe('who introduced the person who approved'),
+      caution: z.string().nullable().describe('what speaks against there having been two people'),
+      lapsedReason: z.string().nullable().describe('why it does not count any more'),
+      againBecause: z
+        .string()
+        .nullable()
+        .describe('why the previous request no longer counts, so that a new one was made'),
+    })
+    .nullable(),
+  regions: z.array(PartView).readonly(),
+});
+export type WaveView = z.infer<typeof WaveView>;
+
+/** A rollout as people and programs read it. */
+export const RolloutView = named(
+  'Rollout',
+  z.strictObject({
+    id: z.guid(),
+    job: z.string(),
+    version: z.string(),
+    revision: count.describe('another number after each change of any rollout of the job; see ifRevision'),
+    unitLabel: UnitLabel,
+    status: z.enum(Object.keys(ROLLOUT_STATES) as [RolloutStatus, ...RolloutStatus[]]),
+    reason: z.string(),
+    startedBy: z.string(),
+    startedAt: isoTime,
+    endedAt: isoTime.nullable(),
+    endedBy: z.string().nullable(),
+    endReason: z.string().nullable(),
+    incident: z
+      .string()
+      .nullable()
+      .describe(
+        'the newest incident of the version since it began, or one still open: see /api/v1/incidents',
+      ),
+    next: z
+      .strictObject({
+        action: z.enum(['advance', 'wait', 'hold', 'abort']),
+        reason: z.string(),
+        blockers: z.array(z.string()).readonly().describe('what keeps it from moving, each in a few words'),
+        earliest: isoTime
+          .nullable()
+          .describe('when it can move, where time and the schedule alone decide that'),
+      })
+      .nullable()
+      .describe('what it does next and why; null once it is over'),
+    policyChanged: z.boolean().describe('whether the policy’s waves have changed since this rollout began'),
+    breakGlass: z
+      .array(BreakGlass)
+      .readonly()
+      .describe('the break-glass that the version ever had, newest first'),
+    skip: SkipView.nullable().describe('the newest request to skip a bake that is under way'),
+    waves: z.array(WaveView).readonly(),
+    events: z
+      .array(z.strictObject({ at: isoTime, action: z.string(), by: z.string(), reason: z.string() }))
+      .readonly()
+      .describe('what happened last, newest first'),
+  }),
+);
+export type RolloutView = z.infer<typeof RolloutView>;
 
 /** What a view is made of. */
 export interface ViewSources extends EvidenceSources {

@@ -1,6 +1,12 @@
 import type pg from 'pg';
 import { z } from 'zod';
-import { type Approval, type Decision, decideApproval, requestApproval } from '../access/approvals.js';
+import {
+  type Approval,
+  type Decision,
+  decideApproval,
+  requestApproval,
+  APPROVAL_STATES,
+} from '../access/approvals.js';
 import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { storableJson } from '../kernel/text.js';
@@ -20,6 +26,7 @@ import { lockRollout, recordEvent, type Rollout, type StoredPart } from './rollo
 import { requireOwnFlags, rolloutState, steer, type Steering } from './steer.js';
 import { tellOfSkip } from './tell-rollout.js';
 import { lapse, readRequests, type RequestRow } from './wave-approval.js';
+import { count, isoTime } from '../kernel/schema.js';
 
 /** What a request for a bake to be skipped asks for. */
 export const SKIP_BAKE = 'skip-bake';
@@ -253,18 +260,18 @@ function bakesText(bakes: readonly Bake[]): string {
   return listOf(bakes.map(({ region, permille }) => `bake of ${permille / 10}% in ${region}`));
 }
 
-/** A request to skip bakes of a wave, as people and programs read it. Times are ISO 8601 in UTC. */
-export interface SkipView {
-  readonly request: string;
-  readonly state: RequestRow['state'];
-  readonly requestedBy: string;
-  readonly reason: string;
-  readonly expiresAt: string;
-  readonly bakes: readonly { readonly region: string; readonly permille: number }[];
-  readonly decidedBy: string | null;
-  /** Why it does not count any more. */
-  readonly lapsedReason: string | null;
-}
+/** A request to skip bakes of a wave, as people and programs read it. */
+export const SkipView = z.strictObject({
+  request: z.string(),
+  state: z.enum(APPROVAL_STATES),
+  requestedBy: z.string(),
+  reason: z.string(),
+  expiresAt: isoTime,
+  bakes: z.array(z.strictObject({ region: z.string(), permille: count })).readonly(),
+  decidedBy: z.string().nullable(),
+  lapsedReason: z.string().nullable().describe('why it does not count any more'),
+});
+export type SkipView = z.infer<typeof SkipView>;
 
 /** The newest request to skip a bake; null where there is none, or where its bake is over. */
 export async function skipAsked(control: pg.Pool, rollout: Rollout): Promise<SkipView | null> {

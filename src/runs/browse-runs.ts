@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { compareText } from '../kernel/text.js';
 import { PortcullisError } from '../kernel/errors.js';
-import { count, durationMs, named, time } from '../kernel/schema.js';
+import { count, durationMs, named, isoTime } from '../kernel/schema.js';
 import { keyOfCursor, MomentKey, walk, type Page, type PageRequest, type Walk } from '../postgres/page.js';
 import { viewColumns, viewOf } from '../postgres/view.js';
 import { TRIGGERS } from './election.js';
@@ -20,7 +20,7 @@ export const RunView = named(
     job: z.string(),
     version: z.string(),
     region: z.string(),
-    slot: time.describe('the scheduled time that it stands for; ISO 8601, UTC'),
+    slot: isoTime.describe('the scheduled time that it stands for; ISO 8601, UTC'),
     trigger: z.enum(TRIGGERS),
     restores: z.guid().nullable().describe('the run whose changes this one restores'),
     dryRun: z.boolean(),
@@ -39,9 +39,9 @@ export const RunView = named(
       .string()
       .nullable()
       .describe('the break-glass without which the version would have had less; null: none'),
-    createdAt: time,
-    plannedAt: time.nullable(),
-    finishedAt: time.nullable(),
+    createdAt: isoTime,
+    plannedAt: isoTime.nullable(),
+    finishedAt: isoTime.nullable(),
     durationMs: durationMs.nullable().describe('milliseconds from election to end; null while it runs'),
   }),
 );
