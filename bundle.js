@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, context } from 'esbuild';
@@ -8,10 +8,14 @@ import { build, context } from 'esbuild';
  * that it consists of takes longer than most commands do. And dist/console, which browsers load.
  */
 const DIST = fileURLToPath(new URL('dist/', import.meta.url));
+const SOURCE = fileURLToPath(new URL('src/', import.meta.url));
 const BUNDLE = join(DIST, 'bundle');
 /** `kill` and `stop` by themselves: what they share with other commands is there twice, and what they do not need is not. */
 const KILL = join(BUNDLE, 'kill');
 const CONSOLE = fileURLToPath(new URL('src/console/', import.meta.url));
+
+/** Of a job's folder, what tsc leaves out: it is part of the job, and stands beside its program. */
+const JOB_FILES = ['jobs/domain-claim/migrations', 'jobs/domain-claim/runbook.md'];
 
 /** These stay where they are, with all that they import, and the bundle imports them from there. */
 const APART = [
@@ -30,6 +34,10 @@ export async function bundle() {
   await rm(BUNDLE, { recursive: true, force: true });
   for (const each of options) refuseNeedless(await build({ ...each, metafile: true }));
   await chmod(join(DIST, 'main.js'), 0o755);
+  for (const file of JOB_FILES) {
+    await rm(join(DIST, file), { recursive: true, force: true });
+    await cp(join(SOURCE, file), join(DIST, file), { recursive: true });
+  }
   await build(consoleOptions());
 }
 

@@ -6,6 +6,8 @@ import { startEmbedded, type EmbeddedServer } from '#dist/postgres/embedded-serv
 import { loginUrl, provisionLogins } from '#dist/postgres/logins.js';
 import { migrate } from '#dist/postgres/migrate.js';
 import { openPool } from '#dist/postgres/pool.js';
+import { domainClaim } from '#dist/jobs/domain-claim/job.js';
+import { schemaOf } from '#dist/worker/registry.js';
 import { atEnd } from './endings.js';
 
 /** A migrated database of its own, with the logins that a worker and a planner have. */
@@ -52,7 +54,8 @@ export async function startServer(): Promise<BenchServer> {
       await admin.query(`create database ${name}`);
       const owner = openPool(at(server.url, name), { name: 'bench' });
       try {
-        await migrate(owner, ['control', 'region']);
+        const tables = schemaOf(domainClaim);
+        await migrate(owner, ['control', 'region', ...(tables ? [tables] : [])]);
         await provisionLogins(owner);
         await fill(owner);
         await owner.query('vacuum (freeze, analyze)');

@@ -1,7 +1,7 @@
 import type { Installation, Opening, Purpose } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { within } from '../kernel/within.js';
-import { placesInForce } from '../flags/policy-places.js';
+import { jobPlacesInForce, placesInForce, type JobPlace } from '../flags/policy-places.js';
 import type { Policy } from '../flags/policy.js';
 import type { InstalledJob } from '../worker/registry.js';
 import { lockedOut } from '../postgres/migrate.js';
@@ -28,7 +28,7 @@ export async function openInstallation(
   // Before any database: what is wrong with the file is said at once.
   const installed = installedBy(config, purpose, opening);
   const jobs = once(async () => (await import('../worker/registry.js')).knownJobs(await installed()));
-  if (purpose !== 'kill' && purpose !== 'set-up') await installed();
+  if (purpose !== 'kill') await installed();
 
   const server =
     config.databaseUrl === undefined
@@ -94,7 +94,7 @@ function installedBy(
     // Whoever kills does not wait for the job's code.
     return async () => (await import('./installed-jobs.js')).installedJobs(buildId);
   }
-  if (purpose === 'kill' || purpose === 'set-up' || !jobs) return () => Promise.resolve([]);
+  if (purpose === 'kill' || !jobs) return () => Promise.resolve([]);
   return once(async () => (await import('./config-file.js')).jobsOfFile(file, buildId));
 }
 
@@ -120,7 +120,7 @@ async function openFor(
   config: Config,
 ): Promise<void> {
   if (purpose === 'set-up') {
-    databases.given();
+    await placeJobs(home, databases, config);
     return;
   }
   if (purpose === 'kill') {
@@ -135,6 +135,43 @@ async function openFor(
 
 /** SQLSTATEs of a database without our schema. */
 const NO_SCHEMA = new Set(['42P01', '3F000']);
+
+/**
+ * Says of every database which jobs bring tables there: those with regions in it, by the policies in force and, since
+ * `migrate` comes before `flags apply`, by those of the files.
+ */
+async function placeJobs(home: OpenedDatabase, databases: OpenedDatabases, config: Config): Promise<void> {
+  const inForce = await within(
+    KILL_MS,
+    () => jobPlacesInForce(home.owner),
+    () => Object.assign(new Error('the control database does not answer'), { code: 'ETIMEDOUT' }),
+  ).catch((error: unknown) => {
+    if (isUnreachable(error) || NO_SCHEMA.has(String((error as { code?: unknown }).code))) return [];
+    throw error;
+  });
+  // The files that Portcullis ships are for a database's first start alone.
+  const files = config.flagsShipped && inForce.length > 0 ? [] : await placesOfFiles(config.flagsFolder);
+  const places = [...inForce, ...files];
+  databases.place(
+    places.flatMap(({ region, variable }) =>
+      variable === null ? [] : [{ databases: { [region]: variable } }],
+    ),
+  );
+  for (const database of databases.given()) {
+    const here = places.filter(({ region }) => databases.of(region) === database);
+    // One that does not answer says so itself, when it is set up.
+    await database.brings(here.map(({ job }) => job)).catch((error: unknown) => {
+      if (!isUnreachable(error)) throw error;
+    });
+  }
+}
+
+async function placesOfFiles(folder: string): Promise<JobPlace[]> {
+  const { readPolicies } = await import('../flags/policy.js');
+  return (await readPolicies(folder)).flatMap(({ policy: { job, regions, databases = {} } }) =>
+    regions.map((region) => ({ job, region, variable: databases[region] ?? null })),
+  );
+}
 
 /** Where the policies in force say that regions are; where those of the files do, if the control database cannot tell. */
 async function placesToKill(

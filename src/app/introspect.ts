@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { readInstalled } from '../postgres/migrate.js';
 import { inTransaction } from '../postgres/pool.js';
 
 /** A column of somebody's table. */
@@ -31,7 +32,8 @@ export function readTableFacts(database: pg.Pool): Promise<TableFacts[]> {
   return inTransaction(
     database,
     async (client) => {
-      const { rows } = await client.query<TableFacts>(`
+      const { rows } = await client.query<TableFacts>(
+        `
         select n.nspname || '.' || c.relname as table,
           (select a.attname from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
            where i.indrelid = c.oid and i.indisprimary and i.indnkeyatts = 1) as key,
@@ -55,8 +57,10 @@ export function readTableFacts(database: pg.Pool): Promise<TableFacts[]> {
            where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where c.relkind in ('r', 'p') and not c.relispartition and n.nspname !~ '^(pg_|portcullis_)'
-          and n.nspname not in ('information_schema', 'directory')
-        order by 1`);
+          and n.nspname <> 'information_schema' and n.nspname <> all ($1)
+        order by 1`,
+        [(await readInstalled(client)).flatMap(({ schemas }) => schemas)],
+      );
       return rows;
     },
     { isolation: 'repeatable read', readOnly: true },

@@ -14,8 +14,11 @@ import { loginUrl, provisionLogins, rolesGiven, type GivenLogins, type Login } f
 import {
   migrate,
   outdated,
+  readInstalled,
   readSchema,
   requireCurrent,
+  toMigrate,
+  type JobSchema,
   type SchemaKind,
   type Schema,
 } from '../postgres/migrate.js';
@@ -55,7 +58,6 @@ export interface OpenedDatabaseOptions {
 export class OpenedDatabase implements RegionDatabase, DatabaseSetup {
   readonly name: string;
   readonly url: string;
-  readonly schemas: readonly SchemaKind[];
   readonly given: GivenLogins;
   readonly owner: pg.Pool;
   readonly kills: pg.Pool;
@@ -65,6 +67,7 @@ export class OpenedDatabase implements RegionDatabase, DatabaseSetup {
   #opened: Opened | undefined;
   #why = '';
   readonly #jobs = new Map<string, Promise<LoadedJob>>();
+  #jobSchemas: readonly JobSchema[] = [];
   #preparing: Promise<void> | undefined;
   #told: () => void = () => undefined;
   /** Resolves when the database was first tried to be opened, whatever came of it. */
@@ -75,7 +78,6 @@ export class OpenedDatabase implements RegionDatabase, DatabaseSetup {
     const { name, url, schemas, given } = options;
     this.name = name;
     this.url = url;
-    this.schemas = schemas;
     this.given = given;
     this.#most = connectionsOf(options.concurrentRuns, schemas.includes('control'));
     this.#why = `${name} has not been reached yet`;
@@ -114,11 +116,56 @@ export class OpenedDatabase implements RegionDatabase, DatabaseSetup {
       const names = jobs.map(({ definition }) => definition.name);
       throw unknownName('JOB_UNKNOWN', 'job', name, names);
     }
-    const loading = rolesGiven(this.given).then((roles) => checkJob(this.owner, job, roles));
+    const loading = this.#bring(job)
+      .then(() => rolesGiven(this.given))
+      .then((roles) => checkJob(this.owner, job, roles));
     this.#jobs.set(name, loading);
     // Asked again, it is checked again: the database may have been migrated by then.
     loading.catch(() => this.#jobs.delete(name));
     return loading;
+  }
+
+  /** What it holds, or is to hold: Portcullis' own schema, and the tables of jobs that were named by {@link brings}. */
+  get schemas(): readonly SchemaKind[] {
+    return [...this.options.schemas, ...this.#jobSchemas];
+  }
+
+  /** Says which jobs' tables are to be set up here, besides those of jobs that were before. */
+  async brings(names: readonly string[]): Promise<void> {
+    const { schemaOf } = await import('../worker/registry.js');
+    const before = await readInstalled(this.owner);
+    const wanted = new Set([...names, ...before.map(({ job }) => job)]);
+    this.#jobSchemas = (await this.options.jobs()).flatMap(({ definition }) =>
+      wanted.has(definition.name) ? (schemaOf(definition) ?? []) : [],
+    );
+  }
+
+  /** Whoever serves a job makes the tables that it brings; anybody else is told that they are not there. */
+  async #bring({ definition }: KnownJob): Promise<void> {
+    const { schemaOf } = await import('../worker/registry.js');
+    const schema = schemaOf(definition);
+    if (schema === undefined) return;
+    try {
+      const missing = toMigrate(await readSchema(this.owner, [schema]));
+      if (missing.length === 0) return;
+      if (this.options.purpose === 'serve') {
+        await migrate(this.owner, [schema]);
+        await provisionLogins(this.owner, this.options.schemas, this.given);
+        return;
+      }
+      throw new PortcullisError(
+        'JOB_INVALID',
+        `${definition.name}: ${missing.length} of its migrations have not run in ${this.name}, ${missing[0]?.name ?? ''} first`,
+        { hint: 'run portcullis migrate (with --sql it prints the SQL instead)' },
+      );
+    } catch (error) {
+      // One job's own fault: it keeps none of the others from being served.
+      if (!(error instanceof PortcullisError) || error.code !== 'MIGRATION_CHANGED') throw error;
+      throw new PortcullisError('JOB_INVALID', `${definition.name}: ${error.message}`, {
+        ...(error.hint !== undefined && { hint: error.hint }),
+        cause: error,
+      });
+    }
   }
 
   get open(): boolean {
@@ -177,8 +224,8 @@ export class OpenedDatabase implements RegionDatabase, DatabaseSetup {
   }
 
   async #open(): Promise<Opened> {
-    const { owner, url, name, schemas, given } = this;
-    const { purpose } = this.options;
+    const { owner, url, name, given } = this;
+    const { purpose, schemas } = this.options;
     await checkReachable(owner, url);
     if (purpose === 'serve') {
       await migrate(owner, schemas);

@@ -2,7 +2,7 @@ import type { Config } from '../config.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
 import type { Lookups } from '../jobs/domain-claim/lookups.js';
 import { openDatabasePlatform, type DatabasePlatform } from '../worker/database-platform.js';
-import { loadJob } from '../worker/registry.js';
+import { loadJob, schemaOf } from '../worker/registry.js';
 import { openReplayDatabases } from '../demo/incident/databases.js';
 import { lostCondition } from '../demo/incident/lost-condition/job.js';
 import { replayIncident } from '../demo/incident/replay.js';
@@ -54,7 +54,8 @@ async function openWorld<T>(
   const owner = openPool(url, { name: 'replay', max: 10 });
   let platform: DatabasePlatform | undefined;
   try {
-    await migrate(owner, ['control', 'region']);
+    const tables = schemaOf(domainClaim);
+    await migrate(owner, ['control', 'region', ...(tables ? [tables] : [])]);
     await provisionLogins(owner);
     const lookups: Lookups = { dns: worldZone(size.seed), https: sampleHttps };
     platform = await openDatabasePlatform(owner, url, {

@@ -313,6 +313,9 @@ function requireSampleJob({ jobs }: Installation): void {
 /** The same sample in every region database that is open: each region's jobs find their own part of it. */
 async function seedSample({ control, regionDatabases, jobs }: Installation): Promise<boolean> {
   const sample = { seed: SAMPLE_SEED, now: new Date() };
+  // The job brings its tables.
+  for (const regionDatabase of regionDatabases.all())
+    if (regionDatabase.open) await regionDatabase.job(domainClaim.name);
   const counts = await seedSampleWorld(control, sample);
   for (const regionDatabase of regionDatabases.all()) {
     // One of them stands beside the control plane.

@@ -155,14 +155,18 @@ function runsText(voice: Voice, { runs }: Assessment): string {
   );
 }
 
-/** The steps in order; those that are done are ticked. */
-export function runbookText(voice: Voice, steps: readonly Step[]): string {
-  return steps
+/** The steps in order; those that are done are ticked. Below them, what the job says of its changes. */
+export function runbookText(
+  voice: Voice,
+  { steps, page }: { readonly steps: readonly Step[]; readonly page: string | null },
+): string {
+  const text = steps
     .map(({ title, commands, expect, done }, at) => {
       const head = voice.paint(`${done ? '✓' : `${at + 1}.`} ${title}`, done ? 'quiet' : 'strong');
       return `${head}\n${commands.map((command) => `     ${command}\n`).join('')}   ${expect}.\n`;
     })
     .join('\n');
+  return page === null ? text : `${text}\n${page.trimEnd()}\n`;
 }
 
 function stateCell({ state }: Incident): { readonly text: string; readonly tone: Tone } {

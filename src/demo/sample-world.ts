@@ -55,6 +55,10 @@ async function insert(
  * sample's making. Only then may the sample's name server answer for its domains.
  */
 export async function isSampleWorld(pool: pg.Pool): Promise<boolean> {
+  const { rows: tables } = await pool.query<{ there: boolean }>(
+    `select to_regclass('directory.organisation') is not null as there`,
+  );
+  if (tables[0]?.there !== true) return false;
   const { rows } = await pool.query<{ sample: boolean | null }>(
     'select bool_and(starts_with(id, $1)) as sample from directory.organisation',
     [SAMPLE_PREFIX],

@@ -1,7 +1,7 @@
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { policiesInForce } from '../flags/policy-store.js';
 import { quoteTable } from '../journal/shape.js';
-import type { PlannerDatabase } from '../sdk/contract.js';
+import type { JobDefinition, PlannerDatabase } from '../sdk/contract.js';
 import { queryRegions, type RegionAnswers } from '../regions/query-regions.js';
 import type { RegionDatabase } from '../regions/region-database.js';
 import { SKEW_NOTED_MS, readSkew, skewText } from '../postgres/database-clock.js';
@@ -54,7 +54,7 @@ export function clockFinding(skewMs: number): Found {
 const WRITABLE = `
   select format('%I.%I', schemaname, tablename) as "table"
   from pg_tables
-  where schemaname in ('directory', 'portcullis_region', 'portcullis_control', 'portcullis_store')
+  where (schemaname in ('portcullis_region', 'portcullis_control', 'portcullis_store') or schemaname = any ($1))
     and has_schema_privilege(schemaname, 'usage')
     and has_table_privilege(format('%I.%I', schemaname, tablename), 'insert, update, delete, truncate')
   order by 1`;
@@ -66,9 +66,7 @@ export const planner: Check<Patient> = {
     const { answers, unreachable } = await queryRegions(patient.regionDatabases, (regionDatabase) =>
       plannerFinding(
         regionDatabase,
-        jobsOn(regionDatabase)
-          .flatMap(({ definition }) => Object.values(definition.resources))
-          .map(({ table }) => quoteTable(table)),
+        jobsOn(regionDatabase).map(({ definition }) => definition),
       ),
     );
     return [...namedByDatabase(answers), ...unreachableFindings(patient, unreachable)];
@@ -126,9 +124,13 @@ async function tablesFinding(regionDatabase: RegionDatabase, jobs: readonly stri
   };
 }
 
-async function plannerFinding({ planner }: RegionDatabase, tables: readonly string[]): Promise<Found> {
+async function plannerFinding({ planner }: RegionDatabase, jobs: readonly JobDefinition[]): Promise<Found> {
+  const tables = jobs
+    .flatMap(({ resources }) => Object.values(resources))
+    .map(({ table }) => quoteTable(table));
   const writable: string[] = [];
-  for await (const row of planner.rows(WRITABLE)) writable.push(String(row['table']));
+  const made = jobs.flatMap(({ migrations }) => migrations?.schemas ?? []);
+  for await (const row of planner.rows(WRITABLE, [made])) writable.push(String(row['table']));
   const wrote: string[] = [];
   for (const table of new Set(tables)) {
     if (await mayDelete(planner, table)) wrote.push(table);

@@ -72,7 +72,7 @@ const invariant = z
       })
       .meta({
         description:
-          'One query over `proposed` (kind, resource, key, unit, before, after, evidence) and the directory. Each row it returns is a change that breaks the rule.',
+          'One query over `proposed` (kind, resource, key, unit, before, after, evidence) and the job’s tables, by their names alone. Each row it returns is a change that breaks the rule.',
       }),
   })
   .meta({ description: 'What must hold of every plan: a read-only query that must return no rows.' });

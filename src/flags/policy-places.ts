@@ -46,3 +46,25 @@ export async function placesInForce(
     .filter(({ variable }) => DATABASE_VARIABLE.test(variable))
     .map(({ region, variable }) => ({ databases: { [region]: variable } }));
 }
+
+/** A region of a job's policy, and the variable of its own database; null: it stands beside the control plane. */
+export interface JobPlace {
+  readonly job: string;
+  readonly region: string;
+  readonly variable: string | null;
+}
+
+/** Where the policies in force have regions of which job, without what it takes to check all of a policy. */
+export async function jobPlacesInForce(control: pg.Pool): Promise<JobPlace[]> {
+  const { rows } = await control.query<JobPlace>(
+    `select p.job, r.region, r.variable
+     from portcullis_control.policy p, lateral (
+       select value #>> '{}' as region, null as variable from jsonb_array_elements(
+         case jsonb_typeof(p.policy->'regions') when 'array' then p.policy->'regions' else '[]' end)
+       union all
+       select key, value->>'database' from jsonb_each(
+         case jsonb_typeof(p.policy->'regions') when 'object' then p.policy->'regions' else '{}' end)) as r
+     order by p.job, r.region`,
+  );
+  return rows;
+}

@@ -19,7 +19,7 @@ const FEW_CHANGES = 2_000;
 
 /**
  * Asks whether a policy's invariant holds of a plan, in the transaction that has written it, as the guard's role, which
- * can only read (region/015-invariants-confined.sql). A query that fails or takes too long is `unreachable`. Nothing
+ * can only read (region/038-invariants-search-path.sql), with the job's schemas on the search path. A query that fails or takes too long is `unreachable`. Nothing
  * that it does outlives it: the savepoint undoes what belongs to the transaction, and session locks are released.
  * Figures: observed (rows), atLeast where there are more than are counted, timeoutMs, version (whose plan it is).
  */
@@ -28,6 +28,7 @@ export async function judgeInvariant(
   { id: run, version }: { readonly id: string; readonly version: string },
   planned: number,
   { name, sql, timeoutMs }: InvariantRule,
+  schemas: readonly string[],
 ): Promise<Judged> {
   const startedAt = performance.now();
   try {
@@ -39,11 +40,12 @@ export async function judgeInvariant(
       set local portcullis.run = ${pg.escapeLiteral(run)};
       set local transaction_read_only = on;
       set local statement_timeout = ${Math.round(timeoutMs)}`);
-    const { rows } = await client.query<Answer>('select * from portcullis_guard.ask($1, $2, $3, $4)', [
+    const { rows } = await client.query<Answer>('select * from portcullis_guard.ask($1, $2, $3, $4, $5)', [
       sql,
       ROWS_KEPT,
       ROWS_COUNTED,
       VALUE_SENT,
+      schemas,
     ]);
     await client.query(FORGET);
     const { total, evidence } = rows[0] ?? { total: 0, evidence: [] };

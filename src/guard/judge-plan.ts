@@ -32,6 +32,8 @@ export interface WrittenPlan {
   readonly newcomers: NewlyAdmitted;
   /** The resource of each kind of change. */
   readonly kinds: ReadonlyMap<string, Shape>;
+  /** The schemas in which an invariant finds tables by their names alone. */
+  readonly schemas: readonly string[];
   /** What goes with the rows that are deleted. */
   readonly cascading: readonly Cascading[];
 }
@@ -52,7 +54,7 @@ export async function judgePlan(
   const judged = judgeCaps(caps, await figuresFor(client, run, counts, caps, kinds, cascading));
   const planned = Object.values(counts).reduce((sum, count) => sum + count, 0);
   for (const rule of rulesOf(rules, 'invariant')) {
-    judged.push(await judgeInvariant(client, run, planned, rule));
+    judged.push(await judgeInvariant(client, run, planned, rule, plan.schemas));
   }
   for (const { name, change, of, alpha, floor } of rulesOf(rules, 'count')) {
     const now = countNow(plan, { change, of });

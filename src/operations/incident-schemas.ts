@@ -164,6 +164,12 @@ export const Runbook = named(
         }),
       )
       .readonly(),
+    page: z
+      .string()
+      .nullable()
+      .describe(
+        'what the job says of its changes, in Markdown; null: it brings no page, or is not installed here',
+      ),
   }),
 );
 

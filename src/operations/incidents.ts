@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import type pg from 'pg';
 import { z } from 'zod';
 import { requireMay, type Principal } from '../access/roles.js';
@@ -12,6 +13,8 @@ import { closeIncident, moveIncident } from '../incidents/move-incident.js';
 import { openByHand } from '../incidents/open-by-hand.js';
 import { postMortemOf } from '../incidents/post-mortem.js';
 import { runbookOf } from '../incidents/runbook.js';
+import { messageOf } from '../kernel/errors.js';
+import { shorten } from '../kernel/text.js';
 import { statusUpdatesOf } from '../incidents/status-updates.js';
 import { timelineOf } from '../incidents/timeline.js';
 import { findRunOf } from '../regions/browse.js';
@@ -42,6 +45,18 @@ const params = z.strictObject({ id: incidentIdPath });
 const errors = ['INCIDENT_UNKNOWN'] as const;
 const reading = { action: 'read', params, errors } as const;
 const acting = { action: 'manage-incident' } as const;
+
+const MOST_PAGE = 50_000;
+
+/** What a job says of its changes: its file is read when it is asked for, since nobody waits for it at a start. */
+async function pageOf({ installed }: OperationContext, job: string): Promise<string | null> {
+  const file = installed().find(({ definition }) => definition.name === job)?.definition.runbook;
+  if (file === undefined) return null;
+  return readFile(file, 'utf8').then(
+    (text) => shorten(text, MOST_PAGE),
+    (error: unknown) => `The runbook that ${job} brings cannot be read: ${messageOf(error)}`,
+  );
+}
 
 /** What went wrong, and the way out of it. */
 export const incidentOperations = {
@@ -128,7 +143,8 @@ export const incidentOperations = {
     result: Runbook,
     run: async (context, { id }) => {
       const looked = await examineIncident(context.control, poolOf(context), id);
-      return { id: looked.incident.id, steps: runbookOf(looked) };
+      const { id: known, job } = looked.incident;
+      return { id: known, steps: runbookOf(looked), page: await pageOf(context, job) };
     },
   }),
   getIncidentPostMortem: operation({

@@ -1,22 +1,40 @@
 import { createHash } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import pg from 'pg';
-import { PortcullisError } from '../kernel/errors.js';
+import { messageOf, PortcullisError } from '../kernel/errors.js';
 import { faultPoint } from '../kernel/fault-point.js';
 import { LOCKS } from './locks.js';
-import { inTransaction } from './pool.js';
+import { inTransaction, isUnreachable } from './pool.js';
 
 /** Both from `src/postgres/` and from `dist/postgres/` the SQL stands at the same place. */
 const FOLDER = new URL('../../src/postgres/migrations/', import.meta.url);
 
-/** Which of the two region databases a database holds. In the embedded default, one database holds both. */
-export type SchemaKind = 'control' | 'region';
+/** The migrations that a job brings, in a folder of its own, and the schemas that they make. */
+export interface JobSchema {
+  readonly job: string;
+  readonly folder: URL;
+  /** Nothing else is in them: the job's logins may read and write all of it, and an uninstall drops them. */
+  readonly schemas: readonly string[];
+}
+
+/** What a database holds: of Portcullis' own, in the embedded default, both; and the tables of jobs. */
+export type SchemaKind = 'control' | 'region' | JobSchema;
 
 export interface Migration {
+  /** `region/001-runs.sql`, or `job/domain-claim/001-directory.sql`. */
   readonly name: string;
   readonly sql: string;
   readonly sha256: string;
+  /** Whose it is; absent: Portcullis' own. */
+  readonly of?: JobSchema;
 }
+
+/** Migrations that ran as the platform's own, and are a job's since region/037-job-migrations.sql, which has the same list. */
+const MOVED: ReadonlyMap<string, string> = new Map([
+  ['region/002-directory.sql', 'job/domain-claim/001-directory.sql'],
+  ['region/008-product-use.sql', 'job/domain-claim/002-product-use.sql'],
+  ['region/022-host-names.sql', 'job/domain-claim/003-host-names.sql'],
+]);
 
 /** How a database's schema stands to this program's. */
 export interface Schema {
@@ -28,9 +46,7 @@ export interface Schema {
   readonly unknown: readonly string[];
 }
 
-/** One process at a time migrates a database or changes its roles. */
-
-/** How long to wait for that lock, and for the locks that a migration's statements need. */
+/** How long to wait for the lock of whoever migrates a database or changes its roles, and for the locks that a migration's statements need. */
 const LOCK_MS = 15_000;
 
 const BOOTSTRAP = `
@@ -47,27 +63,70 @@ export async function readSchema(
   schemas: readonly SchemaKind[],
 ): Promise<Schema> {
   const wanted = (await Promise.all(schemas.map(readMigrations))).flat();
-  const { rows: there } = await database.query<{ migrated: boolean }>(
-    `select to_regclass('portcullis_store.migration') is not null as migrated`,
+  const prefixes = schemas.map((each) => `${nameOf(each)}/`);
+  const past = (await readPast(database)).filter(({ name }) =>
+    prefixes.some((prefix) => name.startsWith(prefix)),
   );
-  const { rows } =
-    there[0]?.migrated === true
-      ? await database.query<{ name: string; sha256: string }>(
-          'select name, sha256 from portcullis_store.migration order by name',
-        )
-      : { rows: [] };
-  const past = rows.filter(({ name }) => schemas.some((schemaKind) => name.startsWith(`${schemaKind}/`)));
   return compareSchema(past, wanted);
 }
 
-function compareSchema(
-  past: readonly { readonly name: string; readonly sha256: string }[],
-  wanted: readonly Migration[],
-): Schema {
+interface Ran {
+  readonly name: string;
+  readonly sha256: string;
+}
+
+/** What ran on a database, by today's names. */
+async function readPast(database: pg.Pool | pg.PoolClient): Promise<Ran[]> {
+  const { rows: there } = await database.query<{ own: boolean; jobs: boolean }>(
+    `select to_regclass('portcullis_store.migration') is not null as own,
+       to_regclass('portcullis_store.job_migration') is not null as jobs`,
+  );
+  const { own = false, jobs = false } = there[0] ?? {};
+  const queries = [
+    ...(own ? ['select name, sha256 from portcullis_store.migration'] : []),
+    ...(jobs ? [`select 'job/' || job || '/' || name, sha256 from portcullis_store.job_migration`] : []),
+  ];
+  if (queries.length === 0) return [];
+  const { rows } = await database.query<Ran>(`${queries.join(' union all ')} order by 1`);
+  return rows.map((row) => ({ ...row, name: MOVED.get(row.name) ?? row.name }));
+}
+
+/** A job with migrations that ran on a database, and the schemas that they made there. */
+export interface InstalledSchema {
+  readonly job: string;
+  readonly schemas: readonly string[];
+}
+
+/** The jobs whose tables a database has, whether this program knows their code or not. */
+export async function readInstalled(database: pg.Pool | pg.PoolClient): Promise<InstalledSchema[]> {
+  const { rows: there } = await database.query<{ recorded: boolean }>(
+    `select to_regclass('portcullis_store.job_schema') is not null as recorded`,
+  );
+  if (there[0]?.recorded === true) {
+    const { rows } = await database.query<InstalledSchema>(
+      `select job, array_agg(name order by name) as schemas from portcullis_store.job_schema group by job order by job`,
+    );
+    return rows;
+  }
+  // Before that record there was one.
+  const past = await readPast(database);
+  return past.some(({ name }) => name === 'job/domain-claim/001-directory.sql')
+    ? [{ job: 'domain-claim', schemas: ['directory'] }]
+    : [];
+}
+
+function nameOf(schema: SchemaKind): string {
+  return typeof schema === 'string' ? schema : `job/${schema.job}`;
+}
+
+function compareSchema(past: readonly Ran[], wanted: readonly Migration[]): Schema {
   const known = new Map(wanted.map(({ name, sha256 }) => [name, sha256]));
   const done = new Set(past.map(({ name }) => name));
   const missing = wanted.filter(({ name }) => !done.has(name));
-  const strangers = past.filter(({ name }) => !known.has(name)).map(({ name }) => name);
+  // While a job's next version is rolled out, the one before runs on its tables too: they are looked at when it is loaded.
+  const strangers = past
+    .filter(({ name }) => !known.has(name) && !name.startsWith('job/'))
+    .map(({ name }) => name);
   const changed = past
     .filter(({ name, sha256 }) => known.has(name) && known.get(name) !== sha256)
     .map(({ name }) => name);
@@ -78,30 +137,84 @@ function compareSchema(
 }
 
 /**
- * Brings a database to this program's schema, each migration once and all of them in one transaction. Answers
- * the names of those that ran now; where there are none, nothing was written and no lock was asked for. Throws
- * DATABASE_NEWER, MIGRATION_CHANGED, and MIGRATION_LOCKED where somebody holds a lock that it needs.
+ * Brings a database to this program's schema, each migration once: Portcullis' own in one transaction, and those of each
+ * job in another. Answers the names of those that ran now; where there are none, nothing was written and no lock was
+ * asked for. Throws DATABASE_NEWER, MIGRATION_CHANGED, MIGRATION_LOCKED where somebody holds a lock that it needs, and
+ * JOB_INVALID for a job's migration that fails.
  */
 export async function migrate(
   pool: pg.Pool,
   schemas: readonly SchemaKind[],
   lockMs: number = LOCK_MS,
 ): Promise<string[]> {
+  const own = schemas.filter((each) => typeof each === 'string');
+  const ran: string[] = [];
+  for (const part of [own, ...schemas.filter((each) => typeof each !== 'string').map((job) => [job])]) {
+    if (part.length > 0) ran.push(...(await migratePart(pool, part, lockMs)));
+  }
+  return ran;
+}
+
+async function migratePart(
+  pool: pg.Pool,
+  schemas: readonly SchemaKind[],
+  lockMs: number,
+): Promise<readonly string[]> {
   if (toMigrate(await readSchema(pool, schemas)).length === 0) return [];
   return underMigrationLock(pool, lockMs, async (client) => {
     const missing = toMigrate(await readSchema(client, schemas));
-    await client.query(migrationScript(missing));
+    await client.query(BOOTSTRAP);
+    for (const [at, migration] of missing.entries()) {
+      await client.query(stepOf(missing, at)).catch((error: unknown) => {
+        throw failedOf(migration, error);
+      });
+    }
     return missing.map(({ name }) => name);
+  });
+}
+
+function failedOf({ name, of }: Migration, error: unknown): unknown {
+  if (of === undefined || (error as { code?: unknown }).code === LOCK_NOT_AVAILABLE || isUnreachable(error))
+    return error;
+  return new PortcullisError('JOB_INVALID', `${of.job}: its migration ${name} failed: ${messageOf(error)}`, {
+    hint: 'nothing of the job’s migrations was kept; correct the SQL, which runs in one transaction as the owner',
+    details: { job: of.job, migration: name },
+    cause: error,
   });
 }
 
 /** The SQL that runs these migrations and records them. */
 export function migrationScript(missing: readonly Migration[]): string {
-  const steps = missing.map(
-    ({ name, sql, sha256 }) =>
-      `-- ${name}\n${sql.trimEnd()}\ninsert into portcullis_store.migration (name, sha256) values ('${name}', '${sha256}');\n`,
-  );
-  return `${BOOTSTRAP.trim()}\n\n${steps.join('\n')}`;
+  return `${BOOTSTRAP.trim()}\n\n${missing.map((_, at) => stepOf(missing, at)).join('\n')}`;
+}
+
+/** The SQL of one of these migrations, and of its record. */
+function stepOf(missing: readonly Migration[], at: number): string {
+  const { name, sql, sha256, of } = missing[at] ?? { name: '', sql: '', sha256: '', of: undefined };
+  if (of === undefined) {
+    return `-- ${name}\n${sql.trimEnd()}\ninsert into portcullis_store.migration (name, sha256) values ('${name}', '${sha256}');\n`;
+  }
+  const job = pg.escapeLiteral(of.job);
+  const file = pg.escapeLiteral(name.slice(nameOf(of).length + 1));
+  const first = missing.findIndex((each) => each.of?.job === of.job) === at;
+  return `${first ? reserveSchemas(of) : ''}-- ${name}\n${sql.trimEnd()}\n;\ninsert into portcullis_store.job_migration (job, name, sha256) values (${job}, ${file}, '${sha256}');\n`;
+}
+
+/** A schema that somebody else made is no job's: its logins would get rights there, and an uninstall would drop it. */
+function reserveSchemas({ job, schemas }: JobSchema): string {
+  const names = `array[${schemas.map((each) => pg.escapeLiteral(each)).join(', ')}]::text[]`;
+  return `-- The schemas of ${job}
+do $schemas$
+declare
+  taken text := (select string_agg(nspname, ', ' order by nspname) from pg_namespace
+    where nspname = any (${names}) and nspname not in (select name from portcullis_store.job_schema where job = ${pg.escapeLiteral(job)}));
+begin
+  if taken is not null then
+    raise exception 'there is a schema % already, which the job did not make', taken;
+  end if;
+end $schemas$;
+insert into portcullis_store.job_schema (name, job) select name, ${pg.escapeLiteral(job)} from unnest(${names}) name on conflict do nothing;
+`;
 }
 
 /** The migrations to run. Throws where this program must leave the database alone. */
@@ -181,7 +294,7 @@ const HOLDERS = `
       and ((locktype = 'advisory' and classid = 0 and objid = $1 and objsubid = 1)
         or (locktype = 'relation' and relation in (
               select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
-              where n.nspname like 'portcullis\\_%' or n.nspname = 'directory')
+              where n.nspname like 'portcullis\\_%' or n.nspname = any ($3))
             and ($2::text is null or mode = $2)))
   )
   select distinct pid, application_name as application, usename as role, state
@@ -215,8 +328,9 @@ export async function lockedOut(pools: readonly pg.Pool[], error: unknown): Prom
 }
 
 async function holdersOf(pool: pg.Pool, mode: string | null) {
+  const installed = await readInstalled(pool).catch(() => []);
   const { rows } = await pool
-    .query<Holder>(HOLDERS, [LOCKS.migration, mode])
+    .query<Holder>(HOLDERS, [LOCKS.migration, mode, installed.flatMap(({ schemas }) => schemas)])
     .catch((): { rows: Holder[] } => ({ rows: [] }));
   const who = rows.map(
     ({ pid, application, role, state }) =>
@@ -232,14 +346,38 @@ async function holdersOf(pool: pg.Pool, mode: string | null) {
   };
 }
 
-/** This program's migrations of a schema, in order. */
-export async function readMigrations(schemaKind: SchemaKind): Promise<Migration[]> {
-  const folder = new URL(`${schemaKind}/`, FOLDER);
-  const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort();
+const JOB_FILE = /^\d{3}-[a-z0-9-]+\.sql$/;
+
+/** This program's migrations of a schema, in order. Throws JOB_INVALID for a job's folder that is not one of migrations. */
+export async function readMigrations(schema: SchemaKind): Promise<Migration[]> {
+  const own = typeof schema === 'string';
+  const folder = own ? new URL(`${schema}/`, FOLDER) : schema.folder;
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (own) throw error;
+    throw folderFault(schema, `cannot be read: ${messageOf(error)}`);
+  });
+  const files = names.filter((file) => file.endsWith('.sql')).sort();
+  if (!own) requireOrder(schema, files);
   return Promise.all(
     files.map(async (file) => {
       const sql = await readFile(new URL(file, folder), 'utf8');
-      return { name: `${schemaKind}/${file}`, sql, sha256: createHash('sha256').update(sql).digest('hex') };
+      const sha256 = createHash('sha256').update(sql).digest('hex');
+      return { name: `${nameOf(schema)}/${file}`, sql, sha256, ...(own ? {} : { of: schema }) };
     }),
   );
+}
+
+function requireOrder(schema: JobSchema, files: readonly string[]): void {
+  const numbers = files.map((file) => /^[0-9]{3}/.exec(file)?.[0] ?? file);
+  const odd = files.find((file, at) => !JOB_FILE.test(file) || numbers.indexOf(numbers[at] ?? '') !== at);
+  if (odd !== undefined)
+    throw folderFault(schema, `has ${odd}; each file is named by a number of its own, as 001-tables.sql is`);
+  if (files.length === 0) throw folderFault(schema, 'has no file such as 001-tables.sql');
+}
+
+function folderFault({ job, folder }: JobSchema, what: string): PortcullisError {
+  return new PortcullisError('JOB_INVALID', `${job}: its folder of migrations, ${folder.pathname}, ${what}`, {
+    hint: 'correct the folder, or the job’s declaration of it',
+    details: { job },
+  });
 }

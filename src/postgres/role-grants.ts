@@ -6,6 +6,8 @@ export interface GrantScope {
   readonly connectTo: string | undefined;
   /** Whether the database holds the control plane too. */
   readonly control: boolean;
+  /** Schemas that jobs' migrations made. */
+  readonly jobSchemas: readonly string[];
 }
 
 /**
@@ -23,8 +25,6 @@ export function grantsOf(
     ...(scope.connectTo === undefined
       ? []
       : [`grant connect on database ${pg.escapeIdentifier(scope.connectTo)} to ${planner}, ${worker}`]),
-    `grant usage on schema directory to ${planner}, ${worker}, ${guard}`,
-    `grant select on all tables in schema directory to ${planner}, ${worker}, ${guard}`,
     `grant usage on schema portcullis_region to ${worker}`,
     `grant select, insert, update on portcullis_region.gate, portcullis_region.run, portcullis_region.lane to ${worker}`,
     `grant select on portcullis_region.quarantine, portcullis_region.baseline to ${worker}`,
@@ -36,9 +36,25 @@ export function grantsOf(
     `grant select, insert on portcullis_region.change, portcullis_region.batch, portcullis_region.conflict, portcullis_region.stored, portcullis_region.cascaded to ${worker}`,
     `grant update (found, refusal) on portcullis_region.conflict to ${worker}`,
     `grant update (image) on portcullis_region.stored to ${worker}`,
-    `grant insert, update, delete on all tables in schema directory to ${worker}`,
+    ...scope.jobSchemas.flatMap((schema) =>
+      jobGrants(pg.escapeIdentifier(schema), { planner, worker, guard }),
+    ),
     ...guardGrants(guard, worker, names.guard),
     ...(scope.control ? controlGrants(worker) : []),
+  ];
+}
+
+/** A schema that a job's migrations made is the job's alone. */
+function jobGrants(
+  schema: string,
+  { planner, worker, guard }: Readonly<Record<'planner' | 'worker' | 'guard', string>>,
+): readonly string[] {
+  return [
+    `grant usage on schema ${schema} to ${planner}, ${worker}, ${guard}`,
+    `grant select on all tables in schema ${schema} to ${planner}, ${worker}, ${guard}`,
+    `grant insert, update, delete on all tables in schema ${schema} to ${worker}`,
+    // A key that a table draws itself.
+    `grant usage on all sequences in schema ${schema} to ${worker}`,
   ];
 }
 

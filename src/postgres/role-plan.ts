@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
-import type { SchemaKind } from './migrate.js';
+import { readInstalled, type SchemaKind } from './migrate.js';
 import { grantsOf } from './role-grants.js';
 
 /** The logins that are not the owner's: see logins.ts. */
@@ -59,6 +59,8 @@ export interface PlanOptions {
   readonly asDba?: boolean;
   /** Migrations that will have run by then. */
   readonly pending?: readonly string[];
+  /** The schemas of jobs that these will have made. */
+  readonly pendingSchemas?: readonly string[];
 }
 
 /**
@@ -69,7 +71,7 @@ export async function planRoles(
   database: pg.Pool | pg.PoolClient,
   schemas: readonly SchemaKind[],
   given: Partial<Readonly<Record<Login, string>>>,
-  { asDba = false, pending = [] }: PlanOptions = {},
+  { asDba = false, pending = [], pendingSchemas = [] }: PlanOptions = {},
 ): Promise<RolePlan> {
   const facts = await readFacts(database);
   const recorded = await readRecorded(database, facts);
@@ -91,7 +93,7 @@ export async function planRoles(
     facts,
     roles,
     [...apart.map((each) => memberSql(each, facts.version)), ...formerly],
-    await readGranted(database, facts, pending),
+    await readGranted(database, facts, pending, pendingSchemas),
     schemas,
   );
 }
@@ -125,6 +127,8 @@ export interface Facts {
   readonly recorded: boolean;
   readonly granted: boolean;
   readonly migrated: boolean;
+  /** Whether the migrations of jobs are kept. */
+  readonly jobs: boolean;
 }
 
 export async function readFacts(database: pg.Pool | pg.PoolClient): Promise<Facts> {
@@ -138,7 +142,8 @@ export async function readFacts(database: pg.Pool | pg.PoolClient): Promise<Fact
       has_database_privilege('public', d.oid, 'connect') as connectable,
       to_regclass('portcullis_store.login') is not null as recorded,
       to_regclass('portcullis_store.granted') is not null as granted,
-      to_regclass('portcullis_store.migration') is not null as migrated
+      to_regclass('portcullis_store.migration') is not null as migrated,
+      to_regclass('portcullis_store.job_migration') is not null as jobs
     from pg_database d where d.datname = current_database()`);
   const [facts] = rows;
   if (!facts) throw new Error('the database does not know itself');
@@ -290,21 +295,29 @@ interface Granted {
   readonly digest: string | undefined;
   /** By the time that rights are granted. */
   readonly migrations: readonly string[];
+  /** The schemas of jobs by then. */
+  readonly jobSchemas: readonly string[];
 }
 
 async function readGranted(
   database: pg.Pool | pg.PoolClient,
-  { granted, migrated }: Facts,
+  { granted, migrated, jobs }: Facts,
   pending: readonly string[],
+  pendingSchemas: readonly string[],
 ): Promise<Granted> {
   const ran = migrated
-    ? await database.query<{ name: string }>('select name from portcullis_store.migration')
+    ? await database.query<{ name: string }>(
+        `select name from portcullis_store.migration
+         ${jobs ? `union all select 'job/' || job || '/' || name from portcullis_store.job_migration` : ''}`,
+      )
     : { rows: [] };
+  const installed = await readInstalled(database);
+  const jobSchemas = [...installed.flatMap(({ schemas }) => schemas), ...pendingSchemas];
   const kept = granted
     ? await database.query<{ digest: string }>('select digest from portcullis_store.granted')
     : { rows: [] };
   const migrations = [...new Set([...ran.rows.map(({ name }) => name), ...pending])].sort();
-  return { digest: kept.rows[0]?.digest, migrations };
+  return { digest: kept.rows[0]?.digest, migrations, jobSchemas: [...new Set(jobSchemas)].sort() };
 }
 
 function writePlan(
@@ -318,7 +331,11 @@ function writePlan(
   const nameOf = (kind: RoleKind): string => roles.find((each) => each.kind === kind)?.role ?? '';
   const grants = grantsOf(
     { planner: nameOf('planner'), worker: nameOf('worker'), guard: nameOf('guard') },
-    { connectTo: facts.connectable ? undefined : database, control: schemas.includes('control') },
+    {
+      connectTo: facts.connectable ? undefined : database,
+      control: schemas.includes('control'),
+      jobSchemas: granted.jobSchemas,
+    },
   );
   const digest = createHash('sha256')
     .update(JSON.stringify([grants, granted.migrations]))

@@ -54,6 +54,7 @@ export async function setUpSql({ owner, schemas, given }: SetUpDatabase): Promis
   const plan = await planRoles(owner, schemas, names, {
     asDba: true,
     pending: missing.map(({ name }) => name),
+    pendingSchemas: missing.flatMap(({ of }) => of?.schemas ?? []),
   });
   const ours = [...plan.recording, ...plan.granting];
   if (missing.length + plan.creating.length + plan.joining.length + ours.length === 0) return undefined;

@@ -77,6 +77,20 @@ export interface DoctorContext<Clients extends object = object> {
   readonly signal: AbortSignal;
 }
 
+/**
+ * The tables that a job brings. `portcullis migrate` makes them where the job's policy has regions, and so does a process
+ * that serves one of them; a file that ran is never edited.
+ */
+export interface JobMigrations {
+  /** Files such as `001-tables.sql`, each run once, in order, as the owner: `new URL('./migrations/', import.meta.url)`. */
+  readonly folder: URL;
+  /**
+   * The schemas that they make, with nothing else in them. The job's plan and the policy's invariants may read all of
+   * these, its changes may write them, and `portcullis uninstall` drops them.
+   */
+  readonly schemas: readonly [string, ...string[]];
+}
+
 export interface JobDefinition {
   readonly name: string;
   /** Semantic version, without build metadata. The full version also has the digest of the job's code: `1.0.0_9f3c2a1b`. */
@@ -85,6 +99,13 @@ export interface JobDefinition {
   readonly resources: Readonly<Record<string, Resource>>;
   /** The kinds of change it may propose, each with the resource it changes. */
   readonly kinds: Readonly<Record<string, string>>;
+  /** Absent: its tables are there without it. */
+  readonly migrations?: JobMigrations;
+  /**
+   * A page in Markdown of what its changes mean and whom they reach, for whoever is in an incident:
+   * `new URL('./runbook.md', import.meta.url)`. It is shown below the steps of each incident of the job.
+   */
+  readonly runbook?: URL;
   /**
    * Makes what the plan asks besides the database, such as an HTTP client: once in a process, when the job first plans.
    * What it makes is closed with the process, where it has `close`.

@@ -1,5 +1,12 @@
 import type { Image, Key, Value } from '../journal/change.js';
-import type { DoctorContext, Finding, JobDefinition, PlanContext, UnitSource } from './contract.js';
+import type {
+  DoctorContext,
+  Finding,
+  JobDefinition,
+  JobMigrations,
+  PlanContext,
+  UnitSource,
+} from './contract.js';
 import type { Table, TableKey } from './table.js';
 
 /** A registered symbol: a job made by one copy of this package is a job to another. */
@@ -88,6 +95,13 @@ export interface JobDeclaration<
   readonly unit: UnitSource;
   readonly resources: Resources;
   readonly kinds: Of;
+  /** Absent: its tables are there without it. */
+  readonly migrations?: JobMigrations;
+  /**
+   * A page in Markdown of what its changes mean and whom they reach, for whoever is in an incident:
+   * `new URL('./runbook.md', import.meta.url)`. It is shown below the steps of each incident of the job.
+   */
+  readonly runbook?: URL;
   /**
    * Makes what the plan asks besides the database, such as an HTTP client: once in a process, when the job first plans.
    * What it makes is closed with the process, where it has `close`.

@@ -6,6 +6,7 @@ export type {
   Finding,
   Image,
   JobDefinition,
+  JobMigrations,
   Key,
   PlanContext,
   ProductUse,

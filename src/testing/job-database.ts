@@ -8,7 +8,7 @@ import type { JobDefinition } from '../sdk/contract.js';
 import { createLogger } from '../telemetry/log.js';
 import { openDatabasePlatform, type DatabasePlatform } from '../worker/database-platform.js';
 import { grantsFor } from '../worker/job-grants.js';
-import { checkJob } from '../worker/registry.js';
+import { checkJob, schemaOf } from '../worker/registry.js';
 import { jobTest, TESTER, type JobTest } from './job-test.js';
 import { withServer } from './server.js';
 import { withTestDatabase, type TestDatabase } from './test-database.js';
@@ -45,8 +45,12 @@ export async function onTestDatabase<T>(
   const { schema, grants, definition } = tried;
   const sql = await Promise.all(schema.map((file) => readFile(file, 'utf8')));
   const granting = grants === undefined ? grantsFor(definition) : await readFile(grants, 'utf8');
+  const own = schemaOf(definition);
+  const brought = own ? [own] : [];
   return withServer((session) =>
-    withTestDatabase(session, sql, granting, (database) => withJob(tried, database, work)),
+    withTestDatabase(session, { sql, brought, grants: granting }, (database) =>
+      withJob(tried, database, work),
+    ),
   );
 }
 

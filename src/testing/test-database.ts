@@ -2,11 +2,11 @@ import { createHash, randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { LOCKS } from '../postgres/locks.js';
 import { provisionLogins } from '../postgres/logins.js';
-import { migrate, readMigrations } from '../postgres/migrate.js';
+import { migrate, readMigrations, type JobSchema, type SchemaKind } from '../postgres/migrate.js';
 import { openPool } from '../postgres/pool.js';
 import type { ServerSession } from './server.js';
 
-const SCHEMAS = ['control', 'region'] as const;
+const SCHEMAS: readonly SchemaKind[] = ['control', 'region'];
 const NAME = 'portcullis_test';
 /** Templates are kept for so long, as the next run of the same tests wants them. */
 const KEPT = '7 days';
@@ -17,18 +17,26 @@ export interface TestDatabase {
   readonly owner: pg.Pool;
 }
 
+/** What a test's database has besides Portcullis' own. */
+export interface TestContent {
+  /** The tables that the job brings. */
+  readonly brought: readonly JobSchema[];
+  /** Further tables, and rows. */
+  readonly sql: readonly string[];
+  readonly grants: string;
+}
+
 /**
  * Runs `work` on a migrated database with these tables and rows, and drops it. It is the copy of a template that the
  * first test with this SQL makes; `grants` is run on the copy, whose roles are its own.
  */
 export async function withTestDatabase<T>(
   session: ServerSession,
-  sql: readonly string[],
-  grants: string,
+  { sql, brought, grants }: TestContent,
   work: (database: TestDatabase) => Promise<T>,
 ): Promise<T> {
   const { admin } = session;
-  const template = await templateOf(session, sql);
+  const template = await templateOf(session, [...SCHEMAS, ...brought], sql);
   const name = `${template}_${randomBytes(4).toString('hex')}`;
   await whenFree(() => admin.query(`create database ${name} template ${template}`));
   const url = session.urlOf(name);
@@ -45,15 +53,22 @@ export async function withTestDatabase<T>(
   }
 }
 
-async function templateOf(session: ServerSession, sql: readonly string[]): Promise<string> {
-  const migrations = (await Promise.all(SCHEMAS.map(readMigrations))).flat();
-  const content = JSON.stringify([sql, migrations.map(({ sha256 }) => sha256)]);
+async function templateOf(
+  session: ServerSession,
+  schemas: readonly SchemaKind[],
+  sql: readonly string[],
+): Promise<string> {
+  const migrations = (await Promise.all(schemas.map(readMigrations))).flat();
+  const content = JSON.stringify([
+    sql,
+    migrations.map(({ name, sha256, of }) => [name, sha256, of?.schemas]),
+  ]);
   const name = `${NAME}_${createHash('sha256').update(content).digest('hex').slice(0, 12)}`;
   const { admin } = session;
   if (await exists(admin, name)) return name;
   await admin.query('select pg_advisory_lock($1)', [LOCKS.testTemplate]);
   try {
-    if (!(await exists(admin, name))) await makeTemplate(session, name, sql);
+    if (!(await exists(admin, name))) await makeTemplate(session, name, schemas, sql);
   } finally {
     await admin.query('select pg_advisory_unlock($1)', [LOCKS.testTemplate]);
   }
@@ -63,6 +78,7 @@ async function templateOf(session: ServerSession, sql: readonly string[]): Promi
 async function makeTemplate(
   { admin, urlOf }: ServerSession,
   name: string,
+  schemas: readonly SchemaKind[],
   sql: readonly string[],
 ): Promise<void> {
   const making = `${name}_making`;
@@ -70,7 +86,7 @@ async function makeTemplate(
   await admin.query(`create database ${making}`);
   const owner = openPool(urlOf(making), { name: 'test template', max: 1 });
   try {
-    await migrate(owner, SCHEMAS);
+    await migrate(owner, schemas);
     for (const each of sql) await owner.query(each);
   } catch (error) {
     await owner.end();

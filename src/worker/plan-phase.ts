@@ -29,7 +29,7 @@ import { rowsOf } from '../sdk/rows.js';
 import { requireWritable } from './job-faults.js';
 import { judgedPlan, type StoredPlan } from './judged-plan.js';
 import type { Platform } from './platform.js';
-import type { LoadedJob } from './registry.js';
+import { schemasOf, type LoadedJob } from './registry.js';
 
 /** What a run was admitted with. A dry run behind a closed gate has no epoch: it may plan but never apply. */
 export interface PlanLeave {
@@ -106,6 +106,7 @@ export async function planRun(
     const cascading = await countCascading(client, run.id, job.shapes.values());
     const plan = {
       ...{ run, counts: written, apart, units: units.size, covered, newcomers, kinds: job.kinds },
+      schemas: schemasOf(job.definition),
       cascading,
     };
     const judged = await judgePlan(client, plan, history, policy.guard);

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
+import type { JobSchema } from '../postgres/migrate.js';
 import { versionName } from '../kernel/version-named.js';
 import { shapeOf, type Shape } from '../journal/shape.js';
 import type { JobDefinition } from '../sdk/contract.js';
@@ -31,6 +32,39 @@ export interface LoadedJob extends KnownJob {
 /** The kinds of change that each job may propose. */
 export function kindsOfJobs(jobs: readonly KnownJob[]): ReadonlyMap<string, readonly string[]> {
   return new Map(jobs.map(({ definition: { name, kinds } }) => [name, Object.keys(kinds)]));
+}
+
+const SCHEMA = /^(?!pg_|portcullis|public$|information_schema$)[a-z_][a-z0-9_]{0,62}$/;
+
+/** The tables that a job brings; undefined where it brings none. Throws JOB_INVALID. */
+export function schemaOf({ name, migrations }: JobDefinition): JobSchema | undefined {
+  if (migrations === undefined) return undefined;
+  const { folder, schemas } = migrations;
+  const odd = schemas.find((each) => !SCHEMA.test(each));
+  const fault =
+    schemas.length === 0
+      ? 'name no schema'
+      : odd !== undefined
+        ? `name the schema ${JSON.stringify(odd)}, which a job cannot make; use small letters, digits and _, and not public, pg_… or portcullis…`
+        : !(folder instanceof URL) || folder.protocol !== 'file:' || !folder.pathname.endsWith('/')
+          ? `are not in a folder such as new URL('./migrations/', import.meta.url)`
+          : undefined;
+  if (fault === undefined) return { job: name, folder, schemas };
+  throw new PortcullisError('JOB_INVALID', `${name}: its migrations ${fault}`, {
+    hint: 'correct the job’s declaration',
+    details: { job: name },
+  });
+}
+
+/** The schemas in which the job's tables are: on these a policy's invariants find tables by their names alone. */
+export function schemasOf({ migrations, unit, resources }: JobDefinition): readonly string[] {
+  const tables = [unit, ...Object.values(resources)].map(({ table }) => table);
+  return [
+    ...new Set([
+      ...(migrations?.schemas ?? []),
+      ...tables.map((table) => table.slice(0, table.indexOf('.'))),
+    ]),
+  ];
 }
 
 /** Installed jobs with their versions. Throws JOB_INVALID. */

@@ -14,7 +14,7 @@ import { setUp } from '../../src/postgres/set-up.js';
 import { inTransaction } from '../../src/postgres/pool.js';
 import { claimEverything, seedAccounts } from '../support/accounts.js';
 import { person } from '../support/people.js';
-import { emptyDatabase, testDatabase } from '../support/database.js';
+import { emptyDatabase, SCHEMAS, testDatabase } from '../support/database.js';
 import { makeOlderSchema } from '../support/older-schema.js';
 import { loadTestJob, testPlatform, testPolicy, type TestPlatform } from '../support/platform.js';
 
@@ -149,7 +149,7 @@ beforeAll(async () => {
         'select f.revision, g.epoch from portcullis_control.flag f join portcullis_region.gate g using (job, region)',
       )
     ).rows[0] ?? {};
-  await setUp({ owner, schemas: ['control', 'region'], given: {} });
+  await setUp({ owner, schemas: SCHEMAS, given: {} });
   platform = testPlatform({
     ...older,
     workerUrl: await loginUrl(owner, older.url, 'worker'),

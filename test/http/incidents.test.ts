@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { domainClaim } from '../../src/jobs/domain-claim/job.js';
 import { restoreRuns } from '../../src/worker/restore-runs.js';
 import { findRun } from '../../src/runs/browse-runs.js';
 import { claiming } from '../support/claiming.js';
@@ -50,9 +51,18 @@ describe('an incident over HTTP', () => {
         regions: [{ region: here.region, rows: 200 }],
       },
     });
-    expect(((await get(`${id}/runbook`))['steps'] as { title: string }[])[0]).toMatchObject({
-      title: 'Stop it',
-    });
+    const runbook = await get(`${id}/runbook`);
+    expect((runbook['steps'] as { title: string }[])[0]).toMatchObject({ title: 'Stop it' });
+    expect(runbook['page']).toBeNull();
+    const page = async (file: URL): Promise<unknown> => {
+      const definition = { ...domainClaim, name: 'claims', runbook: file };
+      const knowing = await serving(owner, { installed: () => [{ definition, version: '1.0.0_a' }] });
+      return (await knowing.json(`/api/v1/incidents/${id}/runbook`)).body['page'];
+    };
+    expect(domainClaim.runbook && (await page(domainClaim.runbook))).toMatch(/^# domain-claim: /);
+    expect(await page(new URL('missing.md', import.meta.url))).toMatch(
+      /^The runbook that claims brings cannot be read: ENOENT/,
+    );
 
     const begun = await ann(`incidents/${id}/restore`, {});
     expect(begun).toMatchObject({

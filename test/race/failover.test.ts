@@ -9,7 +9,7 @@ import { seedSampleWorld } from '../../src/demo/sample-world.js';
 import { provisionLogins } from '../../src/postgres/logins.js';
 import { migrate, type SchemaKind } from '../../src/postgres/migrate.js';
 import { openPool } from '../../src/postgres/pool.js';
-import { testDatabase } from '../support/database.js';
+import { DIRECTORY, testDatabase } from '../support/database.js';
 import { portcullis, untilWith, type Running } from '../support/portcullis.js';
 import { streamingPair } from '../support/streaming-pair.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -64,7 +64,7 @@ function pool(url: string): pg.Pool {
 
 async function fillDatabase(owner: pg.Pool, name: string, schemas: readonly SchemaKind[]): Promise<void> {
   await owner.query(`revoke temporary on database ${name} from public`);
-  await migrate(owner, schemas);
+  await migrate(owner, [...schemas, DIRECTORY]);
   await provisionLogins(owner, schemas);
   await seedSampleWorld(owner, { seed: 'race', now: new Date() });
   await owner.query(SLOW);

@@ -6,6 +6,7 @@ import { startEmbedded } from '../../src/postgres/embedded-server.js';
 import { loginUrl, provisionLogins } from '../../src/postgres/logins.js';
 import { migrate } from '../../src/postgres/migrate.js';
 import { openPool } from '../../src/postgres/pool.js';
+import { SCHEMAS } from '../support/database.js';
 import { temporaryFolder } from '../support/portcullis.js';
 import { until } from '../support/until.js';
 import { EXACT, RESTORED, losing, standing } from './losing.js';
@@ -23,7 +24,7 @@ const pool = (url: string, name = 'test'): pg.Pool => {
   return opened;
 };
 const owner = pool(server.url, 'test owner');
-await migrate(owner, ['control', 'region']);
+await migrate(owner, SCHEMAS);
 await provisionLogins(owner);
 const world = await losing(
   {

@@ -5,6 +5,7 @@ import { applyPolicies } from '../../src/flags/policy-store.js';
 import { provisionLogins } from '../../src/postgres/logins.js';
 import { migrate } from '../../src/postgres/migrate.js';
 import { openPool } from '../../src/postgres/pool.js';
+import { SCHEMAS } from '../support/database.js';
 import { portcullis } from '../support/portcullis.js';
 import { streamingPair } from '../support/streaming-pair.js';
 import { until } from '../support/until.js';
@@ -19,7 +20,7 @@ test('a real standby is looked at, and what would write to it is refused as read
   await pair.primary.query(`create database ${name}`);
   const owner = openPool(pair.primary.url(name), { name: 'test' });
   owner.on('error', () => undefined);
-  await migrate(owner, ['control', 'region']);
+  await migrate(owner, SCHEMAS);
   await provisionLogins(owner, ['control', 'region']);
   const policy = `job: domain-claim\nschedule: '${FAR_SLOT}'\nregions: [eu-west-1]\n`;
   await applyPolicies(owner, [parsePolicyFile(policy, 'policy.yaml')], 'test');

@@ -2,7 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { afterAll } from '@jest/globals';
 import pg from 'pg';
 import { loginUrl, provisionLogins } from '../../src/postgres/logins.js';
+import { domainClaim } from '../../src/jobs/domain-claim/job.js';
+import type { SchemaKind } from '../../src/postgres/migrate.js';
 import { openPool } from '../../src/postgres/pool.js';
+import { schemaOf } from '../../src/worker/registry.js';
+
+/** The tables that domain-claim brings. */
+export const DIRECTORY = schemaOf(domainClaim) ?? 'region';
+
+/** All that a database of tests has: both planes, and the tables of domain-claim. */
+export const SCHEMAS: readonly SchemaKind[] = ['control', 'region', DIRECTORY];
 
 export interface TestDatabase {
   /** The owner's URL and pool: may do everything. */

@@ -1,11 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
-import pg from 'pg';
-
-const FOLDER = new URL('../../src/postgres/migrations/', import.meta.url);
-
-/** The migrations that the first release had: of each schema, those up to this number. */
-const RELEASED = { control: 9, region: 10 } as const;
+import type pg from 'pg';
+import { RELEASED, releasedSql } from './old-schema.js';
 
 /**
  * Makes a database as the first release did: its migrations, and its logins, which bore no marks. Answers the names
@@ -15,16 +10,13 @@ export async function makeOlderSchema(owner: pg.Pool, database: string): Promise
   await owner.query(`create schema portcullis_store;
     create table portcullis_store.migration (name text primary key, sha256 text not null, ran_at timestamptz not null default clock_timestamp());
     create table portcullis_store.login (login text primary key, role text not null, password text not null)`);
-  for (const schema of ['control', 'region'] as const) {
-    const files = (await readdir(new URL(`${schema}/`, FOLDER))).sort();
-    for (const file of files.filter((each) => Number(each.slice(0, 3)) <= RELEASED[schema])) {
-      const sql = await readFile(new URL(`${schema}/${file}`, FOLDER), 'utf8');
-      await owner.query(sql);
-      await owner.query('insert into portcullis_store.migration (name, sha256) values ($1, $2)', [
-        `${schema}/${file}`,
-        createHash('sha256').update(sql).digest('hex'),
-      ]);
-    }
+  for (const name of RELEASED) {
+    const sql = await releasedSql(name);
+    await owner.query(sql);
+    await owner.query('insert into portcullis_store.migration (name, sha256) values ($1, $2)', [
+      `${name}.sql`,
+      createHash('sha256').update(sql).digest('hex'),
+    ]);
   }
   const roles = {
     worker: `${database}_worker`,

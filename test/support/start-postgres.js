@@ -12,6 +12,8 @@ export default async function startPostgres() {
   const { openPool } = await import('../../dist/postgres/pool.js');
   const { migrate } = await import('../../dist/postgres/migrate.js');
   const { provisionLogins } = await import('../../dist/postgres/logins.js');
+  const { domainClaim } = await import('../../dist/jobs/domain-claim/job.js');
+  const { schemaOf } = await import('../../dist/worker/registry.js');
   const folder = mkdtempSync(join(tmpdir(), 'portcullis-test-'));
   // As root, the server runs as another user, who must be able to enter.
   chmodSync(folder, 0o755);
@@ -26,7 +28,7 @@ export default async function startPostgres() {
     ],
   });
   const pool = openPool(server.url, { name: 'test template' });
-  await migrate(pool, ['control', 'region']);
+  await migrate(pool, ['control', 'region', schemaOf(domainClaim)]);
   await provisionLogins(pool);
   await pool.end();
   process.env['PORTCULLIS_TEST_SERVER'] = server.url;

@@ -67,7 +67,7 @@ function addRunbook(incident: Command, context: Context): void {
   ).action(async (id: string) => {
     const voice = voiceOf(context, command);
     const found = await withInvoke(context, 'look', (invoke) => invoke('getIncidentRunbook', { id }));
-    voice.result(found, () => runbookText(voice, found.steps));
+    voice.result(found, () => runbookText(voice, found));
   });
 }
 

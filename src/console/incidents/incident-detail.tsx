@@ -20,7 +20,7 @@ const KINDS = new Set(['incident', 'run', 'gate', 'trip', 'approval', 'quarantin
 
 interface Shown {
   readonly incident: Incident;
-  readonly steps: Output<'getIncidentRunbook'>['steps'];
+  readonly runbook: Output<'getIncidentRunbook'>;
   readonly moments: Output<'getIncidentTimeline'>['moments'];
   readonly updates: Output<'getIncidentStatusUpdates'>['updates'];
   readonly told: Output<'listNotifications'>['items'];
@@ -47,17 +47,17 @@ export function IncidentDetail({ id }: { readonly id: string }) {
 }
 
 async function readIncident(id: string): Promise<Shown> {
-  const [incident, { steps }, { moments }, { updates }, { items }] = await Promise.all([
+  const [incident, runbook, { moments }, { updates }, { items }] = await Promise.all([
     call('getIncident', { id }),
     call('getIncidentRunbook', { id }),
     call('getIncidentTimeline', { id }),
     call('getIncidentStatusUpdates', { id }),
     call('listNotifications', { incident: id, limit: 50 }),
   ]);
-  return { incident, steps, moments, updates, told: items };
+  return { incident, runbook, moments, updates, told: items };
 }
 
-function Facts({ shown: { incident, steps, moments, updates, told } }: { readonly shown: Shown }) {
+function Facts({ shown: { incident, runbook, moments, updates, told } }: { readonly shown: Shown }) {
   const { title, job, version, severity, drill, openedBy, openedAt, silent, unchecked, breakGlass } =
     incident;
   return (
@@ -99,7 +99,7 @@ function Facts({ shown: { incident, steps, moments, updates, told } }: { readonl
       <div class="halves">
         <div>
           <Containment incident={incident} />
-          <Runbook incident={incident} steps={steps} />
+          <Runbook incident={incident} {...runbook} />
           <Restores incident={incident} />
         </div>
         <div>

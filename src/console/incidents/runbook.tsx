@@ -10,9 +10,12 @@ type Act = NonNullable<Step['act']>;
 export function Runbook({
   incident,
   steps,
+  page,
 }: {
   readonly incident: Incident;
   readonly steps: readonly Step[];
+  /** What the job says of its changes, in Markdown. */
+  readonly page: string | null;
 }) {
   const next = steps.find(({ done }) => !done);
   return (
@@ -41,6 +44,12 @@ export function Runbook({
           </li>
         ))}
       </ol>
+      {page !== null && (
+        <details>
+          <summary>About the changes of {incident.job}</summary>
+          <pre class="page">{page}</pre>
+        </details>
+      )}
     </section>
   );
 }

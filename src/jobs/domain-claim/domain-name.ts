@@ -67,7 +67,7 @@ const KELVIN = '\u212A';
 
 /**
  * Whether characters stand for others: a full-width letter, a ligature. The database decides the same
- * (src/postgres/migrations/region/022-host-names.sql), whatever its locale folds.
+ * (migrations/003-host-names.sql), whatever its locale folds.
  */
 function isLookAlike(name: string): boolean {
   return name.includes(KELVIN) || name.normalize('NFKC') !== name.normalize('NFC');

@@ -14,6 +14,8 @@ export const domainClaim = defineJob({
   unit: { table: 'directory.organisation', key: 'id', region: 'home_region' },
   resources: RESOURCES,
   kinds: KINDS,
+  migrations: { folder: new URL('./migrations/', import.meta.url), schemas: ['directory'] },
+  runbook: new URL('./runbook.md', import.meta.url),
   clients: (): Lookups => {
     throw new TypeError('domain-claim needs the DNS and HTTPS that its installation opens');
   },

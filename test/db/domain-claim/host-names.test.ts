@@ -4,14 +4,14 @@ import fc from 'fast-check';
 import type pg from 'pg';
 import { parseDomainName } from '../../../src/jobs/domain-claim/domain-name.js';
 import { migrate } from '../../../src/postgres/migrate.js';
-import { emptyDatabase } from '../../support/database.js';
+import { emptyDatabase, SCHEMAS } from '../../support/database.js';
 import { account, database, domain, gist, organisation, plan, verified } from './world.js';
 
 /** Host names are compared the same way in every database, whatever its locale folds. */
 
 const UNICODE = `template template0 locale_provider builtin builtin_locale 'C.UTF-8'`;
 const unicode = await emptyDatabase(UNICODE);
-await migrate(unicode.owner, ['control', 'region']);
+await migrate(unicode.owner, SCHEMAS);
 
 async function hostNames(pool: pg.Pool, names: readonly string[]): Promise<string[]> {
   const { rows } = await pool.query<{ name: string }>(

@@ -130,6 +130,7 @@ describe('each invariant', () => {
           { id: runId, version: '1.0.0_00000000' },
           1,
           rule,
+          ['directory'],
         );
         if (verdict === 'pass') continue;
         expect({ reason, verdict }).toMatchObject({ verdict: 'fail' });

@@ -4,7 +4,7 @@ import { CLAIM_LEADS_TO, stateAfterClaim } from '../../../src/jobs/domain-claim/
 import { DOMAIN_MOVES, isCheckedState } from '../../../src/jobs/domain-claim/domain-states.js';
 import { domainClaim } from '../../../src/jobs/domain-claim/job.js';
 
-const schema = readFileSync('src/postgres/migrations/region/002-directory.sql', 'utf8');
+const schema = readFileSync('src/jobs/domain-claim/migrations/001-directory.sql', 'utf8');
 
 test('the states are those that the database allows', () => {
   const listed = [...schema.matchAll(/check \(state in\s*\(([^)]*)\)\)/g)].map((match) =>
