@@ -13,7 +13,6 @@ import { closeIncident, moveIncident } from '../incidents/move-incident.js';
 import { openByHand } from '../incidents/open-by-hand.js';
 import { postMortemOf } from '../incidents/post-mortem.js';
 import { runbookOf } from '../incidents/runbook.js';
-import { messageOf } from '../kernel/errors.js';
 import { shorten } from '../kernel/text.js';
 import { statusUpdatesOf } from '../incidents/status-updates.js';
 import { timelineOf } from '../incidents/timeline.js';
@@ -54,7 +53,9 @@ async function pageOf({ installed }: OperationContext, job: string): Promise<str
   if (file === undefined) return null;
   return readFile(file, 'utf8').then(
     (text) => shorten(text, MOST_PAGE),
-    (error: unknown) => `The runbook that ${job} brings cannot be read: ${messageOf(error)}`,
+    // Without the file's path: whoever reads this may be anywhere.
+    (error: unknown) =>
+      `The runbook that ${job} brings cannot be read: ${String((error as { code?: unknown }).code)}`,
   );
 }
 
