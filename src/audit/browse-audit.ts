@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { spellingsOf } from '../kernel/version-named.js';
 import { keyOfCursor, pageOf, type Page, type PageRequest } from '../postgres/page.js';
 import type { ChainedEntry } from './chain.js';
-import { AUDIT_COLUMNS, type AuditRow, entryOfRow } from './row.js';
+import { AUDIT_COLUMNS } from './row.js';
 
 export interface AuditFilter {
   readonly principal?: string | undefined;
@@ -22,7 +22,7 @@ export async function listAudit(
   page: PageRequest,
 ): Promise<Page<ChainedEntry>> {
   const [before] = keyOfCursor(page.cursor, AuditKey) ?? [null];
-  const { rows } = await control.query<AuditRow>(
+  const { rows } = await control.query<ChainedEntry>(
     `select ${AUDIT_COLUMNS} from portcullis_control.audit
      where ($1::text is null or principal = $1)
        and ($2::text is null or action = $2)
@@ -41,5 +41,10 @@ export async function listAudit(
       page.limit + 1,
     ],
   );
-  return pageOf(rows, page.limit, entryOfRow, (row) => [row.seq]);
+  return pageOf(
+    rows,
+    page.limit,
+    (row) => row,
+    (row) => [row.seq],
+  );
 }

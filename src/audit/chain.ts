@@ -1,25 +1,29 @@
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import { PortcullisError } from '../kernel/errors.js';
+import { Evidence, isoTime, named } from '../kernel/schema.js';
 import { canonicalJson } from './canonical-json.js';
 
-/** One decision on the record: the members that its hash covers, besides the hash before it. */
-export interface AuditEntry {
-  /** 1 for the first, and one more for each. */
-  readonly seq: number;
-  /** The database's clock, ISO 8601 in UTC, to the microsecond. */
-  readonly at: string;
-  readonly principal: string;
-  readonly action: string;
-  readonly subject: string;
-  readonly evidence: Readonly<Record<string, unknown>>;
-  readonly flagRevision: number | null;
-}
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** An entry as it is stored, with the hashes (hexadecimal) that chain it. */
-export interface ChainedEntry extends AuditEntry {
-  readonly prev: string;
-  readonly hash: string;
-}
+/** An entry as it is stored, with the hashes that chain it. */
+export const ChainedEntry = named(
+  'AuditEntry',
+  z.strictObject({
+    seq: z.int().describe('1 for the first, and one more for each'),
+    at: isoTime.describe("the database's clock, ISO 8601 in UTC, to the microsecond"),
+    principal: z.string(),
+    action: z.string(),
+    subject: z.string(),
+    evidence: Evidence,
+    flagRevision: z.int().nullable(),
+    prev: hash.describe('the hash of the entry before'),
+    hash: hash.describe('SHA-256 over the bytes of prev and the canonical JSON of all but prev and hash'),
+  }),
+);
+export type ChainedEntry = z.infer<typeof ChainedEntry>;
+/** One decision on the record: the members that its hash covers, besides the hash before it. */
+export type AuditEntry = Omit<ChainedEntry, 'prev' | 'hash'>;
 
 /** The last entry of a chain. Who keeps it elsewhere can tell later whether the chain still goes through it. */
 export interface AuditHead {
@@ -94,7 +98,7 @@ export class ChainWalk {
         ok: false,
         count: this.count,
         seq: this.count + 1,
-        reason: `${named(this.count + 1, expected.seq)} missing at the end: there was an entry ${expected.seq} when that head was kept`,
+        reason: `${numbered(this.count + 1, expected.seq)} missing at the end: there was an entry ${expected.seq} when that head was kept`,
       };
     }
     return { ok: true, count: this.count, head: this.#head };
@@ -103,7 +107,7 @@ export class ChainWalk {
   #outOfOrder(seq: number): ChainFault | undefined {
     const next = this.count + 1;
     if (seq === next) return undefined;
-    if (seq > next) return { seq: next, reason: `${named(next, seq - 1)} missing` };
+    if (seq > next) return { seq: next, reason: `${numbered(next, seq - 1)} missing` };
     return { seq, reason: `entry ${seq} was inserted: it is where entry ${next} should` };
   }
 
@@ -145,6 +149,6 @@ function hashOrNone(entry: ChainedEntry): string | undefined {
   }
 }
 
-function named(first: number, last: number): string {
+function numbered(first: number, last: number): string {
   return first === last ? `entry ${first} is` : `entries ${first} to ${last} are`;
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { TransactionMode } from '../postgres/pool.js';
 import type { ChainedEntry } from './chain.js';
-import { AUDIT_COLUMNS, type AuditRow, entryOfRow } from './row.js';
+import { AUDIT_COLUMNS } from './row.js';
 
 const PAGE_ROWS = 500;
 
@@ -18,8 +18,8 @@ export async function* pagesOfAudit(client: pg.PoolClient): AsyncGenerator<Chain
     `declare audit_walk no scroll cursor for select ${AUDIT_COLUMNS} from portcullis_control.audit order by seq`,
   );
   for (;;) {
-    const { rows } = await client.query<AuditRow>(`fetch forward ${PAGE_ROWS} from audit_walk`);
+    const { rows } = await client.query<ChainedEntry>(`fetch forward ${PAGE_ROWS} from audit_walk`);
     if (rows.length === 0) return;
-    yield rows.map(entryOfRow);
+    yield rows;
   }
 }

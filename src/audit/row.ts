@@ -1,19 +1,14 @@
-import type { ChainedEntry } from './chain.js';
-
-export interface AuditRow extends Omit<ChainedEntry, 'flagRevision'> {
-  readonly flag_revision: number | null;
-}
+import { viewColumns } from '../postgres/view.js';
+import { ChainedEntry } from './chain.js';
 
 /** The database's clock, in the form that is hashed: lossless, and the same whatever a session's settings. */
 export const NOW = isoText('clock_timestamp()');
 
-export const AUDIT_COLUMNS = `
-  seq, ${isoText('at')} as at, principal, action, subject, evidence, flag_revision,
-  encode(prev, 'hex') as prev, encode(hash, 'hex') as hash`;
-
-export function entryOfRow({ flag_revision: flagRevision, ...rest }: AuditRow): ChainedEntry {
-  return { ...rest, flagRevision };
-}
+export const AUDIT_COLUMNS = viewColumns(ChainedEntry, {
+  at: isoText('at'),
+  prev: "encode(prev, 'hex')",
+  hash: "encode(hash, 'hex')",
+});
 
 /** jsonb writes times in ISO 8601 to the microsecond, whatever DateStyle says. */
 function isoText(timestamptz: string): string {

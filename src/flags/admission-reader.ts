@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { AdmissionBook, type AdmissionRow } from './admission.js';
 import { ControlReader, type ControlReaderOptions } from './control-reader.js';
+import { isoOf } from '../postgres/view.js';
 
 /** Every admission, as it counts now. */
 export const ADMISSIONS = `select a.job, a.region, a.version, a.permille, a.revision, b.grants as "breakGlass"
@@ -8,7 +9,7 @@ export const ADMISSIONS = `select a.job, a.region, a.version, a.permille, a.revi
   left join (
     select job, region, version, jsonb_agg(jsonb_build_object(
       'id', id, 'permille', permille,
-      'until', to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+      'until', ${isoOf('expires_at')},
       'leftMs', (extract(epoch from expires_at - clock_timestamp()) * 1000)::float8)) as grants
     from portcullis_control.break_glass
     where ended_at is null and expires_at > clock_timestamp()

@@ -5,7 +5,7 @@ import { keyOfCursor, type Walk } from '../postgres/page.js';
 import { CONFIRMED } from './database.js';
 import type { GateState } from './decide.js';
 import { count, durationMs, named, isoTime } from '../kernel/schema.js';
-import { viewOf, viewColumns } from '../postgres/view.js';
+import { viewOf, viewColumns, isoOf } from '../postgres/view.js';
 
 export const GATE_STATES = ['open', 'held', 'killed'] as const satisfies readonly GateState[];
 
@@ -57,7 +57,7 @@ const COLUMNS = viewColumns(GateView, {
   quarantined: `(
     select coalesce(jsonb_agg(jsonb_build_object(
              'version', q.version, 'reason', q.reason, 'by', q.set_by,
-             'at', to_char(q.set_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+             'at', ${isoOf('q.set_at')})
            order by q.version), '[]')
     from portcullis_region.quarantine q where q.job = gate.job)`,
 });

@@ -2,38 +2,26 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { PortcullisError } from '../kernel/errors.js';
 import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../postgres/page.js';
-import type { Incident } from './incident.js';
+import { Incident } from './incident.js';
 import type { IncidentState } from './incident-states.js';
+import { viewColumns, viewOf } from '../postgres/view.js';
 
-interface RegionRow {
-  readonly region: string;
-  readonly first_run: string | null;
-  readonly since: string;
-  readonly contained_at: string | null;
-  readonly damaged: boolean;
-}
-
-interface IncidentRow extends Pick<
-  Incident,
-  'id' | 'job' | 'version' | 'cause' | 'state' | 'severity' | 'title' | 'drill' | 'evidence' | 'conclusion'
-> {
-  readonly regions: readonly RegionRow[];
-  readonly opened_by: string;
-  readonly opened_at: Date;
-  readonly contained_at: Date | null;
-  readonly restored_at: Date | null;
-  readonly closed_at: Date | null;
-  readonly closed_by: string | null;
-  readonly false_alarm: boolean;
-  /** opened_at to the microsecond, which a Date cannot hold and the walk must not lose. */
+/** A view's columns, and opened_at to the microsecond, which a Date cannot hold and the walk must not lose. */
+interface IncidentRow {
+  readonly id: string;
   readonly opened_key: string;
 }
 
+// The times of regions are to the microsecond, as their databases have them: a run's own moment is compared with them.
 const COLUMNS = `
-  id, job, version, cause, state, severity, title, drill, evidence, opened_by, opened_at, contained_at, restored_at,
-  closed_at, closed_by, conclusion, false_alarm, opened_at::text as opened_key,
-  (select coalesce(jsonb_agg(to_jsonb(r) - 'incident' order by r.region), '[]')
-   from portcullis_control.incident_region r where r.incident = i.id) as regions`;
+  ${viewColumns(Incident, {
+    regions: `(
+      select coalesce(jsonb_agg(jsonb_build_object(
+               'region', r.region, 'firstRun', r.first_run, 'since', r.since, 'containedAt', r.contained_at,
+               'damaged', r.damaged)
+             order by r.region), '[]')
+      from portcullis_control.incident_region r where r.incident = i.id)`,
+  })}, opened_at::text as opened_key`;
 
 export interface IncidentFilter {
   readonly job?: string | undefined;
@@ -83,34 +71,5 @@ export function looksLikeIncident(id: string): boolean {
 }
 
 function incidentOf(row: IncidentRow): Incident {
-  const iso = (time: Date | null): string | null => time?.toISOString() ?? null;
-  return {
-    id: row.id,
-    job: row.job,
-    version: row.version,
-    cause: row.cause,
-    state: row.state,
-    severity: row.severity,
-    title: row.title,
-    drill: row.drill,
-    regions: row.regions.map(
-      ({ region, first_run: firstRun, since, contained_at: containedAt, damaged }) => ({
-        region,
-        firstRun,
-        // To the microsecond, as the database has it: a run's own moment is compared with it.
-        since,
-        containedAt,
-        damaged,
-      }),
-    ),
-    evidence: row.evidence,
-    openedBy: row.opened_by,
-    openedAt: row.opened_at.toISOString(),
-    containedAt: iso(row.contained_at),
-    restoredAt: iso(row.restored_at),
-    closedAt: iso(row.closed_at),
-    closedBy: row.closed_by,
-    conclusion: row.conclusion,
-    falseAlarm: row.false_alarm,
-  };
+  return viewOf(Incident, row);
 }

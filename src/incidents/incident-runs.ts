@@ -1,45 +1,47 @@
 import type pg from 'pg';
+import { z } from 'zod';
 import { messageOf, PortcullisError } from '../kernel/errors.js';
-import type { RunStatus } from '../runs/run-states.js';
 import type { Incident, IncidentRegion } from './incident.js';
+import { count, isoTime } from '../kernel/schema.js';
+import { runStatuses } from '../runs/browse-runs.js';
+import { viewColumns, viewOf, isoOf } from '../postgres/view.js';
 
 /** The database that holds a region. */
 export type PoolOf = (region: string) => pg.Pool;
 
-/** A run that belongs to an incident. Times are ISO 8601 in UTC, by the region's clock. */
-export interface IncidentRun {
-  readonly id: string;
-  readonly version: string;
-  readonly region: string;
-  readonly trigger: string;
-  readonly status: RunStatus;
-  readonly reason: string;
-  readonly createdAt: string;
-  readonly finishedAt: string | null;
-  /** When its first and its last change committed; null where it wrote nothing. */
-  readonly firstAppliedAt: string | null;
-  readonly lastAppliedAt: string | null;
-  /** The last restore of it. */
-  readonly restore: RunRestore | null;
-  /** Every restore of it, the first first: each puts back what those before it have left. */
-  readonly restores: readonly RunRestore[];
-}
+const RunRestore = z.strictObject({
+  id: z.guid(),
+  status: z.enum(runStatuses),
+  createdAt: isoTime,
+  finishedAt: isoTime.nullable(),
+  restored: count.describe('rows put back'),
+  conflicts: count.describe('rows skipped, because others had changed them'),
+});
+export type RunRestore = z.infer<typeof RunRestore>;
 
-export interface RunRestore {
-  readonly id: string;
-  readonly status: RunStatus;
-  readonly createdAt: string;
-  readonly finishedAt: string | null;
-  /** Rows put back, and rows that it left alone because others had touched them. */
-  readonly restored: number;
-  readonly conflicts: number;
-}
+/** A run of an incident, as people and programs read it. */
+export const IncidentRun = z.strictObject({
+  id: z.guid(),
+  version: z.string(),
+  region: z.string(),
+  trigger: z.string(),
+  status: z.enum(runStatuses),
+  reason: z.string(),
+  createdAt: isoTime,
+  finishedAt: isoTime.nullable(),
+  firstAppliedAt: isoTime.nullable(),
+  lastAppliedAt: isoTime.nullable(),
+  restore: RunRestore.nullable().describe('the last restore of it'),
+  restores: z
+    .array(RunRestore)
+    .readonly()
+    .describe('every restore of it, the first first: each puts back what those before it have left'),
+});
+export type IncidentRun = z.infer<typeof IncidentRun>;
 
 /** A region whose database could not be asked. */
-export interface SilentRegion {
-  readonly region: string;
-  readonly reason: string;
-}
+export const SilentRegion = z.strictObject({ region: z.string(), reason: z.string() });
+export type SilentRegion = z.infer<typeof SilentRegion>;
 
 export interface IncidentRuns {
   /** The newest first. */
@@ -135,17 +137,10 @@ export async function inEachRegion<Answer>(
   return { found, silent };
 }
 
-interface RunRow extends Omit<
-  IncidentRun,
-  'createdAt' | 'finishedAt' | 'firstAppliedAt' | 'lastAppliedAt' | 'restore' | 'restores'
-> {
-  readonly created_at: Date;
-  readonly finished_at: Date | null;
-  readonly first_applied_at: Date | null;
-  readonly last_applied_at: Date | null;
-  /** Times as JSON has them. */
-  readonly restores: readonly RunRestore[];
-}
+const COLUMNS = viewColumns(IncidentRun, {
+  restore: 'x.restores -> -1',
+  restores: 'x.restores',
+});
 
 async function runsIn(
   pool: pg.Pool,
@@ -153,9 +148,8 @@ async function runsIn(
   version: string | null,
   { region, since, containedAt }: IncidentRegion,
 ): Promise<IncidentRun[]> {
-  const { rows } = await pool.query<RunRow>(
-    `select r.id, r.version, r.region, r.trigger, r.status, r.reason, r.created_at, r.finished_at,
-            b.first_applied_at, b.last_applied_at, x.restores
+  const { rows } = await pool.query<object>(
+    `select ${COLUMNS}
      from portcullis_region.run r
      left join lateral (
        select min(applied_at) as first_applied_at, max(applied_at) as last_applied_at
@@ -163,7 +157,7 @@ async function runsIn(
      ) b on true
      cross join lateral (
        select coalesce(jsonb_agg(jsonb_build_object(
-                'id', x.id, 'status', x.status, 'createdAt', x.created_at, 'finishedAt', x.finished_at,
+                'id', x.id, 'status', x.status, 'createdAt', ${isoOf('x.created_at')}, 'finishedAt', ${isoOf('x.finished_at')},
                 'conflicts', x.conflicts,
                 'restored', (select coalesce(sum(n::bigint), 0) from jsonb_each_text(x.applied) a (kind, n))
               ) order by x.created_at, x.id), '[]') as restores
@@ -175,24 +169,5 @@ async function runsIn(
        and not r.dry_run and r.restores is null and r.status not in ('held', 'skipped')`,
     [job, region, version, since, containedAt],
   );
-  return rows.map((row) => {
-    const restores = row.restores.map((each) => ({
-      ...each,
-      createdAt: new Date(each.createdAt).toISOString(),
-      finishedAt: each.finishedAt && new Date(each.finishedAt).toISOString(),
-    }));
-    return {
-      ...{ id: row.id, version: row.version, region: row.region, trigger: row.trigger },
-      ...{ status: row.status, reason: row.reason, createdAt: row.created_at.toISOString() },
-      finishedAt: iso(row.finished_at),
-      firstAppliedAt: iso(row.first_applied_at),
-      lastAppliedAt: iso(row.last_applied_at),
-      restore: restores.at(-1) ?? null,
-      restores,
-    };
-  });
-}
-
-function iso(at: Date | null): string | null {
-  return at?.toISOString() ?? null;
+  return rows.map((row) => viewOf(IncidentRun, row));
 }

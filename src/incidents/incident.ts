@@ -1,6 +1,8 @@
+import { z } from 'zod';
 import { PortcullisError } from '../kernel/errors.js';
-import type { IncidentState } from './incident-states.js';
-import type { Severity } from './severity.js';
+import { type IncidentState, INCIDENT_STATES } from './incident-states.js';
+import { SEVERITIES } from './severity.js';
+import { Evidence, isoTime, named } from '../kernel/schema.js';
 
 export const CAUSES = ['trip', 'kill', 'manual', 'absence', 'failover'] as const;
 /**
@@ -9,56 +11,62 @@ export const CAUSES = ['trip', 'kill', 'manual', 'absence', 'failover'] as const
  */
 export type Cause = (typeof CAUSES)[number];
 
+const IncidentRegion = z.strictObject({
+  region: z.string(),
+  firstRun: z.guid().nullable().describe('the first bad run, where it is known'),
+  since: z.string().describe('runs elected before this do not belong to it'),
+  containedAt: z.string().nullable().describe('from when on nothing of it could commit any more'),
+  damaged: z
+    .boolean()
+    .describe('whether a rule or a person has named damage here; until then no run belongs to it'),
+});
 /** Where it happened, and which runs there belong to it. Times are ISO 8601 in UTC, by the region's clock. */
-export interface IncidentRegion {
-  readonly region: string;
-  /** The first bad run, where it is known. */
-  readonly firstRun: string | null;
-  /** Runs elected before this do not belong to it. */
-  readonly since: string;
-  /** From when on nothing of it could commit any more; null while it may. */
-  readonly containedAt: string | null;
-  /** Whether a rule or a person has named damage here. Until then no run belongs to it. */
-  readonly damaged: boolean;
-}
+export type IncidentRegion = z.infer<typeof IncidentRegion>;
 
+const IncidentNote = z.strictObject({
+  at: z.string(),
+  by: z.string(),
+  cause: z.enum(CAUSES),
+  title: z.string(),
+  regions: z.array(z.string()).readonly(),
+  facts: Evidence,
+});
 /** What opened it, or joined it since. */
-export interface IncidentNote {
-  readonly at: string;
-  readonly by: string;
-  readonly cause: Cause;
-  readonly title: string;
-  readonly regions: readonly string[];
-  readonly facts: Readonly<Record<string, unknown>>;
-}
+export type IncidentNote = z.infer<typeof IncidentNote>;
 
-/** Times are ISO 8601 in UTC; null for what has not come yet. */
-export interface Incident {
-  /** 8 letters and digits, to be read out and typed. */
-  readonly id: string;
-  readonly job: string;
-  /** Null where nobody knows which version is to blame: then runs of all versions belong to it. */
-  readonly version: string | null;
-  readonly cause: Cause;
-  readonly state: IncidentState;
-  /** Null until somebody has looked at its impact. */
-  readonly severity: Severity | null;
-  /** Short; why stands in the evidence. */
-  readonly title: string;
-  /** A kill for practice: it has no damage. */
-  readonly drill: boolean;
-  readonly regions: readonly IncidentRegion[];
-  /** The oldest first. */
-  readonly evidence: readonly IncidentNote[];
-  readonly openedBy: string;
-  readonly openedAt: string;
-  readonly containedAt: string | null;
-  readonly restoredAt: string | null;
-  readonly closedAt: string | null;
-  readonly closedBy: string | null;
-  readonly conclusion: string | null;
-  readonly falseAlarm: boolean;
-}
+const states = Object.keys(INCIDENT_STATES) as [IncidentState, ...IncidentState[]];
+
+/** Times are null for what has not come yet. */
+export const Incident = named(
+  'Incident',
+  z.strictObject({
+    id: z.string().describe('8 letters and digits, to be read out and typed'),
+    job: z.string(),
+    version: z.string().nullable().describe('null where it is not known which is to blame'),
+    cause: z.enum(CAUSES),
+    state: z.enum(states),
+    severity: z
+      .enum(SEVERITIES.map(({ severity }) => severity))
+      .nullable()
+      .describe('null before the first look at its impact'),
+    title: z.string(),
+    drill: z.boolean().describe('a kill for practice'),
+    regions: z.array(IncidentRegion).readonly(),
+    evidence: z
+      .array(IncidentNote)
+      .readonly()
+      .describe('what opened it, and what has joined it since; the oldest first'),
+    openedBy: z.string(),
+    openedAt: isoTime,
+    containedAt: isoTime.nullable(),
+    restoredAt: isoTime.nullable(),
+    closedAt: isoTime.nullable(),
+    closedBy: z.string().nullable(),
+    conclusion: z.string().nullable(),
+    falseAlarm: z.boolean(),
+  }),
+);
+export type Incident = z.infer<typeof Incident>;
 
 /** What a trip has closed in a region, and why: the version alone, or the gate. */
 export interface TripClosed {

@@ -1,14 +1,19 @@
+import { z } from 'zod';
 import type { Incident } from './incident.js';
+import { durationMs } from '../kernel/schema.js';
 
 /** How long it took, in milliseconds; null for what has not come, or never had a beginning. */
-export interface Measures {
-  /** From the first bad change to whoever noticed first. */
-  readonly detectMs: number | null;
-  /** From the first bad change until nothing of it could commit any more. */
-  readonly stopMs: number | null;
-  /** From then until everything was put back. */
-  readonly restoreMs: number | null;
-}
+const durationOrNot = durationMs.nullable();
+export const Measures = z.strictObject({
+  detectMs: durationOrNot.describe(
+    'milliseconds from the first bad change to whoever noticed first; null: not yet',
+  ),
+  stopMs: durationOrNot.describe(
+    'milliseconds from the first bad change until nothing of it could commit any more',
+  ),
+  restoreMs: durationOrNot.describe('milliseconds from then until everything was put back'),
+});
+export type Measures = z.infer<typeof Measures>;
 
 /**
  * The three figures of a post-mortem. Noticing is the opening, or the containment where that came first, as it

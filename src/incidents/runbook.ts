@@ -1,24 +1,44 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
 import { countOf, number, unitsOf } from '../kernel/words.js';
 import type { Assessment } from './assess-incident.js';
 import { hasDamage, regionsKilled, type Incident } from './incident.js';
 import { writers } from './incident-runs.js';
 import { stillOpen } from './move-incident.js';
-
-/** One step of a runbook. */
-export interface Step {
-  readonly title: string;
-  /** To be typed as they stand. Text in capitals is to be filled in. */
-  readonly commands: readonly string[];
-  /** What they answer when all is well, and what to do when not. */
-  readonly expect: string;
-  /** Whether it is done, as far as Portcullis knows. */
-  readonly done: boolean;
-  /** What the step does, for a page that has a button for it; null: it only looks. */
-  readonly act: StepAct | null;
-}
+import { shorten } from '../kernel/text.js';
 
 export const STEP_ACTS = ['kill', 'include', 'restore', 'rearm', 'close'] as const;
-export type StepAct = (typeof STEP_ACTS)[number];
+
+/** One step of a runbook. */
+export const Step = z.strictObject({
+  title: z.string(),
+  commands: z
+    .array(z.string())
+    .readonly()
+    .describe('to be typed as they stand; text in capitals is to be filled in'),
+  expect: z.string().describe('what they answer when all is well, and what to do when not'),
+  done: z.boolean().describe('as far as Portcullis knows'),
+  act: z.enum(STEP_ACTS).nullable().describe('what the step does; null: it only looks'),
+});
+export type Step = z.infer<typeof Step>;
+
+const MOST_PAGE = 50_000;
+
+interface Installed {
+  readonly definition: { readonly name: string; readonly runbook?: URL | undefined };
+}
+
+/** What a job says of its changes: its file is read when it is asked for, since nobody waits for it at a start. */
+export async function runbookPage(job: string, installed: readonly Installed[]): Promise<string | null> {
+  const file = installed.find(({ definition }) => definition.name === job)?.definition.runbook;
+  if (file === undefined) return null;
+  return readFile(file, 'utf8').then(
+    (text) => shorten(text, MOST_PAGE),
+    // Without the file's path: whoever reads this may be anywhere.
+    (error: unknown) =>
+      `The runbook that ${job} brings cannot be read: ${String((error as { code?: unknown }).code)}`,
+  );
+}
 
 /** The way out of an incident: every command with its ids, in order. */
 export function runbookOf({ incident, impact, unitLabel, runs, silent }: Assessment): Step[] {

@@ -1,14 +1,16 @@
+import { z } from 'zod';
 import { countOf, listOf, time, unitsOf } from '../kernel/words.js';
 import type { Assessment } from './assess-incident.js';
 import { hasDamage, regionsKilled } from './incident.js';
 import { stoppedAt } from './measures.js';
+import { isoTime } from '../kernel/schema.js';
 
-export interface StatusUpdate {
-  readonly phase: 'investigating' | 'identified' | 'resolved';
-  /** ISO 8601 in UTC. */
-  readonly at: string;
-  readonly text: string;
-}
+export const StatusUpdate = z.strictObject({
+  phase: z.enum(['investigating', 'identified', 'resolved']),
+  at: isoTime,
+  text: z.string(),
+});
+export type StatusUpdate = z.infer<typeof StatusUpdate>;
 
 /**
  * Short updates for a status page, as far as the incident has come: for customers, so with neither versions nor

@@ -1,22 +1,23 @@
 import type pg from 'pg';
+import { z } from 'zod';
 import { hasBreakGlass } from '../flags/break-glass.js';
 import { countOf, time } from '../kernel/words.js';
 import { notificationsOf, type Notification, type Delivery } from '../notify/browse.js';
 import type { Assessment } from './assess-incident.js';
 import type { Incident } from './incident.js';
 import type { IncidentRun } from './incident-runs.js';
+import { isoTime } from '../kernel/schema.js';
 
 /** One thing that happened. */
-export interface Moment {
-  /** ISO 8601 in UTC. */
-  readonly at: string;
-  /** What happened, in one line. */
-  readonly what: string;
-  /** Who did it: a principal, or `system:…`; null for what a run did. */
-  readonly who: string | null;
-  /** The word that the record, the runs or the outbox have for it: `kill`, `first-change`, `notified`. */
-  readonly kind: string;
-}
+export const Moment = z.strictObject({
+  at: isoTime,
+  what: z.string().describe('what happened, in one line'),
+  who: z.string().nullable().describe('a principal, or `system:…`; null for what a run did'),
+  kind: z
+    .string()
+    .describe('its word in the record, the runs or the outbox: `kill`, `first-change`, `notified`'),
+});
+export type Moment = z.infer<typeof Moment>;
 
 /**
  * What happened, in order: from the flag that let the first bad run begin, through its first change, the trip

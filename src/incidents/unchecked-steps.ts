@@ -1,17 +1,19 @@
 import type pg from 'pg';
+import { z } from 'zod';
 import type { RolloutDocument } from '../flags/rollout-document.js';
 import { typedRollout } from '../flags/rollout-policy.js';
 import type { Incident } from './incident.js';
+import { count } from '../kernel/schema.js';
 
 /** A step of the version's rollout that nobody checked: its bake was skipped. */
-export interface UncheckedStep {
-  readonly region: string;
-  readonly permille: number;
-  readonly by: string;
-  /** Null: nobody had to agree, in a release before. */
-  readonly approvedBy: string | null;
-  readonly reason: string;
-}
+export const UncheckedStep = z.strictObject({
+  region: z.string(),
+  permille: count,
+  by: z.string(),
+  approvedBy: z.string().nullable().describe('null: nobody had to agree, in a release before'),
+  reason: z.string(),
+});
+export type UncheckedStep = z.infer<typeof UncheckedStep>;
 
 interface Row {
   readonly region: string;

@@ -4,42 +4,52 @@ import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../postgres/page.js';
 import { inTransaction } from '../postgres/pool.js';
-import type { OutgoingNotice } from './message.js';
+import { count, isoTime, named } from '../kernel/schema.js';
+import { isoOf, viewColumns, viewOf } from '../postgres/view.js';
 
 export const DELIVERY_STATES = ['pending', 'delivered', 'dead'] as const;
 export type DeliveryState = (typeof DELIVERY_STATES)[number];
 
-/** Times are ISO 8601 in UTC. */
-export interface Delivery {
-  readonly receiver: string;
-  readonly state: DeliveryState;
-  readonly attempts: number;
-  readonly lastProblem: string | null;
-  /** When it is tried next; null where it is over. */
-  readonly nextAt: string | null;
-  readonly endedAt: string | null;
-}
+const Delivery = z.strictObject({
+  receiver: z.string().describe("the host, and a fingerprint of the address, which isn't shown"),
+  state: z.enum(DELIVERY_STATES).describe('dead: given up'),
+  attempts: count,
+  lastProblem: z.string().nullable(),
+  nextAt: isoTime.nullable().describe('when it is tried next; null where it is over'),
+  endedAt: isoTime.nullable(),
+});
+export type Delivery = z.infer<typeof Delivery>;
 
-export interface Notification extends Omit<OutgoingNotice, 'details'> {
-  /** Empty where nobody was there to receive it. */
-  readonly deliveries: readonly Delivery[];
-}
+export const Notification = named(
+  'Notification',
+  z.strictObject({
+    id: z.guid(),
+    kind: z.string(),
+    job: z.string().nullable(),
+    region: z.string().nullable(),
+    title: z.string(),
+    lines: z.array(z.string()).readonly(),
+    at: isoTime,
+    deliveries: z.array(Delivery).readonly().describe('empty where no receiver is configured'),
+  }),
+);
+export type Notification = z.infer<typeof Notification>;
 
-interface NotificationRow extends Omit<Notification, 'at'> {
-  readonly at: Date;
-  /** `at` to the microsecond, which a Date cannot hold and the walk must not lose. */
+/** A view's columns, and `at` to the microsecond, which a Date cannot hold and the walk must not lose. */
+interface NotificationRow {
+  readonly id: string;
   readonly key: string;
 }
 
-/** As PostgreSQL writes a moment within jsonb, without its three or six digits behind the second. */
-const ISO = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
 const COLUMNS = `
-  n.id, n.kind, n.job, n.region, n.title, n.lines, n.at, n.at::text as key,
-  coalesce((select jsonb_agg(jsonb_build_object(
-      'receiver', d.receiver, 'state', d.state, 'attempts', d.attempts, 'lastProblem', d.last_problem,
-      'nextAt', case when d.state = 'pending' then to_char(d.due_at at time zone 'UTC', ${ISO}) end,
-      'endedAt', to_char(d.ended_at at time zone 'UTC', ${ISO})) order by d.receiver)
-    from portcullis_control.delivery d where d.notice = n.id), '[]') as deliveries`;
+  ${viewColumns(Notification, {
+    deliveries: `coalesce((
+      select jsonb_agg(jsonb_build_object(
+        'receiver', d.receiver, 'state', d.state, 'attempts', d.attempts, 'lastProblem', d.last_problem,
+        'nextAt', case when d.state = 'pending' then ${isoOf('d.due_at')} end,
+        'endedAt', ${isoOf('d.ended_at')}) order by d.receiver)
+      from portcullis_control.delivery d where d.notice = n.id), '[]')`,
+  })}, n.at::text as key`;
 
 const NotificationKey = z.tuple([MomentKey, z.guid()]);
 
@@ -111,8 +121,7 @@ export async function retryNotification(control: pg.Pool, id: string, by: string
 }
 
 function notificationOf(row: NotificationRow): Notification {
-  const { id, kind, job, region, title, lines, deliveries } = row;
-  return { id, kind, job, region, title, lines, at: row.at.toISOString(), deliveries };
+  return viewOf(Notification, row);
 }
 
 function unknown(id: string): PortcullisError {

@@ -8,11 +8,17 @@ import { countOf } from '../kernel/words.js';
 import { loadPolicies } from '../flags/policy-store.js';
 import { gatesOf } from '../containment/gates-of.js';
 import { FATES, receiveAlerts, type AlertFate, type AlertTarget } from '../guard/bake/alerts.js';
-import { ALERT_STATES, clearAlert, listAlerts, regionsOfAlert } from '../guard/bake/browse-alerts.js';
+import {
+  ALERT_STATES,
+  clearAlert,
+  listAlerts,
+  regionsOfAlert,
+  AlertView,
+} from '../guard/bake/browse-alerts.js';
 import { notify } from '../notify/notice.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
-import { named, pageSchema, reason, isoTime } from '../kernel/schema.js';
+import { named, pageSchema, reason } from '../kernel/schema.js';
 import { jobQuery, namePath, pageQuery, regionQuery } from './schemas.js';
 
 /** Room for thousands of alerts: one that is left out kills nothing. */
@@ -47,25 +53,7 @@ const AlertFates = named(
   }),
 );
 
-const Alert = named(
-  'Alert',
-  z.strictObject({
-    id: z.string().describe("Alertmanager's fingerprint"),
-    name: z.string(),
-    job: z.string(),
-    regions: z.array(z.string()).readonly(),
-    state: z.enum(ALERT_STATES).describe('expired: not resolved, and not sent again for 24 hours'),
-    startsAt: isoTime,
-    receivedAt: isoTime,
-    firesUntil: isoTime.describe('when it expires, unless it is sent again'),
-    killedAt: isoTime.nullable().describe('when its gates had been killed'),
-    resolvedAt: isoTime.nullable(),
-    clearedAt: isoTime.nullable(),
-    clearedBy: z.string().nullable(),
-    clearReason: z.string().nullable(),
-  }),
-);
-const AlertPage = pageSchema('AlertPage', Alert);
+const AlertPage = pageSchema('AlertPage', AlertView);
 
 /** What Alertmanager's webhook posts to, and what it has posted. */
 export const alertOperations = {
@@ -137,7 +125,7 @@ export const alertOperations = {
     reach: ({ control }, { id }) => regionsOfAlert(control, id),
     params: z.strictObject({ id: namePath }),
     body: named('ClearAlert', z.strictObject({ reason })),
-    result: Alert,
+    result: AlertView,
     errors: ['ALERT_UNKNOWN', 'ALERT_NOT_FIRING'],
     run: ({ control }, { id, ...body }, caller) => {
       return clearAlert(control, id, {

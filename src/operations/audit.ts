@@ -1,32 +1,16 @@
 import { z } from 'zod';
 import { listAudit } from '../audit/browse-audit.js';
-import { headText, parseHead } from '../audit/chain.js';
+import { headText, parseHead, ChainedEntry } from '../audit/chain.js';
 import { auditLine, exportAudit } from '../audit/lines.js';
 import { verifyAudit } from '../audit/verify.js';
 import { countUnrecordedTrips } from '../containment/trip-row.js';
 import { countUnrecorded } from '../containment/unrecorded-kill.js';
 import { queryRegions } from '../regions/query-regions.js';
 import { operation, stream } from './operation.js';
-import { word, Evidence, count, named, pageSchema, isoTime } from '../kernel/schema.js';
+import { word, count, named, pageSchema } from '../kernel/schema.js';
 import { namePath, pageQuery } from './schemas.js';
 
-const hash = z.string().regex(/^[0-9a-f]{64}$/);
-
-const AuditEntry = named(
-  'AuditEntry',
-  z.strictObject({
-    seq: z.int().describe('1 for the first, and one more for each'),
-    at: isoTime,
-    principal: z.string(),
-    action: z.string(),
-    subject: z.string(),
-    evidence: Evidence,
-    flagRevision: z.int().nullable(),
-    prev: hash.describe('the hash of the entry before'),
-    hash: hash.describe('SHA-256 over the bytes of prev and the canonical JSON of all but prev and hash'),
-  }),
-);
-const AuditPage = pageSchema('AuditPage', AuditEntry);
+const AuditPage = pageSchema('AuditPage', ChainedEntry);
 
 const AuditVerdict = named(
   'AuditVerdict',
@@ -93,7 +77,7 @@ export const auditOperations = {
     example: {},
     summary: 'The whole audit log in order, with all that verifying it elsewhere takes',
     action: 'verify-audit',
-    result: AuditEntry,
+    result: ChainedEntry,
     write: auditLine,
     run: ({ control }) => exportAudit(control),
   }),

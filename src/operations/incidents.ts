@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type pg from 'pg';
 import { z } from 'zod';
 import { requireMay, type Principal } from '../access/roles.js';
@@ -6,58 +5,144 @@ import { gatesOf, regionsOf } from '../containment/gates-of.js';
 import { examineIncident, seeIncident, tendIncident } from '../incidents/assess-incident.js';
 import { findIncident, listIncidents } from '../incidents/browse-incidents.js';
 import { includeRun, includeSince } from '../incidents/include-run.js';
-import { requireDamage } from '../incidents/incident.js';
-import { nothingToRestore, writers } from '../incidents/incident-runs.js';
-import { measuresOf } from '../incidents/measures.js';
+import { requireDamage, Incident } from '../incidents/incident.js';
+import { nothingToRestore, writers, IncidentRun, SilentRegion } from '../incidents/incident-runs.js';
+import { measuresOf, Measures } from '../incidents/measures.js';
 import { closeIncident, moveIncident } from '../incidents/move-incident.js';
 import { openByHand } from '../incidents/open-by-hand.js';
 import { postMortemOf } from '../incidents/post-mortem.js';
-import { runbookOf } from '../incidents/runbook.js';
-import { shorten } from '../kernel/text.js';
-import { statusUpdatesOf } from '../incidents/status-updates.js';
-import { timelineOf } from '../incidents/timeline.js';
+import { runbookOf, runbookPage, Step } from '../incidents/runbook.js';
+import { statusUpdatesOf, StatusUpdate } from '../incidents/status-updates.js';
+import { timelineOf, Moment } from '../incidents/timeline.js';
 import { findRunOf } from '../regions/browse.js';
 import { impactByUnit } from '../journal/impact.js';
 import { beginRestore } from './begin-restore.js';
 import type { OperationContext } from './context.js';
-import {
-  Incident,
-  IncidentConclusion,
-  IncidentDetails,
-  IncidentInclusion,
-  incidentIdPath,
-  IncidentOpened,
-  IncidentPage,
-  IncidentReport,
-  IncidentRestore,
-  incidentStateQuery,
-  Runbook,
-  StatusUpdates,
-  Timeline,
-} from './incident-schemas.js';
 import { operation, stream, type Reach, sentOr } from './operation.js';
-import { mostQuery, RestoreOrder, UnitImpact } from './restore-schemas.js';
+import { mostQuery, RestoreOrder, UnitImpact, Impact, RestoreBegun } from './restore-schemas.js';
 import { inRegion } from './restores.js';
 import { jobQuery, pageQuery } from './schemas.js';
+import { count, named, pageSchema, reason, text, UnitLabel, word } from '../kernel/schema.js';
+import { BreakGlass } from '../flags/break-glass.js';
+import { UncheckedStep } from '../incidents/unchecked-steps.js';
+
+const IncidentPage = pageSchema('IncidentPage', Incident);
+
+const figures = {
+  ...Impact.omit({ runId: true, unitLabel: true }).shape,
+  runs: count.describe('runs that changed anything'),
+  restored: count.describe('rows put back so far'),
+  restoreConflicts: count.describe('rows that restores skipped'),
+};
+
+/** An incident with what its runs have changed, as of now. */
+const IncidentDetails = named(
+  'IncidentDetails',
+  z.strictObject({
+    ...Incident.shape,
+    runs: z.array(IncidentRun).readonly().describe('the newest first'),
+    unitLabel: UnitLabel,
+    impact: z.strictObject({
+      ...figures,
+      regions: z.array(z.strictObject({ region: z.string(), ...figures })).readonly(),
+    }),
+    unchecked: z
+      .array(UncheckedStep)
+      .readonly()
+      .describe("steps of the version's rollout whose bake was skipped: nobody checked them"),
+    breakGlass: z
+      .array(BreakGlass)
+      .readonly()
+      .describe('the break-glass that the version ever had in its regions'),
+    measures: Measures,
+    silent: z
+      .array(SilentRegion)
+      .readonly()
+      .describe('regions whose database could not be asked: the figures are without them'),
+  }),
+);
+
+const Timeline = named(
+  'Timeline',
+  z.strictObject({
+    id: z.string(),
+    moments: z.array(Moment).readonly(),
+  }),
+);
+
+const Runbook = named(
+  'Runbook',
+  z.strictObject({
+    id: z.string(),
+    steps: z.array(Step).readonly(),
+    page: z
+      .string()
+      .nullable()
+      .describe(
+        'what the job says of its changes, in Markdown; null: it brings no page, or is not installed here',
+      ),
+  }),
+);
+
+const StatusUpdates = named(
+  'StatusUpdates',
+  z.strictObject({
+    id: z.string(),
+    updates: z.array(StatusUpdate).readonly(),
+  }),
+);
+
+const IncidentReport = named(
+  'IncidentReport',
+  z.strictObject({
+    job: word,
+    version: word.optional().describe('the version to blame, where it is known'),
+    regions: z.array(word).min(1).max(100).optional().describe('absent: the region of the run, or all'),
+    run: word.optional().describe('the first bad run, or the first 4 or more digits of its id'),
+    title: text(z.string().trim().min(1).max(200)).describe('what happened, in one line'),
+  }),
+);
+const IncidentInclusion = named(
+  'IncidentInclusion',
+  z
+    .strictObject({
+      run: word.optional().describe('a bad run: it and those after it in its region'),
+      since: z.iso
+        .datetime({ offset: true })
+        .optional()
+        .describe('or every run elected at that time or later, up to the containment'),
+      regions: z.array(word).min(1).max(100).optional().describe('with since: only in these of its regions'),
+      reason: reason.optional().describe('for the record'),
+    })
+    .refine(({ run, since }) => (run === undefined) !== (since === undefined), {
+      message: 'give either run or since',
+    }),
+);
+const IncidentConclusion = named(
+  'IncidentConclusion',
+  z.strictObject({
+    conclusion: reason.describe('what was wrong'),
+    falseAlarm: z.boolean().default(false),
+  }),
+);
+const IncidentRestore = named(
+  'IncidentRestore',
+  z.strictObject({
+    id: z.string(),
+    state: Incident.shape.state,
+    restores: z
+      .array(RestoreBegun)
+      .readonly()
+      .describe('under way now: in each region, the newest run not yet put back'),
+    left: count.describe('runs still to be put back behind these: ask again once these have ended'),
+  }),
+);
+const incidentIdPath = word.describe("an incident's id, in either case");
 
 const params = z.strictObject({ id: incidentIdPath });
 const errors = ['INCIDENT_UNKNOWN'] as const;
 const reading = { action: 'read', params, errors } as const;
 const acting = { action: 'manage-incident' } as const;
-
-const MOST_PAGE = 50_000;
-
-/** What a job says of its changes: its file is read when it is asked for, since nobody waits for it at a start. */
-async function pageOf({ installed }: OperationContext, job: string): Promise<string | null> {
-  const file = installed().find(({ definition }) => definition.name === job)?.definition.runbook;
-  if (file === undefined) return null;
-  return readFile(file, 'utf8').then(
-    (text) => shorten(text, MOST_PAGE),
-    // Without the file's path: whoever reads this may be anywhere.
-    (error: unknown) =>
-      `The runbook that ${job} brings cannot be read: ${String((error as { code?: unknown }).code)}`,
-  );
-}
 
 /** What went wrong, and the way out of it. */
 export const incidentOperations = {
@@ -69,7 +154,7 @@ export const incidentOperations = {
     query: z.strictObject({
       ...pageQuery,
       job: jobQuery,
-      state: incidentStateQuery,
+      state: Incident.shape.state.optional().describe('only in this state'),
       unclosed: z
         .enum(['true', 'false'])
         .transform((text) => text === 'true')
@@ -145,7 +230,7 @@ export const incidentOperations = {
     run: async (context, { id }) => {
       const looked = await examineIncident(context.control, poolOf(context), id);
       const { id: known, job } = looked.incident;
-      return { id: known, steps: runbookOf(looked), page: await pageOf(context, job) };
+      return { id: known, steps: runbookOf(looked), page: await runbookPage(job, context.installed()) };
     },
   }),
   getIncidentPostMortem: operation({
@@ -180,7 +265,10 @@ export const incidentOperations = {
     ),
     summary: 'Opens an incident for what a person has noticed, or joins the one there is; stops nothing',
     body: IncidentReport,
-    result: IncidentOpened,
+    result: named(
+      'IncidentOpened',
+      z.strictObject({ id: z.string(), joined: z.boolean().describe('whether it was there already') }),
+    ),
     errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
     run: async (
       { control, regionDatabases, jobs },

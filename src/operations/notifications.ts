@@ -1,38 +1,11 @@
 import { z } from 'zod';
 import { PortcullisError } from '../kernel/errors.js';
-import { DELIVERY_STATES, listNotifications, retryNotification } from '../notify/browse.js';
+import { DELIVERY_STATES, listNotifications, retryNotification, Notification } from '../notify/browse.js';
 import { notify, testNotice } from '../notify/notice.js';
 import { operation } from './operation.js';
-import { named, pageSchema, word } from '../kernel/schema.js';
+import { pageSchema, word } from '../kernel/schema.js';
 import { namePath, pageQuery } from './schemas.js';
 
-const time = z.iso.datetime();
-
-const Notification = named(
-  'Notification',
-  z.strictObject({
-    id: z.guid(),
-    kind: z.string(),
-    job: z.string().nullable(),
-    region: z.string().nullable(),
-    title: z.string(),
-    lines: z.array(z.string()).readonly(),
-    at: time,
-    deliveries: z
-      .array(
-        z.strictObject({
-          receiver: z.string().describe("the host, and a fingerprint of the address, which isn't shown"),
-          state: z.enum(DELIVERY_STATES).describe('dead: given up'),
-          attempts: z.int().min(0),
-          lastProblem: z.string().nullable(),
-          nextAt: time.nullable().describe('when it is tried next; null where it is over'),
-          endedAt: time.nullable(),
-        }),
-      )
-      .readonly()
-      .describe('empty where no receiver is configured'),
-  }),
-);
 const NotificationPage = pageSchema('NotificationPage', Notification);
 
 /** What people were told, and whether it reached them. */

@@ -27,3 +27,8 @@ export function viewOf<View extends z.ZodObject>(view: View, row: object): z.inf
   });
   return Object.fromEntries(properties) as z.infer<View>;
 }
+
+/** A column's time within jsonb, as {@link viewOf} has it outside: jsonb writes microseconds and an offset. */
+export function isoOf(column: string): string {
+  return `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+}

@@ -4,42 +4,43 @@ import { recordAudit } from '../../audit/record.js';
 import { PortcullisError } from '../../kernel/errors.js';
 import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../../postgres/page.js';
 import { inTransaction } from '../../postgres/pool.js';
+import { isoTime, named } from '../../kernel/schema.js';
+import { viewColumns, viewOf } from '../../postgres/view.js';
 
 export const ALERT_STATES = ['firing', 'resolved', 'expired', 'cleared'] as const;
 /** `expired`: not resolved, and not sent again in time. Only one that is firing counts against a version. */
 export type AlertState = (typeof ALERT_STATES)[number];
 
-/** An alert as it was received. Times are ISO 8601 in UTC. */
-export interface AlertView {
-  /** The fingerprint that Alertmanager gave it: the same each time that it fires. */
-  readonly id: string;
-  readonly name: string;
-  readonly job: string;
-  readonly regions: readonly string[];
-  readonly state: AlertState;
-  readonly startsAt: string;
-  readonly receivedAt: string;
-  /** When it stops firing by itself, unless it is sent again. */
-  readonly firesUntil: string;
-  readonly killedAt: string | null;
-  readonly resolvedAt: string | null;
-  readonly clearedAt: string | null;
-  readonly clearedBy: string | null;
-  readonly clearReason: string | null;
-}
+/** An alert as it was received. */
+export const AlertView = named(
+  'Alert',
+  z.strictObject({
+    id: z.string().describe("Alertmanager's fingerprint"),
+    name: z.string(),
+    job: z.string(),
+    regions: z.array(z.string()).readonly(),
+    state: z.enum(ALERT_STATES).describe('expired: not resolved, and not sent again for 24 hours'),
+    startsAt: isoTime,
+    receivedAt: isoTime,
+    firesUntil: isoTime.describe('when it expires, unless it is sent again'),
+    killedAt: isoTime.nullable().describe('when its gates had been killed'),
+    resolvedAt: isoTime.nullable(),
+    clearedAt: isoTime.nullable(),
+    clearedBy: z.string().nullable(),
+    clearReason: z.string().nullable(),
+  }),
+);
+export type AlertView = z.infer<typeof AlertView>;
 
 const STATE = `case when cleared_at is not null then 'cleared' when resolved_at is not null then 'resolved'
   when fires_until <= clock_timestamp() then 'expired' else 'firing' end`;
 
-type AlertRow = {
-  readonly [Key in keyof AlertView]: Key extends `${string}At` | 'firesUntil' ? Date | null : AlertView[Key];
-} & {
+/** A view's columns, and receivedAt to the microsecond, which a Date cannot hold and the walk must not lose. */
+interface AlertRow extends AlertView {
   readonly key: string;
-};
+}
 
-const COLUMNS = `fingerprint as id, name, job, regions, ${STATE} as state, starts_at as "startsAt",
-  received_at as "receivedAt", fires_until as "firesUntil", killed_at as "killedAt", resolved_at as "resolvedAt",
-  cleared_at as "clearedAt", cleared_by as "clearedBy", clear_reason as "clearReason", received_at::text as key`;
+const COLUMNS = `${viewColumns(AlertView, { id: 'fingerprint', state: STATE })}, received_at::text as key`;
 
 const AlertKey = z.tuple([MomentKey, z.string()]);
 
@@ -62,7 +63,7 @@ export async function listAlerts(
      order by received_at desc, fingerprint desc limit $6`,
     [filter.state, filter.job, filter.region, at, id, page.limit + 1],
   );
-  return pageOf(rows, page.limit, viewOf, (row) => [row.key, row.id]);
+  return pageOf(rows, page.limit, alertOf, (row) => [row.key, row.id]);
 }
 
 /** Alerts that name the job in that region and fire. */
@@ -123,7 +124,7 @@ export async function clearAlert(
       ...{ principal: order.by, action: 'clear-alert', subject: last.job },
       evidence: { alert: id, name: last.name, regions: last.regions, reason: order.reason },
     });
-    return viewOf(cleared[0] ?? last);
+    return alertOf(cleared[0] ?? last);
   });
 }
 
@@ -143,16 +144,6 @@ export async function forgetAlerts(control: pg.Pool): Promise<void> {
   );
 }
 
-function viewOf(row: AlertRow): AlertView {
-  const iso = (at: Date | null): string | null => at && at.toISOString();
-  const { id, name, job, regions, state, clearedBy, clearReason } = row;
-  return {
-    ...{ id, name, job, regions, state, clearedBy, clearReason },
-    startsAt: iso(row.startsAt) ?? '',
-    receivedAt: iso(row.receivedAt) ?? '',
-    firesUntil: iso(row.firesUntil) ?? '',
-    killedAt: iso(row.killedAt),
-    resolvedAt: iso(row.resolvedAt),
-    clearedAt: iso(row.clearedAt),
-  };
+function alertOf(row: AlertRow): AlertView {
+  return viewOf(AlertView, row);
 }
