@@ -9,6 +9,7 @@ import { uncheckedText } from '../incidents/unchecked-steps.js';
 import type { Impact } from '../journal/impact.js';
 import type { Voice } from './context.js';
 import { toneOf, type Tone } from './tone.js';
+import { cascadedText } from '../incidents/post-mortem.js';
 import { countOf, number, time, unitsOf, type UnitLabel } from '../kernel/words.js';
 
 const STATES: Readonly<Record<Incident['state'], Tone>> = {
@@ -76,7 +77,10 @@ function factsText(
     ['since', `${time(incident.openedAt)}, opened by ${incident.openedBy} (${incident.cause})`],
     ...(hasDamage(incident)
       ? ([
-          ['changed', `${countOf(impact.rows, 'row')} of ${unitsOf(impact.units, unitLabel)}`],
+          [
+            'changed',
+            `${countOf(impact.rows, 'row')} of ${unitsOf(impact.units, unitLabel)}${cascadedText(impact)}`,
+          ],
           ['put back', `${number(impact.restored)}, ${countOf(impact.restoreConflicts, 'conflict')} skipped`],
         ] as const)
       : ([['damage', undamagedText(incident)]] as const)),

@@ -1,7 +1,10 @@
 import { looksLikeIncident } from '../incidents/browse-incidents.js';
 import { requireDamage } from '../incidents/incident.js';
 import { writers, type SilentRegion } from '../incidents/incident-runs.js';
+import type { RestorePart } from '../journal/restore-plan.js';
 import type { RestorePreview } from '../journal/restore-preview.js';
+import type { FiringTrigger } from '../journal/trigger-effects.js';
+import type { Trial } from '../runs/run-triggers.js';
 import { PortcullisError } from '../kernel/errors.js';
 import type { RunView } from '../runs/browse-runs.js';
 import { exitCodeOfRun } from './exit.js';
@@ -22,6 +25,19 @@ export interface RestoreResult {
   readonly restored: number;
   readonly left: RestorePreview;
   readonly durationMs: number | null;
+  /** Of a dry run: the triggers that a restore fires, and what they were seen to do. */
+  readonly triggers?: readonly FiringTrigger[];
+  readonly trial?: Trial | null;
+}
+
+/** A part as queries name it. */
+export function queriedPart(part: RestorePart | undefined) {
+  const { resources, units, keys } = part ?? {};
+  return {
+    ...(resources && { resource: [...resources] }),
+    ...(units && { unit: [...units] }),
+    ...(keys && { key: [...keys] }),
+  };
 }
 
 export const DRY_RUN = {
@@ -62,16 +78,27 @@ export async function namedThere(invoke: Invoke, ids: readonly string[]): Promis
   return { runs: newestFirst, incidents, silent };
 }
 
-export async function previewThere(invoke: Invoke, { runs }: NamedThere): Promise<RestoreResult[]> {
+export async function previewThere(
+  invoke: Invoke,
+  { runs }: NamedThere,
+  part: RestorePart | undefined,
+): Promise<RestoreResult[]> {
   const results = [];
-  for (const { runId: run, job, region } of runs)
-    results.push({ run, job, region, ...DRY_RUN, left: await leftOf(invoke, run) });
+  for (const { runId: run, job, region } of runs) {
+    const { runId, triggers, trial, ...left } = await invoke('previewRestore', {
+      id: run,
+      ...queriedPart(part),
+    });
+    results.push({ run: runId, job, region, ...DRY_RUN, left, triggers, trial });
+  }
   return results;
 }
 
 interface Following {
   /** Why, for the record. */
   readonly reason: string | undefined;
+  /** What of each run. */
+  readonly part: RestorePart | undefined;
   readonly signal: AbortSignal;
   readonly say: (text: string) => void;
 }
@@ -84,12 +111,13 @@ interface Following {
 export async function restoreThere(
   invoke: Invoke,
   { runs, incidents }: NamedThere,
-  { reason, signal, say }: Following,
+  { reason, part, signal, say }: Following,
 ): Promise<{ readonly results: RestoreResult[]; readonly exit: ExitCode }> {
   const why = reason === undefined ? {} : { reason };
   const begun = new Map<string, string>();
   for (const { id, closed } of incidents) {
-    if (closed || runs.length === 0) continue;
+    // An incident's own way restores its runs in whole.
+    if (closed || runs.length === 0 || part !== undefined) continue;
     const first = await unlessNothing(() => invoke('restoreIncident', { id, ...why }));
     for (const { runId, restore } of 'nothing' in first ? [] : first.restores) begun.set(runId, restore);
   }
@@ -99,7 +127,7 @@ export async function restoreThere(
     const known = begun.get(run);
     const order =
       known === undefined
-        ? await unlessNothing(() => invoke('restoreRun', { id: run, ...why }))
+        ? await unlessNothing(() => invoke('restoreRun', { id: run, ...why, ...orderedPart(part) }))
         : { restore: known };
     if ('nothing' in order) {
       const nothing = {
@@ -109,12 +137,12 @@ export async function restoreThere(
         restored: 0,
         durationMs: null,
       };
-      results.push({ ...named, ...nothing, left: await leftOf(invoke, run) });
+      results.push({ ...named, ...nothing, left: await leftOf(invoke, run, part) });
       continue;
     }
     const which = runs.length > 1 ? `run ${at + 1} of ${runs.length}: ` : '';
     const restore = await followRun(invoke, order.restore, signal, (text) => say(which + text));
-    results.push({ ...named, ...resultOf(restore), left: await leftOf(invoke, run) });
+    results.push({ ...named, ...resultOf(restore), left: await leftOf(invoke, run, part) });
     if (restore.finishedAt === null) return { results, exit: 3 };
     if (restore.status !== 'succeeded') return { results, exit: exitCodeOfRun(restore.status) };
   }
@@ -128,9 +156,19 @@ function resultOf({ runId, status, reason, applied, finishedAt, durationMs }: Ru
   return { ...now, reason: why };
 }
 
-async function leftOf(invoke: Invoke, id: string): Promise<RestorePreview> {
+function orderedPart(part: RestorePart | undefined) {
+  const { resources, units, keys } = part ?? {};
+  return {
+    ...(resources && { resources: [...resources] }),
+    ...(units && { units: [...units] }),
+    ...(keys && { keys: [...keys] }),
+  };
+}
+
+async function leftOf(invoke: Invoke, id: string, part: RestorePart | undefined): Promise<RestorePreview> {
   const { applied, alreadyRestored, restorable, asBefore, conflicts } = await invoke('previewRestore', {
-    id,
+    ...{ id, ...queriedPart(part) },
+    trial: 'false',
   });
   return { applied, alreadyRestored, restorable, asBefore, conflicts };
 }

@@ -108,7 +108,14 @@ function requestOf(address: string, input: object): Request {
     const body = JSON.stringify(Object.fromEntries(left));
     return { path, init: { method, headers: { 'content-type': 'application/json' }, body } };
   }
-  const query = new URLSearchParams([...left].map(([name, value]): [string, string] => [name, text(value)]));
+  const query = new URLSearchParams(
+    [...left].flatMap(([name, value]) =>
+      (Array.isArray(value) ? (value as unknown[]) : [value]).map((each): [string, string] => [
+        name,
+        text(each),
+      ]),
+    ),
+  );
   return { path: query.size === 0 ? path : `${path}?${query.toString()}`, init: { method } };
 }
 

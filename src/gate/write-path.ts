@@ -194,7 +194,12 @@ async function inBatch(
   return stopped;
 }
 
-async function writeSteps(client: pg.PoolClient, plan: ApplyPlan, stretch: Stretch): Promise<BatchWritten> {
+/** Carries out a stretch of a plan in the order of its steps, in the caller’s transaction. */
+export async function writeSteps(
+  client: pg.PoolClient,
+  plan: Pick<ApplyPlan, 'steps'>,
+  stretch: Stretch,
+): Promise<BatchWritten> {
   const sum = { applied: 0, conflicts: 0 };
   for (const step of plan.steps) {
     const { shape, operation } = step;

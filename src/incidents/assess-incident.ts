@@ -138,10 +138,10 @@ function newsOf({
 /** The severity, which only ever rises; of a closed incident, and of one without damage, the one that was kept. */
 function severityNow(
   incident: Incident,
-  { units, rows }: Pick<IncidentExtent, 'units' | 'rows'>,
+  { units, rows, cascaded }: Pick<IncidentExtent, 'units' | 'rows' | 'cascaded'>,
 ): Severity | null {
   if (incident.state === 'closed' || !hasDamage(incident)) return incident.severity;
-  return worse(incident.severity, severityOf({ units, rows }));
+  return worse(incident.severity, severityOf({ units, rows, cascaded }));
 }
 
 /** How far the restores of the runs that wrote are; undefined where none was begun. */

@@ -62,7 +62,7 @@ export async function extentOfIncident(
     ...(await extentIn(region, wrote)),
     ...restoredOf(wrote),
   }));
-  return { extent: totalsOf(found, 'units', 'rows', 'restored', 'restoreConflicts'), silent };
+  return { extent: totalsOf(found, 'units', 'rows', 'cascaded', 'restored', 'restoreConflicts'), silent };
 }
 
 function idsOf(runs: readonly IncidentRun[]): string[] {

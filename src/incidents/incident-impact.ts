@@ -52,10 +52,11 @@ function sumUp(regions: readonly RegionImpact[]): IncidentImpact {
   return {
     regions,
     byKind: sumByKind(regions),
+    byCascade: sumByCascade(regions),
     byProduct: sumByProduct(regions),
     firstAppliedAt: times(({ firstAppliedAt }) => firstAppliedAt).at(0) ?? null,
     lastAppliedAt: times(({ lastAppliedAt }) => lastAppliedAt).at(-1) ?? null,
-    ...totalsOf(regions, 'runs', 'units', 'rows', 'conflicts', 'restored', 'restoreConflicts'),
+    ...totalsOf(regions, 'runs', 'units', 'rows', 'cascaded', 'conflicts', 'restored', 'restoreConflicts'),
   };
 }
 
@@ -68,6 +69,15 @@ function sumByProduct(regions: readonly RegionImpact[]): IncidentImpact['byProdu
     sums.set(product, { product, rows: sum.rows + rows, units: sum.units + units });
   }
   return [...sums.values()].sort((a, b) => b.rows - a.rows || compareText(a.product, b.product));
+}
+
+function sumByCascade(regions: readonly RegionImpact[]): IncidentImpact['byCascade'] {
+  const sums = new Map<string, number>();
+  for (const { table, rows } of regions.flatMap(({ byCascade }) => byCascade))
+    sums.set(table, (sums.get(table) ?? 0) + rows);
+  return [...sums]
+    .map(([table, rows]) => ({ table, rows }))
+    .sort((a, b) => b.rows - a.rows || compareText(a.table, b.table));
 }
 
 function sumByKind(regions: readonly RegionImpact[]): IncidentImpact['byKind'] {

@@ -95,7 +95,7 @@ function whatHappened({ incident, impact, unitLabel, silent }: Assessment): stri
   const changed =
     impact.rows === 0
       ? `It was stopped before it changed a row.`
-      : `${countOf(impact.runs, 'run')} changed ${countOf(impact.rows, 'row')} of ${unitsOf(impact.units, unitLabel)}.`;
+      : `${countOf(impact.runs, 'run')} changed ${countOf(impact.rows, 'row')} of ${unitsOf(impact.units, unitLabel)}${escaped(cascadedText(impact))}.`;
   const back =
     impact.rows === 0
       ? ''
@@ -105,6 +105,13 @@ function whatHappened({ incident, impact, unitLabel, silent }: Assessment): stri
       ? ''
       : `\n\n**Not complete**: ${silent.map(({ region, reason }) => `${region} could not be asked (${escaped(reason)})`).join('; ')}.`;
   return `${escaped(who)} went wrong in ${where}. ${changed}${back} The incident is ${state}.${unknown}`;
+}
+
+/** ` (and 2,625 rows of shop.event that went with them)`; nothing where nothing did. */
+export function cascadedText({ byCascade }: Pick<Assessment['impact'], 'byCascade'>): string {
+  if (byCascade.length === 0) return '';
+  const each = byCascade.map(({ table, rows }) => `${countOf(rows, 'row')} of ${table}`);
+  return ` (and ${each.join(', ')} that went with them)`;
 }
 
 function undamaged({ drill, cause, openedBy, state }: Incident, who: string, where: string): string {

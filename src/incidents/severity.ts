@@ -2,6 +2,8 @@
 export interface Extent {
   readonly units: number;
   readonly rows: number;
+  /** Rows that the database deleted or changed with those. */
+  readonly cascaded: number;
 }
 
 /**
@@ -18,7 +20,7 @@ export const SEVERITIES = [
 
 export type Severity = (typeof SEVERITIES)[number]['severity'];
 
-export function severityOf({ units, rows }: Extent): Severity {
-  const reached = SEVERITIES.find((each) => units >= each.units || rows >= each.rows);
+export function severityOf({ units, rows, cascaded }: Extent): Severity {
+  const reached = SEVERITIES.find((each) => units >= each.units || rows + cascaded >= each.rows);
   return reached?.severity ?? 'averted';
 }

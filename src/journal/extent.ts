@@ -5,6 +5,8 @@ export interface Extent {
   /** Units on whose behalf at least one row was changed, each once. */
   readonly units: number;
   readonly rows: number;
+  /** Rows of other tables that the database deleted, or changed, with rows that were deleted. */
+  readonly cascaded: number;
 }
 
 /**
@@ -36,10 +38,34 @@ export function grouped(columns: string): string {
 export async function extentOf(pool: pg.Pool, runs: readonly string[]): Promise<Extent> {
   const { rows } = await pool.query<Extent>(
     `with ${grouped('c.unit')}
-     select count(*) as units, coalesce(sum(n), 0)::bigint as rows from grouped`,
+     select count(*) as units, coalesce(sum(n), 0)::bigint as rows, 0 as cascaded from grouped`,
     [runs],
   );
-  return rows[0] ?? { units: 0, rows: 0 };
+  const [found = { units: 0, rows: 0, cascaded: 0 }] = rows;
+  const byTable = await cascadedBy(pool, runs);
+  return { ...found, cascaded: byTable.reduce((sum, each) => sum + each.rows, 0) };
+}
+
+/** Rows of a table that went with rows that runs deleted. */
+export interface CascadedRows {
+  readonly table: string;
+  readonly rows: number;
+}
+
+/** What went with the rows that runs deleted, by table, the most first. Of a run before cascades were kept: nothing. */
+export async function cascadedBy(pool: pg.Pool, runs: readonly string[]): Promise<CascadedRows[]> {
+  const { rows: there } = await pool.query<{ there: boolean }>(
+    `select to_regclass('portcullis_region.cascaded') is not null as there`,
+  );
+  if (there[0]?.there !== true) return [];
+  const { rows } = await pool.query<CascadedRows>(
+    `select d."table", count(*) as rows from portcullis_region.cascaded d
+     where d.run = any($1)
+       and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (d.run, d.lane, d.seq))
+     group by d."table" order by rows desc, d."table"`,
+    [runs],
+  );
+  return rows;
 }
 
 /** How many changes of runs their lanes have passed, conflicts among them. It rises with each batch, and never falls. */

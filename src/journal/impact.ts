@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { grouped, type Extent } from './extent.js';
+import { cascadedBy, grouped, type CascadedRows, type Extent } from './extent.js';
 import { impactByProduct, type ProductImpact } from './product-impact.js';
 import { streamRows } from './stream-rows.js';
 
@@ -13,6 +13,8 @@ export interface ImpactOfKind {
 /** What runs have changed, in numbers. Conflicts, and what the runs did not get to, are not among the rows. */
 export interface Impact extends Extent {
   readonly byKind: readonly ImpactOfKind[];
+  /** What went with rows that were deleted, by table. */
+  readonly byCascade: readonly CascadedRows[];
   /** Null where nothing says which products the rows are used in. */
   readonly byProduct: readonly ProductImpact[] | null;
   /** Changes that were left out because their rows were not as planned. */
@@ -32,7 +34,7 @@ export interface UnitImpact {
 
 /** The impact of one run, or of several together. One that is not there, or applied nothing, has none. */
 export async function impactOf(pool: pg.Pool, ...runs: readonly string[]): Promise<Impact> {
-  const [sums, times, byProduct] = await Promise.all([
+  const [sums, times, byProduct, byCascade] = await Promise.all([
     pool.query<{ units: number; by_kind: ImpactOfKind[] | null }>(
       // Grouped once, by unit too: counting distinct units apart would sort every row.
       `with ${grouped('c.unit, c.resource, c.kind')},
@@ -48,13 +50,16 @@ export async function impactOf(pool: pg.Pool, ...runs: readonly string[]): Promi
       [runs],
     ),
     impactByProduct(pool, runs),
+    cascadedBy(pool, runs),
   ]);
   const byKind = sums.rows[0]?.by_kind ?? [];
   const { first, last, conflicts } = times.rows[0] ?? { first: null, last: null, conflicts: 0 };
   return {
     units: sums.rows[0]?.units ?? 0,
     rows: byKind.reduce((sum, { rows }) => sum + rows, 0),
+    cascaded: byCascade.reduce((sum, { rows }) => sum + rows, 0),
     byKind,
+    byCascade,
     byProduct,
     conflicts,
     firstAppliedAt: first?.toISOString() ?? null,

@@ -18,6 +18,70 @@ export function restoredResource(shape: Shape): KeptResource {
   return { ...kept, compares: compares.filter((name) => !generated.has(name)) };
 }
 
+/** What of a run is restored: changes that each of the lists which are given names; none given: everything. */
+export interface RestorePart {
+  readonly resources?: readonly string[] | undefined;
+  readonly units?: readonly string[] | undefined;
+  /** Rows, each as its resource and key: `account:a-17`. */
+  readonly keys?: readonly string[] | undefined;
+}
+
+/** A part with something in it, its lists in order and each name once; undefined: everything. */
+export function partOf({ resources, units, keys }: RestorePart): RestorePart | undefined {
+  const listed = Object.entries({ resources, units, keys }).flatMap(([name, values]) =>
+    values === undefined || values.length === 0 ? [] : [[name, [...new Set(values)].sort()] as const],
+  );
+  return listed.length === 0 ? undefined : Object.fromEntries(listed);
+}
+
+/** `account, for org-7 and org-9`: a part in words. */
+export function partText({ resources = [], units = [], keys = [] }: RestorePart): string {
+  const some = (all: readonly string[]): string =>
+    all.length > 3 ? `${all.slice(0, 3).join(', ')} and ${all.length - 3} more` : all.join(', ');
+  return [
+    ...(resources.length > 0 ? [`resource ${some(resources)}`] : []),
+    ...(units.length > 0 ? [`unit ${some(units)}`] : []),
+    ...(keys.length > 0 ? [`row ${some(keys)}`] : []),
+  ].join('; ');
+}
+
+/** A row as a part names it: `account:a-17`. */
+export function rowNamed(text: string): { readonly resource: string; readonly key: string } {
+  const [, resource = '', key = ''] = /^([^:]*):([^]*)$/.exec(text) ?? [];
+  return { resource, key };
+}
+
+/** SQL for whether a change `c`, whose row has the key `key`, is of a part. */
+function inPart({ resources, units, keys }: RestorePart = {}, key: string): string {
+  const among = (what: string, values: readonly string[] | undefined): string =>
+    values === undefined || values.length === 0
+      ? ''
+      : `and ${what} = any (array[${values.map((value) => pg.escapeLiteral(value)).join(', ')}]::text[])`;
+  // By the resource and the key as well, which have an index.
+  const rows = (keys ?? []).map((each) => {
+    const { resource, key: of } = rowNamed(each);
+    return `(${pg.escapeLiteral(resource)}, ${pg.escapeLiteral(of)})`;
+  });
+  return `${among('c.resource', resources)} ${among('c.unit', units)} ${
+    rows.length === 0 ? '' : `and (c.resource, ${key}) in (${rows.join(', ')})`
+  }`;
+}
+
+/** How many changes of a part a run has applied. */
+export async function appliedOf(pool: pg.Pool, run: string, part: RestorePart): Promise<number> {
+  const stored = await hasStored(pool, run);
+  const { rows } = await pool.query<{ n: number }>(
+    `select count(*) as n
+     from portcullis_region.lane l
+     join portcullis_region.change c on c.run = l.run and c.lane = l.lane and c.seq <= l.applied_seq
+     ${stored ? 'left join portcullis_region.stored s on (s.run, s.lane, s.seq) = (c.run, c.lane, c.seq)' : ''}
+     where l.run = $1 ${inPart(part, stored ? 'coalesce(s.key, c.key)' : 'c.key')}
+       and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq))`,
+    [run],
+  );
+  return rows[0]?.n ?? 0;
+}
+
 /** A step as a run's row keeps it. */
 interface StepKept {
   readonly resource: string;
@@ -42,13 +106,13 @@ export function reversedSteps(
 }
 
 /**
- * The changes of run $1 that were applied and are not restored, as rows `c` with their place from their lane's end, from
+ * The changes of run $1, or of a part of it, that were applied and are not restored, as rows `c` with their place from their lane's end, from
  * 1, and as the database stored their rows where `stored` says that there is a difference. To be put behind `with recursive`.
  *
  * A run that restores a change leaves one of its own for the same row, and restoring that leaves another:
  * an odd number of them, however deep, and the change is restored.
  */
-export function candidates(stored: boolean): string {
+export function candidates(stored: boolean, part?: RestorePart): string {
   // A row whose key the database gave is found by that key.
   const key = stored ? 'coalesce(s.key, c.key)' : 'c.key';
   return `
@@ -76,7 +140,7 @@ export function candidates(stored: boolean): string {
       where c.run = l.run and c.lane = l.lane and c.seq <= l.applied_seq
         and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq))
         -- Hashed, where "not exists" becomes a nested loop over what is thought to be few rows.
-        and (c.resource, ${key}) not in (select resource, key from taken_back)
+        and (c.resource, ${key}) not in (select resource, key from taken_back) ${inPart(part, key)}
     ) c
     where l.run = $1
   )`;
@@ -125,31 +189,33 @@ function without(columns: readonly Column[]): string {
 /**
  * Plans the restore `restore` of the run `of`, in the caller's transaction: for each change that was applied
  * and is not restored, its reverse, in the same lane and in reverse order, of the same kind and unit. One
- * statement, however many changes there are.
+ * statement, however many changes there are. `every`: only each so-manieth, for a trial.
  */
 export async function planRestore(
   client: pg.PoolClient,
   restore: string,
   of: string,
   shapes: Iterable<Shape>,
+  part?: RestorePart,
+  every = 1,
 ): Promise<RestorePlanned> {
   const each = [...shapes].filter(({ changes }) => changes.length > 0);
   const byResource = (image: (shape: Shape) => string): string =>
     `case c.resource ${each.map((shape) => `when ${pg.escapeLiteral(shape.name)} then ${image(shape)}`).join(' ')} end`;
   if (each.length === 0) return { counts: {}, lanes: [] };
   const { rows } = await client.query<{ lane: number; kind: string; n: number; last: number }>(
-    `with recursive ${candidates(await hasStored(client, of))}, planned as (
+    `with recursive ${candidates(await hasStored(client, of), part)}, planned as (
        insert into portcullis_region.change (run, lane, seq, resource, key, kind, unit, before, after, evidence)
        select $2, c.lane, c.from_end, c.resource, c.key, c.kind, c.unit,
          ${byResource(imageLeft)}, ${byResource(imageRestored)},
          -- The same of each: which change it is stands in that run under the row's own key, once.
          $3
        from candidate c
-       where c.resource = any ($4)
+       where c.resource = any ($4) and c.from_end % $5 = 0
        returning lane, kind, seq
      )
      select lane, kind, count(*) as n, max(seq) as last from planned group by lane, kind`,
-    [of, restore, JSON.stringify({ restores: of }), each.map(({ name }) => name)],
+    [of, restore, JSON.stringify({ restores: of }), each.map(({ name }) => name), every],
   );
   const counts: Record<string, number> = {};
   const lanes = new Map<number, number>();

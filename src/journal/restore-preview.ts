@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Image } from './change.js';
 import { fittedImage, rowImage } from './journal-image.js';
 import { cascadedFits } from './cascades.js';
-import { candidates, imageLeft, imageRestored } from './restore-plan.js';
+import { appliedOf, candidates, imageLeft, imageRestored, type RestorePart } from './restore-plan.js';
 import { hasKey, isThere, type Shape } from './shape.js';
 import { hasStored } from './stored-rows.js';
 import { streamRows } from './stream-rows.js';
@@ -53,15 +53,17 @@ export async function previewRestore(
   pool: pg.Pool,
   run: string,
   { shapes, refused }: RestoredResources,
+  part?: RestorePart,
 ): Promise<RestorePreview> {
-  const { applied: all, allTakenBack } = await whatIsLeft(pool, run);
+  const { applied: whole, allTakenBack } = await whatIsLeft(pool, run);
+  const all = part === undefined ? whole : await appliedOf(pool, run, part);
   const sums = { restorable: 0, asBefore: 0, conflicts: 0 };
   if (allTakenBack) return { applied: all, alreadyRestored: all, ...sums };
   const stored = await hasStored(pool, run);
   for (const shape of shapes.values()) {
     if (shape.changes.length === 0) continue;
     const { rows } = await pool.query<{ state: keyof typeof sums; n: number }>(
-      `with recursive ${candidates(stored)}, ${STANDING(shape)}
+      `with recursive ${candidates(stored, part)}, ${STANDING(shape)}
        select state, count(*) as n from standing group by state`,
       [run, shape.name],
     );
@@ -69,7 +71,7 @@ export async function previewRestore(
   }
   for (const name of refused.keys()) {
     const { rows } = await pool.query<{ n: number }>(
-      `with recursive ${candidates(stored)} select count(*) as n from candidate where resource = $2`,
+      `with recursive ${candidates(stored, part)} select count(*) as n from candidate where resource = $2`,
       [run, name],
     );
     sums.conflicts += rows[0]?.n ?? 0;
@@ -149,15 +151,16 @@ export async function* restoreConflicts(
   pool: pg.Pool,
   run: string,
   { shapes, refused }: RestoredResources,
+  part?: RestorePart,
 ): AsyncGenerator<RestoreConflict> {
   const stored = await hasStored(pool, run);
   for (const shape of shapes.values()) {
-    if (shape.changes.length > 0) yield* conflictsIn(pool, run, shape, stored);
+    if (shape.changes.length > 0) yield* conflictsIn(pool, run, shape, stored, part);
   }
   for (const [name, why] of refused) {
     yield* streamRows<RestoreConflict>(
       pool,
-      `with recursive ${candidates(stored)}
+      `with recursive ${candidates(stored, part)}
        select c.resource, c.key, c.kind, c.unit, c.before, coalesce(c.stored, coalesce(c.before, '{}') || c.after) as after,
          null as now, $3::text as refusal
        from candidate c where c.resource = $2
@@ -172,10 +175,11 @@ async function* conflictsIn(
   run: string,
   shape: Shape,
   stored: boolean,
+  part: RestorePart | undefined,
 ): AsyncGenerator<RestoreConflict> {
   yield* streamRows<RestoreConflict>(
     pool,
-    `with recursive ${candidates(stored)}, ${STANDING(shape)}
+    `with recursive ${candidates(stored, part)}, ${STANDING(shape)}
      select $2::text as resource, s.key, s.kind, s.unit, ${shown(shape, 's.was')} as before,
        ${shown(shape, 's.made')} as after, s.now,
        case when s.state = 'restorable' then refused.refusal end as refusal

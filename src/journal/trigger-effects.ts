@@ -46,3 +46,43 @@ export function firingTriggers(
     ),
   );
 }
+
+/** A trigger that fires on what a run or a restore does to the rows of a resource. */
+export interface FiringTrigger {
+  readonly resource: string;
+  readonly table: string;
+  readonly trigger: string;
+  readonly when: 'before' | 'after' | 'at the commit';
+  readonly on: readonly Operation[];
+  /** The columns that its function sets, as far as its text tells; null where it cannot be told. */
+  readonly sets: readonly string[] | null;
+}
+
+/** The triggers that fire on these operations, each once a resource. */
+export function triggersOf(
+  steps: Iterable<{ readonly shape: FiredOn; readonly operation: Operation }>,
+): FiringTrigger[] {
+  const found = new Map<string, FiringTrigger>();
+  for (const { shape, operation } of steps) {
+    const changes = shape.changes.map(({ name }) => name);
+    for (const { name, before, deferred, sets } of firingTriggers(shape.facts, changes, operation)) {
+      const at = `${shape.name} ${name}`;
+      const known = found.get(at);
+      found.set(at, {
+        ...{ resource: shape.name, table: shape.resource.table, trigger: name },
+        when: before ? 'before' : deferred ? 'at the commit' : 'after',
+        on: [...(known?.on ?? []), operation],
+        sets,
+      });
+    }
+  }
+  return [...found.values()];
+}
+
+/** What of a shape it takes to tell. */
+interface FiredOn {
+  readonly name: string;
+  readonly resource: { readonly table: string };
+  readonly changes: readonly { readonly name: string }[];
+  readonly facts: TableFacts;
+}

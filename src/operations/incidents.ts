@@ -361,7 +361,7 @@ export const incidentOperations = {
       const restores = [];
       for (const run of next) {
         restores.push(
-          await beginRestore(control, await findRunOf(regionDatabases, run.id), principal, reason),
+          await beginRestore(control, await findRunOf(regionDatabases, run.id), principal, { reason }),
         );
       }
       const now = await tendIncident(control, poolOf(context), id, principal.name);

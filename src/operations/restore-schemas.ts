@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { count, Image, named, reason, text, isoTime, UnitLabel } from '../kernel/schema.js';
+import { FiringTrigger, Trial } from '../runs/run-triggers.js';
+import { count, Image, named, reason, text, isoTime, UnitLabel, word } from '../kernel/schema.js';
 
 export const Impact = named(
   'Impact',
@@ -9,6 +10,13 @@ export const Impact = named(
     units: count.describe('units on whose behalf at least one row was changed'),
     rows: count,
     byKind: z.array(z.strictObject({ resource: z.string(), kind: z.string(), rows: count })).readonly(),
+    cascaded: count.describe(
+      'rows of other tables that the database deleted, or changed, with rows that were deleted',
+    ),
+    byCascade: z
+      .array(z.strictObject({ table: z.string(), rows: count }))
+      .readonly()
+      .describe('the same by table'),
     byProduct: z
       .array(
         z.strictObject({
@@ -59,6 +67,37 @@ export const RestoreConflict = named(
   }),
 );
 
+const rowKey = text(z.string().min(3).max(1000)).regex(
+  /^[^:]+:./s,
+  'give resource:key, such as account:a-17',
+);
+const mostNamed = 1_000;
+
+/** What of a run is restored, in a body. */
+const partShape = {
+  resources: z.array(word).max(mostNamed).optional().describe('only changes of these resources'),
+  units: z
+    .array(text(z.string().min(1).max(1000)))
+    .max(mostNamed)
+    .optional()
+    .describe('only changes for these units'),
+  keys: z.array(rowKey).max(mostNamed).optional().describe('only these rows, as resource:key'),
+};
+
+/** The same in a query, where a name is repeated. */
+const repeated = <Of extends z.ZodType<string, string>>(each: Of) =>
+  z
+    .union([each, z.array(each).max(mostNamed)])
+    .transform((given) => (typeof given === 'string' ? [given] : given));
+
+export const partQuery = {
+  resource: repeated(word).optional().describe('only changes of this resource; may be repeated'),
+  unit: repeated(text(z.string().min(1).max(1000)))
+    .optional()
+    .describe('only changes for this unit; may be repeated'),
+  key: repeated(rowKey).optional().describe('only this row, as resource:key; may be repeated'),
+};
+
 export const RestorePreview = named(
   'RestorePreview',
   z.strictObject({
@@ -68,12 +107,16 @@ export const RestorePreview = named(
     restorable: count.describe('rows as the run left them'),
     asBefore: count.describe('rows that somebody else has brought back'),
     conflicts: count.describe('rows touched since: a restore leaves them alone'),
+    triggers: z.array(FiringTrigger).readonly().describe('that fire on what a restore writes'),
+    trial: Trial.nullable().describe(
+      'null: no trigger fires, nothing is left to restore, or it was not asked for',
+    ),
   }),
 );
 
 export const RestoreOrder = named(
   'RestoreOrder',
-  z.strictObject({ reason: reason.optional().describe('for the record') }),
+  z.strictObject({ reason: reason.optional().describe('for the record'), ...partShape }),
 );
 
 export const RestoreBegun = named(

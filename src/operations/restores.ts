@@ -5,6 +5,7 @@ import { readRestored } from '../worker/restore-plan-phase.js';
 import { previewRestores } from '../worker/restore-runs.js';
 import { parseSubject } from '../worker/subject.js';
 import { impactByUnit, impactOf, type UnitImpact as UnitRows } from '../journal/impact.js';
+import { partOf, type RestorePart } from '../journal/restore-plan.js';
 import { restoreConflicts } from '../journal/restore-preview.js';
 import { policiesInForce, unitLabelOf } from '../flags/policy-store.js';
 import { asOfIn, findRunOf } from '../regions/browse.js';
@@ -19,6 +20,7 @@ import {
   RestoreBegun,
   RestoreOrder,
   RestorePreview,
+  partQuery,
   subjectPath,
 } from './restore-schemas.js';
 import { UNITS } from '../kernel/words.js';
@@ -64,29 +66,41 @@ export const restoreOperations = {
     summary: 'Every row of a run that a restore skips, because it was changed since',
     action: 'read',
     params,
+    query: z.strictObject(partQuery),
     result: RestoreConflict,
     errors,
-    run: async ({ control, regionDatabases }, { id }, caller) => {
+    run: async ({ control, regionDatabases }, { id, ...query }, caller) => {
       const { run, regionDatabase } = await findRunOf(regionDatabases, id);
       await recordPersonalRead(control, caller, `run ${run.runId}`, { conflicts: true });
       const { worker } = regionDatabase;
-      return restoreConflicts(worker, run.runId, await readRestored(worker, run.runId));
+      return restoreConflicts(worker, run.runId, await readRestored(worker, run.runId), queriedPart(query));
     },
   }),
   previewRestore: operation({
     at: 'GET /api/v1/runs/:id/restore',
     example: { id: '5eed0000' },
-    summary: 'What a restore of a run would do now; writes nothing',
+    summary: 'What a restore of a run, or of a part of it, would do now; writes nothing',
     action: 'read',
     params,
+    query: z.strictObject({
+      ...partQuery,
+      trial: z
+        .enum(['true', 'false'])
+        .transform((text) => text === 'true')
+        .default(true)
+        .describe('where triggers fire, try up to 1,000 changes in a transaction that is rolled back'),
+    }),
     result: RestorePreview,
     errors,
-    run: async ({ regionDatabases }, { id }) => {
+    run: async ({ regionDatabases }, { id, trial, ...query }) => {
       const {
         run: { runId },
         regionDatabase,
       } = await findRunOf(regionDatabases, id);
-      const [found] = await previewRestores(regionDatabase.worker, [runId]);
+      const [found] = await previewRestores(regionDatabase.worker, [runId], {
+        part: queriedPart(query),
+        trial,
+      });
       if (!found) throw new PortcullisError('RUN_UNKNOWN', `there is no run ${runId}`);
       return { runId, ...found.preview };
     },
@@ -94,7 +108,7 @@ export const restoreOperations = {
   restoreRun: operation({
     at: 'POST /api/v1/runs/:id/restore',
     example: { id: '5eed0000' },
-    summary: 'Begins a restore of a run, for a worker of its region to carry out',
+    summary: 'Begins a restore of a run, or of a part of it, for a worker of its region to carry out',
     action: 'restore',
     reach: async ({ regionDatabases }, { id }) => [(await findRunOf(regionDatabases, id)).run.region],
     params,
@@ -103,8 +117,8 @@ export const restoreOperations = {
     statuses: [202],
     statusOf: () => 202,
     errors: [...errors, 'RUN_ACTIVE', 'NOTHING_REACHED'],
-    run: async ({ control, regionDatabases }, { id, reason }, caller) =>
-      beginRestore(control, await findRunOf(regionDatabases, id), caller, reason),
+    run: async ({ control, regionDatabases }, { id, reason, ...part }, caller) =>
+      beginRestore(control, await findRunOf(regionDatabases, id), caller, { reason, part: partOf(part) }),
   }),
   getAsOf: operation({
     at: 'GET /api/v1/asof/:subject',
@@ -128,6 +142,18 @@ export const restoreOperations = {
     },
   }),
 };
+
+function queriedPart({
+  resource,
+  unit,
+  key,
+}: {
+  readonly resource?: readonly string[] | undefined;
+  readonly unit?: readonly string[] | undefined;
+  readonly key?: readonly string[] | undefined;
+}): RestorePart | undefined {
+  return partOf({ resources: resource, units: unit, keys: key });
+}
 
 /** What each unit of a region was changed by, with the region; `most`: no more than so many. */
 export async function* inRegion(

@@ -7,6 +7,7 @@ import { keyOfCursor, MomentKey, walk, type Page, type PageRequest, type Walk } 
 import { viewColumns, viewOf } from '../postgres/view.js';
 import { TRIGGERS } from './election.js';
 import { RUN_STATES, type RunStatus } from './run-states.js';
+import { FiringTrigger, RestoredPart, Trial } from './run-triggers.js';
 
 const KindCounts = named('KindCounts', z.record(z.string(), count).describe('counts by kind of change'));
 
@@ -30,6 +31,15 @@ export const RunView = named(
     planned: KindCounts,
     applied: KindCounts,
     conflicts: count,
+    cascading: KindCounts.describe('rows of other tables that go with planned deletes, by kind of change'),
+    cascaded: KindCounts.describe('the same, as they went'),
+    triggers: z
+      .strictObject({ fire: z.array(FiringTrigger).readonly(), trial: Trial.nullable() })
+      .nullable()
+      .describe('triggers that fire on what is planned, and what a dry run saw of them; null: nobody looked'),
+    part: RestoredPart.nullable().describe(
+      'what of a run a restore restores; null: everything, or no restore',
+    ),
     attempt: z.int().min(1).describe('one more for each worker that took it over'),
     worker: z.string(),
     admittedUnits: count.nullable(),
@@ -66,6 +76,8 @@ interface RunRow {
 const COLUMNS = `
   ${viewColumns(RunView, {
     runId: 'id',
+    cascading: "coalesce(cascading, '{}')",
+    cascaded: "coalesce(cascaded, '{}')",
     durationMs: 'floor(extract(epoch from finished_at - created_at) * 1000)::bigint',
   })}, created_at::text as created_key`;
 

@@ -195,6 +195,8 @@ interface RestoreClaim {
   readonly worker: string;
   /** 0: for whichever worker takes it over. */
   readonly leaseMs: number;
+  /** What of it; absent: everything. */
+  readonly part?: object | undefined;
 }
 
 /**
@@ -202,25 +204,30 @@ interface RestoreClaim {
  * where a restore of that run is under way already, or there is no such run.
  */
 export async function electRestore(pool: pg.Pool, claim: RestoreClaim): Promise<Run | undefined> {
+  const { part } = claim;
   const { rows } = await pool.query<Run>(
     `insert into portcullis_region.run
-       (id, job, version, region, slot, trigger, restores, status, reason_code, reason, worker, lease_until)
+       (id, job, version, region, slot, trigger, restores, status, reason_code, reason, worker, lease_until${part ? ', part' : ''})
      select $1, job, version, region, clock_timestamp(), 'restore', id, 'planning', 'elected', 'planning', $3,
-            clock_timestamp() + make_interval(secs => $4::float8 / 1000)
+            clock_timestamp() + make_interval(secs => $4::float8 / 1000)${part ? ', $5' : ''}
      from portcullis_region.run where id = $2
      on conflict do nothing
      returning ${RUN_COLUMNS}`,
-    [randomUUID(), claim.of, claim.worker, claim.leaseMs],
+    [randomUUID(), claim.of, claim.worker, claim.leaseMs, ...(part ? [JSON.stringify(part)] : [])],
   );
   return rows[0];
 }
 
-/** The restore of a run that is under way. */
-export async function activeRestore(pool: pg.Pool, of: string): Promise<string | undefined> {
-  const { rows } = await pool.query<{ id: string }>(
-    `select id from portcullis_region.run
+/** The restore of a run that is under way, and whether it is of the same part. */
+export async function activeRestore(
+  pool: pg.Pool,
+  of: string,
+  part?: object,
+): Promise<{ readonly id: string; readonly samePart: boolean } | undefined> {
+  const { rows } = await pool.query<{ id: string; samePart: boolean }>(
+    `select id, coalesce(nullif(to_jsonb(r) -> 'part', 'null'), 'null') = $2::jsonb as "samePart" from portcullis_region.run r
      where restores = $1 and status in ('planning', 'applying') and not dry_run`,
-    [of],
+    [of, JSON.stringify(part ?? null)],
   );
-  return rows[0]?.id;
+  return rows[0];
 }

@@ -36,12 +36,22 @@ export const PLAN_COLUMNS = [
   'admitted_permille',
   'break_glass',
   'break_glass_until',
+  'cascading',
+  'triggers',
 ] as const;
 
 /** Has the row `r` of a run take the columns of its plan `p`. */
 export function takePlan(columns: readonly string[] = PLAN_COLUMNS): string {
   return columns.map((column) => `${column} = coalesce(p.${column}, r.${column})`).join(', ');
 }
+
+/** What went with rows that were deleted, by the kind of the change. */
+const CASCADED = `,
+         cascaded = (
+           select jsonb_object_agg(d.kind, d.n) from (
+             select c.kind, count(*) as n from portcullis_region.cascaded d join portcullis_region.change c using (run, lane, seq)
+             where d.run = $1 and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (d.run, d.lane, d.seq))
+             group by c.kind) d)`;
 
 /**
  * Ends a run, counting what was applied from the journal itself. Answers undefined when the run is another
@@ -82,7 +92,7 @@ export async function finishRun(
      update portcullis_region.run r
      set status = $3, reason_code = $4, reason = $5, finished_at = clock_timestamp(),
          applied = case when r.lanes = 0 then '{}' else applied.counts end,
-         conflicts = (select coalesce(sum(n), 0) from conflicted)${hasPlans ? `, ${takePlan(planned)}` : ''}
+         conflicts = (select coalesce(sum(n), 0) from conflicted)${planned.includes('cascading') ? CASCADED : ''}${hasPlans ? `, ${takePlan(planned)}` : ''}
      from applied ${hasPlans ? 'left join portcullis_region.plan p on p.run = $1' : ''}
      where r.id = $1 and r.attempt = $2 and r.status = any($6)
      returning status, reason_code as code, reason, r.planned, r.applied, conflicts,

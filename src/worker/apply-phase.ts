@@ -95,6 +95,16 @@ export async function readApplyPlan(
   };
 }
 
+/** The steps of a plan that stands in the database, and is not begun. */
+export async function plannedSteps(pool: pg.Pool, run: string): Promise<{ readonly steps: Step[] }> {
+  const { rows } = await pool.query<{ resources: Record<string, Resource>; steps: StoredStep[] }>(
+    'select resources, steps from portcullis_region.plan where run = $1',
+    [run],
+  );
+  const { resources, steps } = rows[0] ?? { resources: {}, steps: [] };
+  return { steps: await stepsOf(pool, steps, resources) };
+}
+
 /** What a run was admitted under: the epochs of a gate, and of a version there. */
 export interface Epochs {
   readonly gate: number;

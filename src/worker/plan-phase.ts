@@ -16,8 +16,9 @@ import type { Judged } from '../containment/verdict.js';
 import type { Operation } from '../journal/change.js';
 import type { PlanWritten } from '../journal/plan-tally.js';
 import { writePlan } from '../journal/plan-writer.js';
-import { countCascading } from '../journal/cascades.js';
+import { countCascading, type Cascading } from '../journal/cascades.js';
 import { keptResource } from '../journal/shape.js';
+import { triggersOf } from '../journal/trigger-effects.js';
 import type { Run } from '../runs/election.js';
 import type { Outcome } from '../runs/finish.js';
 import { attemptName, disconnectFormerAttempts } from '../runs/lease.js';
@@ -130,7 +131,8 @@ export async function planRun(
       } as const;
       await writeTrip(client, trip);
     }
-    const admitted = await storePlan(client, job, run, leave, written, keptOf(newcomers, apart), end);
+    const stored = { written, newcomers: keptOf(newcomers, apart), cascading, end };
+    const admitted = await storePlan(client, job, run, leave, stored);
     if (!end) await startRates(client, run, policy.guard, batchesOf(written.lanes, policy.apply));
     await faultPoint('plan.before-commit');
     return {
@@ -154,23 +156,37 @@ async function claimPlan(client: pg.PoolClient, run: Run): Promise<void> {
   }
 }
 
+interface Stored {
+  readonly written: PlanWritten;
+  readonly newcomers: NewlyAdmittedKept | undefined;
+  readonly cascading: readonly Cascading[];
+  readonly end: Outcome | undefined;
+}
+
 async function storePlan(
   client: pg.PoolClient,
   job: LoadedJob,
   run: Run,
   leave: PlanLeave,
-  written: PlanWritten,
-  newcomers: NewlyAdmittedKept | undefined,
-  end: Outcome | undefined,
+  { written, newcomers, cascading, end }: Stored,
 ): Promise<Epochs | undefined> {
   const { breakGlass } = leave;
+  const steps = orderedSteps(job, written.operations);
+  const fire = triggersOf(
+    steps.flatMap(({ resource, operation }) => {
+      const shape = job.shapes.get(resource);
+      return shape ? [{ shape, operation }] : [];
+    }),
+  );
+  const besides: Record<string, number> = {};
+  for (const { kind, n } of cascading) besides[kind] = (besides[kind] ?? 0) + n;
   const { rows } = await client.query<Epochs>(
     // By the earlier of two clocks: one of the databases' may be wrong, and this process may stop at any moment.
     `update portcullis_region.plan
      set planned_at = clock_timestamp(), planned = $2, planned_units = $3, gate_epoch = $4, flag_revision = $5,
          admitted_units = $6, covered = $7, newcomers = $8, resources = $9, steps = $10, lanes = $11, outcome = $12, version_epoch = $13,
          asked_permille = $14, admitted_permille = $15, break_glass = $16,
-         break_glass_until = least($17::timestamptz, clock_timestamp() + $18 * interval '1 millisecond')
+         cascading = $19, triggers = $20, break_glass_until = least($17::timestamptz, clock_timestamp() + $18 * interval '1 millisecond')
      where run = $1
      returning ${EPOCHS}`,
     [
@@ -183,7 +199,7 @@ async function storePlan(
       leave.covered ? JSON.stringify(leave.covered) : null,
       newcomers ? JSON.stringify(newcomers) : null,
       JSON.stringify(Object.fromEntries([...job.shapes].map(([name, shape]) => [name, keptResource(shape)]))),
-      JSON.stringify(orderedSteps(job, written.operations)),
+      JSON.stringify(steps),
       JSON.stringify(written.lanes),
       end ? storableJson(end) : null,
       leave.versionEpoch,
@@ -192,6 +208,8 @@ async function storePlan(
       breakGlass?.id ?? null,
       breakGlass?.until ?? null,
       breakGlass ? breakGlass.endsAtMs - performance.now() : null,
+      cascading.length > 0 ? JSON.stringify(besides) : null,
+      JSON.stringify({ fire, trial: null }),
     ],
   );
   return leave.epoch === null ? undefined : rows[0];

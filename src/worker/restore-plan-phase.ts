@@ -9,6 +9,7 @@ import {
   planRestore,
   restoredResource,
   reversedSteps,
+  type RestorePart,
   type RestorePlanned,
 } from '../journal/restore-plan.js';
 import type { RestoredResources } from '../journal/restore-preview.js';
@@ -105,11 +106,15 @@ export async function planRestoreRun(
   pool: pg.Pool,
   restore: Run & { readonly restores: string },
 ): Promise<RestorePlanned> {
-  const { shapes, steps, refused } = await readRestored(pool, restore.restores);
+  const part = await partOfRestore(pool, restore.id);
+  const { shapes, steps, refused: all } = await readRestored(pool, restore.restores);
+  const refused = new Map(
+    [...all].filter(([name]) => part?.resources === undefined || part.resources.includes(name)),
+  );
   return inTransaction(pool, async (client) => {
     await client.query(`select set_config('application_name', $1, true)`, [attemptName(restore)]);
     await faultPoint('plan.started');
-    const planned = await planRestore(client, restore.id, restore.restores, shapes.values());
+    const planned = await planRestore(client, restore.id, restore.restores, shapes.values(), part);
     await faultPoint('plan.copied');
     const goesOn = planned.lanes.length > 0;
     if (!goesOn && refused.size > 0) throw inexact(refused);
@@ -141,6 +146,15 @@ export async function planRestoreRun(
     await faultPoint('plan.before-commit');
     return planned;
   });
+}
+
+/** What a restore is to restore; undefined: everything. An older schema knows no parts. */
+export async function partOfRestore(pool: pg.Pool, restore: string): Promise<RestorePart | undefined> {
+  const { rows } = await pool.query<{ part: RestorePart | null }>(
+    `select to_jsonb(r) -> 'part' as part from portcullis_region.run r where id = $1`,
+    [restore],
+  );
+  return rows[0]?.part ?? undefined;
 }
 
 function inexact(refused: ReadonlyMap<string, string>): PortcullisError {

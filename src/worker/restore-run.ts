@@ -3,9 +3,9 @@ import { faultPoint } from '../kernel/fault-point.js';
 import { countOf } from '../kernel/words.js';
 import { applyPlan, type Applied, type ApplyPlan } from '../gate/write-path.js';
 import { readGate } from '../gate/permit.js';
+import { appliedOf, partText } from '../journal/restore-plan.js';
 import { previewRestore } from '../journal/restore-preview.js';
 import { verifyRestored } from '../journal/verify-restored.js';
-import type { Step } from '../journal/write-batch.js';
 import type { Run } from '../runs/election.js';
 import { electRestore } from '../runs/election.js';
 import type { Counts, Outcome } from '../runs/finish.js';
@@ -14,11 +14,12 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { readApplyPlan, throughInterruptions } from './apply-phase.js';
 import { stopCause, type LeaseKeeper } from './lease-keeper.js';
 import { PHASE_LIMITS } from './phase-limits.js';
-import { planRestoreRun, readRestored } from './restore-plan-phase.js';
+import { partOfRestore, planRestoreRun, readRestored } from './restore-plan-phase.js';
 import { endOf, endOfStopped, failure, type End } from './run-end.js';
 import type { RunOptions, RunReport } from './run-loop.js';
 import type { RunsUnderWay } from './runs-under-way.js';
 import { measureRun } from './run-metrics.js';
+import { mayAlter } from './trial.js';
 import { underLease } from './under-lease.js';
 
 /** What restoring takes: no flags, no look-ups and no job's code. A `Platform` has it. */
@@ -69,7 +70,8 @@ export async function executeRestore(
     if (last.status !== 'succeeded' || sum(last.applied) === 0) break;
     if (!(await anyRefused(site.region, last.run.id))) break;
     const { worker, region } = site;
-    const next = await electRestore(region, { of: run.restores, worker, leaseMs: pace.leaseMs });
+    const part = await partOfRestore(region, run.id);
+    const next = await electRestore(region, { of: run.restores, worker, leaseMs: pace.leaseMs, part });
     if (!next) break;
     last = await executeRound(site, { ...next, restores: run.restores }, 'planning', pace, options);
     if (!last) return undefined;
@@ -197,13 +199,17 @@ async function apply(
   return applyPlan(pool, { ...rest, lanes: [{ ...first, appliedSeq: verifiedSeq }, ...others] });
 }
 
-/** Whether a trigger may make something else of a row than it was before the run. */
-function mayAlter({ shape, operation }: Step): boolean {
-  const { before, after } = shape.effects[operation];
-  return before || after;
-}
-
 async function nothingToDo(pool: pg.Pool, run: RestoreRun): Promise<Outcome> {
+  const part = await partOfRestore(pool, run.id);
+  if (part !== undefined) {
+    const applied = await appliedOf(pool, run.restores, part);
+    const which = `${partText(part)} of run ${run.restores.slice(0, 8)}`;
+    return {
+      ...{ status: 'succeeded', code: 'nothing-to-do' },
+      reason:
+        applied === 0 ? `no change of ${which} was applied` : `every change of ${which} is restored already`,
+    };
+  }
   const { rows } = await pool.query<{ applied: number }>(
     `select coalesce(sum(applied_seq), 0)::bigint
             - (select count(*) from portcullis_region.conflict where run = $1) as applied
@@ -227,16 +233,16 @@ async function whole(pool: pg.Pool, run: RestoreRun): Promise<Outcome> {
   );
   const { touched, refused } = rows[0] ?? { touched: 0, refused: 0 };
   const { refused: resources } = await readRestored(pool, run.restores);
-  const { conflicts: left } = await previewRestore(pool, run.restores, {
-    shapes: new Map(),
-    refused: resources,
-  });
+  const part = await partOfRestore(pool, run.id);
+  const none = { shapes: new Map(), refused: resources };
+  const { conflicts: left } = await previewRestore(pool, run.restores, none, part);
   const skipped = [
     ...(left > 0 ? [`${countOf(left, 'change')} not restored: ${[...resources.values()].join('; ')}`] : []),
     ...(touched > 0 ? [`${countOf(touched, 'row')} changed since the run; skipped`] : []),
     ...(refused > 0 ? [`the database refused to restore ${countOf(refused, 'row')}`] : []),
   ];
-  const reason = skipped.length === 0 ? 'every row is as it was before the run' : skipped.join('; ');
+  const all = skipped.length === 0 ? 'every row is as it was before the run' : skipped.join('; ');
+  const reason = part === undefined ? all : `${partText(part)}: ${all}`;
   return { status: 'succeeded', code: 'restored', reason };
 }
 

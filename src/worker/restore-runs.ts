@@ -1,14 +1,18 @@
 import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
+import { reversedSteps, rowNamed, type RestorePart } from '../journal/restore-plan.js';
 import { previewRestore, type RestorePreview } from '../journal/restore-preview.js';
+import { triggersOf, type FiringTrigger } from '../journal/trigger-effects.js';
 import { activeRestore, electRestore } from '../runs/election.js';
+import type { Trial } from '../runs/run-triggers.js';
 import { finishRun } from '../runs/finish.js';
 import { takeOver, type TakenOver } from '../runs/lease.js';
 import { RUN_STATES, type RunStatus } from '../runs/run-states.js';
-import { readRestored } from './restore-plan-phase.js';
+import { readRestored, type RestoredRun } from './restore-plan-phase.js';
 import { executeRestore, type RestorePace, type RestoreRun, type RestoreSite } from './restore-run.js';
 import type { RunOptions, RunReport } from './run-loop.js';
+import { tryRestore } from './trial.js';
 
 /** A run that is to be restored. */
 export interface Restorable {
@@ -30,6 +34,8 @@ export interface RestoreReport {
 export interface RestoreOptions extends RunOptions {
   /** How fast to go for a job. */
   readonly paceOf: (job: string) => RestorePace;
+  /** What of each run; absent: everything. */
+  readonly part?: RestorePart | undefined;
   /** Told before each run of several. */
   readonly onRun?: (of: Restorable) => void;
   /** Told when a restore under way has to be waited for, because its former worker's lease is not over yet. */
@@ -51,24 +57,77 @@ export async function restoreRuns(
   for (const of of runs) {
     options.onRun?.(of);
     const report = await restoreOne(site, of, options);
-    reports.push({ of, report, left: await previewOf(site.region, of.id) });
+    const { region } = site;
+    const left = await previewRestore(region, of.id, await readRestored(region, of.id), options.part);
+    reports.push({ of, report, left });
     if (report?.status !== 'succeeded') break;
   }
   return reports;
 }
 
-/** What restoring runs would do, the newest first. Writes nothing. Throws RUN_UNKNOWN. */
+/** What a restore of a run would do: how its rows stand, and what the triggers of their tables would. */
+export interface RestoreForecast extends RestorePreview {
+  readonly triggers: readonly FiringTrigger[];
+  /** Null: no trigger fires, nothing is left to restore, or nobody asked. */
+  readonly trial: Trial | null;
+}
+
+/**
+ * What restoring runs would do, the newest first. `trial`: also tries it where there are triggers, in a transaction that is
+ * rolled back, but not while everything is stopped. Throws RUN_UNKNOWN, or REQUEST_INVALID for a resource that a run did not change.
+ */
 export async function previewRestores(
   pool: pg.Pool,
   ids: readonly string[],
-): Promise<{ readonly of: Restorable; readonly preview: RestorePreview }[]> {
+  { part, trial = false }: { readonly part?: RestorePart | undefined; readonly trial?: boolean } = {},
+): Promise<{ readonly of: Restorable; readonly preview: RestoreForecast }[]> {
   const previews = [];
-  for (const of of await newestFirst(pool, ids)) previews.push({ of, preview: await previewOf(pool, of.id) });
+  for (const of of await newestFirst(pool, ids)) {
+    const restored = await readRestored(pool, of.id);
+    requirePart(of, restored, part);
+    const { shapes, steps } = restored;
+    const preview = await previewRestore(pool, of.id, restored, part);
+    const reversed = reversedSteps(steps, shapes).flatMap(({ resource, operation }) => {
+      const shape = shapes.get(resource);
+      return shape && (part?.resources?.includes(resource) ?? true) ? [{ shape, operation }] : [];
+    });
+    const tried =
+      trial && !(await allStopped(pool, of))
+        ? await tryRestore(pool, of.id, restored, part, preview.restorable)
+        : undefined;
+    previews.push({ of, preview: { ...preview, triggers: triggersOf(reversed), trial: tried ?? null } });
+  }
   return previews;
 }
 
-async function previewOf(pool: pg.Pool, run: string): Promise<RestorePreview> {
-  return previewRestore(pool, run, await readRestored(pool, run));
+/** Throws REQUEST_INVALID where a part names what the run has not changed: it would be taken for nothing to do. */
+export function requirePart(
+  { id, job }: Pick<Restorable, 'id' | 'job'>,
+  { shapes, refused }: RestoredRun,
+  part: RestorePart | undefined,
+): void {
+  const known = [...shapes.keys(), ...refused.keys()].sort();
+  const named = [...(part?.resources ?? []), ...(part?.keys ?? []).map((each) => rowNamed(each).resource)];
+  const other = named.find((name) => !known.includes(name));
+  if (other === undefined) return;
+  throw new PortcullisError(
+    'REQUEST_INVALID',
+    `run ${id.slice(0, 8)} of ${job} changed no resource ${JSON.stringify(other)}`,
+    {
+      hint:
+        known.length === 0
+          ? 'it changed nothing'
+          : `it changed ${known.join(', ')}; a key is given as ${known[0] ?? 'resource'}:KEY`,
+    },
+  );
+}
+
+async function allStopped(pool: pg.Pool, { job, region }: Restorable): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    'select from portcullis_region.gate where job = $1 and region = $2 and stopped',
+    [job, region],
+  );
+  return (rowCount ?? 0) > 0;
 }
 
 async function newestFirst(pool: pg.Pool, ids: readonly string[]): Promise<Restorable[]> {
@@ -94,12 +153,19 @@ async function restoreOne(
 ): Promise<RunReport | undefined> {
   const pace = options.paceOf(of.job);
   await settle(site, of, pace, options);
-  const begun = await begin(site, of, pace, options);
-  return begun && executeRestore(site, begun.run, begun.status, pace, options);
+  requirePart(of, await readRestored(site.region, of.id), options.part);
+  for (;;) {
+    const begun = await begin(site, of, pace, options);
+    const report = begun && (await executeRestore(site, begun.run, begun.status, pace, options));
+    // One of another part that was left undone comes first.
+    if (begun?.samePart !== false || report?.status !== 'succeeded') return report;
+  }
 }
 
 interface Begun {
   readonly run: RestoreRun;
+  /** Whether it is of the part that is asked for. */
+  readonly samePart: boolean;
   readonly status: TakenOver['status'];
 }
 
@@ -112,13 +178,15 @@ async function begin(
 ): Promise<Begun | undefined> {
   const { worker, region } = site;
   for (;;) {
-    const run = await electRestore(region, { of: of.id, worker, leaseMs: pace.leaseMs });
-    if (run) return { run: { ...run, restores: of.id }, status: 'planning' };
-    const active = await activeRestore(region, of.id);
+    const { part } = options;
+    const run = await electRestore(region, { of: of.id, worker, leaseMs: pace.leaseMs, part });
+    if (run) return { run: { ...run, restores: of.id }, status: 'planning', samePart: true };
+    const active = await activeRestore(region, of.id, part);
     if (active === undefined) continue;
-    const taken = await takeOverWhenFree(site, { ...of, id: active }, of, pace, options);
+    const taken = await takeOverWhenFree(site, { ...of, id: active.id }, of, pace, options);
     if (taken === 'aborted') return undefined;
-    if (taken) return { run: { ...taken.run, restores: of.id }, status: taken.status };
+    const { samePart } = active;
+    if (taken) return { run: { ...taken.run, restores: of.id }, status: taken.status, samePart };
   }
 }
 

@@ -1,5 +1,6 @@
 import { EVERY_BUCKET } from '../kernel/bucketing.js';
 import { messageOf } from '../kernel/errors.js';
+import { storableJson } from '../kernel/text.js';
 import { faultPoint } from '../kernel/fault-point.js';
 import { measureVerdicts } from '../guard/measure-verdicts.js';
 import { bucketsGiven } from '../flags/admitted-units.js';
@@ -16,7 +17,7 @@ import type { Run } from '../runs/election.js';
 import type { Finished, Outcome } from '../runs/finish.js';
 import type { RunStatus } from '../runs/run-states.js';
 import type { AdmittedUnits } from '../sdk/contract.js';
-import { admittedUnder, applyRun, conflictsOf, type Epochs } from './apply-phase.js';
+import { admittedUnder, applyRun, conflictsOf, plannedSteps, type Epochs } from './apply-phase.js';
 import { watchGate } from './gate-watch.js';
 import { stopCause, type LeaseKeeper } from './lease-keeper.js';
 import { Aborted, planRun, type PlanLeave } from './plan-phase.js';
@@ -29,6 +30,7 @@ import { judgedBefore, type StoredPlan } from './judged-plan.js';
 import { endOf, endOfStopped, failure, type End } from './run-end.js';
 import { measurePhase, measureRun } from './run-metrics.js';
 import { trippedEnd } from './tripped-run.js';
+import { tryPlan } from './trial.js';
 import { underLease } from './under-lease.js';
 import { unitsQuery } from './units.js';
 
@@ -140,6 +142,7 @@ async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Prom
           watch({ gate, version, breakGlass: breakGlass?.id ?? null, until });
         }
         judged = await plan(attempt, leave);
+        if (run.dryRun && judged.end?.code === 'dry-run' && leave.epoch !== null) await tryOut(attempt);
       }
       if (judged.end) return (await trippedEnd(platform, run)) ?? judged.end;
       const refused = await begin(attempt, judged);
@@ -173,6 +176,21 @@ async function plan(
   measurePhase(platform.metrics, run, 'judge', planned.judgeMs);
   measureVerdicts(platform.metrics, run, planned.judged);
   return planned;
+}
+
+/** Tries what a dry run has planned where triggers fire: what they do besides can be told in no other way. */
+async function tryOut({ platform: { region, log }, run }: Attempt): Promise<void> {
+  try {
+    const { steps } = await plannedSteps(region, run.id);
+    const trial = await tryPlan(region, run.id, steps);
+    if (trial)
+      await region.query(
+        `update portcullis_region.plan set triggers = jsonb_set(triggers, '{trial}', $2::jsonb) where run = $1`,
+        [run.id, storableJson(trial)],
+      );
+  } catch (error) {
+    log.warn({ code: 'trial-failed', err: error }, messageOf(error));
+  }
 }
 
 /** Has a judged plan applied from now on. Answers how the run ends where it may not be. */

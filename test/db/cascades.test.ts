@@ -1,5 +1,8 @@
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Resource } from '../../src/sdk/contract.js';
+import { extentOf } from '../../src/journal/extent.js';
+import { impactOf } from '../../src/journal/impact.js';
+import { findRun } from '../../src/runs/browse-runs.js';
 import { testDatabase } from '../support/database.js';
 import { noRules } from '../support/platform.js';
 import { change, testShop } from '../support/shop.js';
@@ -139,6 +142,27 @@ describe('rows that go with those that a job deletes', () => {
     } finally {
       other.release();
     }
+  });
+
+  test('are counted in the plan, in what was done, and in the impact', async () => {
+    const { run, status } = await shop.run(dropping());
+    expect(status).toBe('succeeded');
+    const view = await findRun(owner, run.id);
+    expect(view).toMatchObject({
+      planned: { session: 6 },
+      cascading: { session: 72 },
+      cascaded: { session: 72 },
+    });
+    expect(await impactOf(owner, run.id)).toMatchObject({
+      ...{ rows: 6, cascaded: 72 },
+      byCascade: [
+        { table: 'shop.detail', rows: 36 },
+        { table: 'shop.event', rows: 18 },
+        { table: 'shop.mark', rows: 12 },
+        { table: 'shop.visit', rows: 6 },
+      ],
+    });
+    expect(await extentOf(owner, [run.id])).toMatchObject({ rows: 6, cascaded: 72 });
   });
 
   test('count for the caps of a plan', async () => {

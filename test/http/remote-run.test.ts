@@ -68,11 +68,22 @@ describe('a run', () => {
     expect([there.exit, there.out]).toEqual([here.exit, here.out]);
     expect(parsed(there)).toMatchObject({ dryRun: true, runs: [{ left: { restorable: 20 } }] });
 
+    const one = ['restore', run, '--unit', 'r1-org-1', '--unit', 'r1-org-2', '--key', 'account:r1-acc-1-0'];
+    const dry = [...one, '--dry-run', '--json'];
+    expect((await remote(...dry)).out).toBe((await runHere({ token }, ...dry)).out);
+    expect(parsed(await remote(...dry))).toMatchObject({ runs: [{ left: { applied: 1, restorable: 1 } }] });
+    const part = await remote(...one, '--json');
+    expect([part.exit, parsed(part)]).toMatchObject([0, { runs: [{ restored: 1, left: { applied: 1 } }] }]);
+    expect((await remote(...one)).exit).toBe(1);
+    const twice = await runHere({ token }, ...one);
+    expect([twice.exit, twice.err]).toEqual([1, expect.stringContaining('1 were restored before')]);
+    expect((await remote('restore', run, '--key', 'r1-acc-1-0')).exit).toBe(2);
+
     await owner.query(`update directory.account set organisation_id = 'r1-org-1' where id = 'r1-acc-0-0'`);
     const restored = await remote('restore', run.slice(0, 8), '--json');
     expect([restored.exit, parsed(restored)]).toMatchObject([
       0,
-      { runs: [{ run, status: 'succeeded', restored: 19, left: { conflicts: 1, restorable: 0 } }] },
+      { runs: [{ run, status: 'succeeded', restored: 18, left: { conflicts: 1, restorable: 0 } }] },
     ]);
     const csv = ['restore', run, '--dry-run', '--conflicts', 'csv'];
     expect((await remote(...csv)).out).toBe((await runHere({ token }, ...csv)).out);

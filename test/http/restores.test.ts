@@ -99,10 +99,51 @@ describe('over HTTP', () => {
     await until('every connection is free', () => Promise.resolve(owner.idleCount === owner.totalCount));
   });
 
+  let part = '';
+  test('a part of a run is looked at and restored alone, and twice is nothing to do', async () => {
+    const path = `/api/v1/runs/${run}/restore`;
+    const where = '?unit=r1-org-1&unit=r1-org-2&key=account:r1-acc-1-0&key=account:r1-acc-3-0';
+    expect((await served.json(path + where)).body).toMatchObject({ applied: 1, restorable: 1, triggers: [] });
+    const client = createClient({ url: served.url, token: served.token });
+    const looked = await client.call('previewRestore', { id: run, unit: ['r1-org-1', 'r1-org-2'] });
+    expect(looked).toMatchObject({ applied: 8, restorable: 8, trial: null });
+    expect(await served.json(`${path}?resource=domain`)).toMatchObject({
+      status: 400,
+      body: { code: 'REQUEST_INVALID', hint: 'it changed account; a key is given as account:KEY' },
+    });
+    expect(await served.json(`${path}?key=nothing`)).toMatchObject({ status: 400 });
+    const units = { units: ['r1-org-1'] };
+    const begun = await served.json(path, post(units));
+    expect(begun).toMatchObject({ status: 202, body: { begun: true } });
+    part = String(begun.body['restore']);
+    expect(await served.json(path, post(units))).toMatchObject({ body: { restore: part, begun: false } });
+    expect(await served.json(path, post({ units: ['r1-org-2'] }))).toMatchObject({
+      ...{ status: 409, body: { code: 'RUN_ACTIVE' } },
+    });
+    const worker = await startWorker(platform, [{ job, policy, regions: ['r1'] }], { sweepMs: 50 });
+    const restore = await until('the part is restored', async () => {
+      const { body } = await served.json(`/api/v1/runs/${part}`);
+      return body['status'] === 'succeeded' && body;
+    });
+    await worker.stop();
+    expect(restore).toMatchObject({ applied: { claim: 4 }, part: units });
+    expect(await served.json(path, post(units))).toMatchObject({
+      status: 409,
+      body: {
+        code: 'NOTHING_REACHED',
+        detail: `unit r1-org-1 of run ${run.slice(0, 8)} of claims is restored already: 4 rows`,
+      },
+    });
+    const { rows } = await database.owner.query(
+      `select evidence -> 'part' as part from portcullis_control.audit where action = 'restore' and evidence ? 'part' limit 1`,
+    );
+    expect(rows).toEqual([{ part: units }]);
+  });
+
   test('a restore takes an operator of the region, and a worker carries it out', async () => {
     const elsewhere = await served.as('elsewhere', 'operator', ['r2']);
     expect(await elsewhere(`/api/v1/runs/${run}/restore`, { method: 'POST' })).toMatchObject({ status: 403 });
-    expect((await served.json(`/api/v1/runs/${run}/restore`)).body).toMatchObject({ restorable: 20 });
+    expect((await served.json(`/api/v1/runs/${run}/restore`)).body).toMatchObject({ restorable: 16 });
     const order = post({ reason: 'claims of the wrong domains' });
     const begun = await served.json(`/api/v1/runs/${run}/restore`, order);
     expect(begun).toMatchObject({ status: 202, body: { runId: run, begun: true } });
@@ -114,13 +155,16 @@ describe('over HTTP', () => {
       return body['status'] === 'succeeded' && body;
     });
     await worker.stop();
-    expect(restore).toMatchObject({ trigger: 'restore', restores: run, applied: { claim: 20 } });
+    expect(restore).toMatchObject({ trigger: 'restore', restores: run, applied: { claim: 16 } });
     const { rows } = await database.owner.query(
-      `select evidence ->> 'reason' as reason from portcullis_control.audit where action = 'restore' order by seq limit 1`,
+      `select evidence ->> 'reason' as reason from portcullis_control.audit where action = 'restore' and not evidence ? 'part' order by seq limit 1`,
     );
     expect(rows).toEqual([{ reason: 'claims of the wrong domains' }]);
     const { body } = await served.json(`/api/v1/runs?restores=${run}`);
-    expect((body['items'] as { runId: string }[]).map(({ runId }) => runId)).toEqual([begun.body['restore']]);
+    expect((body['items'] as { runId: string }[]).map(({ runId }) => runId)).toEqual([
+      begun.body['restore'],
+      part,
+    ]);
     expect((await served.json(`/api/v1/runs/${run}/restore`)).body).toMatchObject({
       ...{ alreadyRestored: 20, restorable: 0, conflicts: 0 },
     });

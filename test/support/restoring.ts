@@ -31,12 +31,13 @@ export async function run(
   definition: JobDefinition = claimEverything('claims'),
   signal = new AbortController().signal,
   where = region,
+  dryRun = false,
 ): Promise<RunReport> {
   const job = await loadTestJob(platform, definition);
   const policy = testPolicy('claims', [where]);
   const election = await elect(platform.region, {
     ...{ job: 'claims', version: job.version, region: where, trigger: 'manual' },
-    ...{ worker: platform.worker, leaseMs: policy.leaseMs },
+    ...{ worker: platform.worker, leaseMs: policy.leaseMs, dryRun },
   });
   if (!election.elected) throw new Error(election.why);
   const report = await executeRun(platform, job, policy, election.run, 'planning', { signal });
@@ -57,7 +58,14 @@ export async function restoreOnly(id: string): Promise<RestoreReport> {
 
 export async function preview(id: string): Promise<Record<string, number>> {
   const [first] = await previewRestores(platform.region, [id]);
-  return { ...first?.preview };
+  const {
+    applied = -1,
+    alreadyRestored = -1,
+    restorable = -1,
+    asBefore = -1,
+    conflicts = -1,
+  } = first?.preview ?? {};
+  return { applied, alreadyRestored, restorable, asBefore, conflicts };
 }
 
 export async function conflicts(id: string): Promise<RestoreConflict[]> {

@@ -7,7 +7,7 @@ import { csvLine } from '../csv.js';
 import { leaf } from '../leaf.js';
 import { productsText } from '../incident-text.js';
 import { withInvoke, type Invoke } from '../invoke.js';
-import { number, time, type UnitLabel } from '../../kernel/words.js';
+import { countOf, number, time, type UnitLabel } from '../../kernel/words.js';
 
 /** How many units are shown where not all are asked for. */
 const SHOWN = 10;
@@ -104,11 +104,12 @@ function impactText(
   { fact, impact, unitLabel }: Hit,
   shown: readonly { readonly unit: string; readonly rows: number }[],
 ): string {
-  const { units, rows, byKind, conflicts, firstAppliedAt, lastAppliedAt } = impact;
+  const { units, rows, byKind, byCascade, conflicts, firstAppliedAt, lastAppliedAt } = impact;
   const facts = voice.facts([
     fact,
     [unitLabel.many, units],
     ['rows', rows],
+    ...byCascade.map((each) => ['went with them', `${countOf(each.rows, 'row')} of ${each.table}`] as const),
     ['conflicts', conflicts],
     [
       'applied',

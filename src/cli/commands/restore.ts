@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { Option, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { recordAudit } from '../../audit/record.js';
 import { recordPersonalRead } from '../../access/personal-data.js';
 import { PortcullisError } from '../../kernel/errors.js';
@@ -10,6 +10,7 @@ import { moveIncident } from '../../incidents/move-incident.js';
 import { readRestored } from '../../worker/restore-plan-phase.js';
 import { RESTORE_PACE, type RestorePace, type RestoreSite } from '../../worker/restore-run.js';
 import { previewRestores, restoreRuns, type RestoreReport } from '../../worker/restore-runs.js';
+import { partOf, partText, type RestorePart } from '../../journal/restore-plan.js';
 import { restoreConflicts, type RestoreConflict } from '../../journal/restore-preview.js';
 import type { FoundRun } from '../../regions/browse.js';
 import type { RegionDatabase } from '../../regions/region-database.js';
@@ -30,12 +31,14 @@ import {
   DRY_RUN,
   namedThere,
   previewThere,
+  queriedPart,
   restoreThere,
   type NamedThere,
   type RestoreResult,
 } from '../restore-remote.js';
 import type { ExitCode } from '../terminal.js';
 import { toneOf } from '../tone.js';
+import { triggerFacts } from '../trigger-text.js';
 import { countOf, number } from '../../kernel/words.js';
 import { imageText, total } from '../wording.js';
 
@@ -43,6 +46,19 @@ interface RestoreOptions {
   readonly dryRun?: boolean;
   readonly conflicts?: 'report' | 'csv';
   readonly reason?: string;
+  readonly resource?: readonly string[];
+  readonly unit?: readonly string[];
+  readonly key?: readonly string[];
+}
+
+const several = (value: string, before: readonly string[] | undefined): string[] => [
+  ...(before ?? []),
+  value,
+];
+
+function rowKey(value: string, before: readonly string[] | undefined): string[] {
+  if (!/^[^:]+:./s.test(value)) throw new InvalidArgumentError('Give resource:key, such as account:a-17.');
+  return several(value, before);
 }
 
 export function addRestore(program: Command, context: Context): void {
@@ -50,17 +66,23 @@ export function addRestore(program: Command, context: Context): void {
     program,
     'restore <run-or-incident...>',
     'Put the rows that a run, or all runs of an incident, changed back to what they were; of several runs, the newest first.\n' +
+      'With --resource, --unit or --key only a part of them; the rest can be restored later.\n' +
       'Rows that somebody else has changed since are skipped and counted as conflicts. To resume an interrupted restore, run the same command again.\n' +
       'Exits with 0 when rows were restored, 1 when it failed or no row was left to restore, 3 when it was stopped or interrupted.',
     [
       'portcullis restore 3f2a9c1e --dry-run',
       'portcullis restore 3f2a9c1e',
       'portcullis restore k3v7qa2m',
+      'portcullis restore 3f2a9c1e --unit org-7 --dry-run',
+      'portcullis restore 3f2a9c1e --resource account --key account:a-17',
       'portcullis restore 3f2a9c1e 77b0d4e2 --conflicts csv > conflicts.csv',
     ],
   )
     .option('--reason <text>', 'why, for the record', reasonOption)
     .option('--dry-run', 'say what would be restored and what is in the way, and write nothing')
+    .option('--resource <name>', 'restore only changes of this resource; may be repeated', several)
+    .option('--unit <unit>', 'restore only changes for this unit; may be repeated', several)
+    .option('--key <resource:key>', 'restore only this row; may be repeated', rowKey)
     .addOption(
       new Option(
         '--conflicts <form>',
@@ -69,9 +91,10 @@ export function addRestore(program: Command, context: Context): void {
     )
     .action(async (ids: readonly string[], options: RestoreOptions) => {
       const voice = voiceOf(context, command);
+      const part = partOf({ resources: options.resource, units: options.unit, keys: options.key });
       const server = context.server?.();
       if (server !== undefined) {
-        await restoreAt(context, voice, await invokeAt(server), ids, options);
+        await restoreAt(context, voice, await invokeAt(server), ids, options, part);
         return;
       }
       // A restore is by the journal: it runs no code of jobs.
@@ -84,8 +107,8 @@ export function addRestore(program: Command, context: Context): void {
             voice.note(`without the runs of ${region}: ${reason}`);
           const results =
             options.dryRun === true
-              ? await preview(context, runs)
-              : await restoreNamed(context, installation, named, options.reason);
+              ? await preview(context, runs, part)
+              : await restoreNamed(context, installation, named, options.reason, part);
           const quiet = options.conflicts === 'csv';
           if (!quiet) answer(voice, results, options.dryRun === true);
           if (options.conflicts !== undefined) {
@@ -95,9 +118,9 @@ export function addRestore(program: Command, context: Context): void {
                 conflicts: true,
               });
             }
-            await printConflicts(context, voice, results, quiet, (run) => conflictsIn(runs, run));
+            await printConflicts(context, voice, results, quiet, (run) => conflictsIn(runs, run, part));
           }
-          if (options.dryRun !== true) requireRestored(results, named);
+          if (options.dryRun !== true) requireRestored(results, named, part);
         },
         'change',
         { jobs: false },
@@ -112,34 +135,41 @@ async function restoreAt(
   invoke: Invoke,
   ids: readonly string[],
   { dryRun = false, conflicts, reason }: RestoreOptions,
+  part: RestorePart | undefined,
 ): Promise<void> {
   const named = await namedThere(invoke, ids);
   for (const { region, reason } of named.silent) voice.note(`without the runs of ${region}: ${reason}`);
   const { results, exit } = dryRun
-    ? { results: await previewThere(invoke, named), exit: 0 as const }
+    ? { results: await previewThere(invoke, named, part), exit: 0 as const }
     : await interruptible(io, (signal) =>
         withProgress(io.stderr, 'restoring', (progress) =>
-          restoreThere(invoke, named, { reason, signal, say: (text) => progress.say(text) }),
+          restoreThere(invoke, named, { reason, part, signal, say: (text) => progress.say(text) }),
         ),
       );
   io.exitWith(exit);
   const quiet = conflicts === 'csv';
   if (!quiet) answer(voice, results, dryRun);
   if (conflicts !== undefined) {
-    await printConflicts({ io }, voice, results, quiet, (id) => invoke('exportConflicts', { id }));
+    await printConflicts({ io }, voice, results, quiet, (id) =>
+      invoke('exportConflicts', { id, ...queriedPart(part) }),
+    );
   }
-  if (!dryRun) requireRestored(results, named);
+  if (!dryRun) requireRestored(results, named, part);
 }
 
-async function preview({ io }: Context, runs: readonly FoundRun[]): Promise<RestoreResult[]> {
+async function preview(
+  { io }: Context,
+  runs: readonly FoundRun[],
+  part: RestorePart | undefined,
+): Promise<RestoreResult[]> {
   const previews = await withProgress(io.stderr, 'comparing with the tables', async () => {
     const found = [];
     for (const [regionDatabase, ids] of byDatabase(runs))
-      found.push(...(await previewRestores(regionDatabase.worker, ids)));
+      found.push(...(await previewRestores(regionDatabase.worker, ids, { part, trial: true })));
     return found;
   });
-  return previews.map(({ of, preview: left }) => ({
-    ...{ run: of.id, job: of.job, region: of.region, ...DRY_RUN, left },
+  return previews.map(({ of, preview: { triggers, trial, ...left } }) => ({
+    ...{ run: of.id, job: of.job, region: of.region, ...DRY_RUN, left, triggers, trial },
   }));
 }
 
@@ -149,6 +179,7 @@ async function restoreNamed(
   installation: Installation,
   { runs, incidents }: RunsNamed,
   reason: string | undefined,
+  part: RestorePart | undefined,
 ): Promise<RestoreResult[]> {
   const { control, regionDatabases } = installation;
   const { name: by } = await actingPrincipal(context, installation);
@@ -160,7 +191,7 @@ async function restoreNamed(
     }
   }
   try {
-    return await restore(context, installation, runs, reason);
+    return await restore(context, installation, runs, reason, part);
   } finally {
     for (const { id } of unfinished) {
       await tendIncident(control, (region) => regionDatabases.of(region).worker, id, by);
@@ -173,6 +204,7 @@ async function restore(
   installation: Installation,
   runs: readonly FoundRun[],
   reason: string | undefined,
+  part: RestorePart | undefined,
 ): Promise<RestoreResult[]> {
   const { app, io } = context;
   const { control } = installation;
@@ -190,7 +222,7 @@ async function restore(
       principal,
       action: 'restore',
       subject: runId,
-      evidence: { job, version, region, ...(reason !== undefined && { reason }) },
+      evidence: { job, version, region, ...(part && { part }), ...(reason !== undefined && { reason }) },
     });
   }
   const places = byDatabase(runs);
@@ -206,6 +238,7 @@ async function restore(
       for (const [regionDatabase, ids] of places) {
         const done = await restoreRuns(siteOf(regionDatabase), ids, {
           signal,
+          part,
           paceOf: (job) => paces.get(job) ?? RESTORE_PACE,
           onRun: () => hear(() => account.next()),
           onWait: () => hear(() => account.wait()),
@@ -273,12 +306,15 @@ function requireRestored(
     incidents,
     silent,
   }: Pick<NamedThere, 'silent'> & { readonly incidents: readonly { readonly id: string }[] },
+  part: RestorePart | undefined,
 ): void {
   if (results.some(({ status, restored }) => status !== 'succeeded' || restored > 0)) return;
   if (results.length === 0) throw nothingToRestore(incidents.map(({ id }) => id).join(' '), silent);
   throw new PortcullisError(
     'NOTHING_REACHED',
-    results.map((each) => `no row of run ${each.run.slice(0, 8)} was restored: ${whyNone(each)}`).join('\n'),
+    results
+      .map((each) => `no row of run ${each.run.slice(0, 8)} was restored: ${whyNone(each, part)}`)
+      .join('\n'),
     {
       hint: results.some(({ left }) => left.conflicts > 0)
         ? 'decide on the rows that were changed since: --conflicts report lists them'
@@ -288,8 +324,9 @@ function requireRestored(
   );
 }
 
-function whyNone({ left }: RestoreResult): string {
-  if (left.applied === 0) return 'it changed nothing';
+function whyNone({ left }: RestoreResult, part: RestorePart | undefined): string {
+  if (left.applied === 0)
+    return part === undefined ? 'it changed nothing' : `it changed nothing of ${partText(part)}`;
   const { alreadyRestored, asBefore, conflicts } = left;
   return [
     ...(alreadyRestored > 0 ? [`${number(alreadyRestored)} were restored before`] : []),
@@ -320,16 +357,21 @@ function resultText(voice: Voice, result: RestoreResult, dryRun: boolean): strin
         : { text: `${number(left.conflicts)}: changed since, and skipped`, tone: 'warning' },
     ],
     ...took,
+    ...triggerFacts(result.triggers ?? [], result.trial ?? null),
   ]);
 }
 
 const CSV_COLUMNS = ['run', 'resource', 'key', 'kind', 'unit', 'before', 'after', 'now', 'refusal'];
 
 /** The rows of a run here that were left alone. */
-async function conflictsIn(runs: readonly FoundRun[], id: string): Promise<AsyncIterable<RestoreConflict>> {
+async function conflictsIn(
+  runs: readonly FoundRun[],
+  id: string,
+  part: RestorePart | undefined,
+): Promise<AsyncIterable<RestoreConflict>> {
   const pool = runs.find(({ run }) => run.runId === id)?.regionDatabase.worker;
   if (pool === undefined) throw new Error(`run ${id} was not looked up`);
-  return restoreConflicts(pool, id, await readRestored(pool, id));
+  return restoreConflicts(pool, id, await readRestored(pool, id), part);
 }
 
 /** Streams every row left alone: memory stays flat however many there are. */

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { formatDurationMs } from '../../kernel/duration.js';
 import { CHANGE_STATES, type ChangeState, type ChangeView } from '../../journal/browse-changes.js';
+import { partText } from '../../journal/restore-plan.js';
 import type { VerdictView } from '../../guard/verdict-rows.js';
 import type { Verdict } from '../../containment/verdict.js';
 import type { LaneView } from '../../journal/browse-lanes.js';
@@ -11,6 +12,7 @@ import { withInvoke, type Invoke } from '../invoke.js';
 import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
 import { toneOf, type Tone } from '../tone.js';
+import { triggerFacts } from '../trigger-text.js';
 import { number, time } from '../../kernel/words.js';
 import { changedColumns, counts, imageText, total } from '../wording.js';
 
@@ -143,6 +145,8 @@ function factsOf(run: RunView): (readonly [string, Cell])[] {
     ['planned', run.plannedAt === null ? '–' : time(run.plannedAt)],
     ['ended', run.finishedAt === null ? '–' : time(run.finishedAt)],
     ...took,
+    ...(run.part === null ? [] : [['restores', `only ${partText(run.part)}`] as const]),
+    ...(run.triggers === null ? [] : triggerFacts(run.triggers.fire, run.triggers.trial)),
   ];
 }
 
@@ -160,8 +164,19 @@ function judgementOf(run: RunView): Cell {
 function kindsText(voice: Voice, run: RunView): string {
   const kinds = Object.keys(run.planned);
   if (kinds.length === 0) return '';
-  const rows = kinds.map((kind) => [kind, run.planned[kind] ?? 0, run.applied[kind] ?? 0]);
-  const columns = [{ title: 'kind' }, { title: 'planned' }, { title: 'applied' }];
+  const besides = Object.keys({ ...run.cascading, ...run.cascaded }).length > 0;
+  const rows = kinds.map((kind) => [
+    ...[kind, run.planned[kind] ?? 0],
+    ...(besides ? [run.cascading[kind] ?? 0] : []),
+    run.applied[kind] ?? 0,
+    ...(besides ? [run.cascaded[kind] ?? 0] : []),
+  ]);
+  const columns = [
+    ...['kind', 'planned'],
+    ...(besides ? ['rows to go with them'] : []),
+    'applied',
+    ...(besides ? ['rows that went'] : []),
+  ].map((title) => ({ title }));
   return `\n${voice.table(columns, rows)}${run.conflicts > 0 ? `conflicts: ${number(run.conflicts)}\n` : ''}`;
 }
 

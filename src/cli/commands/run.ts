@@ -22,6 +22,7 @@ import { RunAccount } from '../run-progress.js';
 import { runOnce, type RunOnce } from '../../worker/run-once.js';
 import type { ExitCode } from '../terminal.js';
 import { toneOf } from '../tone.js';
+import { triggerFacts } from '../trigger-text.js';
 import { number, time } from '../../kernel/words.js';
 import { changedColumns, counts, total } from '../wording.js';
 import { addShow } from './run-show.js';
@@ -123,7 +124,14 @@ async function run(
   );
   const { result, exit } = await resultOf(installation, once);
   const sample = dryRun && !voice.json ? await sampleOf(installation, region, result.runId) : [];
-  voice.result(result, () => runText(voice, result) + sampleText(voice, sample, total(result.planned)));
+  const triggers = dryRun
+    ? (await findRun(installation.regionDatabases.of(region).worker, result.runId)).triggers
+    : null;
+  const shown = { ...result, ...(triggers && { triggers }) };
+  voice.result(
+    shown,
+    () => runText(voice, result, triggers) + sampleText(voice, sample, total(result.planned)),
+  );
   io.exitWith(exit);
 }
 
@@ -150,7 +158,9 @@ async function runAt(
   };
   const sample =
     dryRun && !voice.json ? (await invoke('listRunChanges', { id: runId, limit: SAMPLE })).items : [];
-  voice.result(result, () => runText(voice, result) + sampleText(voice, sample, total(planned)));
+  const triggers = dryRun ? found.triggers : null;
+  const shown = { ...result, ...(triggers && { triggers }) };
+  voice.result(shown, () => runText(voice, result, triggers) + sampleText(voice, sample, total(planned)));
   io.exitWith(over ? exitCodeOfRun(status) : 3);
 }
 
@@ -215,7 +225,7 @@ async function lostRun(
   return { status, reason: `${worker} took the run over; ${follow}` };
 }
 
-function runText(voice: Voice, result: RunResult): string {
+function runText(voice: Voice, result: RunResult, triggers: RunView['triggers']): string {
   return voice.facts([
     ['run', result.runId],
     ['job', `${result.job} ${result.version} in ${result.region}`],
@@ -226,6 +236,7 @@ function runText(voice: Voice, result: RunResult): string {
     ['applied', counts(result.applied)],
     ['conflicts', result.conflicts],
     ['took', formatDurationMs(result.durationMs)],
+    ...(triggers === null ? [] : triggerFacts(triggers.fire, triggers.trial)),
   ]);
 }
 

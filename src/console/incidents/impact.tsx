@@ -37,6 +37,8 @@ export function Impact({ incident: { id, impact, unitLabel } }: { readonly incid
       <p>
         <b>{countOf(impact.rows, 'row')}</b> of <b>{countOf(impact.units, unitLabel.one, unitLabel.many)}</b>{' '}
         by {countOf(impact.runs, 'run')}; {number(impact.restored)} put back
+        {impact.cascaded > 0 &&
+          `, with ${countOf(impact.cascaded, 'row')} of other tables that went with them`}
         {impact.restoreConflicts > 0 && `, ${countOf(impact.restoreConflicts, 'conflict')} skipped`}
       </p>
       {impact.regions.length > 0 && (

@@ -339,7 +339,7 @@ test('what a person has noticed is open until the job is stopped there, and conf
   expect(incident.state).toBe('restored');
   expect(impact).toMatchObject({ rows: 20, restored: 19, restoreConflicts: 1 });
   expect((await tendIncident(owner, poolOf, id, 'system:test')).extent).toEqual({
-    ...{ units: impact.units, rows: 20, restored: 19, restoreConflicts: 1 },
+    ...{ units: impact.units, rows: 20, cascaded: 0, restored: 19, restoreConflicts: 1 },
   });
   await close(id);
 });

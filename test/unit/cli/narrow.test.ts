@@ -42,6 +42,7 @@ const run: RunView = {
   ...{ runId: RUN, job: JOB, version: NEW, region: REGION, slot: AT, trigger: 'schedule' },
   ...{ restores: null, dryRun: false, status: 'succeeded', reasonCode: 'applied', reason: REASON },
   ...{ planned: { claim: 1_204_601 }, applied: { claim: 1_204_598 }, conflicts: 1_003, attempt: 1 },
+  ...{ cascading: {}, cascaded: {}, triggers: null, part: null },
   ...{
     worker: 'w',
     admittedUnits: 9,

@@ -44,6 +44,7 @@ function ran(version: string, changes: Partial<RunView>): RunView {
     ...{ reasonCode: 'applied', reason: 'all applied', planned: { claim: 601 }, applied: { claim: 601 } },
     ...{
       conflicts: 0,
+      ...{ cascading: {}, cascaded: {}, triggers: null, part: null },
       attempt: 1,
       worker: 'w',
       admittedUnits: 9,

@@ -33,7 +33,9 @@ describe('severity', () => {
     [100, 100, 'critical'],
     [3, 1_000, 'critical'],
   ] as const)('of %d units and %d rows is %s', (units, rows, severity) => {
-    expect(severityOf({ units, rows })).toBe(severity);
+    expect(severityOf({ units, rows, cascaded: 0 })).toBe(severity);
+    // What went with rows that were deleted is damage like any other.
+    expect(severityOf({ units, rows: 0, cascaded: rows })).toBe(severity);
   });
 
   test('sinks from line to line', () => {

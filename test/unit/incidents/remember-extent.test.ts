@@ -15,7 +15,7 @@ function counting(most?: number) {
   const lanes = { reached: 500 };
   const ask: ExtentIn = (_, wrote) => {
     asked.push(wrote.map(({ id }) => id).join());
-    return Promise.resolve({ rows: lanes.reached, units: asked.length });
+    return Promise.resolve({ rows: lanes.reached, units: asked.length, cascaded: 0 });
   };
   const reachedIn = (_: string, wrote: readonly IncidentRun[]): Promise<number> => {
     looks.push(wrote.map(({ id }) => id).join());
@@ -37,12 +37,12 @@ describe('how far runs reach, looked at again and again', () => {
   test('is counted anew of runs that go on only where they have come further, and once more at their end', async () => {
     const { asked, lanes, extentIn } = counting();
     const goingOn = [run('b', null), run('a')];
-    expect(await extentIn('eu', goingOn)).toEqual({ rows: 500, units: 1 });
-    expect(await extentIn('eu', goingOn)).toEqual({ rows: 500, units: 1 });
+    expect(await extentIn('eu', goingOn)).toEqual({ rows: 500, units: 1, cascaded: 0 });
+    expect(await extentIn('eu', goingOn)).toEqual({ rows: 500, units: 1, cascaded: 0 });
     expect(asked).toHaveLength(1);
     lanes.reached = 1_000;
-    expect(await extentIn('eu', goingOn)).toEqual({ rows: 1_000, units: 2 });
-    expect(await extentIn('eu', [run('b'), run('a')])).toEqual({ rows: 1_000, units: 3 });
+    expect(await extentIn('eu', goingOn)).toEqual({ rows: 1_000, units: 2, cascaded: 0 });
+    expect(await extentIn('eu', [run('b'), run('a')])).toEqual({ rows: 1_000, units: 3, cascaded: 0 });
     await extentIn('eu', [run('b'), run('a')]);
     expect(asked).toHaveLength(3);
   });
