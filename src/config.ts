@@ -99,6 +99,18 @@ const environment = {
         'The address at which people open the console, where a proxy serves it: `https://portcullis.example`. Beyond loopback, people sign in over HTTPS only.',
       absent: 'the address on which HTTP is served',
     }),
+  IDENTITY: z.string().min(1).optional().meta({
+    description:
+      'The [identity file](../guide/sign-in.md): who signs in by which provider, and what their groups may do.',
+    absent: 'people sign in by token',
+  }),
+  OIDC_CLIENT_SECRET: z
+    .string()
+    .min(MIN_SECRET, `must have at least ${MIN_SECRET} characters`)
+    .optional()
+    .meta({
+      description: "The secret of Portcullis' client at that identity provider.",
+    }),
   REGIONS: list('region names', /^[a-z0-9][a-z0-9-]*$/)
     .optional()
     .meta({
@@ -232,6 +244,9 @@ export interface Config {
   readonly http: { readonly host: string; readonly port: number };
   /** Where people open the console, without a slash at its end; absent: where HTTP is served. */
   readonly publicUrl: string | undefined;
+  /** The identity file, absolute, and the secret that goes with it. */
+  readonly identityFile: string | undefined;
+  readonly oidcClientSecret: string | undefined;
   /** The regions that this process serves; absent: every region of each policy. */
   readonly regions: readonly string[] | undefined;
   readonly worker: string;
@@ -377,6 +392,8 @@ function toConfig(
     regionLogins: Object.freeze(regionLogins),
     http: { host: read.HTTP.slice(0, read.HTTP.lastIndexOf(':')).replace(/^\[|\]$/g, ''), port },
     publicUrl: read.PUBLIC_URL === undefined ? undefined : new URL(read.PUBLIC_URL).origin,
+    identityFile: read.IDENTITY === undefined ? undefined : resolve(read.IDENTITY),
+    oidcClientSecret: read.OIDC_CLIENT_SECRET,
     regions: read.REGIONS,
     worker: read.WORKER ?? `${hostname()}:${process.pid}`,
     concurrentRuns: read.CONCURRENT_RUNS,

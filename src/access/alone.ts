@@ -65,7 +65,7 @@ export async function approveAlone(
   return asked;
 }
 
-/** The people, beside these, who may approve in that region (null: everywhere) with a token that only they know. */
+/** The people, beside these, who may approve in that region (null: everywhere): with a token that only they know, or signed in. */
 async function whoElse(
   client: pg.PoolClient,
   hands: readonly string[],
@@ -77,6 +77,11 @@ async function whoElse(
      where t.revoked_at is null and p.removed_at is null and p.known_by <> 'sample'
        and t.hands = array[p.id] and t.role in ('approver', 'admin') and p.id <> all($1::uuid[])
        and (t.regions is null or $2::text = any(t.regions))
+     union
+     select p.name
+     from portcullis_control.identity i join portcullis_control.person p on p.id = i.person
+     where p.removed_at is null and i.role in ('approver', 'admin') and p.id <> all($1::uuid[])
+       and (i.regions is null or $2::text = any(i.regions))
      order by 1`,
     [hands, region],
   );

@@ -24,6 +24,18 @@ export interface Person {
   readonly removedAt: string | null;
   /** The names of their valid tokens. */
   readonly tokens: readonly string[];
+  /** Who they are at identity providers. */
+  readonly identities: readonly PersonIdentity[];
+}
+
+/** Whom an issuer means; role, regions and groups are as of the last sign-in. Null: they never signed in by it. */
+export interface PersonIdentity {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly role: PersonRole | null;
+  readonly regions: readonly string[] | null;
+  readonly groups: readonly string[];
+  readonly signedInAt: string | null;
 }
 
 export interface Invitation {
@@ -212,7 +224,13 @@ export async function removePerson(
   });
 }
 
+/** Ends a person's tokens, and the sessions that the identity provider vouched for. */
 async function endTokens(client: pg.PoolClient, person: string): Promise<string[]> {
+  await client.query(
+    `delete from portcullis_control.session s using portcullis_control.identity i
+     where i.person = $1 and s.issuer = i.issuer and s.subject = i.subject`,
+    [person],
+  );
   const { rows } = await client.query<{ name: string }>(
     `update portcullis_control.api_token set revoked_at = clock_timestamp()
      where person = $1 and revoked_at is null returning name`,
@@ -238,6 +256,11 @@ export async function listPeople(control: pg.Pool): Promise<Person[]> {
               as "introducedBy",
             array(select t.name from portcullis_control.api_token t
                   where t.person = p.id and t.revoked_at is null order by 1) as tokens,
+            coalesce((select json_agg(json_build_object('issuer', i.issuer, 'subject', i.subject, 'role', i.role,
+                        'regions', i.regions, 'groups', i.groups, 'signedInAt',
+                        to_char(i.signed_in_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+                        order by i.issuer, i.subject)
+                      from portcullis_control.identity i where i.person = p.id), '[]') as identities,
             p.added_at, p.known_since, p.code_expires_at, p.removed_at
      from portcullis_control.person p order by p.name`,
   );

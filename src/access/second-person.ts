@@ -13,7 +13,7 @@ export interface Asked {
 }
 
 /** How it is known that somebody is a person. */
-export type KnownBy = 'first-start' | 'upgrade' | 'code' | 'recovery' | 'sample';
+export type KnownBy = 'first-start' | 'upgrade' | 'code' | 'recovery' | 'sample' | 'provider';
 
 /** A person, as far as it matters for whether they are a second one. */
 export interface Acquaintance {
@@ -23,6 +23,8 @@ export interface Acquaintance {
   readonly introducedBy: readonly string[];
   readonly knownBy: KnownBy | null;
   readonly knownSince: Date | null;
+  /** Whether the identity provider vouches for them: they have signed in by it. */
+  readonly vouched?: boolean;
 }
 
 /** Two people, and what whoever reads the record should know about the second. */
@@ -100,7 +102,7 @@ function newness(
   people: ReadonlyMap<string, Acquaintance>,
 ): NotSecond | undefined {
   const isNew = ({ knownBy, knownSince }: Acquaintance): boolean =>
-    (knownBy === 'code' || knownBy === 'recovery') &&
+    (knownBy === 'code' || knownBy === 'recovery' || knownBy === 'provider') &&
     knownSince !== null &&
     knownSince.getTime() > at.getTime() - NEW_FOR_MS;
   const refusal = (person: Acquaintance, why: string): NotSecond => {
@@ -118,6 +120,13 @@ function newness(
     for (const other of others) {
       if (introduced(other.id, one, people)) {
         return refusal(one, `${other.name} introduced ${one.name}, who redeemed the code`);
+      }
+      // The provider vouches that its people are two; that one of them is not somebody with a token, nobody does.
+      if (one.knownBy === 'provider' && other.vouched !== true) {
+        return refusal(
+          one,
+          `${other.name} has tokens alone, and ${one.name} signed in by the identity provider first`,
+        );
       }
       if (isNew(other) && other.introducedBy.some((id) => one.introducedBy.includes(id))) {
         return refusal(
@@ -151,6 +160,12 @@ function cautionOf(
     if (introduced(asker.id, approver, people)) cautions.push(`${asker.name} asked, and introduced ${name}`);
     else if (introduced(approver.id, asker, people))
       cautions.push(`${name} introduced ${asker.name}, who asked`);
+    if ((approver.vouched ?? false) !== (asker.vouched ?? false)) {
+      const [by, alone] = approver.vouched === true ? [name, asker.name] : [asker.name, name];
+      cautions.push(
+        `${by} signs in by the identity provider, and ${alone} has tokens alone: nothing shows that they are two`,
+      );
+    }
   }
   return cautions.length === 0 ? null : cautions.join('; ');
 }
@@ -175,6 +190,7 @@ export const UNINTRODUCED: Partial<Readonly<Record<KnownBy, string>>> = {
   'first-start': 'the first start',
   recovery: 'a recovery without a token',
   sample: 'the sample world',
+  provider: 'the identity provider',
 };
 
 function introducerOf(
@@ -221,7 +237,9 @@ async function acquaintances(
        union
        select p.* from portcullis_control.person p join involved i on p.id = any(i.introduced_by)
      )
-     select id, name, introduced_by as "introducedBy", known_by as "knownBy", known_since as "knownSince"
+     select id, name, introduced_by as "introducedBy", known_by as "knownBy", known_since as "knownSince",
+            exists (select from portcullis_control.identity i
+                    where i.person = involved.id and i.signed_in_at is not null) as vouched
      from involved`,
     [ids],
   );

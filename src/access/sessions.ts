@@ -11,6 +11,12 @@ const LONGEST = `interval '24 hours'`;
 const CODE_SECONDS = 30;
 
 const HOLDS = `s.last_used_at > clock_timestamp() - ${IDLE} and s.created_at > clock_timestamp() - ${LONGEST}`;
+/** A session of a token needs the token, one that the identity provider vouched for its link; both need their person. */
+const WHOSE = `portcullis_control.session s
+       left join portcullis_control.api_token t on t.id = s.token and t.revoked_at is null
+       left join portcullis_control.identity i on i.issuer = s.issuer and i.subject = s.subject
+       join portcullis_control.person p
+         on p.id = case when s.token is null then i.person else t.person end and p.removed_at is null`;
 const EXPIRES = `least(s.last_used_at + ${IDLE}, s.created_at + ${LONGEST})`;
 
 /** What a person shows to sign in: a token of theirs, or a code that stands in for one. */
@@ -48,19 +54,32 @@ export async function signIn(control: pg.Pool, proof: Proof): Promise<SignedIn> 
     const { name, id, person } = found;
     if (person === null) throw machine(name);
     const secret = randomBytes(32).toString('base64url');
-    await client.query(`delete from portcullis_control.session s where not (${HOLDS})`);
-    const { rows } = await client.query<{ id: string }>(
-      'insert into portcullis_control.session (sha256, token) values ($1, $2) returning id',
-      [hashOfSecret(secret), id],
-    );
+    const session = await putSession(client, secret, { token: id });
     await recordAudit(client, {
       principal: name,
       action: 'sign-in',
       subject: person,
-      evidence: { session: rows[0]?.id ?? '', token: name, by: 'token' in proof ? 'token' : 'link' },
+      evidence: { session, token: name, by: 'token' in proof ? 'token' : 'link' },
     });
     return { secret, name, person };
   });
+}
+
+/** What a session acts as: a token, or somebody for whom the identity provider vouches. */
+type ActsAs =
+  | { readonly token: string }
+  | { readonly issuer: string; readonly subject: string; readonly sid: string | undefined };
+
+/** Begins a session in the client's transaction, and removes those that have ended. Answers its id. */
+export async function putSession(client: pg.PoolClient, secret: string, as: ActsAs): Promise<string> {
+  await client.query(`delete from portcullis_control.session s where not (${HOLDS})`);
+  const { token, issuer, subject, sid } = { token: null, issuer: null, subject: null, sid: null, ...as };
+  const { rows } = await client.query<{ id: string }>(
+    `insert into portcullis_control.session (sha256, token, issuer, subject, sid)
+     values ($1, $2, $3, $4, $5) returning id`,
+    [hashOfSecret(secret), token, issuer, subject, sid],
+  );
+  return rows[0]?.id ?? '';
 }
 
 /** The token that a code stands in for; the code is good no longer. */
@@ -98,10 +117,10 @@ async function tokenBy(
   return rows[0];
 }
 
-/** A code that signs the token's person in once, within 30 s. Throws TOKEN_MISSING, MACHINE_CANNOT_SIGN_IN. */
+/** A code that signs the token's person in once, within 30 s. Throws TOKEN_MISSING, MACHINE_CANNOT_SIGN_IN, SIGN_IN_REFUSED. */
 export async function createSignInCode(
   control: pg.Pool,
-  holder: Pick<TokenHolder, 'id' | 'name' | 'person'>,
+  holder: Pick<TokenHolder, 'id' | 'name' | 'person' | 'session'>,
 ): Promise<SignInCode> {
   if (holder.id === '') {
     throw new PortcullisError('TOKEN_MISSING', 'signing in takes a token', {
@@ -109,6 +128,15 @@ export async function createSignInCode(
     });
   }
   if (holder.person === undefined) throw machine(holder.name);
+  if (holder.session?.byProvider === true) {
+    throw new PortcullisError(
+      'SIGN_IN_REFUSED',
+      `${holder.name} signed in without a token, which a code stands in for`,
+      {
+        hint: 'sign in by the identity provider in the other browser',
+      },
+    );
+  }
   const code = randomBytes(24).toString('base64url');
   await control.query('delete from portcullis_control.sign_in_code where expires_at < clock_timestamp()');
   const { rows } = await control.query<{ expires_at: Date }>(
@@ -130,29 +158,33 @@ export async function principalOfSession(control: pg.Pool, secret: string): Prom
       readonly person_name: string;
       readonly session: string;
       readonly expires_at: Date;
+      readonly by_provider: boolean;
     }
   >(
     `with found as (
-       select s.id as session, s.last_used_at, ${EXPIRES} as expires_at,
-              t.id, t.name, t.role, t.regions, t.hands, p.id as person_id, p.name as person_name
-       from portcullis_control.session s
-       join portcullis_control.api_token t on t.id = s.token and t.revoked_at is null
-       join portcullis_control.person p on p.id = t.person and p.removed_at is null
+       select s.id as session, s.last_used_at, ${EXPIRES} as expires_at, s.token is null as by_provider,
+              case when s.token is null then p.id else t.id end as id,
+              case when s.token is null then 'oidc:' || p.name else t.name end as name,
+              case when s.token is null then i.role else t.role end as role,
+              case when s.token is null then i.regions else t.regions end as regions,
+              case when s.token is null then array[p.id] else t.hands end as hands,
+              p.id as person_id, p.name as person_name
+       from ${WHOSE}
        where s.sha256 = $1 and ${HOLDS}
      ), used as (
        update portcullis_control.session as used set last_used_at = clock_timestamp()
        from found where used.id = found.session and found.last_used_at < clock_timestamp() - interval '1 minute'
      )
-     select id, name, role, regions, hands, person_id, person_name, session, expires_at from found`,
+     select id, name, role, regions, hands, person_id, person_name, session, expires_at, by_provider from found`,
     [hashOfSecret(secret)],
   );
   const [row] = rows;
   if (row === undefined) return undefined;
-  const { person_id, person_name, session, expires_at, ...holder } = row;
+  const { person_id, person_name, session, expires_at, by_provider: byProvider, ...holder } = row;
   return {
     ...holder,
     person: { id: person_id, name: person_name },
-    session: { id: session, expiresAt: expires_at.toISOString() },
+    session: { id: session, expiresAt: expires_at.toISOString(), byProvider },
   };
 }
 
@@ -182,9 +214,9 @@ export async function stillHolds(
   { id, session }: Pick<TokenHolder, 'id' | 'session'>,
 ): Promise<boolean> {
   const { rows } = await control.query<{ holds: boolean }>(
-    `select exists (select from portcullis_control.api_token where id = $1 and revoked_at is null)
-        and ($2::uuid is null
-             or exists (select from portcullis_control.session s where s.id = $2 and ${HOLDS})) as holds`,
+    `select case when $2::uuid is null
+              then exists (select from portcullis_control.api_token where id = $1 and revoked_at is null)
+              else exists (select from ${WHOSE} where s.id = $2 and ${HOLDS}) end as holds`,
     [id, session?.id ?? null],
   );
   return rows[0]?.holds ?? false;

@@ -17,8 +17,12 @@ export interface TokenHolder extends Principal {
   readonly id: string;
   /** Verified earlier: the control database does not answer now. Good for a kill alone. */
   readonly remembered?: true;
-  /** The session that acts as the token; absent: the token itself came. `expiresAt` is ISO 8601 in UTC. */
-  readonly session?: { readonly id: string; readonly expiresAt: string } | undefined;
+  /**
+   * The session that acts; absent: the token itself came. `expiresAt` is ISO 8601 in UTC. `byProvider`: there is no token,
+   * and `id` is the person's.
+   */
+  readonly session?:
+    { readonly id: string; readonly expiresAt: string; readonly byProvider: boolean } | undefined;
 }
 
 /** Times are ISO 8601 in UTC. */

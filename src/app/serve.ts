@@ -12,6 +12,7 @@ import type { Policy } from '../flags/policy.js';
 import { loadPolicies, policiesInForce } from '../flags/policy-store.js';
 import { createHttpApp } from '../server/app.js';
 import { listen, type Listening } from '../server/listen.js';
+import { Provider } from '../server/oidc.js';
 import { jobInfos, type OperationContext } from '../operations/context.js';
 import { forgetKeys } from '../operations/idempotency.js';
 import { startBake } from '../guard/bake/bake.js';
@@ -33,6 +34,7 @@ import type { RegionDatabase } from '../regions/region-database.js';
 import type { Log } from '../telemetry/log.js';
 import { lockFolder } from '../postgres/folder-lock.js';
 import { ensureAdminToken, readAdminToken } from '../access/admin-token.js';
+import { readIdentityFile, type IdentitySettings } from '../access/identity-file.js';
 import { createSignInCode } from '../access/sessions.js';
 import { principalOfToken } from '../access/tokens.js';
 import { makeDemoPerson } from '../demo/demo-person.js';
@@ -66,6 +68,12 @@ export async function serve(
   installation: Installation,
   options: ServeOptions,
 ): Promise<Service> {
+  const identity = options.http
+    ? readIdentityFile(config.identityFile, {
+        clientSecret: config.oidcClientSecret,
+        publicUrl: config.publicUrl,
+      })
+    : undefined;
   const undo: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse()) {
@@ -138,7 +146,9 @@ export async function serve(
       const forgetting = forgetOld(control, outboxes, wired.workerContext.log);
       undo.push(() => forgetting.stop());
     }
-    const http = options.http ? await serveHttp(config, installation, wired, supervisor, feed) : undefined;
+    const http = options.http
+      ? await serveHttp(config, installation, wired, supervisor, feed, identity)
+      : undefined;
     if (http) {
       undo.push(() => {
         // What is followed would keep its connections open for ever.
@@ -340,6 +350,7 @@ function serveHttp(
   wired: WiredPlatform,
   supervisor: WorkerSupervisor,
   feed: EventFeed,
+  identity: IdentitySettings | undefined,
 ): Promise<Listening> {
   const { control, regionDatabases } = installation;
   const { metrics, log } = wired.workerContext;
@@ -385,6 +396,7 @@ function serveHttp(
     publicUrl: config.publicUrl,
     listenHost: config.http.host,
     console: CONSOLE,
+    provider: identity?.signIn && new Provider(identity.signIn),
   });
   return listen(app, config.http);
 }

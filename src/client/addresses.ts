@@ -52,6 +52,8 @@ export const ADDRESSES: { readonly [Name in OperationName]: Operations[Name]['at
   listPeople: 'GET /api/v1/people',
   addPerson: 'POST /api/v1/people',
   removePerson: 'POST /api/v1/people/:name/remove',
+  linkIdentity: 'POST /api/v1/people/:name/link',
+  unlinkIdentity: 'POST /api/v1/identities/unlink',
   listTokens: 'GET /api/v1/tokens',
   issueToken: 'POST /api/v1/tokens',
   revokeToken: 'POST /api/v1/tokens/:name/revoke',

@@ -77,27 +77,48 @@ export async function signIn(proof: { readonly token: string } | { readonly code
   await loadMe();
 }
 
-export async function signOut(): Promise<void> {
+/** Answers where the identity provider's own session ends, where there is one. */
+export async function signOut(): Promise<string | undefined> {
+  let next: string | undefined;
   try {
-    await post('/session/end', {});
+    ({ next } = (await post('/session/end', {})) as { next?: string });
   } catch (error) {
     if (!isSignedOut(error)) throw error;
   }
   signedOut('You signed out.');
+  return next;
 }
 
-async function post(path: string, body: object): Promise<void> {
-  const response = await fetch(path, {
+/** How people sign in here. */
+export interface SignInWays {
+  /** The identity provider; null: by token. */
+  readonly provider: { readonly label: string } | null;
+  /** Why the last try by the provider was refused. */
+  readonly problem: { readonly code: string; readonly detail: string; readonly hint: string } | null;
+}
+
+export async function signInWays(): Promise<SignInWays> {
+  return (await answerOf('/session/ways')) as SignInWays;
+}
+
+const post = (path: string, body: object): Promise<unknown> =>
+  answerOf(path, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body),
-  }).catch((error: unknown) => {
-    throw new PortcullisError('SERVER_UNREACHABLE', 'the server does not answer', {
-      hint: 'check that portcullis start runs',
-      cause: error,
-    });
   });
-  if (response.ok) return;
+
+/** What is no operation: only a browser signs in. */
+async function answerOf(path: string, init: RequestInit = {}): Promise<unknown> {
+  const response = await fetch(path, { signal: AbortSignal.timeout(READ_MS), ...init }).catch(
+    (error: unknown) => {
+      throw new PortcullisError('SERVER_UNREACHABLE', 'the server does not answer', {
+        hint: 'check that portcullis start runs',
+        cause: error,
+      });
+    },
+  );
+  if (response.ok) return response.json();
   const problem = (await response.json().catch(() => ({}))) as Partial<
     Record<'code' | 'detail' | 'hint', string>
   >;

@@ -142,8 +142,9 @@ function Person() {
   const person = me.value;
   if (person == null) return null;
   const out = async (): Promise<void> => {
-    await signOut();
+    const next = await signOut();
     shareSignOut();
+    if (next !== undefined) location.assign(next);
   };
   return (
     <details class="person">

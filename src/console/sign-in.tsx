@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { signedOutBecause, signIn } from './api.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { signedOutBecause, signIn, signInWays, type SignInWays } from './api.js';
 import { Copyable } from './parts/copy.js';
 import { Problem } from './parts/problem.js';
 import { navigate } from './router.js';
@@ -26,22 +27,29 @@ export async function signInByLink(): Promise<unknown> {
   }
 }
 
+/** Where the provider sends the browser back to: the view that this page was opened for. */
+function providerLink(): string {
+  const here = location.pathname === '/sign-in' ? '/' : location.pathname + location.search;
+  return `/session/oidc?to=${encodeURIComponent(here)}`;
+}
+
 export function SignIn({ failed }: { readonly failed: unknown }) {
-  const token = useSignal('');
-  const busy = useSignal(false);
+  const ways = useSignal<SignInWays | undefined>(undefined);
   const error = useSignal(failed);
   useEffect(() => {
     document.title = 'Sign in · Portcullis';
+    signInWays().then(
+      (found) => {
+        ways.value = found;
+        const { problem } = found;
+        if (problem === null) return;
+        error.value = new PortcullisError(problem.code as PortcullisError['code'], problem.detail, {
+          hint: problem.hint,
+        });
+      },
+      (thrown: unknown) => (error.value ??= thrown),
+    );
   }, []);
-  const submit = async (): Promise<void> => {
-    busy.value = true;
-    try {
-      await signIn({ token: token.value.trim() });
-    } catch (thrown) {
-      error.value = thrown;
-    }
-    busy.value = false;
-  };
   return (
     <main class="sign-in">
       <div class="card">
@@ -53,38 +61,61 @@ export function SignIn({ failed }: { readonly failed: unknown }) {
           </p>
         )}
         {error.value !== undefined && <Problem error={error.value} />}
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            void submit();
-          }}
-        >
-          <div class="field">
-            <label for="token">Token</label>
-            <input
-              id="token"
-              type="password"
-              autocomplete="current-password"
-              spellcheck={false}
-              required
-              autofocus
-              value={token.value}
-              onInput={(event) => (token.value = event.currentTarget.value)}
-              aria-describedby="token-hint"
-            />
-            <p class="hint" id="token-hint">
-              The one that you got from <code>portcullis login</code>. It begins with <code>pcl_</code>.
-            </p>
-          </div>
-          <button type="submit" class="primary wide" disabled={busy.value || token.value.trim() === ''}>
-            {busy.value ? 'Signing in…' : 'Sign in'}
-          </button>
-        </form>
+        {ways.value?.provider != null ? (
+          <a class="button" href={providerLink()}>
+            Sign in with {ways.value.provider.label}
+          </a>
+        ) : (
+          ways.value !== undefined && <TokenForm onError={(thrown) => (error.value = thrown)} />
+        )}
         <p class="or">or, on a machine that has a token</p>
         <Copyable text="portcullis open" what="the command" />
         <p class="hint">prints a link that signs you in once.</p>
       </div>
     </main>
+  );
+}
+
+function TokenForm({ onError }: { readonly onError: (thrown: unknown) => void }) {
+  const token = useSignal('');
+  const busy = useSignal(false);
+  const submit = async (): Promise<void> => {
+    busy.value = true;
+    try {
+      await signIn({ token: token.value.trim() });
+    } catch (thrown) {
+      onError(thrown);
+    }
+    busy.value = false;
+  };
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        void submit();
+      }}
+    >
+      <div class="field">
+        <label for="token">Token</label>
+        <input
+          id="token"
+          type="password"
+          autocomplete="current-password"
+          spellcheck={false}
+          required
+          autofocus
+          value={token.value}
+          onInput={(event) => (token.value = event.currentTarget.value)}
+          aria-describedby="token-hint"
+        />
+        <p class="hint" id="token-hint">
+          The one that you got from <code>portcullis login</code>. It begins with <code>pcl_</code>.
+        </p>
+      </div>
+      <button type="submit" class="primary wide" disabled={busy.value || token.value.trim() === ''}>
+        {busy.value ? 'Signing in…' : 'Sign in'}
+      </button>
+    </form>
   );
 }
 

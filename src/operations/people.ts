@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { linkIdentity, unlinkIdentity } from '../access/identities.js';
 import { addPerson, listPeople, redeemCode, removePerson } from '../access/people.js';
 import { PEOPLE_ROLES, ROLES } from '../access/roles.js';
 import { issueToken, listTokens, revokeToken } from '../access/tokens.js';
@@ -28,11 +29,23 @@ const Person = named(
     addedBy: z.string(),
     addedAt: isoTime,
     introducedBy: names.describe('the people who gave the code'),
-    knownBy: z.enum(['first-start', 'upgrade', 'code', 'recovery', 'sample']).nullable(),
+    knownBy: z.enum(['first-start', 'upgrade', 'code', 'recovery', 'sample', 'provider']).nullable(),
     knownSince: isoTime.nullable(),
     codeExpiresAt: isoTime.nullable(),
     removedAt: isoTime.nullable(),
     tokens: names.describe('the names of their valid tokens'),
+    identities: z
+      .array(
+        z.strictObject({
+          ...{ issuer: z.string(), subject: z.string() },
+          role: z.enum(PEOPLE_ROLES).nullable().describe('null: never signed in by it'),
+          regions: names.nullable(),
+          groups: names.describe('those that the identity file names'),
+          signedInAt: isoTime.nullable(),
+        }),
+      )
+      .readonly()
+      .describe('who they are at identity providers; role, regions and groups as of the last sign-in'),
   }),
 );
 const PersonPage = pageSchema('PersonPage', Person);
@@ -66,6 +79,14 @@ const Removed = named(
   'Removed',
   z.strictObject({ name: z.string(), tokens: names.describe('that were revoked') }),
 );
+
+const identity = {
+  issuer: z
+    .url({ protocol: /^https?$/ })
+    .max(500)
+    .describe('the URL of the identity provider'),
+  subject: z.string().min(1).max(300).describe('what it calls them, and nobody else: the claim `sub`'),
+};
 
 const secret = z.string().describe('shown this once');
 
@@ -108,6 +129,33 @@ export const peopleOperations = {
     run: async ({ control }, { name }, caller) => ({
       name,
       tokens: await removePerson(control, name, caller),
+    }),
+  }),
+  linkIdentity: operation({
+    at: 'POST /api/v1/people/:name/link',
+    example: { name: 'ann', issuer: 'https://id.example', subject: '248289761001' },
+    summary: "Says that a person and an identity provider's user are one human",
+    action: 'manage-people',
+    params: z.strictObject({ name: namePath }),
+    body: named('IdentityToLink', z.strictObject(identity)),
+    result: named('IdentityLinked', z.strictObject({ name: z.string(), ...identity })),
+    errors: ['PERSON_UNKNOWN', 'IDENTITY_LINKED'],
+    run: async ({ control }, link, caller) => {
+      await linkIdentity(control, link, caller);
+      return link;
+    },
+  }),
+  unlinkIdentity: operation({
+    at: 'POST /api/v1/identities/unlink',
+    example: { issuer: 'https://id.example', subject: '248289761001' },
+    summary: 'Ends such a link, and the sessions that were begun by it',
+    action: 'manage-people',
+    body: named('IdentityToUnlink', z.strictObject(identity)),
+    result: named('IdentityUnlinked', z.strictObject({ name: z.string(), ...identity })),
+    errors: ['NOTHING_REACHED'],
+    run: async ({ control }, link, caller) => ({
+      ...link,
+      name: await unlinkIdentity(control, link, caller),
     }),
   }),
   listTokens: operation({

@@ -12,13 +12,12 @@ import { PROBLEM_TYPE } from '../operations/schemas.js';
 import { exchangeOf, openExchange } from './exchange.js';
 import { knownError, problemOf } from './problem.js';
 import { routeOf, routerOf, type Route } from './router.js';
-import { sessionRouter } from './session.js';
-import type { SiteOptions } from './site.js';
+import { sessionRouter, type SessionOptions } from './session.js';
 
 /** Every operation, at its address. */
 export const ROUTES: readonly Route[] = operationList.map(routeOf);
 
-export interface HttpAppOptions extends SiteOptions {
+export interface HttpAppOptions extends SessionOptions {
   /** The folder of the console's files; absent: there is no console. */
   readonly console?: string | undefined;
 }

@@ -73,10 +73,15 @@ export function refuseOtherSites(request: Request, options: SiteOptions): void {
 export function sessionSecret(request: Request, options: SiteOptions): string | undefined {
   const header = request.get('cookie');
   if (header === undefined || !header.includes(COOKIE)) return undefined;
-  const { cookie } = siteOf(request.get('host') ?? '', options);
-  for (const part of header.split(';')) {
+  const secret = cookieNamed(request, siteOf(request.get('host') ?? '', options).cookie);
+  return secret !== undefined && secret.length <= 100 ? secret : undefined;
+}
+
+/** What a cookie of ours holds. */
+export function cookieNamed(request: Request, cookie: string): string | undefined {
+  for (const part of request.get('cookie')?.split(';') ?? []) {
     const [name, value] = part.trim().split('=');
-    if (name === cookie && value !== undefined && /^[\w-]{1,100}$/.test(value)) return value;
+    if (name === cookie && value !== undefined && /^[\w-]{1,4000}$/.test(value)) return value;
   }
   return undefined;
 }

@@ -270,6 +270,7 @@ export function bodyFor(path: string): unknown {
   if (path.endsWith('/incidents')) return { job: 'domain-claim', title: 'test' };
   if (path.endsWith('/include')) return { run: INCLUDED };
   if (path.endsWith('/close')) return { conclusion: 'test', falseAlarm: true };
+  if (/\/(un)?link$/.test(path)) return { issuer: 'https://id.example', subject: 'dora' };
   if (path.endsWith('/people')) return { name: 'dora', role: 'viewer' };
   if (path.endsWith('/tokens')) return { name: 'dora', role: 'viewer', owner: 'machine' };
   return { enabled: false, reason: 'test' };

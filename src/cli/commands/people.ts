@@ -15,6 +15,52 @@ export function addPeople(program: Command, context: Context): void {
   addAdd(people, context);
   addList(people, context);
   addRemove(people, context);
+  addLink(people, context);
+  addUnlink(people, context);
+}
+
+interface IdentityOptions {
+  readonly issuer: string;
+  readonly subject: string;
+}
+
+const identified = (command: Command): Command =>
+  command
+    .requiredOption('--issuer <url>', 'the URL of the identity provider')
+    .requiredOption('--subject <sub>', 'what it calls them, and nobody else');
+
+function addLink(parent: Command, context: Context): void {
+  const command = identified(
+    leaf(
+      parent,
+      'link <name>',
+      "Say that a person and an identity provider's user are one human. Four eyes count them as one from then on.",
+      ['portcullis people link bob --issuer https://id.example --subject 248289761001'],
+    ),
+  ).action(async (name: string, identity: IdentityOptions) => {
+    const voice = voiceOf(context, command);
+    await withInvoke(context, 'change', async (invoke) => {
+      const linked = await invoke('linkIdentity', { name, ...identity });
+      voice.result(linked, () => `${name} is ${linked.subject} of ${linked.issuer}\n`);
+    });
+  });
+}
+
+function addUnlink(parent: Command, context: Context): void {
+  const command = identified(
+    leaf(parent, 'unlink', 'End the link of a person to an identity, and the sessions begun by it.', [
+      'portcullis people unlink --issuer https://id.example --subject 248289761001',
+    ]),
+  ).action(async (identity: IdentityOptions) => {
+    const voice = voiceOf(context, command);
+    await withInvoke(context, 'change', async (invoke) => {
+      const unlinked = await invoke('unlinkIdentity', { ...identity });
+      voice.result(
+        unlinked,
+        () => `${unlinked.name} is no longer ${unlinked.subject} of ${unlinked.issuer}\n`,
+      );
+    });
+  });
 }
 
 interface AddOptions {
@@ -53,9 +99,12 @@ function addAdd(parent: Command, context: Context): void {
 }
 
 function addList(parent: Command, context: Context): void {
-  const command = leaf(parent, 'list', 'List people: their roles, their tokens, and who introduced them.', [
-    'portcullis people list',
-  ]).action(async () => {
+  const command = leaf(
+    parent,
+    'list',
+    'List people: what they may do where, their tokens, and who introduced them.',
+    ['portcullis people list'],
+  ).action(async () => {
     const voice = voiceOf(context, command);
     const people = await withInvoke(context, 'look', (invoke) =>
       listAll((page) => invoke('listPeople', page)),
@@ -102,6 +151,7 @@ export function peopleText(voice: Voice, people: readonly Person[]): string {
         { title: 'since', below: 3 },
         { title: 'introduced by', below: 4 },
         { title: 'tokens', below: 2 },
+        { title: 'signs in as', below: 5 },
       ],
     ],
     people.map((person) => [
@@ -112,8 +162,15 @@ export function peopleText(voice: Voice, people: readonly Person[]): string {
       time(person.removedAt ?? person.knownSince ?? person.addedAt),
       introduction(person),
       person.tokens.join(', '),
+      person.identities.flatMap(signInText).join('; '),
     ]),
   );
+}
+
+/** What the provider's groups gave them at the last sign-in. */
+function signInText({ role, regions, groups }: Person['identities'][number]): string[] {
+  if (role === null) return [];
+  return [`${role}${regions === null ? '' : ` in ${regions.join(', ')}`} (${groups.join(', ')})`];
 }
 
 function introduction({ introducedBy, knownBy }: Person): string {

@@ -30,6 +30,12 @@ const judge = (
     new Map(people.map((each) => [each.id, each])),
   );
 
+/** Who has signed in by the identity provider, so long before. */
+const vouched = (id: string, minutes: number): Acquaintance => ({
+  ...known(id, [], minutes, 'provider'),
+  vouched: true,
+});
+
 const ADMIN = known('admin', [], 0, 'first-start');
 const DAY = 24 * 60;
 
@@ -177,5 +183,43 @@ describe('two people are two', () => {
     expect(judge(['ann'], holder('bob'), people)).toMatchObject({
       caution: 'ann asked, and introduced bob',
     });
+  });
+});
+
+describe('the identity provider', () => {
+  const BOB = known('bob', [], DAY);
+
+  test('vouches that two who sign in by it are two, also if one does so for the first time', () => {
+    const people = [vouched('ann', 1), vouched('eve', DAY)];
+    expect(judge(['ann'], holder('eve'), people)).toEqual({
+      introducedBy: 'the identity provider',
+      caution: null,
+    });
+    expect(judge(['eve'], holder('ann'), people)).toMatchObject({ caution: null });
+  });
+
+  test.each([
+    ['approves', ['bob'], 'ann'],
+    ['asked', ['ann'], 'bob'],
+  ])(
+    'vouches for no holder of a token: one who signed in first within the hour %s in vain',
+    (_, asking, by) => {
+      expect(judge(asking, holder(by), [vouched('ann', 30), BOB])).toMatchObject({
+        code: 'APPROVER_TOO_NEW',
+        why: expect.stringContaining('bob has tokens alone, and ann signed in') as unknown,
+      });
+    },
+  );
+
+  test('leaves a caution, an hour later', () => {
+    for (const [asking, by] of [
+      ['bob', 'ann'],
+      ['ann', 'bob'],
+    ] as const) {
+      expect(judge([asking], holder(by), [vouched('ann', DAY), BOB])).toMatchObject({
+        caution:
+          'ann signs in by the identity provider, and bob has tokens alone: nothing shows that they are two',
+      });
+    }
   });
 });

@@ -1,0 +1,142 @@
+import { readFileSync } from 'node:fs';
+import { parseDocument } from 'yaml';
+import { z } from 'zod';
+import { PortcullisError, messageOf } from '../kernel/errors.js';
+import { PEOPLE_ROLES, type PersonRole } from './roles.js';
+
+/** What somebody may do, because of a group or of what a workflow's token says. */
+export interface GroupRole {
+  readonly group: string;
+  readonly role: PersonRole;
+  readonly regions: readonly string[] | null;
+}
+
+/** The identity provider that people sign in by. */
+export interface SignInSettings {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly clientAuth: 'post' | 'basic';
+  /** What the button of the console calls it. */
+  readonly label: string;
+  readonly scope: string;
+  readonly nameClaim: string;
+  readonly groupsClaim: string;
+  /** The first whose group somebody is in decides. */
+  readonly groups: readonly GroupRole[];
+}
+
+export interface IdentitySettings {
+  readonly signIn: SignInSettings | undefined;
+}
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
+/** Whether what is sent there is encrypted, or leaves no machine. */
+export function isPrivateUrl(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { protocol, hostname } = new URL(url);
+  return protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname));
+}
+
+const text = z
+  .string({ error: ({ input }) => (input === undefined ? 'is missing' : 'must be text') })
+  .trim()
+  .min(1, 'must not be empty')
+  .max(500);
+const regions = z
+  .array(z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'must be a region such as eu-west-1'))
+  .min(1, 'must name a region; leave it out for all of them')
+  .nullable()
+  .default(null);
+const issuer = text.refine(
+  isPrivateUrl,
+  'must be an https URL; http is for an identity provider on this machine alone',
+);
+
+const groupRole = z.strictObject({
+  group: text,
+  role: z.enum(PEOPLE_ROLES, `must be one of ${PEOPLE_ROLES.join(', ')}`),
+  regions,
+});
+
+const identityFile = z.strictObject({
+  signIn: z
+    .strictObject({
+      issuer,
+      clientId: text,
+      clientAuth: z.enum(['post', 'basic'], 'must be post or basic').default('post'),
+      label: text.max(60).default('your identity provider'),
+      scope: text.regex(/(^| )openid( |$)/, 'must contain openid').default('openid profile email groups'),
+      nameClaim: text.default('preferred_username'),
+      groupsClaim: text.default('groups'),
+      groups: z
+        .array(groupRole)
+        .min(1, 'must name a group: nobody could sign in')
+        .refine(
+          (all) => new Set(all.map(({ group }) => group)).size === all.length,
+          'names a group twice; the first would decide',
+        ),
+    })
+    .optional(),
+});
+
+/** What the file does not say: the secret is no part of it, and links lead to the public address. */
+export interface Beside {
+  readonly clientSecret: string | undefined;
+  readonly publicUrl: string | undefined;
+}
+
+/**
+ * Reads the file that PORTCULLIS_IDENTITY names: who signs in by which provider. Throws CONFIG_INVALID with all its faults
+ * at once, those of the variables that belong to it among them.
+ */
+export function readIdentityFile(file: string | undefined, beside: Beside): IdentitySettings {
+  const faults: string[] = [];
+  const read = file === undefined ? {} : parsedFile(file, faults);
+  const parsed = identityFile.safeParse(read, {
+    error: ({ code, input }) => (code === 'invalid_type' && input === undefined ? 'is missing' : undefined),
+  });
+  for (const { path, message } of parsed.error?.issues ?? [])
+    faults.push(`${file ?? ''}: ${path.length === 0 ? '' : `${shown(path)}: `}${message}`);
+  const signIn = typeof read === 'object' && read !== null && 'signIn' in read;
+  const { clientSecret, publicUrl } = beside;
+  if (signIn && clientSecret === undefined)
+    faults.push('PORTCULLIS_OIDC_CLIENT_SECRET is needed where the identity file has signIn');
+  if (!signIn && clientSecret !== undefined)
+    faults.push(
+      'PORTCULLIS_OIDC_CLIENT_SECRET is given, and no identity file (PORTCULLIS_IDENTITY) has signIn',
+    );
+  if (signIn && publicUrl !== undefined && !isPrivateUrl(publicUrl))
+    faults.push('PORTCULLIS_PUBLIC_URL must be an https URL where people sign in');
+  if (faults.length > 0 || parsed.data === undefined) {
+    throw new PortcullisError('CONFIG_INVALID', faults.join('\n'), {
+      hint: 'correct the file and the variables; docs/guide/sign-in.md has an example',
+      details: { faults },
+    });
+  }
+  return {
+    signIn: parsed.data.signIn && { ...parsed.data.signIn, clientSecret: clientSecret ?? '' },
+  };
+}
+
+/** The file's content, or undefined and a fault more. */
+function parsedFile(file: string, faults: string[]): unknown {
+  try {
+    const document = parseDocument(readFileSync(file, 'utf8'));
+    const [broken] = document.errors;
+    if (broken === undefined) return document.toJS({ maxAliasCount: 0 }) as unknown;
+    faults.push(`${file}: is not YAML: ${broken.message.split('\n')[0] ?? ''}`);
+  } catch (error) {
+    faults.push(`${file}: ${messageOf(error)}`);
+  }
+  return {};
+}
+
+/** `signIn.groups[2].role`, counted from one as people do. */
+function shown(path: readonly PropertyKey[]): string {
+  return path
+    .map((part) => (typeof part === 'number' ? `[${part + 1}]` : `.${String(part)}`))
+    .join('')
+    .replace(/^\./, '');
+}
