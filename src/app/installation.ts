@@ -52,7 +52,7 @@ export async function openInstallation(
     await server?.stop();
   };
   try {
-    await openFor(purpose, home, databases, config);
+    await openFor(purpose, home, databases, config, opening);
     const known = purpose === 'kill' || purpose === 'set-up' ? [] : await jobs();
     return {
       purpose,
@@ -118,9 +118,11 @@ async function openFor(
   home: OpenedDatabase,
   databases: OpenedDatabases,
   config: Config,
+  { jobs = true }: Opening,
 ): Promise<void> {
   if (purpose === 'set-up') {
-    await placeJobs(home, databases, config);
+    if (jobs) await placeJobs(home, databases, config);
+    else databases.given();
     return;
   }
   if (purpose === 'kill') {

@@ -9,6 +9,7 @@ export const COMMAND_RIGHTS = {
   start: 'process',
   worker: 'process',
   migrate: 'process',
+  uninstall: 'process',
   replay: 'process',
   login: 'anyone',
   logout: 'anyone',

@@ -32,6 +32,7 @@ import { addRuns } from './commands/runs.js';
 import { addStart } from './commands/start.js';
 import { addStatus } from './commands/status.js';
 import { addTokens } from './commands/tokens.js';
+import { addUninstall } from './commands/uninstall.js';
 import { addWorker } from './commands/worker.js';
 import { addWorkers } from './commands/workers.js';
 import type { AddCommand } from './context.js';
@@ -75,6 +76,7 @@ const COMMANDS: readonly AddCommand[] = [
   addDev,
   addBuild,
   addMigrate,
+  addUninstall,
   addDoctor,
   addCompletion,
 ];

@@ -8,6 +8,7 @@ export const HERE_ALONE = {
   start: 'it is the server',
   worker: 'it runs jobs on the database',
   migrate: 'it changes the schema, with the owner’s login',
+  uninstall: 'it drops the schema, with the owner’s login',
   replay: 'it makes databases of its own',
   'directory import': 'it reads files here into the database',
   'directory export': 'it writes files here from the database',

@@ -18,6 +18,7 @@ export const ERRORS = {
   MIGRATION_LOCKED: { status: 503, title: 'A lock kept the migration waiting' },
   ROLES_MISSING: { status: 503, title: 'Roles are missing that this login may not create' },
   MIGRATION_CHANGED: { status: 503, title: 'A migration that already ran has changed' },
+  UNINSTALL_REFUSED: { status: 409, title: 'The database cannot be left yet' },
   EMBEDDED_POSTGRES_MISSING: { status: 503, title: 'The embedded PostgreSQL is not installed' },
   EMBEDDED_POSTGRES_FAILED: { status: 503, title: 'The embedded PostgreSQL did not start' },
   FOLDER_HELD: { status: 409, title: 'Another process holds this folder' },

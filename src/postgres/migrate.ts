@@ -306,7 +306,7 @@ async function lockedBy(pool: pg.Pool, lockMs: number, cause: unknown): Promise<
   const { who, ...how } = await holdersOf(pool, null);
   return new PortcullisError(
     'MIGRATION_LOCKED',
-    `nothing was migrated: a lock that it needs was not free within ${lockMs / 1_000} s; ${who}`,
+    `nothing was changed: a lock that it needs was not free within ${lockMs / 1_000} s; ${who}`,
     { ...how, cause },
   );
 }

@@ -51,7 +51,7 @@ export function addMigrate(program: Command, context: Context): void {
     });
 }
 
-function databasesNamed(
+export function databasesNamed(
   databases: readonly DatabaseSetup[],
   name: string | undefined,
 ): readonly DatabaseSetup[] {
@@ -64,7 +64,7 @@ function databasesNamed(
 }
 
 async function printSql(
-  { io }: Context,
+  context: Context,
   databases: readonly DatabaseSetup[],
   file: string | true,
 ): Promise<void> {
@@ -72,7 +72,11 @@ async function printSql(
   for (const each of databases) {
     scripts.push(`-- ${each.name}\n${(await setUpSql(each)) ?? '-- nothing to do\n'}`);
   }
-  const text = scripts.join('\n');
+  return writeSql(context, scripts.join('\n'), file);
+}
+
+/** Writes SQL to a file, or to standard output. */
+export async function writeSql({ io }: Context, text: string, file: string | true): Promise<void> {
   if (file === true) {
     io.stdout.write(text);
     return;

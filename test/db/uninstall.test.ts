@@ -1,0 +1,250 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import type pg from 'pg';
+import { loginUrl } from '../../src/postgres/logins.js';
+import { setUp } from '../../src/postgres/set-up.js';
+import { isUninstalled, planUninstall, uninstall, uninstallSql } from '../../src/regions/uninstall.js';
+import { emptyDatabase, SCHEMAS, type GuestDatabase } from '../support/database.js';
+import { makeOlderSchema } from '../support/older-schema.js';
+import { portcullis, temporaryFolder, type Finished } from '../support/portcullis.js';
+
+const made = await Promise.all(Array.from({ length: 6 }, () => emptyDatabase()));
+
+/** A database of somebody else's, with tables, a role that has the name that ours would have, and grants. */
+async function guestAt(index: number): Promise<GuestDatabase> {
+  const guest = made[index];
+  if (!guest) throw new Error('one database too few');
+  await guest.owner.query(`
+    create role "${guest.name}_worker" nologin;
+    create table public.customers (id bigint generated always as identity primary key, name text not null);
+    insert into public.customers (name) values ('Ann'), ('Bob');
+    create view public.names as select name from public.customers;
+    create function public.shout(name text) returns text language sql return upper(name);
+    grant select on public.customers to "${guest.name}_worker";
+    comment on table public.customers is 'theirs'`);
+  return guest;
+}
+
+/** What a job's grants.sql gives. */
+async function grantTables(owner: pg.Pool): Promise<void> {
+  const { rows } = await owner.query<{ role: string }>('select role from portcullis_store.login');
+  for (const { role } of rows)
+    await owner.query(
+      `grant usage on schema public to "${role}"; grant select, update on public.customers to "${role}"`,
+    );
+}
+
+/** Catalogues that hold what a database consists of, and what of a row is not the same for the same object. */
+const CATALOGUES: Readonly<Record<string, readonly string[]>> = {
+  pg_namespace: [],
+  pg_class: [
+    'relfilenode',
+    'relpages',
+    'reltuples',
+    'relallvisible',
+    'relallfrozen',
+    'relfrozenxid',
+    'relminmxid',
+  ],
+  ...{
+    pg_attribute: [],
+    pg_attrdef: [],
+    pg_proc: [],
+    pg_type: [],
+    pg_constraint: [],
+    pg_index: [],
+    pg_trigger: [],
+  },
+  ...{
+    pg_rewrite: [],
+    pg_policy: [],
+    pg_extension: [],
+    pg_publication: [],
+    pg_event_trigger: [],
+    pg_default_acl: [],
+  },
+  ...{
+    pg_description: [],
+    pg_db_role_setting: [],
+    pg_depend: [],
+    pg_shdepend: [],
+    pg_sequence: [],
+    pg_operator: [],
+  },
+  ...{ pg_cast: [], pg_collation: [], pg_language: [], pg_largeobject_metadata: [], pg_foreign_server: [] },
+};
+
+/** Everything that a database and its server know of it: each row of the catalogues, its roles with what hangs on them. */
+async function everything({ owner, name }: GuestDatabase): Promise<Record<string, unknown>> {
+  const known: Record<string, unknown> = {};
+  for (const [catalogue, changing] of Object.entries(CATALOGUES)) {
+    const own = catalogue === 'pg_shdepend' || catalogue === 'pg_db_role_setting';
+    const where = own
+      ? `where ${catalogue === 'pg_shdepend' ? 'dbid' : 'setdatabase'} = (select oid from pg_database where datname = current_database())`
+      : '';
+    const { rows } = await owner.query<{ row: unknown }>(
+      `select (to_jsonb(c) - $1::text[])::text as row from ${catalogue} c ${where} order by 1`,
+      [changing],
+    );
+    known[catalogue] = rows.map(({ row }) => row);
+  }
+  const { rows: roles } = await owner.query(
+    `select to_jsonb(a) as role, shobj_description(a.oid, 'pg_authid') as comment,
+       (select jsonb_agg(to_jsonb(m) order by m.oid) from pg_auth_members m where a.oid in (m.roleid, m.member)) as members,
+       (select jsonb_agg(to_jsonb(s)) from pg_db_role_setting s where s.setrole = a.oid) as settings
+     from pg_authid a where starts_with(rolname, $1) order by rolname`,
+    [name],
+  );
+  const { rows: database } = await owner.query(
+    `select datdba, datconnlimit, datacl::text, shobj_description(oid, 'pg_database') as comment from pg_database where datname = $1`,
+    [name],
+  );
+  return { ...known, roles, database };
+}
+
+const planOf = (guest: Pick<GuestDatabase, 'owner'>, asDba = false) => {
+  const database = { name: 'control', owner: guest.owner };
+  return planUninstall(database, { control: guest.owner, databases: [database] }, asDba);
+};
+
+describe('an uninstall', () => {
+  test('leaves the catalogues as they were before the installation, and the rows of others', async () => {
+    const guest = await guestAt(0);
+    const before = await everything(guest);
+    await setUp({ owner: guest.owner, schemas: SCHEMAS, given: {} });
+    await grantTables(guest.owner);
+    await guest.owner.query(
+      `insert into directory.organisation (id, name, home_region) values ('o', 'O', 'eu')`,
+    );
+    const plan = await planOf(guest);
+    expect(plan).toMatchObject({ inUse: [], impossible: [] });
+    expect(plan.schemas.map(({ name, job }) => [name, job])).toEqual([
+      ...[
+        ['portcullis_control', null],
+        ['portcullis_region', null],
+        ['portcullis_guard', null],
+      ],
+      ...[
+        ['portcullis_store', null],
+        ['directory', 'domain-claim'],
+      ],
+    ]);
+    expect(plan.roles).toContain(`${guest.name}_worker_2`);
+    expect(plan.roles).not.toContain(`${guest.name}_worker`);
+    await uninstall(guest, plan);
+    expect(await everything(guest)).toEqual(before);
+    const { rows } = await guest.owner.query('select name from public.customers order by id');
+    expect(rows).toEqual([{ name: 'Ann' }, { name: 'Bob' }]);
+    expect(isUninstalled(await planOf(guest))).toBe(true);
+    // It can be installed again.
+    expect((await setUp({ owner: guest.owner, schemas: SCHEMAS, given: {} })).roles).toHaveLength(3);
+  });
+
+  test('of the SQL for a DBA does the same, also after an upgrade from the first release', async () => {
+    const guest = await guestAt(1);
+    await guest.owner.query(`drop owned by "${guest.name}_worker"; drop role "${guest.name}_worker"`);
+    const before = await everything(guest);
+    await makeOlderSchema(guest.owner, guest.name);
+    await setUp({ owner: guest.owner, schemas: SCHEMAS, given: {} });
+    await grantTables(guest.owner);
+    await guest.owner.query(uninstallSql(await planOf(guest, true)));
+    // The first release gave a right that every login has by default, in its own words.
+    expect(await everything(guest)).toEqual({ ...before, database: expect.anything() });
+  });
+
+  test('is done by an owner with CREATEROLE who is no superuser', async () => {
+    const guest = await guestAt(2);
+    const role = `${guest.name}_owner`;
+    await guest.owner.query(`
+      create role "${role}" login createrole password 'owner';
+      alter database "${guest.name}" owner to "${role}";
+      alter table public.customers owner to "${role}"`);
+    const url = new URL(guest.url);
+    Object.assign(url, { username: role, password: 'owner' });
+    const owner = guest.pool(url.toString());
+    const before = await everything(guest);
+    await setUp({ owner, schemas: SCHEMAS, given: {} });
+    await grantTables(guest.owner);
+    const plan = await planOf({ owner });
+    expect(plan.impossible).toEqual([]);
+    await uninstall({ owner }, plan);
+    expect(await everything(guest)).toEqual(before);
+  });
+
+  test('names what is in use, and what somebody else made', async () => {
+    const guest = await guestAt(3);
+    const { owner } = guest;
+    await setUp({ owner, schemas: SCHEMAS, given: {} });
+    const worker = guest.pool(await loginUrl(owner, guest.url, 'worker'));
+    await worker.query('select 1');
+    await owner.query(`
+      insert into portcullis_region.run (id, job, version, region, slot, trigger, status, reason_code, reason, worker, lease_until)
+        values ('9f3c2a1b-0000-4000-8000-000000000000', 'j', '1.0.0_a', 'eu', now(), 'manual', 'applying', 'x', 'x', 'w', now());
+      insert into portcullis_control.incident (id, job, cause, state, title, evidence, opened_by)
+        values ('aaaaaaaa', 'j', 'manual', 'open', 'customers call', '[]', 'ann');
+      insert into portcullis_control.incident_region (incident, region, since) values ('aaaaaaaa', 'eu', now());
+      create view public.report as select id from directory.account;
+      create table public.notes (account text references directory.account);
+      create table public.kept ();
+      alter table public.kept owner to "${guest.name}_worker_2"`);
+    const { inUse, impossible } = await planOf(guest);
+    expect(inUse).toEqual([
+      '1 run is under way: portcullis stop --all',
+      expect.stringMatching(/^test of .* is connected: end the process$|portcullis test of .* is connected/),
+      'incident aaaaaaaa is not closed: customers call',
+    ]);
+    expect(impossible).toEqual([
+      expect.stringMatching(/^constraint notes_account_fkey on table notes depends on .*account/),
+      expect.stringMatching(/^rule _RETURN on view report depends on .*account/),
+      `the role ${guest.name}_worker_2 owns table kept: give it to somebody else, or drop it`,
+    ]);
+  });
+});
+
+describe('portcullis uninstall', () => {
+  const run = (args: readonly string[], env: Record<string, string>): Promise<Finished> =>
+    portcullis(['uninstall', ...args], { env }).finished;
+
+  test('shows what goes, asks, and removes a region’s database before the control database', async () => {
+    const [control, region] = [await guestAt(4), await guestAt(5)];
+    const before = [await everything(control), await everything(region)];
+    const flags = await temporaryFolder();
+    await writeFile(
+      join(flags, 'domain-claim.yaml'),
+      `job: domain-claim\nschedule: '0 3 * * *'\nregions: { eu: { database: PORTCULLIS_DATABASE_URL_EU } }\n`,
+    );
+    const env = {
+      PORTCULLIS_HOME: await temporaryFolder(),
+      PORTCULLIS_FLAGS: flags,
+      PORTCULLIS_DATABASE_URL: control.url,
+      PORTCULLIS_DATABASE_URL_EU: region.url,
+    };
+    expect(await portcullis(['migrate'], { env }).finished).toMatchObject({ code: 0 });
+    const preview = await run(['-d', 'control', '--dry-run'], env);
+    expect(preview.stdout).toContain('schema portcullis_control:');
+    expect(preview.stdout).toContain(
+      'PORTCULLIS_DATABASE_URL_EU holds regions that this database decides for',
+    );
+    expect(await run(['-d', 'control', '--yes'], env)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('UNINSTALL_REFUSED'),
+    });
+    const unasked = await run(['-d', 'PORTCULLIS_DATABASE_URL_EU'], env);
+    expect(unasked).toMatchObject({ code: 2, stderr: expect.stringContaining('schema directory: 6 tables') });
+    expect(await run(['-d', 'PORTCULLIS_DATABASE_URL_EU', '--yes'], env)).toMatchObject({
+      code: 0,
+      stdout: 'PORTCULLIS_DATABASE_URL_EU: removed\n',
+    });
+    const { rows } = await control.owner.query(
+      `select principal, subject from portcullis_control.audit where action = 'uninstall'`,
+    );
+    expect(rows).toEqual([{ principal: 'system:uninstall', subject: 'PORTCULLIS_DATABASE_URL_EU' }]);
+    expect(await run(['-d', 'control', '--yes', '--json'], env)).toMatchObject({ code: 0 });
+    expect([await everything(control), await everything(region)]).toEqual(before);
+    expect(await run(['-d', 'control', '--yes'], env)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('nothing of Portcullis is there'),
+    });
+  });
+});
