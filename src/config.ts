@@ -111,6 +111,10 @@ const environment = {
     .meta({
       description: "The secret of Portcullis' client at that identity provider.",
     }),
+  UPLOAD_MIB: z.coerce.number().int().min(1).max(65_536).default(256).meta({
+    description:
+      "The largest import over HTTP, in MiB. Two at a time are kept in the system's folder for temporary files.",
+  }),
   REGIONS: list('region names', /^[a-z0-9][a-z0-9-]*$/)
     .optional()
     .meta({
@@ -247,6 +251,8 @@ export interface Config {
   /** The identity file, absolute, and the secret that goes with it. */
   readonly identityFile: string | undefined;
   readonly oidcClientSecret: string | undefined;
+  /** The largest import over HTTP. */
+  readonly uploadBytes: number;
   /** The regions that this process serves; absent: every region of each policy. */
   readonly regions: readonly string[] | undefined;
   readonly worker: string;
@@ -391,6 +397,7 @@ function toConfig(
     regionDatabaseUrls: Object.freeze(regionDatabaseUrls),
     regionLogins: Object.freeze(regionLogins),
     http: { host: read.HTTP.slice(0, read.HTTP.lastIndexOf(':')).replace(/^\[|\]$/g, ''), port },
+    uploadBytes: read.UPLOAD_MIB * 1_048_576,
     publicUrl: read.PUBLIC_URL === undefined ? undefined : new URL(read.PUBLIC_URL).origin,
     identityFile: read.IDENTITY === undefined ? undefined : resolve(read.IDENTITY),
     oidcClientSecret: read.OIDC_CLIENT_SECRET,

@@ -14,6 +14,7 @@ import { createHttpApp } from '../server/app.js';
 import { listen, type Listening } from '../server/listen.js';
 import { Provider } from '../server/oidc.js';
 import { jobInfos, type OperationContext } from '../operations/context.js';
+import { removeStaleSpools } from '../operations/job-files.js';
 import { forgetKeys } from '../operations/idempotency.js';
 import { startBake } from '../guard/bake/bake.js';
 import { dropGateBy, type DropGate } from '../containment/drop-gate.js';
@@ -23,6 +24,7 @@ import { askExtent, askReached, rememberExtent } from '../incidents/incident-ext
 import { watchDatabase } from '../containment/changed-database.js';
 import { carryOutWishes, recordLateKills } from '../containment/kill-incident.js';
 import { tendIncidents } from '../incidents/tend-incidents.js';
+import { directoryFiles } from '../jobs/directory/files.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
 import { setSampleFlags } from '../demo/sample-flags.js';
 import { seedSampleWorld } from '../demo/sample-world.js';
@@ -354,6 +356,7 @@ function serveHttp(
 ): Promise<Listening> {
   const { control, regionDatabases } = installation;
   const { metrics, log } = wired.workerContext;
+  void removeStaleSpools();
   const context: OperationContext = {
     control,
     regionDatabases,
@@ -374,6 +377,8 @@ function serveHttp(
         supervisor.served.map(({ policy }) => policy),
       ),
     installed: () => installation.jobs,
+    files: [directoryFiles],
+    uploadBytes: config.uploadBytes,
     examine: examineServing(config, installation, wired),
     readiness: createReadiness({
       databases: {

@@ -46,7 +46,7 @@ const SHAPE: RowShape = {
 export async function readCountedRuns(file: string): Promise<CountedRun[]> {
   const faults = new Faults();
   const runs: CountedRun[] = [];
-  for await (const { values } of readRows(file, SHAPE, faults)) {
+  for await (const { values } of readRows({ path: file }, SHAPE, faults)) {
     const [at, count, units] = values;
     if (at == null || count == null) continue;
     runs.push({ at: instantMs(at), count: Number(count), units: Number(units ?? 1) });

@@ -102,6 +102,9 @@ async function operationContext(
     flagsAt: flagsAt(app.settings.flagSource),
     jobs: () => jobInfos(jobs, policies),
     installed: () => jobs,
+    // Files are read and written here, not sent.
+    files: [],
+    uploadBytes: 0,
     readiness: absent,
     examine: () => app.examine(installation),
   };

@@ -10,8 +10,6 @@ export const HERE_ALONE = {
   migrate: 'it changes the schema, with the owner’s login',
   uninstall: 'it drops the schema, with the owner’s login',
   replay: 'it makes databases of its own',
-  'directory import': 'it reads files here into the database',
-  'directory export': 'it writes files here from the database',
 } as const satisfies Partial<Record<keyof typeof COMMAND_RIGHTS, string>>;
 
 /**

@@ -24,6 +24,8 @@ export const ADDRESSES: { readonly [Name in OperationName]: Operations[Name]['at
   listRollouts: 'GET /api/v1/rollouts',
   startRun: 'POST /api/v1/jobs/:job/runs',
   listJobs: 'GET /api/v1/jobs',
+  exportJobFiles: 'GET /api/v1/jobs/:job/files',
+  importJobFiles: 'POST /api/v1/jobs/:job/files',
   listGates: 'GET /api/v1/gates',
   listFlags: 'GET /api/v1/flags',
   setFlag: 'POST /api/v1/flags/:job/:region',

@@ -1,7 +1,7 @@
 import { ERRORS, PortcullisError, messageOf, type ErrorCode } from '../kernel/errors.js';
 import { shorten } from '../kernel/text.js';
 import type { OperationName, Operations } from '../operations/list.js';
-import type { InputOf, OutputOf } from '../operations/operation.js';
+import type { InputOf, OutputOf, Upload } from '../operations/operation.js';
 import { ADDRESSES } from './addresses.js';
 
 export interface ClientOptions {
@@ -41,9 +41,9 @@ export function createClient({ url, token, fetch: fetchWith = fetch }: ClientOpt
   const base = url.replace(/\/+$/, '');
   return {
     async call(name, ...[input, options]) {
-      const { path, init } = requestOf(ADDRESSES[name], input ?? {});
+      const { path, body, ...init } = requestOf(ADDRESSES[name], input ?? {});
       const headers: Record<string, string> = {
-        accept: 'application/json, application/jsonl, text/*',
+        accept: `application/json, application/jsonl, ${ARCHIVE_TYPE}, text/*`,
         ...init.headers,
       };
       if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
@@ -52,7 +52,7 @@ export function createClient({ url, token, fetch: fetchWith = fetch }: ClientOpt
         (await read(
           base,
           name,
-          await reach(base, () => fetchWith(base + path, { ...init, headers, signal })),
+          await reach(base, () => fetchWith(base + path, { ...init, ...bodyOf(body), headers, signal })),
         )) as never;
       if (init.method === 'GET') return send();
       headers['idempotency-key'] = options?.idempotencyKey ?? newKey();
@@ -65,6 +65,20 @@ export function createClient({ url, token, fetch: fetchWith = fetch }: ClientOpt
       }
     },
   };
+}
+
+const ARCHIVE_TYPE = 'application/x-tar';
+
+/**
+ * A body as `fetch` takes it: Node.js' own sends what comes out of a generator as it comes. Unless neither a window nor
+ * a redirect can ask for it again it keeps a copy of all that was sent.
+ */
+function bodyOf(body: Upload | string | undefined): RequestInit {
+  return typeof body === 'function'
+    ? ({ body: body(), duplex: 'half', window: null, redirect: 'error' } as unknown as RequestInit)
+    : body === undefined
+      ? {}
+      : { body };
 }
 
 const SEND_AGAIN_MS = 250;
@@ -83,11 +97,9 @@ function newKey(): string {
 
 interface Request {
   readonly path: string;
-  readonly init: {
-    readonly method: string;
-    readonly headers?: Record<string, string>;
-    readonly body?: string;
-  };
+  readonly method: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: Upload | string;
 }
 
 /** A value as a path or a query has it. */
@@ -95,7 +107,7 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value ?? '');
 }
 
-/** What the path names goes there; the rest goes into the query of a GET, and into the body of a POST. */
+/** What the path names goes there; the rest goes into the query of a GET or an upload, and into the body of a POST. */
 function requestOf(address: string, input: object): Request {
   const [method = '', template = ''] = address.split(' ');
   const left = new Map<string, unknown>(Object.entries(input).filter(([, value]) => value !== undefined));
@@ -104,9 +116,11 @@ function requestOf(address: string, input: object): Request {
     left.delete(name);
     return encodeURIComponent(value);
   });
-  if (method !== 'GET') {
+  const archive = left.get('archive') as Upload | undefined;
+  left.delete('archive');
+  if (method !== 'GET' && archive === undefined) {
     const body = JSON.stringify(Object.fromEntries(left));
-    return { path, init: { method, headers: { 'content-type': 'application/json' }, body } };
+    return { path, method, headers: { 'content-type': 'application/json' }, body };
   }
   const query = new URLSearchParams(
     [...left].flatMap(([name, value]) =>
@@ -116,7 +130,8 @@ function requestOf(address: string, input: object): Request {
       ]),
     ),
   );
-  return { path: query.size === 0 ? path : `${path}?${query.toString()}`, init: { method } };
+  const sent = archive === undefined ? {} : { headers: { 'content-type': ARCHIVE_TYPE }, body: archive };
+  return { path: query.size === 0 ? path : `${path}?${query.toString()}`, method, ...sent };
 }
 
 async function reach<Result>(base: string, act: () => Promise<Result>): Promise<Result> {
@@ -136,39 +151,48 @@ async function reach<Result>(base: string, act: () => Promise<Result>): Promise<
 async function read(base: string, name: OperationName, response: Response): Promise<unknown> {
   const type = response.headers.get('content-type') ?? '';
   const lines = response.ok && type.startsWith('application/jsonl');
-  const text = lines ? '' : await reach(base, () => response.text());
+  const archive = response.ok && type.startsWith(ARCHIVE_TYPE);
+  const text = lines || archive ? '' : await reach(base, () => response.text());
   if (type.startsWith('application/problem+json')) throw errorOf(base, text);
   // Readiness answers no with a status of its own, and is an answer all the same.
   if (!response.ok && name !== 'getReadiness') throw notPortcullis(base, response.status);
   if (lines) return linesOf(base, response);
+  if (archive) return chunksOf(base, response);
   if (!type.startsWith('application/json')) return text;
   return parse(base, text);
 }
 
 /** What a browser and Node.js both have of a body. */
-interface LineReader {
+interface ChunkReader {
   read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
   cancel(): Promise<void>;
 }
 
-/** The lines of a stream as they come. Throws SERVER_UNREACHABLE where it is cut off. */
-async function* linesOf(base: string, { body }: Response): AsyncGenerator {
+/** A body as it comes. Throws SERVER_UNREACHABLE where it is cut off. */
+async function* chunksOf(base: string, { body }: Response): AsyncGenerator<Uint8Array, void> {
   if (body === null) return;
-  const reader: LineReader = body.getReader();
-  const decoder = new TextDecoder();
-  let rest = '';
+  const reader: ChunkReader = body.getReader();
   try {
     for (;;) {
       const { done, value } = await reach(base, () => reader.read());
-      if (done) break;
-      const lines = (rest + decoder.decode(value, { stream: true })).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) yield parse(base, line);
+      if (done) return;
+      if (value !== undefined) yield value;
     }
-    if (rest !== '') throw notPortcullis(base, 200);
   } finally {
     await reader.cancel().catch(() => undefined);
   }
+}
+
+/** The lines of a stream as they come. Throws SERVER_UNREACHABLE where it is cut off. */
+async function* linesOf(base: string, response: Response): AsyncGenerator {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of chunksOf(base, response)) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) yield parse(base, line);
+  }
+  if (rest !== '') throw notPortcullis(base, 200);
 }
 
 function errorOf(base: string, text: string): PortcullisError {

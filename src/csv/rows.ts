@@ -15,6 +15,12 @@ export interface Row {
   readonly values: readonly (string | null)[];
 }
 
+export interface CsvFile {
+  readonly path: string;
+  /** What it is called in messages; absent: its path. */
+  readonly name?: string;
+}
+
 /** A record longer than this is a quote that was never closed. In characters. */
 const LONGEST_RECORD = 1_048_576;
 
@@ -31,7 +37,11 @@ const UNREADABLE: Readonly<Record<string, string>> = {
  * Answers at its end whether the file could be read to its own end: a bad header or a broken quote cuts it off.
  * Throws FILE_UNREADABLE.
  */
-export async function* readRows(path: string, shape: RowShape, faults: Faults): AsyncGenerator<Row, boolean> {
+export async function* readRows(
+  { path, name = path }: CsvFile,
+  shape: RowShape,
+  faults: Faults,
+): AsyncGenerator<Row, boolean> {
   let line = 1;
   let header: Header | undefined;
   const onRecord = (record: string[]): Row | null => {
@@ -39,10 +49,10 @@ export async function* readRows(path: string, shape: RowShape, faults: Faults): 
     line += 1 + newlinesIn(record);
     if (record.length === 1 && record[0] === '') return null;
     if (header !== undefined)
-      return readRow(record, at, header, shape, (reason) => faults.add(path, at, reason));
+      return readRow(record, at, header, shape, (reason) => faults.add(name, at, reason));
     const read = readHeader(record, shape);
     if ('faults' in read) {
-      for (const reason of read.faults) faults.add(path, at, reason);
+      for (const reason of read.faults) faults.add(name, at, reason);
       throw new HeaderRefused();
     }
     header = read;
@@ -50,7 +60,7 @@ export async function* readRows(path: string, shape: RowShape, faults: Faults): 
   };
   const rows = pipeline(
     createReadStream(path, { highWaterMark: 262_144 }),
-    textCheck((at, reason) => faults.add(path, at, reason)),
+    textCheck((at, reason) => faults.add(name, at, reason)),
     parse({
       bom: true,
       record_delimiter: ['\r\n', '\n'],
@@ -68,14 +78,14 @@ export async function* readRows(path: string, shape: RowShape, faults: Faults): 
     if (!(error instanceof CsvError))
       throw fileError('FILE_UNREADABLE', error, `check that ${path} is a file, is there and may be read`);
     faults.add(
-      path,
+      name,
       line,
       `${UNREADABLE[error.code] ?? error.message}; the lines from here on were not read`,
     );
     return false;
   }
   if (header !== undefined) return true;
-  faults.add(path, 1, `the file is empty; its first line names the columns: ${names(shape.columns)}`);
+  faults.add(name, 1, `the file is empty; its first line names the columns: ${names(shape.columns)}`);
   return false;
 }
 

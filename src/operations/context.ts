@@ -6,6 +6,7 @@ import type { FlagDesk } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
 import type { DropGate } from '../containment/drop-gate.js';
 import type { KnownJob } from '../worker/registry.js';
+import type { JobFiles } from './job-files.js';
 import type { RegionDatabases } from '../regions/region-database.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -56,6 +57,10 @@ export interface OperationContext {
   readonly jobs: () => readonly JobInfo[];
   /** The jobs themselves: their resources are what can be asked about as of a moment. */
   readonly installed: () => readonly KnownJob[];
+  /** The jobs that bring files of their own. */
+  readonly files: readonly JobFiles[];
+  /** The longest upload. */
+  readonly uploadBytes: number;
   /** Why this process is not ready; empty when it is. See `createReadiness`. */
   readonly readiness: () => Promise<readonly string[]>;
   /** What the doctor finds, as far as whoever calls may know it. See `examine`. */

@@ -10,6 +10,7 @@ import { flagOperations } from './flags.js';
 import { guardOperations } from './guard.js';
 import { incidentOperations } from './incidents.js';
 import { jobAndGateOperations } from './jobs-and-gates.js';
+import { jobFileOperations } from './job-files.js';
 import { killOperations } from './kills.js';
 import { meOperations } from './me.js';
 import { missedRunOperations } from './missed-runs.js';
@@ -34,6 +35,7 @@ export const OPERATIONS = {
   ...statusOperations,
   ...overviewOperations,
   ...jobAndGateOperations,
+  ...jobFileOperations,
   ...guardOperations,
   ...flagOperations,
   ...policyOperations,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { MAY_DO, ROLES, type Standing } from '../access/roles.js';
 import { ERRORS, type ErrorCode } from '../kernel/errors.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED } from './idempotency.js';
-import { addressOf, mayBeEmpty, needsToken, type Operation } from './operation.js';
+import { addressOf, ARCHIVE_TYPE, mayBeEmpty, needsToken, type Operation } from './operation.js';
 import { namedSchemas } from '../kernel/schema.js';
 import { PROBLEM_TYPE } from './schemas.js';
 
@@ -83,6 +83,9 @@ function described(operationId: string, operation: Operation): Json {
         required: !mayBeEmpty(body),
         content: content({ schema: body, contentType: 'application/json' }),
       },
+    }),
+    ...(operation.kind === 'upload' && {
+      requestBody: { required: true, content: { [ARCHIVE_TYPE]: { schema: {} } } },
     }),
     responses: { ...problems(operation), ...(Object.fromEntries(answers) as Json) },
   };

@@ -11,7 +11,26 @@ export interface RawCall {
   readonly body: unknown;
   /** Whose token came with it; undefined only where none is needed. */
   readonly caller: TokenHolder | undefined;
+  /** Aborted when whoever asked goes away; absent: nobody goes away. */
+  readonly signal?: AbortSignal | undefined;
 }
+
+/** What an upload has received: its files, in a temporary folder that is removed behind the operation. */
+export interface Received {
+  /** Paths, by the name that each has in the archive. */
+  readonly files: Readonly<Record<string, string>>;
+  readonly sha256: string;
+}
+
+/** What a download answers. */
+export interface Archive {
+  readonly bytes: number;
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** Removes what it was made of, whether it was read or not. */
+  close(): Promise<void>;
+}
+
+export const ARCHIVE_TYPE = 'application/x-tar';
 
 export interface Reply<Output = unknown> {
   readonly status: number;
@@ -19,8 +38,11 @@ export interface Reply<Output = unknown> {
   readonly body: Output;
 }
 
-/** `read` changes nothing; `act` does; `stream` reads, and answers line by line; `follow` reads, and goes on as things change. */
-export type Kind = 'read' | 'act' | 'stream' | 'follow';
+/**
+ * `read` changes nothing; `act` does; `stream` reads, and answers line by line; `follow` reads, and goes on as things
+ * change; `download` reads, and answers an archive of files; `upload` acts on one that it takes.
+ */
+export type Kind = 'read' | 'act' | 'stream' | 'follow' | 'download' | 'upload';
 
 /**
  * Something that a person or a program can do. HTTP routes, the OpenAPI document, the typed client and the
@@ -63,7 +85,7 @@ export interface Operation<At extends Address = Address, Input = unknown, Output
    * Checks that the caller may do this, in every region that the call reaches, before the shape of query and body is
    * looked at. Throws FORBIDDEN; REQUEST_INVALID for a malformed path; or what says that there is no such thing.
    */
-  admit(context: OperationContext, call: Omit<RawCall, 'query'>): Promise<void>;
+  admit(context: OperationContext, call: RawCall): Promise<void>;
   /** Checks the call against the schemas and the caller's role, then answers it. Throws REQUEST_INVALID, FORBIDDEN, or what the function throws. */
   answer(context: OperationContext, call: RawCall): Promise<Reply<Output>>;
 }
@@ -133,6 +155,7 @@ interface Spec<
     context: OperationContext,
     input: Checked<Params> & Checked<Query> & Checked<Body>,
     caller: Caller<Needs>,
+    signal: AbortSignal | undefined,
   ): Promise<z.output<Result>> | z.output<Result>;
 }
 
@@ -150,22 +173,24 @@ export function operation<
   spec: Spec<At, Needs, Params, Query, Body, Result>,
 ): Operation<At, Given<Params> & Given<Query> & Given<Body>, z.output<Result>> {
   type Input = Checked<Params> & Checked<Query> & Checked<Body>;
+  const kind = spec.kind ?? (spec.at.startsWith('GET') ? 'read' : 'act');
   const { at, action, reach, contentType = 'application/json' } = spec;
   const { params: paramsSchema = NOTHING, query: querySchema = NOTHING, body: bodySchema } = spec;
   const admitted = async (
     context: OperationContext,
-    { caller, params: given, body }: Omit<RawCall, 'query'>,
+    { caller, params: given, query, body }: RawCall,
   ): Promise<Readonly<Record<string, unknown>>> => {
     // Whoever may not do this anywhere learns nothing of what the call should look like.
     requireReach(action, caller && { ...caller, regions: null }, [null]);
     const params = check('path', paramsSchema, given);
     if (reach === 'function' || caller === undefined || caller.regions === null) return params;
-    const sent = { regions: regionsSent(body), body };
+    // An upload has no body that could be looked at before it is read.
+    const sent =
+      kind === 'upload' ? { regions: regionsSent(query), body: query } : { regions: regionsSent(body), body };
     const regions = await reach?.(context, params as Checked<Params>, sent);
     requireReach(action, caller, regions ?? [regionIn(params)]);
     return params;
   };
-  const kind = spec.kind ?? (at.startsWith('GET') ? 'read' : 'act');
   return {
     at,
     kind,
@@ -177,7 +202,7 @@ export function operation<
     bodyBytes: spec.bodyBytes,
     unread: spec.unread,
     withoutControl: spec.withoutControl === true,
-    keyed: spec.keyed ?? (kind === 'act' && needsToken({ at }) ? 'yes' : 'no'),
+    keyed: spec.keyed ?? (['act', 'upload'].includes(kind) && needsToken({ at }) ? 'yes' : 'no'),
     reply: {
       schema: spec.result as z.ZodType<z.output<Result>>,
       contentType,
@@ -194,8 +219,9 @@ export function operation<
       const params = await admitted(context, call);
       const query = check('query', querySchema, call.query);
       const body = bodySchema && check('body', bodySchema, call.body);
-      const input = { ...params, ...query, ...body } as Input;
-      const answer = await spec.run(context, input, caller as Caller<Needs>);
+      const archive = kind === 'upload' && { archive: call.body };
+      const input = { ...params, ...query, ...body, ...archive } as Input;
+      const answer = await spec.run(context, input, caller as Caller<Needs>, call.signal);
       return { status: spec.statusOf?.(answer) ?? 200, contentType, body: answer };
     },
   };
@@ -231,6 +257,62 @@ export function stream<
 ): Operation<At, Given<Params> & Given<Query>, AsyncIterable<z.output<Line>>> {
   const lines: unknown = operation({ ...spec, kind: 'stream', contentType: LINES_TYPE } as never);
   return lines as Operation<At, Given<Params> & Given<Query>, AsyncIterable<z.output<Line>>>;
+}
+
+type ArchiveSpec<
+  At extends Address,
+  Needs extends Action | 'anyone',
+  Params extends z.ZodObject | undefined,
+  Query extends z.ZodObject | undefined,
+  Input,
+  Output,
+> = Omit<
+  Spec<At, Needs, Params, Query, undefined, z.ZodUnknown>,
+  'kind' | 'contentType' | 'run' | 'result'
+> & {
+  run(
+    context: OperationContext,
+    input: Checked<Params> & Checked<Query> & Input,
+    caller: Caller<Needs>,
+    signal: AbortSignal | undefined,
+  ): Promise<Output>;
+};
+
+/** An operation that answers with an archive of files, which is read in flat memory at both ends. */
+export function download<
+  At extends Address,
+  Needs extends Action | 'anyone',
+  Params extends z.ZodObject | undefined = undefined,
+  Query extends z.ZodObject | undefined = undefined,
+>(
+  spec: ArchiveSpec<At, Needs, Params, Query, unknown, Archive>,
+): Operation<At, Given<Params> & Given<Query>, AsyncIterable<Uint8Array>> {
+  const made: unknown = operation({
+    ...spec,
+    kind: 'download',
+    contentType: ARCHIVE_TYPE,
+    result: z.unknown(),
+  } as never);
+  return made as Operation<At, Given<Params> & Given<Query>, AsyncIterable<Uint8Array>>;
+}
+
+/** What a client gives an upload: a file of a browser, or what makes the bytes, again where they are sent again. */
+export type Upload = Blob | (() => AsyncIterable<Uint8Array>);
+
+/** An act on an archive of files, which is received in flat memory before the act begins. */
+export function upload<
+  At extends Address,
+  Needs extends Action | 'anyone',
+  Result extends z.ZodType,
+  Params extends z.ZodObject | undefined = undefined,
+  Query extends z.ZodObject | undefined = undefined,
+>(
+  spec: ArchiveSpec<At, Needs, Params, Query, { readonly archive: Received }, z.output<Result>> & {
+    readonly result: Result;
+  },
+): Operation<At, Given<Params> & Given<Query> & { readonly archive: Upload }, z.output<Result>> {
+  const made: unknown = operation({ ...spec, kind: 'upload' } as never);
+  return made as Operation<At, Given<Params> & Given<Query> & { readonly archive: Upload }, z.output<Result>>;
 }
 
 /** Where an operation is, in the words of Express. */

@@ -86,28 +86,47 @@ export function surviveLoss(pool: pg.Pool): void {
 
 /**
  * Runs `work` in one transaction on one connection, begun as {@link beginTransaction} does: committed if it
- * resolves, rolled back if it throws.
+ * resolves, rolled back if it throws or `signal` aborts, whose reason is thrown then.
  */
 export async function inTransaction<T>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<T>,
-  mode: TransactionMode = {},
+  { signal, ...mode }: TransactionMode & { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
+  let heed: Disposer | undefined;
   try {
     await beginTransaction(client, mode);
+    if (signal !== undefined) heed = await cancelOn(signal, pool, client);
     const result = await work(client);
+    signal?.throwIfAborted();
     await client.query('commit');
     return result;
   } catch (error) {
     await client.query('rollback').catch((failure: unknown) => {
       broken = failure instanceof Error ? failure : new Error(messageOf(failure));
     });
+    signal?.throwIfAborted();
     throw error;
   } finally {
+    heed?.();
     client.release(broken);
   }
+}
+
+type Disposer = () => void;
+
+/** Cancels what a transaction's connection does once nobody wants it any more: a statement may take minutes. */
+async function cancelOn(signal: AbortSignal, pool: pg.Pool, client: pg.PoolClient): Promise<Disposer> {
+  signal.throwIfAborted();
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  const cancel = (): void => {
+    // Where that fails, the statement ends by itself, and what it did is rolled back.
+    pool.query('select pg_cancel_backend($1)', [rows[0]?.pid]).catch(() => undefined);
+  };
+  signal.addEventListener('abort', cancel, { once: true });
+  return () => signal.removeEventListener('abort', cancel);
 }
 
 const UNREACHABLE = new Set([

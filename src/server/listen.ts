@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Express } from 'express';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
@@ -28,18 +28,40 @@ export async function listen(app: Express, options: ListenOptions): Promise<List
   const server = createServer(
     {
       headersTimeout: options.headersTimeoutMs ?? 10_000,
-      requestTimeout: options.requestTimeoutMs ?? 30_000,
+      // Node.js has one limit for all requests, and an upload takes its time.
+      requestTimeout: 0,
       connectionsCheckingInterval: 500,
       keepAliveTimeout: 5_000,
     },
     app,
   );
+  server.on('request', limitRequest(options.requestTimeoutMs ?? 30_000));
   await bind(server, host, port);
   const { address, family, port: bound } = server.address() as AddressInfo;
   let closed: Promise<void> | undefined;
   return {
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`,
     close: () => (closed ??= close(server, closeLimitMs)),
+  };
+}
+
+const slow = new WeakSet<IncomingMessage>();
+
+/** From now on a request's body may take as long as whoever reads it allows. */
+export function takesTime(request: IncomingMessage): void {
+  slow.add(request);
+}
+
+/** Cuts off whoever has not sent a request's body by then. */
+function limitRequest(ms: number) {
+  return (request: IncomingMessage, response: ServerResponse): void => {
+    const limit = setTimeout(() => {
+      if (request.complete || slow.has(request)) return;
+      if (!response.headersSent)
+        request.socket.write('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n');
+      request.socket.destroySoon();
+    }, ms);
+    request.once('close', () => clearTimeout(limit));
   };
 }
 

@@ -10,18 +10,23 @@ import express, {
 import type { TokenHolder } from '../access/tokens.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { exchangeOf } from './exchange.js';
+import { sendArchive, STALLED_MS, Uploads } from './transfers.js';
 import { knownError } from './problem.js';
 import type { OperationContext } from '../operations/context.js';
 import type { Followed } from '../operations/events.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, once } from '../operations/idempotency.js';
-import { addressOf, mayBeEmpty, type Operation, type RawCall, type Reply } from '../operations/operation.js';
+import {
+  addressOf,
+  mayBeEmpty,
+  type Archive,
+  type Operation,
+  type RawCall,
+  type Reply,
+} from '../operations/operation.js';
 
 const BODY_LIMIT_BYTES = 64 * 1024;
 const readJson = (limit = BODY_LIMIT_BYTES): RequestHandler =>
   express.json({ limit, type: ['application/json', 'application/*+json'] });
-
-/** How long a reader of lines may take nothing. */
-const STALLED_MS = 60_000;
 
 /** An operation at its address. */
 export interface Route {
@@ -43,6 +48,7 @@ export function routeOf([operationId, operation]: readonly [string, Operation]):
  */
 export function routerOf(context: OperationContext, routes: readonly Route[], mount = ''): Router {
   const router = express.Router({ caseSensitive: true });
+  const uploads = new Uploads(context.uploadBytes);
   for (const [path, group] of byPath(routes)) {
     const below = path.slice(mount.length);
     for (const each of group) {
@@ -52,7 +58,7 @@ export function routerOf(context: OperationContext, routes: readonly Route[], mo
       router[each.method](
         below,
         ...steps,
-        answer(context, each),
+        answer(context, each, uploads),
         admitFirst(context, each),
         tellUnread(context, each),
       );
@@ -78,9 +84,13 @@ function named(path: string): RequestHandler {
   };
 }
 
-function answer(context: OperationContext, route: Route): RequestHandler {
+function answer(context: OperationContext, route: Route, uploads: Uploads): RequestHandler {
   const { operation } = route;
   return async (request, response) => {
+    if (operation.kind === 'upload' || operation.kind === 'download') {
+      await whileThere(response, (signal) => transfer(context, route, uploads, request, response, signal));
+      return;
+    }
     const call = {
       params: request.params,
       query: queryOf(request, operation),
@@ -105,6 +115,49 @@ function answer(context: OperationContext, route: Route): RequestHandler {
     }
     response.send(textOf(reply.body));
   };
+}
+
+/** Does `work`, which is told when whoever asked goes away: then there is nobody to be told what came of it. */
+async function whileThere(response: Response, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const gone = new AbortController();
+  const leave = (): void => gone.abort(new Error('whoever asked went away'));
+  response.once('close', leave);
+  try {
+    await work(gone.signal);
+  } catch (error) {
+    if (!gone.signal.aborted) throw error;
+  } finally {
+    response.off('close', leave);
+  }
+}
+
+async function transfer(
+  context: OperationContext,
+  route: Route,
+  uploads: Uploads,
+  request: Request,
+  response: Response,
+  signal: AbortSignal,
+): Promise<void> {
+  const { operation } = route;
+  const { caller } = exchangeOf(request);
+  const call = { params: request.params, query: request.query, body: undefined, caller, signal };
+  if (operation.kind === 'download') {
+    const { body } = await operation.answer(context, call);
+    await sendArchive(response, body as Archive);
+    return;
+  }
+  const key = request.get(IDEMPOTENCY_KEY);
+  // Whoever may not do this sends nothing.
+  await operation.admit(context, call);
+  await uploads.receive(request, async (body) => {
+    if (key !== undefined && caller !== undefined) {
+      await answerOnce(context, route, { ...call, body, caller }, requireKey(key), response, body.sha256);
+      return;
+    }
+    const reply = await operation.answer(context, { ...call, body });
+    response.status(reply.status).set('content-type', reply.contentType).send(textOf(reply.body));
+  });
 }
 
 /** Undefined where it is absent or of a type that is not read. One that may be empty may be absent. */
@@ -134,9 +187,12 @@ async function answerOnce(
   call: RawCall & { readonly caller: TokenHolder },
   key: string,
   response: Response,
+  /** What stands for the body, where that is not kept. */
+  digest?: string,
 ): Promise<void> {
   await operation.admit(context, call);
-  const { caller, ...input } = call;
+  const { caller, params, query, body: sent } = call;
+  const input = { params, query, body: digest ?? sent };
   const { status, contentType, body } = await once(
     context.control,
     { caller: caller.id, key, operation: operationId, input, secret: operation.keyed === 'secret' },
@@ -208,7 +264,7 @@ function admitFirst(context: OperationContext, { operation }: Route): ErrorReque
   return async (thrown: unknown, request, _response, next) => {
     if (!(thrown instanceof PortcullisError) && isUnread(knownError(thrown))) {
       const { caller } = exchangeOf(request);
-      await operation.admit(context, { params: request.params, body: undefined, caller });
+      await operation.admit(context, { params: request.params, query: {}, body: undefined, caller });
     }
     next(thrown);
   };

@@ -43,12 +43,15 @@ describe('the client', () => {
       const named = Object.keys(operation.params.shape).map((name) => [name, params[name]]);
       const input = {
         ...(method === 'post' && operation.body && (body as object)),
+        ...(operation.kind === 'upload' && { archive: new Blob([body as Buffer]) }),
         ...Object.fromEntries(new URLSearchParams(query)),
         ...(Object.fromEntries(named) as object),
       };
       const answer = await call(operationId as OperationName, input);
       const answers =
-        operation.kind === 'stream' ? await linesOf(answer as AsyncIterable<unknown>) : [answer];
+        operation.kind === 'stream' || operation.kind === 'download'
+          ? await linesOf(answer as AsyncIterable<unknown>)
+          : [answer];
       // No row of that world was changed since: restores.test.ts lists conflicts.
       if (operationId !== 'exportConflicts')
         expect([operationId, answers.length]).not.toEqual([operationId, 0]);

@@ -135,7 +135,7 @@ describe('the OpenAPI document', () => {
 
   test('has the idempotency key for every act that takes a token, but for those that stop something', () => {
     const keyed = operations.filter(({ operation }) => operation.parameters.some((each) => '$ref' in each));
-    const acts = ROUTES.filter(({ method, operation }) => method === 'post' && operation.kind === 'act');
+    const acts = ROUTES.filter(({ operation }) => ['act', 'upload'].includes(operation.kind));
     const none = ['login', 'killJob', 'stopEverything', 'receiveAlerts'];
     expect(keyed.map(({ operation }) => operation.operationId).sort()).toEqual(
       acts

@@ -22,7 +22,8 @@ export async function runAt(
   io.typed = typed;
   let exit: number;
   try {
-    await createProgram(new RemoteApp(settings), io).parseAsync(['node', 'portcullis', ...args]);
+    const app = new RemoteApp(settings);
+    await createProgram(app, io, app.commands).parseAsync(['node', 'portcullis', ...args]);
     exit = io.exitCode;
   } catch (error) {
     printError(error, { json: args.includes('--json') }, io.stderr);

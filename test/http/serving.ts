@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { afterAll } from '@jest/globals';
 import type pg from 'pg';
 import type { Role } from '../../src/access/roles.js';
@@ -11,12 +12,15 @@ import { PortcullisProvider } from '../../src/flags/provider.js';
 import { EventFeed } from '../../src/events/follow.js';
 import { createHttpApp, type HttpAppOptions } from '../../src/server/app.js';
 import type { OperationContext, OperationFlags } from '../../src/operations/context.js';
+import { ARCHIVE_TYPE } from '../../src/operations/operation.js';
 import { listen, type ListenOptions } from '../../src/server/listen.js';
+import { directoryFiles } from '../../src/jobs/directory/files.js';
 import type { Planner } from '../../src/worker/planner-database.js';
 import { checkJob } from '../../src/worker/registry.js';
 import type { RegionDatabases } from '../../src/regions/region-database.js';
 import { newShortId } from '../../src/kernel/short-id.js';
 import { inTransaction } from '../../src/postgres/pool.js';
+import { tarOf, type TarFile } from '../../src/kernel/tar.js';
 import { oneDatabase } from '../support/one-database.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
@@ -104,6 +108,8 @@ export async function serving(
     flags: NO_FLAGS,
     jobs: () => [],
     installed: () => [],
+    files: [directoryFiles],
+    uploadBytes: 1_048_576,
     readiness: () => Promise.resolve([]),
     examine: () => Promise.resolve([]),
     ...replaced,
@@ -152,7 +158,9 @@ export async function answerOf(response: Response): Promise<Answer> {
   return { status: response.status, headers: response.headers, body };
 }
 
+/** A call that sends JSON, or an archive. */
 export function post(body: unknown): RequestInit {
+  if (body instanceof Uint8Array) return { method: 'POST', headers: { 'content-type': ARCHIVE_TYPE }, body };
   return {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -243,8 +251,24 @@ const ALERTS = {
   ],
 };
 
+/** An archive of files with this text, by name. */
+export async function archiveOf(contents: Readonly<Record<string, string>>): Promise<Buffer> {
+  const files = Object.entries(contents).map(([name, content]): TarFile => {
+    const bytes = Buffer.from(content);
+    return { name, bytes: bytes.length, chunks: Readable.from([bytes]) };
+  });
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of tarOf(files)) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+const ARCHIVE = await archiveOf({
+  'organisations.csv': `id,name,home_region\n${randomUUID()},Acme,eu-west-1\n`,
+});
+
 /** A body that each route which takes one accepts; for any other route, a harmless one. */
 export function bodyFor(path: string): unknown {
+  if (path.endsWith('/files')) return ARCHIVE;
   if (path.includes('/rollouts/')) {
     const reason = 'test';
     if (path.endsWith('/approve')) return {};

@@ -99,6 +99,8 @@ describe('promtool check metrics', () => {
         },
         jobs: () => [],
         installed: () => [],
+        files: [],
+        uploadBytes: 0,
         readiness: () => Promise.resolve([]),
         examine: () => Promise.resolve([]),
       }),

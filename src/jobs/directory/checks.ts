@@ -141,17 +141,17 @@ const CHECKS: readonly Check[] = [
 /** Adds what is wrong between the staged lines, and between them and the directory, to `faults`. */
 export async function checkStaged(
   client: pg.PoolClient,
-  files: readonly { readonly name: FileName; readonly path: string }[],
+  files: readonly { readonly name: FileName; readonly called: string }[],
   faults: Faults,
 ): Promise<void> {
-  for (const { name, path } of files) {
+  for (const { name, called } of files) {
     for (const { file, sql } of CHECKS) {
       if (file !== name) continue;
       const { rows } = await client.query<{ line: number; reason: string; total: number }>(
         `select line, reason, count(*) over () as total from (${sql}) c order by line, reason limit ${SHOWN_FAULTS}`,
       );
       const first = rows.map(({ line, reason }) => ({ line, reason }));
-      faults.addCounted(path, first, rows[0]?.total ?? 0);
+      faults.addCounted(called, first, rows[0]?.total ?? 0);
     }
   }
 }

@@ -1,21 +1,18 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import type pg from 'pg';
-import { recordAudit } from '../../audit/record.js';
-import { PortcullisError } from '../../kernel/errors.js';
-import { FILES, type FileName } from './columns.js';
 import { Faults } from '../../csv/faults.js';
-import { exportDirectory } from './export.js';
-import { importDirectory, type ImportFiles } from './import.js';
-import { nearest } from '../../kernel/nearest.js';
-import { recordPersonalRead } from '../../access/personal-data.js';
+import { PortcullisError } from '../../kernel/errors.js';
+import { countOf } from '../../kernel/words.js';
+import { filesDatabase, type FilesExported, type FilesImported } from '../../operations/job-files.js';
 import { requireActing } from '../../cli/acting.js';
-import type { Installation } from '../../cli/app-port.js';
 import { voiceOf, withInstallation, type Context } from '../../cli/context.js';
 import { group, leaf } from '../../cli/leaf.js';
 import { regionsIn, requireRegion } from '../../cli/names.js';
-import { withProgress } from '../../cli/progress.js';
-import { countOf } from '../../kernel/words.js';
+import { withProgress, type Progress } from '../../cli/progress.js';
+import { FILES, type FileName } from './columns.js';
+import { directoryFiles, fileIn } from './files.js';
+import type { ImportFiles } from './import.js';
+import { fetchFiles, sendFiles } from './remote.js';
 
 export function addDirectory(program: Command, context: Context): void {
   const directory = group(
@@ -45,65 +42,56 @@ function addImport(parent: Command, context: Context): void {
     .option('-r, --region <region>', 'into the database of this region, where it has one of its own')
     .action(async ({ replace = false, region, ...files }: ImportCommand) => {
       const voice = voiceOf(context, command);
-      const notes = new Faults();
-      const report = await withInstallation(context, async (installation) => {
-        const { name: principal } = await requireActing(context, installation, 'import-directory');
-        const { control } = installation;
-        // A misspelt one would be taken to stand beside the control plane.
-        const regions = regionsIn(await context.app.policies(installation));
-        if (region !== undefined) requireRegion(region, regions);
-        const database = databaseOf(installation, region);
-        return withProgress(context.io.stderr, 'importing', (progress) =>
-          importDirectory(database, files, {
-            replace,
-            notes,
-            // Before the first policy is in force any region may be meant.
-            ...(regions.length > 0 && { regions }),
-            onProgress: ({ step, rows }) => progress.say(`${step}, ${countOf(rows, 'row')}`),
-            record: async (client, rows) => {
-              if (!replace && Object.values(rows).every((count) => count === 0)) throw nothingImported(files);
-              // The record is in the control plane's database: elsewhere it comes just before the rows.
-              await recordAudit(database === control ? client : control, {
-                principal,
-                action: 'import-directory',
-                subject: 'directory',
-                evidence: { files, replace, rows, ...(region !== undefined && { region }) },
-              });
-            },
-          }),
-        );
-      });
-      voice.result({ ...report, notes: { total: notes.total, first: notes.first() } }, () =>
+      const { rows, notes } = await withProgress(context.io.stderr, 'importing', (progress) =>
+        importFiles(context, { files, replace, region }, progress),
+      );
+      voice.result({ ...rows, notes }, () =>
         [
-          voice.table(
-            [{ title: 'imported' }, { title: 'rows' }],
-            Object.entries(report).map(([table, rows]: [string, number]) => [table, rows]),
-          ),
+          voice.table([{ title: 'imported' }, { title: 'rows' }], Object.entries(rows)),
           notesText(notes),
         ].join(''),
       );
     });
 }
 
-function notesText(notes: Faults): string {
-  if (notes.total === 0) return '';
-  const title = `${countOf(notes.total, 'row')} imported that no run will work on:`;
-  return `\n${[title, ...notes.lines()].join('\n')}\n`;
-}
-
-function nothingImported(files: ImportFiles): PortcullisError {
-  return new PortcullisError('NOTHING_REACHED', 'the files have no rows; nothing was imported', {
-    hint: 'check that these are the files that you mean; to empty the directory: --replace with all three',
-    details: { files },
+function importFiles(
+  context: Context,
+  order: { readonly files: ImportFiles; readonly replace: boolean; readonly region: string | undefined },
+  progress: Progress,
+): Promise<FilesImported> {
+  const server = context.server?.();
+  if (server !== undefined) return sendFiles(server, order, (text) => progress.say(text));
+  return withInstallation(context, async (installation) => {
+    const { region } = order;
+    const caller = await requireActing(context, installation, 'import-directory');
+    const regions = regionsIn(await context.app.policies(installation));
+    // A misspelt one would be taken to stand beside the control plane.
+    if (region !== undefined) requireRegion(region, regions);
+    return directoryFiles.read({
+      ...{ control: installation.control, database: filesDatabase(installation, region), regions, caller },
+      ...{ region, files: given(order.files), replace: order.replace },
+      onProgress: (text) => progress.say(text),
+    });
   });
 }
 
-type ImportCommand = ImportFiles & { readonly replace?: boolean; readonly region?: string };
-
-/** The database that holds the directory of a region. */
-function databaseOf({ control, regionDatabases }: Installation, region: string | undefined): pg.Pool {
-  return region === undefined ? control : regionDatabases.of(region).owner;
+/** The files among a command's options. */
+function given(options: ImportFiles): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    FILES.flatMap(({ name }) => (options[name] === undefined ? [] : [[name, options[name]]])),
+  );
 }
+
+function notesText({ total, first }: FilesImported['notes']): string {
+  if (total === 0) return '';
+  const notes = new Faults();
+  for (const { file, ...note } of first) notes.addCounted(file, [note], 1);
+  const lines = notes.lines();
+  const more = total > first.length ? [`… and ${total - first.length} more`] : [];
+  return `\n${[`${countOf(total, 'row')} imported that no run will work on:`, ...lines, ...more].join('\n')}\n`;
+}
+
+type ImportCommand = ImportFiles & { readonly replace?: boolean; readonly region?: string };
 
 function columnsOf(file: FileName): string {
   const columns = FILES.find(({ name }) => name === file)?.columns ?? [];
@@ -123,49 +111,43 @@ function addExport(parent: Command, context: Context): void {
       '-r, --region <region>',
       'only accounts and domains whose home this is, and what they refer to, out of this region’s database',
     )
-    .action(async (folder: string, { region }: { region?: string }) => {
+    .action(async (name: string, { region }: { region?: string }) => {
       const voice = voiceOf(context, command);
-      // Not for a look: it makes temporary tables, which a read-only transaction may not.
-      await withInstallation(context, async (installation) => {
-        const principal = await requireActing(context, installation, 'read');
-        await recordPersonalRead(installation.control, principal, 'directory', {
-          region: region ?? null,
-          folder: resolve(folder),
-        });
-        const report = await withProgress(context.io.stderr, 'exporting the directory', () =>
-          exportDirectory(
-            databaseOf(installation, region),
-            resolve(folder),
-            region === undefined ? {} : { region },
-          ),
-        );
-        voice.result(report, () =>
-          voice.table(
-            [{ title: 'file' }, { title: 'rows' }],
-            [
-              [report.files.organisations, report.rows.organisations],
-              [report.files.accounts, report.rows.accounts],
-              [report.files.domains, report.rows.domains],
-            ],
-          ),
-        );
-        const { organisations, accounts, domains } = report.rows;
-        if (accounts + domains + (region === undefined ? organisations : 0) > 0) return;
-        const regions = regionsIn(await context.app.policies(installation));
-        const meant = region === undefined || regions.includes(region) ? undefined : nearest(region, regions);
-        throw new PortcullisError(
-          'NOTHING_REACHED',
-          region === undefined
-            ? 'the directory is empty; the files have no rows'
-            : `no account or domain has its home in ${region}; the files have none either`,
-          {
-            hint:
-              meant === undefined
-                ? 'check that this is the database that you mean: portcullis status'
-                : `did you mean ${meant}?`,
-            details: { region: region ?? null, files: report.files },
-          },
-        );
+      const folder = resolve(name);
+      const { rows, nothing } = await withProgress(context.io.stderr, 'exporting the directory', (progress) =>
+        exportFiles(context, folder, region, progress),
+      );
+      const names = ['organisations', 'accounts', 'domains'] as const;
+      const files = Object.fromEntries(FILES.map((file) => [file.name, fileIn(folder, file.name)]));
+      voice.result({ files, rows }, () =>
+        voice.table(
+          [{ title: 'file' }, { title: 'rows' }],
+          names.map((file) => [files[file] ?? '', rows[file] ?? 0]),
+        ),
+      );
+      if (nothing === undefined) return;
+      throw new PortcullisError('NOTHING_REACHED', nothing.message, {
+        hint: nothing.hint,
+        details: { region: region ?? null, files },
       });
     });
+}
+
+function exportFiles(
+  context: Context,
+  folder: string,
+  region: string | undefined,
+  progress: Progress,
+): Promise<FilesExported> {
+  const server = context.server?.();
+  if (server !== undefined) return fetchFiles(server, folder, region, (text) => progress.say(text));
+  // Not for a look: it makes temporary tables, which a read-only transaction may not.
+  return withInstallation(context, async (installation) => {
+    const caller = await requireActing(context, installation, 'read');
+    const regions = regionsIn(await context.app.policies(installation));
+    return directoryFiles.write({
+      ...{ control: installation.control, database: filesDatabase(installation, region), regions, caller },
+      ...{ region, folder, theirs: true },
+    });
+  });
 }

@@ -13,7 +13,9 @@ export type ExportFiles = Readonly<Record<FileName, string>>;
 
 export interface ExportOptions {
   /** Only the accounts and domains whose home this is, with the rows that these refer to. Default: everything. */
-  readonly region?: string;
+  readonly region?: string | undefined;
+  /** Aborted: no file is written. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The files that were written, and how many rows each has without its header. */
@@ -44,17 +46,16 @@ export async function exportDirectory(
         for (const { name } of FILES) {
           await mkdir(dirname(files[name]), { recursive: true });
           const source = client.query(copyTo(`copy (${QUERIES[name]}) to stdout with (format csv, header)`));
-          await pipeline(source, createWriteStream(partial(name), { mode: 0o600 })).catch(
-            (error: unknown) => {
-              // A COPY that nobody reads to its end keeps its connection: not even a rollback gets through.
-              abandon(client, error as Error);
-              throw error;
-            },
-          );
+          const file = createWriteStream(partial(name), { mode: 0o600 });
+          await pipeline(source, file, { signal: options.signal }).catch((error: unknown) => {
+            // A COPY that nobody reads to its end keeps its connection: not even a rollback gets through.
+            abandon(client, error as Error);
+            throw error;
+          });
         }
         return selected;
       },
-      { isolation: 'repeatable read' },
+      { isolation: 'repeatable read', signal: options.signal },
     );
     for (const { name } of FILES) await rename(partial(name), files[name]);
     return { files, rows };

@@ -26,6 +26,10 @@ export interface ImportOptions {
   readonly onProgress?: (progress: ImportProgress) => void;
   /** Where to note the rows that are imported, and that no run works on. */
   readonly notes?: Faults;
+  /** What each file is called in messages; absent: its path. */
+  readonly names?: ImportFiles;
+  /** Aborted: nothing is imported. */
+  readonly signal?: AbortSignal | undefined;
   /** The regions of the policies; absent: any region may be. */
   readonly regions?: readonly string[];
   /** Runs last in the import's transaction: what it puts on the record commits with the rows, or not at all. */
@@ -96,10 +100,13 @@ export async function importDirectory(
 ): Promise<ImportReport> {
   const files = FILES.flatMap((shape) => {
     const path = paths[shape.name];
-    return path === undefined ? [] : [{ name: shape.name, path, shape }];
+    return path === undefined
+      ? []
+      : [{ name: shape.name, path, called: options.names?.[shape.name] ?? path, shape }];
   });
   refuseNonsense(files.length, options);
-  const report = await inTransaction(pool, async (client) => {
+  const { signal } = options;
+  const within = async (client: pg.PoolClient): Promise<ImportReport> => {
     await client.query(`select set_config('lock_timeout', $1, true)`, [
       `${options.waitMs ?? DEFAULT_WAIT_MS}ms`,
     ]);
@@ -109,14 +116,15 @@ export async function importDirectory(
     const faults = new Faults();
     let whole = true;
     let total = 0;
-    for (const { name, path, shape } of files) {
+    for (const { name, path, called, shape } of files) {
       let count = 0;
-      const read = await stage(client, path, shape, faults, {
+      const read = await stage(client, { path, name: called }, shape, faults, {
         onRows: (rows) => {
+          signal?.throwIfAborted();
           count = rows;
           options.onProgress?.({ step: `reading ${name}`, rows });
         },
-        onRow: noter(path, shape, options),
+        onRow: noter(called, shape, options),
       });
       whole &&= read;
       total += count;
@@ -133,20 +141,21 @@ export async function importDirectory(
     const written = await write(client);
     await options.record?.(client, written);
     return written;
-  });
+  };
+  const report = await inTransaction(pool, within, { signal });
   await pool.query(`analyze ${TABLES.join(', ')}`);
   return report;
 }
 
 function noter(
-  path: string,
+  called: string,
   shape: FileShape,
   { notes, regions }: ImportOptions,
 ): ((row: Row) => void) | undefined {
   if (notes === undefined) return undefined;
   const notesOf = notesOn(shape, regions);
   return (row) => {
-    for (const note of notesOf(row)) notes.add(path, row.line, note);
+    for (const note of notesOf(row)) notes.add(called, row.line, note);
   };
 }
 

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { CopyIn, copyField } from '../../postgres/copy-in.js';
 import type { FileShape } from './columns.js';
 import type { Faults } from '../../csv/faults.js';
-import { type Row, readRows } from '../../csv/rows.js';
+import { type CsvFile, type Row, readRows } from '../../csv/rows.js';
 
 /** Characters sent at a time; a row each would cost a message each. */
 const BATCH = 65_536;
@@ -28,7 +28,7 @@ export interface Listener {
  */
 export async function stage(
   client: pg.PoolClient,
-  path: string,
+  file: CsvFile,
   shape: FileShape,
   faults: Faults,
   { onRows, onRow }: Listener,
@@ -36,7 +36,7 @@ export async function stage(
   const copy = new CopyIn(client, `copy ${shape.staging} from stdin`);
   let whole: boolean;
   try {
-    const rows = readRows(path, shape, faults);
+    const rows = readRows(file, shape, faults);
     let batch = '';
     let count = 0;
     let next = await rows.next();

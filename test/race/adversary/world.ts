@@ -104,6 +104,8 @@ export class Stage {
     const { control, regionDatabases, metrics, log, provider } = this;
     return {
       feed: new EventFeed(() => []),
+      files: [],
+      uploadBytes: 0,
       ...{
         control,
         regionDatabases,

@@ -6,14 +6,16 @@ import { HERE_ALONE } from '../../../src/cli/remote.js';
 import { OPERATIONS, operationList } from '../../../src/operations/list.js';
 import { NO_COMMAND, NO_OPERATION, OPERATIONS_OF } from './operations-of-commands.js';
 
-/** The operations that the command line's code names. */
+/** The operations that the code of commands names. */
 async function namedInCode(): Promise<string[]> {
   const names = new Set<string>();
-  for (const file of await readdir('src/cli', { recursive: true })) {
-    if (!file.endsWith('.ts')) continue;
-    const text = await readFile(join('src/cli', file), 'utf8');
-    for (const [, name = ''] of text.matchAll(/'(\w+)'/g)) {
-      if (name in OPERATIONS) names.add(name);
+  for (const folder of ['src/cli', 'src/jobs/directory']) {
+    for (const file of await readdir(folder, { recursive: true })) {
+      if (!file.endsWith('.ts')) continue;
+      const text = await readFile(join(folder, file), 'utf8');
+      for (const [, name = ''] of text.matchAll(/'(\w+)'/g)) {
+        if (name in OPERATIONS) names.add(name);
+      }
     }
   }
   return [...names].sort();

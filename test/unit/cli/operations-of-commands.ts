@@ -76,6 +76,8 @@ export const OPERATIONS_OF: Readonly<
   'notifications test': ['testNotification'],
   'database show': ['listDatabases'],
   'database confirm': ['confirmDatabase'],
+  'directory import': ['importJobFiles'],
+  'directory export': ['exportJobFiles'],
   'people add': ['addPerson'],
   'people list': ['listPeople'],
   'people link': ['linkIdentity'],

@@ -1,0 +1,274 @@
+import { createReadStream } from 'node:fs';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type pg from 'pg';
+import { z } from 'zod';
+import type { Principal } from '../access/roles.js';
+import { policiesInForce } from '../flags/policy-store.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { count, named, word } from '../kernel/schema.js';
+import { tarBytes, tarOf, type TarFile } from '../kernel/tar.js';
+import { requireRegion, unknownName } from '../kernel/unknown-name.js';
+import type { OperationContext } from './context.js';
+import { download, SENT_OR_EVERYWHERE, upload, type Archive, type Received } from './operation.js';
+import { namePath, regionQuery } from './schemas.js';
+
+/** In which tables, and as whom. */
+export interface FilesOrder {
+  /** Where the audit log is. */
+  readonly control: pg.Pool;
+  /** The owner's login of the database with the job's tables. */
+  readonly database: pg.Pool;
+  readonly region: string | undefined;
+  /** The regions of the policies in force; none before the first is. */
+  readonly regions: readonly string[];
+  readonly caller: Principal;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ExportOrder extends FilesOrder {
+  readonly folder: string;
+  /** Whether the folder is the caller's, and not one on the way to them: then the audit log names it. */
+  readonly theirs?: boolean;
+}
+
+export interface ImportOrder extends FilesOrder {
+  /** Paths, by file. */
+  readonly files: Readonly<Record<string, string>>;
+  /** What each is called in messages and in the audit log; absent: its path. */
+  readonly names?: Readonly<Record<string, string>> | undefined;
+  readonly replace: boolean;
+  readonly onProgress?: (text: string) => void;
+}
+
+/** A job's own files: what it brings for whoever moves its tables' rows in and out. */
+export interface JobFiles {
+  readonly job: string;
+  /** `accounts`: in the archive it is `accounts.csv`. */
+  readonly files: readonly string[];
+  /** Writes them into a folder, with an entry in the audit log before that. */
+  write(order: ExportOrder): Promise<FilesExported>;
+  /** Reads them, all or nothing, with an entry in the audit log. */
+  read(order: ImportOrder): Promise<FilesImported>;
+}
+
+const FilesExported = z.strictObject({
+  rows: z.record(z.string(), count).describe('how many rows each file has, without its header'),
+  nothing: z
+    .strictObject({ message: z.string(), hint: z.string() })
+    .optional()
+    .describe('there: the files have no rows'),
+});
+export type FilesExported = z.infer<typeof FilesExported>;
+
+const FilesImported = named(
+  'FilesImported',
+  z.strictObject({
+    rows: z.record(z.string(), count).describe('how many rows were imported into each table'),
+    notes: z
+      .strictObject({
+        total: count,
+        first: z.array(z.strictObject({ file: z.string(), line: z.int().min(1), reason: z.string() })),
+      })
+      .describe('rows that were imported, and that no run will work on: the first fifty'),
+  }),
+);
+export type FilesImported = z.infer<typeof FilesImported>;
+
+/** The file of an exported archive that says how many rows the others have. An import passes it over. */
+export const MANIFEST = 'export.json';
+
+/** What the manifest says. Throws where it is none. */
+export function readManifest(text: string): FilesExported {
+  return FilesExported.parse(JSON.parse(text));
+}
+
+/** The database that holds a job's tables of a region; without one, beside the control plane. */
+export function filesDatabase(
+  { control, regionDatabases }: Pick<OperationContext, 'control' | 'regionDatabases'>,
+  region: string | undefined,
+): pg.Pool {
+  return region === undefined ? control : regionDatabases.of(region).owner;
+}
+
+/** The regions of the policies in force. A misspelt region would be taken to stand beside the control plane. */
+export async function regionsInForce(control: pg.Pool): Promise<string[]> {
+  return [...new Set((await policiesInForce(control)).flatMap(({ regions }) => regions))];
+}
+
+const SPOOL = 'portcullis-files-';
+/** No upload and no download takes as long. */
+const STALE_MS = 86_400_000;
+
+/** Makes a folder for files on their way, which only this user may read. */
+export function makeSpool(): Promise<string> {
+  return mkdtemp(join(tmpdir(), `${SPOOL}${process.pid}-`));
+}
+
+/** Removes the folders of processes that ended before they could. */
+export async function removeStaleSpools(): Promise<void> {
+  for (const name of await readdir(tmpdir()).catch(() => [])) {
+    if (!name.startsWith(SPOOL)) continue;
+    const path = join(tmpdir(), name);
+    // Another user's, or another process was quicker.
+    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Date.now() }));
+    if (Date.now() - mtimeMs > STALE_MS)
+      await rm(path, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+function filesOf({ files }: OperationContext, job: string): JobFiles {
+  const found = files.find((each) => each.job === job);
+  if (found) return found;
+  throw unknownName(
+    'JOB_UNKNOWN',
+    'job',
+    job,
+    files.map((each) => each.job),
+  );
+}
+
+/** Files in a folder, as an archive behind their manifest. */
+async function archiveOf(
+  folder: string,
+  files: readonly string[],
+  manifest: FilesExported,
+): Promise<Archive> {
+  const text = Buffer.from(`${JSON.stringify(manifest)}\n`);
+  const members: TarFile[] = [{ name: MANIFEST, bytes: text.length, chunks: only(text) }];
+  for (const file of files) {
+    const path = join(folder, `${file}.csv`);
+    const { size } = await stat(path);
+    members.push({ name: `${file}.csv`, bytes: size, chunks: lazily(() => createReadStream(path)) });
+  }
+  return {
+    bytes: tarBytes(members),
+    chunks: tarOf(members),
+    close: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+async function* only(chunk: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(chunk);
+}
+
+/** Opens what it reads when it is read, and not before. */
+async function* lazily(open: () => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* open();
+}
+
+const namesQuery = z
+  .string()
+  .max(10_000)
+  .transform((text, context) => {
+    const parsed = z.record(word, word).safeParse(jsonOr(text));
+    if (parsed.success) return parsed.data;
+    context.addIssue('must be a JSON object: {"accounts": "what accounts.csv is called"}');
+    return z.NEVER;
+  });
+
+function jsonOr(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Rows of a job's own tables, as files. */
+export const jobFileOperations = {
+  exportJobFiles: download({
+    at: 'GET /api/v1/jobs/:job/files',
+    example: { job: 'domain-claim', region: 'eu-west-1' },
+    summary: "A job's own tables as CSV files, in one tar archive: one moment, as the import takes them",
+    action: 'read',
+    params: z.strictObject({ job: namePath }),
+    query: z.strictObject({
+      region: regionQuery.describe(
+        'only what is at home in this region, out of the database of this region; else everything beside the control plane',
+      ),
+    }),
+    errors: ['JOB_UNKNOWN', 'FILE_UNWRITABLE', 'DATABASE_UNREACHABLE'],
+    run: async (context, { job, region }, caller, signal) => {
+      const found = filesOf(context, job);
+      const folder = await makeSpool();
+      try {
+        const order = { ...(await orderIn(context, region)), caller, signal, folder };
+        return await archiveOf(folder, found.files, await found.write(order));
+      } catch (error) {
+        await rm(folder, { recursive: true, force: true });
+        throw error;
+      }
+    },
+  }),
+  importJobFiles: upload({
+    at: 'POST /api/v1/jobs/:job/files',
+    example: { job: 'domain-claim', region: 'eu-west-1' },
+    summary: "Imports CSV files into a job's own tables, all or nothing, out of a tar archive of them",
+    action: 'import-directory',
+    reach: SENT_OR_EVERYWHERE,
+    params: z.strictObject({ job: namePath }),
+    query: z.strictObject({
+      region: regionQuery.describe('into the database of this region; else beside the control plane'),
+      replace: z
+        .enum(['true', 'false'])
+        .optional()
+        .describe('true: empties the tables first, in the same transaction'),
+      names: namesQuery
+        .optional()
+        .describe('what each file is called in messages, as a JSON object; absent: its name in the archive'),
+    }),
+    errors: [
+      'JOB_UNKNOWN',
+      'REGION_UNKNOWN',
+      'CSV_INVALID',
+      'DIRECTORY_BUSY',
+      'NOTHING_REACHED',
+      'FILE_UNWRITABLE',
+      'BODY_TOO_LARGE',
+      'UPLOADS_FULL',
+    ],
+    result: FilesImported,
+    run: async (context, { job, region, replace, names, archive }, caller, signal) => {
+      const found = filesOf(context, job);
+      const order = await orderIn(context, region);
+      if (region !== undefined && order.regions.length > 0) requireRegion(region, order.regions);
+      const { files, inArchive } = membersOf(found, archive);
+      return found.read({
+        ...{ ...order, caller, signal, files },
+        names: { ...inArchive, ...names },
+        replace: replace === 'true',
+      });
+    },
+  }),
+};
+
+async function orderIn(context: OperationContext, region: string | undefined) {
+  const { control } = context;
+  return {
+    control,
+    database: filesDatabase(context, region),
+    region,
+    regions: await regionsInForce(control),
+  };
+}
+
+/** Which of the job's files an archive has. Throws REQUEST_INVALID for one that the job does not know. */
+function membersOf({ job, files }: JobFiles, archive: Received) {
+  const found: Record<string, string> = {};
+  const inArchive: Record<string, string> = {};
+  for (const [member, path] of Object.entries(archive.files)) {
+    if (member === MANIFEST) continue;
+    const name = files.find((file) => member === `${file}.csv`);
+    if (name === undefined) {
+      throw new PortcullisError('REQUEST_INVALID', `${job} has no file ${JSON.stringify(member)}`, {
+        hint: `it has ${files.map((file) => `${file}.csv`).join(', ')}`,
+        details: { file: member },
+      });
+    }
+    found[name] = path;
+    inArchive[name] = member;
+  }
+  return { files: found, inArchive };
+}
