@@ -201,8 +201,8 @@ export const environmentSchema = z.object(environment);
 
 type Variable = keyof typeof environment;
 
-/** What compose.yaml and the test kit read themselves. */
-const READ_ELSEWHERE = new Set(['DB_PASSWORD', 'TEST_SERVER']);
+/** What compose.yaml, the test kit and `login --ci` read themselves. */
+const READ_ELSEWHERE = new Set(['DB_PASSWORD', 'TEST_SERVER', 'ID_TOKEN']);
 
 /**
  * What Kubernetes and Docker links set in each container for a service whose name begins with `portcullis`, such as

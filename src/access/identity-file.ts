@@ -26,7 +26,20 @@ export interface SignInSettings {
   readonly groups: readonly GroupRole[];
 }
 
+/** Whose workflows are given a token for theirs. */
+export interface WorkflowTrust {
+  readonly name: string;
+  readonly issuer: string;
+  readonly audience: string;
+  /** What their token must say: each claim is one of these. */
+  readonly claims: Readonly<Record<string, readonly string[]>>;
+  /** The claim that says whose workflow it is, by an id that is never given again. */
+  readonly actor: string;
+  readonly minutes: number;
+}
+
 export interface IdentitySettings {
+  readonly workflows: readonly WorkflowTrust[];
   readonly signIn: SignInSettings | undefined;
 }
 
@@ -60,7 +73,40 @@ const groupRole = z.strictObject({
   regions,
 });
 
+/** One of these says whose repository it is; any other claim could be true of everybody's at that issuer. */
+const PINNING = ['sub', 'repository', 'repository_id', 'project_path', 'project_id'];
+
+const workflows = z
+  .strictObject({
+    name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,30}$/, 'must be up to 31 small letters, digits and hyphens'),
+    issuer,
+    audience: text,
+    claims: z
+      .record(
+        text,
+        z
+          .union([text, z.array(text).min(1)], 'must be text, or a list of texts')
+          .transform((one) => [one].flat()),
+      )
+      .refine(
+        (claims) => PINNING.some((claim) => claim in claims),
+        `must have one of ${PINNING.join(', ')}: the issuer serves other people too`,
+      ),
+    actor: text.optional(),
+    minutes: z.number().int().min(5, 'must be 5 to 60').max(60, 'must be 5 to 60').default(15),
+  })
+  .transform(({ actor, ...trust }) => ({
+    ...trust,
+    actor:
+      actor ??
+      (Object.keys(trust.claims).some((claim) => claim.startsWith('project')) ? 'user_id' : 'actor_id'),
+  }));
+
 const identityFile = z.strictObject({
+  workflows: z
+    .array(workflows)
+    .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'has a name twice')
+    .default([]),
   signIn: z
     .strictObject({
       issuer,
@@ -116,6 +162,7 @@ export function readIdentityFile(file: string | undefined, beside: Beside): Iden
     });
   }
   return {
+    workflows: parsed.data.workflows,
     signIn: parsed.data.signIn && { ...parsed.data.signIn, clientSecret: clientSecret ?? '' },
   };
 }

@@ -233,7 +233,7 @@ async function endTokens(client: pg.PoolClient, person: string): Promise<string[
   );
   const { rows } = await client.query<{ name: string }>(
     `update portcullis_control.api_token set revoked_at = clock_timestamp()
-     where person = $1 and revoked_at is null returning name`,
+     where (person = $1 or (expires_at is not null and $1 = any(hands))) and revoked_at is null returning name`,
     [person],
   );
   return rows.map(({ name }) => name).sort();

@@ -1,9 +1,9 @@
 import { PortcullisError } from '../kernel/errors.js';
 
-export const ROLES = ['viewer', 'operator', 'approver', 'admin', 'worker'] as const;
+export const ROLES = ['viewer', 'operator', 'approver', 'admin', 'worker', 'deployer'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** What a person's first token may be; a worker is a machine. */
+/** What a person's first token may be; a worker or a deployer is a machine. */
 export const PEOPLE_ROLES = ['viewer', 'operator', 'approver', 'admin'] as const satisfies readonly Role[];
 export type PersonRole = (typeof PEOPLE_ROLES)[number];
 
@@ -35,16 +35,18 @@ export interface Principal {
  */
 // prettier-ignore
 export const MAY_DO = {
-  // action            viewer   operator    approver    admin    worker    no token
-  'read':             ['viewer', 'operator', 'approver', 'admin', 'worker', 'local'],
-  'verify-audit':     ['viewer', 'operator', 'approver', 'admin',           'local'],
-  'kill':             [          'operator', 'approver', 'admin', 'worker', 'local'],
-  'cancel':           ['viewer', 'operator', 'approver', 'admin', 'worker', 'local'],
+  // action            viewer   operator    approver    admin    worker    deployer    no token
+  'read':             ['viewer', 'operator', 'approver', 'admin', 'worker', 'deployer', 'local'],
+  'verify-audit':     ['viewer', 'operator', 'approver', 'admin',                       'local'],
+  'kill':             [          'operator', 'approver', 'admin', 'worker', 'deployer', 'local'],
+  'cancel':           ['viewer', 'operator', 'approver', 'admin', 'worker', 'deployer', 'local'],
   'request-rearm':    [          'operator', 'approver', 'admin'],
   'set-flag':         [          'operator',             'admin'],
+  'start-rollout':    [          'operator',             'admin',           'deployer'],
   'skip-bake':        [          'operator',             'admin'],
   'break-glass':      [          'operator',             'admin'],
-  'apply-policy':     [          'operator',             'admin'],
+  'apply-policy':     [          'operator',             'admin',           'deployer'],
+  'set-baseline':     [          'operator',             'admin'],
   'restore':          [          'operator',             'admin'],
   'run':              [          'operator',             'admin', 'worker'],
   'manage-incident':  [          'operator', 'approver', 'admin'],

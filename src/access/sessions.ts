@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { inTransaction } from '../postgres/pool.js';
-import { hashOf, type TokenHolder } from './tokens.js';
+import { hashOf, HOLDS as TOKEN_HOLDS, type TokenHolder } from './tokens.js';
 
 /** A session that is not used for so long ends; no session lasts longer than a day. */
 const IDLE = `interval '8 hours'`;
@@ -215,7 +215,7 @@ export async function stillHolds(
 ): Promise<boolean> {
   const { rows } = await control.query<{ holds: boolean }>(
     `select case when $2::uuid is null
-              then exists (select from portcullis_control.api_token where id = $1 and revoked_at is null)
+              then exists (select from portcullis_control.api_token where id = $1 and ${TOKEN_HOLDS})
               else exists (select from ${WHOSE} where s.id = $2 and ${HOLDS}) end as holds`,
     [id, session?.id ?? null],
   );

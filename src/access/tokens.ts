@@ -10,6 +10,8 @@ export interface IssuedToken {
   readonly id: string;
   /** Shown this once: the database keeps only its hash. */
   readonly token: string;
+  /** ISO 8601 in UTC; absent: it holds until it is revoked. */
+  readonly expiresAt?: string | undefined;
 }
 
 /** The principal whose token it was. */
@@ -37,6 +39,7 @@ export interface TokenFacts {
   readonly knownTo: readonly string[];
   readonly createdAt: string;
   readonly lastUsedAt: string | null;
+  readonly expiresAt: string | null;
   readonly revokedAt: string | null;
 }
 
@@ -131,12 +134,14 @@ interface StoredToken {
   readonly hands: readonly string[];
   /** Which token of that name it may replace: any, one of the same person, or none. */
   readonly replaces: 'any' | 'same-person' | 'none';
+  /** For how long, and the hash of what it was given for; absent: until it is revoked. */
+  readonly lasts?: { readonly minutes: number; readonly exchangedFor: Buffer } | undefined;
 }
 
 /** Stores a new token, in the transaction that the client is in. Throws TOKEN_NAME_TAKEN. */
 export async function putToken(
   client: pg.PoolClient,
-  { name, role, regions, person, hands, replaces }: StoredToken,
+  { name, role, regions, person, hands, replaces, lasts }: StoredToken,
 ): Promise<IssuedToken> {
   const id = randomUUID();
   const token = TOKEN_PREFIX + randomBytes(32).toString('base64url');
@@ -144,6 +149,8 @@ export async function putToken(
                             regions = excluded.regions, person = excluded.person, hands = excluded.hands,
                             created_at = clock_timestamp(), last_used_at = null, revoked_at = null
                      where $8 or api_token.person = excluded.person`;
+  if (lasts !== undefined)
+    return { id, token, expiresAt: await putShortToken(client, { id, token, name, role, hands, ...lasts }) };
   const { rowCount } = await client.query(
     `insert into portcullis_control.api_token (id, name, sha256, role, regions, person, hands)
      select $1, $2, $3, $4, $5::text[], $6::uuid, $7::uuid[] where $8::boolean is not null
@@ -157,6 +164,22 @@ export async function putToken(
     });
   }
   return { id, token };
+}
+
+/** When a machine's token ends that was given for another; undefined, and none, where that one was used before. */
+async function putShortToken(
+  client: pg.PoolClient,
+  short: Pick<StoredToken, 'name' | 'role' | 'hands'> &
+    NonNullable<StoredToken['lasts']> & { readonly id: string; readonly token: string },
+): Promise<string | undefined> {
+  const { id, token, name, role, hands, minutes, exchangedFor } = short;
+  const { rows } = await client.query<{ expires_at: Date }>(
+    `insert into portcullis_control.api_token (id, name, sha256, role, hands, expires_at, exchanged_for)
+     values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 minute', $7)
+     on conflict (exchanged_for) do nothing returning expires_at`,
+    [id, name, hashOf(token), role, hands, minutes, exchangedFor],
+  );
+  return rows[0]?.expires_at.toISOString();
 }
 
 /** Throws TOKEN_NAME_INVALID, or REQUEST_INVALID for a region that cannot be one. */
@@ -174,6 +197,9 @@ export function refuseNonsense(name: string, regions: readonly string[] | undefi
   }
 }
 
+/** Of a row of api_token: it was neither revoked nor has it ended. */
+export const HOLDS = '(revoked_at is null and (expires_at is null or expires_at > clock_timestamp()))';
+
 /**
  * The principal of a token, or undefined where it is unknown or revoked. `last_used_at` is moved at most once
  * a minute, so that a busy client does not turn every read into a write; `touch: false`: not at all.
@@ -190,7 +216,9 @@ export async function principalOfToken(
   if (!touch) {
     // Also on an older schema, which has no people: whoever is not to be written of only looks or kills.
     const { rows } = await control.query<TokenHolder>(
-      `select id, name, role, regions from portcullis_control.api_token where sha256 = $1 and revoked_at is null`,
+      `select id, name, role, regions from portcullis_control.api_token t
+       where sha256 = $1 and revoked_at is null
+         and coalesce((to_jsonb(t) ->> 'expires_at')::timestamptz > clock_timestamp(), true)`,
       [hashOf(token)],
     );
     return rows[0];
@@ -200,7 +228,7 @@ export async function principalOfToken(
   >(
     `with holder as (
        select id, name, role, regions, person, hands, last_used_at from portcullis_control.api_token
-       where sha256 = $1 and revoked_at is null
+       where sha256 = $1 and ${HOLDS}
      ), touched as (
        update portcullis_control.api_token as used set last_used_at = clock_timestamp()
        from holder
@@ -262,23 +290,33 @@ export async function revokeToken(control: pg.Pool, name: string, revokedBy: str
 /** Every token ever issued, by name. Never the token itself: nobody has it but its holder. */
 export async function listTokens(control: pg.Pool): Promise<TokenFacts[]> {
   const { rows } = await control.query<
-    Omit<TokenFacts, 'createdAt' | 'lastUsedAt' | 'revokedAt'> & {
+    Omit<TokenFacts, 'createdAt' | 'lastUsedAt' | 'revokedAt' | 'expiresAt'> & {
       readonly created_at: Date;
       readonly last_used_at: Date | null;
+      readonly expires_at: Date | null;
       readonly revoked_at: Date | null;
     }
   >(
-    `select t.id, t.name, t.role, t.regions, p.name as person, t.created_at, t.last_used_at, t.revoked_at,
+    `select t.id, t.name, t.role, t.regions, p.name as person, t.created_at, t.last_used_at, t.revoked_at, t.expires_at,
             array(select h.name from portcullis_control.person h where h.id = any(t.hands) order by 1) as "knownTo"
      from portcullis_control.api_token t left join portcullis_control.person p on p.id = t.person
      order by t.name`,
   );
-  return rows.map(({ created_at: createdAt, last_used_at: lastUsedAt, revoked_at: revokedAt, ...token }) => ({
-    ...token,
-    createdAt: createdAt.toISOString(),
-    lastUsedAt: lastUsedAt?.toISOString() ?? null,
-    revokedAt: revokedAt?.toISOString() ?? null,
-  }));
+  return rows.map(
+    ({
+      created_at: createdAt,
+      last_used_at: lastUsedAt,
+      revoked_at: revokedAt,
+      expires_at: expiresAt,
+      ...token
+    }) => ({
+      ...token,
+      createdAt: createdAt.toISOString(),
+      lastUsedAt: lastUsedAt?.toISOString() ?? null,
+      revokedAt: revokedAt?.toISOString() ?? null,
+      expiresAt: expiresAt?.toISOString() ?? null,
+    }),
+  );
 }
 
 /** What the database keeps of a token. */

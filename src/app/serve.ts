@@ -37,6 +37,7 @@ import type { Log } from '../telemetry/log.js';
 import { lockFolder } from '../postgres/folder-lock.js';
 import { ensureAdminToken, readAdminToken } from '../access/admin-token.js';
 import { readIdentityFile, type IdentitySettings } from '../access/identity-file.js';
+import { Workflows } from '../access/workflows.js';
 import { createSignInCode } from '../access/sessions.js';
 import { principalOfToken } from '../access/tokens.js';
 import { makeDemoPerson } from '../demo/demo-person.js';
@@ -361,6 +362,7 @@ function serveHttp(
     control,
     regionDatabases,
     feed,
+    workflows: identity && identity.workflows.length > 0 ? new Workflows(identity.workflows) : undefined,
     receivers: config.notify.urls.length,
     dropGate: dropGateOf(installation, wired),
     metrics,

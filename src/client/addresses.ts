@@ -60,6 +60,7 @@ export const ADDRESSES: { readonly [Name in OperationName]: Operations[Name]['at
   issueToken: 'POST /api/v1/tokens',
   revokeToken: 'POST /api/v1/tokens/:name/revoke',
   login: 'POST /login',
+  exchangeToken: 'POST /exchange',
   listRuns: 'GET /api/v1/runs',
   listMissedRuns: 'GET /api/v1/runs/missed',
   getRun: 'GET /api/v1/runs/:id',

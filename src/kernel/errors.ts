@@ -97,6 +97,7 @@ export const ERRORS = {
   SIGN_IN_REFUSED: { status: 403, title: 'The sign-in was refused' },
   SIGN_IN_BY_PROVIDER: { status: 403, title: 'People sign in by the identity provider' },
   PROVIDER_UNREACHABLE: { status: 503, title: 'The identity provider does not answer' },
+  WORKFLOW_REFUSED: { status: 403, title: 'The workflow is not trusted' },
   IDENTITY_LINKED: { status: 409, title: 'That identity is linked already' },
   MACHINE_CANNOT_SIGN_IN: { status: 422, title: 'Machines do not sign in' },
   ORIGIN_REFUSED: { status: 403, title: 'The request comes from another site' },

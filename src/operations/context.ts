@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { Workflows } from '../access/workflows.js';
 import type { Finding } from '../doctor/patient.js';
 import type { EventFeed } from '../events/follow.js';
 import type { FlagAnswer } from '../flags/definition.js';
@@ -43,6 +44,8 @@ export interface OperationContext {
   readonly regionDatabases: RegionDatabases;
   /** Tells what changes to all who follow it. */
   readonly feed: EventFeed;
+  /** The workflows that are given tokens; absent: none. */
+  readonly workflows?: Workflows | undefined;
   /** To how many addresses this process sends notifications; undefined: it sends none, another does. */
   readonly receivers: number | undefined;
   /** Drops a gate for an alert. */

@@ -4,6 +4,7 @@ import { addPerson, listPeople, redeemCode, removePerson } from '../access/peopl
 import { PEOPLE_ROLES, ROLES } from '../access/roles.js';
 import { issueToken, listTokens, revokeToken } from '../access/tokens.js';
 import { pageOfList } from '../postgres/page.js';
+import { PortcullisError } from '../kernel/errors.js';
 import { operation } from './operation.js';
 import { named, pageSchema, isoTime, word } from '../kernel/schema.js';
 import { namePath, pageQuery } from './schemas.js';
@@ -71,6 +72,7 @@ const Token = named(
     createdAt: isoTime,
     lastUsedAt: isoTime.nullable(),
     revokedAt: isoTime.nullable(),
+    expiresAt: isoTime.nullable().describe('null: it holds until it is revoked'),
   }),
 );
 const TokenPage = pageSchema('TokenPage', Token);
@@ -226,5 +228,27 @@ export const peopleOperations = {
     ),
     errors: ['CODE_REFUSED', 'TOKEN_NAME_TAKEN', 'TOKEN_NAME_INVALID', 'DATABASE_UNREACHABLE'],
     run: ({ control }, { code, name }) => redeemCode(control, { code, tokenName: name, at: 'http' }),
+  }),
+  exchangeToken: operation({
+    at: 'POST /exchange',
+    example: { token: "the workflow's OpenID token" },
+    summary: "Gives a short token for a workflow's own OpenID token, once",
+    action: 'anyone',
+    body: named('Exchange', z.strictObject({ token: z.string().min(1).max(16_384) })),
+    result: named(
+      'Exchanged',
+      z.strictObject({
+        ...{ name: z.string(), token: secret, role: z.literal('deployer') },
+        person: z.string().describe('whose workflow it is: they approve nothing that it asks for'),
+        expiresAt: isoTime,
+      }),
+    ),
+    errors: ['WORKFLOW_REFUSED', 'PROVIDER_UNREACHABLE', 'DATABASE_UNREACHABLE'],
+    run: ({ control, workflows }, { token }) => {
+      if (workflows !== undefined) return workflows.exchange(control, token);
+      throw new PortcullisError('WORKFLOW_REFUSED', 'no workflows are trusted here', {
+        hint: 'name them in the identity file (PORTCULLIS_IDENTITY) of the server',
+      });
+    },
   }),
 };

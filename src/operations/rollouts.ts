@@ -210,7 +210,7 @@ export const rolloutOperations = {
     at: 'POST /api/v1/rollouts/:job/start',
     example: { job: 'dormant-cleanup', version: 'current', reason: 'release 1.2' },
     summary: 'Starts a rollout by the waves of the policy as it is now',
-    action: 'set-flag',
+    action: 'start-rollout',
     params,
     body: RolloutOrder,
     result: RolloutView,

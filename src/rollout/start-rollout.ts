@@ -29,7 +29,7 @@ export async function startRollout(
   order: RolloutOrder,
   principal: Principal,
 ): Promise<Rollout> {
-  requireMay(principal, 'set-flag');
+  requireMay(principal, 'start-rollout');
   const { job, version, reason } = order;
   await requirePolicy(control, job);
   return inTransaction(control, async (client) => {

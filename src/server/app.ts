@@ -43,7 +43,7 @@ export function createHttpApp(context: OperationContext, options: HttpAppOptions
     ),
   );
   app.use('/session', noStore, sessionRouter(context.control, options));
-  app.use('/login', noStore);
+  app.use(['/login', '/exchange'], noStore);
   app.use(
     routerOf(
       context,

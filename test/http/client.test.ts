@@ -6,6 +6,7 @@ import { OPERATIONS, operationList, type OperationName } from '../../src/operati
 import { ROUTES } from '../../src/server/app.js';
 import type { LoadedJob } from '../../src/worker/registry.js';
 import { testDatabase } from '../support/database.js';
+import { trustedWorkflows } from '../support/identity-provider.js';
 import { worldOf } from './every-operation.js';
 import { hearFlags, serving } from './serving.js';
 
@@ -18,7 +19,9 @@ const job: LoadedJob = {
   shapes: new Map([['account', shape]]),
   kinds: new Map([['claim', shape]]),
 };
+const { workflows, workflowToken } = await trustedWorkflows(owner);
 const served = await serving(owner, {
+  workflows,
   installed: () => [job],
   flags: (await hearFlags(owner)).desk,
   jobs: () => [
@@ -37,7 +40,7 @@ async function linesOf(lines: AsyncIterable<unknown>): Promise<unknown[]> {
 
 describe('the client', () => {
   test('calls every operation of the list, and is answered what its schema says', async () => {
-    const inputFor = await worldOf(owner, served.token);
+    const inputFor = await worldOf(owner, served.token, workflowToken);
     for (const { operationId, path, method, operation } of ROUTES) {
       const { params, query, body } = await inputFor(path.replaceAll(/:(\w+)/g, '{$1}'));
       const named = Object.keys(operation.params.shape).map((name) => [name, params[name]]);

@@ -22,7 +22,11 @@ export interface Given {
  * Fills a database whose flags were heard, so that every operation has something to act on; answers what to give to
  * the one at a path, which prepares what that one uses up.
  */
-export async function worldOf(owner: pg.Pool, token: string): Promise<(path: string) => Promise<Given>> {
+export async function worldOf(
+  owner: pg.Pool,
+  token: string,
+  workflowToken: () => Promise<string> = () => Promise.resolve('none'),
+): Promise<(path: string) => Promise<Given>> {
   const run = await seedRun(owner);
   await seedRun(owner, { id: INCLUDED });
   await owner.query(
@@ -65,9 +69,11 @@ export async function worldOf(owner: pg.Pool, token: string): Promise<(path: str
     const body =
       path === '/login'
         ? { code: await codeOf(owner) }
-        : path.endsWith('/revert')
-          ? { revision: rows[0]?.revision, reason: 'test' }
-          : bodyFor(path);
+        : path === '/exchange'
+          ? { token: await workflowToken() }
+          : path.endsWith('/revert')
+            ? { revision: rows[0]?.revision, reason: 'test' }
+            : bodyFor(path);
     return { params: { ...params, id }, query, body };
   };
 }

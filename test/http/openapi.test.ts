@@ -5,6 +5,7 @@ import { domainClaim } from '../../src/jobs/domain-claim/job.js';
 import type { LoadedJob } from '../../src/worker/registry.js';
 import { readShape } from '../../src/journal/shape.js';
 import { testDatabase } from '../support/database.js';
+import { trustedWorkflows } from '../support/identity-provider.js';
 import { worldOf } from './every-operation.js';
 import { hearFlags, post, serving } from './serving.js';
 
@@ -18,7 +19,9 @@ const job: LoadedJob = {
   shapes: new Map([['account', shape]]),
   kinds: new Map([['claim', shape]]),
 };
+const { workflows, workflowToken } = await trustedWorkflows(owner);
 const served = await serving(owner, {
+  workflows,
   installed: () => [job],
   flags: (await hearFlags(owner)).desk,
   jobs: () => [
@@ -136,7 +139,7 @@ describe('the OpenAPI document', () => {
   test('has the idempotency key for every act that takes a token, but for those that stop something', () => {
     const keyed = operations.filter(({ operation }) => operation.parameters.some((each) => '$ref' in each));
     const acts = ROUTES.filter(({ operation }) => ['act', 'upload'].includes(operation.kind));
-    const none = ['login', 'killJob', 'stopEverything', 'receiveAlerts'];
+    const none = ['login', 'exchangeToken', 'killJob', 'stopEverything', 'receiveAlerts'];
     expect(keyed.map(({ operation }) => operation.operationId).sort()).toEqual(
       acts
         .map(({ operationId }) => operationId)
@@ -155,7 +158,7 @@ describe('the OpenAPI document', () => {
 
 describe('every operation in it', () => {
   test('answers as it says, and its errors too', async () => {
-    const inputFor = await worldOf(owner, served.token);
+    const inputFor = await worldOf(owner, served.token, workflowToken);
     for (const { method, path, operation } of operations) {
       const { params, query, body } = await inputFor(path);
       const place = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => params[name] ?? '');

@@ -2,6 +2,10 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from '@jest/globals';
+import type pg from 'pg';
+import { linkIdentity } from '../../src/access/identities.js';
+import { Workflows } from '../../src/access/workflows.js';
+import { person, tokenOf } from './people.js';
 
 export const CLIENT_SECRET = 'a secret that is long enough';
 
@@ -65,6 +69,21 @@ export async function startIdentityProvider(portcullis: string): Promise<TestPro
     fault: (what) => tell('fault', { what }),
     mint: async (claims, typ) => String(await ask('mint', { claims, typ })),
     stop,
+  };
+}
+
+/** Workflows that a server trusts, and their own tokens, each new; `root` of this database has started them. */
+export async function trustedWorkflows(owner: pg.Pool) {
+  const idp = await startIdentityProvider('http://127.0.0.1:1');
+  const { issuer } = idp;
+  await tokenOf(owner, { name: 'workflow-owner', role: 'operator' });
+  await linkIdentity(owner, { name: 'workflow-owner', issuer, subject: '1' }, person('root', 'admin'));
+  const claims = { repository: ['acme/gates'] };
+  return {
+    workflows: new Workflows([
+      { name: 'release', issuer, audience: 'portcullis', claims, actor: 'actor_id', minutes: 15 },
+    ]),
+    workflowToken: () => idp.mint({ aud: 'portcullis', repository: 'acme/gates', actor_id: '1' }),
   };
 }
 

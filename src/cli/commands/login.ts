@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { redeemCode } from '../../access/people.js';
 import { TOKEN_PREFIX } from '../../access/tokens.js';
 import { PortcullisError } from '../../kernel/errors.js';
+import { time } from '../../kernel/words.js';
 import { fileError } from '../../postgres/file-error.js';
 import { actingPrincipal, localPrincipal } from '../acting.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
@@ -14,6 +15,8 @@ import { leaf } from '../leaf.js';
 interface LoginOptions {
   readonly name?: string;
   readonly file?: string;
+  readonly ci?: boolean;
+  readonly audience?: string;
 }
 
 const Redeemed = z.object({ name: z.string(), person: z.string(), role: z.string(), token: z.string() });
@@ -32,6 +35,7 @@ export function addLogin(program: Command, context: Context): void {
       'portcullis login https://portcullis.example.com',
       'portcullis login https://portcullis.example.com --file ~/.portcullis-token',
       'export PORTCULLIS_TOKEN=$(portcullis login)',
+      'portcullis login https://portcullis.example.com --ci',
     ],
   )
     .option('--name <name>', 'how to name the token; without it, as the person is named')
@@ -39,9 +43,27 @@ export function addLogin(program: Command, context: Context): void {
       '--file <file>',
       'write the token to this new file, which only you can read, instead of keeping or printing it',
     )
-    .action(async (url: string | undefined, { name, file }: LoginOptions) => {
+    .option(
+      '--ci',
+      'in a workflow of GitHub or GitLab: exchange its own OpenID token for one that ends by itself, and keep that',
+    )
+    .option('--audience <audience>', 'with --ci: whom the workflow token is for; without it, the URL')
+    .action(async (url: string | undefined, { name, file, ci, audience }: LoginOptions) => {
       const voice = voiceOf(context, command);
       if (url !== undefined) requireUrl(url);
+      if (ci === true) {
+        if (url === undefined || name !== undefined || file !== undefined) {
+          throw new PortcullisError(
+            'USAGE_INVALID',
+            '--ci takes the URL of a server, and neither --name nor --file',
+            {
+              hint: 'portcullis login https://portcullis.example.com --ci',
+            },
+          );
+        }
+        await loginWorkflow(context, voice, { url, audience: audience ?? new URL(url).origin });
+        return;
+      }
       const code = (await context.io.askLine(url === undefined ? 'code: ' : 'code or token: ')).trim();
       if (code === '') {
         throw new PortcullisError('USAGE_INVALID', 'no code was given', {
@@ -81,6 +103,51 @@ async function keep({ app: { settings } }: Context, voice: Voice, server: Server
     voice.note(`commands work on ${settings.serverUrl} while PORTCULLIS_URL names it`);
   else if (settings.serverUrl === undefined && settings.hasDatabase)
     voice.note(`a database is configured here, and commands work on it; set PORTCULLIS_URL=${server.url}`);
+}
+
+/** Exchanges the workflow's own token for ours, and keeps that. Throws WORKFLOW_REFUSED, CONFIG_INVALID. */
+async function loginWorkflow(
+  context: Context,
+  voice: Voice,
+  { url, audience }: { readonly url: string; readonly audience: string },
+): Promise<void> {
+  const workflow = await workflowToken(audience);
+  const invoke = await invokeAt({ url }, ANSWER_MS);
+  const { token, name, person, expiresAt } = await invoke('exchangeToken', { token: workflow });
+  voice.note(`acting as ${name}, for ${person}, until ${time(expiresAt)}`);
+  await keep(context, voice, { url, token });
+}
+
+/** A runner of GitHub has an address that gives the token; GitLab and others put it into a variable that the file names. */
+async function workflowToken(audience: string): Promise<string> {
+  const { ACTIONS_ID_TOKEN_REQUEST_URL: at, ACTIONS_ID_TOKEN_REQUEST_TOKEN: bearer } = process.env;
+  if (at !== undefined && at !== '' && bearer !== undefined) {
+    const url = new URL(at);
+    url.searchParams.set('audience', audience);
+    const response = await fetch(url, {
+      headers: { authorization: `Bearer ${bearer}` },
+      signal: AbortSignal.timeout(ANSWER_MS),
+    }).catch((error: unknown) => {
+      throw new PortcullisError('SERVER_UNREACHABLE', 'the runner does not give a token', {
+        hint: 'run the step again',
+        cause: error,
+      });
+    });
+    const given = z.object({ value: z.string().min(1) }).safeParse(await response.json().catch(() => ({})));
+    if (given.success) return given.data.value;
+    throw new PortcullisError(
+      'SERVER_UNREACHABLE',
+      `the runner gives no token: it answered ${response.status}`,
+      {
+        hint: 'give the job the permission id-token: write',
+      },
+    );
+  }
+  const given = process.env['PORTCULLIS_ID_TOKEN'];
+  if (given !== undefined && given !== '') return given;
+  throw new PortcullisError('CONFIG_INVALID', 'there is no token of a workflow here', {
+    hint: 'GitHub: give the job the permission id-token: write. GitLab: name PORTCULLIS_ID_TOKEN under id_tokens',
+  });
 }
 
 function requireUrl(url: string): void {

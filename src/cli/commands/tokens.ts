@@ -9,6 +9,7 @@ import { invokeAt, invokingHere, withInvoke, type Invoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { listAll } from '../listing.js';
 import { time } from '../../kernel/words.js';
+import type { Tone } from '../tone.js';
 
 export function addTokens(program: Command, context: Context): void {
   const tokens = group(program, 'tokens', 'Issue, list and revoke tokens, of people and machines.');
@@ -113,18 +114,25 @@ export function tokensText(voice: Voice, tokens: readonly TokenFacts[]): string 
       ...[{ title: 'name' }, { title: 'whose', below: 4 }, { title: 'role' }, { title: 'regions', below: 2 }],
       ...[{ title: 'state' }, { title: 'issued', below: 1 }, { title: 'last used', below: 3 }],
     ],
-    tokens.map(({ name, person, knownTo, role, regions, createdAt, lastUsedAt, revokedAt }) => [
+    tokens.map(({ name, person, knownTo, role, regions, createdAt, lastUsedAt, revokedAt, expiresAt }) => [
       name,
       ownerText(person, knownTo),
       role,
       regions?.join(', ') ?? 'all',
-      revokedAt === null
-        ? { text: 'valid', tone: 'good' }
-        : { text: `revoked ${time(revokedAt)}`, tone: 'quiet' },
+      stateOf(revokedAt, expiresAt),
       time(createdAt),
       lastUsedAt === null ? 'never' : time(lastUsedAt),
     ]),
   );
+}
+
+function stateOf(revokedAt: string | null, expiresAt: string | null): { text: string; tone: Tone } {
+  if (revokedAt !== null) return { text: `revoked ${time(revokedAt)}`, tone: 'quiet' };
+  if (expiresAt === null) return { text: 'valid', tone: 'good' };
+  const isOver = Date.parse(expiresAt) <= Date.now();
+  return isOver
+    ? { text: `expired ${time(expiresAt)}`, tone: 'quiet' }
+    : { text: `valid until ${time(expiresAt)}`, tone: 'good' };
 }
 
 /** Whose a token is, and who else knows it. */

@@ -9,7 +9,7 @@ const SECRET = 'a secret that is long enough';
 async function read(text: string, clientSecret: string | undefined = SECRET, publicUrl?: string) {
   const file = join(await temporaryFolder(), 'identity.yaml');
   await writeFile(file, text);
-  return readIdentityFile(file, { clientSecret, publicUrl });
+  return readIdentityFile(file, { clientSecret: clientSecret || undefined, publicUrl });
 }
 
 /** The faults without the folder in front. */
@@ -72,6 +72,7 @@ signIn:
       'signIn.groups[1].regions: must name a region; leave it out for all of them',
       'signIn.groups[2].regions[1]: must be a region such as eu-west-1',
       'signIn: Unrecognized key: "client"',
+      'PORTCULLIS_OIDC_CLIENT_SECRET is needed where the identity file has signIn',
       'PORTCULLIS_PUBLIC_URL must be an https URL where people sign in',
     ]);
   });
@@ -95,5 +96,39 @@ signIn:
       'PORTCULLIS_OIDC_CLIENT_SECRET is given',
     );
     expect(() => readIdentityFile('/nowhere/identity.yaml', secretless)).toThrow('ENOENT');
+  });
+});
+
+describe('the workflows of the identity file', () => {
+  const WORKFLOW = `
+workflows:
+  - name: release
+    issuer: https://token.actions.githubusercontent.com
+    audience: https://gates.example
+    claims: { repository: acme/gates, ref: [refs/heads/main, refs/heads/release] }
+`;
+
+  test('are trusted for 15 minutes by their claims, and are their actor’s', async () => {
+    expect((await read(WORKFLOW, '')).workflows).toEqual([
+      {
+        ...{ name: 'release', issuer: 'https://token.actions.githubusercontent.com' },
+        ...{ audience: 'https://gates.example', actor: 'actor_id', minutes: 15 },
+        claims: { repository: ['acme/gates'], ref: ['refs/heads/main', 'refs/heads/release'] },
+      },
+    ]);
+    const gitlab = WORKFLOW.replace('repository', 'project_path');
+    expect((await read(gitlab, '')).workflows[0]?.actor).toBe('user_id');
+  });
+
+  test.each([
+    [
+      'claims that anybody could have',
+      WORKFLOW.replace('repository: acme/gates, ', ''),
+      /must have one of sub/,
+    ],
+    ['a day', `${WORKFLOW}    minutes: 1440\n`, /minutes: must be 5 to 60/],
+    ['a name twice', WORKFLOW + WORKFLOW.replace('\nworkflows:', ''), /has a name twice/],
+  ])('are refused with %s', async (_, text, fault) => {
+    expect((await faultsOf(text, '')).some((each) => fault.test(each))).toBe(true);
   });
 });

@@ -14,27 +14,29 @@ const one = (role: Role, regions: string[] | null = null): Principal => ({ name:
 /** Written out a second time, so that a slip in the table shows. */
 // prettier-ignore
 const EXPECTED: [Action, ...boolean[]][] = [
-  //                   viewer operator approver admin worker
-  ['read',             true,  true,    true,    true, true],
-  ['verify-audit',     true,  true,    true,    true, false],
-  ['kill',             false, true,    true,    true, true],
-  ['cancel',           true,  true,    true,    true, true],
-  ['request-rearm',    false, true,    true,    true, false],
-  ['set-flag',         false, true,    false,   true, false],
-  ['skip-bake',        false, true,    false,   true, false],
-  ['break-glass',      false, true,    false,   true, false],
-  ['apply-policy',     false, true,    false,   true, false],
-  ['restore',          false, true,    false,   true, false],
-  ['run',              false, true,    false,   true, true],
-  ['manage-incident',  false, true,    true,    true, false],
-  ['notify',           false, true,    false,   true, false],
-  ['report-outcomes',  false, true,    false,   true, true],
-  ['send-alerts',      false, true,    false,   true, true],
-  ['approve',          false, false,   true,    true, false],
-  ['confirm-database', false, false,   true,    true, false],
-  ['import-directory', false, false,   false,   true, false],
-  ['manage-tokens',    false, false,   false,   true, false],
-  ['manage-people',    false, false,   false,   true, false],
+  //                   viewer operator approver admin worker deployer
+  ['read',             true,  true,    true,    true, true, true],
+  ['verify-audit',     true,  true,    true,    true, false, false],
+  ['kill',             false, true,    true,    true, true, true],
+  ['cancel',           true,  true,    true,    true, true, true],
+  ['request-rearm',    false, true,    true,    true, false, false],
+  ['set-flag',         false, true,    false,   true, false, false],
+  ['start-rollout',     false, true,    false,   true, false, true],
+  ['skip-bake',        false, true,    false,   true, false, false],
+  ['break-glass',      false, true,    false,   true, false, false],
+  ['apply-policy',     false, true,    false,   true, false, true],
+  ['set-baseline',      false, true,    false,   true, false, false],
+  ['restore',          false, true,    false,   true, false, false],
+  ['run',              false, true,    false,   true, true, false],
+  ['manage-incident',  false, true,    true,    true, false, false],
+  ['notify',           false, true,    false,   true, false, false],
+  ['report-outcomes',  false, true,    false,   true, true, false],
+  ['send-alerts',      false, true,    false,   true, true, false],
+  ['approve',          false, false,   true,    true, false, false],
+  ['confirm-database', false, false,   true,    true, false, false],
+  ['import-directory', false, false,   false,   true, false, false],
+  ['manage-tokens',    false, false,   false,   true, false, false],
+  ['manage-people',    false, false,   false,   true, false, false],
 ];
 
 describe('what each role may do', () => {
@@ -43,7 +45,7 @@ describe('what each role may do', () => {
   });
 
   test.each(EXPECTED)(
-    '%s: viewer %p, operator %p, approver %p, admin %p, worker %p',
+    '%s: viewer %p, operator %p, approver %p, admin %p, worker %p, deployer %p',
     (action, ...allowed) => {
       expect(ROLES.map((role) => mayDo(one(role), action).allowed)).toEqual(allowed);
     },

@@ -121,6 +121,7 @@ const person: Person = {
 };
 
 const token: TokenFacts = {
+  expiresAt: null,
   ...{ id: RUN, name: 'alice-laptop-2026', role: 'approver', regions: ['eu-central-1', 'eu-west-1', REGION] },
   ...{ person: 'alice.livingstone', knownTo: ['alice.livingstone', 'carol.danvers'], createdAt: AT },
   ...{ lastUsedAt: AT, revokedAt: AT },

@@ -20,7 +20,7 @@ type Without = keyof typeof NO_OPERATION | keyof typeof HERE_ALONE;
 export const OPERATIONS_OF: Readonly<
   Record<Exclude<keyof typeof COMMAND_RIGHTS, Without>, readonly [OperationName, ...OperationName[]]>
 > = {
-  login: ['login', 'listJobs'],
+  login: ['login', 'listJobs', 'exchangeToken'],
   open: ['createSignInCode', 'getHealth'],
   me: ['getMe'],
   status: ['getStatus'],
