@@ -138,12 +138,14 @@ export async function createSignInCode(
     );
   }
   const code = randomBytes(24).toString('base64url');
-  await control.query('delete from portcullis_control.sign_in_code where expires_at < clock_timestamp()');
-  const { rows } = await control.query<{ expires_at: Date }>(
-    `insert into portcullis_control.sign_in_code (sha256, token, expires_at)
-     values ($1, $2, clock_timestamp() + $3 * interval '1 second') returning expires_at`,
-    [hashOfCode(code), holder.id, CODE_SECONDS],
-  );
+  const { rows } = await inTransaction(control, async (client) => {
+    await client.query('delete from portcullis_control.sign_in_code where expires_at < clock_timestamp()');
+    return client.query<{ expires_at: Date }>(
+      `insert into portcullis_control.sign_in_code (sha256, token, expires_at)
+       values ($1, $2, clock_timestamp() + $3 * interval '1 second') returning expires_at`,
+      [hashOfCode(code), holder.id, CODE_SECONDS],
+    );
+  });
   return { code, expiresAt: rows[0]?.expires_at.toISOString() ?? '' };
 }
 

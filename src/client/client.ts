@@ -1,7 +1,8 @@
 import { ERRORS, PortcullisError, messageOf, type ErrorCode } from '../kernel/errors.js';
 import { shorten } from '../kernel/text.js';
 import type { OperationName, Operations } from '../operations/list.js';
-import type { InputOf, OutputOf, Upload } from '../operations/operation.js';
+import type { Upload } from '../operations/archive.js';
+import type { InputOf, OutputOf } from '../operations/operation.js';
 import { ADDRESSES } from './addresses.js';
 
 export interface ClientOptions {

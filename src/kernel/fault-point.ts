@@ -32,8 +32,11 @@ export type KillFaultPoint = 'kill.moved';
 /** With the migrations' lock held. */
 export type SetUpFaultPoint = 'migrate.locked';
 
+/** An act has answered, and its idempotency key is not settled. */
+export type ActFaultPoint = 'act.answered';
+
 export type FaultPoint =
-  RunFaultPoint | RolloutFaultPoint | TripFaultPoint | KillFaultPoint | SetUpFaultPoint;
+  ActFaultPoint | RunFaultPoint | RolloutFaultPoint | TripFaultPoint | KillFaultPoint | SetUpFaultPoint;
 
 type Listener = (point: FaultPoint) => void | Promise<void>;
 

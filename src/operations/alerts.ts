@@ -125,6 +125,7 @@ export const alertOperations = {
     reach: ({ control }, { id }) => regionsOfAlert(control, id),
     params: z.strictObject({ id: namePath }),
     body: named('ClearAlert', z.strictObject({ reason })),
+    oneCommit: true,
     result: AlertView,
     errors: ['ALERT_UNKNOWN', 'ALERT_NOT_FIRING'],
     run: ({ control }, { id, ...body }, caller) => {

@@ -82,6 +82,7 @@ export const approvalOperations = {
     action: 'approve',
     reach: async ({ control }, { id }) => [(await findApproval(control, id)).region],
     params: z.strictObject({ id: approvalIdPath }),
+    oneCommit: true,
     result: Approval,
     errors: [
       ...(['APPROVAL_UNKNOWN', 'APPROVAL_DECIDED', 'APPROVAL_EXPIRED'] as const),

@@ -48,6 +48,7 @@ export const breakGlassOperations = {
     action: 'break-glass',
     params: z.strictObject({ job: namePath, region: namePath }),
     body: BreakGlassOrder,
+    oneCommit: true,
     result: Approval,
     errors: ['POLICY_MISSING', 'POLICY_INVALID', 'REGION_UNKNOWN', 'VERSION_UNKNOWN', 'BREAK_GLASS_REFUSED'],
     run: ({ control, regionDatabases, installed }, { region, ...wish }, caller) =>
@@ -61,6 +62,7 @@ export const breakGlassOperations = {
     reach: async ({ control }, { id }) => (await listBreakGlass(control, { id })).map(({ region }) => region),
     params: z.strictObject({ id: approvalIdPath }),
     body: z.strictObject({ reason }),
+    oneCommit: true,
     result: BreakGlassList,
     errors: ['NOTHING_REACHED'],
     run: async ({ control }, order, caller) => ({ items: await revokeBreakGlass(control, order, caller) }),

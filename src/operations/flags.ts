@@ -134,6 +134,7 @@ export const flagOperations = {
     action: 'set-flag',
     params: z.strictObject({ job: namePath, region: namePath }),
     body: FlagChange,
+    oneCommit: true,
     result: FlagSetView,
     errors: setErrors,
     run: ({ flags }, { job, region, enabled, variants, reason, ifRevision }, caller) =>
@@ -173,6 +174,7 @@ export const flagOperations = {
     action: 'set-flag',
     params: place,
     body: FlagRevert,
+    oneCommit: true,
     result: FlagSetView,
     errors: [...setErrors, 'FLAG_CHANGE_UNKNOWN'],
     run: async ({ control, flags, flagsAt }, { job, region, revision, reason, ifRevision }, caller) => {

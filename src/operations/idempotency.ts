@@ -1,9 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
+import { withLast } from '../postgres/pool.js';
 import { canonicalJson } from '../audit/canonical-json.js';
 import { ERRORS, PortcullisError, type ErrorCode } from '../kernel/errors.js';
 import { storableJson } from '../kernel/text.js';
+import { faultPoint } from '../kernel/fault-point.js';
 import { within } from '../kernel/within.js';
 
 /** The header with the key of an act, and the one that marks an answer of an earlier call. */
@@ -21,6 +23,8 @@ export interface KeyedAct {
   readonly input: unknown;
   /** Whether the answer holds a secret, which is not kept. */
   readonly secret: boolean;
+  /** Whether all that it does is one transaction of the control database. */
+  readonly oneCommit: boolean;
 }
 
 /** What an act answered, as it went over the wire. */
@@ -48,10 +52,12 @@ const KEPT = `interval '24 hours'`;
 /**
  * Carries an act out once for each key of a caller. The key is claimed before the act and settled with what came of it:
  * an answer, or a refusal of the act itself; both are answered again for 24 hours. What failed here (5xx), and what was
- * refused before it began, leaves the key free. Where a process ends between the two nobody can say whether the act was
- * carried out, and that is the answer: it is never carried out a second time. Throws IDEMPOTENCY_KEY_REUSED for another
- * operation or input, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_OUTCOME_UNKNOWN, IDEMPOTENCY_ANSWER_NOT_KEPT, and what the act
- * throws, or threw the first time.
+ * refused before it began, leaves the key free. Each writing transaction of the act in the control database counts
+ * itself at the key, and commits only where the claim is still its own. So where a process ends between the two, an act
+ * of one such transaction was carried out or it was not, and is carried out now; of any other nobody can say, and that
+ * is the answer: it is never carried out a second time. Throws IDEMPOTENCY_KEY_REUSED for another operation or input,
+ * IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_OUTCOME_UNKNOWN, IDEMPOTENCY_ANSWER_NOT_KEPT, and what the act throws, or threw
+ * the first time.
  */
 export async function once(
   control: pg.Pool,
@@ -68,12 +74,13 @@ export async function once(
   }
   let answer: Answered;
   try {
-    answer = await carryOut();
+    answer = await withLast({ pool: control, work: (client) => countCommit(client, act, claim) }, carryOut);
   } catch (error) {
     if (isOutcome(error)) await settle(control, act, claim, { error: factsOf(error) });
     else await release(control, act, claim);
     throw error;
   }
+  await faultPoint('act.answered');
   await settle(control, act, claim, act.secret ? null : answer);
   return answer;
 }
@@ -100,6 +107,7 @@ interface KnownRow {
   readonly settled: boolean;
   readonly begun_at: Date;
   readonly age_ms: number;
+  readonly commits: number;
   readonly answer: Kept;
 }
 
@@ -119,7 +127,13 @@ async function claimOrKnown(
     if (known === undefined) continue;
     if (!known.same) throw reused(act);
     if (known.settled) return known;
-    if (known.age_ms > lostMs) throw outcomeUnknown(act, known);
+    if (known.age_ms > lostMs) {
+      if (!act.oneCommit) throw outcomeUnknown(act, known);
+      if (known.commits > 0) throw answerLost(act, known);
+      // It was not carried out, and cannot be any more once the claim is ours.
+      if (await takenOver(control, act, claim)) return undefined;
+      continue;
+    }
     if (performance.now() >= deadline) throw inUse(act);
     await setTimeout(LOOK_MS);
   }
@@ -136,11 +150,36 @@ async function claimed(
      values ($1, $2, $3, $4, $5)
      on conflict (caller, key) do update
        set operation = excluded.operation, input_sha256 = excluded.input_sha256, claim = excluded.claim,
-           begun_at = clock_timestamp(), settled_at = null, answer = null
+           begun_at = clock_timestamp(), settled_at = null, answer = null, commits = 0
        where known.begun_at < clock_timestamp() - ${KEPT}`,
     [caller, key, operation, hash, claim],
   );
   return rowCount === 1;
+}
+
+/** Takes the claim of a process that ended before it committed anything. */
+async function takenOver(control: pg.Pool, { caller, key }: KeyedAct, claim: string): Promise<boolean> {
+  const { rowCount } = await control.query(
+    `update portcullis_control.idempotency_key set claim = $3, begun_at = clock_timestamp()
+     where caller = $1 and key = $2 and settled_at is null and commits = 0`,
+    [caller, key, claim],
+  );
+  return rowCount === 1;
+}
+
+/** Counts a transaction that has written something, in itself. Throws where the claim is another's by now. */
+async function countCommit(client: pg.PoolClient, act: KeyedAct, claim: string): Promise<void> {
+  // By itself: the update below would assign one.
+  const { rows } = await client.query<{ wrote: boolean }>(
+    'select pg_current_xact_id_if_assigned() is not null as wrote',
+  );
+  if (rows[0]?.wrote !== true) return;
+  const { rowCount } = await client.query(
+    `update portcullis_control.idempotency_key set commits = commits + 1
+     where caller = $1 and key = $2 and claim = $3`,
+    [act.caller, act.key, claim],
+  );
+  if (rowCount !== 1) throw inUse(act);
 }
 
 async function readKey(
@@ -149,7 +188,7 @@ async function readKey(
   hash: Buffer,
 ): Promise<KnownRow | undefined> {
   const { rows } = await control.query<KnownRow>(
-    `select operation = $3 and input_sha256 = $4 as same, settled_at is not null as settled, begun_at, answer,
+    `select operation = $3 and input_sha256 = $4 as same, settled_at is not null as settled, begun_at, commits, answer,
             extract(epoch from clock_timestamp() - begun_at)::float8 * 1000 as age_ms
      from portcullis_control.idempotency_key where caller = $1 and key = $2`,
     [caller, key, operation, hash],
@@ -172,11 +211,13 @@ async function settle(
   );
 }
 
-async function release(control: pg.Pool, { caller, key }: KeyedAct, claim: string): Promise<void> {
+/** What failed here may be called again; but not an act that was carried out, and could not be answered. */
+async function release(control: pg.Pool, { caller, key, oneCommit }: KeyedAct, claim: string): Promise<void> {
   await noted(() =>
     control.query(
-      'delete from portcullis_control.idempotency_key where caller = $1 and key = $2 and claim = $3',
-      [caller, key, claim],
+      `delete from portcullis_control.idempotency_key
+       where caller = $1 and key = $2 and claim = $3 and (commits = 0 or not $4)`,
+      [caller, key, claim, oneCommit],
     ),
   );
 }
@@ -223,6 +264,17 @@ function inUse({ key }: KeyedAct): PortcullisError {
     hint: 'repeat the call in a few seconds, with the same key',
     details: { key },
   });
+}
+
+function answerLost({ key }: KeyedAct, { begun_at }: KnownRow): PortcullisError {
+  return new PortcullisError(
+    'IDEMPOTENCY_ANSWER_NOT_KEPT',
+    `the act with the key ${key} was carried out at ${begun_at.toISOString()}; its process ended before it answered`,
+    {
+      hint: 'it is not carried out again: look at what it did (portcullis audit list)',
+      details: { key, begunAt: begun_at.toISOString() },
+    },
+  );
 }
 
 function outcomeUnknown({ key }: KeyedAct, { begun_at }: KnownRow): PortcullisError {

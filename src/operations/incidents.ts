@@ -142,7 +142,7 @@ const incidentIdPath = word.describe("an incident's id, in either case");
 const params = z.strictObject({ id: incidentIdPath });
 const errors = ['INCIDENT_UNKNOWN'] as const;
 const reading = { action: 'read', params, errors } as const;
-const acting = { action: 'manage-incident' } as const;
+const acting = { action: 'manage-incident', oneCommit: true } as const;
 
 /** What went wrong, and the way out of it. */
 export const incidentOperations = {
@@ -337,7 +337,6 @@ export const incidentOperations = {
     },
   }),
   restoreIncident: operation({
-    ...acting,
     action: 'restore',
     at: 'POST /api/v1/incidents/:id/restore',
     example: { id: 'INC-7K2M' },

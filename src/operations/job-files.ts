@@ -11,7 +11,8 @@ import { count, named, word } from '../kernel/schema.js';
 import { tarBytes, tarOf, type TarFile } from '../kernel/tar.js';
 import { requireRegion, unknownName } from '../kernel/unknown-name.js';
 import type { OperationContext } from './context.js';
-import { download, SENT_OR_EVERYWHERE, upload, type Archive, type Received } from './operation.js';
+import { download, upload, type Archive, type Received } from './archive.js';
+import { SENT_OR_EVERYWHERE } from './operation.js';
 import { namePath, regionQuery } from './schemas.js';
 
 /** In which tables, and as whom. */

@@ -48,6 +48,7 @@ export const meOperations = {
     summary: "A code that signs the token's person in to the console, once, within 30 s",
     action: 'read',
     keyed: 'secret',
+    oneCommit: true,
     result: named(
       'SignInCode',
       z.strictObject({ code: z.string().describe('shown this once'), expiresAt: isoTime }),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PortcullisError } from '../kernel/errors.js';
 import { DELIVERY_STATES, listNotifications, retryNotification, Notification } from '../notify/browse.js';
+import { inTransaction } from '../postgres/pool.js';
 import { notify, testNotice } from '../notify/notice.js';
 import { operation } from './operation.js';
 import { pageSchema, word } from '../kernel/schema.js';
@@ -29,6 +30,7 @@ export const notificationOperations = {
     summary: 'Retries the failed deliveries of a notification',
     action: 'notify',
     params: z.strictObject({ id: namePath }),
+    oneCommit: true,
     result: Notification,
     errors: ['NOTIFICATION_UNKNOWN', 'NOTIFICATION_NOT_DEAD'],
     run: ({ control }, { id }, caller) => retryNotification(control, id, caller.name),
@@ -38,6 +40,7 @@ export const notificationOperations = {
     example: {},
     summary: 'Sends a test notification',
     action: 'notify',
+    oneCommit: true,
     result: z.strictObject({ id: z.guid() }),
     errors: ['NOTHING_REACHED'],
     run: async ({ control, receivers }, _input, caller) => {
@@ -45,7 +48,7 @@ export const notificationOperations = {
         throw new PortcullisError('NOTHING_REACHED', 'no notification sent: no receiver is configured', {
           hint: 'set PORTCULLIS_NOTIFY_URLS and PORTCULLIS_NOTIFY_SECRET where portcullis start runs',
         });
-      return { id: await notify(control, testNotice(caller.name)) };
+      return { id: await inTransaction(control, (client) => notify(client, testNotice(caller.name))) };
     },
   }),
 };

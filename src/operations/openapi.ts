@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { MAY_DO, ROLES, type Standing } from '../access/roles.js';
 import { ERRORS, type ErrorCode } from '../kernel/errors.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED } from './idempotency.js';
-import { addressOf, ARCHIVE_TYPE, mayBeEmpty, needsToken, type Operation } from './operation.js';
+import { ARCHIVE_TYPE } from './archive.js';
+import { addressOf, mayBeEmpty, needsToken, type Operation } from './operation.js';
 import { namedSchemas } from '../kernel/schema.js';
 import { PROBLEM_TYPE } from './schemas.js';
 

@@ -15,23 +15,6 @@ export interface RawCall {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What an upload has received: its files, in a temporary folder that is removed behind the operation. */
-export interface Received {
-  /** Paths, by the name that each has in the archive. */
-  readonly files: Readonly<Record<string, string>>;
-  readonly sha256: string;
-}
-
-/** What a download answers. */
-export interface Archive {
-  readonly bytes: number;
-  readonly chunks: AsyncIterable<Uint8Array>;
-  /** Removes what it was made of, whether it was read or not. */
-  close(): Promise<void>;
-}
-
-export const ARCHIVE_TYPE = 'application/x-tar';
-
 export interface Reply<Output = unknown> {
   readonly status: number;
   readonly contentType: string;
@@ -67,6 +50,8 @@ export interface Operation<At extends Address = Address, Input = unknown, Output
     | undefined;
   /** What an Idempotency-Key does: nothing, as for whatever stops something; carry it out once; or that, and its answer holds a secret. */
   readonly keyed: 'no' | 'yes' | 'secret';
+  /** Whether all that it does is one transaction of the control database, with which its key commits. */
+  readonly oneCommit: boolean;
   /** Whether it is carried out also where the control database does not answer. */
   readonly withoutControl: boolean;
   readonly reply: {
@@ -96,9 +81,9 @@ export type Address = `${'GET' | 'POST'} /${string}`;
 export type InputOf<Some> = Some extends Operation<Address, infer Input> ? Input : never;
 export type OutputOf<Some> = Some extends Operation<Address, unknown, infer Output> ? Output : never;
 
-type Given<Part> = Part extends z.ZodType ? z.input<Part> : unknown;
-type Checked<Part> = Part extends z.ZodType ? z.output<Part> : unknown;
-type Caller<Needs> = Needs extends 'anyone' ? undefined : TokenHolder;
+export type Given<Part> = Part extends z.ZodType ? z.input<Part> : unknown;
+export type Checked<Part> = Part extends z.ZodType ? z.output<Part> : unknown;
+export type Caller<Needs> = Needs extends 'anyone' ? undefined : TokenHolder;
 
 /** Regions; null: everywhere. */
 export type Reach = readonly (string | null)[];
@@ -114,7 +99,7 @@ type ReachOf<Params> = (
   },
 ) => Promise<Reach> | Reach;
 
-interface Spec<
+export interface Spec<
   At extends Address,
   Needs extends Action | 'anyone',
   Params extends z.ZodObject | undefined,
@@ -140,6 +125,8 @@ interface Spec<
   readonly unread?: Operation['unread'];
   /** Absent: `yes` for an act that takes a token. */
   readonly keyed?: Operation['keyed'];
+  /** Absent: no, and what a process that ended did of it is unknown. */
+  readonly oneCommit?: true;
   /** Absent: no. */
   readonly withoutControl?: true;
   readonly result: Result;
@@ -201,6 +188,7 @@ export function operation<
     body: bodySchema,
     bodyBytes: spec.bodyBytes,
     unread: spec.unread,
+    oneCommit: spec.oneCommit === true,
     withoutControl: spec.withoutControl === true,
     keyed: spec.keyed ?? (['act', 'upload'].includes(kind) && needsToken({ at }) ? 'yes' : 'no'),
     reply: {
@@ -257,62 +245,6 @@ export function stream<
 ): Operation<At, Given<Params> & Given<Query>, AsyncIterable<z.output<Line>>> {
   const lines: unknown = operation({ ...spec, kind: 'stream', contentType: LINES_TYPE } as never);
   return lines as Operation<At, Given<Params> & Given<Query>, AsyncIterable<z.output<Line>>>;
-}
-
-type ArchiveSpec<
-  At extends Address,
-  Needs extends Action | 'anyone',
-  Params extends z.ZodObject | undefined,
-  Query extends z.ZodObject | undefined,
-  Input,
-  Output,
-> = Omit<
-  Spec<At, Needs, Params, Query, undefined, z.ZodUnknown>,
-  'kind' | 'contentType' | 'run' | 'result'
-> & {
-  run(
-    context: OperationContext,
-    input: Checked<Params> & Checked<Query> & Input,
-    caller: Caller<Needs>,
-    signal: AbortSignal | undefined,
-  ): Promise<Output>;
-};
-
-/** An operation that answers with an archive of files, which is read in flat memory at both ends. */
-export function download<
-  At extends Address,
-  Needs extends Action | 'anyone',
-  Params extends z.ZodObject | undefined = undefined,
-  Query extends z.ZodObject | undefined = undefined,
->(
-  spec: ArchiveSpec<At, Needs, Params, Query, unknown, Archive>,
-): Operation<At, Given<Params> & Given<Query>, AsyncIterable<Uint8Array>> {
-  const made: unknown = operation({
-    ...spec,
-    kind: 'download',
-    contentType: ARCHIVE_TYPE,
-    result: z.unknown(),
-  } as never);
-  return made as Operation<At, Given<Params> & Given<Query>, AsyncIterable<Uint8Array>>;
-}
-
-/** What a client gives an upload: a file of a browser, or what makes the bytes, again where they are sent again. */
-export type Upload = Blob | (() => AsyncIterable<Uint8Array>);
-
-/** An act on an archive of files, which is received in flat memory before the act begins. */
-export function upload<
-  At extends Address,
-  Needs extends Action | 'anyone',
-  Result extends z.ZodType,
-  Params extends z.ZodObject | undefined = undefined,
-  Query extends z.ZodObject | undefined = undefined,
->(
-  spec: ArchiveSpec<At, Needs, Params, Query, { readonly archive: Received }, z.output<Result>> & {
-    readonly result: Result;
-  },
-): Operation<At, Given<Params> & Given<Query> & { readonly archive: Upload }, z.output<Result>> {
-  const made: unknown = operation({ ...spec, kind: 'upload' } as never);
-  return made as Operation<At, Given<Params> & Given<Query> & { readonly archive: Upload }, z.output<Result>>;
 }
 
 /** Where an operation is, in the words of Express. */

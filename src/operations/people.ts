@@ -116,6 +116,7 @@ export const peopleOperations = {
         replace: replace.describe('end the tokens of the person of that name, and give a new code'),
       }),
     ),
+    oneCommit: true,
     result: PersonAdded,
     errors: ['PERSON_KNOWN', 'TOKEN_NAME_INVALID'],
     run: ({ control }, body, caller) => addPerson(control, body, caller),
@@ -126,6 +127,7 @@ export const peopleOperations = {
     summary: 'Removes a person, and ends their tokens',
     action: 'manage-people',
     params: z.strictObject({ name: namePath }),
+    oneCommit: true,
     result: Removed,
     errors: ['PERSON_UNKNOWN', 'NOTHING_REACHED'],
     run: async ({ control }, { name }, caller) => ({
@@ -140,6 +142,7 @@ export const peopleOperations = {
     action: 'manage-people',
     params: z.strictObject({ name: namePath }),
     body: named('IdentityToLink', z.strictObject(identity)),
+    oneCommit: true,
     result: named('IdentityLinked', z.strictObject({ name: z.string(), ...identity })),
     errors: ['PERSON_UNKNOWN', 'IDENTITY_LINKED'],
     run: async ({ control }, link, caller) => {
@@ -153,6 +156,7 @@ export const peopleOperations = {
     summary: 'Ends such a link, and the sessions that were begun by it',
     action: 'manage-people',
     body: named('IdentityToUnlink', z.strictObject(identity)),
+    oneCommit: true,
     result: named('IdentityUnlinked', z.strictObject({ name: z.string(), ...identity })),
     errors: ['NOTHING_REACHED'],
     run: async ({ control }, link, caller) => ({
@@ -186,6 +190,7 @@ export const peopleOperations = {
         replace: replace.describe('end the token of that name'),
       }),
     ),
+    oneCommit: true,
     result: named('TokenIssued', z.strictObject({ id: z.string(), token: secret })),
     errors: ['TOKEN_NAME_TAKEN', 'TOKEN_NAME_INVALID', 'PERSON_UNKNOWN'],
     run: ({ control }, body, caller) => issueToken(control, body, caller),
@@ -196,6 +201,7 @@ export const peopleOperations = {
     summary: 'Ends a token at once',
     action: 'manage-tokens',
     params: z.strictObject({ name: namePath }),
+    oneCommit: true,
     result: named('TokenRevoked', z.strictObject({ name: z.string() })),
     errors: ['TOKEN_UNKNOWN', 'NOTHING_REACHED'],
     run: async ({ control }, { name }, caller) => {

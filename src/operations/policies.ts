@@ -149,6 +149,7 @@ export const policyOperations = {
     action: 'apply-policy',
     body: PoliciesToApply,
     bodyBytes: BODY_BYTES,
+    oneCommit: true,
     result: PoliciesApplied,
     errors: ['POLICY_INVALID', 'REVISION_STALE'],
     run: async (context, { files, ifRevision }, caller) => {

@@ -137,6 +137,7 @@ const steering = <Name extends 'pause' | 'resume' | 'abort'>(
     action,
     params,
     body: Steering,
+    oneCommit: true,
     result: RolloutView,
     errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'REVISION_STALE', 'FLAGS_ELSEWHERE', ...errors],
     run: async (context, { job, ...order }, caller) => {
@@ -213,6 +214,7 @@ export const rolloutOperations = {
     action: 'start-rollout',
     params,
     body: RolloutOrder,
+    oneCommit: true,
     result: RolloutView,
     errors: [
       'POLICY_MISSING',
@@ -241,6 +243,7 @@ export const rolloutOperations = {
     }),
     params,
     body: InitialOrder,
+    oneCommit: true,
     result: InitialAdmission,
     errors: [
       'POLICY_MISSING',
@@ -270,6 +273,7 @@ export const rolloutOperations = {
     params,
     body: SkipOrder,
     reach: SENT_OR_EVERYWHERE,
+    oneCommit: true,
     result: Approval,
     errors: ['ROLLOUT_NONE', 'ROLLOUT_STATE', 'REVISION_STALE', 'FLAGS_ELSEWHERE'],
     run: ({ control, regionDatabases, flagsAt, installed }, { job, ...body }, caller) =>
@@ -292,6 +296,7 @@ export const rolloutOperations = {
     },
     params,
     body: WaveApproval,
+    oneCommit: true,
     result: Approval,
     errors: [
       'ROLLOUT_NONE',

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { BoundedClient, BoundedPool, type BoundedPoolConfig } from './bounded-pool.js';
@@ -101,6 +102,8 @@ export async function inTransaction<T>(
     if (signal !== undefined) heed = await cancelOn(signal, pool, client);
     const result = await work(client);
     signal?.throwIfAborted();
+    const last = lastly.getStore();
+    if (last?.pool === pool) await last.work(client);
     await client.query('commit');
     return result;
   } catch (error) {
@@ -113,6 +116,19 @@ export async function inTransaction<T>(
     heed?.();
     client.release(broken);
   }
+}
+
+/** What each transaction of a pool does last. */
+interface Lastly {
+  readonly pool: pg.Pool;
+  readonly work: (client: pg.PoolClient) => Promise<void>;
+}
+
+const lastly = new AsyncLocalStorage<Lastly>();
+
+/** Does `work`, in which each {@link inTransaction} of that pool does `last` before it commits: both, or neither. */
+export function withLast<T>(last: Lastly, work: () => Promise<T>): Promise<T> {
+  return lastly.run(last, work);
 }
 
 type Disposer = () => void;

@@ -15,14 +15,8 @@ import { knownError } from './problem.js';
 import type { OperationContext } from '../operations/context.js';
 import type { Followed } from '../operations/events.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, once } from '../operations/idempotency.js';
-import {
-  addressOf,
-  mayBeEmpty,
-  type Archive,
-  type Operation,
-  type RawCall,
-  type Reply,
-} from '../operations/operation.js';
+import { type Archive } from '../operations/archive.js';
+import { addressOf, mayBeEmpty, type Operation, type RawCall, type Reply } from '../operations/operation.js';
 
 const BODY_LIMIT_BYTES = 64 * 1024;
 const readJson = (limit = BODY_LIMIT_BYTES): RequestHandler =>
@@ -195,7 +189,14 @@ async function answerOnce(
   const input = { params, query, body: digest ?? sent };
   const { status, contentType, body } = await once(
     context.control,
-    { caller: caller.id, key, operation: operationId, input, secret: operation.keyed === 'secret' },
+    {
+      caller: caller.id,
+      key,
+      operation: operationId,
+      input,
+      secret: operation.keyed === 'secret',
+      oneCommit: operation.oneCommit,
+    },
     async () => {
       const reply = await operation.answer(context, call);
       return { ...reply, body: textOf(reply.body) };

@@ -9,7 +9,7 @@ import { PortcullisError } from '../kernel/errors.js';
 import { readTar } from '../kernel/tar.js';
 import { fileError } from '../postgres/file-error.js';
 import { makeSpool } from '../operations/job-files.js';
-import { ARCHIVE_TYPE, type Archive, type Received } from '../operations/operation.js';
+import { ARCHIVE_TYPE, type Archive, type Received } from '../operations/archive.js';
 import { takesTime } from './listen.js';
 
 /** How long whoever reads or writes may do neither. */

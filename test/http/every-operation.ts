@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { addPerson } from '../../src/access/people.js';
 import type { Principal } from '../../src/access/roles.js';
 import { principalOfToken } from '../../src/access/tokens.js';
+import { killGate } from '../../src/containment/kill-gate.js';
 import { askLift } from '../../src/containment/rearm-approval.js';
 import { openIncident } from '../../src/incidents/open-incident.js';
 import { notify, testNotice } from '../../src/notify/notice.js';
@@ -10,6 +11,8 @@ import { announceVersions } from '../../src/rollout/announce.js';
 import { person } from '../support/people.js';
 import { rolloutFor } from './rolling-out.js';
 import { bodyFor, breakGlassIn, INCLUDED, seedRun } from './serving.js';
+
+const GATE = { job: 'domain-claim', region: 'eu-west-1' };
 
 /** What makes an operation answer yes. */
 export interface Given {
@@ -65,6 +68,7 @@ export async function worldOf(
     if (path.endsWith('/link')) {
       await owner.query(`update portcullis_control.person set removed_at = null where name = 'dora'`);
     }
+    if (path.endsWith('/rearm')) await killGate(owner, { ...GATE, reason: 'test', by: 'ann' });
     if (path.includes('/rollouts/')) await rolloutFor(owner, path);
     const body =
       path === '/login'

@@ -142,6 +142,7 @@ describe('an act that is under way', () => {
       operation: 'setFlag',
       input: { body: { a: 1 } },
       secret: false,
+      oneCommit: false,
     },
   });
   const ANSWER: Answered = { status: 200, contentType: 'application/json', body: '{"n":1}' };

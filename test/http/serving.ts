@@ -12,7 +12,7 @@ import { PortcullisProvider } from '../../src/flags/provider.js';
 import { EventFeed } from '../../src/events/follow.js';
 import { createHttpApp, type HttpAppOptions } from '../../src/server/app.js';
 import type { OperationContext, OperationFlags } from '../../src/operations/context.js';
-import { ARCHIVE_TYPE } from '../../src/operations/operation.js';
+import { ARCHIVE_TYPE } from '../../src/operations/archive.js';
 import { listen, type ListenOptions } from '../../src/server/listen.js';
 import { directoryFiles } from '../../src/jobs/directory/files.js';
 import type { Planner } from '../../src/worker/planner-database.js';
