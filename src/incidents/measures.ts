@@ -34,7 +34,9 @@ export function measuresOf(incident: Incident, firstAppliedAt: string | null): M
 export function stoppedAt({ regions, containedAt }: Incident): string | null {
   if (containedAt === null) return null;
   const times = regions.flatMap((region) => region.containedAt ?? []);
-  return times.sort((a, b) => Date.parse(a) - Date.parse(b)).at(-1) ?? containedAt;
+  const last = times.sort((a, b) => Date.parse(a) - Date.parse(b)).at(-1);
+  // PostgreSQL writes times in JSON with an offset.
+  return last === undefined ? containedAt : new Date(last).toISOString();
 }
 
 function earlier(a: string, b: string): string {

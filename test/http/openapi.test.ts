@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { Validator } from '@seriousme/openapi-schema-validator';
 import { z } from 'zod';
 import { ROUTES } from '../../src/server/app.js';
 import { domainClaim } from '../../src/jobs/domain-claim/job.js';
@@ -83,7 +84,8 @@ const Document = z.strictObject({
 type JsonSchema = Exclude<Parameters<typeof z.fromJSONSchema>[0], boolean>;
 type Operation = z.infer<typeof Operation>;
 
-const document = Document.parse((await served.json('/api/v1/openapi.json')).body);
+const { body: raw } = await served.json('/api/v1/openapi.json');
+const document = Document.parse(raw);
 const operations = Object.entries(document.paths).flatMap(([path, { get, post }]) => [
   ...(get ? [{ method: 'get', path, operation: get }] : []),
   ...(post ? [{ method: 'post', path, operation: post }] : []),
@@ -110,6 +112,19 @@ function validatorOf(schema: Record<string, unknown>): z.ZodType {
 }
 
 describe('the OpenAPI document', () => {
+  test('is one, as the official JSON schema of OpenAPI 3.1 has it', async () => {
+    const validator = new Validator();
+    const { valid, errors } = await validator.validate(structuredClone(raw));
+    expect([valid, errors ?? []]).toEqual([true, []]);
+    expect(validator.version).toBe('3.1');
+    // And the validator tells: a method that there is not, and a reference that leads nowhere.
+    for (const wrong of [
+      { ...raw, paths: { '/a': { fetch: {} } } },
+      { ...raw, paths: { '/a': { get: { responses: { 200: { $ref: 1 } } } } } },
+    ])
+      expect((await new Validator().validate(wrong)).valid).toBe(false);
+  });
+
   test('has each route of the table, and no other', () => {
     const table = ROUTES.map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`);
     expect(operations.map(({ method, path }) => `${method} ${path}`).sort()).toEqual(table.sort());
