@@ -1,9 +1,10 @@
 /** How many columns text takes on a terminal, and text cut or filled to a number of them. */
 
-import stringWidth from 'string-width';
+import stringWidth from 'fast-string-width';
 import { PAINT } from './tone.js';
 
-const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
+/** Made when it is needed: the first one in a process takes as long as a kill's statements. */
+let graphemes: Intl.Segmenter | undefined;
 
 /** What a terminal obeys instead of showing: control characters, and marks that turn the writing around. */
 const OBEYED = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
@@ -33,7 +34,7 @@ function escaped(character: string): string {
 
 /** The columns that printable text takes. */
 export function displayWidth(text: string): number {
-  return stringWidth(text, { countAnsiEscapeCodes: true });
+  return stringWidth(text);
 }
 
 /** The beginning of printable text that fits into so many columns, ending in `…` where something is cut. */
@@ -42,6 +43,7 @@ export function cutTo(text: string, columns: number): string {
   if (columns < 1) return '';
   let kept = '';
   let width = 0;
+  graphemes ??= new Intl.Segmenter('en', { granularity: 'grapheme' });
   for (const { segment } of graphemes.segment(text)) {
     width += displayWidth(segment);
     if (width > columns - 1) break;

@@ -65,8 +65,8 @@ export async function killGate(
       const { pid, ...schema } = await placeOf(client);
       attempt.own = pid;
       inFlight = await lockCounting(client, name);
-      const bumped = await closeScope(client, order, schema);
-      if (schema.records) await leaveUnrecorded(client, order, bumped, inFlight);
+      const bumped = (await closeScope(client, [order], schema)).get(order.region) ?? 0;
+      if (schema.records) await leaveUnrecorded(client, [{ ...order, epoch: bumped, inFlight }]);
       return bumped;
     });
   } finally {
@@ -75,6 +75,44 @@ export async function killGate(
   const tookMs = performance.now() - startedAt;
   const { job, region } = order;
   return { job, region, epoch, tookMs, inFlight, terminated: await impatience };
+}
+
+/** How long the kills of free gates wait for a row or a table that somebody else has locked. */
+const FREE_LOCK_MS = 50;
+
+/**
+ * Kills those of one job's gates in a database whose locks nobody has, in one transaction: so few statements that it
+ * does not matter how many they are. It waits for no lock of a gate, and hardly for any other: what it does not
+ * answer is killed by {@link killGate}, each gate by itself, so that none waits for another. The orders differ in their regions
+ * alone.
+ */
+export async function killFreeGates(
+  owner: pg.Pool,
+  orders: readonly KillOrder[],
+): Promise<ReadonlyMap<string, Killed>> {
+  const startedAt = performance.now();
+  const epochs = await inTransaction(owner, async (client) => {
+    await client.query(`set local lock_timeout = ${FREE_LOCK_MS}`);
+    const { free, ...schema } = await placeOf(
+      client,
+      orders.map(({ job, region }) => gateLockName(job, region)),
+    );
+    const taken = orders.filter(({ job, region }) => free.includes(gateLockName(job, region)));
+    if (taken.length === 0) return new Map<string, number>();
+    const bumped = await closeScope(client, taken, schema);
+    const kills = taken.map((order) => ({ ...order, epoch: bumped.get(order.region) ?? 0, inFlight: 0 }));
+    if (schema.records) await leaveUnrecorded(client, kills);
+    return new Map(kills.map(({ region, epoch }) => [region, epoch]));
+  });
+  const tookMs = performance.now() - startedAt;
+  return new Map(
+    orders.flatMap(({ job, region }) => {
+      const epoch = epochs.get(region);
+      return epoch === undefined
+        ? []
+        : [[region, { job, region, epoch, tookMs, inFlight: 0, terminated: 0 }] as const];
+    }),
+  );
 }
 
 /** A kill on its way. */
@@ -97,25 +135,32 @@ interface Schema {
   readonly records: boolean;
 }
 
-async function placeOf(client: pg.PoolClient): Promise<Schema & { readonly pid: number | undefined }> {
-  const { rows } = await client.query<Schema & { pid: number }>(
+/** Where a kill is. Takes those of the named locks that are free. */
+async function placeOf(
+  client: pg.PoolClient,
+  names: readonly string[] = [],
+): Promise<Schema & { readonly pid: number | undefined; readonly free: readonly string[] }> {
+  const { rows } = await client.query<Schema & { pid: number; free: string[] }>(
     `select pg_backend_pid() as pid,
        to_regclass('portcullis_region.version_epoch') is not null as "versionEpochs",
-       to_regclass('portcullis_region.unrecorded_kill') is not null as records`,
+       to_regclass('portcullis_region.unrecorded_kill') is not null as records,
+       array(select name from unnest($2::text[]) name
+             where pg_try_advisory_xact_lock($1::integer, hashtext(name))) as free`,
+    [NAMED_LOCKS.gate, names],
   );
-  return { versionEpochs: false, records: false, pid: undefined, ...rows[0] };
+  return { versionEpochs: false, records: false, pid: undefined, free: [], ...rows[0] };
 }
 
 /**
- * The runs that a kill ends: $1 job, $2 region, $3 one version in its spellings, as ordered first, or null, $4 whether
+ * The runs that a kill ends: $1 job, $2 regions, $3 one version in its spellings, as ordered first, or null, $4 whether
  * restores too. A database that is not migrated yet, or a program of before, has the old spelling.
  */
-const RUNS_IN_SCOPE = `job = $1 and region = $2 and status in ('planning', 'applying') and not dry_run
+const RUNS_IN_SCOPE = `job = $1 and region = any($2) and status in ('planning', 'applying') and not dry_run
        and ($3::text[] is null or version = any($3)) and (restores is null or $4)`;
 
-function scopeOf({ job, region, version, restoresToo }: KillOrder): unknown[] {
+function scopeOf({ job, version, restoresToo }: KillOrder, regions: readonly string[]): unknown[] {
   const spellings = version === undefined ? null : [...new Set([version, ...spellingsOf(version)])];
-  return [job, region, spellings, restoresToo ?? false];
+  return [job, regions, spellings, restoresToo ?? false];
 }
 
 /**
@@ -129,45 +174,55 @@ const LANES = `
     where l.run in (select id from portcullis_region.run where ${RUNS_IN_SCOPE})
     for update skip locked)`;
 
-/** Closes what is to be killed, in one statement, whose snapshot is taken under the lock. Answers the new epoch. */
-async function closeScope(client: pg.PoolClient, order: KillOrder, schema: Schema): Promise<number> {
-  const { version, reason, by } = order;
-  const [text, values] =
-    version === undefined
-      ? [CLOSE, [...scopeOf(order), reason, by]]
-      : [schema.versionEpochs ? QUARANTINE : QUARANTINE_OF_OLD, [...scopeOf(order), reason, by]];
-  const { rows } = await client.query<{ epoch: number }>(text, values);
-  return Math.max(0, ...rows.map(({ epoch }) => epoch));
+/**
+ * Closes what is to be killed, in one statement, whose snapshot is taken under the locks. Answers the new epoch of each
+ * region.
+ */
+async function closeScope(
+  client: pg.PoolClient,
+  orders: readonly KillOrder[],
+  schema: Schema,
+): Promise<ReadonlyMap<string, number>> {
+  const [order] = orders;
+  if (order === undefined) return new Map();
+  const scope = [...scopeOf(order, regionsOf(orders)), order.reason, order.by];
+  const whole = order.version === undefined;
+  const text = whole ? CLOSE : schema.versionEpochs ? QUARANTINE : QUARANTINE_OF_OLD;
+  const { rows } = await client.query<{ region: string; epoch: number }>(text, scope);
+  const epochs = new Map<string, number>();
+  for (const { region, epoch } of rows) epochs.set(region, Math.max(epoch, epochs.get(region) ?? 0));
+  return epochs;
 }
 
 const CLOSE = `
   with lanes as (${LANES})
   insert into portcullis_region.gate as g
     (job, region, state, reason_code, reason, stopped, killed_at, killed_by)
-  values ($1, $2, 'killed', 'killed', $5, $4, clock_timestamp(), $6)
+  select $1, region, 'killed', 'killed', $5, $4, clock_timestamp(), $6 from unnest($2::text[]) region
   on conflict (job, region) do update
   set state = 'killed', epoch = g.epoch + 1, permit_until = '-infinity', variants = '[]',
       reason_code = 'killed', reason = $5, stopped = g.stopped or $4,
       killed_at = clock_timestamp(), killed_by = $6, changed_at = clock_timestamp()
-  returning epoch`;
+  returning region, epoch`;
 
 const QUARANTINED = `
   with lanes as (${LANES}), named as (
     select ($3::text[])[1] as version
-    union select version from portcullis_region.run where job = $1 and region = $2 and version = any($3)
+    union select version from portcullis_region.run where job = $1 and region = any($2) and version = any($3)
   ), quarantined as (
     insert into portcullis_region.quarantine (job, version, reason, set_by) select $1, version, $5, $6 from named
     on conflict (job, version) do nothing
   )`;
 
 const QUARANTINE = `${QUARANTINED}
-  insert into portcullis_region.version_epoch as v (job, region, version, epoch) select $1, $2, version, 1 from named
+  insert into portcullis_region.version_epoch as v (job, region, version, epoch)
+  select $1, region, version, 1 from named, unnest($2::text[]) region
   on conflict (job, region, version) do update set epoch = v.epoch + 1
-  returning epoch`;
+  returning region, epoch`;
 
 /** On a schema without versions' epochs, the gate's is bumped: the runs of other versions end too. */
 const QUARANTINE_OF_OLD = `${QUARANTINED}
-  update portcullis_region.gate set epoch = epoch + 1 where job = $1 and region = $2 returning epoch`;
+  update portcullis_region.gate set epoch = epoch + 1 where job = $1 and region = any($2) returning region, epoch`;
 
 const HOLDERS = `
   from pg_locks join pg_stat_activity a using (pid)
@@ -302,11 +357,17 @@ async function stillWanted(ms: number, done: AbortSignal): Promise<boolean> {
 }
 
 /**
- * Ends the runs that a kill has cut short, so that a zombie's run does not stay open until its lease is over.
- * Bookkeeping: to be done once the kill has taken hold. Answers the runs ended.
+ * Ends the runs that kills of one database have cut short, so that a zombie's run does not stay open until its lease is
+ * over. Bookkeeping: to be done once the kills have taken hold. The orders differ in their regions alone. Answers the
+ * runs ended.
  */
-export async function endKilledRuns(owner: pg.Pool, order: KillOrder): Promise<string[]> {
-  const values = scopeOf(order);
+export async function endKilledRuns(
+  owner: pg.Pool,
+  orders: readonly KillOrder[],
+): Promise<readonly Pick<Run, 'id' | 'region'>[]> {
+  const [order] = orders;
+  if (order === undefined) return [];
+  const values = scopeOf(order, regionsOf(orders));
   // A planner that hangs holds its run's row; what it has planned is not needed any more.
   const planning = await owner.query<Run>(
     `select ${RUN_COLUMNS} from portcullis_region.run where ${RUNS_IN_SCOPE} and status = 'planning'`,
@@ -321,11 +382,15 @@ export async function endKilledRuns(owner: pg.Pool, order: KillOrder): Promise<s
   const code = order.version === undefined ? 'gate-killed' : 'version-quarantined';
   const columns = await columnsOf(owner, 'portcullis_region.plan');
   const planned = PLAN_COLUMNS.filter((column) => columns.has(column));
-  const ended: string[] = [];
+  const ended: Run[] = [];
   for (const run of rows) {
     const reason = `killed by ${order.by}: ${order.reason}`;
     // Of two kills at once, one ends the run: the other finds an attempt that is not its own.
-    if (await finishRun(owner, run, { status: 'killed', code, reason }, planned)) ended.push(run.id);
+    if (await finishRun(owner, run, { status: 'killed', code, reason }, planned)) ended.push(run);
   }
   return ended;
+}
+
+function regionsOf(orders: readonly KillOrder[]): string[] {
+  return orders.map(({ region }) => region);
 }

@@ -111,7 +111,7 @@ async function withIncident(
   if (killed.length + failed.length === 0 || withoutControl)
     return { ...report, ...elsewhere, incident: null };
   try {
-    const hits = await Promise.all(killed.map(({ region }) => hitIn(ownerOf(region), region)));
+    const hits = await hitsIn(ownerOf, killed);
     const alive = failed.map(({ region }) => ({ region, containedAt: null }));
     await clearKilled(control, { ...request, job: report.job, by });
     const incident = await inTransaction(control, async (client) => {
@@ -204,11 +204,16 @@ async function recordLateKill(control: pg.Pool, owner: pg.Pool, kill: Unrecorded
   });
 }
 
-/** When a kill took hold in a region, by its clock. Which runs were bad, if any, a kill does not say. */
-async function hitIn(pool: pg.Pool, region: string): Promise<RegionHit> {
-  const { rows } = await pool.query<{ now: string }>('select clock_timestamp()::text as now');
-  const now = rows[0]?.now ?? null;
-  return { region, since: now ?? undefined, containedAt: now };
+/** When kills took hold, by their databases' clocks. Which runs were bad, if any, a kill does not say. */
+async function hitsIn(ownerOf: PoolOf, killed: KillReport['killed']): Promise<RegionHit[]> {
+  const owners = [...new Set(killed.map(({ region }) => ownerOf(region)))];
+  const clocks = await Promise.all(
+    owners.map((owner) => owner.query<{ now: string }>('select clock_timestamp()::text as now')),
+  );
+  return killed.map(({ region }) => {
+    const now = clocks[owners.indexOf(ownerOf(region))]?.rows[0]?.now ?? null;
+    return { region, since: now ?? undefined, containedAt: now };
+  });
 }
 
 /** What people are told of a kill, complete or not. */

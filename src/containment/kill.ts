@@ -1,14 +1,14 @@
 import type pg from 'pg';
 import { requireMay, type Principal } from '../access/roles.js';
 import { randomUUID } from 'node:crypto';
-import { recordAudit } from '../audit/record.js';
+import { recordAudits } from '../audit/record.js';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { storable } from '../kernel/text.js';
 import { within } from '../kernel/within.js';
 import { isReadOnly } from '../postgres/read-only.js';
 import { gatesOf } from './gates-of.js';
 import { wishKill } from './pending-kill.js';
-import { endKilledRuns, GRACE_MS, killGate, type Killed } from './kill-gate.js';
+import { endKilledRuns, GRACE_MS, killGate, type Killed, killFreeGates } from './kill-gate.js';
 import type { KillOrder } from './kill-order.js';
 import { completeUnrecorded, moveKills, noteOf, type KeptKill } from './unrecorded-kill.js';
 
@@ -79,23 +79,25 @@ export async function killJob(
   const { regions, ...rest } = { ...request, reason: storable(request.reason) };
   if (regions.length === 0) throw nothingReached(`${request.job} has no gate, flag or policy in any region`);
   const orders = regions.map((region) => ({ ...rest, region, by: principal.name, record: randomUUID() }));
-  const tried = await Promise.allSettled(orders.map((order) => killWithin(ownerOf, order, reach.answerMs)));
-  const ended = await Promise.all(
-    orders.map(async (order, at) =>
-      tried[at]?.status === 'fulfilled' ? endKilledRuns(ownerOf(order.region), order).catch(() => []) : [],
-    ),
-  );
+  const failed: { readonly order: RecordedOrder; readonly reason: string }[] = [];
+  const databases = new Map<pg.Pool, RecordedOrder[]>();
+  for (const order of orders) {
+    try {
+      const owner = ownerOf(order.region);
+      databases.set(owner, [...(databases.get(owner) ?? []), order]);
+    } catch (error) {
+      failed.push({ order, reason: whyNot(error) });
+    }
+  }
   const killed = [];
   const held: Held[] = [];
-  const failed = [];
-  for (const [at, order] of orders.entries()) {
-    const outcome = tried[at];
-    if (outcome?.status === 'fulfilled') {
-      const each = { ...outcome.value, runsEnded: ended[at] ?? [] };
+  const tried = [...databases].map(([owner, there]) => killIn(owner, there, reach.answerMs));
+  for (const { owner, order, outcome, runsEnded } of (await Promise.all(tried)).flat()) {
+    if ('failed' in outcome) failed.push({ order, reason: whyNot(outcome.failed) });
+    else {
+      const each = { ...outcome, runsEnded };
       killed.push(each);
-      held.push({ order, killed: each, owner: ownerOf(order.region) });
-    } else {
-      failed.push({ order, reason: whyNot(outcome?.reason) });
+      held.push({ order, killed: each, owner });
     }
   }
   const unrecorded = reach.withoutControl === true ? CONTROL_SILENT : await record(control, held);
@@ -103,16 +105,57 @@ export async function killJob(
   return { job: request.job, killed, failed: left, ...(unrecorded !== undefined && { unrecorded }) };
 }
 
+/** What became of an order. */
+interface Tried {
+  readonly owner: pg.Pool;
+  readonly order: RecordedOrder;
+  readonly outcome: Killed | { readonly failed: unknown };
+  readonly runsEnded: readonly string[];
+}
+
+/** How long the gates that nobody holds are waited for; then each gate is killed by itself. */
+const FREE_MS = 500;
+/** So many at a time: none waits long for the others. */
+const FREE_AT_ONCE = 100;
+
+/** Kills gates of one database: those that nobody holds together, each of the others by itself; then ends their runs. */
+async function killIn(
+  owner: pg.Pool,
+  orders: readonly RecordedOrder[],
+  answerMs: number | undefined,
+): Promise<Tried[]> {
+  const parts = Array.from({ length: Math.ceil(orders.length / FREE_AT_ONCE) }, (_, at) =>
+    orders.slice(at * FREE_AT_ONCE, (at + 1) * FREE_AT_ONCE),
+  );
+  const free = await Promise.all(
+    parts.map((part) =>
+      within(
+        FREE_MS,
+        () => killFreeGates(owner, part),
+        () => new Error('too slow'),
+      ).catch(() => new Map<string, Killed>()),
+    ),
+  );
+  const outcomes = await Promise.all(
+    orders.map(async (order): Promise<Tried['outcome']> => {
+      const done = free.map((each) => each.get(order.region)).find((each) => each !== undefined);
+      return done ?? killWithin(owner, order, answerMs).catch((failed: unknown) => ({ failed }));
+    }),
+  );
+  const hit = orders.filter((_, at) => !('failed' in (outcomes[at] ?? {})));
+  const ended = await endKilledRuns(owner, hit).catch(() => []);
+  return orders.map((order, at) => ({
+    ...{ owner, order, outcome: outcomes[at] ?? { failed: undefined } },
+    runsEnded: ended.filter(({ region }) => region === order.region).map(({ id }) => id),
+  }));
+}
+
 /** A kill that comes through after that is still a kill; it is only not waited for. */
-async function killWithin(
-  ownerOf: (region: string) => pg.Pool,
-  order: KillOrder,
-  answerMs = ANSWER_MS,
-): Promise<Killed> {
+async function killWithin(owner: pg.Pool, order: KillOrder, answerMs = ANSWER_MS): Promise<Killed> {
   let hindrance = 'its database did not answer';
   return within(
     answerMs,
-    () => killGate(ownerOf(order.region), order, GRACE_MS, (told) => (hindrance = told)),
+    () => killGate(owner, order, GRACE_MS, (told) => (hindrance = told)),
     () => new Error(`${hindrance} (waited ${answerMs / 1_000} s)`),
   );
 }
@@ -212,9 +255,11 @@ export function unreachedText(
   return `${unreached}; ${closes}; it is killed as soon as it can be reached`;
 }
 
-/** A kill that holds, of an order that has a record. */
+type RecordedOrder = KillOrder & { readonly record: string };
+
+/** A kill that holds. */
 interface Held {
-  readonly order: KillOrder & { readonly record: string };
+  readonly order: RecordedOrder;
   readonly killed: KillReport['killed'][number];
   readonly owner: pg.Pool;
 }
@@ -230,24 +275,29 @@ async function record(control: pg.Pool, kills: readonly Held[]): Promise<string 
 
 async function recordAll(control: pg.Pool, kills: readonly Held[]): Promise<void> {
   const kept: KeptKill[] = [];
-  for (const { order, killed, owner } of kills) {
+  for (const owner of new Set(kills.map((each) => each.owner))) {
+    const there = kills.filter((each) => each.owner === owner);
     try {
-      const kill = await completeUnrecorded(owner, order.record, killed);
-      if (kill) kept.push({ region: owner, kill });
+      const ends = there.map(({ order: { record }, killed }) => ({ ...killed, record }));
+      kept.push(...(await completeUnrecorded(owner, ends)).map((kill) => ({ region: owner, kill })));
     } catch (error) {
       if (!isOlderSchema(error)) throw error;
-      const { version = null, restoresToo = false, drill = false, reason, by } = order;
-      await recordAudit(
-        control,
-        noteOf({ ...killed, version, restoresToo, drill, reason, by, at: new Date() }),
-      );
+      const at = new Date();
+      const notes = there.map(({ order, killed }) => {
+        const { version = null, restoresToo = false, drill = false, reason, by } = order;
+        return noteOf({ ...killed, version, restoresToo, drill, reason, by, at });
+      });
+      await recordAudits(control, notes);
     }
   }
   try {
     await moveKills(control, kept);
   } catch (error) {
     if (!isOlderSchema(error)) throw error;
-    for (const { kill } of kept) await recordAudit(control, noteOf(kill));
+    await recordAudits(
+      control,
+      kept.map(({ kill }) => noteOf(kill)),
+    );
   }
 }
 

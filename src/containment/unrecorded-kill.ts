@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { boundAuditWait, lockAudit, recordAudit, type AuditNote } from '../audit/record.js';
+import { boundAuditWait, lockAudit, recordAudits, type AuditNote } from '../audit/record.js';
 import { faultPoint } from '../kernel/fault-point.js';
 import { inTransaction } from '../postgres/pool.js';
 import type { KeptOrder, KillOrder } from './kill-order.js';
@@ -19,33 +19,47 @@ export interface UnrecordedKill extends KeptOrder {
 const COLUMNS = `id, at, job, region, version, restores_too as "restoresToo", drill, reason, killed_by as by, epoch,
   in_flight as "inFlight", terminated, runs_ended as "runsEnded"`;
 
-/** Leaves a kill to be recorded, in the transaction that kills. Does nothing where its order has no record. */
+/** Leaves kills to be recorded, in the transaction that kills. One whose order has no record is not left. */
 export async function leaveUnrecorded(
   client: pg.PoolClient,
-  { record, job, region, version, restoresToo, drill, reason, by }: KillOrder,
-  epoch: number,
-  inFlight: number,
+  kills: readonly (KillOrder & { readonly epoch: number; readonly inFlight: number })[],
 ): Promise<void> {
-  if (record === undefined) return;
+  const left = kills.flatMap(({ record, version = null, restoresToo = false, drill = false, ...kill }) =>
+    record === undefined ? [] : [{ ...kill, id: record, version, restoresToo, drill }],
+  );
+  if (left.length === 0) return;
   await client.query(
     `insert into portcullis_region.unrecorded_kill
        (id, job, region, version, restores_too, reason, killed_by, epoch, in_flight, drill)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-    [record, job, region, version ?? null, restoresToo ?? false, reason, by, epoch, inFlight, drill ?? false],
+     select id, job, region, version, "restoresToo", reason, by, epoch, "inFlight", drill
+     from jsonb_to_recordset($1) as killed (id uuid, job text, region text, version text, "restoresToo" boolean,
+       reason text, by text, epoch bigint, "inFlight" integer, drill boolean)
+     -- A kill that was given up as lost may come through after all.
+     on conflict (id) do nothing`,
+    [JSON.stringify(left)],
   );
 }
 
-/** Adds what came after the kill's transaction. Answers the kill, or undefined where it was moved by then. */
+/** What came after a kill's transaction. */
+export interface KillEnd {
+  readonly record: string;
+  readonly terminated: number;
+  readonly runsEnded: readonly string[];
+}
+
+/** Adds what came after kills' transactions. Answers the kills that were not moved by then. */
 export async function completeUnrecorded(
   region: pg.Pool,
-  id: string,
-  { terminated, runsEnded }: { readonly terminated: number; readonly runsEnded: readonly string[] },
-): Promise<UnrecordedKill | undefined> {
+  ends: readonly KillEnd[],
+): Promise<UnrecordedKill[]> {
   const { rows } = await region.query<UnrecordedKill>(
-    `update portcullis_region.unrecorded_kill set terminated = $2, runs_ended = $3 where id = $1 returning ${COLUMNS}`,
-    [id, terminated, runsEnded],
+    `update portcullis_region.unrecorded_kill k
+     set terminated = done.terminated, runs_ended = done."runsEnded"
+     from jsonb_to_recordset($1) as done (record uuid, terminated integer, "runsEnded" uuid[])
+     where k.id = done.record returning ${COLUMNS.replaceAll('terminated', 'k.terminated')}`,
+    [JSON.stringify(ends)],
   );
-  return rows[0];
+  return rows;
 }
 
 /** Kills of a region's database that have waited for so long, the oldest first. */
@@ -97,14 +111,16 @@ export async function moveKills(
       [ids],
     );
     const left = kept.filter(({ kill }) => !rows.some(({ id }) => id === kill.id));
-    for (const { kill } of left) {
-      const { seq } = await recordAudit(client, noteOf(kill));
-      await client.query('insert into portcullis_control.moved_kill (id, seq) values ($1, $2)', [
-        kill.id,
-        seq,
-      ]);
-    }
-    if (left.length > 0) await also(client);
+    if (left.length === 0) return;
+    const entries = await recordAudits(
+      client,
+      left.map(({ kill }) => noteOf(kill)),
+    );
+    await client.query(
+      'insert into portcullis_control.moved_kill (id, seq) select * from unnest($1::uuid[], $2::bigint[])',
+      [left.map(({ kill }) => kill.id), entries.map(({ seq }) => seq)],
+    );
+    await also(client);
   });
   await faultPoint('kill.moved');
   const regions = new Set(kept.map(({ region }) => region));

@@ -52,7 +52,8 @@ export function storableJson(value: object): string {
   );
 }
 
-const GRAPHEMES = new Intl.Segmenter('en', { granularity: 'grapheme' });
+/** Made when it is needed: the first one in a process takes as long as all statements of a kill. */
+let graphemes: Intl.Segmenter | undefined;
 /** What is looked at beyond the cut: enough for the emoji there to be recognised as one. */
 const BEYOND = 64;
 
@@ -64,7 +65,8 @@ export function shorten(text: string, most: number): string {
   if (text.length <= most) return storable(text);
   const near = text.slice(0, most + BEYOND);
   const end = most - 1;
-  const { index = end } = GRAPHEMES.segment(near).containing(end) ?? {};
+  graphemes ??= new Intl.Segmenter('en', { granularity: 'grapheme' });
+  const { index = end } = graphemes.segment(near).containing(end) ?? {};
   return `${storable(near.slice(0, index > 0 ? index : pairStart(near, end)))}…`;
 }
 

@@ -10,11 +10,13 @@ export function time(at: Date | string): string {
   return new Date(at).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }
 
-const LISTS = new Intl.ListFormat('en-GB', { type: 'conjunction' });
+/** Made when it is needed: to load its language takes milliseconds. */
+let lists: Intl.ListFormat | undefined;
 
 /** `Jira`, `Jira and Trello`, `Jira, Opsgenie and Trello`. */
 export function listOf(names: readonly string[]): string {
-  return LISTS.format(names);
+  lists ??= new Intl.ListFormat('en-GB', { type: 'conjunction' });
+  return lists.format(names);
 }
 
 /** `1 run`, `2 runs`. */

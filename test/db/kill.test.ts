@@ -116,6 +116,60 @@ describe('a kill', () => {
     expect(await readGate(platform.region, 'claims', here.region)).toMatchObject({ state: 'killed' });
   });
 
+  test('of many gates kills those that nobody holds together, over one connection, and puts each on record', async () => {
+    const regions = Array.from({ length: 120 }, (_, at) => `many-${at}`);
+    const pool = database.pool(database.url, 'many kills');
+    const report = await killJob(pool, () => pool, { job: 'claims', regions, reason: 'all' }, ann);
+    expect(report).toMatchObject({ failed: [], killed: regions.map((region) => ({ region, inFlight: 0 })) });
+    // 100 at a time, and then the bookkeeping.
+    expect(pool.totalCount).toBeLessThanOrEqual(2);
+    const { rows } = await owner().query<{ subject: string }>(
+      `select subject from portcullis_control.audit where action = 'kill' and subject like 'claims.many-%'`,
+    );
+    expect(rows.map(({ subject }) => subject).sort()).toEqual(regions.map((each) => `claims.${each}`).sort());
+    expect(await verifyAudit(owner())).toMatchObject({ ok: true });
+    const again = await killJob(pool, () => pool, { job: 'claims', regions, reason: 'once more' }, ann);
+    expect(new Set(again.killed.map(({ epoch }) => epoch))).toEqual(
+      new Set(report.killed.map(({ epoch }) => epoch + 1)),
+    );
+  });
+
+  test('of many gates does not wait for the one that a batch holds', async () => {
+    const regions = Array.from({ length: 12 }, (_, at) => `free-${at}`);
+    const zombie = new pg.Client({ connectionString: database.workerUrl });
+    const lost = new Promise((resolve) => zombie.on('error', resolve));
+    await zombie.connect();
+    await zombie.query('begin');
+    await zombie.query(`select pg_advisory_xact_lock_shared(7020210, hashtext('claims.free-7'))`);
+    const killing = killJob(owner(), owner, { job: 'claims', regions, reason: 'now' }, ann);
+    const { killed } = await killing;
+    await lost;
+    const others = killed.filter(({ region }) => region !== 'free-7');
+    const [held] = killed.filter(({ region }) => region === 'free-7');
+    expect(held).toMatchObject({ inFlight: 1, terminated: 1 });
+    expect(others).toHaveLength(11);
+    // It was ended for its silence, which takes far longer than the others have waited.
+    for (const each of others) expect(each.tookMs).toBeLessThan(held?.tookMs ?? 0);
+    const { rows } = await owner().query<{ first: boolean }>(
+      `select bool_and(other.killed_at < held.killed_at) as first
+       from portcullis_region.gate other, portcullis_region.gate held
+       where held.region = 'free-7' and other.region like 'free-%' and other.region <> 'free-7'`,
+    );
+    expect(rows).toEqual([{ first: true }]);
+  });
+
+  test('of many gates is not kept waiting by whoever has locked their table and says nothing', async () => {
+    const regions = ['table-1', 'table-2', 'table-3'];
+    const zombie = new pg.Client({ connectionString: database.url });
+    const lost = new Promise((resolve) => zombie.on('error', resolve));
+    await zombie.connect();
+    await zombie.query('begin');
+    await zombie.query('lock table portcullis_region.gate in share mode');
+    const report = await killJob(owner(), owner, { job: 'claims', regions, reason: 'now' }, ann);
+    await lost;
+    expect(report).toMatchObject({ failed: [], killed: regions.map((region) => ({ region })) });
+  });
+
   test('of more regions than there are connections does not wait for itself', async () => {
     const zombies = Array.from({ length: 12 }, () => new pg.Client({ connectionString: database.workerUrl }));
     const regionsOf = zombies.map((_, at) => `${here.region}-${at}`);

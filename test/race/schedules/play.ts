@@ -376,7 +376,7 @@ class Player {
         await killGate(operator, order, IMPATIENT_MS);
         await acknowledged(region);
         onRecord(region);
-        await endKilledRuns(operator, order);
+        await endKilledRuns(operator, [order]);
       }
       return;
     }
