@@ -25,7 +25,7 @@ export function withInvoke<T>(
 }
 
 /** Operations that show flags: they wait for the source of flags to be heard, which is opened for them alone. */
-const SHOWS_FLAGS: ReadonlySet<OperationName> = new Set(['getStatus', 'revertFlag']);
+const SHOWS_FLAGS: ReadonlySet<OperationName> = new Set(['getStatus', 'revertFlag', 'setFlag']);
 /** Operations that say what a gate would be answered: they hear flags as a worker does. */
 const HEARS_FLAGS: ReadonlySet<OperationName> = new Set(['explainFlag']);
 

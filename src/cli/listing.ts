@@ -1,10 +1,8 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { listUpTo } from '../client/client.js';
 import type { Page, PageRequest } from '../postgres/page.js';
 import { voiceOf, type Context, type Voice } from './context.js';
 import { withInvoke, type Invoke } from './invoke.js';
-
-/** The most that one page has. */
-export const PAGE = 200;
 
 const MOST = 10_000;
 const USUAL = 20;
@@ -48,28 +46,8 @@ export async function showList<Item>(
   { as, limit, pageOf, text }: Listing<Item>,
 ): Promise<void> {
   const voice = voiceOf(context, command);
-  const items = await withInvoke(context, 'look', (invoke) =>
+  const { items } = await withInvoke(context, 'look', (invoke) =>
     listUpTo(limit, (page) => pageOf(invoke, page)),
   );
   voice.result({ [as]: items }, () => text(voice, items));
-}
-
-/** Every item of a list that comes in pages, such as people: never many. */
-export function listAll<Item>(pageOf: (request: PageRequest) => Promise<Page<Item>>): Promise<Item[]> {
-  return listUpTo(Infinity, pageOf);
-}
-
-/** The first `limit` items of a list that comes in pages. */
-export async function listUpTo<Item>(
-  limit: number,
-  pageOf: (request: PageRequest) => Promise<Page<Item>>,
-): Promise<Item[]> {
-  const items: Item[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await pageOf({ limit: Math.min(PAGE, limit - items.length), cursor });
-    items.push(...page.items);
-    cursor = page.next ?? undefined;
-  } while (cursor !== undefined && items.length < limit);
-  return items;
 }

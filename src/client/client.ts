@@ -3,6 +3,7 @@ import { shorten } from '../kernel/text.js';
 import type { OperationName, Operations } from '../operations/list.js';
 import type { Upload } from '../operations/archive.js';
 import type { InputOf, OutputOf } from '../operations/operation.js';
+import type { Page, PageRequest } from '../postgres/page.js';
 import { ADDRESSES } from './addresses.js';
 
 export interface ClientOptions {
@@ -66,6 +67,24 @@ export function createClient({ url, token, fetch: fetchWith = fetch }: ClientOpt
       }
     },
   };
+}
+
+/** The most items that a page of a list has. */
+export const PAGE = 200;
+
+/** The first `most` items of a list that is answered in pages, and whether there are more. */
+export async function listUpTo<Item>(
+  most: number,
+  pageOf: (request: PageRequest) => Promise<Page<Item>>,
+): Promise<{ readonly items: Item[]; readonly more: boolean }> {
+  const items: Item[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await pageOf({ limit: Math.min(PAGE, most - items.length), cursor });
+    items.push(...page.items);
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined && items.length < most);
+  return { items, more: cursor !== undefined };
 }
 
 const ARCHIVE_TYPE = 'application/x-tar';

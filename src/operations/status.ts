@@ -7,10 +7,10 @@ import type { UnreachableDatabase } from '../regions/query-regions.js';
 import { listDatabases, DatabaseView } from '../regions/databases.js';
 import { listGatesOf } from '../regions/browse.js';
 import { announcedVersions } from '../rollout/announce.js';
-import { lastRuns, RunView } from '../runs/browse-runs.js';
+import { lastRuns, RunView, type LastRuns } from '../runs/browse-runs.js';
 import { nthSlot } from '../runs/slots.js';
 import { databaseTime } from '../postgres/database-clock.js';
-import type { RegionDatabases } from '../regions/region-database.js';
+import type { RegionDatabase, RegionDatabases } from '../regions/region-database.js';
 import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
 import { standingOf, versionStandings } from './standing.js';
@@ -116,55 +116,92 @@ async function readStatus({
     ...installed.map(({ name }) => name),
     ...[...policies, ...flags, ...gates].map(({ job }) => job),
   ]);
-  const regionStatus = async (
-    job: string,
-    region: string,
-    served: (version: string) => boolean,
-  ): Promise<RegionStatus> => {
-    const here = (each: { job: string; region: string }): boolean =>
-      each.job === job && each.region === region;
-    const regionDatabase = regionDatabases.of(region);
-    const unreached = away.get(regionDatabase.name) ?? null;
-    const flag = flags.find(here) ?? null;
-    const gate = gates.find(here) ?? null;
-    const standing = standingOf(gate, unreached);
-    const versions = versionStandings(standing, gate, flag, served);
-    const found =
-      unreached === null
-        ? await lastRuns(
-            regionDatabase.worker,
-            job,
-            region,
-            versions.map(({ version }) => version),
-          )
-        : { newest: null, byVersion: new Map<string, RunView>() };
-    return {
-      ...standing,
-      region,
-      flag,
-      gate,
-      versions: versions.map((each) => ({ ...each, lastRun: found.byVersion.get(each.version) ?? null })),
-      lastRun: found.newest,
-      unreachable: unreached,
-      killWish: pendingOf(wishes.find(here)),
-    };
-  };
-  const jobStatus = async (job: string): Promise<JobStatus> => {
+  const standings: Placed[] = [];
+  for (const job of [...names].sort()) {
     const policy = policies.find((each) => each.job === job);
     const of = [...flags, ...gates].filter((each) => each.job === job);
     const regions = new Set([...(policy?.regions ?? []), ...of.map(({ region }) => region)]);
     const announced = await announcedVersions(control, job);
-    const servedIn = (region: string) => (version: string) =>
-      announced.some((each) => each.version === version && each.regions.includes(region));
-    return {
-      job,
-      version: installed.find(({ name }) => name === job)?.version ?? null,
-      schedule: policy?.schedule ?? null,
-      nextSlot: (policy && nthSlot(policy.schedule, 1, now)?.toISOString()) ?? null,
-      regions: await Promise.all([...regions].map((region) => regionStatus(job, region, servedIn(region)))),
-    };
+    for (const region of regions) {
+      const here = (each: { job: string; region: string }): boolean =>
+        each.job === job && each.region === region;
+      const database = regionDatabases.of(region);
+      const unreachable = away.get(database.name) ?? null;
+      const flag = flags.find(here) ?? null;
+      const gate = gates.find(here) ?? null;
+      const standing = standingOf(gate, unreachable);
+      const versions = versionStandings(standing, gate, flag, (version) =>
+        announced.some((each) => each.version === version && each.regions.includes(region)),
+      );
+      const killWish = pendingOf(wishes.find(here));
+      standings.push({
+        job,
+        database,
+        versions,
+        status: { ...standing, region, flag, gate, unreachable, killWish },
+      });
+    }
+  }
+  const runs = await lastRunsIn(regionDatabases, standings);
+  return {
+    flagSource: desk.source(),
+    databases,
+    jobs: [...names].sort().map((job): JobStatus => {
+      const policy = policies.find((each) => each.job === job);
+      return {
+        job,
+        version: installed.find(({ name }) => name === job)?.version ?? null,
+        schedule: policy?.schedule ?? null,
+        nextSlot: (policy && nthSlot(policy.schedule, 1, now)?.toISOString()) ?? null,
+        regions: standings
+          .filter((each) => each.job === job)
+          .map((each): RegionStatus => {
+            const last = runs.get(each);
+            return {
+              ...each.status,
+              versions: each.versions.map((version) => ({
+                ...version,
+                lastRun: last?.byVersion.get(version.version) ?? null,
+              })),
+              lastRun: last?.newest ?? null,
+            };
+          }),
+      };
+    }),
   };
-  return { flagSource: desk.source(), databases, jobs: await Promise.all([...names].sort().map(jobStatus)) };
+}
+
+/** A job in a region, without its runs. */
+interface Placed {
+  readonly job: string;
+  readonly database: RegionDatabase;
+  readonly versions: ReturnType<typeof versionStandings>;
+  readonly status: Omit<RegionStatus, 'versions' | 'lastRun'>;
+}
+
+/** The last runs in every place whose database answers: one question for each database, however many gates it has. */
+async function lastRunsIn(
+  regionDatabases: RegionDatabases,
+  standings: readonly Placed[],
+): Promise<ReadonlyMap<Placed, LastRuns>> {
+  const found = new Map<Placed, LastRuns>();
+  await Promise.all(
+    regionDatabases.all().map(async (database) => {
+      const here = standings.filter((each) => each.database === database && each.status.unreachable === null);
+      const runs = await lastRuns(
+        database.worker,
+        here.map(({ job, versions, status: { region } }) => ({
+          ...{ job, region },
+          versions: versions.map(({ version }) => version),
+        })),
+      );
+      for (const [at, place] of here.entries()) {
+        const last = runs[at];
+        if (last !== undefined) found.set(place, last);
+      }
+    }),
+  );
+  return found;
 }
 
 function pendingOf(wish: KillWish | undefined): PendingKill | null {

@@ -145,28 +145,44 @@ export interface LastRuns {
   readonly byVersion: ReadonlyMap<string, RunView>;
 }
 
-/** What ran last, for who asks whether it went well: neither dry runs nor restores. */
-export async function lastRuns(
-  pool: pg.Pool,
-  job: string,
-  region: string,
-  versions: readonly string[],
-): Promise<LastRuns> {
-  const { rows } = await pool.query<RunRow & { readonly of: string | null }>(
-    `select last.*, wanted.version as of from unnest(array[null] || $3::text[]) as wanted (version)
+/** A job in a region, and the versions that are asked about. */
+export interface Place {
+  readonly job: string;
+  readonly region: string;
+  readonly versions: readonly string[];
+}
+
+/** What ran last in each place, in their order, for who asks whether it went well: neither dry runs nor restores. */
+export async function lastRuns(pool: pg.Pool, places: readonly Place[]): Promise<LastRuns[]> {
+  const wanted = places.flatMap(({ job, region, versions }, place) =>
+    [null, ...versions].map((version) => ({ place, job, region, version })),
+  );
+  if (wanted.length === 0) return [];
+  const { rows } = await pool.query<RunRow & { readonly place: number; readonly of: string | null }>(
+    `select last.*, wanted.place, wanted.version as of
+     from unnest($1::integer[], $2::text[], $3::text[], $4::text[]) as wanted (place, job, region, version)
      cross join lateral (
        select ${COLUMNS} from portcullis_region.run r
-       where job = $1 and region = $2 and (wanted.version is null or r.version = wanted.version)
+       where r.job = wanted.job and r.region = wanted.region
+         and (wanted.version is null or r.version = wanted.version)
          and not dry_run and restores is null
        order by created_at desc, id limit 1
      ) last`,
-    [job, region, versions],
+    [
+      wanted.map(({ place }) => place),
+      wanted.map(({ job }) => job),
+      wanted.map(({ region }) => region),
+      wanted.map(({ version }) => version),
+    ],
   );
-  const newest = rows.find((row) => row.of === null);
-  return {
-    newest: newest === undefined ? null : runView(newest),
-    byVersion: new Map(rows.flatMap((row) => (row.of === null ? [] : [[row.of, runView(row)] as const]))),
-  };
+  return places.map((_, place) => {
+    const here = rows.filter((row) => row.place === place);
+    const newest = here.find((row) => row.of === null);
+    return {
+      newest: newest === undefined ? null : runView(newest),
+      byVersion: new Map(here.flatMap((row) => (row.of === null ? [] : [[row.of, runView(row)] as const]))),
+    };
+  });
 }
 
 /**

@@ -5,7 +5,7 @@ import { time } from '../../kernel/words.js';
 import { voiceOf, type Context, type Voice } from '../context.js';
 import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
-import { listAll } from '../listing.js';
+import { listUpTo } from '../../client/client.js';
 import { reasonOption } from '../reason-option.js';
 
 export function addDatabase(program: Command, context: Context): void {
@@ -24,8 +24,8 @@ function addShow(parent: Command, context: Context): void {
   ]).action(async () => {
     const voice = voiceOf(context, command);
     let unreachable: readonly string[] = [];
-    const databases = await withInvoke(context, 'look', (invoke) =>
-      listAll(async (page) => {
+    const { items: databases } = await withInvoke(context, 'look', (invoke) =>
+      listUpTo(Infinity, async (page) => {
         const found = await invoke('listDatabases', page);
         unreachable = found.unreachable;
         return found;

@@ -6,21 +6,18 @@ import { breakGlassText } from '../../flags/admission.js';
 import { alertRulesOf } from '../../flags/alert-rules.js';
 import type { Variant } from '../../flags/definition.js';
 import type { FlagSetView, FlagView, SourceView } from '../../flags/flag-desk.js';
-import { flagElsewhere, flagsAt } from '../../flags/flags-elsewhere.js';
 import { listFlags } from '../../flags/flag-store.js';
-import { requirePolicy } from '../../flags/policy-store.js';
 import { parsePolicies, readPolicyTexts } from '../../flags/policy.js';
 import { PortcullisError } from '../../kernel/errors.js';
-import { actingPrincipal } from '../acting.js';
 import type { Installation } from '../app-port.js';
 import { addFlagHistory } from './flag-history.js';
-import { voiceOf, withInstallation, withLook, type Context, type Voice } from '../context.js';
+import { voiceOf, withLook, type Context, type Voice } from '../context.js';
 import { flagStateText, sourceText } from '../flag-text.js';
 import { reasonOption } from '../reason-option.js';
 import { invokeAt, withInvoke, type Invoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
-import { PAGE } from '../listing.js';
-import { requireRegion, unknownName } from '../names.js';
+import { listUpTo, PAGE } from '../../client/client.js';
+import { unknownName } from '../names.js';
 import { diffsSummary, diffsText } from '../policy-text.js';
 import { pairShares, parseShare, sharesText } from '../shares.js';
 import { countOf, time } from '../../kernel/words.js';
@@ -32,7 +29,7 @@ export function addFlags(program: Command, context: Context): void {
   addAlerts(flags, context);
   addList(flags, context);
   addSet(flags, context);
-  addFlagHistory(flags, context, (voice, set) => setText(voice, set as readonly FlagSetView[]));
+  addFlagHistory(flags, context, (voice, set) => setText(voice, set));
 }
 
 /** The policy files that are meant, as an operation takes them; they are read here, wherever they are put in force. */
@@ -135,27 +132,26 @@ async function flagsOf(
   invoke: Invoke,
   job: string | undefined,
 ): Promise<{ flags: FlagView[]; source: SourceView }> {
-  const flags: FlagView[] = [];
-  let cursor: string | undefined;
-  for (;;) {
-    const page = await invoke('listFlags', { job, limit: PAGE, cursor });
-    // What the server would answer a gate is not what the flag is. JSON leaves out what is undefined.
-    for (const flag of page.items) {
-      const shown: Partial<typeof flag> = { ...flag };
-      delete shown.open;
-      delete shown.closedCode;
-      delete shown.closedReason;
-      flags.push(shown as FlagView);
-    }
-    if (page.next === null) {
-      if (flags.length === 0 && job !== undefined) {
-        const jobs = (await invoke('listJobs', { limit: PAGE })).items.map(({ name }) => name);
-        if (!jobs.includes(job)) throw unknownName('JOB_UNKNOWN', 'job', job, jobs);
-      }
-      return { flags, source: page.source };
-    }
-    cursor = page.next;
+  const sources: SourceView[] = [];
+  const { items } = await listUpTo(Infinity, async (request) => {
+    const page = await invoke('listFlags', { job, ...request });
+    sources.push(page.source);
+    return page;
+  });
+  if (items.length === 0 && job !== undefined) {
+    const jobs = (await invoke('listJobs', { limit: PAGE })).items.map(({ name }) => name);
+    if (!jobs.includes(job)) throw unknownName('JOB_UNKNOWN', 'job', job, jobs);
   }
+  return { flags: items.map(asSet), source: sources.at(-1) as SourceView };
+}
+
+/** What the server would answer a gate is not what the flag is. */
+function asSet(flag: FlagView & Partial<Record<'open' | 'closedCode' | 'closedReason', unknown>>): FlagView {
+  const shown = { ...flag };
+  delete shown.open;
+  delete shown.closedCode;
+  delete shown.closedReason;
+  return shown;
 }
 
 async function refuseUnknownJob(installation: Installation, job: string): Promise<void> {
@@ -214,61 +210,37 @@ function addSet(parent: Command, context: Context): void {
     .requiredOption('--reason <text>', 'why, for whoever reads the history', reasonOption)
     .action(async (job: string, options: SetOptions) => {
       const voice = voiceOf(context, command);
-      const server = context.server?.();
-      if (server !== undefined) {
-        const flags = await setAt(await invokeAt(server), job, options);
-        voice.result({ flags }, () => setText(voice, flags));
-        return;
-      }
-      await withInstallation(context, async (installation) => {
-        const flags = await set(context, installation, job, options);
-        voice.result({ flags }, () => setText(voice, flags));
-      });
+      const flags = await withInvoke(context, 'change', (invoke) => set(invoke, job, options));
+      voice.result({ flags }, () => setText(voice, flags));
     });
 }
 
-async function set(
-  context: Context,
-  installation: Installation,
-  job: string,
-  options: SetOptions,
-): Promise<FlagSetView[]> {
-  const at = flagsAt(context.app.settings.flagSource);
-  if (at !== undefined) throw flagElsewhere(at, job, options.region);
-  const installed = installation.jobs.flatMap(({ definition, version }) =>
-    definition.name === job ? [version] : [],
+/** Sets the flag of one region, which takes no other call; or of each that the policy has. */
+async function set(invoke: Invoke, job: string, options: SetOptions): Promise<FlagSetView[]> {
+  const named = options.version.length > 0 ? (await invoke('listJobs', { limit: PAGE })).items : [];
+  const { enabled, variants } = changeOf(
+    options,
+    named.flatMap(({ name, version }) => (name === job ? [version] : [])),
   );
-  const { enabled, variants } = changeOf(options, installed);
-  const regions = await regionsToSet(installation, job, options.region);
-  const principal = await actingPrincipal(context, installation);
-  // Not one is set before it is known that every one may be.
-  for (const region of regions) requireMay(principal, 'set-flag', region);
-  const desk = await context.app.flags(installation);
-  const flags: FlagSetView[] = [];
-  for (const region of regions) {
-    const change = { job, region, enabled, variants, reason: options.reason, changedBy: principal.name };
-    flags.push(await desk.set(change));
-  }
-  return flags;
-}
-
-/** The same on a server, in the regions that the job has there. */
-async function setAt(invoke: Invoke, job: string, options: SetOptions): Promise<FlagSetView[]> {
-  const { items } = await invoke('listJobs', { limit: PAGE });
-  const served = items.find(({ name }) => name === job);
-  const { enabled, variants } = changeOf(options, served === undefined ? [] : [served.version]);
-  const known = (await flagsOf(invoke, job)).flags.map(({ region }) => region);
-  if (options.region !== undefined) requireRegion(options.region, known);
-  const regions = options.region !== undefined ? [options.region] : (served?.regions ?? known);
+  const regions = options.region === undefined ? await allRegions(invoke, job) : [options.region];
   const flags: FlagSetView[] = [];
   for (const region of regions) {
     const set = await invoke('setFlag', {
       ...{ job, region, enabled, reason: options.reason },
       variants: variants?.map((each) => ({ ...each })),
     });
-    flags.push(set as FlagSetView);
+    // JSON leaves out what is undefined.
+    flags.push(set);
   }
   return flags;
+}
+
+/** The regions of a job's policy, where every one may be set: not one is set before that is known. */
+async function allRegions(invoke: Invoke, job: string): Promise<readonly string[]> {
+  const { regions } = await invoke('getPolicy', { job });
+  const { name, role, regions: bound } = await invoke('getMe', {});
+  for (const region of regions) requireMay({ name, role, regions: bound }, 'set-flag', region);
+  return regions;
 }
 
 /** What the options ask for. Throws FLAG_CHANGE_INVALID. */
@@ -291,22 +263,6 @@ function changeOf(
     options.off === true ? false : options.on === true || options.hold === true ? true : undefined;
   const variants = options.hold === true ? [] : shares.length > 0 ? shares : undefined;
   return { enabled, variants };
-}
-
-/** The one region, or all that the job has: of its policy, or, to switch off without one, of its flags. */
-async function regionsToSet(
-  installation: Installation,
-  job: string,
-  region: string | undefined,
-): Promise<readonly string[]> {
-  const flags = await listFlags(installation.control, job);
-  if (flags.length === 0) await refuseUnknownJob(installation, job);
-  const regions = flags.map((flag) => flag.region);
-  if (region !== undefined) {
-    requireRegion(region, regions);
-    return [region];
-  }
-  return (await requirePolicy(installation.control, job)).regions;
 }
 
 /** What each flag was and is now. */

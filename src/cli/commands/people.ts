@@ -7,7 +7,7 @@ import { confirmed, yesOption } from '../confirm.js';
 import { voiceOf, type Context, type Voice } from '../context.js';
 import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
-import { listAll } from '../listing.js';
+import { listUpTo } from '../../client/client.js';
 import type { Tone } from '../tone.js';
 
 export function addPeople(program: Command, context: Context): void {
@@ -106,8 +106,8 @@ function addList(parent: Command, context: Context): void {
     ['portcullis people list'],
   ).action(async () => {
     const voice = voiceOf(context, command);
-    const people = await withInvoke(context, 'look', (invoke) =>
-      listAll((page) => invoke('listPeople', page)),
+    const { items: people } = await withInvoke(context, 'look', (invoke) =>
+      listUpTo(Infinity, (page) => invoke('listPeople', page)),
     );
     voice.result({ people }, () => peopleText(voice, people));
   });

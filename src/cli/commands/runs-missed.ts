@@ -3,7 +3,7 @@ import type { Operations } from '../../operations/list.js';
 import type { OutputOf } from '../../operations/operation.js';
 import type { Context, Voice } from '../context.js';
 import { withInvoke } from '../invoke.js';
-import { listUpTo } from '../listing.js';
+import { listUpTo } from '../../client/client.js';
 import { noteUnreachable } from '../unreachable.js';
 
 type Missed = OutputOf<Operations['listMissedRuns']>['items'][number];
@@ -22,7 +22,7 @@ export async function showMissed(
   { job, region, since, limit }: MissedOptions,
 ): Promise<void> {
   let unreachable: readonly string[] = [];
-  const missed = await withInvoke(context, 'look', (invoke) =>
+  const { items: missed } = await withInvoke(context, 'look', (invoke) =>
     listUpTo(limit, async (page) => {
       const found = await invoke('listMissedRuns', { job, region, since: since?.toISOString(), ...page });
       unreachable = found.unreachable;

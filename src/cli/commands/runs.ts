@@ -13,7 +13,8 @@ import { regionsIn, requireRegion, unknownName } from '../names.js';
 import { invokeAt, type Invoke } from '../invoke.js';
 import { noteUnreachable } from '../unreachable.js';
 import { toneOf } from '../tone.js';
-import { jobOption, limitOption, listUpTo } from '../listing.js';
+import { listUpTo } from '../../client/client.js';
+import { jobOption, limitOption } from '../listing.js';
 import { countOf, time } from '../../kernel/words.js';
 import { total } from '../wording.js';
 import { addShow } from './run-show.js';
@@ -71,7 +72,7 @@ export function addRuns(program: Command, context: Context): void {
       await withLook(context, async (installation) => {
         const filter: RunFilter = { job, region, status, notHeld };
         let unreachable: readonly UnreachableDatabase[] = [];
-        const runs = await listUpTo(options.limit, async (page) => {
+        const { items: runs } = await listUpTo(options.limit, async (page) => {
           const found = await listRunsOf(installation.regionDatabases, filter, page);
           unreachable = found.unreachable;
           return found;
@@ -98,7 +99,7 @@ async function runsAt(
   const hideHeld = notHeld ? 'true' : 'false';
   let hidden = 0;
   let unreachable: UnreachableDatabase[] = [];
-  const runs = await listUpTo<RunView>(limit, async (request) => {
+  const { items: runs } = await listUpTo<RunView>(limit, async (request) => {
     const page = await invoke('listRuns', { ...filter, hideHeld, ...request });
     // Of all pages up to here.
     hidden = page.hidden;

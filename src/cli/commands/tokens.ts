@@ -7,7 +7,7 @@ import { confirmed, yesOption } from '../confirm.js';
 import { voiceOf, withInstallation, type Context, type Voice } from '../context.js';
 import { invokeAt, invokingHere, withInvoke, type Invoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
-import { listAll } from '../listing.js';
+import { listUpTo } from '../../client/client.js';
 import { time } from '../../kernel/words.js';
 import type { Tone } from '../tone.js';
 
@@ -85,8 +85,8 @@ function addList(parent: Command, context: Context): void {
     ['portcullis tokens list'],
   ).action(async () => {
     const voice = voiceOf(context, command);
-    const tokens = await withInvoke(context, 'look', (invoke) =>
-      listAll((page) => invoke('listTokens', page)),
+    const { items: tokens } = await withInvoke(context, 'look', (invoke) =>
+      listUpTo(Infinity, (page) => invoke('listTokens', page)),
     );
     voice.result({ tokens }, () => tokensText(voice, tokens));
   });

@@ -1,3 +1,4 @@
+import { listUpTo } from '../../client/client.js';
 import { call } from '../api.js';
 import { useWatched } from '../live/use-watched.js';
 import { Copyable } from '../parts/copy.js';
@@ -9,8 +10,7 @@ import { RequestCard } from './request.js';
 
 /** Requests expire, and approve themselves, without being told. */
 const EVERY_MS = 15_000;
-const PAGE = 200;
-const MOST_PAGES = 5;
+const MOST = 1_000;
 const DECIDED = 50;
 
 interface Requests {
@@ -110,18 +110,14 @@ function One({ id, shown }: { readonly id: string; readonly shown: Requests }) {
 }
 
 async function readRequests(): Promise<Requests> {
-  const waiting: Request[] = [];
-  let cursor: string | null | undefined;
-  for (let page = 0; page < MOST_PAGES && cursor !== null; page += 1) {
-    const read = await call('listApprovals', { state: 'pending', limit: PAGE, ...(cursor && { cursor }) });
-    waiting.push(...read.items);
-    cursor = read.next;
-  }
+  const { items: waiting, more } = await listUpTo<Request>(MOST, (page) =>
+    call('listApprovals', { state: 'pending', ...page }),
+  );
   const newest = await call('listApprovals', { limit: DECIDED });
   return {
     // What expires first comes first.
     waiting: waiting.sort((one, other) => Date.parse(one.expiresAt) - Date.parse(other.expiresAt)),
-    more: cursor !== null,
+    more,
     decided: newest.items.filter(({ state }) => state !== 'pending'),
   };
 }

@@ -1,3 +1,4 @@
+import { listUpTo } from '../../client/client.js';
 import { call, type Output } from '../api.js';
 import { useWatched } from '../live/use-watched.js';
 import { Copyable } from '../parts/copy.js';
@@ -10,7 +11,6 @@ export type Rollout = Output<'getRollout'>;
 
 /** Bakes fill as time passes, which is not told. */
 const EVERY_MS = 5_000;
-const PAGE = 200;
 
 /** Every job's rollout, or the one that the address names. */
 export function Rollouts() {
@@ -91,12 +91,5 @@ function Age({ readMs }: { readonly readMs: number }) {
 }
 
 async function readRollouts(): Promise<readonly Rollout[]> {
-  const found: Rollout[] = [];
-  let cursor: string | null | undefined;
-  while (cursor !== null) {
-    const page = await call('listRollouts', { limit: PAGE, ...(cursor && { cursor }) });
-    found.push(...page.items);
-    cursor = page.next;
-  }
-  return found;
+  return (await listUpTo<Rollout>(Infinity, (page) => call('listRollouts', page))).items;
 }

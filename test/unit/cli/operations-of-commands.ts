@@ -38,7 +38,7 @@ export const OPERATIONS_OF: Readonly<
   'flags revert': ['revertFlag'],
   'flags explain': ['explainFlag'],
   workers: ['listWorkers'],
-  'flags set': ['setFlag', 'listFlags', 'listJobs'],
+  'flags set': ['setFlag', 'getPolicy', 'getMe', 'listJobs'],
   doctor: ['examineInstallation'],
   events: ['listEvents'],
   'guard backtest': ['backtestRule'],
@@ -102,7 +102,6 @@ export const NO_COMMAND: Partial<Readonly<Record<OperationName, string>>> = {
   getOverview: 'status shows the same at more length',
   listGates: 'status shows gates',
   listPolicies: 'flags diff shows them beside their files',
-  getPolicy: 'flags diff shows it beside its file',
   listVersions: 'status shows versions with a share',
   listRollouts: 'rollout status shows one',
 };
