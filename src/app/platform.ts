@@ -16,6 +16,7 @@ import type { Dns } from '../lookup/dns.js';
 import { createDns } from '../lookup/dns-client.js';
 import { createHttps } from '../lookup/https-client.js';
 import { PROGRESS_MS } from '../worker/phase-limits.js';
+import { createReservations } from '../worker/reservations.js';
 import { RunsUnderWay } from '../worker/runs-under-way.js';
 import type { WorkerContext } from '../worker/platform.js';
 import { sampleHttps } from '../demo/sample-https.js';
@@ -91,8 +92,13 @@ export async function openPlatform(
   return {
     workerContext,
     platformOf: (region) => {
-      const { worker, planner } = installation.regionDatabases.of(region);
-      return { ...workerContext, region: worker, planner };
+      const { name, worker, planner } = installation.regionDatabases.of(region);
+      return {
+        ...workerContext,
+        region: worker,
+        planner,
+        reservations: createReservations(installation.control, name),
+      };
     },
     source,
     provider,

@@ -50,6 +50,7 @@ import { keepEmbedded } from './keep-embedded.js';
 import { openPlatform, type WiredPlatform } from './platform.js';
 import { startAnnouncing, startRollouts } from './rollouts.js';
 import { startPolicies } from './start-policies.js';
+import { tendReservations } from './tend-reservations.js';
 
 const SAMPLE_SEED = 'portcullis';
 /** Where the build leaves the console's files. */
@@ -118,6 +119,8 @@ export async function serve(
     undo.push(() => killing.stop());
     const watching = watchRegions(installation, wired);
     undo.push(() => watching.stop());
+    const reserving = tendReservations(installation, wired, () => supervisor.served);
+    undo.push(() => reserving.stop());
     if (options.control) {
       const { log, metrics } = wired.workerContext;
       const sender = startSender(control, log.child({ component: 'notify' }), metrics, config.notify);

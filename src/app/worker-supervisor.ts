@@ -9,6 +9,7 @@ import { loadPolicies } from '../flags/policy-store.js';
 import type { RunReport } from '../worker/run-loop.js';
 import { startWorker, type PlacedJob, type ServedJob, type Worker } from '../worker/worker.js';
 import type { RegionDatabase } from '../regions/region-database.js';
+import { createReservations } from '../worker/reservations.js';
 import type { WiredPlatform } from './platform.js';
 import { RegionWorker } from './region-worker.js';
 
@@ -107,6 +108,7 @@ export class WorkerSupervisor {
       ...this.wired.workerContext,
       region: regionDatabase.worker,
       planner: regionDatabase.planner,
+      reservations: createReservations(this.installation.control, regionDatabase.name),
     };
     return startWorker(platform, await this.loaded(regionDatabase, served), {
       concurrentRuns: this.config.concurrentRuns,

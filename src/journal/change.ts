@@ -18,6 +18,14 @@ export interface ProductUse {
   readonly product: string;
 }
 
+/** A value that one row may have in all regions' databases. */
+export interface UniqueAcross {
+  /** The column, or the columns together; null is no value. */
+  readonly regions: string | readonly string[];
+  /** Only rows with one of these values have it: `{ state: ['VERIFIED'] }`. */
+  readonly while?: Readonly<Record<string, readonly Value[]>>;
+}
+
 /** A table that a job may change, and how. */
 export interface Resource {
   /** Schema-qualified: `directory.account`. */
@@ -39,6 +47,11 @@ export interface Resource {
   readonly region?: string;
   /** By what an impact is told by product. Its rows count for no product without it. */
   readonly usedIn?: ProductUse;
+  /**
+   * What no two rows may have in all regions' databases together; in one database, a unique index sees to that. A value is
+   * reserved in the control database before a run writes it. `'regions'`: the key.
+   */
+  readonly uniqueAcross?: 'regions' | UniqueAcross;
 }
 
 /** A resource as a run's row keeps it. */
@@ -104,4 +117,28 @@ export type Operation = 'insert' | 'update' | 'delete';
 export function operationOf(change: Pick<Change, 'before' | 'after'>): Operation {
   if (change.before === null) return 'insert';
   return change.after === null ? 'delete' : 'update';
+}
+
+/** A resource whose rows have values that no row of another region's database may have. */
+export type UniqueResource = Pick<Resource, 'table' | 'key'> & {
+  readonly uniqueAcross: UniqueAcross | 'regions';
+};
+
+/** Whether a resource declares such values; those of an older run's row do not. */
+export function isUnique<Of extends Resource>(resource: Of): resource is Of & UniqueResource {
+  return resource.uniqueAcross !== undefined;
+}
+
+/** The columns whose values together are unique, and those that say whether a row's count. */
+export function uniqueColumns(resource: UniqueResource): {
+  readonly columns: readonly string[];
+  readonly whiles: readonly (readonly [string, readonly string[]])[];
+} {
+  const { uniqueAcross } = resource;
+  if (uniqueAcross === 'regions') return { columns: keyColumns(resource), whiles: [] };
+  const { regions, while: condition = {} } = uniqueAcross;
+  return {
+    columns: typeof regions === 'string' ? [regions] : regions,
+    whiles: Object.entries(condition).map(([name, values]) => [name, values.map(String)] as const),
+  };
 }

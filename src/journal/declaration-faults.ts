@@ -1,5 +1,5 @@
 import type { CascadingKey, TableFacts } from './catalogue.js';
-import { keyColumns, type Resource } from './change.js';
+import { isUnique, keyColumns, uniqueColumns, type Resource } from './change.js';
 import { firingTriggers } from './trigger-effects.js';
 
 /** What is wrong with a resource's columns and key, as its table has them. Pure; nothing: []. */
@@ -20,6 +20,16 @@ export function declarationFaults(resource: Resource, facts: TableFacts | undefi
   if (key.some((column) => compared.includes(column))) faults.push('the key cannot be changed or compared');
   for (const column of resource.changes) {
     if (columns.get(column)?.generated === true) faults.push(`column ${column} is computed by the database`);
+  }
+  if (isUnique(resource)) {
+    const known = new Set(resource.deletes === true ? columns.keys() : [...key, ...compared]);
+    const { columns: unique, whiles } = uniqueColumns(resource);
+    for (const column of [...unique, ...whiles.map(([name]) => name)]) {
+      if (!known.has(column))
+        faults.push(
+          `uniqueAcross names ${column}, which is not in its key, changes or compares; add it to compares`,
+        );
+    }
   }
   if (key.length > 0 && key.every((column) => columns.has(column))) faults.push(...keyFaults(key, facts));
   return faults;

@@ -98,7 +98,7 @@ function statement(step: Step): string {
   return `
     with batch as (
       select seq, key, before, after, requires from portcullis_region.change
-      where run = $1 and lane = $2 and seq > $3 and seq <= $4 and resource = $5 and ${SELECTS[operation]}
+      where run = $1 and lane = $2 and seq > $3 and seq <= $4 and resource = $5 and ${SELECTS[operation]}${refusedBefore(shape)}
     ), ${writes}${stored}, missed as (
       insert into portcullis_region.conflict (run, lane, seq)
       select $1, $2, seq from batch b
@@ -107,6 +107,13 @@ function statement(step: Step): string {
       returning seq
     )
     select (select count(*) from written) as applied, (select count(*) from missed) as conflicts, ${strays} as strays`;
+}
+
+/** A change whose value another region's row has was a conflict before the run began. */
+function refusedBefore({ resource }: Shape): string {
+  return resource.uniqueAcross === undefined
+    ? ''
+    : ' and not exists (select from portcullis_region.conflict x where x.run = $1 and x.lane = $2 and x.seq = change.seq)';
 }
 
 /** Keeps what the database has made of rows: other values, where triggers may have, and keys. */

@@ -66,6 +66,7 @@ export const ERRORS = {
   TABLE_UNWRITABLE: { status: 500, title: 'A table of the job cannot be written' },
   BATCH_INTERRUPTED: { status: 500, title: 'A batch was interrupted each time that it was tried' },
   TIME_LIMIT: { status: 504, title: 'A phase of a run took longer than its limit' },
+  RESERVATION_UNAVAILABLE: { status: 503, title: 'A value that is unique across regions cannot be reserved' },
   LEASE_LOST: { status: 409, title: 'Another worker took this run over' },
 
   RESTORE_INEXACT: { status: 409, title: 'The run cannot be restored exactly' },

@@ -10,6 +10,7 @@ export type RunFaultPoint =
   | 'plan.judged'
   | 'plan.before-commit'
   | 'plan.committed'
+  | 'run.reserved'
   | 'plan.before-begin'
   | 'apply.before-fence'
   | 'apply.fenced'

@@ -78,6 +78,7 @@ export async function finishRun(
        join portcullis_region.change c on c.run = l.run and c.lane = l.lane and c.seq > l.applied_seq
        -- Without lanes that are not at their end, the changes are not even looked for.
        where l.run = $1 and l.applied_seq < l.last_seq
+         and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq))
        group by c.kind
        union all
        select * from conflicted

@@ -21,7 +21,8 @@ export const RUN_STATES = {
   planned: { active: false, meaning: 'a dry run: planned and judged, nothing written', next: [] },
   held: {
     active: false,
-    meaning: 'the gate was not open, or a rule could not vouch for the plan; nothing was written',
+    meaning:
+      'the gate was not open, or a rule could not vouch for the plan, or a value could not be reserved; nothing was written',
     next: ['planning'],
   },
   refused: { active: false, meaning: 'the plan was not allowed; nothing was written', next: [] },

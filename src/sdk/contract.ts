@@ -4,7 +4,16 @@
  */
 import type { Change, Image, Resource } from '../journal/change.js';
 
-export type { Change, Image, Key, ProductUse, Requirement, Resource, Value } from '../journal/change.js';
+export type {
+  Change,
+  Image,
+  Key,
+  ProductUse,
+  Requirement,
+  Resource,
+  UniqueAcross,
+  Value,
+} from '../journal/change.js';
 
 /** What percentages are bucketed on, and where the platform finds all of a region's units. */
 export interface UnitSource {

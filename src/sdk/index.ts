@@ -13,6 +13,7 @@ export type {
   Requirement,
   Resource,
   Rows,
+  UniqueAcross,
   UnitSource,
   Value,
 } from './contract.js';

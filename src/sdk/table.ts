@@ -1,4 +1,4 @@
-import type { ProductUse, Resource } from '../journal/change.js';
+import type { ProductUse, Resource, UniqueAcross } from '../journal/change.js';
 
 /** The columns that identify a row. */
 export type TableKey = string | readonly [string, ...string[]];
@@ -19,6 +19,11 @@ export interface TableOptions<Changes extends string, Compares extends string> {
   readonly region?: string;
   /** By what an impact is told by product. Its rows count for no product without it. */
   readonly usedIn?: ProductUse;
+  /**
+   * What no two rows may have in all regions' databases together; in one database, a unique index sees to that. A value is
+   * reserved in the control database before a run writes it. `'regions'`: the key.
+   */
+  readonly uniqueAcross?: 'regions' | UniqueAcross;
 }
 
 /** A table that a job may change, with the names of its columns as types. */
@@ -42,6 +47,7 @@ const OPTIONS: ReadonlySet<string> = new Set([
   'cascades',
   'region',
   'usedIn',
+  'uniqueAcross',
 ] satisfies (keyof TableOptions<string, string>)[]);
 
 /**

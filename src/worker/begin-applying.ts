@@ -6,14 +6,20 @@ import type { PlanWritten } from '../journal/plan-tally.js';
 import type { Run } from '../runs/election.js';
 import { takePlan } from '../runs/finish.js';
 import type { Epochs } from './apply-phase.js';
+import { keepTakenElsewhere, type TakenElsewhere } from './reservations.js';
 import { attemptName } from '../runs/lease.js';
 import { inTransaction } from '../postgres/pool.js';
 
 /**
  * Moves a run whose plan is judged to `applying`, if it is still this attempt's and the gate stands as the run was
- * admitted; whoever closes or narrows the gate has done so before, or finds the run applying. Answers why not.
+ * admitted; whoever closes or narrows the gate has done so before, or finds the run applying. Changes that `taken` names are conflicts from then on. Answers why not.
  */
-export async function beginApplying(region: pg.Pool, run: Run, admitted: Epochs): Promise<Passage> {
+export async function beginApplying(
+  region: pg.Pool,
+  run: Run,
+  admitted: Epochs,
+  taken: readonly TakenElsewhere[] = [],
+): Promise<Passage> {
   const work = async (client: pg.PoolClient): Promise<Passage> => {
     await lockGate(client, run.job, run.region, 'shared');
     const { job, region: at, version, attempt } = run;
@@ -34,6 +40,7 @@ export async function beginApplying(region: pg.Pool, run: Run, admitted: Epochs)
        select id, lane, $2, "lastSeq" from begun, jsonb_to_recordset(ends) as l (lane smallint, "lastSeq" integer)`,
       [run.id, run.attempt],
     );
+    await keepTakenElsewhere(client, run.id, taken);
     await faultPoint('plan.before-begin');
     return passage;
   };

@@ -78,6 +78,8 @@ function faultOf(job: LoadedJob, units: AdmittedUnits, change: Change): string |
   const { before, after, key } = change;
   const wrong = keyFault(shape, key) ?? (before === null ? insertedKeyFault(shape, key) : undefined);
   if (wrong !== undefined) return wrong;
+  if (before === null && key === 'generated' && shape.resource.uniqueAcross !== undefined)
+    return `a row of ${shape.name} that is unique across regions is reserved before it is written: give its key`;
   if (shape.resource.deletes === true && after !== null) return `resource ${shape.name} only deletes rows`;
   if (before === null && after === null) return 'before and after are both null';
   if (before === null || after === null) {

@@ -8,6 +8,7 @@ import type { Log } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
 import { openPlannerDatabase, type PlannerPool } from './planner-database.js';
 import type { Platform } from './platform.js';
+import { createReservations } from './reservations.js';
 
 export interface DatabasePlatformOptions {
   /** The worker's name. */
@@ -54,6 +55,7 @@ export async function openDatabasePlatform(
   const metrics = createMetrics();
   return {
     ...{ worker, region, planner, flags, clients, log, metrics, close },
+    reservations: createReservations(owner, 'control'),
     trips: createTripwire({ control: owner, ownerOf: () => owner }, metrics, log),
     ...(planClock && { planClock }),
   };

@@ -7,6 +7,7 @@ import type { AdmittedUnits } from '../sdk/contract.js';
 import type { Planner } from './planner-database.js';
 import type { Phase } from './phase-limits.js';
 import type { KnownJob } from './registry.js';
+import type { Reservations } from './reservations.js';
 import type { RunsUnderWay } from './runs-under-way.js';
 
 /** How a worker asks the flags: see src/flags/provider.ts. */
@@ -43,6 +44,8 @@ export interface Platform extends WorkerContext {
   /** The region database, over the worker login. */
   readonly region: pg.Pool;
   readonly planner: Planner;
+  /** Values that are unique across regions; absent: a run that takes one is held. */
+  readonly reservations?: Reservations;
   /** What a plan tells whoever watches over its run. */
   readonly planning?: {
     readonly progressed: () => void;

@@ -20,6 +20,7 @@ import { attemptName } from '../runs/lease.js';
 import { inTransaction } from '../postgres/pool.js';
 import type { StoredStep } from './apply-phase.js';
 import { beginLanes } from './begin-applying.js';
+import { keepTakenElsewhere, reserveIn, type Reservations } from './reservations.js';
 
 /** What a run of a job has changed, as its row tells it. */
 export interface RestoredRun extends RestoredResources {
@@ -105,6 +106,7 @@ async function readInTypesOfNow(pool: pg.Pool, run: string, shape: Shape): Promi
 export async function planRestoreRun(
   pool: pg.Pool,
   restore: Run & { readonly restores: string },
+  reservations?: Reservations,
 ): Promise<RestorePlanned> {
   const part = await partOfRestore(pool, restore.id);
   const { shapes, steps, refused: all } = await readRestored(pool, restore.restores);
@@ -118,6 +120,8 @@ export async function planRestoreRun(
     await faultPoint('plan.copied');
     const goesOn = planned.lanes.length > 0;
     if (!goesOn && refused.size > 0) throw inexact(refused);
+    const taking = [...shapes].map(([name, shape]) => [name, restoredResource(shape)] as const);
+    const taken = await reserveIn(reservations, client, restore, taking);
     const { rowCount } = await client.query(
       `update portcullis_region.run
        set status = case when $3 then 'applying' else status end,
@@ -143,6 +147,7 @@ export async function planRestoreRun(
       );
     }
     await beginLanes(client, restore, planned.lanes);
+    await keepTakenElsewhere(client, restore.id, taken);
     await faultPoint('plan.before-commit');
     return planned;
   });

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { faultPoint } from '../kernel/fault-point.js';
+import { PortcullisError } from '../kernel/errors.js';
 import { countOf } from '../kernel/words.js';
 import { applyPlan, type Applied, type ApplyPlan } from '../gate/write-path.js';
 import { readGate } from '../gate/permit.js';
@@ -15,6 +16,7 @@ import { readApplyPlan, throughInterruptions } from './apply-phase.js';
 import { stopCause, type LeaseKeeper } from './lease-keeper.js';
 import { PHASE_LIMITS } from './phase-limits.js';
 import { partOfRestore, planRestoreRun, readRestored } from './restore-plan-phase.js';
+import { settleAfter, type Reservations } from './reservations.js';
 import { endOf, endOfStopped, failure, type End } from './run-end.js';
 import type { RunOptions, RunReport } from './run-loop.js';
 import type { RunsUnderWay } from './runs-under-way.js';
@@ -27,6 +29,8 @@ export interface RestoreSite {
   readonly worker: string;
   /** The region database, over the worker login. */
   readonly region: pg.Pool;
+  /** Values that are unique across regions; absent: a restore that takes one again is held. */
+  readonly reservations?: Reservations;
   readonly log: Log;
   readonly metrics?: Metrics;
   readonly progressMs?: number;
@@ -113,6 +117,7 @@ async function executeRound(
   } as const;
   const finished = await underLease(leased, (keeper) => carryOut(site, run, status, pace, keeper, options));
   if (!finished) return undefined;
+  await settleAfter(site, run.id);
   if (metrics) measureRun(metrics, [], run, finished);
   return { run, ...finished };
 }
@@ -133,7 +138,7 @@ async function carryOut(
       const stopped = await whyStopped(site.region, run);
       if (stopped) return stopped;
       options.onProgress?.({ phase: 'planning' });
-      const planned = await planRestoreRun(site.region, run);
+      const planned = await planRestoreRun(site.region, run, site.reservations);
       await faultPoint('plan.committed');
       if (planned.lanes.length === 0) return await nothingToDo(site.region, run);
       options.onProgress?.({ phase: 'applying', planned: planned.counts });
@@ -146,7 +151,10 @@ async function carryOut(
     if (applied.complete) return await whole(site.region, run);
     return endOfStopped(applied, signal, run);
   } catch (error) {
-    return signal.aborted ? endOf(stopCause(signal), writing ? 'stopped' : 'held', run) : failure(error, run);
+    if (signal.aborted) return endOf(stopCause(signal), writing ? 'stopped' : 'held', run);
+    if (error instanceof PortcullisError && error.code === 'RESERVATION_UNAVAILABLE')
+      return { status: 'held', code: 'reservation-unavailable', reason: error.message };
+    return failure(error, run);
   }
 }
 

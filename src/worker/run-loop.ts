@@ -1,5 +1,5 @@
 import { EVERY_BUCKET } from '../kernel/bucketing.js';
-import { messageOf } from '../kernel/errors.js';
+import { messageOf, PortcullisError } from '../kernel/errors.js';
 import { storableJson } from '../kernel/text.js';
 import { faultPoint } from '../kernel/fault-point.js';
 import { measureVerdicts } from '../guard/measure-verdicts.js';
@@ -25,6 +25,7 @@ import { PHASE_LIMITS, judgeLimitMs, type Phase } from './phase-limits.js';
 import type { Platform } from './platform.js';
 import type { LoadedJob } from './registry.js';
 import { beginApplying } from './begin-applying.js';
+import { anyUnique, reserveIn, settleAfter, type TakenElsewhere } from './reservations.js';
 import { executeRestore } from './restore-run.js';
 import { judgedBefore, type StoredPlan } from './judged-plan.js';
 import { endOf, endOfStopped, failure, type End } from './run-end.js';
@@ -81,6 +82,7 @@ export async function executeRun(
     },
   );
   if (!finished) return undefined;
+  await settleAfter(platform, run.id);
   measureRun(metrics, [...job.kinds.keys()], run, finished);
   return { run, ...finished };
 }
@@ -195,15 +197,34 @@ async function tryOut({ platform: { region, log }, run }: Attempt): Promise<void
 
 /** Has a judged plan applied from now on. Answers how the run ends where it may not be. */
 async function begin(
-  { platform, run, keeper, options }: Attempt,
+  { platform, job, run, keeper, options }: Attempt,
   { counts, admitted }: StoredPlan,
 ): Promise<End | undefined> {
   if (admitted === undefined) throw new Error(`run ${run.id} was not admitted`);
   if (keeper.signal.aborted) return endOf(stopCause(keeper.signal), 'held', run);
-  const passage = await beginApplying(platform.region, run, admitted);
+  const taken = await reserveFor(platform, job, run);
+  if ('status' in taken) return taken;
+  await faultPoint('run.reserved');
+  const passage = await beginApplying(platform.region, run, admitted, taken);
   if (!passage.passed) return endOfStopped(passage, keeper.signal, run, 'held');
   options.onProgress?.({ phase: 'applying', planned: counts });
   return undefined;
+}
+
+/** Reserves the values that a run takes and that are unique across regions. Answers how it ends where that cannot be done. */
+async function reserveFor(
+  { region, reservations }: Platform,
+  { shapes }: LoadedJob,
+  run: Run,
+): Promise<readonly TakenElsewhere[] | Outcome> {
+  const resources = [...shapes].map(([name, { resource }]) => [name, resource] as const);
+  if (!anyUnique(resources.map(([, resource]) => resource))) return [];
+  try {
+    return await reserveIn(reservations, region, run, resources);
+  } catch (error) {
+    if (!(error instanceof PortcullisError) || error.code !== 'RESERVATION_UNAVAILABLE') throw error;
+    return { status: 'held', code: 'reservation-unavailable', reason: error.message };
+  }
 }
 
 async function apply({ platform, policy, run, keeper, options }: Attempt): Promise<End> {

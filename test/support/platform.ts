@@ -8,6 +8,7 @@ import type { JobDefinition } from '../../src/sdk/contract.js';
 import { openPlannerDatabase, type PlannerPool } from '../../src/worker/planner-database.js';
 import type { Flags, Platform } from '../../src/worker/platform.js';
 import type { LoadedJob } from '../../src/worker/registry.js';
+import { createReservations } from '../../src/worker/reservations.js';
 import { readShape, type Shape } from '../../src/journal/shape.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
@@ -77,6 +78,7 @@ export function testPlatform(database: TestDatabase, worker = 'test-worker'): Te
     clients: () => ({}),
     log,
     metrics,
+    reservations: createReservations(database.owner, 'control'),
     trips: createTripwire(regionDatabases, metrics, log),
   };
 }

@@ -10,6 +10,7 @@ import { moveIncident } from '../../incidents/move-incident.js';
 import { readRestored } from '../../worker/restore-plan-phase.js';
 import { RESTORE_PACE, type RestorePace, type RestoreSite } from '../../worker/restore-run.js';
 import { previewRestores, restoreRuns, type RestoreReport } from '../../worker/restore-runs.js';
+import { createReservations } from '../../worker/reservations.js';
 import { partOf, partText, type RestorePart } from '../../journal/restore-plan.js';
 import { restoreConflicts, type RestoreConflict } from '../../journal/restore-preview.js';
 import type { FoundRun } from '../../regions/browse.js';
@@ -236,7 +237,7 @@ async function restore(
       };
       const restored = [];
       for (const [regionDatabase, ids] of places) {
-        const done = await restoreRuns(siteOf(regionDatabase), ids, {
+        const done = await restoreRuns(siteOf(installation, regionDatabase), ids, {
           signal,
           part,
           paceOf: (job) => paces.get(job) ?? RESTORE_PACE,
@@ -268,8 +269,14 @@ function byDatabase(runs: readonly FoundRun[]): Map<RegionDatabase, string[]> {
 }
 
 /** Neither flags nor look-ups nor a job's code: a restore works with everything else down. */
-function siteOf({ worker: region }: RegionDatabase): RestoreSite {
-  return { worker: `restore:${hostname()}:${process.pid}`, region, log: createLogger({ level: 'silent' }) };
+function siteOf({ control }: Installation, { name, worker: region }: RegionDatabase): RestoreSite {
+  return {
+    worker: `restore:${hostname()}:${process.pid}`,
+    region,
+    // A value that is unique across regions is taken again where the control database says that it may be.
+    reservations: createReservations(control, name),
+    log: createLogger({ level: 'silent' }),
+  };
 }
 
 function resultOf({ of, report, left }: RestoreReport): RestoreResult {

@@ -9,6 +9,8 @@ export const RESOURCES = {
     changes: DOMAIN_CHANGES,
     compares: DOMAIN_COMPARES,
     region: 'home_region',
+    // One verified owner per domain, whatever databases the regions have; within one, the index domain_owner.
+    uniqueAcross: { regions: 'name', while: { state: ['VERIFIED', 'AT_RISK'] } },
   }),
   account: table('directory.account', {
     key: 'id',

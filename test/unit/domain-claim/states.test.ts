@@ -19,6 +19,17 @@ test('a state has moves exactly where the job checks it', () => {
   }
 });
 
+test('a domain is owned once in all databases under the condition that holds in each', () => {
+  const index = /unique index domain_owner on directory\.domain \((\w+)\) where state in \(([^)]*)\)/.exec(
+    schema,
+  );
+  const states = [...(index?.[2] ?? '').matchAll(/'(\w+)'/g)].map(([, state]) => state);
+  expect(domainClaim.resources.domain.uniqueAcross).toEqual({
+    regions: index?.[1],
+    while: { state: states },
+  });
+});
+
 test('only an unmanaged account can be claimed', () => {
   expect(Object.keys(CLAIM_LEADS_TO).filter((state) => stateAfterClaim(state) !== undefined)).toEqual([
     'UNMANAGED',
