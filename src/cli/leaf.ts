@@ -15,8 +15,25 @@ export function leaf(
     .summary(summaryOf(description))
     .addHelpText(
       'after',
-      `\n${examples.length === 1 ? 'Example' : 'Examples'}:\n${examples.map((line) => `  $ ${line}\n`).join('')}`,
+      `\n${examples.length === 1 ? 'Example' : 'Examples'}:\n${examples.map(exampleText).join('')}`,
     );
+}
+
+/** Where a line of an example ends, its ` \\` included. */
+const EXAMPLE_COLUMNS = 80;
+
+/** A command to copy, continued where it is longer than a terminal is wide: before an option, so never within quotes. */
+function exampleText(example: string): string {
+  const lines: string[] = [];
+  let line = '  $';
+  for (const part of example.split(/ (?=--)/)) {
+    if (line !== '  $' && line.length + part.length + 3 > EXAMPLE_COLUMNS) {
+      lines.push(`${line} \\`);
+      line = '     ';
+    }
+    line += ` ${part}`;
+  }
+  return [...lines, line, ''].join('\n');
 }
 
 /** What the list of commands says of one: its first sentence, without the full stop. */
