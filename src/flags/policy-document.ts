@@ -72,6 +72,13 @@ export const policyDocument = z
     lease: duration(2_000, 600_000).default('20s').meta({
       description: 'A run whose worker is silent for so long is taken over by another.',
     }),
+    plan: z
+      .strictObject({ maxAge: duration(1_000, 604_800_000).default('1h') })
+      .prefault({})
+      .meta({
+        description:
+          'maxAge: a run that is taken over with an older plan ends, what it applied stays, and a new run of the same version plans again.',
+      }),
     apply: apply.prefault({}).meta({ description: 'How the changes of a run are written.' }),
     guard: guardDocument.prefault({}).meta({
       description: 'What runs are judged by: before their first write, while they write, and after.',

@@ -32,6 +32,8 @@ export interface Policy {
   readonly permitMs: number;
   /** A run whose worker is silent for so long is taken over. */
   readonly leaseMs: number;
+  /** A run that is taken over with a plan older than this is planned again. */
+  readonly planMaxAgeMs: number;
   readonly apply: {
     readonly lanes: number;
     /** Changes in one transaction. */
@@ -253,6 +255,7 @@ function typed(document: PolicyDocument): Policy {
     flag: { maxAgeMs: milliseconds(document.flag.maxAge) },
     permitMs: milliseconds(document.permit),
     leaseMs: milliseconds(document.lease),
+    planMaxAgeMs: milliseconds(document.plan.maxAge),
     apply: document.apply,
     guard: typedGuard(document.guard),
     ...(document.rollout && { rollout: typedRollout(document.rollout) }),

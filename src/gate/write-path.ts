@@ -8,6 +8,7 @@ import {
   type Stretch,
 } from '../journal/write-batch.js';
 import { keepCascaded, restoreCascaded } from '../journal/cascades.js';
+import { rehearseDeletes } from '../journal/rehearsal.js';
 import { readBack } from '../journal/stored-rows.js';
 import { attemptName } from '../runs/lease.js';
 import { beginTransaction } from '../postgres/pool.js';
@@ -27,6 +28,8 @@ export interface ApplyPlan {
   readonly lanes: readonly Lane[];
   /** In the order in which a batch carries them out. */
   readonly steps: readonly Step[];
+  /** Whether its deletes are tried, and undone, for whether they can be restored: a run's are, a restore's are not. */
+  readonly rehearse?: boolean;
   /** Changes in one transaction. */
   readonly batch: number;
   /** Changes in the run's first transactions: small, so that a fault is met early. */
@@ -197,12 +200,13 @@ async function inBatch(
 /** Carries out a stretch of a plan in the order of its steps, in the caller’s transaction. */
 export async function writeSteps(
   client: pg.PoolClient,
-  plan: Pick<ApplyPlan, 'steps'>,
+  plan: Pick<ApplyPlan, 'steps' | 'rehearse'>,
   stretch: Stretch,
 ): Promise<BatchWritten> {
   const sum = { applied: 0, conflicts: 0 };
   for (const step of plan.steps) {
     const { shape, operation } = step;
+    if (plan.rehearse === true) await rehearseDeletes(client, step, stretch);
     const cascades = shape.branches.length > 0;
     const locked = cascades && operation === 'delete' ? await keepCascaded(client, step, stretch) : undefined;
     const each = await writeBatch(client, step, stretch, locked);

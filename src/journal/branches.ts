@@ -5,10 +5,12 @@ import { unquoted } from './declaration-faults.js';
 
 /** A foreign key by which rows of another table go, or change, with a row that is deleted. */
 export interface Branch {
-  /** Its place among those of a resource; what it hangs on comes before it. */
+  /** Its number among those of a resource. */
   readonly at: number;
   /** The branch that it hangs on; undefined for one that references the resource's own table. */
   readonly on: Branch | undefined;
+  /** Whether its rows go with each other as well: its table references itself. */
+  readonly recursive: boolean;
   readonly constraint: string;
   /** Quoted, ready for SQL. */
   readonly table: string;
@@ -24,51 +26,101 @@ export interface Branch {
   readonly all: readonly ColumnFacts[];
 }
 
-/** What goes with the rows of a resource, as it declares. Pure; `faults` says what of it cannot be kept exactly. */
+/** Foreign keys can lead to a table in many ways; a batch asks for each. */
+const MOST_BRANCHES = 64;
+
+/**
+ * What goes with the rows of a resource, as it declares, in an order in which what is referenced comes first. Pure;
+ * `faults` says what of it cannot be kept exactly.
+ */
 export function branchesOf(
   resource: Resource,
   tables: ReadonlyMap<string, TableFacts>,
   own: TableFacts,
 ): { readonly branches: readonly Branch[]; readonly faults: readonly string[] } {
   const branches: Branch[] = [];
-  const faults: string[] = [];
-  const seen = new Set([own.table]);
+  const faults = new Set<string>();
   const declared = new Set(resource.cascades ?? []);
   const facts = new Map([...tables.values()].map((each) => [each.table, each]));
-  const follow = (parent: TableFacts, on: Branch | undefined): void => {
+  const reached = new Set<string>();
+  /** `path`: the tables on the way; one that leads back to itself is followed row by row. */
+  const follow = (parent: TableFacts, on: Branch | undefined, path: readonly string[]): void => {
+    const selves = parent.cascading.filter(
+      ({ table, onDelete }) => table === parent.table && onDelete === 'cascade',
+    );
+    if (selves[1])
+      faults.add(
+        `rows of ${parent.table} go with each other in ${selves.length} ways (constraints ${selves.map(({ constraint }) => constraint).join(', ')}); drop the action of all but one`,
+      );
     for (const key of parent.cascading) {
       if (key.onDelete === null) continue;
       const child = facts.get(key.table);
       if (!declared.has(unquoted(key.table)) || child === undefined) {
-        faults.push(undeclaredFault(key));
+        faults.add(undeclaredFault(key));
         continue;
       }
-      if (seen.has(child.table)) {
-        faults.push(
-          `rows of ${child.table} go in more than one way (constraint ${key.constraint}); drop the action of all but one`,
+      const self = child.table === parent.table;
+      const deletes = key.onDelete === 'cascade';
+      if (self && deletes && on?.recursive === true) continue;
+      if (!self && path.includes(child.table)) {
+        faults.add(
+          `rows of ${child.table} go with ${parent.table}, which go with them (constraint ${key.constraint}); drop the action of one`,
         );
         continue;
       }
-      seen.add(child.table);
-      faults.push(...childFaults(key, child));
-      const branch = branchOf(branches.length, on, key, child);
+      reached.add(child.table);
+      for (const fault of childFaults(key, child)) faults.add(fault);
+      if (branches.length === MOST_BRANCHES) {
+        faults.add(`rows go with its own in more than ${MOST_BRANCHES} ways; drop some of the actions`);
+        return;
+      }
+      const branch = branchOf({ at: branches.length, on, recursive: self && deletes }, key, child);
       branches.push(branch);
       // A row that is only changed keeps what references it.
-      if (key.onDelete === 'cascade') follow(child, branch);
+      if (deletes) follow(child, branch, self ? path : [...path, child.table]);
     }
   };
-  follow(own, undefined);
+  follow(own, undefined, [own.table]);
   for (const table of declared)
-    if (![...seen].some((each) => unquoted(each) === table) || table === unquoted(own.table))
-      faults.push(`cascades names ${table}, whose rows do not go with its own; leave it out`);
-  return { branches, faults };
+    if (![...reached].some((each) => unquoted(each) === table))
+      faults.add(`cascades names ${table}, whose rows do not go with its own; leave it out`);
+  return { branches: parentsFirst(branches, own.table), faults: [...faults] };
 }
 
-function branchOf(at: number, on: Branch | undefined, key: CascadingKey, child: TableFacts): Branch {
+/**
+ * By table, what is referenced first: a row that references two others that go is put back behind both. Of one table,
+ * rows that go come before those that are only changed: what goes is not changed besides.
+ */
+function parentsFirst(branches: readonly Branch[], own: string): Branch[] {
+  const depths = new Map<string, number>([[own, 0]]);
+  // No way leads back to another table, so this ends.
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const { on, table, action } of branches) {
+      const parent = on?.table ?? own;
+      if (parent === table || action !== 'cascade') continue;
+      const depth = (depths.get(parent) ?? 0) + 1;
+      if (depth > (depths.get(table) ?? 0)) {
+        depths.set(table, depth);
+        changed = true;
+      }
+    }
+  }
+  const rank = ({ table, action }: Branch): number =>
+    (action === 'cascade' ? 0 : branches.length + 1) + (depths.get(table) ?? 0);
+  return branches.toSorted((one, other) => rank(one) - rank(other) || one.at - other.at);
+}
+
+function branchOf(
+  place: Pick<Branch, 'at' | 'on' | 'recursive'>,
+  key: CascadingKey,
+  child: TableFacts,
+): Branch {
   const named = (names: readonly string[]): ColumnFacts[] =>
     names.flatMap((name) => child.columns.find((column) => column.name === name) ?? []);
   return {
-    ...{ at, on, constraint: key.constraint, table: child.table, action: key.onDelete ?? 'cascade' },
+    ...place,
+    ...{ constraint: key.constraint, table: child.table, action: key.onDelete ?? 'cascade' },
     ...{ columns: named(key.columns), referenced: key.referenced, sets: named(key.sets) },
     key: named(rowKey(child) ?? []),
     all: child.columns.filter(({ generated }) => !generated),
@@ -158,8 +210,13 @@ export function asLeft({ action, sets }: Branch, row: string): string {
     .join(' and ');
 }
 
-/** SQL for a join of a branch's rows to those that they reference, which are `parent`; deeper ones have their images. */
-export function references({ on, columns, referenced }: Branch, row: string, parent: string): string {
+/**
+ * SQL for a join of a branch's rows to those that they reference, which are `parent`; deeper ones have their images.
+ * `again`: to others of the branch itself.
+ */
+export function references(branch: Branch, row: string, parent: string, again = false): string {
+  const { columns, referenced } = branch;
+  const on = again ? branch : branch.on;
   return columns
     .map((column, at) => {
       const name = referenced[at] ?? '';

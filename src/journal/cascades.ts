@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { asLeft, branchKey, references, sameRow, valueIn, wholeImage, type Branch } from './branches.js';
-import { hasKey, type Shape } from './shape.js';
+import { hasKey, keyPart, type Shape } from './shape.js';
 import { ChangeAltered, sameAs, unmetOf, type Step, type Stretch } from './write-batch.js';
 
 /**
@@ -23,24 +23,68 @@ export async function keepCascaded(
   );
   const seqs = rows.map(({ seq }) => seq);
   for (const branch of shape.branches) {
-    await client.query(
-      `with gone as (
-         select p.seq, ${branchKey(branch, 'x')} as key, ${wholeImage(branch, 'x')} as image
-         from (${parentsOf(shape, branch)}) p join ${branch.table} x on ${references(branch, 'x', 'p')}
-         for update of x
-       )
-       insert into portcullis_region.cascaded (run, lane, seq, branch, key, "table", "constraint", image)
-       select $1, $2, seq, ${branch.at}, key, ${pg.escapeLiteral(branch.table)}, ${pg.escapeLiteral(branch.constraint)}, image
-       from gone`,
-      [run, lane, seqs],
-    );
+    let kept = await keepBranch(client, shape, branch, [run, lane, seqs], false);
+    // Until none goes with those that were found last.
+    while (branch.recursive && kept > 0)
+      kept = await keepBranch(client, shape, branch, [run, lane, seqs], true);
   }
   await requireSameCascaded(client, shape, run, lane, seqs);
   return seqs;
 }
 
+/**
+ * Keeps the rows of a branch that go with what was found before it, or, `again`, with others of its own. Answers how many.
+ *
+ * A row is kept once: it may go in several ways, and with several changes, or a change of the batch deletes it itself. Of
+ * several changes it is kept with the first, which is restored last: all that the row references is there by then.
+ */
+async function keepBranch(
+  client: pg.PoolClient,
+  shape: Shape,
+  branch: Branch,
+  [run, lane, seqs]: readonly [string, number, readonly number[]],
+  again: boolean,
+): Promise<number> {
+  const { table, action, at } = branch;
+  const going = shape.branches.filter((each) => each.table === table && each.action === 'cascade');
+  const names = (of: readonly Branch[]): string =>
+    `array[${of.map(({ constraint }) => pg.escapeLiteral(constraint)).join(', ')}]::text[]`;
+  const kept = `d.run = $1 and d.lane = $2 and d.seq = any ($3) and d."table" = ${pg.escapeLiteral(table)} and d.key = g.key`;
+  const { rows } = await client.query<{ n: number }>(
+    `with found as (
+       select p.seq, ${branchKey(branch, 'x')} as key, ${wholeImage(branch, 'x')} as image
+       from (${parentsOf(shape, branch, again)}) p join ${table} x on ${references(branch, 'x', 'p', again)}
+       ${
+         table === shape.facts.table
+           ? `where not exists (select from portcullis_region.change c where c.run = $1 and c.lane = $2 and c.seq = any ($3)
+                and c.resource = ${pg.escapeLiteral(shape.name)} and ${hasKey(shape, 'x', 'c.key')})`
+           : ''
+       }
+       for update of x
+     ), gone as (
+       select distinct on (key) seq, key, image from found order by key, seq
+     ), moved as (
+       update portcullis_region.cascaded d set seq = g.seq, branch = ${at}, "constraint" = ${pg.escapeLiteral(branch.constraint)}
+       from gone g
+       where ${action === 'cascade' ? `${kept} and d."constraint" = any (${names(going)}) and d.seq > g.seq` : 'false'}
+       returning 1
+     ), added as (
+       insert into portcullis_region.cascaded (run, lane, seq, branch, key, "table", "constraint", image)
+       select $1, $2, seq, ${at}, key, ${pg.escapeLiteral(table)}, ${pg.escapeLiteral(branch.constraint)}, image
+       from gone g
+       where not exists (
+         select from portcullis_region.cascaded d where ${kept} and d."constraint" = any (${names([...going, branch])}))
+       returning 1
+     )
+     select (select count(*) from moved) + (select count(*) from added) as n`,
+    [run, lane, seqs],
+  );
+  return rows[0]?.n ?? 0;
+}
+
 /** What a branch's rows reference, of the changes $3 of run $1 and lane $2. */
-function parentsOf(shape: Shape, { on }: Branch): string {
+function parentsOf(shape: Shape, branch: Branch, again: boolean): string {
+  const on = again ? branch : branch.on;
   return on === undefined
     ? `select b.seq, t as row from portcullis_region.change b join ${shape.table} t on ${hasKey(shape, 't', 'b.key')}
        where b.run = $1 and b.lane = $2 and b.seq = any ($3) and b.resource = ${pg.escapeLiteral(shape.name)}`
@@ -93,7 +137,7 @@ const GONE = `
   join portcullis_region.run r on r.id = b.run
   join portcullis_region.change o on (o.resource, o.key, o.run) = (b.resource, b.key, r.restores)
   join portcullis_region.cascaded d on (d.run, d.lane, d.seq) = (o.run, o.lane, o.seq)
-  where b.run = $1 and b.lane = $2 and b.seq > $3 and b.seq <= $4 and b.resource = $5 and b.before is null and d."table" = $6
+  where b.run = $1 and b.lane = $2 and b.seq > $3 and b.seq <= $4 and b.resource = $5 and b.before is null and d."table" = $6 and d."constraint" = $7
     and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (b.run, b.lane, b.seq))`;
 
 /**
@@ -105,11 +149,11 @@ export async function restoreCascaded(
   shape: Shape,
   { run, lane, from, to }: Stretch,
 ): Promise<void> {
-  for (const branch of shape.branches) {
+  for (const branch of eachOnce(shape.branches)) {
     const { rows } = await client.query<{ gone: number; back: number; key: string | null }>(
       `with gone as (select d.key, d.image ${GONE}), back as (${putBack(branch)})
        select (select count(*) from gone) as gone, (select count(*) from back) as back, (select min(key) from gone) as key`,
-      [run, lane, from, to, shape.name, branch.table],
+      [run, lane, from, to, shape.name, branch.table, branch.constraint],
     );
     const [{ gone, back, key } = { gone: 0, back: 0, key: null }] = rows;
     if (gone !== back)
@@ -119,6 +163,16 @@ export async function restoreCascaded(
         }`,
       );
   }
+}
+
+/** A foreign key can be met on several ways; its rows are put back together. */
+function eachOnce(branches: readonly Branch[]): Branch[] {
+  const found = new Map<string, Branch>();
+  for (const branch of branches) {
+    const name = JSON.stringify([branch.table, branch.constraint]);
+    if (!found.has(name)) found.set(name, branch);
+  }
+  return [...found.values()];
 }
 
 /** A column that the table has got since is filled in as for any new row. */
@@ -139,16 +193,17 @@ export async function cascadedFaults(
     `select to_regclass('portcullis_region.cascaded') is not null as there`,
   );
   if (there[0]?.there !== true) return [];
-  const { rows } = await database.query<{ table: string; columns: string[] }>(
-    `select d."table", array(select distinct k from portcullis_region.cascaded e, jsonb_object_keys(e.image) k
+  const { rows } = await database.query<{ table: string; constraint: string; columns: string[] }>(
+    `select d."table", d."constraint", array(select distinct k from portcullis_region.cascaded e, jsonb_object_keys(e.image) k
                              where e.run = $1 and e."table" = d."table" order by k) as columns
-     from (select distinct d."table" from portcullis_region.cascaded d
+     from (select distinct d."table", d."constraint" from portcullis_region.cascaded d
            join portcullis_region.change c using (run, lane, seq) where d.run = $1 and c.resource = $2) d`,
     [run, name],
   );
-  return rows.flatMap(({ table, columns }) => {
-    const branch = branches.find((each) => each.table === table);
-    if (!branch) return [`rows of ${table} went with its rows, and would not any more`];
+  return rows.flatMap(({ table, constraint, columns }) => {
+    const branch = branches.find((each) => each.table === table && each.constraint === constraint);
+    if (!branch)
+      return [`rows of ${table} went with its rows (constraint ${constraint}), and would not any more`];
     const lost = columns.filter((column) => !branch.all.some((each) => each.name === column));
     return lost.length === 0
       ? []
@@ -170,12 +225,13 @@ function putBack(branch: Branch): string {
 
 /** SQL for whether what went with a change `b` can be put back now: as {@link restoreCascaded} asks. `$1` is its run. */
 export function cascadedFits({ branches }: Shape): string {
-  const each = branches.map((branch) => {
+  const each = eachOnce(branches).map((branch) => {
     const there = `exists (select from ${branch.table} x where ${sameRow(branch, 'x', 'd.image')}${
       branch.action === 'cascade' ? '' : ` and ${asLeft(branch, 'x')}`
     })`;
     return `not exists (select from portcullis_region.cascaded d
       where (d.run, d.lane, d.seq) = ($1, b.lane, b.seq) and d."table" = ${pg.escapeLiteral(branch.table)}
+        and d."constraint" = ${pg.escapeLiteral(branch.constraint)}
         and ${branch.action === 'cascade' ? there : `not ${there}`})`;
   });
   return each.length === 0 ? 'true' : each.join(' and ');
@@ -188,7 +244,7 @@ export interface Cascading {
   readonly n: number;
 }
 
-/** Counts what goes with the rows that a plan deletes, by kind and unit, in the plan's transaction. */
+/** Counts what goes with the rows that a plan deletes, by kind and unit, in the plan's transaction: each row once. */
 export async function countCascading(
   client: pg.PoolClient,
   run: string,
@@ -196,26 +252,46 @@ export async function countCascading(
 ): Promise<Cascading[]> {
   const found: Cascading[] = [];
   for (const shape of shapes) {
-    for (const branch of shape.branches) {
-      const { rows } = await client.query<Cascading>(
-        `select p.kind, p.unit, count(*) as n from (${plannedOf(shape, branch)}) p group by p.kind, p.unit`,
-        [run, shape.name],
-      );
+    if (shape.branches.length === 0) continue;
+    for (const table of new Set(shape.branches.map((branch) => branch.table))) {
+      const { rows } = await client.query<Cascading>(countOf(shape, table), [run, shape.name]);
       found.push(...rows);
     }
   }
   return found;
 }
 
-/** The rows of a branch that go with the changes of run $1 and resource $2. */
+/** The rows of a table that go with the changes of run $1 and resource $2, counted. */
+function countOf(shape: Shape, table: string): string {
+  const of = shape.branches.filter((branch) => branch.table === table);
+  const needed = new Set<Branch>();
+  for (const branch of of) for (let at: Branch | undefined = branch; at; at = at.on) needed.add(at);
+  const named = shape.branches.filter((branch) => needed.has(branch));
+  const [only] = of;
+  // With one way to a table, each of its rows is found once.
+  const once = of.length === 1 && only?.recursive === false && table !== shape.facts.table;
+  const own =
+    table === shape.facts.table
+      ? `where not exists (select from portcullis_region.change c where c.run = $1 and c.resource = $2 and c.after is null
+           and ${shape.key.map((column, at) => `(f.image->>${pg.escapeLiteral(column.name)})::${column.cast} = ${keyPart(shape.key, 'c.key', at)}`).join(' and ')})`
+      : '';
+  const rows = of.map(({ at }) => `select kind, unit, key, image from branch${at}`).join(' union all ');
+  return `with recursive ${named.map((branch) => plannedOf(shape, branch)).join(', ')}
+    select kind, unit, count(*) as n
+    from (${once ? rows : `select distinct on (key) kind, unit from (${rows}) f ${own} order by key, kind, unit`}) g
+    group by kind, unit`;
+}
+
+/** A CTE of a branch's rows, with the kind and unit of what they go with. */
 function plannedOf(shape: Shape, branch: Branch): string {
-  const { on } = branch;
+  const { at, on, recursive } = branch;
   const parents =
     on === undefined
-      ? `select b.kind, b.unit, t as row from portcullis_region.change b join ${shape.table} t on ${hasKey(shape, 't', 'b.key')}
-         where b.run = $1 and b.resource = $2 and b.after is null`
-      : plannedOf(shape, on);
-  // Only what is referenced is wanted of a row, and its columns may be called as the change's.
-  return `select p.kind, p.unit, ${wholeImage(branch, 'x')} as image
-    from (${parents}) p join ${branch.table} x on ${references(branch, 'x', 'p')}`;
+      ? `(select b.kind, b.unit, t as row from portcullis_region.change b join ${shape.table} t on ${hasKey(shape, 't', 'b.key')}
+          where b.run = $1 and b.resource = $2 and b.after is null)`
+      : `branch${on.at}`;
+  const found = `select p.kind, p.unit, ${branchKey(branch, 'x')} as key, ${wholeImage(branch, 'x')} as image`;
+  return `branch${at} as (
+      ${found} from ${parents} p join ${branch.table} x on ${references(branch, 'x', 'p')}
+      ${recursive ? `union ${found} from branch${at} p join ${branch.table} x on ${references(branch, 'x', 'p', true)}` : ''})`;
 }

@@ -67,7 +67,7 @@ export function tableFaults(resource: Resource, facts: TableFacts, hidden: reado
           `row-level security of ${facts.table} hides rows from ${hidden.join(', ')}; alter these roles with bypassrls, or name a table without it`,
         ]),
     ...updateFaults(resource, facts),
-    ...(resource.deletes === true ? deleteFaults(facts) : []),
+    ...(resource.deletes === true ? keyTriggerFaults(resource, facts) : []),
   ];
 }
 
@@ -121,20 +121,18 @@ function updateFaults({ changes, deletes }: Resource, facts: TableFacts): string
   });
 }
 
-/** Why rows of a table cannot be deleted and restored exactly, besides what goes with them. */
-export function deleteFaults(facts: TableFacts): string[] {
-  return [
-    ...firingTriggers(facts, [], 'delete'),
-    ...firingTriggers(facts, [], 'insert').filter(({ events }) => !events.includes('delete')),
-  ].map(
-    ({ name }) =>
-      `trigger ${name} runs when its rows are deleted or restored, and what it does is not kept; drop it, or do its work in the job`,
+/** Triggers that give a row another key when it is inserted, or restored. */
+export function keyTriggerFaults(resource: Resource, facts: TableFacts): string[] {
+  const keys = keyColumns(resource);
+  return firingTriggers(facts, resource.changes, 'insert').flatMap(({ name, before, sets }) =>
+    before && sets !== null && keys.some((column) => sets.includes(column))
+      ? [`trigger ${name} sets its key, so the row could not be found again; let the column's default do so`]
+      : [],
   );
 }
 
 /** Why a row that is inserted cannot be taken away again exactly. */
 export function insertFaults(resource: Resource, facts: TableFacts): string[] {
-  const keys = keyColumns(resource);
   return [
     ...facts.cascading
       .filter(({ onDelete }) => onDelete !== null)
@@ -142,13 +140,7 @@ export function insertFaults(resource: Resource, facts: TableFacts): string[] {
         (key) =>
           `a restore would delete it again, and ${effectOf(key)} (constraint ${key.constraint}); insert into tables that nothing of the kind references`,
       ),
-    ...firingTriggers(facts, resource.changes, 'insert').flatMap(({ name, before, sets }) =>
-      before && sets !== null && keys.some((column) => sets.includes(column))
-        ? [
-            `trigger ${name} sets its key, so the row could not be found again; let the column's default do so`,
-          ]
-        : [],
-    ),
+    ...keyTriggerFaults(resource, facts),
   ];
 }
 

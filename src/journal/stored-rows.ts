@@ -18,6 +18,28 @@ export async function readBack(
   if (effects.some(({ deferred }) => deferred)) await client.query('set constraints all immediate');
   const shapes = new Set(steps.filter(({ operation }) => operation !== 'delete').map(({ shape }) => shape));
   for (const shape of shapes) await keepStored(client, shape, stretch);
+  for (const { shape, operation } of steps)
+    if (operation === 'delete' && shape.effects.delete.after) await requireGone(client, shape, stretch);
+}
+
+/** Throws {@link ChangeAltered} for a row that a trigger has put back once it was deleted. */
+async function requireGone(
+  client: pg.PoolClient,
+  shape: Shape,
+  { run, lane, from, to }: Stretch,
+): Promise<void> {
+  const { rows } = await client.query<{ key: string }>(
+    `select b.key from portcullis_region.change b join ${shape.table} t on ${hasKey(shape, 't', 'b.key')}
+     where b.run = $1 and b.lane = $2 and b.seq > $3 and b.seq <= $4 and b.resource = $5 and b.after is null
+       and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (b.run, b.lane, b.seq))
+     order by b.seq limit 1`,
+    [run, lane, from, to, shape.name],
+  );
+  const [there] = rows;
+  if (there)
+    throw new ChangeAltered(
+      `a trigger put row ${there.key} of ${shape.resource.table} back once it was deleted`,
+    );
 }
 
 async function keepStored(

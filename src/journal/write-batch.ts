@@ -268,7 +268,8 @@ export function sameColumn(column: Column, image: string): string {
     : `${now} is not distinct from ${then}`;
 }
 
-function valueOf(image: string, column: Column): string {
+/** SQL for a column's value in an image. */
+export function valueOf(image: string, column: Column): string {
   return `(${image}->>${pg.escapeLiteral(column.name)})::${column.cast}`;
 }
 

@@ -36,6 +36,7 @@ export function grantsOf(
     `grant select, insert on portcullis_region.change, portcullis_region.batch, portcullis_region.conflict, portcullis_region.stored, portcullis_region.cascaded to ${worker}`,
     `grant update (found, refusal) on portcullis_region.conflict to ${worker}`,
     `grant update (image) on portcullis_region.stored to ${worker}`,
+    `grant update (seq, branch, "constraint") on portcullis_region.cascaded to ${worker}`,
     ...scope.jobSchemas.flatMap((schema) =>
       jobGrants(pg.escapeIdentifier(schema), { planner, worker, guard }),
     ),

@@ -38,6 +38,7 @@ export const PLAN_COLUMNS = [
   'break_glass_until',
   'cascading',
   'triggers',
+  'expires_at',
 ] as const;
 
 /** Has the row `r` of a run take the columns of its plan `p`. */

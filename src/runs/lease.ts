@@ -54,7 +54,7 @@ export async function releaseLease(pool: pg.Pool, run: Run): Promise<void> {
 export interface TakeoverScope {
   readonly jobs: readonly string[];
   readonly regions: readonly string[];
-  /** The versions this worker can plan with. A restore, or a run whose plan is judged, needs no job code. */
+  /** The versions this worker can plan with. A restore, or a run whose plan is judged and not too old, needs no job code. */
   readonly versions: readonly string[];
   /** Only this run. */
   readonly run?: string;
@@ -71,8 +71,10 @@ export interface TakenOver {
 /** A run in the scope whose lease is over: $1 jobs, $2 regions, $3 versions, $4 one run or null. */
 const STALE = `status in ('planning', 'applying') and lease_until < clock_timestamp()
            and job = any($1) and region = any($2)
-           and (status = 'applying' or restores is not null or version = any($3)
-                or exists (select from portcullis_region.plan p where p.run = run.id))
+           and (restores is not null or version = any($3)
+                or status = 'applying' and coalesce(expires_at > clock_timestamp(), true)
+                or exists (select from portcullis_region.plan p where p.run = run.id and status = 'planning'
+                             and coalesce(p.expires_at > clock_timestamp(), true)))
            and ($4::uuid is null or id = $4)`;
 
 function staleScope({ jobs, regions, versions, run }: TakeoverScope): unknown[] {

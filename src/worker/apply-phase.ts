@@ -27,6 +27,7 @@ export async function applyRun(
       ...((await hasRates(pool, run.id)) && {
         judge: (client, stretch, written) => judgeBatch(client, run, stretch, written, onTrip),
       }),
+      rehearse: true,
       batch: policy.apply.batch,
       firstBatches: policy.apply.firstBatches,
       signal,

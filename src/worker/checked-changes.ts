@@ -1,6 +1,6 @@
 import { PortcullisError } from '../kernel/errors.js';
 import { unstorableIn } from '../kernel/text.js';
-import { deleteFaults, insertFaults } from '../journal/declaration-faults.js';
+import { insertFaults, keyTriggerFaults } from '../journal/declaration-faults.js';
 import { GENERATED, keyText, type Key, type KeyedChange } from '../journal/change.js';
 import type { Shape } from '../journal/shape.js';
 import type { AdmittedUnits, Change, Image } from '../sdk/contract.js';
@@ -111,7 +111,7 @@ function unrestorable(shape: Shape): Unrestorable {
         ];
   const made = {
     insert: [...parts, ...insertFaults(resource, facts)],
-    delete: [...parts, ...deleteFaults(facts), ...faults],
+    delete: [...parts, ...keyTriggerFaults(resource, facts), ...faults],
   };
   unrestorableOf.set(shape, made);
   return made;

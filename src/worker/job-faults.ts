@@ -72,10 +72,15 @@ export function jobFaults(job: JobDefinition, catalogue: JobCatalogue): string[]
 }
 
 /** What goes with rows is restored with them, in another order than the rest of a run. */
-function cascadedResources({ resources }: JobDefinition, { cascades = [] }: Resource): string[] {
-  return Object.entries(resources).flatMap(([name, { table, changes, deletes }]) =>
-    cascades.includes(table) && (changes.length > 0 || deletes === true)
-      ? [`its cascades name ${table}, which resource ${name} changes too; leave one of them to another job`]
+function cascadedResources({ resources }: JobDefinition, resource: Resource): string[] {
+  const { cascades = [] } = resource;
+  return Object.entries(resources).flatMap(([name, other]) =>
+    other !== resource &&
+    cascades.includes(other.table) &&
+    (other.changes.length > 0 || other.deletes === true)
+      ? [
+          `its cascades name ${other.table}, which resource ${name} changes too; leave one of them to another job`,
+        ]
       : [],
   );
 }

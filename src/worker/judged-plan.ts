@@ -1,4 +1,6 @@
 import type pg from 'pg';
+import { formatDurationMs } from '../kernel/duration.js';
+import { countOf } from '../kernel/words.js';
 import { gravest } from '../containment/consequences.js';
 import type { Judged } from '../containment/verdict.js';
 import type { Run } from '../runs/election.js';
@@ -78,6 +80,33 @@ export async function judgedBefore(region: pg.Pool, run: Run): Promise<StoredPla
     admitted: gate === null ? undefined : { gate, version, breakGlass, until },
     end: outcome ?? undefined,
   };
+}
+
+/** The code of a run that was taken over with a plan that is too old: what it applied stays, and another plans the rest. */
+export const PLAN_EXPIRED = 'plan-expired';
+
+/** How a run ends that was taken over when its plan was older than the policy's `plan.maxAge`; undefined: it is not. */
+export async function expiredPlan(
+  region: pg.Pool,
+  run: Run,
+  status: 'planning' | 'applying',
+): Promise<Outcome | undefined> {
+  const { rows } = await region.query<{ age: number; applied: number; all: number }>(
+    `select extract(epoch from clock_timestamp() - p.planned_at)::float8 * 1000 as age,
+       coalesce(sum(l.applied_seq), 0)::bigint as applied, coalesce(sum(l.last_seq), 0)::bigint as "all"
+     from portcullis_region.plan p left join portcullis_region.lane l on l.run = p.run
+     where p.run = $1 and p.expires_at <= clock_timestamp() group by p.run`,
+    [run.id],
+  );
+  const [plan] = rows;
+  if (!plan) return undefined;
+  const old = `its plan was ${formatDurationMs(plan.age)} old, over the policy's plan.maxAge, when the run was taken over`;
+  return status === 'planning'
+    ? { status: 'held', code: PLAN_EXPIRED, reason: `${old}; nothing was applied, and a new run plans again` }
+    : {
+        ...{ status: 'stopped', code: PLAN_EXPIRED },
+        reason: `${old}; ${plan.applied} of ${countOf(plan.all, 'change')} stay applied, and a new run plans the rest`,
+      };
 }
 
 function endOf(code: EndCode, reason: string): Outcome {

@@ -132,7 +132,7 @@ export async function planRun(
       await writeTrip(client, trip);
     }
     const stored = { written, newcomers: keptOf(newcomers, apart), cascading, end };
-    const admitted = await storePlan(client, job, run, leave, stored);
+    const admitted = await storePlan(client, job, run, leave, policy.planMaxAgeMs, stored);
     if (!end) await startRates(client, run, policy.guard, batchesOf(written.lanes, policy.apply));
     await faultPoint('plan.before-commit');
     return {
@@ -168,6 +168,7 @@ async function storePlan(
   job: LoadedJob,
   run: Run,
   leave: PlanLeave,
+  maxAgeMs: number,
   { written, newcomers, cascading, end }: Stored,
 ): Promise<Epochs | undefined> {
   const { breakGlass } = leave;
@@ -186,7 +187,8 @@ async function storePlan(
      set planned_at = clock_timestamp(), planned = $2, planned_units = $3, gate_epoch = $4, flag_revision = $5,
          admitted_units = $6, covered = $7, newcomers = $8, resources = $9, steps = $10, lanes = $11, outcome = $12, version_epoch = $13,
          asked_permille = $14, admitted_permille = $15, break_glass = $16,
-         cascading = $19, triggers = $20, break_glass_until = least($17::timestamptz, clock_timestamp() + $18 * interval '1 millisecond')
+         cascading = $19, triggers = $20,
+         expires_at = clock_timestamp() + $21 * interval '1 millisecond', break_glass_until = least($17::timestamptz, clock_timestamp() + $18 * interval '1 millisecond')
      where run = $1
      returning ${EPOCHS}`,
     [
@@ -210,6 +212,7 @@ async function storePlan(
       breakGlass ? breakGlass.endsAtMs - performance.now() : null,
       cascading.length > 0 ? JSON.stringify(besides) : null,
       JSON.stringify({ fire, trial: null }),
+      maxAgeMs,
     ],
   );
   return leave.epoch === null ? undefined : rows[0];

@@ -27,7 +27,7 @@ import type { LoadedJob } from './registry.js';
 import { beginApplying } from './begin-applying.js';
 import { anyUnique, reserveIn, settleAfter, type TakenElsewhere } from './reservations.js';
 import { executeRestore } from './restore-run.js';
-import { judgedBefore, type StoredPlan } from './judged-plan.js';
+import { expiredPlan, judgedBefore, type StoredPlan } from './judged-plan.js';
 import { endOf, endOfStopped, failure, type End } from './run-end.js';
 import { measurePhase, measureRun } from './run-metrics.js';
 import { trippedEnd } from './tripped-run.js';
@@ -134,6 +134,8 @@ async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Prom
     if (status === 'planning') {
       let judged = await judgedBefore(platform.region, run);
       if (judged) {
+        const expired = judged.end ? undefined : await expiredPlan(platform.region, run, status);
+        if (expired) return expired;
         if (judged.admitted) watch(judged.admitted);
       } else {
         const leave = await seekLeave(attempt);
@@ -153,6 +155,8 @@ async function carryOut(attempt: Attempt, status: 'planning' | 'applying'): Prom
     } else {
       const tripped = await trippedEnd(platform, run);
       if (tripped) return tripped;
+      const expired = await expiredPlan(platform.region, run, status);
+      if (expired) return expired;
       watch(await admittedUnder(platform.region, run));
     }
     return await apply(attempt);

@@ -66,7 +66,15 @@ export async function tryPlan(
   run: string,
   steps: readonly Step[],
 ): Promise<Trial | undefined> {
-  const fired = new Set(steps.filter(mayAlter).map(({ shape }) => shape));
+  const fired = new Set(
+    steps
+      .filter(
+        (step) =>
+          mayAlter(step) ||
+          (step.operation === 'delete' && mayAlter({ shape: step.shape, operation: 'insert' })),
+      )
+      .map(({ shape }) => shape),
+  );
   if (fired.size === 0) return undefined;
   return inTrial(pool, (client) =>
     tryChanges(
@@ -140,7 +148,7 @@ async function tryChanges(
   const attempt = async (stretch: Stretch): Promise<void> => {
     await client.query('savepoint trial');
     const before = await wholeRows(client, steps, stretch);
-    await writeSteps(client, { steps }, stretch).catch(blame);
+    await writeSteps(client, { steps, rehearse: !restores }, stretch).catch(blame);
     for (const shape of new Set(steps.map((step) => step.shape))) {
       const altered = restores ? await alteredRows(client, shape, stretch) : [];
       for (const row of altered) refuse(shape.name, row.key, alteredText(shape, row));

@@ -20,7 +20,7 @@ await owner.query(`
   );
   grant select, delete, insert, update on directory.session to public;
   create table directory.session_event (session bigint);
-  create function directory.nothing() returns trigger language plpgsql as 'begin return old; end'`);
+  create function directory.nothing() returns trigger language plpgsql as 'begin new.id := 1; return new; end'`);
 
 beforeEach(() =>
   owner.query(`
@@ -129,10 +129,10 @@ describe('a resource whose rows are deleted', () => {
       'deleting its rows would delete rows of directory.session_event (constraint of_session)',
     ],
     [
-      'a trigger runs when they are deleted',
-      `create trigger tell before delete on directory.session for each row execute function directory.nothing()`,
+      'a trigger gives them other keys when they are restored',
+      `create trigger tell before insert on directory.session for each row execute function directory.nothing()`,
       'drop trigger tell on directory.session',
-      'trigger tell runs when its rows are deleted or restored',
+      'trigger tell sets its key, so the row could not be found again',
     ],
   ])('is refused where %s', async (_, make, undo, said) => {
     const installed = { definition: cleanUp, folder: new URL('.', import.meta.url), build: 'test' };

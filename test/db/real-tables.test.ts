@@ -344,10 +344,10 @@ describe('a job is refused at load, by name,', () => {
       'changing name would change rows of shop.part (constraint whole, on update cascade)',
     ],
     [
-      'a trigger on deletes',
-      `${plain}; create or replace function shop.alters() returns trigger language plpgsql as 'begin return old; end'; create trigger tells after delete on item for each row execute function shop.alters()`,
+      'a trigger that sets its key when a row is restored',
+      `${plain}; create or replace function shop.alters() returns trigger language plpgsql as 'begin new.id := 1; return new; end'; create trigger tells before insert on item for each row execute function shop.alters()`,
       deleting,
-      'trigger tells runs when its rows are deleted or restored',
+      'trigger tells sets its key',
     ],
   ])('where its table has %s', async (_, sql, resource, said) => {
     await make(sql);

@@ -101,6 +101,7 @@ export function testPolicy(job: string, regions: readonly string[], changes: Par
     regions,
     flag: { maxAgeMs: 60_000 },
     permitMs: 30_000,
+    planMaxAgeMs: 3_600_000,
     leaseMs: 20_000,
     apply: { lanes: 2, batch: 50, firstBatches: [5] },
     guard: noRules,

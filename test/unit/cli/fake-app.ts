@@ -36,6 +36,7 @@ const POLICY: Policy = {
   regions: REGIONS,
   flag: { maxAgeMs: 60_000 },
   permitMs: 30_000,
+  planMaxAgeMs: 3_600_000,
   leaseMs: 20_000,
   apply: { lanes: 1, batch: 50, firstBatches: [5] },
   guard: { onTrip: { restore: 'propose' }, prometheus: [], caps: [], rules: [] },
