@@ -58,7 +58,7 @@ async function grownOld(run: string): Promise<void> {
 const sum = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((all, n) => all + n, 0);
 
-const [applying = '', planned = '', young = ''] = SAMPLE_REGIONS;
+const [applying, planned, young] = SAMPLE_REGIONS;
 
 test('a run that is taken over with an old plan is planned again: what it applied stays, and nothing is done twice', async () => {
   const killed = await killedAt(applying, 'apply.committed:6');
