@@ -41,9 +41,9 @@ export async function bundle() {
   await build(consoleOptions());
 }
 
-/** What a kill must not wait for: logs, policy files, servers, other commands. */
+/** What a kill must not wait for: logs, policy files, servers, other commands, and the schemas of views. */
 const NEEDLESS =
-  /node_modules\/(yaml|pino|express)\/|dist\/(operations|server|cli\/program|worker\/registry)[/.]/;
+  /node_modules\/(yaml|pino|express)\/|dist\/(operations|server|cli\/program|worker\/registry|kernel\/schema)[/.]/;
 
 /** Fails where what is read before a kill begins has come to hold something of that. */
 function refuseNeedless({ metafile: { outputs } }) {

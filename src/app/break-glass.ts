@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Installation } from '../cli/app-port.js';
-import { listBreakGlass, noteExpired, noteRuns, type BreakGlass } from '../flags/break-glass.js';
+import { noteExpired, noteRuns } from '../flags/break-glass.js';
 import { ControlHistory } from '../gate/control-history.js';
 import { settleOlderControl } from '../rollout/older-control.js';
 import { startPoller, type Poller } from '../kernel/poller.js';
@@ -8,6 +8,7 @@ import { messageOf } from '../kernel/errors.js';
 import { inTransaction } from '../postgres/pool.js';
 import type { RegionDatabase } from '../regions/region-database.js';
 import type { WorkerContext } from '../worker/platform.js';
+import { listBreakGlass, type BreakGlass } from '../flags/browse-break-glass.js';
 
 const LOOK_MS = 2_000;
 

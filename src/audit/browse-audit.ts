@@ -2,8 +2,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { spellingsOf } from '../kernel/version-named.js';
 import { keyOfCursor, pageOf, type Page, type PageRequest } from '../postgres/page.js';
-import type { ChainedEntry } from './chain.js';
-import { AUDIT_COLUMNS } from './row.js';
+import { type ChainedEntry, AUDIT_COLUMNS } from './entry.js';
 
 export interface AuditFilter {
   readonly principal?: string | undefined;

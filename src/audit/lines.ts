@@ -1,9 +1,10 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import { canonicalJson } from './canonical-json.js';
-import { type AuditHead, type ChainedEntry, type ChainVerdict, ChainWalk } from './chain.js';
+import { type AuditHead, type ChainVerdict, ChainWalk } from './chain.js';
 import { beginTransaction } from '../postgres/pool.js';
 import { pagesOfAudit, WALK } from './pages.js';
+import type { ChainedEntry } from './entry.js';
 
 /** The whole log in order, as it was at one moment, in flat memory; {@link auditLine} makes a line of each entry. */
 export async function* exportAudit(control: pg.Pool): AsyncGenerator<ChainedEntry> {

@@ -1,7 +1,6 @@
 import type pg from 'pg';
 import type { TransactionMode } from '../postgres/pool.js';
-import type { ChainedEntry } from './chain.js';
-import { AUDIT_COLUMNS } from './row.js';
+import { type ChainedEntry, AUDIT_COLUMNS } from './entry.js';
 
 const PAGE_ROWS = 500;
 

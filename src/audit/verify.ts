@@ -1,8 +1,9 @@
 import type pg from 'pg';
 import { inTransaction } from '../postgres/pool.js';
 import { canonicalJson } from './canonical-json.js';
-import { type AuditHead, type ChainedEntry, type ChainFault, type ChainVerdict, ChainWalk } from './chain.js';
+import { type AuditHead, type ChainFault, type ChainVerdict, ChainWalk } from './chain.js';
 import { pagesOfAudit, WALK } from './pages.js';
+import type { ChainedEntry } from './entry.js';
 
 export interface VerifyOptions {
   /** A head that was kept elsewhere: the log must still go through it. */

@@ -4,13 +4,13 @@ import { causeOf, closedByTrips, hasDamage, type Incident, type TripClosed } fro
 import { measuresOf } from '../incidents/measures.js';
 import type { Step } from '../incidents/runbook.js';
 import type { Moment } from '../incidents/timeline.js';
-import { breakGlassLine } from '../flags/break-glass.js';
 import { uncheckedText } from '../incidents/unchecked-steps.js';
 import type { Impact } from '../journal/impact.js';
 import type { Voice } from './context.js';
 import { toneOf, type Tone } from './tone.js';
 import { cascadedText } from '../incidents/post-mortem.js';
 import { countOf, number, time, unitsOf, type UnitLabel } from '../kernel/words.js';
+import { breakGlassLine } from '../flags/browse-break-glass.js';
 
 const STATES: Readonly<Record<Incident['state'], Tone>> = {
   open: 'bad',

@@ -1,4 +1,3 @@
-import { looksLikeIncident } from '../incidents/browse-incidents.js';
 import { requireDamage } from '../incidents/incident.js';
 import { writers, type SilentRegion } from '../incidents/incident-runs.js';
 import type { RestorePart } from '../journal/restore-plan.js';
@@ -12,6 +11,7 @@ import { followRun, followText } from './follow-run.js';
 import type { Invoke } from './invoke.js';
 import type { ExitCode } from './terminal.js';
 import { total } from './wording.js';
+import { looksLikeIncident } from '../kernel/short-id.js';
 
 /** What `restore --json` prints of each run. */
 export interface RestoreResult {

@@ -1,4 +1,3 @@
-import { breakGlassLine } from '../flags/break-glass.js';
 import { formatDurationMs } from '../kernel/duration.js';
 import { skipperText } from '../rollout/plan-advance.js';
 import type { PartView, RolloutView, WaveView } from '../rollout/rollout-view.js';
@@ -8,6 +7,7 @@ import type { Cell } from './table.js';
 import { toneOf } from './tone.js';
 import { countOf, number, time, unitsOf, type UnitLabel } from '../kernel/words.js';
 import { share } from './wording.js';
+import { breakGlassLine } from '../flags/browse-break-glass.js';
 
 /** A rollout for a person: what it does next, and every wave and region. */
 export function rolloutText(voice: Voice, rollout: RolloutView): string {

@@ -1,9 +1,9 @@
 import { seeIncident } from '../incidents/assess-incident.js';
-import { looksLikeIncident } from '../incidents/browse-incidents.js';
 import { requireDamage, type Incident } from '../incidents/incident.js';
 import { writers, type SilentRegion } from '../incidents/incident-runs.js';
 import { findRunOf, type FoundRun } from '../regions/browse.js';
 import type { Installation } from './app-port.js';
+import { looksLikeIncident } from '../kernel/short-id.js';
 
 /** The runs that ids on the command line mean. */
 export interface RunsNamed {

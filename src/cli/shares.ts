@@ -7,8 +7,8 @@ import {
   VERSION_NAMES,
   versionsNamed,
 } from '../kernel/version-named.js';
-import type { Variant } from '../flags/definition.js';
 import { share } from './wording.js';
+import type { Variant } from '../flags/variant.js';
 
 const SHARE = /^(100(?:\.0+)?|\d{1,2}(?:\.\d)?)\s*%$/;
 

@@ -8,7 +8,8 @@ import { columnsOf } from '../postgres/columns-of.js';
 import { inTransaction } from '../postgres/pool.js';
 import { AdmissionBook, beyondText, type Beyond, type RegionAdmission } from './admission.js';
 import { ADMISSIONS, type ReadAdmission } from './admission-reader.js';
-import { type Variant, flagName } from './definition.js';
+import { flagName } from './definition.js';
+import type { Variant } from './variant.js';
 
 /** Admissions as the control database has them now. */
 export async function readAdmissions(control: pg.Pool | pg.PoolClient): Promise<AdmissionBook> {

@@ -1,8 +1,9 @@
 import { WHOLE_PERMILLE, bucketsOf } from '../kernel/bucketing.js';
 import { time } from '../kernel/words.js';
 import { unitsByBucket } from './admitted-units.js';
-import { type BreakGlassInForce, type FlagDefinition, HOLD, type Variant, flagName } from './definition.js';
+import { type BreakGlassInForce, type FlagDefinition, HOLD, flagName } from './definition.js';
 import { type MonotonicClock, monotonicMs } from './hearing.js';
+import type { Variant } from './variant.js';
 
 /** How far the versions of a job are admitted in a region. */
 export interface RegionAdmission {

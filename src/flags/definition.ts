@@ -1,28 +1,11 @@
-import { z } from 'zod';
 import { WHOLE_PERMILLE } from '../kernel/bucketing.js';
 import { NAME } from './policy-values.js';
-import { named } from '../kernel/schema.js';
+import type { Variant } from './variant.js';
 
 /** What a flag answers where no version may act. */
 export const HOLD = 'hold';
 
 /** A version's share of the units. */
-export const Variant = named(
-  'Variant',
-  z.strictObject({
-    version: z.string().describe('semantic version and digest, such as 1.0.0_9f3c2a1b'),
-    permille: z.int().min(1).max(1000).describe('share of the units, in thousandths'),
-    /** Under another rule, no unit is sure to keep its version. Absent for plain shares. */
-    rule: z
-      .string()
-      .optional()
-      .describe(
-        'a fingerprint of what decides besides the shares: constraints, other strategies, units bucketed under another name',
-      ),
-  }),
-);
-export type Variant = z.infer<typeof Variant>;
-
 /** Which version may act for which share of a region's units. */
 export interface FlagDefinition {
   /** `job.region`. */

@@ -4,9 +4,10 @@ import { flagElsewhere } from './flags-elsewhere.js';
 import { listFlags, setFlag, type FlagChange, type FlagState } from './flag-store.js';
 import { type Admissions, beyondText, inForce } from './admission.js';
 import { readAdmissions } from './admission-store.js';
-import { type FlagDefinition, Variant } from './definition.js';
+import { type FlagDefinition } from './definition.js';
 import type { FlagSource } from './source.js';
 import { count, durationMs, named, isoTime } from '../kernel/schema.js';
+import { Variant } from './variant.js';
 
 /** Break-glass by which versions have more than they are admitted to. */
 export const ListedBreakGlass = z

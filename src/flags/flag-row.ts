@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { WHOLE_PERMILLE } from '../kernel/bucketing.js';
 import { currentSpelling } from '../kernel/version-named.js';
-import { type FlagDefinition, HOLD, type MalformedFlag, type Variant, flagName } from './definition.js';
+import { type FlagDefinition, HOLD, type MalformedFlag, flagName } from './definition.js';
 import type { Feature } from './flag-repository.js';
+import type { Variant } from './variant.js';
 
 /** A row of portcullis_control.flag, as the pools of src/store answer it. */
 export interface FlagRow {

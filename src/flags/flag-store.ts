@@ -7,9 +7,10 @@ import { parseReason } from '../kernel/reason.js';
 import { keyOfCursor, pageOf, type PageRequest } from '../postgres/page.js';
 import { inTransaction } from '../postgres/pool.js';
 import { refuseBeyond } from './admission-store.js';
-import { type FlagDefinition, type Variant, flagName } from './definition.js';
+import { type FlagDefinition, flagName } from './definition.js';
 import { type FlagRow, definitionOfRow, versionShares } from './flag-row.js';
 import { loadPolicy } from './policy-store.js';
+import type { Variant } from './variant.js';
 
 /** A flag as the control database has it, or had it at a revision; without variants where it is malformed. */
 export interface FlagState extends Omit<FlagDefinition, 'bucketing'> {

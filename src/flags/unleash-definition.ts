@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { WHOLE_PERMILLE } from '../kernel/bucketing.js';
-import { type FlagDefinition, HOLD, type MalformedFlag, type Variant, jobAndRegion } from './definition.js';
+import { type FlagDefinition, HOLD, type MalformedFlag, jobAndRegion } from './definition.js';
+import type { Variant } from './variant.js';
 
 /** What of an Unleash feature is understood here; the rest is unleash-client's and only fingerprinted. */
 const variant = z.looseObject({

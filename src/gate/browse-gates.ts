@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { Variant } from '../flags/definition.js';
 import { compareText } from '../kernel/text.js';
 import { keyOfCursor, type Walk } from '../postgres/page.js';
 import { CONFIRMED } from './database.js';
 import type { GateState } from './decide.js';
 import { count, durationMs, named, isoTime } from '../kernel/schema.js';
 import { viewOf, viewColumns, isoOf } from '../postgres/view.js';
+import { Variant } from '../flags/variant.js';
 
 export const GATE_STATES = ['open', 'held', 'killed'] as const satisfies readonly GateState[];
 

@@ -1,5 +1,6 @@
 import { beyondText } from '../flags/admission.js';
-import { narrowed, type FlagAnswer, type Variant } from '../flags/definition.js';
+import { narrowed, type FlagAnswer } from '../flags/definition.js';
+import type { Variant } from '../flags/variant.js';
 
 export type GateState = 'open' | 'held' | 'killed';
 

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { lockAudit, recordAudit } from '../audit/record.js';
-import { type BreakGlass, hasBreakGlass, listBreakGlass } from '../flags/break-glass.js';
+import { hasBreakGlass } from '../flags/break-glass.js';
 import { unitLabelOf } from '../flags/policy-store.js';
 import type { UnitLabel } from '../kernel/words.js';
 import { inTransaction } from '../postgres/pool.js';
@@ -18,6 +18,7 @@ import {
 import { mayFollow } from './incident-states.js';
 import { SEVERITIES, severityOf, type Severity } from './severity.js';
 import { uncheckedSteps, type UncheckedStep } from './unchecked-steps.js';
+import { type BreakGlass, listBreakGlass } from '../flags/browse-break-glass.js';
 
 /** An incident with its runs, as they are now. */
 export interface IncidentSeen extends IncidentRuns {

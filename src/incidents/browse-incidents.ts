@@ -65,11 +65,6 @@ export async function findIncident(control: pg.Pool | pg.PoolClient, id: string)
   });
 }
 
-/** Whether a text can be an incident's id, as opposed to the beginning of a run's. */
-export function looksLikeIncident(id: string): boolean {
-  return /^(?=.*[g-z])[a-z2-7]{8}$/i.test(id.trim());
-}
-
 function incidentOf(row: IncidentRow): Incident {
   return viewOf(Incident, row);
 }

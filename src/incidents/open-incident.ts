@@ -1,9 +1,8 @@
 import type pg from 'pg';
 import { lockAudit, recordAudit } from '../audit/record.js';
 import { storable, storableJson } from '../kernel/text.js';
-import { newShortId } from '../kernel/short-id.js';
+import { newShortId, looksLikeIncident } from '../kernel/short-id.js';
 import { columnsOf } from '../postgres/columns-of.js';
-import { looksLikeIncident } from './browse-incidents.js';
 import type { Cause, IncidentNote } from './incident.js';
 import type { IncidentState } from './incident-states.js';
 

@@ -1,5 +1,4 @@
 import { formatDurationMs } from '../kernel/duration.js';
-import { breakGlassLine } from '../flags/break-glass.js';
 import { countOf, number, time, unitsOf, type UnitLabel } from '../kernel/words.js';
 import type { Assessment } from './assess-incident.js';
 import { causeOf, closedByTrips, hasDamage, type Incident } from './incident.js';
@@ -9,6 +8,7 @@ import { SEVERITIES } from './severity.js';
 import { statusUpdatesOf } from './status-updates.js';
 import type { Moment } from './timeline.js';
 import { uncheckedText } from './unchecked-steps.js';
+import { breakGlassLine } from '../flags/browse-break-glass.js';
 
 /**
  * A draft of the post-mortem in Markdown: everything that is on record, in the order in which a reader asks for

@@ -8,3 +8,8 @@ export function newShortId(): string {
   // 32 divides 256, so every character is as likely as any other.
   return Array.from(randomBytes(CHARACTERS), (byte) => BASE32[byte % BASE32.length]).join('');
 }
+
+/** Whether a text can be an incident's id, as opposed to the beginning of a run's. */
+export function looksLikeIncident(id: string): boolean {
+  return /^(?=.*[g-z])[a-z2-7]{8}$/i.test(id.trim());
+}

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { listAudit } from '../audit/browse-audit.js';
-import { headText, parseHead, ChainedEntry } from '../audit/chain.js';
+import { headText, parseHead } from '../audit/chain.js';
 import { auditLine, exportAudit } from '../audit/lines.js';
 import { verifyAudit } from '../audit/verify.js';
 import { countUnrecordedTrips } from '../containment/trip-row.js';
@@ -9,6 +9,7 @@ import { queryRegions } from '../regions/query-regions.js';
 import { operation, stream } from './operation.js';
 import { word, count, named, pageSchema } from '../kernel/schema.js';
 import { namePath, pageQuery } from './schemas.js';
+import { ChainedEntry } from '../audit/entry.js';
 
 const AuditPage = pageSchema('AuditPage', ChainedEntry);
 

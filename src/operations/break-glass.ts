@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { listBreakGlass, BreakGlass } from '../flags/break-glass.js';
 import { orderBreakGlass } from '../regions/order-rollout.js';
 import { LONGEST_BREAK_GLASS_MS, revokeBreakGlass } from '../rollout/break-glass.js';
 import { operation } from './operation.js';
 import { durationMs, named, reason, word } from '../kernel/schema.js';
 import { jobQuery, namePath, approvalIdPath } from './schemas.js';
 import { Approval } from '../access/approvals.js';
+import { listBreakGlass, BreakGlass } from '../flags/browse-break-glass.js';
 
 const BreakGlassList = named('BreakGlassList', z.strictObject({ items: z.array(BreakGlass).readonly() }));
 

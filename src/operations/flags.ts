@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { pageOfList } from '../postgres/page.js';
-import { flagName, HOLD, spansOf, Variant } from '../flags/definition.js';
+import { flagName, HOLD, spansOf } from '../flags/definition.js';
 import { flagAtRevision, listFlagChanges } from '../flags/flag-store.js';
 import { flagElsewhere } from '../flags/flags-elsewhere.js';
 import { bucketsOf } from '../kernel/bucketing.js';
@@ -9,6 +9,7 @@ import type { OperationFlags } from './context.js';
 import { operation } from './operation.js';
 import { count, named, pageSchema, reason, isoTime, word, pageShape } from '../kernel/schema.js';
 import { jobQuery, namePath, pageQuery, regionQuery } from './schemas.js';
+import { Variant } from '../flags/variant.js';
 
 const place = z.strictObject({ job: namePath, region: namePath });
 const setErrors = [

@@ -23,8 +23,8 @@ import { mostQuery, RestoreOrder, UnitImpact, Impact, RestoreBegun } from './res
 import { inRegion } from './restores.js';
 import { jobQuery, pageQuery } from './schemas.js';
 import { count, named, pageSchema, reason, text, UnitLabel, word } from '../kernel/schema.js';
-import { BreakGlass } from '../flags/break-glass.js';
 import { UncheckedStep } from '../incidents/unchecked-steps.js';
+import { BreakGlass } from '../flags/browse-break-glass.js';
 
 const IncidentPage = pageSchema('IncidentPage', Incident);
 

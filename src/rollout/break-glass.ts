@@ -7,18 +7,13 @@ import { PortcullisError } from '../kernel/errors.js';
 import { storableJson } from '../kernel/text.js';
 import { inTransaction } from '../postgres/pool.js';
 import { readAdmissions } from '../flags/admission-store.js';
-import {
-  type BreakGlass,
-  endBreakGlass,
-  grantBreakGlass,
-  listBreakGlass,
-  lockFlagsOf,
-} from '../flags/break-glass.js';
+import { endBreakGlass, grantBreakGlass, lockFlagsOf } from '../flags/break-glass.js';
 import { requirePolicy } from '../flags/policy-store.js';
 import { notify } from '../notify/notice.js';
 import { hashOfEvidence, type RegionShown, type WaveEvidence, worsened } from './evidence.js';
 import { type EvidenceSources, type UnitsOf } from './read-evidence.js';
 import { stopReason } from './stop-version.js';
+import { type BreakGlass, listBreakGlass } from '../flags/browse-break-glass.js';
 
 /** What a request for break-glass asks for. */
 export const BREAK_GLASS = 'break-glass';

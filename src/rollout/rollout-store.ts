@@ -2,11 +2,11 @@ import type pg from 'pg';
 import { requireSeen } from '../kernel/seen.js';
 import { storable, storableJson } from '../kernel/text.js';
 import { recordAudit } from '../audit/record.js';
-import type { Variant } from '../flags/definition.js';
 import type { RolloutDocument } from '../flags/rollout-document.js';
 import { type RolloutPolicy, typedRollout } from '../flags/rollout-policy.js';
 import type { Part, SkippedBake } from './plan-advance.js';
 import { type RolloutStatus, UNDER_WAY } from './rollout-states.js';
+import type { Variant } from '../flags/variant.js';
 
 /** Who moves a rollout, on the record. */
 export const ROLLOUT_PRINCIPAL = 'system:rollout';

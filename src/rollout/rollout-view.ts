@@ -22,10 +22,10 @@ import {
   type StoredPart,
 } from './rollout-store.js';
 import { ROLLOUT_STATES, type RolloutStatus, PART_STATES } from './rollout-states.js';
-import { listBreakGlass, BreakGlass } from '../flags/break-glass.js';
 import { skipAsked, SkipView } from './skip-bake.js';
 import { waveApprovals, type WaveApproval } from './wave-approval.js';
 import { count, named, isoTime, UnitLabel } from '../kernel/schema.js';
+import { listBreakGlass, BreakGlass } from '../flags/browse-break-glass.js';
 
 const ms = z.number().min(0).describe('milliseconds');
 

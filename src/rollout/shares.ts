@@ -1,5 +1,6 @@
 import { WHOLE_PERMILLE } from '../kernel/bucketing.js';
-import { type Variant, spansOf } from '../flags/definition.js';
+import { spansOf } from '../flags/definition.js';
+import type { Variant } from '../flags/variant.js';
 
 /**
  * The shares of a flag in which a candidate has the first `permille` buckets and every other version keeps those

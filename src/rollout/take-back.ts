@@ -3,13 +3,13 @@ import { faultPoint } from '../kernel/fault-point.js';
 import { REASON_LETTERS } from '../kernel/reason.js';
 import { shorten } from '../kernel/text.js';
 import { clearAdmission } from '../flags/admission-store.js';
-import type { Variant } from '../flags/definition.js';
 import { type FlagState, lockFlags, setFlag } from '../flags/flag-store.js';
 import { loadPolicy } from '../flags/policy-store.js';
 import { endRollout } from './end-rollout.js';
 import { sharesOf } from './read-evidence.js';
 import { recordEvent, type Rollout } from './rollout-store.js';
 import { sameShares, sharesWithout } from './shares.js';
+import type { Variant } from '../flags/variant.js';
 
 export interface TakeBack {
   readonly at: Date;

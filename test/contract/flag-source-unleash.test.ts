@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Variant } from '../../src/flags/definition.js';
 import { featureOf } from '../../src/flags/flag-row.js';
 import { PortcullisProvider } from '../../src/flags/provider.js';
 import { UnleashSource } from '../../src/flags/unleash-source.js';
 import { everythingAdmitted } from '../support/admissions.js';
 import { until } from '../support/until.js';
 import { UnleashServer } from '../support/unleash-server.js';
+import type { Variant } from '../../src/flags/variant.js';
 
 const ALL: readonly Variant[] = [{ version: '1.0.0_abc', permille: 1000 }];
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { OpenFeature } from '@openfeature/server-sdk';
-import { type FlagAnswer, type Variant, flagName } from '../../src/flags/definition.js';
+import { type FlagAnswer, flagName } from '../../src/flags/definition.js';
 import { EmbeddedSource } from '../../src/flags/embedded-source.js';
 import { featureOf } from '../../src/flags/flag-row.js';
 import { PortcullisProvider } from '../../src/flags/provider.js';
@@ -11,6 +11,7 @@ import { testDatabase } from '../support/database.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
 import { UnleashServer } from '../support/unleash-server.js';
+import type { Variant } from '../../src/flags/variant.js';
 
 /** What a test can do to whatever stands behind a source. */
 interface Origin {

@@ -2,7 +2,6 @@ import { describe, expect, test } from '@jest/globals';
 import type { Principal } from '../../src/access/roles.js';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { admitInitially, readAdmissions } from '../../src/flags/admission-store.js';
-import type { Variant } from '../../src/flags/definition.js';
 import { embeddedDesk } from '../../src/flags/flag-desk.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
@@ -14,6 +13,7 @@ import { abortRollout, resumeRollout } from '../../src/rollout/steer.js';
 import { testDatabase } from '../support/database.js';
 import { openedProvider } from '../support/flag-sources.js';
 import { ann, bake, begunOn, bob, rolling, skipBake, WAVES, type Rolling } from '../support/rolling.js';
+import type { Variant } from '../../src/flags/variant.js';
 
 const database = await testDatabase();
 const { owner } = database;

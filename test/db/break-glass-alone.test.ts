@@ -3,7 +3,6 @@ import { ALONE, findApproval } from '../../src/access/approvals.js';
 import type { Role } from '../../src/access/roles.js';
 import { startAlone } from '../../src/app/alone.js';
 import { readAdmissions } from '../../src/flags/admission-store.js';
-import { listBreakGlass } from '../../src/flags/break-glass.js';
 import { decideBreakGlass } from '../../src/rollout/break-glass.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { databasesAt } from '../http/serving.js';
@@ -12,6 +11,7 @@ import { testDatabase } from '../support/database.js';
 import { tokenOf } from '../support/people.js';
 import { begunOn, type Rolling } from '../support/rolling.js';
 import { until } from '../support/until.js';
+import { listBreakGlass } from '../../src/flags/browse-break-glass.js';
 
 /** Break-glass where nobody else may approve: an hour, which everybody is told of and may cancel. */
 

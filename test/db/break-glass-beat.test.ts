@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { startBreakGlass } from '../../src/app/break-glass.js';
-import { listBreakGlass } from '../../src/flags/break-glass.js';
 import { readAdmissions } from '../../src/flags/admission-store.js';
 import type { Poller } from '../../src/kernel/poller.js';
 import { askBreakGlass, type BreakGlassOrder, decideBreakGlass } from '../../src/rollout/break-glass.js';
@@ -11,6 +10,7 @@ import { databasesAt } from '../http/serving.js';
 import { testDatabase } from '../support/database.js';
 import { ann, begunOn, bob, type Rolling } from '../support/rolling.js';
 import { until } from '../support/until.js';
+import { listBreakGlass } from '../../src/flags/browse-break-glass.js';
 
 /** What a control plane does about break-glass and restored backups, as it runs. */
 

@@ -4,7 +4,7 @@ import { noteRunsOf } from '../../src/app/break-glass.js';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { killWithIncident } from '../../src/containment/kill-incident.js';
 import { readAdmissions } from '../../src/flags/admission-store.js';
-import { listBreakGlass, noteExpired } from '../../src/flags/break-glass.js';
+import { noteExpired } from '../../src/flags/break-glass.js';
 import { examineIncident } from '../../src/incidents/assess-incident.js';
 import { openIncident } from '../../src/incidents/open-incident.js';
 import { postMortemOf } from '../../src/incidents/post-mortem.js';
@@ -25,6 +25,7 @@ import { serving, type Served } from '../http/serving.js';
 import { testDatabase } from '../support/database.js';
 import { person } from '../support/people.js';
 import { ann, begunOn, bob } from '../support/rolling.js';
+import { listBreakGlass } from '../../src/flags/browse-break-glass.js';
 
 const database = await testDatabase();
 const { owner } = database;

@@ -5,7 +5,6 @@ import { issueToken, type TokenRequest } from '../../src/access/tokens.js';
 import { verifyAudit } from '../../src/audit/verify.js';
 import { killGate } from '../../src/containment/kill-gate.js';
 import { readAdmissions } from '../../src/flags/admission-store.js';
-import type { Variant } from '../../src/flags/definition.js';
 import { BREAK_GLASS } from '../../src/rollout/break-glass.js';
 import { askToSkip, SKIP_BAKE } from '../../src/rollout/skip-bake.js';
 import { abortRollout, pauseRollout } from '../../src/rollout/steer.js';
@@ -14,6 +13,7 @@ import { testDatabase } from '../support/database.js';
 import { personId, tokenOf } from '../support/people.js';
 import { ann, begunOn, rolling, WAVES, type Rolling } from '../support/rolling.js';
 import { hearFlags, post, serving, type Answer, type JsonCall } from './serving.js';
+import type { Variant } from '../../src/flags/variant.js';
 
 /**
  * Every way over HTTP in which somebody may want a version to get more than a rollout has admitted, by everybody: see

@@ -1,5 +1,4 @@
 import { expect } from '@jest/globals';
-import { listBreakGlass } from '../../src/flags/break-glass.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import type { PortcullisProvider } from '../../src/flags/provider.js';
@@ -20,6 +19,7 @@ import { person } from './people.js';
 import { loadTestJob, testPlatform, testPolicy } from './platform.js';
 import { until } from './until.js';
 import { onFaultPoint } from '../../src/kernel/fault-point.js';
+import { listBreakGlass } from '../../src/flags/browse-break-glass.js';
 
 const [ann, bob, cem] = [person('ann', 'operator'), person('bob', 'approver'), person('cem', 'operator')];
 

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { bucketsOf } from '../../src/kernel/bucketing.js';
-import { type Variant, flagName, spansOf } from '../../src/flags/definition.js';
+import { flagName, spansOf } from '../../src/flags/definition.js';
+import type { Variant } from '../../src/flags/variant.js';
 
 interface RunUnits {
   readonly region: string;

@@ -1,6 +1,6 @@
 import { OpenFeature, type Client } from '@openfeature/server-sdk';
 import type { Admissions } from '../../src/flags/admission.js';
-import type { FlagDefinition, Variant } from '../../src/flags/definition.js';
+import type { FlagDefinition } from '../../src/flags/definition.js';
 import { type Feature, FlagRepository, type Segment } from '../../src/flags/flag-repository.js';
 import { definitionOfRow, featureOf } from '../../src/flags/flag-row.js';
 import { Hearing } from '../../src/flags/hearing.js';
@@ -8,6 +8,7 @@ import { PortcullisProvider } from '../../src/flags/provider.js';
 import type { ChangeListener, FlagSource, SourceProblem, SourceState } from '../../src/flags/source.js';
 import { definitionOf } from '../../src/flags/unleash-definition.js';
 import { EVERYTHING } from './admissions.js';
+import type { Variant } from '../../src/flags/variant.js';
 
 /** A flag source in a test's hands: it says what it is told to say, when it is told to. */
 export class ToldSource implements FlagSource {

@@ -1,4 +1,4 @@
-import { flagName, type FlagAnswer, type FlagDefinition, type Variant } from '../../src/flags/definition.js';
+import { flagName, type FlagAnswer, type FlagDefinition } from '../../src/flags/definition.js';
 import { bucketsOf } from '../../src/kernel/bucketing.js';
 import { UNITS } from '../../src/kernel/words.js';
 import type { GuardPolicy } from '../../src/flags/guard-policy.js';
@@ -14,6 +14,7 @@ import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
 import type { TestDatabase } from './database.js';
 import { FAR_SLOT } from './far-slot.js';
+import type { Variant } from '../../src/flags/variant.js';
 
 /** Flags that a test sets by hand. Their provider has its own tests. */
 export class HandSetFlags implements Flags {

@@ -1,7 +1,7 @@
 import { afterAll } from '@jest/globals';
 import type pg from 'pg';
 import { listApprovals } from '../../src/access/approvals.js';
-import { type Variant, flagName } from '../../src/flags/definition.js';
+import { flagName } from '../../src/flags/definition.js';
 import { type FlagState, listFlags, setFlag } from '../../src/flags/flag-store.js';
 import { admitVersions } from './admissions.js';
 import { type Policy, parsePolicyFile } from '../../src/flags/policy.js';
@@ -26,6 +26,7 @@ import { DatabaseFlags } from './database-flags.js';
 import { OWN } from './trip.js';
 import { loadTestJob, testPlatform, type TestPlatform } from './platform.js';
 import { person } from './people.js';
+import type { Variant } from '../../src/flags/variant.js';
 
 export const ann = person('ann', 'operator');
 export const bob = person('bob', 'approver');

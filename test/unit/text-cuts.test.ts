@@ -20,7 +20,7 @@ const REVIEWED = [
   /text\.slice\(0, at\)/,
   /plain\.slice\(0, 3\)/,
   // Lists.
-  /\b(rows|lines|known|order|regions|all|paths|issue\.path|path|failed|reasons|of|batch|values|SAMPLE_REGIONS|shown|between|quarantined|series|places|versions|runs|columns|pages|reached\.value|acts\]|findings)\.slice\(/,
+  /\b(rows|lines|known|order|regions|all|paths|issue\.path|path|failed|reasons|of|batch|values|SAMPLE_REGIONS|shown|between|quarantined|series|places|versions|runs|columns|pages|reached\.value|acts\]|findings|orders)\.slice\(/,
   /\)\.slice\(0, most\)|\.slice\(0, (MOST_LABELS|ROWS_TOLD|RULES_TOLD|SHOWN_FAULTS|before)\)/,
 ];
 /** The one place that cuts; and a sample token of ASCII, split over two strings of a DNS record. */

@@ -3,13 +3,7 @@ import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { type AuditFilter } from '../../audit/browse-audit.js';
-import {
-  headText,
-  parseHead,
-  type AuditHead,
-  type ChainedEntry,
-  type ChainVerdict,
-} from '../../audit/chain.js';
+import { headText, parseHead, type AuditHead, type ChainVerdict } from '../../audit/chain.js';
 import { auditLine, verifyLines } from '../../audit/lines.js';
 import { PortcullisError, messageOf } from '../../kernel/errors.js';
 import type { Operations } from '../../operations/list.js';
@@ -23,6 +17,7 @@ import { withProgress } from '../progress.js';
 import { unrecordedText } from '../../regions/databases.js';
 import type { Cell } from '../table.js';
 import { countOf, time } from '../../kernel/words.js';
+import type { ChainedEntry } from '../../audit/entry.js';
 
 export function addAudit(program: Command, context: Context): void {
   const audit = group(program, 'audit', 'Search, verify and export the record of every decision.');

@@ -1,5 +1,4 @@
 import { Option, type Command } from 'commander';
-import type { BreakGlass } from '../../flags/break-glass.js';
 import { formatDurationMs, parseDurationMs } from '../../kernel/duration.js';
 import { PortcullisError } from '../../kernel/errors.js';
 import { time } from '../../kernel/words.js';
@@ -10,6 +9,7 @@ import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
 import { reasonOption } from '../reason-option.js';
 import { parseShare } from '../shares.js';
+import type { BreakGlass } from '../../flags/browse-break-glass.js';
 
 export function addBreakGlass(program: Command, context: Context): void {
   const breakGlass = group(

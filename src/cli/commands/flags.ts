@@ -4,7 +4,6 @@ import { stringify } from 'yaml';
 import { requireMay } from '../../access/roles.js';
 import { breakGlassText } from '../../flags/admission.js';
 import { alertRulesOf } from '../../flags/alert-rules.js';
-import type { Variant } from '../../flags/definition.js';
 import type { FlagSetView, FlagView, SourceView } from '../../flags/flag-desk.js';
 import { listFlags } from '../../flags/flag-store.js';
 import { parsePolicies, readPolicyTexts } from '../../flags/policy.js';
@@ -21,6 +20,7 @@ import { unknownName } from '../names.js';
 import { diffsSummary, diffsText } from '../policy-text.js';
 import { pairShares, parseShare, sharesText } from '../shares.js';
 import { countOf, time } from '../../kernel/words.js';
+import type { Variant } from '../../flags/variant.js';
 
 export function addFlags(program: Command, context: Context): void {
   const flags = group(program, 'flags', 'Change what may run where: policies (files) and flags (state).');
@@ -229,7 +229,6 @@ async function set(invoke: Invoke, job: string, options: SetOptions): Promise<Fl
       ...{ job, region, enabled, reason: options.reason },
       variants: variants?.map((each) => ({ ...each })),
     });
-    // JSON leaves out what is undefined.
     flags.push(set);
   }
   return flags;

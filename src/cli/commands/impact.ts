@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { looksLikeIncident } from '../../incidents/browse-incidents.js';
 import type { SilentRegion } from '../../incidents/incident-runs.js';
 import type { Impact } from '../../journal/impact.js';
 import { voiceOf, type Context, type Voice } from '../context.js';
@@ -8,6 +7,7 @@ import { leaf } from '../leaf.js';
 import { productsText } from '../incident-text.js';
 import { withInvoke, type Invoke } from '../invoke.js';
 import { countOf, number, time, type UnitLabel } from '../../kernel/words.js';
+import { looksLikeIncident } from '../../kernel/short-id.js';
 
 /** How many units are shown where not all are asked for. */
 const SHOWN = 10;

@@ -1,6 +1,6 @@
-import type { Variant } from '../../../src/flags/definition.js';
 import { inShare, type Breach } from './gates.js';
 import type { Played } from './play.js';
+import type { Variant } from '../../../src/flags/variant.js';
 
 /** A batch that committed, and how things stood as it did. */
 export interface Batch {

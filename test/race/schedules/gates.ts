@@ -1,6 +1,7 @@
 import { bucketsOf } from '../../../src/kernel/bucketing.js';
-import { flagName, type Variant } from '../../../src/flags/definition.js';
+import { flagName } from '../../../src/flags/definition.js';
 import type { Played } from './play.js';
+import type { Variant } from '../../../src/flags/variant.js';
 
 /** A gate's state as the database remembers it. */
 export interface GateMoment {

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Principal } from '../../../src/access/roles.js';
-import { flagName, type FlagAnswer, type Variant } from '../../../src/flags/definition.js';
+import { flagName, type FlagAnswer } from '../../../src/flags/definition.js';
 import type { Policy } from '../../../src/flags/policy.js';
 import { parsePolicyFile } from '../../../src/flags/policy.js';
 import { applyPolicies, requirePolicy } from '../../../src/flags/policy-store.js';
@@ -30,6 +30,7 @@ import {
   type Schedule,
 } from './schedule.js';
 import { person } from '../../support/people.js';
+import type { Variant } from '../../../src/flags/variant.js';
 
 /** What a plant does to the product; see plants.ts. */
 export interface Twist {

@@ -2,7 +2,6 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import {
   type AuditHead,
-  type ChainedEntry,
   ChainWalk,
   GENESIS,
   hashOfEntry,
@@ -11,6 +10,7 @@ import {
 } from '../../../src/audit/chain.js';
 import { canonicalJson } from '../../../src/audit/canonical-json.js';
 import { verifyLines } from '../../../src/audit/lines.js';
+import type { ChainedEntry } from '../../../src/audit/entry.js';
 
 function entry(seq: number, prev: string, subject = `flag-${seq}`): ChainedEntry {
   const content = {

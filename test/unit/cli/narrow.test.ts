@@ -2,7 +2,6 @@ import { describe, expect, test } from '@jest/globals';
 import type { Approval } from '../../../src/access/approvals.js';
 import type { Person } from '../../../src/access/people.js';
 import type { TokenFacts } from '../../../src/access/tokens.js';
-import type { ChainedEntry } from '../../../src/audit/chain.js';
 import { alertsText } from '../../../src/cli/commands/alerts.js';
 import { approvalsText } from '../../../src/cli/commands/approvals.js';
 import { entriesText } from '../../../src/cli/commands/audit.js';
@@ -26,6 +25,7 @@ import type { DatabaseView } from '../../../src/regions/databases.js';
 import type { RolloutView } from '../../../src/rollout/rollout-view.js';
 import type { RunView } from '../../../src/runs/browse-runs.js';
 import { FakeTerminal } from './fake-terminal.js';
+import type { ChainedEntry } from '../../../src/audit/entry.js';
 
 /** Every listing with values as long as they are in use, on a terminal of 80 columns: nothing that matters is lost. */
 

@@ -3,8 +3,9 @@ import { OpenFeature } from '@openfeature/server-sdk';
 import fc from 'fast-check';
 import { AdmissionBook, inForce, withinLimit } from '../../../src/flags/admission.js';
 import { unitsByBucket } from '../../../src/flags/admitted-units.js';
-import { type FlagDefinition, narrowed, type Variant } from '../../../src/flags/definition.js';
+import { type FlagDefinition, narrowed } from '../../../src/flags/definition.js';
 import { openedProvider } from '../../support/flag-sources.js';
+import type { Variant } from '../../../src/flags/variant.js';
 
 const NEW = '1.1.0_22222222';
 const OLD = '1.0.0_11111111';

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type Variant, jobAndRegion, narrowed } from '../../../src/flags/definition.js';
+import { jobAndRegion, narrowed } from '../../../src/flags/definition.js';
+import type { Variant } from '../../../src/flags/variant.js';
 
 /** Up to five versions whose shares fit into 1000. */
 const variants: fc.Arbitrary<Variant[]> = fc

@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { OpenFeature, ProviderEvents } from '@openfeature/server-sdk';
-import type { Variant } from '../../../src/flags/definition.js';
 import { PortcullisProvider } from '../../../src/flags/provider.js';
 import { ToldSource, openedProvider } from '../../support/flag-sources.js';
+import type { Variant } from '../../../src/flags/variant.js';
 
 const FLAG = 'domain-claim.eu-west-1';
 

@@ -3,9 +3,10 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import { OpenFeature } from '@openfeature/server-sdk';
 import fc from 'fast-check';
 import { Unleash } from 'unleash-client';
-import { type Variant, narrowed } from '../../../src/flags/definition.js';
+import { narrowed } from '../../../src/flags/definition.js';
 import type { Feature, Segment } from '../../../src/flags/flag-repository.js';
 import { openedProvider } from '../../support/flag-sources.js';
+import type { Variant } from '../../../src/flags/variant.js';
 
 const FLAG = 'domain-claim.eu-west-1';
 /** unleash-client by itself, with no line of ours in between. */

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { FlagAnswer, Variant } from '../../../src/flags/definition.js';
+import type { FlagAnswer } from '../../../src/flags/definition.js';
 import { decideAdmission, decideMove, type Gate } from '../../../src/gate/decide.js';
+import type { Variant } from '../../../src/flags/variant.js';
 
 const OLD: Variant = { version: '1.0.0_aaaaaaaa', permille: 500 };
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type Variant, spansOf } from '../../../src/flags/definition.js';
+import { spansOf } from '../../../src/flags/definition.js';
 import { sameShares, sharesWith, sharesWithout } from '../../../src/rollout/shares.js';
+import type { Variant } from '../../../src/flags/variant.js';
 
 const owner = (shares: readonly Variant[], bucket: number): string | undefined =>
   spansOf(shares).find(({ after, upTo }) => bucket > after && bucket <= upTo)?.version;
