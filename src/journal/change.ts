@@ -103,7 +103,8 @@ export const GENERATED = '\0generated';
 
 /** A key as the journal has it: text; of several columns, a JSON array of texts. */
 export function keyText(key: Key): string {
-  return typeof key === 'string' ? key : JSON.stringify(key.map(String));
+  // Also of what a job in JavaScript may give, so that its fault can name it.
+  return Array.isArray(key) ? JSON.stringify(key.map(String)) : String(key);
 }
 
 /** The columns of a resource's key. */

@@ -43,7 +43,7 @@ function keyFault({ key, name }: Shape, given: Key): string | undefined {
   const parts = typeof given === 'string' ? [given] : given;
   if (parts.length !== key.length || (typeof given === 'string') !== (key.length === 1))
     return key.length === 1
-      ? `the key of ${name} is one text`
+      ? `the key of ${name} is one text${typeof given === 'number' ? ': String(…) of a number' : ''}`
       : `the key of ${name} is a list of ${key.length} values: ${key.map((column) => column.name).join(', ')}`;
   for (const part of parts) {
     if (part === '' && key.length === 1) return 'the key is empty';

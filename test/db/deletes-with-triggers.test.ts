@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/require-await */
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
 import type { Resource } from '../../src/sdk/contract.js';
 import { testDatabase } from '../support/database.js';
@@ -82,4 +83,16 @@ describe('rows are deleted where triggers run', () => {
     await shop.restore(report.run.id);
     expect(await shop.rowsOf('shop.item')).toEqual(before);
   });
+});
+
+test('a key that a job in JavaScript gives as a number is named as what is wrong', async () => {
+  await make(ITEM);
+  const item: Resource = { table: 'shop.item', key: 'id', changes: ['name'] };
+  const report = await shop.run(
+    shop.job({ item }, async function* () {
+      yield change('item', 1 as unknown as string, { name: 'item 1' }, { name: 'x' });
+    }),
+  );
+  expect(report).toMatchObject({ status: 'refused' });
+  expect(report.reason).toContain('the key of item is one text: String(…) of a number');
 });

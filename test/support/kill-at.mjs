@@ -4,7 +4,9 @@
  * STOP_AT=apply.fenced:3 it stands still there by SIGSTOP, and goes on from there when it is told to (SIGCONT).
  */
 import { setTimeout } from 'node:timers/promises';
-import { onFaultPoint } from '../../dist/kernel/fault-point.js';
+
+/** Of the package that is tested, where that is not this build: FAULT_POINTS names its module. */
+const { onFaultPoint } = await import(process.env['FAULT_POINTS'] ?? '../../dist/kernel/fault-point.js');
 
 const [signal, at = ''] = process.env['KILL_AT']
   ? ['SIGKILL', process.env['KILL_AT']]
