@@ -77,6 +77,7 @@ export const COMMAND_RIGHTS = {
   'database confirm': 'confirm-database',
   'directory import': 'import-directory',
   'directory export': 'read',
+  'directory check': 'import-directory',
   'people add': 'manage-people',
   'people list': 'read',
   'people link': 'manage-people',

@@ -45,7 +45,7 @@ const ACCOUNTS: FileShape = {
     id('id'),
     { name: 'email', read: indexedText, type: 'text', needs: 'column' },
     { name: 'email_verified', read: boolean, type: 'boolean', needs: 'value' },
-    word('kind', ['person', 'bot', 'service'], 'person'),
+    word('kind', ['person', 'bot', 'service', 'portal-customer'], 'person'),
     id('home_region'),
     word('state', ['UNMANAGED', 'MANAGED', 'RELEASED', 'EXCLUDED', 'CONFLICT'], 'UNMANAGED'),
     optionalId('organisation_id'),

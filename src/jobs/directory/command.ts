@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { recordAudit } from '../../audit/record.js';
 import { Faults } from '../../csv/faults.js';
 import { PortcullisError } from '../../kernel/errors.js';
 import { countOf } from '../../kernel/words.js';
@@ -9,6 +10,8 @@ import { voiceOf, withInstallation, type Context } from '../../cli/context.js';
 import { group, leaf } from '../../cli/leaf.js';
 import { regionsIn, requireRegion } from '../../cli/names.js';
 import { withProgress, type Progress } from '../../cli/progress.js';
+import { parseDomainName } from '../domain-claim/domain-name.js';
+import { checkNow, type DueNow } from './check-now.js';
 import { FILES, type FileName } from './columns.js';
 import { directoryFiles, fileIn } from './files.js';
 import type { ImportFiles } from './import.js';
@@ -22,6 +25,7 @@ export function addDirectory(program: Command, context: Context): void {
   );
   addImport(directory, context);
   addExport(directory, context);
+  addCheckNow(directory, context);
 }
 
 function addImport(parent: Command, context: Context): void {
@@ -150,4 +154,64 @@ function exportFiles(
       ...{ region, folder, theirs: true },
     });
   });
+}
+
+function addCheckNow(parent: Command, context: Context): void {
+  const command = leaf(
+    parent,
+    'check <domain>',
+    'Have a domain checked by the next run of its region, whenever its next check would be due. Nothing else of it is changed.',
+    ['portcullis directory check acme.com', 'portcullis directory check acme.com --region eu-west-1'],
+  )
+    .option('-r, --region <region>', 'only in this region')
+    .action(async (domain: string, { region }: { region?: string }) => {
+      const voice = voiceOf(context, command);
+      const name = checkableName(domain);
+      const due = await withInstallation(context, async (installation) => {
+        const { control, regionDatabases } = installation;
+        const { name: principal } = await requireActing(context, installation, 'import-directory', region);
+        if (region !== undefined) requireRegion(region, regionsIn(await context.app.policies(installation)));
+        // Before the act, which is in other databases.
+        await recordAudit(control, {
+          principal,
+          action: 'check-domain',
+          subject: name,
+          evidence: { region: region ?? null },
+        });
+        const found: DueNow[] = [];
+        const databases = region === undefined ? regionDatabases.all() : [regionDatabases.of(region)];
+        for (const { owner } of databases) found.push(...(await checkNow(owner, name, region)));
+        return found;
+      });
+      if (due.length === 0) {
+        throw new PortcullisError(
+          'NOTHING_REACHED',
+          `no domain ${name} is PENDING, VERIFIED or AT_RISK here`,
+          {
+            hint: 'see what became of it: portcullis asof domain ID; from any other state it takes a new request',
+            details: { domain: name, region: region ?? null },
+          },
+        );
+      }
+      voice.result({ domain: name, due }, () =>
+        due
+          .map(
+            ({ organisation, state, region: home }) =>
+              `${name} of ${organisation} (${state}): the next run in ${home} checks it; now: portcullis run domain-claim --region ${home}\n`,
+          )
+          .join(''),
+      );
+    });
+}
+
+function checkableName(text: string): string {
+  const parsed = parseDomainName(text);
+  if (parsed.ok) return parsed.name;
+  throw new PortcullisError(
+    'USAGE_INVALID',
+    `${JSON.stringify(text)} can never be verified: ${parsed.reason}`,
+    {
+      hint: 'name a domain as the directory has it, such as acme.com',
+    },
+  );
 }

@@ -51,6 +51,7 @@ describe('an account is not claimed', () => {
     ['in a state nobody has heard of', 'not-claimable-state', { state: 'constructor' }],
     ['that is a bot', 'not-a-person', { kind: 'bot' }],
     ['that is a service account', 'not-a-person', { kind: 'service' }],
+    ['of a help desk’s customer', 'not-a-person', { kind: 'portal-customer' }],
     ['that is deactivated', 'deactivated', { deactivated_at: at(-DAY_MS) }],
     ['that is deleted', 'deleted', { deleted_at: at(-DAY_MS) }],
     ['whose e-mail is not verified', 'email-not-verified', { email_verified: false }],

@@ -242,7 +242,7 @@ describe('a file with faults is refused whole, each fault with its line and reas
       'organisations.csv:3: suspended_at: there is no such time as "2026-02-29"',
       'organisations.csv:4: suspended_at: "yesterday" is not a time such as 2026-03-01T09:30:00Z',
       'accounts.csv:2: email_verified: "maybe" is neither true nor false',
-      'accounts.csv:2: kind: "Person" is none of person, bot, service; did you mean person?',
+      'accounts.csv:2: kind: "Person" is none of person, bot, service, portal-customer; did you mean person?',
       'accounts.csv:2: admin_of: "o2" is not organisation@since or organisation@since/removed, separated by semicolons',
       'accounts.csv:2: products: "Jira;;Trello" is not a list of products separated by semicolons',
       'accounts.csv:3: email_verified is empty',
