@@ -7,6 +7,7 @@ import { parseDurationMs } from './kernel/duration.js';
 import { PortcullisError } from './kernel/errors.js';
 import { nearest } from './kernel/nearest.js';
 import { DATABASE_VARIABLE } from './flags/policy-places.js';
+import { MIN_SECRET, RECEIVER_VARIABLE, WEBHOOK_SECRET, type NotifySettings } from './notify/settings.js';
 import type { GivenLogins } from './postgres/logins.js';
 import { LOG_LEVELS } from './telemetry/log-level.js';
 
@@ -34,9 +35,6 @@ const list = (what: string, item: RegExp) =>
     .string()
     .transform((text) => text.split(',').map((each) => each.trim()))
     .pipe(z.array(z.string().regex(item, `must be ${what}, separated by commas`)).min(1));
-
-/** What a signature is made with must not be guessed. */
-const MIN_SECRET = 16;
 
 function isHttpUrl(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
@@ -186,11 +184,16 @@ const environment = {
   NOTIFY_SECRET: z
     .string()
     .min(MIN_SECRET, `must have at least ${MIN_SECRET} characters`)
-    .regex(/^(?!whsec_)|^whsec_[A-Za-z0-9+/]{16,}={0,2}$/, 'must be Base64 behind whsec_')
+    .regex(WEBHOOK_SECRET, 'must be Base64 behind whsec_')
     .optional()
     .meta({
       description: `The secret that notifications are signed with, ${MIN_SECRET} characters or more, or \`whsec_\` and Base64; required with \`PORTCULLIS_NOTIFY_URLS\`.`,
     }),
+  RECEIVERS: z.string().min(1).optional().meta({
+    description:
+      'The [receivers file](../guide/notifications.md): who is notified of what, by webhook, Slack and PagerDuty. Its secrets are in variables `PORTCULLIS_RECEIVER_…` that it names.',
+    absent: 'notifications go to `PORTCULLIS_NOTIFY_URLS` alone',
+  }),
   NOTIFY_TIMEOUT: duration('10s', 100, 60_000).meta({
     description: 'The limit for one attempt at one address.',
   }),
@@ -266,8 +269,8 @@ export interface Config {
   readonly flagMaxAgeMs: number;
   /** Addresses to ask, each a perspective of its own; absent: the system's. */
   readonly resolvers: readonly string[] | undefined;
-  /** Where people are told of trips and holds, and what that is signed with; no URL: nowhere. */
-  readonly notify: { readonly urls: readonly string[]; readonly secret: string; readonly timeoutMs: number };
+  /** Where people are told of trips and holds: see `readReceivers`. */
+  readonly notify: NotifySettings & { readonly timeoutMs: number };
   readonly dnsTimeoutMs: number;
   readonly httpsTimeoutMs: number;
 }
@@ -288,6 +291,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       !(name in environment) &&
       !DATABASE_VARIABLE.test(PREFIX + name) &&
       !LOGIN_VARIABLE.test(name) &&
+      !RECEIVER_VARIABLE.test(PREFIX + name) &&
       !READ_ELSEWHERE.has(name) &&
       !isInjected(name, value),
   );
@@ -336,6 +340,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     Object.fromEntries(placed.map(([name, url]) => [PREFIX + name, url])),
     warnings,
     loginsByDatabase(logins),
+    Object.fromEntries(
+      given.flatMap(([name, value]) =>
+        RECEIVER_VARIABLE.test(PREFIX + name) ? [[PREFIX + name, value]] : [],
+      ),
+    ),
     resolve(env['XDG_CONFIG_HOME'] || join(homedir(), '.config')),
   );
 }
@@ -372,6 +381,7 @@ function toConfig(
   regionDatabaseUrls: Config['regionDatabaseUrls'],
   warnings: readonly string[],
   regionLogins: Config['regionLogins'],
+  receiverSecrets: Readonly<Record<string, string>>,
   configHome: string,
 ): Config {
   const here = resolve('flags');
@@ -420,6 +430,8 @@ function toConfig(
     notify: {
       urls: [...new Set(read.NOTIFY_URLS ?? [])],
       secret: read.NOTIFY_SECRET ?? '',
+      file: read.RECEIVERS === undefined ? undefined : resolve(read.RECEIVERS),
+      secrets: Object.freeze(receiverSecrets),
       timeoutMs: read.NOTIFY_TIMEOUT,
     },
     dnsTimeoutMs: read.DNS_TIMEOUT,

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { PortcullisError, messageOf } from '../kernel/errors.js';
+import { PortcullisError } from '../kernel/errors.js';
+import { readYamlFile } from '../kernel/yaml-file.js';
 import { PEOPLE_ROLES, type PersonRole } from './roles.js';
 
 /** What somebody may do, because of a group or of what a workflow's token says. */
@@ -139,13 +138,11 @@ export interface Beside {
  */
 export function readIdentityFile(file: string | undefined, beside: Beside): IdentitySettings {
   const faults: string[] = [];
-  const read = file === undefined ? {} : parsedFile(file, faults);
-  const parsed = identityFile.safeParse(read, {
-    error: ({ code, input }) => (code === 'invalid_type' && input === undefined ? 'is missing' : undefined),
-  });
-  for (const { path, message } of parsed.error?.issues ?? [])
-    faults.push(`${file ?? ''}: ${path.length === 0 ? '' : `${shown(path)}: `}${message}`);
-  const signIn = typeof read === 'object' && read !== null && 'signIn' in read;
+  const { given, read } =
+    file === undefined
+      ? { given: {}, read: identityFile.parse({}) }
+      : readYamlFile(file, identityFile, faults);
+  const signIn = typeof given === 'object' && given !== null && 'signIn' in given;
   const { clientSecret, publicUrl } = beside;
   if (signIn && clientSecret === undefined)
     faults.push('PORTCULLIS_OIDC_CLIENT_SECRET is needed where the identity file has signIn');
@@ -155,35 +152,14 @@ export function readIdentityFile(file: string | undefined, beside: Beside): Iden
     );
   if (signIn && publicUrl !== undefined && !isPrivateUrl(publicUrl))
     faults.push('PORTCULLIS_PUBLIC_URL must be an https URL where people sign in');
-  if (faults.length > 0 || parsed.data === undefined) {
+  if (faults.length > 0 || read === undefined) {
     throw new PortcullisError('CONFIG_INVALID', faults.join('\n'), {
       hint: 'correct the file and the variables; docs/guide/sign-in.md has an example',
       details: { faults },
     });
   }
   return {
-    workflows: parsed.data.workflows,
-    signIn: parsed.data.signIn && { ...parsed.data.signIn, clientSecret: clientSecret ?? '' },
+    workflows: read.workflows,
+    signIn: read.signIn && { ...read.signIn, clientSecret: clientSecret ?? '' },
   };
-}
-
-/** The file's content, or undefined and a fault more. */
-function parsedFile(file: string, faults: string[]): unknown {
-  try {
-    const document = parseDocument(readFileSync(file, 'utf8'));
-    const [broken] = document.errors;
-    if (broken === undefined) return document.toJS({ maxAliasCount: 0 }) as unknown;
-    faults.push(`${file}: is not YAML: ${broken.message.split('\n')[0] ?? ''}`);
-  } catch (error) {
-    faults.push(`${file}: ${messageOf(error)}`);
-  }
-  return {};
-}
-
-/** `signIn.groups[2].role`, counted from one as people do. */
-function shown(path: readonly PropertyKey[]): string {
-  return path
-    .map((part) => (typeof part === 'number' ? `[${part + 1}]` : `.${String(part)}`))
-    .join('')
-    .replace(/^\./, '');
 }

@@ -18,6 +18,7 @@ import { removeStaleSpools } from '../operations/job-files.js';
 import { forgetKeys } from '../operations/idempotency.js';
 import { startBake } from '../guard/bake/bake.js';
 import { dropGateBy, type DropGate } from '../containment/drop-gate.js';
+import { readReceivers, type Receiver } from '../notify/receivers.js';
 import { startSender } from '../notify/sender.js';
 import { createReadiness } from '../server/readiness.js';
 import { askExtent, askReached, rememberExtent } from '../incidents/incident-extent.js';
@@ -78,6 +79,7 @@ export async function serve(
         publicUrl: config.publicUrl,
       })
     : undefined;
+  const receivers = options.control || options.http ? readReceivers(config.notify) : [];
   const undo: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse()) {
@@ -123,7 +125,9 @@ export async function serve(
     undo.push(() => reserving.stop());
     if (options.control) {
       const { log, metrics } = wired.workerContext;
-      const sender = startSender(control, log.child({ component: 'notify' }), metrics, config.notify);
+      const sender = startSender(control, log.child({ component: 'notify' }), metrics, {
+        ...{ receivers, publicUrl: config.publicUrl, timeoutMs: config.notify.timeoutMs },
+      });
       undo.push(() => sender.stop());
       const bake = startBake({
         control,
@@ -153,7 +157,7 @@ export async function serve(
       undo.push(() => forgetting.stop());
     }
     const http = options.http
-      ? await serveHttp(config, installation, wired, supervisor, feed, identity)
+      ? await serveHttp(config, installation, wired, supervisor, feed, { identity, receivers })
       : undefined;
     if (http) {
       undo.push(() => {
@@ -356,7 +360,10 @@ function serveHttp(
   wired: WiredPlatform,
   supervisor: WorkerSupervisor,
   feed: EventFeed,
-  identity: IdentitySettings | undefined,
+  {
+    identity,
+    receivers,
+  }: { readonly identity: IdentitySettings | undefined; readonly receivers: readonly Receiver[] },
 ): Promise<Listening> {
   const { control, regionDatabases } = installation;
   const { metrics, log } = wired.workerContext;
@@ -366,7 +373,7 @@ function serveHttp(
     regionDatabases,
     feed,
     workflows: identity && identity.workflows.length > 0 ? new Workflows(identity.workflows) : undefined,
-    receivers: config.notify.urls.length,
+    receivers: receivers.length,
     dropGate: dropGateOf(installation, wired),
     metrics,
     log,

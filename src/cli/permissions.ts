@@ -73,6 +73,7 @@ export const COMMAND_RIGHTS = {
   'notifications list': 'read',
   'notifications retry': 'notify',
   'notifications test': 'notify',
+  'notifications receivers': 'read',
   'database show': 'read',
   'database confirm': 'confirm-database',
   'directory import': 'import-directory',

@@ -95,6 +95,7 @@ export const ADDRESSES: { readonly [Name in OperationName]: Operations[Name]['at
   listEvents: 'GET /api/v1/events',
   followEvents: 'GET /api/v1/events/stream',
   listNotifications: 'GET /api/v1/notifications',
+  listReceivers: 'GET /api/v1/receivers',
   retryNotification: 'POST /api/v1/notifications/:id/retry',
   testNotification: 'POST /api/v1/notifications/test',
   reportOutcomes: 'POST /api/v1/outcomes',

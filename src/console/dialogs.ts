@@ -35,7 +35,7 @@ export type OpenDialog =
     }
   | { readonly kind: 'open-incident' }
   | { readonly kind: 'flag'; readonly flag: Output<'listFlags'>['items'][number]; readonly to: FlagTarget }
-  | { readonly kind: 'test-notification' }
+  | { readonly kind: 'test-notification'; readonly receiver?: string }
   | { readonly kind: 'retry-notification'; readonly id: string; readonly title: string }
   | { readonly kind: 'palette' }
   | { readonly kind: 'keys' };

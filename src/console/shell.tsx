@@ -217,7 +217,7 @@ function OpenDialog() {
     case 'flag':
       return <FlagDialog flag={open.flag} to={open.to} />;
     case 'test-notification':
-      return <TestNotificationDialog />;
+      return <TestNotificationDialog receiver={open.receiver} />;
     case 'retry-notification':
       return <RetryNotificationDialog id={open.id} title={open.title} />;
     case 'palette':

@@ -5,6 +5,7 @@ import { installedJobs, ownChecks } from './jobs.js';
 import { failed, reasonFor, type Check, type Finding, type Hearing, type Patient } from './patient.js';
 import { pooler } from './pooler.js';
 import { flags, permits, runs } from './running.js';
+import { receivers } from './receivers.js';
 import { connections, logins, migrations } from './set-up.js';
 
 /** What the databases show, whatever schema they have. */
@@ -23,6 +24,7 @@ const CHECKS: readonly Check<Patient & Hearing>[] = [
   flags,
   permits,
   runs,
+  receivers,
   ownChecks,
 ];
 

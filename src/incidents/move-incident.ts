@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { lockAudit, recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../kernel/errors.js';
+import { notify } from '../notify/notice.js';
 import { inTransaction } from '../postgres/pool.js';
 import { findIncident } from './browse-incidents.js';
 import type { Incident } from './incident.js';
@@ -36,6 +37,7 @@ export async function moveIncident(
       [incident.id, to],
     );
     await record(client, incident, `${to === 'restoring' ? 'restore' : 'move'}-incident`, to, move);
+    if (to === 'restoring') await tellOfMove(client, incident, to, move);
   });
 }
 
@@ -71,6 +73,23 @@ export async function closeIncident(
       reason: conclusion,
       evidence: { falseAlarm },
     });
+    await tellOfMove(client, incident, 'closed', { by, reason: conclusion });
+  });
+}
+
+/** Tells people that somebody is at work on an incident, or that it is over. */
+async function tellOfMove(
+  client: pg.PoolClient,
+  { id, job, version, title }: Incident,
+  moved: 'restoring' | 'closed',
+  { by, reason }: IncidentMove,
+): Promise<void> {
+  await notify(client, {
+    ...{ kind: 'incident', job },
+    title:
+      moved === 'closed' ? `${by} closed incident ${id}: ${title}` : `${by} restores what ${job} changed`,
+    lines: [reason, `More: portcullis incident show ${id}`],
+    details: { incident: id, version, moved, by },
   });
 }
 

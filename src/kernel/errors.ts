@@ -79,6 +79,7 @@ export const ERRORS = {
 
   NOTIFICATION_UNKNOWN: { status: 404, title: 'There is no such notification' },
   NOTIFICATION_NOT_DEAD: { status: 409, title: 'No delivery of the notification was given up' },
+  RECEIVER_UNKNOWN: { status: 404, title: 'There is no such receiver' },
 
   CSV_INVALID: { status: 422, title: 'A CSV file has faults' },
   DIRECTORY_BUSY: { status: 409, title: 'The directory is in use' },

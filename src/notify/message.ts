@@ -1,9 +1,11 @@
+import { Webhook } from 'standardwebhooks';
 import { shorten } from '../kernel/text.js';
+import type { NoticeKind } from './notice.js';
 
 /** A notice as it goes out. */
 export interface OutgoingNotice {
   readonly id: string;
-  readonly kind: string;
+  readonly kind: NoticeKind;
   readonly job: string | null;
   readonly region: string | null;
   readonly title: string;
@@ -38,6 +40,28 @@ export function messageOf(notice: OutgoingNotice): string {
 }
 
 /** Slack's three characters with a meaning: a job's words must not become a link or a mention. */
-function escaped(text: string): string {
+export function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+/**
+ * The headers that prove where a body comes from, as Standard Webhooks has them (standardwebhooks.com): the signature
+ * covers the id, the time of sending and the body, so that a receiver who refuses old ones cannot be shown a message of
+ * yesterday. The id is the same at every attempt. A secret that begins with `whsec_` is Base64 behind that; any other
+ * is its own bytes. Receivers check them with a library of their language; docs/reference/configuration.md shows one.
+ */
+export function signedHeaders(
+  secret: string,
+  id: string,
+  body: string,
+  sentAt: Date,
+): Readonly<Record<string, string>> {
+  const webhook = secret.startsWith('whsec_')
+    ? new Webhook(secret)
+    : new Webhook(Buffer.from(secret), { format: 'raw' });
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(Math.floor(sentAt.getTime() / 1_000)),
+    'webhook-signature': webhook.sign(id, sentAt, body),
+  };
 }

@@ -2,8 +2,32 @@ import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { storable, storableJson } from '../kernel/text.js';
 
-export type NoticeKind =
-  'trip' | 'kill' | 'hold' | 'incident' | 'rollout' | 'alert' | 'approval' | 'break-glass' | 'test';
+export const NOTICE_KINDS = [
+  ...(['trip', 'kill', 'hold', 'incident', 'rollout', 'alert', 'approval', 'break-glass', 'test'] as const),
+] as const;
+export type NoticeKind = (typeof NOTICE_KINDS)[number];
+
+/** In PagerDuty's words. */
+export const SEVERITIES = ['critical', 'warning', 'info'] as const;
+export type Severity = (typeof SEVERITIES)[number];
+
+/** `critical`: damage is done, or stopped at a price; `warning`: somebody must look today; `info`: news, and requests. */
+const SEVERITY: Readonly<Record<NoticeKind, Severity>> = {
+  trip: 'critical',
+  kill: 'critical',
+  incident: 'critical',
+  alert: 'critical',
+  hold: 'warning',
+  'break-glass': 'warning',
+  rollout: 'info',
+  approval: 'info',
+  test: 'info',
+};
+
+/** How bad it is. A drill, and an incident's progress to its end, wake nobody. */
+export function severityOf({ kind, details = {} }: Pick<Notice, 'kind' | 'details'>): Severity {
+  return details['drill'] === true || 'moved' in details ? 'info' : SEVERITY[kind];
+}
 
 /** Something that people are to be told. */
 export interface Notice {
@@ -54,7 +78,10 @@ export async function notify(
   return rows[0]?.id ?? id;
 }
 
-/** A notice that says nothing but that it has arrived. */
-export function testNotice(by: string): Notice {
-  return { kind: 'test', title: 'Portcullis: a test', lines: [`asked for by ${by}; nothing has happened`] };
+/** A notice that says nothing but that it has arrived: at one receiver, or at all. */
+export function testNotice(by: string, receiver?: string): Notice {
+  return {
+    ...{ kind: 'test', title: 'Portcullis: a test', lines: [`asked for by ${by}; nothing has happened`] },
+    ...(receiver !== undefined && { details: { receiver } }),
+  };
 }

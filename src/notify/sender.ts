@@ -3,16 +3,19 @@ import { startPoller, type Poller } from '../kernel/poller.js';
 import { messageOf as errorText } from '../kernel/errors.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { messageOf } from './message.js';
+import { announceReceivers } from './known-receivers.js';
+import { messageOf, signedHeaders } from './message.js';
 import { address, backlog, claim, settle, type Attempted, type Claimed } from './outbox.js';
-import { createHash } from 'node:crypto';
-import { Webhook } from 'standardwebhooks';
+import { eventOf, sendToPagerDuty } from './pagerduty.js';
+import { post, statusText, type Taken } from './post.js';
+import type { Receiver } from './receivers.js';
+import { callSlack, slackMessageOf } from './slack.js';
 
 export interface SenderOptions {
   /** Where notifications go; empty: nowhere, and they stay in the outbox to be read. */
-  readonly urls: readonly string[];
-  /** What they are signed with. */
-  readonly secret: string;
+  readonly receivers: readonly Receiver[];
+  /** Where people open the console; absent: messages have no links. */
+  readonly publicUrl?: string | undefined;
   /** The longest that one attempt may take. */
   readonly timeoutMs: number;
   /** How often the outbox is looked into. Default: 1 s. */
@@ -25,6 +28,8 @@ export interface SenderOptions {
 const AT_ONCE = 20;
 /** Beyond the attempt's own limit, so that a delivery is not taken from somebody who is about to settle it. */
 const LEASE_MARGIN_MS = 10_000;
+/** How often a process says to which receivers it sends. */
+const ANNOUNCE_MS = 30_000;
 
 /**
  * Sends what is in the outbox, again and again until `stop`. Any number of processes may do so side by side:
@@ -32,14 +37,14 @@ const LEASE_MARGIN_MS = 10_000;
  * answer and the note of it: the id tells.
  */
 export function startSender(control: pg.Pool, log: Log, metrics: Metrics, options: SenderOptions): Poller {
-  const receivers = new Map(options.urls.map(receiverOf).map(({ name, url }) => [name, url]));
-  const names = [...receivers.keys()];
+  const receivers = new Map(options.receivers.map((each) => [each.name, each]));
+  let announcedMs = -Infinity;
 
   const attempt = async (claimed: Claimed, signal: AbortSignal): Promise<void> => {
     const { notice, receiver } = claimed;
-    const parcel = { id: notice.id, body: messageOf(notice) };
-    const url = receivers.get(receiver) ?? '';
-    const taken = await post(url, options.secret, parcel, options.timeoutMs, signal);
+    const known = receivers.get(receiver);
+    if (known === undefined) return;
+    const taken = await deliver(known, claimed, options, signal);
     const attempted = afterAttempt(taken, claimed.attempt, signal);
     await settle(control, claimed, attempted);
     metrics.notificationTried(attempted.state === 'pending' ? 'failed' : attempted.state);
@@ -60,16 +65,20 @@ export function startSender(control: pg.Pool, log: Log, metrics: Metrics, option
     // Not the receiver's fault: the next process may try at once.
     if (signal.aborted) return { state: 'pending', problem: taken.problem, retryInMs: 0 };
     const waitMs = (options.retryInMs ?? retryInMs)(attempts, Math.random());
-    return waitMs === undefined
+    return waitMs === undefined || taken.final === true
       ? { state: 'dead', problem: taken.problem }
-      : { state: 'pending', problem: taken.problem, retryInMs: waitMs };
+      : { state: 'pending', problem: taken.problem, retryInMs: Math.max(waitMs, taken.retryAfterMs ?? 0) };
   };
 
   const sendDue = async (signal: AbortSignal): Promise<void> => {
-    if (names.length === 0) return;
-    const givenUp = await address(control, names);
+    if (receivers.size === 0) return;
+    if (performance.now() - announcedMs > ANNOUNCE_MS) {
+      await announceReceivers(control, options.receivers);
+      announcedMs = performance.now();
+    }
+    const givenUp = await address(control, options.receivers);
     if (givenUp > 0) log.error({ code: 'notification-dead' }, `${givenUp} deliveries were given up`);
-    const due = await claim(control, names, AT_ONCE, options.timeoutMs + LEASE_MARGIN_MS);
+    const due = await claim(control, options.receivers, AT_ONCE, options.timeoutMs + LEASE_MARGIN_MS);
     const ends = await Promise.allSettled(due.map((each) => attempt(each, signal)));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     if (due.length === AT_ONCE && !signal.aborted) await sendDue(signal);
@@ -81,75 +90,36 @@ export function startSender(control: pg.Pool, log: Log, metrics: Metrics, option
   });
 }
 
-export interface Parcel {
-  /** The notice's id. */
-  readonly id: string;
-  readonly body: string;
-}
-
-/** Whether a receiver took it, or what it said instead. */
-export type Taken = { readonly taken: true } | { readonly taken: false; readonly problem: string };
-
-/**
- * Posts one parcel. Any 2xx takes it. A redirect does not: the signature is meant for the address that was
- * configured. Never throws, and never takes longer than `timeoutMs`, whatever the other side does.
- */
-export async function post(
-  url: string,
-  secret: string,
-  { id, body }: Parcel,
-  timeoutMs: number,
+/** Tries one delivery, as its receiver's kind has it. */
+async function deliver(
+  receiver: Receiver,
+  { notice, over }: Claimed,
+  { publicUrl, timeoutMs }: SenderOptions,
   signal: AbortSignal,
 ): Promise<Taken> {
-  const limit = AbortSignal.timeout(timeoutMs);
-  try {
-    const response = await fetch(url, {
-      method: 'POST',
-      redirect: 'manual',
-      headers: {
-        'content-type': 'application/json',
-        'user-agent': 'portcullis',
-        ...signedHeaders(secret, id, body, new Date()),
-      },
-      body,
-      signal: AbortSignal.any([signal, limit]),
-    });
-    // What it answers besides is of no use, and might never end.
-    await response.body?.cancel();
-    if (response.ok) return { taken: true };
-    const redirect = response.status >= 300 && response.status < 400;
-    return {
-      taken: false,
-      problem: `HTTP ${response.status}${redirect ? ', and redirects are not followed' : ''}`,
-    };
-  } catch (error) {
-    if (limit.aborted) return { taken: false, problem: `no answer within ${timeoutMs} ms` };
-    if (signal.aborted) return { taken: false, problem: 'interrupted by a shutdown' };
-    // What fetch throws says only that it failed; its cause says why. The address is in neither.
-    return { taken: false, problem: errorText((error as { cause?: unknown }).cause ?? error) };
+  const limits = { timeoutMs, signal };
+  switch (receiver.kind) {
+    case 'pagerduty':
+      return sendToPagerDuty(receiver, eventOf(notice, publicUrl, over), limits);
+    case 'slack': {
+      const message = {
+        channel: receiver.channel,
+        ...slackMessageOf(notice, publicUrl),
+        unfurl_links: false,
+      };
+      return callSlack(receiver, 'chat.postMessage', message, limits);
+    }
+    case 'webhook': {
+      const body = messageOf(notice);
+      const headers = signedHeaders(receiver.secret, notice.id, body, new Date());
+      const answer = await post({ url: receiver.url, headers, body }, { ...limits, reads: false });
+      if ('taken' in answer) return answer;
+      const { status, retryAfterMs } = answer;
+      // Any 2xx takes it.
+      if (status >= 200 && status < 300) return { taken: true };
+      return { taken: false, problem: statusText(status), retryAfterMs };
+    }
   }
-}
-
-/**
- * The headers that prove where a body comes from, as Standard Webhooks has them (standardwebhooks.com): the signature
- * covers the id, the time of sending and the body, so that a receiver who refuses old ones cannot be shown a message of
- * yesterday. The id is the same at every attempt. A secret that begins with `whsec_` is Base64 behind that; any other
- * is its own bytes. Receivers check them with a library of their language; docs/reference/configuration.md shows one.
- */
-export function signedHeaders(
-  secret: string,
-  id: string,
-  body: string,
-  sentAt: Date,
-): Readonly<Record<string, string>> {
-  const webhook = secret.startsWith('whsec_')
-    ? new Webhook(secret)
-    : new Webhook(Buffer.from(secret), { format: 'raw' });
-  return {
-    'webhook-id': id,
-    'webhook-timestamp': String(Math.floor(sentAt.getTime() / 1_000)),
-    'webhook-signature': webhook.sign(id, sentAt, body),
-  };
 }
 
 /** Attempts at one delivery, before it is given up for a person to look at: about two hours of them. */
@@ -165,16 +135,4 @@ export function retryInMs(attempts: number, chance: number): number | undefined 
   if (attempts >= MOST_ATTEMPTS) return undefined;
   const fullMs = Math.min(LONGEST_MS, FIRST_MS * 2 ** (attempts - 1));
   return Math.round(fullMs * (1 - chance / 2));
-}
-
-/** Where notifications go. */
-export interface Receiver {
-  /** May be shown: the host, and a fingerprint of the whole address, which may be a secret itself. */
-  readonly name: string;
-  readonly url: string;
-}
-
-export function receiverOf(url: string): Receiver {
-  const fingerprint = createHash('sha256').update(url).digest('hex').slice(0, 8);
-  return { name: `${new URL(url).host}#${fingerprint}`, url };
 }

@@ -34,6 +34,6 @@ export function tellApprovedAlone(control: pg.Pool, approval: Approval): Promise
     ...(region !== null && { region }),
     title: `${action} of ${subject} was approved without a second person`,
     lines: [caution ?? '', `Request ${id}`],
-    details: { request: id, action, subject },
+    details: { request: id, action, subject, decided: true },
   });
 }

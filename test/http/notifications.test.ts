@@ -55,6 +55,38 @@ test('a test notification that nobody would receive is not sent, and says so', a
   expect((await owner.query('select id from portcullis_control.notice')).rows).toEqual(before);
 });
 
+test('receivers are listed with what they get and whether they take it; one is tried by its name', async () => {
+  await owner.query(
+    `insert into portcullis_control.receiver (name, kind, target, severities, seen_at)
+     values ('oncall', 'pagerduty', 'events.example', '{critical}', clock_timestamp()),
+            ('away', 'webhook', 'hooks.example', null, clock_timestamp() - interval '5 minutes')`,
+  );
+  const { body } = await served.json('/api/v1/receivers');
+  expect(body['items']).toMatchObject([
+    { name: 'away', served: false, severities: null },
+    {
+      ...{
+        name: 'oncall',
+        kind: 'pagerduty',
+        target: 'events.example',
+        severities: ['critical'],
+        jobs: null,
+      },
+      ...{ served: true, pending: 0, dead: 0, deliveredAt: null, lastProblem: null },
+    },
+  ]);
+  const sent = await served.json('/api/v1/notifications/test', post({ receiver: 'oncall' }));
+  const { rows } = await owner.query('select details from portcullis_control.notice where id = $1', [
+    sent.body['id'],
+  ]);
+  expect(rows).toEqual([{ details: { receiver: 'oncall' } }]);
+  expect(await served.json('/api/v1/notifications/test', post({ receiver: 'oncal' }))).toMatchObject({
+    status: 404,
+    body: { code: 'RECEIVER_UNKNOWN', hint: 'did you mean oncall?' },
+  });
+  await owner.query('delete from portcullis_control.notice where id = $1', [sent.body['id']]);
+});
+
 test('notifications come in pages, newest first', async () => {
   for (let nth = 0; nth < 4; nth += 1) await served.json('/api/v1/notifications/test', post({}));
   const seen: unknown[] = [];

@@ -62,6 +62,8 @@ describe('the configuration', () => {
     expect(readConfig({ ...well, PORTCULLIS_NOTIFY_SECRET: '0123456789abcdef' }).notify).toEqual({
       urls: ['https://a.example/x', 'http://b.example'],
       secret: '0123456789abcdef',
+      file: undefined,
+      secrets: {},
       timeoutMs: 10_000,
     });
   });

@@ -5,6 +5,7 @@ import {
   type DeliveryState,
   type Notification,
 } from '../../notify/browse.js';
+import { getsText, receiverState, type KnownReceiver } from '../../notify/known-receivers.js';
 import { voiceOf, type Context, type Voice } from '../context.js';
 import { withInvoke } from '../invoke.js';
 import { group, leaf } from '../leaf.js';
@@ -18,6 +19,7 @@ export function addNotifications(program: Command, context: Context): void {
   addList(notifications, context);
   addRetry(notifications, context);
   addTest(notifications, context);
+  addReceivers(notifications, context);
 }
 
 interface ListOptions {
@@ -59,17 +61,63 @@ function addRetry(parent: Command, context: Context): void {
 }
 
 function addTest(parent: Command, context: Context): void {
-  const command = leaf(parent, 'test', 'Send a test notification.', ['portcullis notifications test']).action(
-    async () => {
-      const voice = voiceOf(context, command);
-      const { id } = await withInvoke(context, 'change', (invoke) => invoke('testNotification', {}));
-      voice.result(
-        { id },
-        () => `${id} is queued: a running control plane sends it; see portcullis notifications list\n`,
-      );
-    },
+  const command = leaf(parent, 'test [receiver]', 'Send a test notification to one receiver, or to all.', [
+    'portcullis notifications test',
+    'portcullis notifications test oncall',
+  ]).action(async (receiver: string | undefined) => {
+    const voice = voiceOf(context, command);
+    const { id } = await withInvoke(context, 'change', (invoke) => invoke('testNotification', { receiver }));
+    voice.result(
+      { id },
+      () => `${id} is queued: a running control plane sends it; see portcullis notifications list\n`,
+    );
+  });
+}
+
+function addReceivers(parent: Command, context: Context): void {
+  const command = leaf(parent, 'receivers', 'List where notifications go, and whether they arrive.', [
+    'portcullis notifications receivers',
+    'portcullis notifications receivers --json',
+  ])
+    .addOption(limitOption('receivers'))
+    .action(({ limit }: { readonly limit: number }) =>
+      showList(context, command, {
+        ...{ as: 'receivers', limit, text: receiversText },
+        pageOf: (invoke, page) => invoke('listReceivers', page),
+      }),
+    );
+}
+
+function receiversText(voice: Voice, receivers: readonly KnownReceiver[]): string {
+  if (receivers.length === 0) return 'No receivers: no running control plane has one configured\n';
+  return voice.table(
+    [
+      ...[
+        { title: 'receiver' },
+        { title: 'state' },
+        { title: 'kind', below: 4 },
+        { title: 'target', below: 3 },
+      ],
+      ...[{ title: 'gets', below: 2 }, { title: 'pending' }, { title: 'dead' }],
+      { title: 'last delivered', below: 1 },
+    ],
+    receivers.map((each): Row => {
+      const { name, kind, target, pending, dead, deliveredAt } = each;
+      const state = receiverState(each);
+      return [
+        ...[name, { text: state, tone: STATE_TONES[state] }, kind, target, getsText(each), String(pending)],
+        ...[String(dead), deliveredAt === null ? '–' : time(deliveredAt)],
+      ];
+    }),
   );
 }
+
+const STATE_TONES = {
+  'not served': 'bad',
+  failing: 'bad',
+  ok: 'good',
+  untried: 'quiet',
+} as const satisfies Record<string, Tone>;
 
 const TONES: Readonly<Record<DeliveryState, Tone>> = { pending: 'warning', delivered: 'good', dead: 'bad' };
 

@@ -3,8 +3,8 @@ import { Copyable } from '../parts/copy.js';
 import { ActDialog, DoneDialog, Outcome, useAct } from './act.js';
 
 /** Sends a notification that only tells whether receivers get it. */
-export function TestNotificationDialog() {
-  const act = useAct((_: true, options) => call('testNotification', {}, options));
+export function TestNotificationDialog({ receiver }: { readonly receiver?: string | undefined }) {
+  const act = useAct((_: true, options) => call('testNotification', { receiver }, options));
   const standing = act.standing.value;
   if (standing.at === 'done') {
     return (
@@ -24,8 +24,14 @@ export function TestNotificationDialog() {
       refused={whyNot('notify')}
       button={{ name: 'Send the test', doing: 'Sending…', kind: 'primary' }}
     >
-      <p>Every receiver that is configured gets one message, which says that it is a test.</p>
-      <Copyable text="portcullis notifications test" what="the command that does the same" />
+      <p>
+        {receiver === undefined ? 'Every receiver that is configured' : receiver} gets one message, which says
+        that it is a test.
+      </p>
+      <Copyable
+        text={`portcullis notifications test${receiver === undefined ? '' : ` ${receiver}`}`}
+        what="the command that does the same"
+      />
     </ActDialog>
   );
 }

@@ -199,6 +199,71 @@ function Sources() {
   );
 }
 
+/** Where notifications go, and whether they arrive. */
+function KnownReceivers() {
+  const watched = useWatched('receivers', {
+    read: () => call('listReceivers', { limit: MOST }),
+    affects: () => true,
+    everyMs: EVERY_MS,
+  });
+  const off = whyNot('notify');
+  return (
+    <Read watched={watched} what="receivers">
+      {({ items }) => (
+        <>
+          {items.length === 0 && <p class="quiet">No running control plane has a receiver configured.</p>}
+          <ul class="lines">
+            {items.map((each) => (
+              <li key={each.name} data-receiver={each.name}>
+                <p>
+                  <ReceiverState receiver={each} /> <code>{each.name}</code> {each.kind}, {each.target}
+                  <br />
+                  <span class="quiet">
+                    {each.severities?.join(', ') ?? 'every severity'};{' '}
+                    {each.kinds?.join(', ') ?? 'every kind'}; {each.jobs?.join(', ') ?? 'every job'}
+                  </span>
+                  {each.lastProblem !== null && (
+                    <>
+                      <br />
+                      <span class="warn">{each.lastProblem}</span>
+                    </>
+                  )}
+                </p>
+                <p class="line-side">
+                  <button
+                    type="button"
+                    disabled={off !== undefined || !each.served}
+                    onClick={() => (dialog.value = { kind: 'test-notification', receiver: each.name })}
+                  >
+                    Test…
+                  </button>
+                </p>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </Read>
+  );
+}
+
+function ReceiverState({
+  receiver: { served, dead, pending, deliveredAt },
+}: {
+  readonly receiver: Output<'listReceivers'>['items'][number];
+}) {
+  if (!served) return <span class="verdict verdict-fail">✕ not served</span>;
+  if (dead > 0) return <span class="verdict verdict-fail">✕ {dead} given up</span>;
+  if (pending > 0) return <span class="warn">… {pending} waiting</span>;
+  return deliveredAt === null ? (
+    <span class="quiet">untried</span>
+  ) : (
+    <span class="verdict verdict-pass">
+      ✓ last took one <Moment at={deliveredAt} />
+    </span>
+  );
+}
+
 function Receivers() {
   const watched = useWatched('notifications', {
     read: async () => {
@@ -229,6 +294,7 @@ function Receivers() {
         </button>
       </p>
       {off !== undefined && <p class="hint">{off}</p>}
+      <KnownReceivers />
       <Read watched={watched} what="notifications">
         {(items) => (
           <>

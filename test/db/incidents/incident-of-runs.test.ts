@@ -123,6 +123,7 @@ describe('a kill by a person', () => {
       'restore-began',
       'restore-succeeded',
       'close-incident',
+      'notification-unaddressed',
     ]);
     const text = postMortemOf(over, moments);
     expect(text).toMatch(/^# ann killed claims\n/);

@@ -10,7 +10,7 @@ import {
 } from '../../../src/containment/kill-incident.js';
 import { openByHand } from '../../../src/incidents/open-by-hand.js';
 import { notificationsOf, type Notification } from '../../../src/notify/browse.js';
-import { receiverOf } from '../../../src/notify/sender.js';
+import { webhookAt } from '../../../src/notify/receivers.js';
 import { startSender } from '../../../src/notify/sender.js';
 import { openPool } from '../../../src/postgres/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';
@@ -35,7 +35,8 @@ test('a kill that went straight to the database is told by whatever process send
   expect(await notificationsOf(owner, incident ?? '')).toMatchObject([{ kind: 'kill', deliveries: [] }]);
 
   const { url, received } = await receiving((response) => response.end());
-  const options = { urls: [url], secret: 'sixteen or more of them', timeoutMs: 2_000, everyMs: 5 };
+  const receiver = webhookAt(url, 'sixteen or more of them');
+  const options = { receivers: [receiver], timeoutMs: 2_000, everyMs: 5 };
   sender = startSender(owner, createLogger({ level: 'silent' }), createMetrics(), options);
   const [first] = await until('the kill is told', () => Promise.resolve(received.length > 0 && received));
   expect(JSON.parse(first?.body ?? '{}')).toMatchObject({
@@ -46,7 +47,7 @@ test('a kill that went straight to the database is told by whatever process send
     const [notice] = await notificationsOf(owner, incident ?? '');
     return notice?.deliveries.some(({ state }) => state === 'delivered') && notice;
   });
-  expect(told.deliveries).toMatchObject([{ receiver: receiverOf(url).name, attempts: 1 }]);
+  expect(told.deliveries).toMatchObject([{ receiver: receiver.name, attempts: 1 }]);
 });
 
 test('a gate that could not be reached is told of as such, and once more when somebody has killed it', async () => {

@@ -4,7 +4,7 @@ import { examineIncident } from '../../../src/incidents/assess-incident.js';
 import { postMortemOf } from '../../../src/incidents/post-mortem.js';
 import { timelineOf, type Moment } from '../../../src/incidents/timeline.js';
 import { readGate } from '../../../src/gate/permit.js';
-import { receiverOf } from '../../../src/notify/sender.js';
+import { webhookAt } from '../../../src/notify/receivers.js';
 import { startSender } from '../../../src/notify/sender.js';
 import { notify } from '../../../src/notify/notice.js';
 import { createLogger } from '../../../src/telemetry/log.js';
@@ -26,7 +26,12 @@ afterAll(async () => {
 
 function send(urls: readonly string[], retryInMs: () => number | undefined): Poller {
   const secret = 'sixteen or more of them';
-  const options = { urls, secret, timeoutMs: 2_000, everyMs: 5, retryInMs };
+  const options = {
+    receivers: urls.map((url) => webhookAt(url, secret)),
+    timeoutMs: 2_000,
+    everyMs: 5,
+    retryInMs,
+  };
   const sender = startSender(owner, createLogger({ level: 'silent' }), createMetrics(), options);
   senders.push(sender);
   return sender;
@@ -58,7 +63,7 @@ test('the timeline says whom an incident was told to and when, whom it never rea
 
   const well = await receiving((response) => response.end());
   const broken = await receiving((response) => response.writeHead(500).end());
-  const [wellName, brokenName] = [receiverOf(well.url).name, receiverOf(broken.url).name];
+  const [wellName, brokenName] = [webhookAt(well.url, '').name, webhookAt(broken.url, '').name];
   const is = (text: string, from: readonly Moment[]): Moment | undefined =>
     from.find(({ what }) => what === `${text}: ${TITLE}`);
   const patient = send([well.url, broken.url], () => 600_000);

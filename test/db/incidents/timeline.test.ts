@@ -6,7 +6,7 @@ import { assessIncident } from '../../support/assess-incident.js';
 import { closeIncident } from '../../../src/incidents/move-incident.js';
 import { timelineOf, type Moment } from '../../../src/incidents/timeline.js';
 import { notificationsOf, retryNotification } from '../../../src/notify/browse.js';
-import { receiverOf } from '../../../src/notify/sender.js';
+import { webhookAt } from '../../../src/notify/receivers.js';
 import { startSender } from '../../../src/notify/sender.js';
 import { inTransaction } from '../../../src/postgres/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';
@@ -40,7 +40,7 @@ test('an incident’s timeline has all that happened, in order, and who did it',
   let away = true;
   const { url } = await receiving((response) => response.writeHead(away ? 503 : 200).end());
   sender = startSender(owner, createLogger({ level: 'silent' }), createMetrics(), {
-    ...{ urls: [url], secret: 'sixteen or more of them', timeoutMs: 2_000, everyMs: 5 },
+    ...{ receivers: [webhookAt(url, 'sixteen or more of them')], timeoutMs: 2_000, everyMs: 5 },
     retryInMs: () => undefined,
   });
   const all = async (state: string) => {
@@ -65,7 +65,7 @@ test('an incident’s timeline has all that happened, in order, and who did it',
 
   const moments = await timelineOf(owner, looked);
   expect(moments.map(({ at }) => at)).toEqual(moments.map(({ at }) => at).toSorted());
-  const { name } = receiverOf(url);
+  const { name } = webhookAt(url, '');
   const ran = `run ${short(bad.run.id)} of ${VERSION} in ${region}`;
   const told = (where: string, rule: string): string => `claims ${VERSION} tripped in ${where}: ${rule}`;
   const happened = (one: readonly string[], moment: Partial<Moment>): void => {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Poller } from '../../../src/kernel/poller.js';
 import { listNotifications, retryNotification, type Delivery } from '../../../src/notify/browse.js';
 import { notify, type Notice } from '../../../src/notify/notice.js';
-import { receiverOf } from '../../../src/notify/sender.js';
+import { webhookAt } from '../../../src/notify/receivers.js';
 import { startSender, type SenderOptions } from '../../../src/notify/sender.js';
 import { inTransaction } from '../../../src/postgres/pool.js';
 import { createLogger } from '../../../src/telemetry/log.js';
@@ -24,7 +24,7 @@ const senders: Poller[] = [];
 
 function send(urls: readonly string[], options: Partial<SenderOptions> = {}): Poller {
   const sender = startSender(owner, log, metrics, {
-    ...{ urls, secret: SECRET, timeoutMs: 2_000, everyMs: 5 },
+    ...{ receivers: urls.map((url) => webhookAt(url, SECRET)), timeoutMs: 2_000, everyMs: 5 },
     retryInMs: (attempts) => (attempts >= 3 ? undefined : 1),
     ...options,
   });
@@ -189,7 +189,7 @@ describe('a sender that stops', () => {
     await owner.query(
       `insert into portcullis_control.delivery (notice, receiver, attempts, due_at)
        select id, $1, 1, clock_timestamp() + interval '300 milliseconds' from portcullis_control.notice`,
-      [receiverOf(hook.url).name],
+      [webhookAt(hook.url, SECRET).name],
     );
     send([hook.url]);
     expect(await ended('delivered')).toMatchObject({ attempts: 2 });

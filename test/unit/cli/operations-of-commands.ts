@@ -73,6 +73,7 @@ export const OPERATIONS_OF: Readonly<
   'alerts clear': ['clearAlert'],
   'notifications list': ['listNotifications'],
   'notifications retry': ['retryNotification'],
+  'notifications receivers': ['listReceivers'],
   'notifications test': ['testNotification'],
   'database show': ['listDatabases'],
   'database confirm': ['confirmDatabase'],

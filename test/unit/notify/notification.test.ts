@@ -3,8 +3,8 @@ import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from '@jest/globals';
 import { MOST_ATTEMPTS, retryInMs } from '../../../src/notify/sender.js';
 import { messageOf, type OutgoingNotice } from '../../../src/notify/message.js';
-import { receiverOf } from '../../../src/notify/sender.js';
-import { signedHeaders } from '../../../src/notify/sender.js';
+import { webhookAt } from '../../../src/notify/receivers.js';
+import { signedHeaders } from '../../../src/notify/message.js';
 
 const notice: OutgoingNotice = {
   id: '0b6d3c1e-58b4-4c0f-9f0e-3a53f6f0a1de',
@@ -112,7 +112,7 @@ describe('the waiting time behind an attempt', () => {
 });
 
 test('a receiver is shown by its host, and told apart by a fingerprint that gives nothing away', () => {
-  const { name } = receiverOf('https://hooks.example/services/T0/B0/very-secret');
+  const { name } = webhookAt('https://hooks.example/services/T0/B0/very-secret', '');
   expect(name).toMatch(/^hooks\.example#[0-9a-f]{8}$/);
-  expect(receiverOf('https://hooks.example/services/T0/B0/other').name).not.toBe(name);
+  expect(webhookAt('https://hooks.example/services/T0/B0/other', '').name).not.toBe(name);
 });

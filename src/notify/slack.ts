@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import { shorten } from '../kernel/text.js';
+import { escaped, type OutgoingNotice } from './message.js';
+import { linkOf } from './pagerduty.js';
+import { post, statusText, type Taken } from './post.js';
+import type { SlackApp } from './receivers.js';
+
+/** Slack's own limits, in characters. */
+const HEADER = 150;
+const SECTION = 3_000;
+const BUTTON = 75;
+
+/** What the buttons of a message do. */
+export const SLACK_ACTIONS = {
+  approve: 'portcullis-approve',
+  reject: 'portcullis-reject',
+  kill: 'portcullis-kill',
+} as const;
+
+/** What a button carries: which request to decide, or what to kill. */
+export const SlackValue = z.union([
+  z.strictObject({ request: z.string().min(1).max(40) }),
+  z.strictObject({ job: z.string().min(1).max(200), region: z.string().max(200).nullable() }),
+]);
+export type SlackValue = z.output<typeof SlackValue>;
+
+export interface Block {
+  readonly type: string;
+  readonly [key: string]: unknown;
+}
+
+/** A notice as a message of a Slack app, with a button for each thing that whoever reads it may want to do at once. */
+export function slackMessageOf(
+  notice: OutgoingNotice,
+  publicUrl: string | undefined,
+): { readonly text: string; readonly blocks: readonly Block[] } {
+  const { title, job, region, at } = notice;
+  const lines = notice.lines.map(escaped).join('\n');
+  const href = linkOf(notice, publicUrl);
+  const where = [job, region, at].filter((each) => each !== null).map(escaped);
+  const buttons = buttonsOf(notice);
+  return {
+    text: shorten([title, ...notice.lines].map(escaped).join('\n'), SECTION),
+    blocks: [
+      { type: 'header', text: { type: 'plain_text', text: shorten(title, HEADER) } },
+      ...(lines === '' ? [] : [section(lines)]),
+      context([...where, ...(href === undefined ? [] : [`<${href}|Open the console>`])].join(' · ')),
+      ...(buttons.length === 0 ? [] : [{ type: 'actions', elements: buttons }]),
+    ],
+  };
+}
+
+export function section(mrkdwn: string): Block {
+  return { type: 'section', text: { type: 'mrkdwn', text: shorten(mrkdwn, SECTION) } };
+}
+
+export function context(mrkdwn: string): Block {
+  return { type: 'context', elements: [{ type: 'mrkdwn', text: shorten(mrkdwn, SECTION) }] };
+}
+
+function buttonsOf({ kind, job, region, details }: OutgoingNotice): object[] {
+  const { request } = details;
+  const decide =
+    typeof request === 'string' && details['decided'] !== true
+      ? [
+          button(SLACK_ACTIONS.approve, 'Approve', 'primary', { request }),
+          button(SLACK_ACTIONS.reject, 'Reject', undefined, { request }),
+        ]
+      : [];
+  // What is killed needs no other kill, and what is over has nothing to stop.
+  const stops = job !== null && kind !== 'kill' && details['moved'] !== 'closed';
+  const where = region === null ? 'everywhere' : `in ${region}`;
+  return [
+    ...decide,
+    ...(stops ? [button(SLACK_ACTIONS.kill, `Kill ${job} ${where}…`, 'danger', { job, region })] : []),
+  ];
+}
+
+function button(
+  action_id: string,
+  text: string,
+  style: 'primary' | 'danger' | undefined,
+  value: SlackValue,
+): object {
+  return {
+    ...{ type: 'button', action_id, text: { type: 'plain_text', text: shorten(text, BUTTON) } },
+    ...(style !== undefined && { style }),
+    value: JSON.stringify(value),
+  };
+}
+
+const WebAnswer = z.looseObject({ ok: z.boolean(), error: z.string().optional() });
+
+/** Errors of Slack's Web API that are the message's own: it would refuse the same again. */
+const FINAL = new Set([
+  ...['invalid_blocks', 'invalid_blocks_format', 'msg_too_long', 'msg_blocks_too_long', 'no_text'],
+  ...[
+    'message_not_found',
+    'cant_update_message',
+    'edit_window_closed',
+    'expired_trigger_id',
+    'invalid_trigger_id',
+  ],
+]);
+
+/** Calls a method of Slack's Web API. It says no with 200 and `ok: false`, and 429 with `Retry-After`. */
+export async function callSlack(
+  { api, token }: SlackApp,
+  method: 'chat.postMessage' | 'chat.update' | 'chat.postEphemeral' | 'views.open',
+  message: object,
+  limits: { readonly timeoutMs: number; readonly signal: AbortSignal },
+): Promise<Taken> {
+  const parcel = {
+    url: new URL(method, api).href,
+    headers: { authorization: `Bearer ${token}` },
+    body: JSON.stringify(message),
+  };
+  const answer = await post(parcel, { ...limits, reads: true });
+  if ('taken' in answer) return answer;
+  const { status, text, retryAfterMs } = answer;
+  if (status < 200 || status >= 300) return { taken: false, problem: statusText(status), retryAfterMs };
+  const said = answerIn(text);
+  if (said === undefined) return { taken: false, problem: 'it did not answer as Slack does' };
+  if (said.ok) return { taken: true };
+  const error = shorten(said.error ?? 'no reason', 100);
+  return { taken: false, problem: `${method}: ${error}`, final: FINAL.has(error), retryAfterMs };
+}
+
+function answerIn(text: string): z.output<typeof WebAnswer> | undefined {
+  try {
+    return WebAnswer.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
