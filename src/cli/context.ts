@@ -7,7 +7,7 @@ import { lockedOut, outdated } from '../postgres/migrate.js';
 import { refuseUnfit } from './acting.js';
 import type { Server } from './credentials.js';
 import type { App, Installation, Opening, OpenPlatform, Purpose } from './app-port.js';
-import { printableLines } from './display-width.js';
+import { printableLines, wrapTo } from './display-width.js';
 import { withProgress } from './progress.js';
 import { type Column, renderFacts, renderTable, type Cell, type Row, type TableOptions } from './table.js';
 import type { Terminal } from './terminal.js';
@@ -64,6 +64,11 @@ export class Voice {
 
   facts(facts: readonly (readonly [string, Cell])[]): string {
     return renderFacts(facts, this.tableOptions());
+  }
+
+  /** A sentence, in lines as wide as the terminal. */
+  sentence(text: string): string {
+    return `${wrapTo(text, this.#io.stdout.columns).join('\n')}\n`;
   }
 
   tableOptions(): TableOptions {

@@ -76,7 +76,7 @@ export function simulationText(
     approvals.length === 0
       ? ''
       : ` Not counted: the time that people take to approve ${approvals.join(', ')}.`;
-  return `${table}\n${last}${people}\n\n${reach}${found}`;
+  return `${table}\n${voice.sentence(`${last}${people}`)}\n${reach}${found}`;
 }
 
 /** What an outcome rule can find in a step, at best. */

@@ -39,3 +39,13 @@ export function imageText(image: Image | null): string {
 function valueText(value: Image[string] | undefined): string {
   return value === null || value === undefined ? 'null' : String(value);
 }
+
+/** JSON with spaces to break lines at. */
+export function evidenceText(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(evidenceText).join(', ')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const members = Object.entries(value).map(
+    ([name, each]) => `${JSON.stringify(name)}:${evidenceText(each)}`,
+  );
+  return `{${members.join(', ')}}`;
+}

@@ -16,6 +16,7 @@ import { limitOption, showList } from '../listing.js';
 import { withProgress } from '../progress.js';
 import { unrecordedText } from '../../regions/databases.js';
 import type { Cell } from '../table.js';
+import { evidenceText } from '../wording.js';
 import { countOf, time } from '../../kernel/words.js';
 import type { ChainedEntry } from '../../audit/entry.js';
 
@@ -67,17 +68,9 @@ export function entriesText(voice: Voice, entries: readonly ChainedEntry[]): str
       entry.action,
       entry.subject,
       entry.flagRevision ?? '–',
-      evidenceText(entry),
+      evidenceText(entry.evidence),
     ]),
   );
-}
-
-/** Its JSON, with spaces to break lines at. */
-function evidenceText({ evidence }: ChainedEntry): string {
-  const members = Object.entries(evidence).map(
-    ([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`,
-  );
-  return `{${members.join(', ')}}`;
 }
 
 interface VerifyOptions {

@@ -24,7 +24,9 @@ type Suggestion = OutputOf<Operations['suggestRules']>['suggestions'][number];
 
 function suggestText(voice: Voice, job: string, suggestions: readonly Suggestion[]): string {
   if (suggestions.length === 0)
-    return `Nothing to suggest: no kind of change of ${job} has 12 accepted runs in a region.\n`;
+    return voice.sentence(
+      `Nothing to suggest: no kind of change of ${job} has 12 accepted runs in a region.`,
+    );
   const parts = (['cap', 'count'] as const).flatMap((kind) => {
     const lines = suggestions.filter((each) => each.kind === kind).flatMap(({ difference }) => difference);
     const head = kind === 'cap' ? 'caps:' : 'rules:';

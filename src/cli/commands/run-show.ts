@@ -1,3 +1,4 @@
+import { evidenceText } from '../wording.js';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { formatDurationMs } from '../../kernel/duration.js';
 import { CHANGE_STATES, type ChangeState, type ChangeView } from '../../journal/browse-changes.js';
@@ -237,7 +238,7 @@ function changeLines(voice: Voice, change: ChangeView): string {
     facts.push(['found', imageText(found)]);
     if (refusal !== null) facts.push(['refusal', refusal]);
   }
-  facts.push(['because', JSON.stringify(evidence)]);
+  facts.push(['because', evidenceText(evidence)]);
   return voice.facts(facts);
 }
 
