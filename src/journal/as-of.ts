@@ -1,28 +1,25 @@
 import type pg from 'pg';
+import { z } from 'zod';
+import { Image, isoTime } from '../kernel/schema.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { BATCH_OF_CHANGE } from './batch-of.js';
-import type { Image } from './change.js';
 import { fittedImage, rowImage } from './journal-image.js';
 import { hasKey, type Shape } from './shape.js';
 import { canStore } from './stored-rows.js';
 
 /** A row as it was at a moment, as far as the journal tells. */
-export interface AsOf {
-  /** The declared columns' values; null where the row was not there. */
-  readonly image: Image | null;
-  /**
-   * Where that stands: in the newest change applied by then; in what the first later change met; or nowhere,
-   * since no run has ever changed the row: then it is the row now.
-   */
-  readonly from: 'change-before' | 'change-after' | 'row-now';
-  /** The run whose change it stands in; for `change-before` it set the values, for `change-after` it met them. */
-  readonly run: string | null;
-  readonly job: string | null;
-  readonly version: string | null;
-  readonly kind: string | null;
-  /** When that change was applied: ISO 8601 in UTC. */
-  readonly appliedAt: string | null;
-}
+export const AsOf = z.strictObject({
+  image: Image.nullable().describe("the declared columns' values; null: the row was not there"),
+  from: z
+    .enum(['change-before', 'change-after', 'row-now'])
+    .describe('set by a change before the moment, met by one after it, or the row as it is now'),
+  run: z.guid().nullable(),
+  job: z.string().nullable(),
+  version: z.string().nullable(),
+  kind: z.string().nullable(),
+  appliedAt: isoTime.nullable(),
+});
+export type AsOf = z.infer<typeof AsOf>;
 
 /** A row of one of a job's resources: another job may call another table the same. */
 export interface Row {

@@ -1,36 +1,44 @@
 import type pg from 'pg';
-import { cascadedBy, grouped, type CascadedRows, type Extent } from './extent.js';
-import { impactByProduct, type ProductImpact } from './product-impact.js';
+import { z } from 'zod';
+import { cascadedBy, grouped } from './extent.js';
+import { impactByProduct, ProductImpact } from './product-impact.js';
 import { streamRows } from './stream-rows.js';
+import { count, isoTime } from '../kernel/schema.js';
 
+const ImpactOfKind = z.strictObject({ resource: z.string(), kind: z.string(), rows: count });
 /** Rows that a run changed, of one resource and kind. */
-export interface ImpactOfKind {
-  readonly resource: string;
-  readonly kind: string;
-  readonly rows: number;
-}
+export type ImpactOfKind = z.infer<typeof ImpactOfKind>;
 
 /** What runs have changed, in numbers. Conflicts, and what the runs did not get to, are not among the rows. */
-export interface Impact extends Extent {
-  readonly byKind: readonly ImpactOfKind[];
-  /** What went with rows that were deleted, by table. */
-  readonly byCascade: readonly CascadedRows[];
-  /** Null where nothing says which products the rows are used in. */
-  readonly byProduct: readonly ProductImpact[] | null;
-  /** Changes that were left out because their rows were not as planned. */
-  readonly conflicts: number;
-  /** When the first and the last change committed: ISO 8601 in UTC; null where none did. */
-  readonly firstAppliedAt: string | null;
-  readonly lastAppliedAt: string | null;
-}
+export const Impact = z.strictObject({
+  units: count.describe('units on whose behalf at least one row was changed'),
+  rows: count,
+  byKind: z.array(ImpactOfKind).readonly(),
+  cascaded: count.describe(
+    'rows of other tables that the database deleted, or changed, with rows that were deleted',
+  ),
+  byCascade: z
+    .array(z.strictObject({ table: z.string(), rows: count }))
+    .readonly()
+    .describe('the same by table'),
+  byProduct: z
+    .array(ProductImpact)
+    .readonly()
+    .nullable()
+    .describe('by the products that rows are used in, as known now; null where that is not known'),
+  conflicts: count.describe('changes left out because their rows were not as planned'),
+  firstAppliedAt: isoTime.nullable(),
+  lastAppliedAt: isoTime.nullable(),
+});
+export type Impact = z.infer<typeof Impact>;
 
 /** What a run has changed on behalf of one unit. */
-export interface UnitImpact {
-  readonly unit: string;
-  readonly rows: number;
-  /** Rows by resource: `{"account": 12, "domain": 1}`. */
-  readonly byResource: Readonly<Record<string, number>>;
-}
+export const UnitImpact = z.strictObject({
+  unit: z.string(),
+  rows: count,
+  byResource: z.record(z.string(), count),
+});
+export type UnitImpact = z.infer<typeof UnitImpact>;
 
 /** The impact of one run, or of several together. One that is not there, or applied nothing, has none. */
 export async function impactOf(pool: pg.Pool, ...runs: readonly string[]): Promise<Impact> {

@@ -1,18 +1,19 @@
+import { z } from 'zod';
 import pg from 'pg';
 import { inTransaction } from '../postgres/pool.js';
 import type { ProductUse } from './change.js';
 import { grouped } from './extent.js';
 import { faultsOfUse } from './product-use.js';
 import { quoteTable } from './shape.js';
+import { count } from '../kernel/schema.js';
 
 /** Of the rows that runs changed, those used in one product. A row of two products counts for both. */
-export interface ProductImpact {
-  readonly product: string;
-  /** Rows, each once, however many of the runs changed it. */
-  readonly rows: number;
-  /** Units on whose behalf these were changed, each once. */
-  readonly units: number;
-}
+export const ProductImpact = z.strictObject({
+  product: z.string(),
+  rows: count.describe('rows used in it, each once'),
+  units: count.describe('units on whose behalf these were changed'),
+});
+export type ProductImpact = z.infer<typeof ProductImpact>;
 
 /** What runs declared of one resource. */
 interface Declared {

@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import type { Image } from './change.js';
+import { z } from 'zod';
+import { count, Image, named } from '../kernel/schema.js';
 import { fittedImage, rowImage } from './journal-image.js';
 import { cascadedFits } from './cascades.js';
 import { appliedOf, candidates, imageLeft, imageRestored, type RestorePart } from './restore-plan.js';
@@ -9,34 +10,30 @@ import { streamRows } from './stream-rows.js';
 import { othersAsDrawn, sameAs } from './write-batch.js';
 
 /** What a restore would find: the changes of a run that were applied, and what has become of their rows. */
-export interface RestorePreview {
-  /** Changes that the run applied. */
-  readonly applied: number;
-  /** Of these, restored already. */
-  readonly alreadyRestored: number;
-  /** Rows as the run left them: a restore brings them back. */
-  readonly restorable: number;
-  /** Rows that somebody else has brought back to what they were. */
-  readonly asBefore: number;
-  /** Rows touched since: a restore leaves them alone. */
-  readonly conflicts: number;
-}
+export const RestorePreview = z.strictObject({
+  applied: count.describe('changes that the run applied'),
+  alreadyRestored: count.describe('of these, restored already'),
+  restorable: count.describe('rows as the run left them'),
+  asBefore: count.describe('rows that somebody else has brought back'),
+  conflicts: count.describe('rows touched since: a restore leaves them alone'),
+});
+export type RestorePreview = z.infer<typeof RestorePreview>;
 
 /** A row that a restore leaves alone, or could not bring back. */
-export interface RestoreConflict {
-  readonly resource: string;
-  readonly key: string;
-  readonly kind: string;
-  readonly unit: string;
-  /** What the row was before the run; null where it was not there. */
-  readonly before: Image | null;
-  /** What the run made of it; null where the run deleted it. */
-  readonly after: Image | null;
-  /** What it is now; null where it is not there. */
-  readonly now: Image | null;
-  /** What a constraint said, where one kept the row from being brought back. */
-  readonly refusal: string | null;
-}
+export const RestoreConflict = named(
+  'RestoreConflict',
+  z.strictObject({
+    resource: z.string(),
+    key: z.string(),
+    kind: z.string(),
+    unit: z.string(),
+    before: Image.nullable().describe('the row before the run; null: there was none'),
+    after: Image.nullable().describe('what the run made of it; null: the run deleted it'),
+    now: Image.nullable().describe('the row as it is; null: there is none'),
+    refusal: z.string().nullable().describe('why the database refused the row, where it did'),
+  }),
+);
+export type RestoreConflict = z.infer<typeof RestoreConflict>;
 
 /** The resources that a run changed, as their tables are now. */
 export interface RestoredResources {

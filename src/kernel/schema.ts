@@ -27,6 +27,7 @@ export const UnitLabel = z
   .describe("what the job's policy calls its units: organisation, organisations");
 
 export const Image = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
+export type Image = z.infer<typeof Image>;
 export const Evidence = z.record(z.string(), z.unknown()).readonly();
 export const reason = z
   .string()

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { z } from 'zod';
 import { requireMay, type Principal } from '../access/roles.js';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../kernel/errors.js';
@@ -9,6 +10,16 @@ import { partText, type RestorePart } from '../journal/restore-plan.js';
 import { previewRestore, whatIsLeft } from '../journal/restore-preview.js';
 import type { FoundRun } from '../regions/browse.js';
 import { activeRestore, electRestore } from '../runs/election.js';
+import { named } from '../kernel/schema.js';
+
+export const RestoreBegun = named(
+  'RestoreBegun',
+  z.strictObject({
+    runId: z.guid(),
+    restore: z.guid().describe('the run that restores it; its progress is at /api/v1/runs/{id}'),
+    begun: z.boolean().describe('false where one was under way already'),
+  }),
+);
 
 /** A restore that a worker of the run's region is to carry out. */
 export interface BegunRestore {

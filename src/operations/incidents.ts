@@ -19,7 +19,9 @@ import { impactByUnit } from '../journal/impact.js';
 import { beginRestore } from './begin-restore.js';
 import type { OperationContext } from './context.js';
 import { operation, stream, type Reach, sentOr } from './operation.js';
-import { mostQuery, RestoreOrder, UnitImpact, Impact, RestoreBegun } from './restore-schemas.js';
+import { mostQuery, RegionUnitImpact, RestoreOrder } from './restores.js';
+import { RestoreBegun } from './begin-restore.js';
+import { Impact } from '../journal/impact.js';
 import { inRegion } from './restores.js';
 import { jobQuery, pageQuery } from './schemas.js';
 import { count, named, pageSchema, reason, text, UnitLabel, word } from '../kernel/schema.js';
@@ -29,7 +31,7 @@ import { BreakGlass } from '../flags/browse-break-glass.js';
 const IncidentPage = pageSchema('IncidentPage', Incident);
 
 const figures = {
-  ...Impact.omit({ runId: true, unitLabel: true }).shape,
+  ...Impact.shape,
   runs: count.describe('runs that changed anything'),
   restored: count.describe('rows put back so far'),
   restoreConflicts: count.describe('rows that restores skipped'),
@@ -137,9 +139,7 @@ const IncidentRestore = named(
     left: count.describe('runs still to be put back behind these: ask again once these have ended'),
   }),
 );
-const incidentIdPath = word.describe("an incident's id, in either case");
-
-const params = z.strictObject({ id: incidentIdPath });
+const params = z.strictObject({ id: word.describe("an incident's id, in either case") });
 const errors = ['INCIDENT_UNKNOWN'] as const;
 const reading = { action: 'read', params, errors } as const;
 const acting = { action: 'manage-incident', oneCommit: true } as const;
@@ -195,7 +195,7 @@ export const incidentOperations = {
     summary:
       'Every unit on whose behalf its runs changed rows, region by region, the most rows first in each',
     query: mostQuery,
-    result: UnitImpact,
+    result: RegionUnitImpact,
     run: async (context, { id, most }) => {
       const of = poolOf(context);
       const { runs } = await seeIncident(context.control, of, id);
@@ -378,7 +378,7 @@ export const incidentOperations = {
 async function* unitsOf(
   regions: readonly { readonly region: string; readonly pool: pg.Pool; readonly runs: readonly string[] }[],
   most: number | undefined,
-): AsyncGenerator<z.output<typeof UnitImpact>> {
+): AsyncGenerator<z.output<typeof RegionUnitImpact>> {
   for (const { region, pool, runs } of regions) yield* inRegion(region, impactByUnit(pool, ...runs), most);
 }
 

@@ -4,27 +4,88 @@ import { PortcullisError } from '../kernel/errors.js';
 import { readRestored } from '../worker/restore-plan-phase.js';
 import { previewRestores } from '../worker/restore-runs.js';
 import { parseSubject } from '../worker/subject.js';
-import { impactByUnit, impactOf, type UnitImpact as UnitRows } from '../journal/impact.js';
+import { Impact, impactByUnit, impactOf, UnitImpact } from '../journal/impact.js';
 import { partOf, type RestorePart } from '../journal/restore-plan.js';
-import { restoreConflicts } from '../journal/restore-preview.js';
+import { restoreConflicts, RestoreConflict, RestorePreview } from '../journal/restore-preview.js';
 import { policiesInForce, unitLabelOf } from '../flags/policy-store.js';
 import { asOfIn, findRunOf } from '../regions/browse.js';
-import { beginRestore } from './begin-restore.js';
+import { beginRestore, RestoreBegun } from './begin-restore.js';
 import { operation, stream } from './operation.js';
-import {
-  mostQuery,
-  AsOf,
-  Impact,
-  RestoreConflict,
-  UnitImpact,
-  RestoreBegun,
-  RestoreOrder,
-  RestorePreview,
-  partQuery,
-  subjectPath,
-} from './restore-schemas.js';
 import { UNITS } from '../kernel/words.js';
 import { regionQuery, runIdPath } from './schemas.js';
+import { FiringTrigger, Trial } from '../runs/run-triggers.js';
+import { named, reason, text, UnitLabel, word } from '../kernel/schema.js';
+import { AsOf } from '../journal/as-of.js';
+
+export const mostQuery = z.strictObject({
+  most: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe('no more than so many of each region; absent: all'),
+});
+
+const rowKey = text(z.string().min(3).max(1000)).regex(
+  /^[^:]+:./s,
+  'give resource:key, such as account:a-17',
+);
+const mostNamed = 1_000;
+
+/** What of a run is restored, in a body. */
+const partShape = {
+  resources: z.array(word).max(mostNamed).optional().describe('only changes of these resources'),
+  units: z
+    .array(text(z.string().min(1).max(1000)))
+    .max(mostNamed)
+    .optional()
+    .describe('only changes for these units'),
+  keys: z.array(rowKey).max(mostNamed).optional().describe('only these rows, as resource:key'),
+};
+
+/** The same in a query, where a name is repeated. */
+const repeated = <Of extends z.ZodType<string, string>>(each: Of) =>
+  z
+    .union([each, z.array(each).max(mostNamed)])
+    .transform((given) => (typeof given === 'string' ? [given] : given));
+
+const partQuery = {
+  resource: repeated(word).optional().describe('only changes of this resource; may be repeated'),
+  unit: repeated(text(z.string().min(1).max(1000)))
+    .optional()
+    .describe('only changes for this unit; may be repeated'),
+  key: repeated(rowKey).optional().describe('only this row, as resource:key; may be repeated'),
+};
+
+export const RestoreOrder = named(
+  'RestoreOrder',
+  z.strictObject({ reason: reason.optional().describe('for the record'), ...partShape }),
+);
+
+const subjectPath = text(z.string().min(3).max(1000)).describe(
+  'a resource and the key of a row: account:a-17',
+);
+
+const RunImpact = named('Impact', z.strictObject({ runId: z.guid(), unitLabel: UnitLabel, ...Impact.shape }));
+
+export const RegionUnitImpact = named(
+  'UnitImpact',
+  z.strictObject({ region: z.string(), ...UnitImpact.shape }),
+);
+
+const Preview = named(
+  'RestorePreview',
+  z.strictObject({
+    runId: z.guid(),
+    ...RestorePreview.shape,
+    triggers: z.array(FiringTrigger).readonly().describe('that fire on what a restore writes'),
+    trial: Trial.nullable().describe(
+      'null: no trigger fires, nothing is left to restore, or it was not asked for',
+    ),
+  }),
+);
+
+const Found = named('AsOf', z.strictObject({ subject: z.string(), ...AsOf.shape }));
 
 const params = z.strictObject({ id: runIdPath });
 const errors = ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'] as const;
@@ -37,7 +98,7 @@ export const restoreOperations = {
     summary: 'What a run has changed, in numbers',
     action: 'read',
     params,
-    result: Impact,
+    result: RunImpact,
     errors,
     run: async ({ control, regionDatabases }, { id }) => {
       const { run, regionDatabase } = await findRunOf(regionDatabases, id);
@@ -53,7 +114,7 @@ export const restoreOperations = {
     action: 'read',
     params,
     query: mostQuery,
-    result: UnitImpact,
+    result: RegionUnitImpact,
     errors,
     run: async ({ regionDatabases }, { id, most }) => {
       const { run, regionDatabase } = await findRunOf(regionDatabases, id);
@@ -90,7 +151,7 @@ export const restoreOperations = {
         .default(true)
         .describe('where triggers fire, try up to 1,000 changes in a transaction that is rolled back'),
     }),
-    result: RestorePreview,
+    result: Preview,
     errors,
     run: async ({ regionDatabases }, { id, trial, ...query }) => {
       const {
@@ -130,7 +191,7 @@ export const restoreOperations = {
       at: z.iso.datetime({ offset: true }).optional().describe('the moment; absent: now'),
       region: regionQuery,
     }),
-    result: AsOf,
+    result: Found,
     errors: ['SUBJECT_UNKNOWN'],
     run: async ({ control, regionDatabases, installed }, { subject, at, region }, caller) => {
       const moment = at === undefined ? new Date() : new Date(at);
@@ -158,9 +219,9 @@ function queriedPart({
 /** What each unit of a region was changed by, with the region; `most`: no more than so many. */
 export async function* inRegion(
   region: string,
-  units: AsyncIterable<UnitRows>,
+  units: AsyncIterable<UnitImpact>,
   most = Infinity,
-): AsyncGenerator<UnitRows & { readonly region: string }> {
+): AsyncGenerator<UnitImpact & { readonly region: string }> {
   let given = 0;
   for await (const each of units) {
     yield { region, ...each };

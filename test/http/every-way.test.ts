@@ -171,7 +171,7 @@ const WAYS: readonly Way[] = [
   },
   {
     way: 'a second rollout',
-    action: 'set-flag',
+    action: 'start-rollout',
     everywhere: true,
     answers: ['ROLLOUT_ACTIVE'],
     path: ({ job }) => `rollouts/${job}/start`,
