@@ -29,6 +29,7 @@ export const COMMAND_RIGHTS = {
   'runs show': 'read',
   impact: 'read',
   asof: 'read',
+  unit: 'read',
   restore: 'restore',
   'flags apply': 'apply-policy',
   'flags diff': 'read',

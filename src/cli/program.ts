@@ -33,6 +33,7 @@ import { addStart } from './commands/start.js';
 import { addStatus } from './commands/status.js';
 import { addTokens } from './commands/tokens.js';
 import { addUninstall } from './commands/uninstall.js';
+import { addUnit } from './commands/unit.js';
 import { addWorker } from './commands/worker.js';
 import { addWorkers } from './commands/workers.js';
 import type { AddCommand } from './context.js';
@@ -50,6 +51,7 @@ const COMMANDS: readonly AddCommand[] = [
   addImpact,
   addRestore,
   addAsOf,
+  addUnit,
   addFlags,
   addGuard,
   addRollout,

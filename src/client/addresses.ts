@@ -63,6 +63,7 @@ export const ADDRESSES: { readonly [Name in OperationName]: Operations[Name]['at
   exchangeToken: 'POST /exchange',
   listRuns: 'GET /api/v1/runs',
   listMissedRuns: 'GET /api/v1/runs/missed',
+  listUnitRuns: 'GET /api/v1/units/:unit/runs',
   getRun: 'GET /api/v1/runs/:id',
   listRunVerdicts: 'GET /api/v1/runs/:id/verdicts',
   listRunChanges: 'GET /api/v1/runs/:id/changes',

@@ -9,6 +9,9 @@ export type FlagTarget =
       readonly setting: Pick<Output<'listFlags'>['items'][number], 'enabled' | 'variants'>;
     };
 
+/** One unit's changes of a run, or one row's. */
+export type RunPart = { readonly unit: string } | { readonly key: string };
+
 /** The dialog that is open: one at a time, from whatever screen. */
 export type OpenDialog =
   | {
@@ -28,7 +31,12 @@ export type OpenDialog =
       readonly rollout: Output<'getRollout'>;
       readonly steer: 'pause' | 'resume' | 'abort' | 'skip';
     }
-  | { readonly kind: 'restore'; readonly run: Output<'getRun'> }
+  | {
+      readonly kind: 'restore';
+      readonly run: Output<'getRun'>;
+      /** What of it; absent: everything. */
+      readonly part?: RunPart | undefined;
+    }
   | {
       readonly kind: 'restore-incident' | 'close-incident' | 'include-run';
       readonly incident: Output<'getIncident'>;

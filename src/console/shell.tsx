@@ -205,7 +205,7 @@ function OpenDialog() {
     case 'steer':
       return <SteerDialog rollout={open.rollout} steer={open.steer} />;
     case 'restore':
-      return <RestoreDialog run={open.run} />;
+      return <RestoreDialog run={open.run} part={open.part} />;
     case 'restore-incident':
       return <RestoreIncidentDialog incident={open.incident} />;
     case 'close-incident':

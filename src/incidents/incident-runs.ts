@@ -5,6 +5,7 @@ import type { Incident, IncidentRegion } from './incident.js';
 import { count, isoTime } from '../kernel/schema.js';
 import { runStatuses } from '../runs/browse-runs.js';
 import { viewColumns, viewOf, isoOf } from '../postgres/view.js';
+import { RestoredPart } from '../runs/run-triggers.js';
 
 /** The database that holds a region. */
 export type PoolOf = (region: string) => pg.Pool;
@@ -16,6 +17,7 @@ const RunRestore = z.strictObject({
   finishedAt: isoTime.nullable(),
   restored: count.describe('rows put back'),
   conflicts: count.describe('rows skipped, because others had changed them'),
+  part: RestoredPart.nullable().describe('what of the run it restores; null: everything'),
 });
 export type RunRestore = z.infer<typeof RunRestore>;
 
@@ -31,7 +33,9 @@ export const IncidentRun = z.strictObject({
   finishedAt: isoTime.nullable(),
   firstAppliedAt: isoTime.nullable(),
   lastAppliedAt: isoTime.nullable(),
-  restore: RunRestore.nullable().describe('the last restore of it'),
+  restore: RunRestore.nullable().describe(
+    'the last restore of all of it, or the last of those that have restored all of it part by part; null: none',
+  ),
   restores: z
     .array(RunRestore)
     .readonly()
@@ -138,7 +142,11 @@ export async function inEachRegion<Answer>(
 }
 
 const COLUMNS = viewColumns(IncidentRun, {
-  restore: 'x.restores -> -1',
+  // A part that is restored says nothing of the rest.
+  restore: `case
+    when x.whole is not null then x.whole
+    when x.restored >= (select sum(n::bigint) from jsonb_each_text(r.applied) a (kind, n)) then x.restores -> -1
+  end`,
   restores: 'x.restores',
 });
 
@@ -156,13 +164,20 @@ async function runsIn(
        from portcullis_region.batch where run = r.id
      ) b on true
      cross join lateral (
-       select coalesce(jsonb_agg(jsonb_build_object(
-                'id', x.id, 'status', x.status, 'createdAt', ${isoOf('x.created_at')}, 'finishedAt', ${isoOf('x.finished_at')},
-                'conflicts', x.conflicts,
-                'restored', (select coalesce(sum(n::bigint), 0) from jsonb_each_text(x.applied) a (kind, n))
-              ) order by x.created_at, x.id), '[]') as restores
-       from portcullis_region.run x
-       where x.restores = r.id and not x.dry_run
+       select coalesce(jsonb_agg(one order by created_at, id), '[]') as restores,
+         (jsonb_agg(one order by created_at desc, id desc) filter (where one ->> 'part' is null)) -> 0 as whole,
+         sum((one ->> 'restored')::bigint) as restored
+       from (
+         select x.id, x.created_at, jsonb_build_object(
+           'id', x.id, 'status', x.status, 'createdAt', ${isoOf('x.created_at')}, 'finishedAt', ${isoOf('x.finished_at')},
+           'conflicts', x.conflicts,
+           'restored', (select coalesce(sum(n::bigint), 0) from jsonb_each_text(x.applied) a (kind, n)),
+           -- Whatever the schema's age.
+           'part', to_jsonb(x) -> 'part'
+         ) as one
+         from portcullis_region.run x
+         where x.restores = r.id and not x.dry_run
+       ) each
      ) x
      where r.job = $1 and r.region = $2 and ($3::text is null or r.version = $3)
        and r.created_at >= $4 and r.created_at <= coalesce($5, 'infinity'::timestamptz)

@@ -343,7 +343,8 @@ export const incidentOperations = {
     reach: regionsOfIncident,
     summary: 'Begins to put back what an incident changed: in each region the newest run, for a worker there',
     params,
-    body: RestoreOrder,
+    // A part is of one run: its restore takes it.
+    body: RestoreOrder.pick({ reason: true }),
     result: IncidentRestore,
     statuses: [202],
     statusOf: () => 202,

@@ -20,8 +20,17 @@ import {
   ChangeView,
 } from '../journal/browse-changes.js';
 import { countHeldOf, findRunOf, listRunsOf } from '../regions/browse.js';
+import { listUnitRunsOf, UnitRunView } from '../regions/unit-runs.js';
 import { operation, stream, SENT_OR_EVERYWHERE } from './operation.js';
-import { named, word, count, pageSchema, regionsPageShape } from '../kernel/schema.js';
+import {
+  named,
+  word,
+  count,
+  pageSchema,
+  regionsPageSchema,
+  regionsPageShape,
+  text,
+} from '../kernel/schema.js';
 import {
   jobQuery,
   namePath,
@@ -61,6 +70,7 @@ const RunPage = named(
     ),
   }),
 );
+const UnitRunPage = regionsPageSchema('UnitRunPage', UnitRunView);
 const ChangePage = pageSchema('ChangePage', ChangeView);
 const RunLanes = named('RunLanes', z.strictObject({ lanes: z.array(LaneView).readonly() }));
 const RunVerdicts = named('RunVerdicts', z.strictObject({ verdicts: z.array(VerdictView).readonly() }));
@@ -152,6 +162,17 @@ export const runOperations = {
       const since = page.items.length < query.limit ? undefined : page.items.at(-1)?.createdAt;
       return { ...page, hidden: filter.notHeld ? await countHeldOf(regionDatabases, filter, since) : 0 };
     },
+  }),
+  listUnitRuns: operation({
+    at: 'GET /api/v1/units/:unit/runs',
+    example: { unit: 'org-17', limit: 20 },
+    summary: 'Runs that planned a change for a unit, newest first, with what became of its changes',
+    action: 'read',
+    params: z.strictObject({ unit: text(z.string().min(1).max(1000)) }),
+    query: z.strictObject({ ...pageQuery, job: jobQuery, region: regionQuery }),
+    result: UnitRunPage,
+    run: async ({ regionDatabases }, query) =>
+      withoutReasons(await listUnitRunsOf(regionDatabases, query, query)),
   }),
   getRun: operation({
     at: 'GET /api/v1/runs/:id',

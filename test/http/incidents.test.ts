@@ -107,6 +107,8 @@ describe('an incident over HTTP', () => {
       status: 409,
       body: { code: 'INCIDENT_STATE' },
     });
+    // Nobody gets all of it who asked for a part.
+    expect(await ann(`incidents/${id}/restore`, { units: ['r1-org-1'] })).toMatchObject({ status: 400 });
     const refused = { status: 403, body: { code: 'FORBIDDEN' } };
     for (const [path, body] of [
       ['restore', {}],

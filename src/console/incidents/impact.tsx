@@ -3,6 +3,7 @@ import { countOf, number } from '../../kernel/words.js';
 import { call } from '../api.js';
 import { Copyable } from '../parts/copy.js';
 import { Problem } from '../parts/problem.js';
+import { Link } from '../router.js';
 import type { Incident } from './incident-state.js';
 
 const MOST_UNITS = 25;
@@ -106,7 +107,9 @@ export function Impact({ incident: { id, impact, unitLabel } }: { readonly incid
                 {units.value.map(({ region, unit, rows }) => (
                   <tr key={`${region} ${unit}`}>
                     <th scope="row">
-                      <code>{unit}</code>
+                      <Link to={`/units?${new URLSearchParams({ q: unit }).toString()}`}>
+                        <code>{unit}</code>
+                      </Link>
                     </th>
                     <td>{region}</td>
                     <td class="number">{number(rows)}</td>
@@ -114,6 +117,7 @@ export function Impact({ incident: { id, impact, unitLabel } }: { readonly incid
                 ))}
               </tbody>
             </table>
+            <p class="hint">A {unitLabel.one}’s own page lists its runs, each with a restore of just it.</p>
             <Copyable
               text={`portcullis impact ${id} --csv > units-${id}.csv`}
               what="the command that lists every unit"

@@ -18,7 +18,7 @@ export function Restores({ incident: { runs, impact } }: { readonly incident: In
         </ProgressBar>
       )}
       <ul class="lines">
-        {runs.map(({ id, region, version, status, createdAt, restore, firstAppliedAt }) => (
+        {runs.map(({ id, region, version, status, createdAt, restore, restores, firstAppliedAt }) => (
           <li key={id} data-run={id}>
             <p>
               <RunLink id={id} /> {region} <code class="quiet">{version}</code>
@@ -30,7 +30,16 @@ export function Restores({ incident: { runs, impact } }: { readonly incident: In
             </p>
             <p class="line-side">
               {restore === null ? (
-                <span class="quiet">{firstAppliedAt === null ? 'changed nothing' : 'not restored'}</span>
+                <span class="quiet">
+                  {firstAppliedAt === null
+                    ? 'changed nothing'
+                    : restores.length === 0
+                      ? 'not restored'
+                      : `${countOf(
+                          restores.reduce((sum, { restored }) => sum + restored, 0),
+                          'row',
+                        )} restored, of a part`}
+                </span>
               ) : (
                 <span>
                   restore <RunLink id={restore.id} /> <RunStatus status={restore.status} />

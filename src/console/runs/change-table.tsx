@@ -5,10 +5,12 @@ import { countOf, number } from '../../kernel/words.js';
 import { call } from '../api.js';
 import { Moment } from '../parts/moment.js';
 import { Problem } from '../parts/problem.js';
-import { totalOf, type Run } from '../parts/run-status.js';
+import { isOver, totalOf, type Run } from '../parts/run-status.js';
+import { Link } from '../router.js';
 import { ChangePages } from './change-pages.js';
 import { changedColumns, columnsOf, type Change, type Image } from './changed-columns.js';
 import { Choice } from './run-list.js';
+import { RestoreButton } from './restore-part.js';
 import { heightOf, scrollTopOf, topRow, type Rows } from './scrolled.js';
 
 type State = Change['state'];
@@ -172,7 +174,7 @@ function Grid({ run, lanes, kind, state }: GridProps) {
           ))}
         </div>
       </div>
-      {chosen !== undefined && <ChangeFacts change={chosen} />}
+      {chosen !== undefined && <ChangeFacts run={run} change={chosen} />}
     </>
   );
 }
@@ -244,7 +246,7 @@ function What({ change }: { readonly change: Change }) {
 }
 
 /** All that is known of one change. */
-function ChangeFacts({ change }: { readonly change: Change }) {
+function ChangeFacts({ run, change }: { readonly run: Run; readonly change: Change }) {
   const { lane, seq, resource, key, unit, kind, state, appliedAt, before, after, evidence, found, refusal } =
     change;
   const all = [...columnsOf(before), ...columnsOf(after), ...columnsOf(found)].map(([name]) => name);
@@ -286,8 +288,20 @@ function ChangeFacts({ change }: { readonly change: Change }) {
         ))}
       </dl>
       <p class="hint">
-        Lane {lane}, place {number(seq)}.
+        Lane {lane}, place {number(seq)}. What flags say for{' '}
+        <Link to={`/units?${new URLSearchParams({ q: unit }).toString()}`}>{unit}</Link>, and which runs
+        changed it.
       </p>
+      {state === 'applied' && run.trigger !== 'restore' && isOver(run) && (
+        <p class="buttons">
+          <RestoreButton run={run} part={{ key: `${resource}:${key}` }}>
+            Restore this row…
+          </RestoreButton>
+          <RestoreButton run={run} part={{ unit }}>
+            Restore all of {unit}…
+          </RestoreButton>
+        </p>
+      )}
     </section>
   );
 }

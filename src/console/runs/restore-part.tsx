@@ -1,6 +1,8 @@
 import { useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { countOf, number } from '../../kernel/words.js';
-import { call, type Output } from '../api.js';
+import { call, whyNot, type Output } from '../api.js';
+import { dialog, type RunPart } from '../dialogs.js';
 import { Copyable } from '../parts/copy.js';
 import { Moment } from '../parts/moment.js';
 import { Problem } from '../parts/problem.js';
@@ -181,4 +183,47 @@ function imageText(image: Image): string {
   return columnsOf(image)
     .map(([column, value]) => `${column}: ${value}`)
     .join(', ');
+}
+
+/** Why a run cannot be restored; undefined: it can. The server decides all the same. */
+export function whyNotRestore(run: Run): string | undefined {
+  if (run.trigger === 'restore') return 'it is a restore itself.';
+  if (totalOf(run.applied) === 0) return 'it changed nothing.';
+  if (!isOver(run)) return 'it is not over: kill its gate first.';
+  return whyNot('restore', run.region);
+}
+
+interface RestoreButtonProps {
+  /** The run, or the id of one that is read first. */
+  readonly run: Run | string;
+  readonly part: RunPart;
+  /** What it restores, for whoever hears the button alone. */
+  readonly what?: string;
+  readonly children?: ComponentChildren;
+}
+
+/** Opens the restore of a part of a run; the dialog shows first what it would do. */
+export function RestoreButton({ run, part, what, children = 'Restore…' }: RestoreButtonProps) {
+  const error = useSignal<unknown>(undefined);
+  const open = async (): Promise<void> => {
+    error.value = undefined;
+    try {
+      const read = typeof run === 'string' ? await call('getRun', { id: run }) : run;
+      dialog.value = { kind: 'restore', run: read, part };
+    } catch (thrown) {
+      error.value = thrown;
+    }
+  };
+  return (
+    <>
+      <button
+        type="button"
+        aria-label={what === undefined ? undefined : `Restore ${what}…`}
+        onClick={() => void open()}
+      >
+        {children}
+      </button>
+      {error.value !== undefined && <Problem error={error.value} />}
+    </>
+  );
 }

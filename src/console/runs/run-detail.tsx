@@ -13,7 +13,7 @@ import { ChangeTable } from './change-table.js';
 import type { Verdict } from './figures.js';
 import { Lanes } from './lanes.js';
 import { Plan } from './plan.js';
-import { RestorePart } from './restore-part.js';
+import { RestorePart, whyNotRestore } from './restore-part.js';
 import { Verdicts } from './verdicts.js';
 
 /** A run under way gets on batch by batch, which is not told. */
@@ -173,14 +173,6 @@ function Acts({ run }: { readonly run: Run }) {
       {offKill !== undefined && <p class="hint">Kill: {offKill}</p>}
     </>
   );
-}
-
-/** Why a run cannot be restored; undefined: it can. The server decides all the same. */
-export function whyNotRestore(run: Run): string | undefined {
-  if (run.trigger === 'restore') return 'it is a restore itself.';
-  if (totalOf(run.applied) === 0) return 'it changed nothing.';
-  if (!isOver(run)) return 'it is not over: kill its gate first.';
-  return whyNot('restore', run.region);
 }
 
 const TRIGGERS = {

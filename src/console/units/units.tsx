@@ -6,10 +6,12 @@ import { Choice } from '../runs/run-list.js';
 import { columnsOf } from '../runs/changed-columns.js';
 import { Copyable } from '../parts/copy.js';
 import { Moment } from '../parts/moment.js';
-import { RunLink } from '../parts/run-status.js';
+import { RunLink, RunStatus, shortRun } from '../parts/run-status.js';
 import { Read, ViewHead } from '../parts/view-head.js';
 import { Link, navigate, pathOf, place } from '../router.js';
-import { quoted } from '../../kernel/words.js';
+import { Problem } from '../parts/problem.js';
+import { RestoreButton } from '../runs/restore-part.js';
+import { countOf, number, quoted } from '../../kernel/words.js';
 
 /** So many flags are asked about a unit. */
 const MOST_FLAGS = 40;
@@ -28,15 +30,22 @@ export function Units() {
         <section class="empty">
           <p>
             Paste a <strong>unit</strong>, such as <code>org-17</code>, to see which version each flag gives
-            to it, and why. Paste a <strong>row</strong>, as <code>resource:key</code>, such as{' '}
-            <code>account:a-17</code>, to see its values at a time, and which run set them. Reading a row goes
-            on record.
+            to it, and why, and which runs changed it. Paste a <strong>row</strong>, as{' '}
+            <code>resource:key</code>, such as <code>account:a-17</code>, to see its values at a time, and
+            which run set them. Reading a row goes on record.
           </p>
         </section>
       ) : asked.includes(':') ? (
         <RowAsOf key={`${asked} ${at}`} subject={asked} at={at} />
       ) : (
-        <FlagsOf key={asked} unit={asked} />
+        <div class="halves">
+          <div>
+            <FlagsOf key={`flags ${asked}`} unit={asked} />
+          </div>
+          <div>
+            <RunsOf key={`runs ${asked}`} unit={asked} />
+          </div>
+        </div>
       )}
     </>
   );
@@ -97,7 +106,8 @@ function FlagsOf({ unit }: { readonly unit: string }) {
   });
   const jobs = [...new Set(watched.data.value?.answers.map((each) => each.job))];
   return (
-    <>
+    <section aria-labelledby="unit-flags">
+      <h2 id="unit-flags">What flags say for it</h2>
       {(jobs.length > 1 || job.value !== '') && (
         <Choice
           name="Job"
@@ -126,14 +136,105 @@ function FlagsOf({ unit }: { readonly unit: string }) {
             {more && (
               <p class="hint">The first {MOST_FLAGS} flags. Choose a job, or open the flag that is meant.</p>
             )}
-            <p class="hint">
-              Which runs changed rows for a unit stands in a run’s impact; each row’s own story is asked by
-              its key, above.
-            </p>
           </>
         )}
       </Read>
-    </>
+    </section>
+  );
+}
+
+type UnitRun = Output<'listUnitRuns'>['items'][number];
+const RUNS_A_PAGE = 20;
+
+/** Which runs planned a change for a unit, with a restore of just it. */
+function RunsOf({ unit }: { readonly unit: string }) {
+  const older = useSignal<readonly UnitRun[]>([]);
+  const next = useSignal<string | null | undefined>(undefined);
+  const error = useSignal<unknown>(undefined);
+  const watched = useWatched<Output<'listUnitRuns'>>(`runs of unit ${unit}`, {
+    read: () => call('listUnitRuns', { unit, limit: RUNS_A_PAGE }),
+    affects: ({ kind }) => kind === 'run',
+    everyMs: 30_000,
+  });
+  const readOlder = async (cursor: string): Promise<void> => {
+    error.value = undefined;
+    try {
+      const page = await call('listUnitRuns', { unit, limit: RUNS_A_PAGE, cursor });
+      older.value = [...older.value, ...page.items];
+      next.value = page.next;
+    } catch (thrown) {
+      error.value = thrown;
+    }
+  };
+  return (
+    <section aria-labelledby="unit-runs">
+      <h2 id="unit-runs">Runs that changed it</h2>
+      <Read watched={watched} what="its runs">
+        {(page) => {
+          // A run that came in meanwhile moves the newest page on: each is shown once.
+          const shown = new Map([...page.items, ...older.value].map((each) => [each.runId, each]));
+          const behind = next.value === undefined ? page.next : next.value;
+          return (
+            <>
+              {page.unreachable.map((database) => (
+                <p key={database} class="warn">
+                  {database} does not answer: its runs are missing here.
+                </p>
+              ))}
+              {shown.size === 0 && (
+                <p class="empty">No run has planned a change for it. A unit is named as its job names it.</p>
+              )}
+              <ul class="lines">
+                {[...shown.values()].map((run) => (
+                  <UnitRunLine key={run.runId} run={run} unit={unit} />
+                ))}
+              </ul>
+              {behind !== null && (
+                <p class="buttons">
+                  <button type="button" onClick={() => void readOlder(behind)}>
+                    Older runs
+                  </button>
+                </p>
+              )}
+            </>
+          );
+        }}
+      </Read>
+      {error.value !== undefined && <Problem error={error.value} />}
+      <Copyable text={`portcullis unit ${quoted(unit)}`} what="the command that lists them" />
+    </section>
+  );
+}
+
+function UnitRunLine({ run, unit }: { readonly run: UnitRun; readonly unit: string }) {
+  const { runId, job, region, status, createdAt, restores, dryRun, planned, applied, conflicts } = run;
+  return (
+    <li data-run={runId}>
+      <p>
+        <RunLink id={runId} copy /> {job} {region} <RunStatus status={status} />
+        {dryRun && <span class="tag">dry run</span>}
+        <br />
+        <span class="quiet">
+          <Moment at={createdAt} />
+        </span>
+      </p>
+      <p class="line-side">
+        {restores === null ? (
+          `${number(applied)} of ${countOf(planned, 'change')} applied`
+        ) : (
+          <>
+            {countOf(applied, 'row')} restored of <RunLink id={restores} />
+          </>
+        )}
+        {conflicts > 0 && `, ${countOf(conflicts, 'conflict')}`}
+        {restores === null && applied > 0 && (
+          <>
+            {' '}
+            <RestoreButton run={runId} part={{ unit }} what={`${unit} as before run ${shortRun(runId)}`} />
+          </>
+        )}
+      </p>
+    </li>
   );
 }
 
@@ -196,14 +297,19 @@ function RowAsOf({ subject, at }: { readonly subject: string; readonly at: strin
               what="the command that shows it"
             />
           </section>
-          <section aria-labelledby="one-row">
-            <h2 id="one-row">To put just this row back</h2>
-            <p>
-              A restore puts back a whole run. For one row: ask for its values at a time before the run, and
-              let the product’s own tools set them. A later restore of the run finds the row as before, and
-              leaves it alone.
-            </p>
-          </section>
+          {row.from === 'change-before' && row.run !== null && (
+            <section aria-labelledby="one-row">
+              <h2 id="one-row">Put just this row back</h2>
+              <p>
+                To what it was before run <RunLink id={row.run} />, unless somebody has changed it since.
+              </p>
+              <p class="buttons">
+                <RestoreButton run={row.run} part={{ key: subject.replace(/^[^:/]+\//, '') }}>
+                  Restore this row…
+                </RestoreButton>
+              </p>
+            </section>
+          )}
         </div>
       )}
     </Read>

@@ -24,7 +24,18 @@ import { openPool } from '../../../src/postgres/pool.js';
 import { findRun, listRuns, type RunView } from '../../../src/runs/browse-runs.js';
 import { atPoint } from '../../support/at-point.js';
 import { claimEverything } from '../../support/accounts.js';
-import { checksum, database, region, restore, run, sql, VERSION } from '../../support/restoring.js';
+import {
+  checksum,
+  database,
+  pace,
+  platform,
+  region,
+  restore,
+  run,
+  sql,
+  VERSION,
+} from '../../support/restoring.js';
+import { restoreRuns } from '../../../src/worker/restore-runs.js';
 import { person } from '../../support/people.js';
 
 const ann = person('ann', 'operator');
@@ -372,5 +383,31 @@ test('incidents that are not closed are looked at again and again, and measured'
       'portcullis_incident_oldest_timestamp_seconds{job="claims"} 0',
     ]),
   );
+  await close(id);
+});
+
+test('a part that is put back does not make it restored, until the parts are all of it', async () => {
+  const bad = await run();
+  const { incident: id } = await kill();
+  await includeRun(owner, id, await view(bad.run.id), 'ann', 'wrong');
+  const { rows } = await owner.query<{ unit: string }>(
+    'select distinct unit from portcullis_region.change where run = $1 order by unit',
+    [bad.run.id],
+  );
+  const [one, ...others] = rows.map(({ unit }) => unit);
+  const part = async (units: readonly string[]): Promise<void> => {
+    const { signal } = new AbortController();
+    await restoreRuns(platform, [bad.run.id], { signal, paceOf: () => pace, part: { units } });
+  };
+  await part([one ?? fail('no unit was changed')]);
+  const { incident, runs, impact } = await assess(id);
+  expect(incident.state).toBe('contained');
+  expect(runs).toMatchObject([
+    { restore: null, restores: [{ status: 'succeeded', part: { units: [one] } }] },
+  ]);
+  expect(impact.restored).toBeGreaterThan(0);
+  expect(impact.restored).toBeLessThan(impact.rows);
+  await part(others);
+  expect((await assess(id)).incident.state).toBe('restored');
   await close(id);
 });

@@ -31,6 +31,7 @@ export const OPERATIONS_OF: Readonly<
   'runs show': ['getRun', 'listRunVerdicts', 'listRunLanes', 'listRunChanges', 'exportRunChanges'],
   impact: ['getRunImpact', 'exportRunUnits', 'exportIncidentUnits', 'getRun', 'getIncident'],
   asof: ['getAsOf'],
+  unit: ['listUnitRuns'],
   'flags apply': ['applyPolicies', 'diffPolicies'],
   'flags diff': ['diffPolicies'],
   'flags list': ['listFlags', 'listJobs'],
