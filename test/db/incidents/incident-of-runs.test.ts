@@ -389,7 +389,7 @@ test('incidents that are not closed are looked at again and again, and measured'
 test('a part that is put back does not make it restored, until the parts are all of it', async () => {
   const bad = await run();
   const { incident: id } = await kill();
-  await includeRun(owner, id, await view(bad.run.id), 'ann', 'wrong');
+  await includeRun(owner, id ?? '', await view(bad.run.id), 'ann', 'wrong');
   const { rows } = await owner.query<{ unit: string }>(
     'select distinct unit from portcullis_region.change where run = $1 order by unit',
     [bad.run.id],
