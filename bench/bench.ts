@@ -10,6 +10,8 @@ export interface BenchContext {
   readonly server: BenchServer;
   /** How often each side is measured. */
   readonly runs: number;
+  /** Instead of a bench's own number of changes, to try it: its figures mean nothing then. */
+  readonly changes?: number | undefined;
   /** Tells whoever waits, on standard error. */
   readonly progress: (text: string) => void;
 }

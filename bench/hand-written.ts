@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import Cursor from 'pg-cursor';
+import type { BenchTable } from './tables.js';
 import { BATCH, LANES, UNCLAIMED, type Unclaimed } from './claim-job.js';
 
 /** The journal that somebody would make who writes this one job by hand. */
@@ -18,16 +19,16 @@ export async function makeJournal(owner: pg.Pool): Promise<void> {
 }
 
 /** One statement, so one round trip and one commit: faster than an update and an insert in a transaction. */
-const UPDATE_AND_JOURNAL = `
+const updateAndJournal = ({ composite }: BenchTable): string => `
   with batch as (
     select * from unnest($2::text[], $3::text[], $4::text[]) as b (id, unit, email)
   ), written as (
     update directory.account a
     set state = 'MANAGED', organisation_id = b.unit, claimed_at = $5
     from batch b
-    where a.id = b.id and a.state = 'UNMANAGED' and a.organisation_id is null and a.claimed_at is null
+    where a.id = b.id ${composite ? 'and a.home_region = $6' : ''} and a.state = 'UNMANAGED' and a.organisation_id is null and a.claimed_at is null
       and a.email = b.email
-    returning a.id, b.unit, a.email
+    returning ${composite ? 'jsonb_build_array(a.home_region, a.id)::text' : 'a.id'} as id, b.unit, a.email
   )
   insert into hand_written.journal (run, key, unit, before, after, evidence)
   select $1, id, unit,
@@ -40,7 +41,14 @@ const UPDATE_AND_JOURNAL = `
 export type Batches = () => Promise<readonly Unclaimed[] | undefined>;
 
 /** Writes all batches over as many connections as a run has lanes. Answers how many rows were changed. */
-export async function writeBatches(pool: pg.Pool, run: string, next: Batches): Promise<number> {
+export async function writeBatches(
+  pool: pg.Pool,
+  run: string,
+  next: Batches,
+  table: BenchTable,
+  region: string,
+): Promise<number> {
+  const text = updateAndJournal(table);
   const now = new Date().toISOString();
   const write = async (): Promise<number> => {
     const client = await pool.connect();
@@ -49,13 +57,14 @@ export async function writeBatches(pool: pg.Pool, run: string, next: Batches): P
       for (let rows = await next(); rows !== undefined; rows = await next()) {
         const { rowCount } = await client.query({
           name: 'hand-written',
-          text: UPDATE_AND_JOURNAL,
+          text,
           values: [
             run,
             rows.map((row) => row.id),
             rows.map((row) => row.unit),
             rows.map((row) => row.email),
             now,
+            ...(table.composite ? [region] : []),
           ],
         });
         changed += rowCount ?? 0;
@@ -79,18 +88,24 @@ export function batchesOf(rows: readonly Unclaimed[]): Batches {
 }
 
 /** The whole job by hand: selects a region's accounts, and updates and journals them in batches. */
-export async function handWrittenJob(pool: pg.Pool, run: string, region: string): Promise<number> {
+export async function handWrittenJob(
+  pool: pg.Pool,
+  run: string,
+  region: string,
+  table: BenchTable,
+): Promise<number> {
   const reader = await pool.connect();
   const cursor = reader.query(new Cursor<Unclaimed>(UNCLAIMED, [region]));
   try {
     let reading: Promise<unknown> = Promise.resolve();
-    return await writeBatches(pool, run, async () => {
+    const next: Batches = async () => {
       // A cursor reads one batch at a time.
       const rows = reading.then(() => cursor.read(BATCH));
       reading = rows;
       const batch = await rows;
       return batch.length === 0 ? undefined : batch;
-    });
+    };
+    return await writeBatches(pool, run, next, table, region);
   } finally {
     await cursor.close();
     reader.release();

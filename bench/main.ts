@@ -1,5 +1,5 @@
 import { inspect, parseArgs } from 'node:util';
-import { apply } from './apply.js';
+import { apply, applyComposite, applyTriggers } from './apply.js';
 import { resultOf, type Bench, type BenchContext, type Result } from './bench.js';
 import { cli, cliStatus, cliVersion } from './cli.js';
 import { end } from './endings.js';
@@ -7,11 +7,12 @@ import { gate } from './gate.js';
 import { guard, type GuardResult } from './guard.js';
 import { impact, impactByProduct } from './impact.js';
 import { kill, type KillResult } from './kill.js';
-import { memory } from './memory.js';
+import { memory, memoryTriggers } from './memory.js';
+import { million } from './million.js';
 import { plan } from './plan.js';
 import { renderGuard, renderKill, renderResults } from './report.js';
-import { restore, restore200k } from './restore.js';
-import { run } from './run.js';
+import { restore, restore200k, restoreComposite, restoreTriggers } from './restore.js';
+import { run, runComposite, runTriggers } from './run.js';
 import { scale } from './scale.js';
 import { startServer } from './server.js';
 import { start } from './start.js';
@@ -22,11 +23,19 @@ const BENCHES: readonly AnyBench[] = [
   gate,
   plan,
   apply,
+  applyTriggers,
+  applyComposite,
   run,
+  runTriggers,
+  runComposite,
+  million,
   memory,
+  memoryTriggers,
   scale,
   restore,
   restore200k,
+  restoreTriggers,
+  restoreComposite,
   impact,
   impactByProduct,
   start,
@@ -46,10 +55,11 @@ function isGuard(bench: AnyBench): bench is typeof guard {
   return bench === guard;
 }
 
-const USAGE = `usage: npm run bench -- [name …] [--runs N] [--json]
+const USAGE = `usage: npm run bench -- [name …] [--runs N] [--changes N] [--json]
 Measures each bench against its reference, in turn, on a PostgreSQL of its own.
   name     ${BENCHES.map(({ name }) => name).join(', ')}; all where none is named
   --runs   how often each side is measured; the warm-up is not counted
+  --changes  so many changes in place of a bench's own number, to try apply, run, restore, million and memory
   --json   one object a bench, one a line
 Exit code: 0 when every figure is within its reach, 1 when one is not, 2 for a wrong command line.
 `;
@@ -57,6 +67,7 @@ Exit code: 0 when every figure is within its reach, 1 when one is not, 2 for a w
 interface Order {
   readonly benches: readonly AnyBench[];
   readonly runs: number | undefined;
+  readonly changes: number | undefined;
   readonly json: boolean;
 }
 
@@ -67,6 +78,7 @@ function readOrder(args: readonly string[]): Order | { readonly fault: string } 
       allowPositionals: true,
       options: {
         runs: { type: 'string' },
+        changes: { type: 'string' },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean' },
       },
@@ -77,9 +89,13 @@ function readOrder(args: readonly string[]): Order | { readonly fault: string } 
     if (values.runs !== undefined && !/^[1-9]\d{0,2}$/.test(values.runs)) {
       return { fault: '--runs is a number from 1 to 999' };
     }
+    if (values.changes !== undefined && !/^[1-9]\d{3,6}$/.test(values.changes)) {
+      return { fault: '--changes is a number from 1000 to 9999999' };
+    }
     return {
       benches: BENCHES.filter(({ name }) => positionals.length === 0 || positionals.includes(name)),
       runs: values.runs === undefined ? undefined : Number(values.runs),
+      changes: values.changes === undefined ? undefined : Number(values.changes),
       json: values.json,
     };
   } catch (error) {
@@ -87,7 +103,7 @@ function readOrder(args: readonly string[]): Order | { readonly fault: string } 
   }
 }
 
-async function measureAll({ benches, runs, json }: Order): Promise<boolean> {
+async function measureAll({ benches, runs, changes, json }: Order): Promise<boolean> {
   const results: Result[] = [];
   const kills: KillResult[] = [];
   const guards: GuardResult[] = [];
@@ -98,7 +114,7 @@ async function measureAll({ benches, runs, json }: Order): Promise<boolean> {
     if (isGuard(bench)) guards.push((result = bench.measure(progress)));
     else {
       if (server === undefined) throw new Error(`${bench.name} needs the server`);
-      const context: BenchContext = { server, runs: runs ?? bench.runs, progress };
+      const context: BenchContext = { server, runs: runs ?? bench.runs, changes, progress };
       if (isKill(bench)) kills.push((result = await bench.measure(context)));
       else results.push((result = resultOf(bench, await bench.measure(context))));
     }

@@ -1,6 +1,5 @@
-import { claimFlag } from './claim-job.js';
-import { fillRegion, WARM_UP } from './directory.js';
 import type { BenchDatabase, BenchServer } from './server.js';
+import { fillOn, named, PLAIN, type BenchTable } from './tables.js';
 
 /** Changes of a run, which claims all the accounts of its directory. */
 export const SIZES = [10_000, 100_000, 1_000_000] as const;
@@ -8,17 +7,17 @@ export type Size = (typeof SIZES)[number];
 
 export const REGION = 'r1';
 
-const templates = new Map<Size, Promise<string>>();
+const templates = new Map<string, Promise<string>>();
 
 /** A fresh directory of a size, filled once for all benches. */
-export async function directoryOf(server: BenchServer, size: Size): Promise<BenchDatabase> {
+export async function directoryOf(
+  server: BenchServer,
+  size: number,
+  table: BenchTable = PLAIN,
+): Promise<BenchDatabase> {
+  const name = named(`directory_${size}`, table);
   const template =
-    templates.get(size) ??
-    server.template(`directory_${size}`, async (owner) => {
-      const flag = await claimFlag();
-      await fillRegion(owner, REGION, size, flag);
-      await fillRegion(owner, WARM_UP.region, WARM_UP.accounts, flag);
-    });
-  templates.set(size, template);
+    templates.get(name) ?? server.template(name, (owner) => fillOn(owner, table, REGION, size));
+  templates.set(name, template);
   return server.copyOf(await template);
 }
