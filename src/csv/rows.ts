@@ -34,13 +34,14 @@ const UNREADABLE: Readonly<Record<string, string>> = {
 /**
  * Reads a file's rows, streaming. What is wrong with a row goes to `faults`; the row still comes, with null for
  * what could not be read, so that what refers to it is not at fault too; only a row without an id does not.
- * Answers at its end whether the file could be read to its own end: a bad header or a broken quote cuts it off.
+ * `onColumns` is told which columns the file has. Answers at its end whether the file could be read to its own end: a bad header or a broken quote cuts it off.
  * Throws FILE_UNREADABLE.
  */
 export async function* readRows(
   { path, name = path }: CsvFile,
   shape: RowShape,
   faults: Faults,
+  onColumns: (names: ReadonlySet<string>) => void = () => undefined,
 ): AsyncGenerator<Row, boolean> {
   let line = 1;
   let header: Header | undefined;
@@ -56,6 +57,7 @@ export async function* readRows(
       throw new HeaderRefused();
     }
     header = read;
+    onColumns(new Set(record));
     return null;
   };
   const rows = pipeline(

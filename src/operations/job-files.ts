@@ -40,6 +40,8 @@ export interface ImportOrder extends FilesOrder {
   /** What each is called in messages and in the audit log; absent: its path. */
   readonly names?: Readonly<Record<string, string>> | undefined;
   readonly replace: boolean;
+  /** Rows that are there are brought up to date. */
+  readonly update?: boolean | undefined;
   readonly onProgress?: (text: string) => void;
 }
 
@@ -216,6 +218,10 @@ export const jobFileOperations = {
         .enum(['true', 'false'])
         .optional()
         .describe('true: empties the tables first, in the same transaction'),
+      update: z
+        .enum(['true', 'false'])
+        .optional()
+        .describe('true: brings rows that are there up to date, in the columns that their file has'),
       names: namesQuery
         .optional()
         .describe('what each file is called in messages, as a JSON object; absent: its name in the archive'),
@@ -231,7 +237,7 @@ export const jobFileOperations = {
       'UPLOADS_FULL',
     ],
     result: FilesImported,
-    run: async (context, { job, region, replace, names, archive }, caller, signal) => {
+    run: async (context, { job, region, replace, update, names, archive }, caller, signal) => {
       const found = filesOf(context, job);
       const order = await orderIn(context, region);
       if (region !== undefined && order.regions.length > 0) requireRegion(region, order.regions);
@@ -240,6 +246,7 @@ export const jobFileOperations = {
         ...{ ...order, caller, signal, files },
         names: { ...inArchive, ...names },
         replace: replace === 'true',
+        update: update === 'true',
       });
     },
   }),

@@ -6,6 +6,8 @@ import { type Faults, SHOWN_FAULTS } from '../../csv/faults.js';
 interface Check {
   readonly file: FileName;
   readonly sql: string;
+  /** Only where rows must be new, or only where rows that are there are brought up to date. */
+  readonly when?: 'import' | 'update';
 }
 
 const STAGING = { organisations: 'organisation', accounts: 'account', domains: 'domain' } as const;
@@ -23,6 +25,7 @@ function ofIds(file: FileName): Check[] {
     },
     {
       file,
+      when: 'import',
       sql: `select s.line, format('the ${table} %s is in the directory already', to_json(s.id)) as reason
               from import_${table} s join directory.${table} d on d.id = s.id`,
     },
@@ -103,6 +106,18 @@ const CHECKS: readonly Check[] = [
   },
   {
     file: 'domains',
+    when: 'update',
+    sql: `select s.line, format('the request %s is in the directory with other particulars: a token is issued once, for one request',
+                                to_json(s.request_id)) as reason
+            from import_domain s join directory.request r on r.id = s.request_id
+           where (s.requested_by, s.requested_at, s.token, s.token_issued_at,
+                  coalesce(s.request_organisation_id, s.organisation_id), coalesce(s.request_domain_name, s.name))
+              is distinct from
+                 (r.requested_by, r.requested_at, r.token, r.token_issued_at, r.organisation_id, r.domain_name)`,
+  },
+  {
+    file: 'domains',
+    when: 'import',
     sql: `select s.line, format('the request %s is in the directory already', to_json(s.request_id)) as reason
             from import_domain s join directory.request r on r.id = s.request_id`,
   },
@@ -143,10 +158,11 @@ export async function checkStaged(
   client: pg.PoolClient,
   files: readonly { readonly name: FileName; readonly called: string }[],
   faults: Faults,
+  how: 'import' | 'update',
 ): Promise<void> {
   for (const { name, called } of files) {
-    for (const { file, sql } of CHECKS) {
-      if (file !== name) continue;
+    for (const { file, sql, when = how } of CHECKS) {
+      if (file !== name || when !== how) continue;
       const { rows } = await client.query<{ line: number; reason: string; total: number }>(
         `select line, reason, count(*) over () as total from (${sql}) c order by line, reason limit ${SHOWN_FAULTS}`,
       );

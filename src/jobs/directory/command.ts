@@ -36,6 +36,7 @@ function addImport(parent: Command, context: Context): void {
     [
       'portcullis directory import --organisations o.csv --domains d.csv --accounts a.csv',
       'portcullis directory import --organisations o.csv --domains d.csv --accounts a.csv --replace --json',
+      'portcullis directory import --accounts a.csv --update',
       'portcullis directory import --organisations o.csv --domains d.csv --accounts a.csv --region eu-central-1',
     ],
   )
@@ -43,11 +44,15 @@ function addImport(parent: Command, context: Context): void {
     .option('--domains <file>', columnsOf('domains'))
     .option('--accounts <file>', columnsOf('accounts'))
     .option('--replace', 'empty the directory first, in the same transaction; needs all three files')
+    .option(
+      '--update',
+      'bring rows that are there up to date, in the columns that their file has; remove none',
+    )
     .option('-r, --region <region>', 'into the database of this region, where it has one of its own')
-    .action(async ({ replace = false, region, ...files }: ImportCommand) => {
+    .action(async ({ replace = false, update = false, region, ...files }: ImportCommand) => {
       const voice = voiceOf(context, command);
       const { rows, notes } = await withProgress(context.io.stderr, 'importing', (progress) =>
-        importFiles(context, { files, replace, region }, progress),
+        importFiles(context, { files, replace, update, region }, progress),
       );
       voice.result({ ...rows, notes }, () =>
         [
@@ -60,7 +65,12 @@ function addImport(parent: Command, context: Context): void {
 
 function importFiles(
   context: Context,
-  order: { readonly files: ImportFiles; readonly replace: boolean; readonly region: string | undefined },
+  order: {
+    readonly files: ImportFiles;
+    readonly replace: boolean;
+    readonly update: boolean;
+    readonly region: string | undefined;
+  },
   progress: Progress,
 ): Promise<FilesImported> {
   const server = context.server?.();
@@ -74,6 +84,7 @@ function importFiles(
     return directoryFiles.read({
       ...{ control: installation.control, database: filesDatabase(installation, region), regions, caller },
       ...{ region, files: given(order.files), replace: order.replace },
+      update: order.update,
       onProgress: (text) => progress.say(text),
     });
   });
@@ -95,7 +106,11 @@ function notesText({ total, first }: FilesImported['notes']): string {
   return `\n${[`${countOf(total, 'row')} imported that no run will work on:`, ...lines, ...more].join('\n')}\n`;
 }
 
-type ImportCommand = ImportFiles & { readonly replace?: boolean; readonly region?: string };
+type ImportCommand = ImportFiles & {
+  readonly replace?: boolean;
+  readonly update?: boolean;
+  readonly region?: string;
+};
 
 function columnsOf(file: FileName): string {
   const columns = FILES.find(({ name }) => name === file)?.columns ?? [];

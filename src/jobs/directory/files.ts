@@ -73,23 +73,31 @@ async function readDirectory({
   files,
   names,
   replace,
+  update = false,
   onProgress,
 }: ImportOrder): Promise<FilesImported> {
   const notes = new Faults();
   const called: ImportFiles = { ...files, ...namesOf(files, names) };
   const rows = await importDirectory(database, files, {
-    ...{ replace, notes, signal, names: called },
+    ...{ replace, update, notes, signal, names: called },
     // Before the first policy is in force any region may be meant.
     ...(regions.length > 0 && { regions }),
     onProgress: ({ step, rows }) => onProgress?.(`${step}, ${countOf(rows, 'row')}`),
     record: async (client, written) => {
-      if (!replace && Object.values(written).every((count) => count === 0)) throw nothingImported(called);
+      if (!replace && Object.values(written).every((count) => count === 0))
+        throw update ? nothingChanged(called) : nothingImported(called);
       // The record is in the control plane's database: elsewhere it comes just before the rows.
       await recordAudit(database === control ? client : control, {
         principal,
         action: 'import-directory',
         subject: 'directory',
-        evidence: { files: called, replace, rows: written, ...(region !== undefined && { region }) },
+        evidence: {
+          files: called,
+          replace,
+          ...(update && { update }),
+          rows: written,
+          ...(region !== undefined && { region }),
+        },
       });
     },
   });
@@ -98,6 +106,13 @@ async function readDirectory({
 
 function namesOf(files: ImportOrder['files'], names: ImportOrder['names'] = {}): ImportFiles {
   return Object.fromEntries(Object.entries(names).filter(([file]) => file in files));
+}
+
+function nothingChanged(files: ImportFiles): PortcullisError {
+  return new PortcullisError('NOTHING_REACHED', 'every row is in the directory as the files have it', {
+    hint: 'nothing was changed; check that these are the files that you mean',
+    details: { files },
+  });
 }
 
 function nothingImported(files: ImportFiles): PortcullisError {

@@ -21,6 +21,11 @@ export interface ImportProgress {
 export interface ImportOptions {
   /** Empties the directory first, in the same transaction; needs all three files. Default: rows must be new. */
   readonly replace?: boolean;
+  /**
+   * Brings rows that are in the directory up to date, in the columns that their file has; others stay as they are, and
+   * none is removed.
+   */
+  readonly update?: boolean;
   /** How long to wait for a run or another import that is using the directory. Default 10,000. */
   readonly waitMs?: number;
   readonly onProgress?: (progress: ImportProgress) => void;
@@ -36,7 +41,7 @@ export interface ImportOptions {
   readonly record?: (client: pg.PoolClient, report: ImportReport) => Promise<void>;
 }
 
-/** How many rows were imported into each table. */
+/** How many rows were imported into each table; of an update, those that were new or have changed. */
 export interface ImportReport {
   readonly organisations: number;
   readonly accounts: number;
@@ -84,6 +89,84 @@ const WRITES: Readonly<Record<keyof ImportReport, string>> = {
       from import_domain d join directory.organisation o on o.id = d.organisation_id`,
 };
 
+const IMPORTS: Readonly<Record<keyof ImportReport, readonly string[]>> = {
+  organisations: [WRITES.organisations],
+  accounts: [WRITES.accounts],
+  admins: [WRITES.admins],
+  productUses: [WRITES.productUses],
+  requests: [WRITES.requests],
+  domains: [WRITES.domains],
+};
+
+/** Which columns each file has. */
+type Columns = Partial<Record<FileName, ReadonlySet<string>>>;
+
+/** What of a row follows its file, besides what each file must have. */
+const MAY_FOLLOW = {
+  organisations: ['consent', 'consent_at', 'suspended_at'],
+  accounts: [
+    ...[
+      'kind',
+      'state',
+      'organisation_id',
+      'claimed_domain_id',
+      'claimed_at',
+      'selected_by',
+      'deactivated_at',
+    ],
+    'deleted_at',
+  ],
+  domains: [
+    ...['home_region', 'state', 'request_id', 'verified_at', 'proof', 'proof_seen_at', 'check_started_at'],
+    ...['checked_at', 'check_count', 'next_check_at', 'absent_at', 'absent_again_at', 'at_risk_since'],
+  ],
+} as const satisfies Record<FileName, readonly string[]>;
+const MUST_FOLLOW = {
+  organisations: ['name', 'home_region'],
+  accounts: ['email', 'email_verified', 'home_region'],
+  domains: ['name', 'organisation_id'],
+} as const satisfies Record<FileName, readonly string[]>;
+
+/** SQL that has a row which is there follow its file; one that is so already is not written. */
+function following(table: string, key: string, columns: readonly string[]): string {
+  const of = (row: string): string => columns.map((column) => `${row}.${column}`).join(', ');
+  return ` on conflict (${key}) do update set (${columns.join(', ')}) = row(${of('excluded')})
+    where (${of(table)}) is distinct from (${of('excluded')})`;
+}
+
+/** The statements of an update, in the order of {@link WRITES}; undefined: the files say nothing of that. */
+function updatesFor(columns: Columns): Readonly<Record<keyof ImportReport, readonly string[]>> {
+  const follow = (file: FileName, table: string): string => {
+    const given = MAY_FOLLOW[file].filter((column) => columns[file]?.has(column));
+    return `${WRITES[file]}${following(table, 'id', [...MUST_FOLLOW[file], ...given])}`;
+  };
+  const has = (file: FileName, column: string): boolean => columns[file]?.has(column) === true;
+  return {
+    organisations: [follow('organisations', 'organisation')],
+    accounts: [follow('accounts', 'account')],
+    admins: has('accounts', 'admin_of')
+      ? [
+          `update directory.admin m set removed_at = clock_timestamp()
+           where m.removed_at is null and m.account_id in (select id from import_account)
+             and not exists (select from (${ADMINS}) a
+               where (a.organisation_id, a.account_id) = (m.organisation_id, m.account_id))`,
+          `${WRITES.admins}${following('admin', 'organisation_id, account_id', ['since', 'removed_at'])}`,
+        ]
+      : [],
+    productUses: has('accounts', 'products')
+      ? [
+          `delete from directory.product_use u using import_account a
+           where a.id = u.account_id and not a.products ? u.product`,
+          `${WRITES.productUses} on conflict do nothing`,
+        ]
+      : [],
+    requests: [
+      `${WRITES.requests}${has('domains', 'withdrawn_at') ? following('request', 'id', ['withdrawn_at']) : ' on conflict do nothing'}`,
+    ],
+    domains: [follow('domains', 'domain')],
+  };
+}
+
 const TABLES = ['organisation', 'account', 'admin', 'product_use', 'request', 'domain'].map(
   (table) => `directory.${table}`,
 );
@@ -116,6 +199,7 @@ export async function importDirectory(
     const faults = new Faults();
     let whole = true;
     let total = 0;
+    const columns: Columns = {};
     for (const { name, path, called, shape } of files) {
       let count = 0;
       const read = await stage(client, { path, name: called }, shape, faults, {
@@ -125,6 +209,7 @@ export async function importDirectory(
           options.onProgress?.({ step: `reading ${name}`, rows });
         },
         onRow: noter(called, shape, options),
+        onColumns: (names) => (columns[name] = names),
       });
       whole &&= read;
       total += count;
@@ -132,13 +217,13 @@ export async function importDirectory(
     if (options.replace === true) await busyUnless(() => client.query(EMPTY));
     options.onProgress?.({ step: 'checking', rows: total });
     // Of a file that was cut off, others would seem to lack what it has.
-    if (whole) await checkStaged(client, files, faults);
+    if (whole) await checkStaged(client, files, faults, options.update === true ? 'update' : 'import');
     faults.throwIfAny(
-      'correct these lines and import again; where the rows are in the directory already, --replace with all ' +
-        'three files puts them in its place',
+      'correct these lines and import again; where rows are in the directory already, --update brings them up to date, ' +
+        'and --replace with all three files puts these in their place',
     );
     options.onProgress?.({ step: 'writing', rows: total });
-    const written = await write(client);
+    const written = await write(client, options.update === true ? updatesFor(columns) : IMPORTS);
     await options.record?.(client, written);
     return written;
   };
@@ -165,6 +250,11 @@ function refuseNonsense(files: number, options: ImportOptions): void {
       hint: 'name at least one of organisations, accounts and domains',
     });
   }
+  if (options.replace === true && options.update === true) {
+    throw new PortcullisError('REQUEST_INVALID', 'the directory is either replaced or brought up to date', {
+      hint: 'leave out one of --replace and --update',
+    });
+  }
   if (options.replace === true && files < FILES.length) {
     throw new PortcullisError(
       'REQUEST_INVALID',
@@ -176,11 +266,16 @@ function refuseNonsense(files: number, options: ImportOptions): void {
   }
 }
 
-async function write(client: pg.PoolClient): Promise<ImportReport> {
+async function write(
+  client: pg.PoolClient,
+  writes: Readonly<Record<keyof ImportReport, readonly string[]>>,
+): Promise<ImportReport> {
   const report = { organisations: 0, accounts: 0, admins: 0, productUses: 0, requests: 0, domains: 0 };
   for (const table of Object.keys(report) as (keyof ImportReport)[]) {
-    const { rowCount } = await busyUnless(() => client.query(WRITES[table]));
-    report[table] = rowCount ?? 0;
+    for (const sql of writes[table]) {
+      const { rowCount } = await busyUnless(() => client.query(sql));
+      report[table] += rowCount ?? 0;
+    }
   }
   return report;
 }

@@ -28,7 +28,12 @@ type Say = (text: string) => void;
 /** Imports files of this machine through a server: the same files, the same answer and the same faults. */
 export async function sendFiles(
   server: Server,
-  order: { readonly files: ImportFiles; readonly replace: boolean; readonly region: string | undefined },
+  order: {
+    readonly files: ImportFiles;
+    readonly replace: boolean;
+    readonly update: boolean;
+    readonly region: string | undefined;
+  },
   say: Say,
 ): Promise<FilesImported> {
   const invoke = await invokeAt(server, ANSWER_MS);
@@ -43,10 +48,11 @@ export async function sendFiles(
       members.push(await memberOf(`${name}.csv`, path, spool));
     }
     let unreadable: unknown;
-    const { region, replace } = order;
+    const { region, replace, update } = order;
     const total = tarBytes(members);
     return await invoke('importJobFiles', {
       ...{ job: directoryFiles.job, names: JSON.stringify(names), replace: replace ? 'true' : 'false' },
+      ...(update && { update: 'true' }),
       ...(region !== undefined && { region }),
       archive: () => counted(tarOf(members.map(fileOf)), total, say, (error) => (unreadable = error)),
     }).catch((error: unknown) => {

@@ -20,6 +20,8 @@ export interface Listener {
   /** The rows so far, now and then. */
   readonly onRows: (rows: number) => void;
   readonly onRow?: ((row: Row) => void) | undefined;
+  /** Told which columns the file has. */
+  readonly onColumns?: ((names: ReadonlySet<string>) => void) | undefined;
 }
 
 /**
@@ -31,12 +33,12 @@ export async function stage(
   file: CsvFile,
   shape: FileShape,
   faults: Faults,
-  { onRows, onRow }: Listener,
+  { onRows, onRow, onColumns }: Listener,
 ): Promise<boolean> {
   const copy = new CopyIn(client, `copy ${shape.staging} from stdin`);
   let whole: boolean;
   try {
-    const rows = readRows(file, shape, faults);
+    const rows = readRows(file, shape, faults, onColumns);
     let batch = '';
     let count = 0;
     let next = await rows.next();
