@@ -128,7 +128,7 @@ export const EXITS: Readonly<Record<ErrorCode, ExitCode>> = {
   NOT_FOUND: 2,
   METHOD_NOT_ALLOWED: 2,
   STREAMS_FULL: 1,
-  UPLOADS_FULL: 1,
+  TRANSFERS_FULL: 1,
   BODY_TOO_LARGE: 2,
   INTERNAL: 1,
 };

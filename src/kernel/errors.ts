@@ -123,7 +123,7 @@ export const ERRORS = {
   NOT_FOUND: { status: 404, title: 'Not found' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'This address does not take that method' },
   STREAMS_FULL: { status: 503, title: 'Too many connections follow events' },
-  UPLOADS_FULL: { status: 503, title: 'Too many uploads are under way' },
+  TRANSFERS_FULL: { status: 503, title: 'Too many uploads or downloads are under way' },
   BODY_TOO_LARGE: { status: 413, title: 'The request body is too large' },
   INTERNAL: { status: 500, title: 'Internal error' },
 } as const satisfies Record<string, { status: number; title: string }>;

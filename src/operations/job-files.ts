@@ -192,7 +192,7 @@ export const jobFileOperations = {
         'only what is at home in this region, out of the database of this region; else everything beside the control plane',
       ),
     }),
-    errors: ['JOB_UNKNOWN', 'FILE_UNWRITABLE', 'DATABASE_UNREACHABLE'],
+    errors: ['JOB_UNKNOWN', 'FILE_UNWRITABLE', 'TRANSFERS_FULL'],
     run: async (context, { job, region }, caller, signal) => {
       const found = filesOf(context, job);
       const folder = await makeSpool();
@@ -234,7 +234,7 @@ export const jobFileOperations = {
       'NOTHING_REACHED',
       'FILE_UNWRITABLE',
       'BODY_TOO_LARGE',
-      'UPLOADS_FULL',
+      'TRANSFERS_FULL',
     ],
     result: FilesImported,
     run: async (context, { job, region, replace, update, names, archive }, caller, signal) => {

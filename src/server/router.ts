@@ -10,7 +10,7 @@ import express, {
 import type { TokenHolder } from '../access/tokens.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { exchangeOf } from './exchange.js';
-import { sendArchive, STALLED_MS, Uploads } from './transfers.js';
+import { STALLED_MS, Transfers } from './transfers.js';
 import { knownError } from './problem.js';
 import type { OperationContext } from '../operations/context.js';
 import type { Followed } from '../operations/events.js';
@@ -42,7 +42,7 @@ export function routeOf([operationId, operation]: readonly [string, Operation]):
  */
 export function routerOf(context: OperationContext, routes: readonly Route[], mount = ''): Router {
   const router = express.Router({ caseSensitive: true });
-  const uploads = new Uploads(context.uploadBytes);
+  const transfers = new Transfers(context.uploadBytes);
   for (const [path, group] of byPath(routes)) {
     const below = path.slice(mount.length);
     for (const each of group) {
@@ -52,7 +52,7 @@ export function routerOf(context: OperationContext, routes: readonly Route[], mo
       router[each.method](
         below,
         ...steps,
-        answer(context, each, uploads),
+        answer(context, each, transfers),
         admitFirst(context, each),
         tellUnread(context, each),
       );
@@ -78,11 +78,11 @@ function named(path: string): RequestHandler {
   };
 }
 
-function answer(context: OperationContext, route: Route, uploads: Uploads): RequestHandler {
+function answer(context: OperationContext, route: Route, transfers: Transfers): RequestHandler {
   const { operation } = route;
   return async (request, response) => {
     if (operation.kind === 'upload' || operation.kind === 'download') {
-      await whileThere(response, (signal) => transfer(context, route, uploads, request, response, signal));
+      await whileThere(response, (signal) => transfer(context, route, transfers, request, response, signal));
       return;
     }
     const call = {
@@ -128,7 +128,7 @@ async function whileThere(response: Response, work: (signal: AbortSignal) => Pro
 async function transfer(
   context: OperationContext,
   route: Route,
-  uploads: Uploads,
+  transfers: Transfers,
   request: Request,
   response: Response,
   signal: AbortSignal,
@@ -137,14 +137,13 @@ async function transfer(
   const { caller } = exchangeOf(request);
   const call = { params: request.params, query: request.query, body: undefined, caller, signal };
   if (operation.kind === 'download') {
-    const { body } = await operation.answer(context, call);
-    await sendArchive(response, body as Archive);
+    await transfers.send(response, async () => (await operation.answer(context, call)).body as Archive);
     return;
   }
   const key = request.get(IDEMPOTENCY_KEY);
   // Whoever may not do this sends nothing.
   await operation.admit(context, call);
-  await uploads.receive(request, async (body) => {
+  await transfers.receive(request, async (body) => {
     if (key !== undefined && caller !== undefined) {
       await answerOnce(context, route, { ...call, body, caller }, requireKey(key), response, body.sha256);
       return;

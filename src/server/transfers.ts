@@ -24,15 +24,16 @@ const MOST_FILES = 16;
 /** What a file of an archive may be called: never a path. */
 const MEMBER = /^(?:\.\/)?([\w-]{1,60}\.[a-z]{1,10})$/;
 
-/** The uploads that are under way. */
-export class Uploads {
-  #underWay = 0;
+/** The uploads and downloads that are under way, so many of each at a time. */
+export class Transfers {
+  #sending = 0;
+  #receiving = 0;
 
   constructor(private readonly maxBytes: number) {}
 
   /**
    * Receives an archive into a temporary folder, no faster than the disk takes it, and does `work` on its files; the
-   * folder is gone when that is over, however it ends. Throws BODY_TOO_LARGE, REQUEST_INVALID, UPLOADS_FULL,
+   * folder is gone when that is over, however it ends. Throws BODY_TOO_LARGE, REQUEST_INVALID, TRANSFERS_FULL,
    * FILE_UNWRITABLE, and what `work` throws.
    */
   async receive<T>(request: Request, work: (received: Received) => Promise<T>): Promise<T> {
@@ -42,19 +43,31 @@ export class Uploads {
       });
     }
     if (Number(request.get('content-length') ?? 0) > this.maxBytes) throw this.#tooLarge();
-    if (this.#underWay >= AT_ONCE) {
-      throw new PortcullisError('UPLOADS_FULL', `${AT_ONCE} uploads are under way in this process`, {
-        hint: 'repeat the call when one of them is over',
-      });
-    }
-    this.#underWay += 1;
+    if (this.#receiving >= AT_ONCE) throw full('uploads');
+    this.#receiving += 1;
     const folder = await makeSpool();
     try {
       return await work(await this.#spool(request, folder));
     } finally {
-      this.#underWay -= 1;
+      this.#receiving -= 1;
       throwAwayRest(request);
       await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** Has an archive made and sends it, no faster than it is read; then removes what it was made of. */
+  async send(response: Response, make: () => Promise<Archive>): Promise<void> {
+    if (this.#sending >= AT_ONCE) throw full('downloads');
+    this.#sending += 1;
+    try {
+      const archive = await make();
+      try {
+        await write(response, archive);
+      } finally {
+        await archive.close();
+      }
+    } finally {
+      this.#sending -= 1;
     }
   }
 
@@ -124,18 +137,21 @@ function throwAwayRest(request: Request): void {
   request.once('close', () => clearTimeout(limit));
 }
 
-/** Sends an archive, no faster than it is read, and removes what it was made of. */
-export async function sendArchive(response: Response, archive: Archive): Promise<void> {
-  const { bytes, chunks } = archive;
-  try {
-    response.set('content-type', ARCHIVE_TYPE).set('content-length', String(bytes));
-    if (response.req.method === 'HEAD') {
-      response.end();
-      return;
-    }
-    response.setTimeout(STALLED_MS, () => response.destroy());
-    await pipeline(Readable.from(chunks, { objectMode: false }), response);
-  } finally {
-    await archive.close();
+async function write(
+  response: Response,
+  { bytes, chunks }: Pick<Archive, 'bytes' | 'chunks'>,
+): Promise<void> {
+  response.set('content-type', ARCHIVE_TYPE).set('content-length', String(bytes));
+  if (response.req.method === 'HEAD') {
+    response.end();
+    return;
   }
+  response.setTimeout(STALLED_MS, () => response.destroy());
+  await pipeline(Readable.from(chunks, { objectMode: false }), response);
+}
+
+function full(what: 'uploads' | 'downloads'): PortcullisError {
+  return new PortcullisError('TRANSFERS_FULL', `${AT_ONCE} ${what} are under way in this process`, {
+    hint: 'repeat the call when one of them is over',
+  });
 }
