@@ -95,6 +95,7 @@ describe('a policy without fault', () => {
       regions: ['eu-west-1'],
       flag: { maxAgeMs: 60_000 },
       permitMs: 30_000,
+      planMaxAgeMs: 3_600_000,
       leaseMs: 20_000,
       apply: { lanes: 4, batch: 500, firstBatches: [10, 20, 50, 100] },
       guard: { onTrip: { restore: 'propose' }, prometheus: [], caps: [], rules: [] },
