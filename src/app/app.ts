@@ -68,11 +68,12 @@ export function createApp(read: () => Config): {
   const commands = async (): Promise<readonly AddCommand[]> => {
     const { addDirectory } = await import('../jobs/directory/command.js');
     const { replayCommand } = await import('../demo/command.js');
+    const { addTour } = await import('../demo/tour/command.js');
     const replaying = replayCommand(async (size, options) => {
       const { replay } = await import('./replay.js');
       return replay(config(), size, options);
     });
-    return [addDirectory, replaying];
+    return [addDirectory, replaying, addTour];
   };
   return { app, commands };
 }

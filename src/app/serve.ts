@@ -29,6 +29,7 @@ import { directoryFiles } from '../jobs/directory/files.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
 import { setSampleFlags } from '../demo/sample-flags.js';
 import { seedSampleWorld } from '../demo/sample-world.js';
+import { startSampleLife } from '../demo/sample-life.js';
 import { databaseTime } from '../postgres/database-clock.js';
 import { EventFeed } from '../events/follow.js';
 import { forgetEvents, type Outbox } from '../events/outbox.js';
@@ -144,6 +145,11 @@ export async function serve(
       const ownFlags = config.flagSource.kind === 'embedded';
       const breakGlass = startBreakGlass(installation, { log, metrics }, ownFlags);
       undo.push(() => breakGlass.stop());
+      if (options.sample) {
+        const { log } = wired.workerContext;
+        const living = startSampleLife(installation.regionDatabases, () => supervisor.served, log);
+        undo.push(() => living.stop());
+      }
       const tending = tendAll(installation, wired);
       undo.push(() => tending.stop());
     }

@@ -11,6 +11,7 @@ export const COMMAND_RIGHTS = {
   migrate: 'process',
   uninstall: 'process',
   replay: 'process',
+  tour: 'apply-policy',
   login: 'anyone',
   logout: 'anyone',
   init: 'anyone',

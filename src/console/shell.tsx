@@ -59,7 +59,7 @@ export function Shell() {
           <Wordmark />
         </Link>
         <nav aria-label="Screens">
-          {VIEWS.map((each) => (
+          {VIEWS.filter(({ unlisted }) => unlisted !== true).map((each) => (
             <Link key={each.title} to={each.patterns[0]} aria-current={each === view ? 'page' : undefined}>
               {each.title}
             </Link>

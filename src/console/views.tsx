@@ -12,6 +12,8 @@ export interface View {
   /** The key that leads there, after `g`. */
   readonly key: string;
   readonly Screen: ComponentType;
+  /** Whether it has no link at the top: it is found by its key, its address and the palette. */
+  readonly unlisted?: true;
 }
 
 // Only the first screen must be there at once.
@@ -19,6 +21,7 @@ const Incidents = lazily(async () => (await import('./incidents/incidents.js')).
 const Flags = lazily(async () => (await import('./flags/flags.js')).Flags);
 const Record = lazily(async () => (await import('./record/record.js')).Record);
 const Units = lazily(async () => (await import('./units/units.js')).Units);
+const Tour = lazily(async () => (await import('./tour/tour.js')).Tour);
 const Runs = lazily(async () => (await import('./runs/runs.js')).Runs);
 
 /** Every screen, in the order of the links at the top. */
@@ -31,4 +34,5 @@ export const VIEWS: readonly View[] = [
   { patterns: ['/flags', '/flags/:job/:region'], title: 'Flags', key: 'f', Screen: Flags },
   { patterns: ['/units'], title: 'Unit', key: 'w', Screen: Units },
   { patterns: ['/record'], title: 'Record', key: 'h', Screen: Record },
+  { patterns: ['/tour'], title: 'Tour', key: 't', Screen: Tour, unlisted: true },
 ];

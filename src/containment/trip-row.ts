@@ -52,7 +52,13 @@ export type Fenced = Trip & { readonly fencedAt: Date; readonly closed: Closing 
 const COLUMNS = `id, job, region, version, run, stage, failed, restore, at, fenced_at as "fencedAt", quarantined,
   settled_at as "settledAt", jsonb_build_object('close', close, 'why', close_why) as closing,
   case when closed is not null then jsonb_build_object('close', closed, 'why', closed_why) end as closed,
-  coalesce((select r.created_at from portcullis_region.run r where r.id = trip.run), at) as since`;
+  coalesce(
+    (select r.created_at from portcullis_region.run r where r.id = trip.run),
+    -- A rule that judges a version while it bakes means whatever the version did here.
+    (select min(r.created_at) from portcullis_region.run r
+     where trip.version is not null and r.job = trip.job and r.region = trip.region and r.version = trip.version
+       and r.restores is null and not r.dry_run),
+    at) as since`;
 
 /**
  * Writes down that a gate is to be dropped, in the region's database, before anything is done about it. `id` is a UUID:

@@ -299,6 +299,8 @@ describe('the bake', () => {
   });
 
   test('trips for good: gate killed, version quarantined, incident opened, people told', async () => {
+    const earlier = new Date(Date.now() - 300_000).toISOString();
+    await seedJournal(owner, { version: NEW, units: ['org-1'], at: earlier });
     const trips = createTripwire({ control: owner, ownerOf: () => owner }, metrics, log);
     const real = {
       ...platform,
@@ -321,11 +323,17 @@ describe('the bake', () => {
     }
     const { rows } = await owner.query(
       `select (select reason from portcullis_region.quarantine where version = $1) as quarantine,
-              (select title from portcullis_control.incident) as incident`,
+              (select title from portcullis_control.incident) as incident,
+              (select since = (select min(created_at) from portcullis_region.run where version = $1)
+               from portcullis_control.incident_region) as "fromItsFirstRun"`,
       [NEW],
     );
     expect(rows).toEqual([
-      { quarantine: 'errors: 9 is above 5', incident: `${job} ${NEW} tripped in ${region}: errors` },
+      {
+        ...{ quarantine: 'errors: 9 is above 5', incident: `${job} ${NEW} tripped in ${region}: errors` },
+        // Else what the version wrote here before would be no part of the incident, and would not be restored.
+        fromItsFirstRun: true,
+      },
     ]);
     expect(await notices()).toEqual([`${job} ${NEW} tripped in ${region}: errors`]);
   });

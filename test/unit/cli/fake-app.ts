@@ -2,6 +2,7 @@ import pg from 'pg';
 import { oneDatabase } from '../../support/one-database.js';
 import type { App, Installation, Purpose, ServeOptions, Service } from '../../../src/cli/app-port.js';
 import type { AddCommand } from '../../../src/cli/context.js';
+import { addTour } from '../../../src/demo/tour/command.js';
 import { replayCommand, type Replay } from '../../../src/demo/command.js';
 import { addDirectory } from '../../../src/jobs/directory/command.js';
 import type { Policy } from '../../../src/flags/policy.js';
@@ -157,6 +158,7 @@ export class FakeApp implements App {
   readonly commands: readonly AddCommand[] = [
     addDirectory,
     replayCommand((size, options) => this.replay(size, options)),
+    addTour,
   ];
 
   names(): ReturnType<App['names']> {
