@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { domainToASCII, domainToUnicode } from 'node:url';
 import { parse } from 'tldts';
+import listedProviders from 'email-providers';
 import { HOSTING_PROVIDERS, MAIL_PROVIDERS } from './provider-domains.js';
 import { remembered } from './remembered.js';
 
@@ -33,7 +34,16 @@ const LABEL = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 /** In the public suffix list, but owned by nobody: reverse lookups, and names that DNS never answers. */
 const RESERVED_SUFFIXES: readonly string[] = ['arpa', 'onion'];
 
-const mailProviders = new Set(MAIL_PROVIDERS);
+/** In the list of mail providers, and none: names for documentation (RFC 2606). */
+const NO_PROVIDERS = new Set(['example.com', 'example.net', 'example.org']);
+
+/** Ours, and those of a list that others keep; a whole public suffix is nobody's mail service. */
+const mailProviders = new Set([
+  ...MAIL_PROVIDERS,
+  ...listedProviders.filter(
+    (name) => !NO_PROVIDERS.has(name) && parse(name, { allowPrivateDomains: false }).domain !== null,
+  ),
+]);
 const hostingProviders = new Set(HOSTING_PROVIDERS);
 
 const refused = (reason: DomainNameFault): DomainName => ({ ok: false, reason });
