@@ -194,6 +194,8 @@ const LOOKS: readonly string[] = [
   'events --limit 5',
   'alerts list',
   'notifications list',
+  'notifications receivers',
+  'unit sample-organisation-005 --job domain-claim',
   'database show',
   'people list',
   'tokens list',
