@@ -24,7 +24,7 @@ export type OpenDialog =
   | {
       readonly kind: 'decide';
       readonly request: Output<'listApprovals'>['items'][number];
-      readonly decision: 'approve' | 'reject';
+      readonly decision: 'approve' | 'reject' | 'approveAlone';
     }
   | {
       readonly kind: 'steer';

@@ -1,6 +1,6 @@
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { me, signOut } from './api.js';
-import { DecideDialog } from './acts/decide.js';
+import { ApproveAloneDialog, DecideDialog } from './acts/decide.js';
 import { KillDialog } from './acts/kill.js';
 import { RearmDialog } from './acts/rearm.js';
 import { lazily } from './parts/lazy.js';
@@ -201,7 +201,11 @@ function OpenDialog() {
     case 'rearm':
       return <RearmDialog job={open.job} region={open.region} />;
     case 'decide':
-      return <DecideDialog request={open.request} decision={open.decision} />;
+      return open.decision === 'approveAlone' ? (
+        <ApproveAloneDialog request={open.request} />
+      ) : (
+        <DecideDialog request={open.request} decision={open.decision} />
+      );
     case 'steer':
       return <SteerDialog rollout={open.rollout} steer={open.steer} />;
     case 'restore':

@@ -8,7 +8,7 @@ import { PortcullisError } from '../kernel/errors.js';
 import { requireRegion, unknownName } from '../kernel/unknown-name.js';
 import { regionsServed } from '../rollout/announce.js';
 import { electManual } from '../runs/election.js';
-import { recordPersonalRead } from '../access/personal-data.js';
+import { recordPersonalRead, recordPersonalReadOnce } from '../access/personal-data.js';
 import { verdictsOf, VerdictView } from '../guard/verdict-rows.js';
 import { listLanes, LaneView } from '../journal/browse-lanes.js';
 import {
@@ -228,9 +228,9 @@ export const runOperations = {
     errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
     run: async ({ control, regionDatabases }, { id, ...query }, caller) => {
       const { run, regionDatabase } = await findRunOf(regionDatabases, id);
-      await recordPersonalRead(control, caller, `run ${run.runId}`, {
-        ...{ kind: query.kind ?? null, state: query.state ?? null, cursor: query.cursor ?? null },
-        ...(query.from && { from: `${query.from.lane}.${query.from.seq}` }),
+      await recordPersonalReadOnce(control, caller, `run ${run.runId}`, {
+        kind: query.kind ?? null,
+        state: query.state ?? null,
       });
       return listChanges(regionDatabase.worker, run.runId, query, query);
     },

@@ -47,6 +47,19 @@ describe('over HTTP', () => {
     });
   });
 
+  test('who reads the changes page by page is put on record once, for each part of them', async () => {
+    const client = createClient({ url: served.url, token: served.token });
+    const first = await client.call('listRunChanges', { id: run, limit: 5 });
+    await client.call('listRunChanges', { id: run, limit: 5, cursor: first.next ?? '' });
+    await client.call('listRunChanges', { id: run, limit: 5, state: 'conflict' });
+    const { rows } = await database.owner.query<{ state: string | null }>(
+      `select evidence ->> 'state' as state from portcullis_control.audit
+       where action = 'read-personal-data' and subject = $1 order by seq`,
+      [`run ${run}`],
+    );
+    expect(rows).toEqual([{ state: null }, { state: 'conflict' }]);
+  });
+
   test('a row is told as of before the run, and as of now', async () => {
     const at = async (time: string) =>
       (await served.json(`/api/v1/asof/account:r1-acc-0-0?at=${encodeURIComponent(time)}`)).body;

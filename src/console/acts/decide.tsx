@@ -10,7 +10,7 @@ import { ActDialog, DoneDialog, Outcome, useAct } from './act.js';
 interface DecideProps {
   /** As it was shown: its evidence never changes, and what was decided or outdated meanwhile is refused. */
   readonly request: Request;
-  readonly decision: Decision;
+  readonly decision: Exclude<Decision, 'approveAlone'>;
 }
 
 /** Approves or rejects one request, on the evidence that it was made with. */
@@ -67,6 +67,46 @@ export function DecideDialog({ request, decision }: DecideProps) {
         text={`portcullis ${decision} ${id}${said === '' ? '' : ` --reason ${quoted(said)}`}`}
         what="the command that does the same"
       />
+    </ActDialog>
+  );
+}
+
+/** Lets one's own request approve itself after an hour, for an installation on which nobody else may. */
+export function ApproveAloneDialog({ request }: Pick<DecideProps, 'request'>) {
+  const { id, subject, reason } = request;
+  const asked = askedOf(request);
+  const act = useAct((_: true, options) => call('approveAlone', { id }, options));
+  const standing = act.standing.value;
+  if (standing.at === 'done') {
+    const { aloneAt } = standing.result;
+    return (
+      <DoneDialog title="It approves itself">
+        <Outcome
+          title={`${id} approves itself at ${aloneAt ?? ''}`}
+          lines={[subject, 'Everybody is told, and anybody may reject it until then']}
+        />
+        <Copyable text={`portcullis reject ${id}`} what="the command that rejects it" />
+      </DoneDialog>
+    );
+  }
+  return (
+    <ActDialog
+      title={`Approve ${id} alone`}
+      act={act}
+      input={true}
+      refused={whyNotDecide(request, 'approveAlone')}
+      button={{ name: 'Approve it in an hour', doing: 'Asking…', kind: 'primary' }}
+    >
+      <p class="strong">
+        {asked.title}: {subject}
+      </p>
+      <p class="why">{reason}</p>
+      <Changes asked={asked} />
+      <p>
+        An hour from now it approves itself, unless somebody rejects it before. It is refused where another
+        person may approve it, and everybody is told.
+      </p>
+      <Copyable text={`portcullis approve ${id} --alone`} what="the command that does the same" />
     </ActDialog>
   );
 }

@@ -1,9 +1,11 @@
 import { useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
 import { quoted } from '../../kernel/words.js';
 import { call, whyNot } from '../api.js';
 import { overview } from '../now/overview.js';
 import { Copyable } from '../parts/copy.js';
 import { Moment } from '../parts/moment.js';
+import { Problem } from '../parts/problem.js';
 import { Reason } from '../parts/reason.js';
 import { StateTag } from '../parts/state.js';
 import { ActDialog, DoneDialog, Outcome, useAct } from './act.js';
@@ -11,7 +13,18 @@ import { ActDialog, DoneDialog, Outcome, useAct } from './act.js';
 /** Asks for a killed gate to be re-armed; a second person decides. */
 export function RearmDialog({ job, region }: { readonly job: string; readonly region: string }) {
   const reason = useSignal('');
-  const act = useAct((text: string, options) => call('requestRearm', { job, region, reason: text }, options));
+  // The kill that the person sees: one that comes in meanwhile is refused.
+  const seen = useSignal<number | undefined>(undefined);
+  const unread = useSignal<unknown>(undefined);
+  useEffect(() => {
+    call('listGates', { job, region, limit: 1 }).then(
+      ({ items }) => (seen.value = items[0]?.epoch),
+      (error: unknown) => (unread.value = error),
+    );
+  }, [job, region]);
+  const act = useAct((order: { readonly reason: string; readonly ifRevision: number }, options) =>
+    call('requestRearm', { job, region, ...order }, options),
+  );
   const standing = act.standing.value;
   const refused = whyNot('request-rearm', region);
   const gate = overview()
@@ -41,7 +54,7 @@ export function RearmDialog({ job, region }: { readonly job: string; readonly re
     <ActDialog
       title={`Re-arm ${job} in ${region}`}
       act={act}
-      input={why === '' ? undefined : why}
+      input={why === '' || seen.value === undefined ? undefined : { reason: why, ifRevision: seen.value }}
       refused={refused}
       button={{ name: 'Request the re-arm', doing: 'Requesting…', kind: 'primary' }}
     >
@@ -52,6 +65,7 @@ export function RearmDialog({ job, region }: { readonly job: string; readonly re
         </p>
       )}
       {gate !== undefined && gate.why !== '' && <p class="why">{gate.why}</p>}
+      {unread.value !== undefined && <Problem error={unread.value} />}
       <Reason value={reason} hint="Why it is safe now: whoever approves reads it." autofocus />
       <Copyable
         text={`portcullis rearm ${job} --region ${region} --reason ${quoted(why === '' ? '…' : why)}`}

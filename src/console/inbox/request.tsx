@@ -6,7 +6,12 @@ import { Moment, Until } from '../parts/moment.js';
 import { Link, pathOf } from '../router.js';
 import { askedOf, type Asked, type BeforeAfter, type RegionSeen, type Request } from './asked.js';
 
-export type Decision = 'approve' | 'reject';
+export type Decision = 'approve' | 'reject' | 'approveAlone';
+
+function isMine({ requestedBy, requestedPerson }: Request): boolean {
+  const { name, person } = me.value ?? {};
+  return requestedBy === name || (requestedPerson !== null && requestedPerson === person);
+}
 
 /** Why the person may not decide it so; undefined: they may. The server decides all the same. */
 export function whyNotDecide(request: Request, decision: Decision): string | undefined {
@@ -15,12 +20,12 @@ export function whyNotDecide(request: Request, decision: Decision): string | und
   if (decision === 'reject' && request.aloneAt !== null) return whyNot('cancel');
   const may = whyNot('approve', request.region ?? undefined);
   if (may !== undefined) return may;
-  const { name, person } = me.value ?? {};
-  if (
-    request.requestedBy === name ||
-    (request.requestedPerson !== null && request.requestedPerson === person)
-  )
-    return 'You asked for it: another person decides.';
+  const { person } = me.value ?? {};
+  if (decision === 'approveAlone') {
+    if (!isMine(request)) return 'Another person asked for it: approve or reject it.';
+    return person === null ? 'A machine cannot approve: sign in as a person.' : undefined;
+  }
+  if (isMine(request)) return 'You asked for it: another person decides.';
   if (decision === 'approve' && person === null) return 'A machine cannot approve: sign in as a person.';
   return undefined;
 }
@@ -71,6 +76,15 @@ export function RequestCard({ request }: { readonly request: Request }) {
             <button type="button" disabled={offReject !== undefined} onClick={open('reject')}>
               Reject…
             </button>
+            {isMine(request) && request.aloneAt === null && (
+              <button
+                type="button"
+                disabled={whyNotDecide(request, 'approveAlone') !== undefined}
+                onClick={open('approveAlone')}
+              >
+                Approve alone…
+              </button>
+            )}
           </p>
           {[...new Set([off, offReject])].map(
             (why) =>

@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { requestApproval } from '../../../src/access/approvals.js';
-import { person } from '../../support/people.js';
+import { person, personId } from '../../support/people.js';
 import { closeAll, owner, seedGate, seedJob, served, signedIn } from './opened.js';
 import { findings, wide } from './looks.js';
 
@@ -137,6 +137,31 @@ describe('a request', () => {
       expect(await card(page, id).getByRole('button', { name: 'Reject…' }).isDisabled()).toBe(true);
     }
   });
+});
+
+test('one’s own request approves itself in an hour where nobody else may approve it, and not otherwise', async () => {
+  const { page, name, faults } = await signedIn('admin');
+  // Killed once more: what others asked for above is of the kill before.
+  await owner.query('update portcullis_region.gate set epoch = epoch + 1 where job = $1', [JOB]);
+  const id = await askRearm(person(name, 'admin'));
+  await page.goto(`/inbox/${id}`);
+  const ask = async (): Promise<void> => {
+    await card(page, id).getByRole('button', { name: 'Approve alone…' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Approve it in an hour' }).click();
+  };
+  await signedIn('approver');
+  await ask();
+  await page.getByRole('dialog').getByText('ALONE_REFUSED').waitFor();
+  await page.keyboard.press('Escape');
+  await owner.query(
+    'update portcullis_control.api_token set revoked_at = clock_timestamp() where person <> $1',
+    [personId(name)],
+  );
+  await ask();
+  await page.getByRole('status', { name: 'Result' }).getByText(`${id} approves itself at`).waitFor();
+  await page.keyboard.press('Escape');
+  await card(page, id).getByText('It approves itself at').waitFor();
+  expect(faults).toEqual([]);
 });
 
 describe.each(['light', 'dark'] as const)('in %s', (colorScheme) => {

@@ -128,6 +128,22 @@ describe('a kill', () => {
     await page.getByText(`portcullis approve ${rows[0]?.id ?? ''}`, { exact: true }).waitFor();
   });
 
+  test('is not asked back by who has not seen it: somebody killed again under the open dialog', async () => {
+    const { page } = await signedIn();
+    await page.goto(`/now/${JOB}/eu-west-1`);
+    await page.getByRole('button', { name: 'Request re-arm…' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Reason').fill('fixed in 1.5.1');
+    const button = dialog.getByRole('button', { name: 'Request the re-arm' });
+    await until('the kill is seen', () => button.isEnabled());
+    await owner.query(
+      `update portcullis_region.gate set epoch = epoch + 1 where job = $1 and region = 'eu-west-1'`,
+      [JOB],
+    );
+    await button.click();
+    await dialog.getByText('REVISION_STALE').waitFor();
+  });
+
   test('of everything takes one more confirmation', async () => {
     const { page } = await signedIn();
     await gate(page, 'eu-central-1').waitFor();
