@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { CountOf } from '../flags/guard-policy.js';
 import { countOf, number } from '../kernel/words.js';
 import { figure } from './in-words.js';
@@ -78,8 +79,39 @@ const YEAR_MS = 365.25 * 86_400_000;
  * person accepted, as it would have been, for what a rule has stopped is no part of the baseline. Pure.
  */
 export function backtestCount(past: readonly CountedRun[], options: CountOptions): Backtest {
+  const steps = backtestSteps(past, options);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** So long it goes on before whatever else the process has to do. */
+const TURN_MS = 10;
+
+/** The same, in turns with whatever else the process has to do: a year of runs takes seconds. */
+export async function backtestCountInTurns(
+  past: readonly CountedRun[],
+  options: CountOptions,
+): Promise<Backtest> {
+  const steps = backtestSteps(past, options);
+  let began = performance.now();
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    if (performance.now() - began < TURN_MS) continue;
+    await setImmediate();
+    began = performance.now();
+  }
+}
+
+/** A run, or a time of day, is a step. */
+function* backtestSteps(
+  past: readonly CountedRun[],
+  options: CountOptions,
+): Generator<undefined, Backtest, undefined> {
   const runs = past.toSorted((one, other) => Number(one.at) - Number(other.at));
-  const { decisions, shown, history } = walkForward(runs, options);
+  const { decisions, shown, history } = yield* walkForward(runs, options);
   const runsAYear = paceOf(runs);
   const stops = stopsOf(decisions, runs, options);
   const judged = decisions.filter(({ expected }) => expected !== undefined).length;
@@ -87,7 +119,7 @@ export function backtestCount(past: readonly CountedRun[], options: CountOptions
   const firstDay = decisions.filter(
     ({ isFirstDay: first, expected }) => first && expected === undefined,
   ).length;
-  const bands = bandsOf(history, runs, options);
+  const bands = yield* bandsOf(history, runs, options);
   return {
     rule: options.rule,
     of: options.of ?? 'changes',
@@ -130,11 +162,15 @@ interface Walk {
   readonly history: CountHistory;
 }
 
-function walkForward(runs: readonly CountedRun[], options: CountOptions): Walk {
+function* walkForward(
+  runs: readonly CountedRun[],
+  options: CountOptions,
+): Generator<undefined, Walk, undefined> {
   const history = new CountHistory(options.timeZone);
   const decisions: Decided[] = [];
   const shown: BacktestRun[] = [];
   for (const run of runs) {
+    yield;
     const decision = decide(history, run, options);
     shown.push(shownRun(run, told(decision, run, options)));
     const { verdict, worth, expected, comparison } = decision;
@@ -232,7 +268,11 @@ const QUARTER_MS = 900_000;
 const WEEK_MS = 7 * 86_400_000;
 
 /** What each quarter of the week after the runs is expected to plan, where the job runs then; alike days together. */
-function bandsOf(history: CountHistory, runs: readonly CountedRun[], options: CountOptions): BandOfDay[] {
+function* bandsOf(
+  history: CountHistory,
+  runs: readonly CountedRun[],
+  options: CountOptions,
+): Generator<undefined, BandOfDay[], undefined> {
   const last = runs.at(-1);
   if (!last || last.units <= 0) return [];
   const start = Math.floor(Number(last.at) / QUARTER_MS) * QUARTER_MS + QUARTER_MS;
@@ -240,6 +280,7 @@ function bandsOf(history: CountHistory, runs: readonly CountedRun[], options: Co
   const known = new Map<object, Omit<BandOfDay['quarters'][number], 'quarter'>>();
   const { placeOf, isUsual, classOf } = history.compare({ ...last, at: start, due: undefined });
   for (let at = start; at < start + WEEK_MS; at += QUARTER_MS) {
+    yield;
     const place = placeOf(at);
     if (!isUsual(place)) continue;
     const comparable = classOf(place);

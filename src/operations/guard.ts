@@ -4,7 +4,7 @@ import { rulesOf } from '../flags/guard-policy.js';
 import type { Policy } from '../flags/policy.js';
 import { requirePolicy } from '../flags/policy-store.js';
 import { acceptedHistory, acceptedRuns, countedRuns } from '../guard/accepted-runs.js';
-import { backtestCount } from '../guard/backtest.js';
+import { backtestCountInTurns } from '../guard/backtest.js';
 import { judgedByRules } from '../guard/judged-by.js';
 import { policyDifference, suggestRules, type KindHistory } from '../guard/suggest.js';
 import { acceptRun, rebaseline } from '../guard/baseline.js';
@@ -229,7 +229,7 @@ export const guardOperations = {
       const { timeZone = policy.guard.timeZone } = given;
       const subject = { job, region, timeZone, rule, change: found.change, of };
       const history = await acceptedRuns(context.regionDatabases.of(region).worker, subject, MOST_RUNS);
-      return backtestCount(accepted ? history.map((run) => ({ ...run, accepted: true })) : history, {
+      return backtestCountInTurns(accepted ? history.map((run) => ({ ...run, accepted: true })) : history, {
         ...{ rule, of, alpha, floor },
         ...(timeZone !== undefined && { timeZone }),
       });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { backtestCount } from '../../../src/guard/backtest.js';
+import { backtestCount, backtestCountInTurns } from '../../../src/guard/backtest.js';
 import { plotBacktest } from '../../../src/guard/backtest-plot.js';
 import { judgeCount } from '../../../src/guard/count.js';
 import type { CountedRun } from '../../../src/guard/count-history.js';
@@ -112,6 +112,25 @@ describe('the plot of a backtest', () => {
     expect(warnings).toEqual([]);
     expect(plot).not.toContain('expected by hour of the day');
   });
+});
+
+test('in turns it says the same, and lets the process do other things meanwhile', async () => {
+  const hourly = Array.from({ length: 24 * 40 }, (_, hour) => ({
+    at: hour * 3_600_000,
+    count: (hour % 24 >= 9 && hour % 24 < 17 ? 100 : 2) + ((hour * 7) % 5),
+    units: 50,
+  }));
+  let turns = 0;
+  let over = false;
+  const other = (): void => {
+    turns += 1;
+    if (!over) setImmediate(other);
+  };
+  setImmediate(other);
+  const answer = await backtestCountInTurns(hourly, OPTIONS);
+  over = true;
+  expect(answer).toEqual(backtestCount(hourly, OPTIONS));
+  expect(turns).toBeGreaterThan(5);
 });
 
 describe('the warnings of a backtest', () => {
