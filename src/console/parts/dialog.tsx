@@ -14,8 +14,11 @@ export function Dialog({ title, onClose, children, className = '' }: DialogProps
   const id = useId();
   useEffect(() => {
     const before = document.activeElement;
-    dialog.current?.showModal();
+    const element = dialog.current;
+    element?.showModal();
     return () => {
+      // While it is open, nothing behind it takes the focus.
+      element?.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
@@ -27,6 +30,10 @@ export function Dialog({ title, onClose, children, className = '' }: DialogProps
       onCancel={(event) => {
         event.preventDefault();
         onClose();
+      }}
+      // A second Escape closes it whatever the page says; the page's own closing comes here once it is gone.
+      onClose={(event) => {
+        if (event.currentTarget.isConnected) onClose();
       }}
     >
       <header class="dialog-head">
