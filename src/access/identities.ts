@@ -40,6 +40,12 @@ export async function signInVouched(
   const granted = roles.find(({ group }) => who.groups.includes(group));
   if (granted === undefined) {
     await endSessions(control, who, 'no group');
+    // Nor may they act by what they are linked to, such as Slack.
+    await control.query(
+      `update portcullis_control.identity set role = null, regions = null, groups = '{}', signed_in_at = null
+       where issuer = $1 and subject = $2`,
+      [who.issuer, who.subject],
+    );
     throw refused(`${who.name} is in none of the groups that may sign in`, {
       hint: 'ask whoever manages the groups; the identity file (PORTCULLIS_IDENTITY) says which one may do what',
     });

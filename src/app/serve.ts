@@ -13,6 +13,7 @@ import { loadPolicies, policiesInForce } from '../flags/policy-store.js';
 import { createHttpApp } from '../server/app.js';
 import { listen, type Listening } from '../server/listen.js';
 import { Provider } from '../server/oidc.js';
+import type { SlackOptions } from '../server/slack.js';
 import { jobInfos, type OperationContext } from '../operations/context.js';
 import { removeStaleSpools } from '../operations/job-files.js';
 import { forgetKeys } from '../operations/idempotency.js';
@@ -360,6 +361,12 @@ function dropGateOf({ regionDatabases }: Installation, { workerContext }: WiredP
   return dropGateBy((region) => regionDatabases.of(region).kills, workerContext.trips);
 }
 
+/** The Slack apps whose buttons act here; undefined where no receiver is one. */
+function slackOf({ publicUrl, notify }: Config, receivers: readonly Receiver[]): SlackOptions | undefined {
+  const apps = receivers.filter((each) => each.kind === 'slack');
+  return apps.length === 0 ? undefined : { apps, publicUrl, timeoutMs: notify.timeoutMs };
+}
+
 function serveHttp(
   config: Config,
   installation: Installation,
@@ -420,6 +427,7 @@ function serveHttp(
     listenHost: config.http.host,
     console: CONSOLE,
     provider: identity?.signIn && new Provider(identity.signIn),
+    slack: slackOf(config, receivers),
   });
   return listen(app, config.http);
 }

@@ -7,12 +7,15 @@ import {
   pendingRequests,
   requestOrJoin,
   type Approval,
+  type ApprovalRequest,
   type Decision,
   type Joined,
 } from '../access/approvals.js';
 import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { requireSeen } from '../kernel/seen.js';
+import { notify } from '../notify/notice.js';
+import { inTransaction } from '../postgres/pool.js';
 import { readGate } from '../gate/permit.js';
 import {
   killedAgain,
@@ -90,8 +93,9 @@ export async function askRearm(
   if (gates.length === 0) throw notKilled(`${job} in any region`);
   const regions = gates.map(({ region }) => region);
   const evidence: RearmEvidence = { job, gates, onRearm };
-  const asked = await requestOrJoin(
+  const asked = await askAndTell(
     control,
+    job,
     {
       ...{ action: REARM, reason, evidence },
       subject: regions.length === 1 ? `${job}.${regions[0] ?? ''}` : `${job} in ${regions.join(', ')}`,
@@ -106,6 +110,28 @@ export async function askRearm(
     return shared.length === 0 ? [] : [{ id, regions: shared }];
   });
   return { ...asked, regions: gatesOf(asked.evidence).map(({ region }) => region), others };
+}
+
+/** Asks, and tells people that one of them is waited for, in one transaction; of a request that is joined they know. */
+function askAndTell(
+  control: pg.Pool,
+  job: string,
+  request: ApprovalRequest,
+  principal: Principal,
+  covers?: (waiting: Approval) => boolean,
+): Promise<Joined> {
+  return inTransaction(control, async (client) => {
+    const asked = await requestOrJoin(client, request, principal, covers);
+    if (asked.joined) return asked;
+    const { id, action, subject, reason, requestedPerson, requestedBy } = asked;
+    await notify(client, {
+      ...{ kind: 'approval', job, ...(request.region !== undefined && { region: request.region }) },
+      title: `${requestedPerson ?? requestedBy} asks for ${action} of ${subject}`,
+      lines: [`Reason: ${reason}`, `To agree: portcullis approve ${id}`],
+      details: { request: id, action, subject },
+    });
+    return asked;
+  });
 }
 
 function gatesOf(evidence: Approval['evidence']): RearmEvidence['gates'] {
@@ -170,8 +196,9 @@ export async function askLift(
   requireMay(principal, 'request-rearm');
   const { job, reason } = ask;
   const version = await quarantinedVersion(regions, job, ask.version);
-  return requestOrJoin(
+  return askAndTell(
     control,
+    job,
     { action: LIFT, subject: `${job} ${version}`, reason, evidence: { job, version } },
     principal,
   );

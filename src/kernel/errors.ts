@@ -97,6 +97,7 @@ export const ERRORS = {
   SESSION_ENDED: { status: 401, title: 'The session has ended' },
   SIGN_IN_INSECURE: { status: 403, title: 'Nobody signs in over plain HTTP' },
   SIGN_IN_REFUSED: { status: 403, title: 'The sign-in was refused' },
+  SLACK_REFUSED: { status: 401, title: 'A request of Slack was refused' },
   SIGN_IN_BY_PROVIDER: { status: 403, title: 'People sign in by the identity provider' },
   PROVIDER_UNREACHABLE: { status: 503, title: 'The identity provider does not answer' },
   WORKFLOW_REFUSED: { status: 403, title: 'The workflow is not trusted' },

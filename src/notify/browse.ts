@@ -6,6 +6,7 @@ import { keyOfCursor, MomentKey, pageOf, type Page, type PageRequest } from '../
 import { inTransaction } from '../postgres/pool.js';
 import { count, isoTime, named } from '../kernel/schema.js';
 import { isoOf, viewColumns, viewOf } from '../postgres/view.js';
+import type { OutgoingNotice } from './message.js';
 
 export const DELIVERY_STATES = ['pending', 'delivered', 'dead'] as const;
 export type DeliveryState = (typeof DELIVERY_STATES)[number];
@@ -118,6 +119,16 @@ export async function retryNotification(control: pg.Pool, id: string, by: string
     });
     return notificationOf(rows[0]);
   });
+}
+
+/** A notification as it goes out. Throws NOTIFICATION_UNKNOWN. */
+export async function findNotice(control: pg.Pool, id: string): Promise<OutgoingNotice> {
+  const { rows } = await control.query<Omit<OutgoingNotice, 'at'> & { readonly at: Date }>(
+    'select id, kind, job, region, title, lines, details, at from portcullis_control.notice where id = $1',
+    [id],
+  );
+  if (!rows[0]) throw unknown(id);
+  return { ...rows[0], at: rows[0].at.toISOString() };
 }
 
 function notificationOf(row: NotificationRow): Notification {

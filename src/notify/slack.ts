@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { REASON_LETTERS } from '../kernel/reason.js';
 import { shorten } from '../kernel/text.js';
 import { escaped, type OutgoingNotice } from './message.js';
 import { linkOf } from './pagerduty.js';
@@ -17,75 +18,95 @@ export const SLACK_ACTIONS = {
   kill: 'portcullis-kill',
 } as const;
 
-/** What a button carries: which request to decide, or what to kill. */
-export const SlackValue = z.union([
-  z.strictObject({ request: z.string().min(1).max(40) }),
-  z.strictObject({ job: z.string().min(1).max(200), region: z.string().max(200).nullable() }),
-]);
-export type SlackValue = z.output<typeof SlackValue>;
-
 export interface Block {
   readonly type: string;
   readonly [key: string]: unknown;
+}
+
+/** What has become of a message's notice since: the buttons for it are gone, and lines say it. */
+export interface Since {
+  readonly lines: readonly string[];
+  readonly decided: boolean;
+  readonly killed: boolean;
 }
 
 /** A notice as a message of a Slack app, with a button for each thing that whoever reads it may want to do at once. */
 export function slackMessageOf(
   notice: OutgoingNotice,
   publicUrl: string | undefined,
+  since: Since = { lines: [], decided: false, killed: false },
 ): { readonly text: string; readonly blocks: readonly Block[] } {
   const { title, job, region, at } = notice;
   const lines = notice.lines.map(escaped).join('\n');
   const href = linkOf(notice, publicUrl);
   const where = [job, region, at].filter((each) => each !== null).map(escaped);
-  const buttons = buttonsOf(notice);
+  const buttons = buttonsOf(notice, since);
   return {
     text: shorten([title, ...notice.lines].map(escaped).join('\n'), SECTION),
     blocks: [
       { type: 'header', text: { type: 'plain_text', text: shorten(title, HEADER) } },
       ...(lines === '' ? [] : [section(lines)]),
       context([...where, ...(href === undefined ? [] : [`<${href}|Open the console>`])].join(' · ')),
+      ...since.lines.map((line) => section(escaped(line))),
       ...(buttons.length === 0 ? [] : [{ type: 'actions', elements: buttons }]),
     ],
   };
 }
 
-export function section(mrkdwn: string): Block {
+function section(mrkdwn: string): Block {
   return { type: 'section', text: { type: 'mrkdwn', text: shorten(mrkdwn, SECTION) } };
 }
 
-export function context(mrkdwn: string): Block {
+function context(mrkdwn: string): Block {
   return { type: 'context', elements: [{ type: 'mrkdwn', text: shorten(mrkdwn, SECTION) }] };
 }
 
-function buttonsOf({ kind, job, region, details }: OutgoingNotice): object[] {
-  const { request } = details;
+function buttonsOf({ id, kind, job, region, details }: OutgoingNotice, { decided, killed }: Since): object[] {
   const decide =
-    typeof request === 'string' && details['decided'] !== true
+    typeof details['request'] === 'string' && details['decided'] !== true && !decided
       ? [
-          button(SLACK_ACTIONS.approve, 'Approve', 'primary', { request }),
-          button(SLACK_ACTIONS.reject, 'Reject', undefined, { request }),
+          button(SLACK_ACTIONS.approve, 'Approve', 'primary', id),
+          button(SLACK_ACTIONS.reject, 'Reject', undefined, id),
         ]
       : [];
   // What is killed needs no other kill, and what is over has nothing to stop.
-  const stops = job !== null && kind !== 'kill' && details['moved'] !== 'closed';
+  const stops = job !== null && !killed && kind !== 'kill' && details['moved'] !== 'closed';
   const where = region === null ? 'everywhere' : `in ${region}`;
-  return [
-    ...decide,
-    ...(stops ? [button(SLACK_ACTIONS.kill, `Kill ${job} ${where}…`, 'danger', { job, region })] : []),
-  ];
+  return [...decide, ...(stops ? [button(SLACK_ACTIONS.kill, `Kill ${job} ${where}…`, 'danger', id)] : [])];
 }
 
 function button(
   action_id: string,
   text: string,
   style: 'primary' | 'danger' | undefined,
-  value: SlackValue,
+  notice: string,
 ): object {
   return {
     ...{ type: 'button', action_id, text: { type: 'plain_text', text: shorten(text, BUTTON) } },
     ...(style !== undefined && { style }),
-    value: JSON.stringify(value),
+    value: JSON.stringify({ notice }),
+  };
+}
+
+/** What asks for the reason of a kill. Slack's limits: a title of 24 characters, and `private_metadata` of 3,000. */
+export function killModal({ job, region }: OutgoingNotice, metadata: string): object {
+  const where = region === null ? 'in every region' : `in ${region}`;
+  return {
+    ...{ type: 'modal', callback_id: SLACK_ACTIONS.kill, private_metadata: metadata },
+    title: { type: 'plain_text', text: 'Kill' },
+    submit: { type: 'plain_text', text: 'Kill' },
+    close: { type: 'plain_text', text: 'Cancel' },
+    blocks: [
+      section(
+        escaped(
+          `Kills ${job ?? ''} ${where}: no change of it commits there any more until a second person re-arms it.`,
+        ),
+      ),
+      {
+        ...{ type: 'input', block_id: 'reason', label: { type: 'plain_text', text: 'Reason' } },
+        element: { type: 'plain_text_input', action_id: 'reason', min_length: 1, max_length: REASON_LETTERS },
+      },
+    ],
   };
 }
 

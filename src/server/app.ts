@@ -13,6 +13,7 @@ import { exchangeOf, openExchange } from './exchange.js';
 import { knownError, problemOf } from './problem.js';
 import { routeOf, routerOf, type Route } from './router.js';
 import { sessionRouter, type SessionOptions } from './session.js';
+import { slackRouter, type SlackOptions } from './slack.js';
 
 /** Every operation, at its address. */
 export const ROUTES: readonly Route[] = operationList.map(routeOf);
@@ -20,6 +21,8 @@ export const ROUTES: readonly Route[] = operationList.map(routeOf);
 export interface HttpAppOptions extends SessionOptions {
   /** The folder of the console's files; absent: there is no console. */
   readonly console?: string | undefined;
+  /** The Slack apps whose buttons act here; absent: none. */
+  readonly slack?: SlackOptions | undefined;
 }
 
 /**
@@ -43,6 +46,7 @@ export function createHttpApp(context: OperationContext, options: HttpAppOptions
     ),
   );
   app.use('/session', noStore, sessionRouter(context.control, options));
+  if (options.slack !== undefined) app.use('/slack', noStore, slackRouter(context, options.slack));
   app.use(['/login', '/exchange'], noStore);
   app.use(
     routerOf(

@@ -70,7 +70,7 @@ describe('a request that one person decides alone', () => {
     expect(rows[0]?.s).toBeLessThanOrEqual(3_600);
     expect(alone).toMatchObject({ state: 'pending', aloneAt: expect.any(String) });
     const { rows: told } = await owner.query<{ title: string; lines: string[] }>(
-      `select title, lines from portcullis_control.notice where kind = 'approval'`,
+      `select title, lines from portcullis_control.notice where kind = 'approval' order by at desc`,
     );
     expect(told[0]?.title).toContain('ann alone asks for lift-quarantine');
     expect(told[0]?.lines).toContain(`Anybody may cancel it until then: portcullis reject ${id}`);

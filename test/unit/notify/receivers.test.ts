@@ -116,9 +116,9 @@ test('texts are cut between characters, at the limits of Slack and of PagerDuty'
   expect(lines.text.text).toMatch(/^&lt;!channel&gt; &amp; co\n(👩‍👩‍👧)+…$/u);
   expect(text.length).toBeLessThanOrEqual(3_000);
   expect(actions.elements.map(({ action_id, value }) => [action_id, value])).toEqual([
-    ['portcullis-approve', '{"request":"APR-7K2M"}'],
-    ['portcullis-reject', '{"request":"APR-7K2M"}'],
-    ['portcullis-kill', '{"job":"domain-claim","region":null}'],
+    ['portcullis-approve', `{"notice":"${NOTICE.id}"}`],
+    ['portcullis-reject', `{"notice":"${NOTICE.id}"}`],
+    ['portcullis-kill', `{"notice":"${NOTICE.id}"}`],
   ]);
   expect(eventOf(NOTICE, undefined, false).payload?.['summary']).toMatch(/^(👩‍👩‍👧)+…$/u);
 });
