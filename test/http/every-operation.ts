@@ -55,7 +55,13 @@ export async function worldOf(
     await announceVersions(owner, 'worker-1', [
       { job: 'domain-claim', version: '1.0.0_a', regions: ['eu-west-1'] },
     ]);
-    const params = { job: 'domain-claim', region: 'eu-west-1', subject: 'account:a-1', name: 'dora' };
+    const params = {
+      job: 'domain-claim',
+      region: 'eu-west-1',
+      subject: 'account:a-1',
+      name: 'dora',
+      unit: 'org-1',
+    };
     const query = queryFor(path);
     let id = run;
     if (path.includes('/incidents/{id}')) id = await incidentOf(owner, path);
