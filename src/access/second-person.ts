@@ -101,8 +101,9 @@ function newness(
   asking: readonly Acquaintance[],
   people: ReadonlyMap<string, Acquaintance>,
 ): NotSecond | undefined {
-  const isNew = ({ knownBy, knownSince }: Acquaintance): boolean =>
-    (knownBy === 'code' || knownBy === 'recovery' || knownBy === 'provider') &&
+  // Also the first admin is new again, once somebody has said who they are at the identity provider.
+  const isNew = ({ knownBy, knownSince, introducedBy }: Acquaintance): boolean =>
+    (knownBy === 'code' || knownBy === 'recovery' || knownBy === 'provider' || introducedBy.length > 0) &&
     knownSince !== null &&
     knownSince.getTime() > at.getTime() - NEW_FOR_MS;
   const refusal = (person: Acquaintance, why: string): NotSecond => {
@@ -119,7 +120,8 @@ function newness(
     const others = one === approver ? asking : approver === undefined ? [] : [approver];
     for (const other of others) {
       if (introduced(other.id, one, people)) {
-        return refusal(one, `${other.name} introduced ${one.name}, who redeemed the code`);
+        const how = one.knownBy === 'code' ? 'who redeemed the code' : 'who was linked to an identity';
+        return refusal(one, `${other.name} introduced ${one.name}, ${how}`);
       }
       // The provider vouches that its people are two; that one of them is not somebody with a token, nobody does.
       if (one.knownBy === 'provider' && other.vouched !== true) {

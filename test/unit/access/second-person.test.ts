@@ -95,6 +95,13 @@ describe('one person is not two', () => {
       'APPROVER_TOO_NEW',
     ],
     [
+      'the first admin, to whom whoever asks has linked an identity within the hour',
+      ['bob'],
+      holder('admin'),
+      [known('admin', ['bob'], 30, 'first-start'), known('bob', [], DAY)],
+      'APPROVER_TOO_NEW',
+    ],
+    [
       'an admin token that was recovered within the hour approves',
       ['bob'],
       holder('admin'),
