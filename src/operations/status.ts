@@ -188,6 +188,8 @@ async function lastRunsIn(
   await Promise.all(
     regionDatabases.all().map(async (database) => {
       const here = standings.filter((each) => each.database === database && each.status.unreachable === null);
+      // One that cannot be reached has no login to ask by.
+      if (here.length === 0) return;
       const runs = await lastRuns(
         database.worker,
         here.map(({ job, versions, status: { region } }) => ({
