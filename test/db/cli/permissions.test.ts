@@ -39,7 +39,11 @@ const VALUES: Readonly<Record<string, string>> = {
   '--to': '1',
 };
 
-const ARGUMENTS: Readonly<Record<string, string>> = { job: 'sweep', folder: await temporaryFolder() };
+const ARGUMENTS: Readonly<Record<string, string>> = {
+  job: 'sweep',
+  folder: await temporaryFolder(),
+  domain: 'acme.com',
+};
 
 /** What a command needs besides. */
 const EXTRA: Readonly<Record<string, readonly string[]>> = {
