@@ -11,7 +11,7 @@ export const COMMAND_RIGHTS = {
   migrate: 'process',
   uninstall: 'process',
   replay: 'process',
-  tour: 'apply-policy',
+  tour: 'manage-people',
   login: 'anyone',
   logout: 'anyone',
   init: 'anyone',

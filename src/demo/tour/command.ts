@@ -56,7 +56,7 @@ async function play(
   if (by.person === undefined || by.role !== 'admin') {
     throw new PortcullisError('FORBIDDEN', `the tour acts as an admin, and ${by.name} is none`, {
       hint: 'start it where portcullis start --sample has its home folder, whose admin-token you may read',
-      details: { principal: by.name, action: 'apply-policy' },
+      details: { principal: by.name, action: 'manage-people' },
     });
   }
   const platform = await context.app.platform(installation, true);
