@@ -52,8 +52,7 @@ interface Shown extends Status {
 }
 
 async function readNow(invoke: Invoke, drift: () => Promise<PolicyDrift>): Promise<Shown> {
-  // JSON leaves out what is undefined.
-  const status = (await invoke('getStatus', {})) as Status;
+  const status = await invoke('getStatus', {});
   return { ...status, policyFiles: await drift() };
 }
 
