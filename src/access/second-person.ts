@@ -103,7 +103,10 @@ function newness(
 ): NotSecond | undefined {
   // Also the first admin is new again, once somebody has said who they are at the identity provider.
   const isNew = ({ knownBy, knownSince, introducedBy }: Acquaintance): boolean =>
-    (knownBy === 'code' || knownBy === 'recovery' || knownBy === 'provider' || introducedBy.length > 0) &&
+    (knownBy === 'code' ||
+      knownBy === 'recovery' ||
+      knownBy === 'provider' ||
+      (knownBy === 'first-start' && introducedBy.length > 0)) &&
     knownSince !== null &&
     knownSince.getTime() > at.getTime() - NEW_FOR_MS;
   const refusal = (person: Acquaintance, why: string): NotSecond => {
