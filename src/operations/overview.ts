@@ -14,7 +14,7 @@ import { operation } from './operation.js';
 import { count, durationMs, named, isoTime } from '../kernel/schema.js';
 import { jobQuery } from './schemas.js';
 import { standingOf, versionStandings, type Standing } from './standing.js';
-import { allGates } from './status.js';
+import { allGates, ofJob } from './status.js';
 import { runStatuses } from '../runs/browse-runs.js';
 import { SourceView } from '../flags/flag-desk.js';
 
@@ -80,10 +80,7 @@ const Overview = named(
     jobs: z
       .array(
         z.strictObject({
-          job: z.string(),
-          version: z.string().nullable().describe('that is installed; null: the job is not'),
-          schedule: z.string().nullable().describe('cron, in UTC; null: no policy schedules the job'),
-          nextSlot: isoTime.nullable(),
+          ...ofJob,
           gates: z.array(Row).readonly(),
         }),
       )

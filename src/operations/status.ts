@@ -58,6 +58,14 @@ const RegionStatus = z.strictObject({
   killWish: PendingKill.nullable().describe('a kill that has not reached the gate yet'),
 });
 
+/** What is said of a job, wherever its regions are shown. */
+export const ofJob = {
+  job: z.string(),
+  version: z.string().nullable().describe('that is installed; null: the job is not'),
+  schedule: z.string().nullable().describe('cron, in UTC; null: no policy schedules the job'),
+  nextSlot: isoTime.nullable(),
+};
+
 /** Every job, and where its flags come from. */
 export const Status = named(
   'Status',
@@ -67,10 +75,7 @@ export const Status = named(
     jobs: z
       .array(
         z.strictObject({
-          job: z.string(),
-          version: z.string().nullable().describe('that is installed; null: the job is not'),
-          schedule: z.string().nullable().describe('cron, in UTC; null: no policy schedules the job'),
-          nextSlot: isoTime.nullable(),
+          ...ofJob,
           regions: z.array(RegionStatus).readonly(),
         }),
       )
