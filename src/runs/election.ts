@@ -68,7 +68,7 @@ export async function elect(pool: pg.Pool, claim: SlotClaim): Promise<Election> 
 }
 
 async function insertRun(
-  pool: pg.Pool,
+  pool: pg.Pool | pg.PoolClient,
   claim: SlotClaim,
   status: 'planning' | 'skipped',
   code: string,
@@ -146,6 +146,27 @@ export async function electMissed(
     [claim.job, claim.version, claim.region, claim.slot, claim.worker, claim.leaseMs],
   );
   return rows[0];
+}
+
+/**
+ * Leaves what a run has not done to another, for whichever worker that has the version's code takes it over: in the
+ * transaction that ends the run, so that a worker which dies behind it leaves nothing undone.
+ */
+export async function electAnother(client: pg.PoolClient, run: Run, reason: string): Promise<void> {
+  const { job, version, region } = run;
+  const { rows } = await client.query<{ worker: string }>(
+    'select worker from portcullis_region.run where id = $1',
+    [run.id],
+  );
+  const claim = {
+    job,
+    version,
+    region,
+    trigger: 'catch-up',
+    worker: rows[0]?.worker ?? '',
+    leaseMs: 0,
+  } as const;
+  await insertRun(client, claim, 'planning', 'elected', reason);
 }
 
 /** The slot of the newest run that this version has had here, apart from those that a policy may catch up. */

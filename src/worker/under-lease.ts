@@ -3,11 +3,12 @@ import { formatDurationMs } from '../kernel/duration.js';
 import { faultPoint } from '../kernel/fault-point.js';
 import { within } from '../kernel/within.js';
 import { tryAgain } from '../gate/batch-error.js';
-import type { Run } from '../runs/election.js';
+import { electAnother, type Run } from '../runs/election.js';
 import { finishRun, type Finished } from '../runs/finish.js';
 import { attemptName, disconnectAttempt, releaseLease } from '../runs/lease.js';
 import { inTransaction } from '../postgres/pool.js';
 import type { Log } from '../telemetry/log.js';
+import { PLAN_EXPIRED } from './judged-plan.js';
 import { keepLease, stopCause, type KeeperOptions, type LeaseKeeper } from './lease-keeper.js';
 import { PHASE_LIMITS, tooLong } from './phase-limits.js';
 import type { End } from './run-end.js';
@@ -87,7 +88,7 @@ async function finish(region: pg.Pool, run: Run, end: Exclude<End, string>): Pro
   const late = (): Error => tooLong('finish', PHASE_LIMITS.finish);
   const work = (): Promise<Finished | undefined> =>
     tryAgain(() =>
-      inTransaction(region, (client) => finishRun(client, run, end), { name: attemptName(run) }),
+      inTransaction(region, (client) => finishWithin(client, run, end), { name: attemptName(run) }),
     );
   try {
     return await within(PHASE_LIMITS.finish, work, late);
@@ -96,4 +97,15 @@ async function finish(region: pg.Pool, run: Run, end: Exclude<End, string>): Pro
       await disconnectAttempt(region, run).catch(() => undefined);
     throw error;
   }
+}
+
+async function finishWithin(
+  client: pg.PoolClient,
+  run: Run,
+  end: Exclude<End, string>,
+): Promise<Finished | undefined> {
+  const finished = await finishRun(client, run, end);
+  if (finished?.code === PLAN_EXPIRED)
+    await electAnother(client, run, `plans what run ${run.id.slice(0, 8)} has left`);
+  return finished;
 }

@@ -13,7 +13,6 @@ import { DatabaseClock, SKEW_NOTED_MS, skewText } from '../postgres/database-clo
 import type { Platform } from './platform.js';
 import type { KnownJob, LoadedJob } from './registry.js';
 import { PHASE_LIMITS, tooLong } from './phase-limits.js';
-import { PLAN_EXPIRED } from './judged-plan.js';
 import { executeRun, type RunProgress, type RunReport } from './run-loop.js';
 
 /** A job, and where it is served. */
@@ -93,18 +92,6 @@ export async function startWorker(
       onProgress: (progress) => options.onProgress?.(run, progress),
     });
     if (report) options.onRun?.(report);
-    if (report?.code === PLAN_EXPIRED) await planAgain(one, run);
-  };
-
-  /** Begins a run for what another has left, whose plan was too old when it was taken over. */
-  const planAgain = async (one: ServedJob, { id, region }: Run): Promise<void> => {
-    const election = await elect(platform.region, { ...claim(one, region), trigger: 'catch-up' });
-    if (!election.elected) return;
-    platform.log.info(
-      { code: 'planned-again', runId: election.run.id, after: id },
-      'plans what another run has left, whose plan was too old',
-    );
-    await execute(one, election.run, 'planning');
   };
 
   const claim = (one: ServedJob, region: string) => ({

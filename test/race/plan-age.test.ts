@@ -58,21 +58,33 @@ async function grownOld(run: string): Promise<void> {
 const sum = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((all, n) => all + n, 0);
 
-const [applying, planned, young] = SAMPLE_REGIONS;
+const [applying, planned, young, cut] = SAMPLE_REGIONS;
 
 test('a run that is taken over with an old plan is planned again: what it applied stays, and nothing is done twice', async () => {
   const killed = await killedAt(applying, 'apply.committed:6');
   const begun = await killedAt(planned, 'plan.committed:1');
   const fresh = await killedAt(young, 'apply.committed:6');
+  const left = await killedAt(cut, 'apply.committed:6');
   expect([killed.status, begun.status, fresh.status]).toEqual(['applying', 'planning', 'applying']);
   await grownOld(killed.id);
   await grownOld(begun.id);
+  await grownOld(left.id);
   await endLeases(world);
   // A worker with other code carries on with the young plan alone.
   const other = { jobs: ['domain-claim'], versions: ['0.0.1_other'], worker: 'other', leaseMs: 15_000 };
   expect(await takeOver(owner, { ...other, regions: [applying, planned] })).toBeUndefined();
   expect((await takeOver(owner, { ...other, regions: [young] }))?.run.id).toBe(fresh.id);
   await endLeases(world);
+
+  // The worker that ends a run whose plan is too old dies before it begins another: what is left waits for the next worker.
+  const between = portcullis(['worker', '--regions', cut], {
+    ...{ killAt: 'run.finished', env: world.env },
+  });
+  expect(await between.finished).toMatchObject({ signal: 'SIGKILL' });
+  expect(await runsIn(cut)).toMatchObject([
+    { id: left.id, status: 'stopped', reason_code: 'plan-expired' },
+    { status: 'planning', trigger: 'catch-up', reason: `plans what run ${left.id.slice(0, 8)} has left` },
+  ]);
 
   portcullis(['worker'], { env: { ...world.env, PORTCULLIS_LOG_LEVEL: 'warn' } });
   const over = (region: string, runs: number): Promise<RunRow[]> =>
@@ -103,6 +115,9 @@ test('a run that is taken over with an old plan is planned again: what it applie
   const [held, again] = await over(planned, 2);
   expect(held).toMatchObject({ id: begun.id, status: 'held', reason_code: 'plan-expired', applied: {} });
   expect(again).toMatchObject({ status: 'succeeded', trigger: 'catch-up' });
+  const [, rest] = await over(cut, 2);
+  expect(rest).toMatchObject({ status: 'succeeded', trigger: 'catch-up' });
+  expect(sum(rest?.applied ?? {})).toBeGreaterThan(0);
   expect(await over(young, 1)).toMatchObject([{ id: fresh.id, status: 'succeeded' }]);
 
   // Both can be restored, and nothing is left of them.
