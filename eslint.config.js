@@ -1,5 +1,6 @@
 import { createNodeResolver, importX } from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
+import { noCircles } from './no-circles.js';
 
 /**
  * Who may import whom (docs/adr/0001-layers.md): a room may import the rooms on lower lines, its own
@@ -99,7 +100,7 @@ export default tseslint.config(
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },
-    plugins: { 'import-x': importX },
+    plugins: { 'import-x': importX, ours: { rules: { 'no-circles': noCircles } } },
     settings: {
       'import-x/resolver-next': [
         createNodeResolver({
@@ -111,7 +112,7 @@ export default tseslint.config(
     },
     rules: {
       'import-x/no-restricted-paths': ['error', { zones: [...zones, ...ADDED, ...SHIPPED_JOB] }],
-      'import-x/no-cycle': ['error', { ignoreExternal: true }],
+      'ours/no-circles': 'error',
       '@typescript-eslint/restrict-template-expressions': [
         'error',
         { allowNumber: true, allowBoolean: true },

@@ -15,7 +15,7 @@ import { listen, type Listening } from '../server/listen.js';
 import { Provider } from '../server/oidc.js';
 import type { SlackOptions } from '../server/slack.js';
 import { jobInfos, type OperationContext } from '../operations/context.js';
-import { removeStaleSpools } from '../operations/job-files.js';
+import { removeStaleSpools } from '../operations/move-files.js';
 import { forgetKeys } from '../operations/idempotency.js';
 import { startBake } from '../guard/bake/bake.js';
 import { dropGateBy, type DropGate } from '../containment/drop-gate.js';

@@ -2,8 +2,13 @@ import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
 import { messageOf } from '../kernel/errors.js';
 import { sessionOf } from '../postgres/session.js';
-import { Hearing, type MonotonicClock } from './hearing.js';
-import type { ChangeListener, SourceProblem, SourceState } from './source.js';
+import {
+  Hearing,
+  type ChangeListener,
+  type MonotonicClock,
+  type SourceProblem,
+  type SourceState,
+} from './hearing.js';
 
 export interface ControlReaderOptions {
   /** How often to read where no notification came. Default 1 s. */

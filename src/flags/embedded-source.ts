@@ -4,7 +4,8 @@ import { ADMISSIONS, type ReadAdmission } from './admission-reader.js';
 import { ControlReader, type ControlReaderOptions } from './control-reader.js';
 import { FlagRepository, type SourcedFlag } from './flag-repository.js';
 import { type FlagRow, definitionOfRow, featureOf } from './flag-row.js';
-import type { ChangeListener, FlagSource, SourceState } from './source.js';
+import type { ChangeListener, SourceState } from './hearing.js';
+import type { FlagSource } from './source.js';
 
 /** Flags, and how far versions are admitted, from the control database. */
 export class EmbeddedSource implements FlagSource {

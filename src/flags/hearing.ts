@@ -1,5 +1,25 @@
 import { setTimeout } from 'node:timers/promises';
-import type { ChangeListener, SourceProblem, SourceState } from './source.js';
+import type { ClosedCode } from './definition.js';
+
+/** Why a source has nothing good to say. */
+export interface SourceProblem {
+  readonly code: Extract<ClosedCode, 'flag-unauthorised' | 'flag-malformed' | 'flag-unreachable'>;
+  readonly reason: string;
+}
+
+export interface SourceState {
+  /** Since the source last confirmed what the repository holds; Infinity where it never has. */
+  readonly heardAgeMs: number;
+  /** What is wrong since then. Gone as soon as the source is heard again. */
+  readonly problem?: SourceProblem;
+  /** Since when something is wrong; there where `problem` is. */
+  readonly problemAgeMs?: number;
+  /** How often the source is asked; absent: it tells of changes by itself. */
+  readonly polledMs?: number;
+}
+
+/** Told the names of the flags that changed; an empty list where only the source's state did. */
+export type ChangeListener = (changed: readonly string[]) => void;
 
 /** Milliseconds on a clock that never steps. */
 export type MonotonicClock = () => number;

@@ -3,15 +3,14 @@ import { type ClientFeaturesResponse, InMemStorageProvider, UnleashEvents } from
 import unleashRepository from 'unleash-client/lib/repository/index.js';
 import { messageOf } from '../kernel/errors.js';
 import { type Feature, FlagRepository, type Segment, type SourcedFlag } from './flag-repository.js';
-import { Hearing, type MonotonicClock } from './hearing.js';
 import {
-  type AdmissionFeed,
-  bothStates,
+  Hearing,
   type ChangeListener,
-  type FlagSource,
+  type MonotonicClock,
   type SourceProblem,
   type SourceState,
-} from './source.js';
+} from './hearing.js';
+import { type AdmissionFeed, bothStates, type FlagSource } from './source.js';
 import type { Admissions } from './admission.js';
 import { definitionOf } from './unleash-definition.js';
 

@@ -10,7 +10,7 @@ import { flagOperations } from './flags.js';
 import { guardOperations } from './guard.js';
 import { incidentOperations } from './incidents.js';
 import { jobAndGateOperations } from './jobs-and-gates.js';
-import { jobFileOperations } from './job-files.js';
+import { jobFileOperations } from './move-files.js';
 import { killOperations } from './kills.js';
 import { meOperations } from './me.js';
 import { missedRunOperations } from './missed-runs.js';

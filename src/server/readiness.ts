@@ -1,6 +1,6 @@
 import { formatDurationMs } from '../kernel/duration.js';
 import { within } from '../kernel/within.js';
-import type { SourceProblem, SourceState } from '../flags/source.js';
+import type { SourceProblem, SourceState } from '../flags/hearing.js';
 
 export interface ReadinessOptions {
   /** Asks each database something, by the name to show: `control`, `region`. */

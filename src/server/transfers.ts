@@ -8,7 +8,7 @@ import type { Request, Response } from 'express';
 import { PortcullisError } from '../kernel/errors.js';
 import { readTar } from '../kernel/tar.js';
 import { fileError } from '../postgres/file-error.js';
-import { makeSpool } from '../operations/job-files.js';
+import { makeSpool } from '../operations/move-files.js';
 import { ARCHIVE_TYPE, type Archive, type Received } from '../operations/archive.js';
 import { takesTime } from './listen.js';
 

@@ -1,3 +1,4 @@
+import type { RunOptions, RunReport } from './run-end.js';
 import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
 import { PortcullisError } from '../kernel/errors.js';
@@ -11,7 +12,6 @@ import { takeOver, type TakenOver } from '../runs/lease.js';
 import { RUN_STATES, type RunStatus } from '../runs/run-states.js';
 import { readRestored, type RestoredRun } from './restore-plan-phase.js';
 import { executeRestore, type RestorePace, type RestoreRun, type RestoreSite } from './restore-run.js';
-import type { RunOptions, RunReport } from './run-loop.js';
 import { tryRestore } from './trial.js';
 
 /** A run that is to be restored. */

@@ -1,12 +1,29 @@
 import { formatDurationMs } from '../kernel/duration.js';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import type { Run } from '../runs/election.js';
-import type { Outcome } from '../runs/finish.js';
+import type { BatchWritten } from '../journal/write-batch.js';
+import type { Finished, Outcome } from '../runs/finish.js';
 import { isUnreachable } from '../postgres/pool.js';
 import type { Stopped } from '../gate/write-path.js';
 import { stopCause, type StopCause } from './lease-keeper.js';
 import { tooLongText } from './phase-limits.js';
 import type { TrippedEnd } from './tripped-run.js';
+
+/** What a person or a table hears of a run. */
+export interface RunReport extends Finished {
+  readonly run: Run;
+}
+
+export interface RunOptions {
+  readonly signal: AbortSignal;
+  /** Told of each phase and batch, for a progress display. */
+  readonly onProgress?: (progress: RunProgress) => void;
+}
+
+export type RunProgress =
+  | { readonly phase: 'planning' }
+  | { readonly phase: 'applying'; readonly planned: Readonly<Record<string, number>> }
+  | { readonly phase: 'batch'; readonly written: BatchWritten };
 
 /** How a run ends; or that it does not end here: it is another worker's, or was given up for one. */
 export type End = Outcome | TrippedEnd | 'not-ours' | 'given-up';

@@ -12,9 +12,8 @@ import { lastOfRates } from '../guard/judge-batch.js';
 import { writeVerdicts } from '../guard/verdict-rows.js';
 import type { Tripped } from '../containment/trip.js';
 import { unitsBeside } from '../journal/units-beside.js';
-import type { BatchWritten } from '../journal/write-batch.js';
 import type { Run } from '../runs/election.js';
-import type { Finished, Outcome } from '../runs/finish.js';
+import type { Outcome } from '../runs/finish.js';
 import type { RunStatus } from '../runs/run-states.js';
 import type { AdmittedUnits } from '../sdk/contract.js';
 import { admittedUnder, applyRun, conflictsOf, plannedSteps, type Epochs } from './apply-phase.js';
@@ -28,28 +27,14 @@ import { beginApplying } from './begin-applying.js';
 import { anyUnique, reserveIn, settleAfter, type TakenElsewhere } from './reservations.js';
 import { executeRestore } from './restore-run.js';
 import { expiredPlan, judgedBefore, type StoredPlan } from './judged-plan.js';
-import { endOf, endOfStopped, failure, type End } from './run-end.js';
+import { endOf, endOfStopped, failure, type End, type RunOptions, type RunReport } from './run-end.js';
 import { measurePhase, measureRun } from './run-metrics.js';
 import { trippedEnd } from './tripped-run.js';
 import { tryPlan } from './trial.js';
 import { underLease } from './under-lease.js';
 import { unitsQuery } from './units.js';
 
-/** What a person or a table hears of a run. */
-export interface RunReport extends Finished {
-  readonly run: Run;
-}
-
-export interface RunOptions {
-  readonly signal: AbortSignal;
-  /** Told of each phase and batch, for a progress display. */
-  readonly onProgress?: (progress: RunProgress) => void;
-}
-
-export type RunProgress =
-  | { readonly phase: 'planning' }
-  | { readonly phase: 'applying'; readonly planned: Readonly<Record<string, number>> }
-  | { readonly phase: 'batch'; readonly written: BatchWritten };
+export type { RunOptions, RunProgress, RunReport } from './run-end.js';
 
 /**
  * Carries a run from where it stands to its end: decide, plan, judge, apply, finish; a restore by the way of

@@ -5,7 +5,8 @@ import { type Feature, FlagRepository, type Segment } from '../../src/flags/flag
 import { definitionOfRow, featureOf } from '../../src/flags/flag-row.js';
 import { Hearing } from '../../src/flags/hearing.js';
 import { PortcullisProvider } from '../../src/flags/provider.js';
-import type { ChangeListener, FlagSource, SourceProblem, SourceState } from '../../src/flags/source.js';
+import type { ChangeListener, SourceProblem, SourceState } from '../../src/flags/hearing.js';
+import type { FlagSource } from '../../src/flags/source.js';
 import { definitionOf } from '../../src/flags/unleash-definition.js';
 import { EVERYTHING } from './admissions.js';
 import type { Variant } from '../../src/flags/variant.js';

@@ -5,7 +5,8 @@ import { describe, expect, test } from '@jest/globals';
 import { ESLint, type Linter } from 'eslint';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const RULE = 'import-x/no-restricted-paths';
+const LAYERS = 'import-x/no-restricted-paths';
+const CIRCLES = 'ours/no-circles';
 
 /** The picture in ADR 1, turned over: the lowest line first. */
 const drawn = /```\n([\s\S]*?)```/
@@ -33,15 +34,15 @@ function isCode(path: string): boolean {
   return path.endsWith('.ts');
 }
 
-/** The project's own rule about imports, and nothing that needs types. */
-async function ruleAlone(): Promise<ESLint> {
+/** One of the project's rules about imports, and nothing that needs types. */
+async function ruleAlone(name: string): Promise<ESLint> {
   const { href } = new URL('../../eslint.config.js', import.meta.url);
   const { default: config } = (await import(href)) as { default: Linter.Config[] };
   const parser = config.find(({ languageOptions }) => languageOptions?.['parser'])?.languageOptions?.[
     'parser'
   ];
-  const ours = config.find(({ rules }) => rules?.[RULE]);
-  if (!parser || !ours) throw new Error(`eslint.config.js has no ${RULE}`);
+  const ours = config.find(({ rules }) => rules?.[name]);
+  if (!parser || !ours) throw new Error(`eslint.config.js has no ${name}`);
   const { plugins = {}, settings = {}, rules = {} } = ours;
   return new ESLint({
     cwd: ROOT,
@@ -51,7 +52,7 @@ async function ruleAlone(): Promise<ESLint> {
       languageOptions: { parser },
       plugins,
       settings,
-      rules: { [RULE]: rules[RULE] ?? 'off' },
+      rules: { [name]: rules[name] ?? 'off' },
     },
   });
 }
@@ -62,7 +63,7 @@ describe('the layers', () => {
   });
 
   test('refuse an import that runs up or sideways, from every room, and no import that runs down', async () => {
-    const eslint = await ruleAlone();
+    const eslint = await ruleAlone(LAYERS);
     for (const [height, line] of lines.slice(0, -1).entries()) {
       for (const room of line) {
         const others = rooms.filter((other) => other !== room);
@@ -76,5 +77,20 @@ describe('the layers', () => {
         expect({ room, refused }).toEqual({ room, refused: others.filter((other) => !below.has(other)) });
       }
     }
+  });
+
+  test('refuse a circle of two files and of three, also where an import is of types alone', async () => {
+    const eslint = await ruleAlone(CIRCLES);
+    const refused = async (file: string, text: string): Promise<string[]> => {
+      const [report] = await eslint.lintText(text, { filePath: join(ROOT, 'src', file) });
+      return report?.messages.map(({ message }) => message) ?? [];
+    };
+    // gate/fence.ts and postgres/pool.ts import kernel/errors.ts; gate/write-path.ts imports gate/fence.ts.
+    expect(await refused('kernel/errors.ts', "import type { X } from '../postgres/pool.js';")).toEqual([
+      'files import each other in a circle: kernel/errors.ts → postgres/pool.ts → kernel/errors.ts',
+    ]);
+    const [third] = await refused('kernel/errors.ts', "export type { X } from '../gate/write-path.js';");
+    expect(third).toMatch(/^files import each other in a circle: kernel\/errors.ts → gate\/write-path.ts → /);
+    expect(await refused('gate/fence.ts', "import { X } from '../kernel/errors.js';")).toEqual([]);
   });
 });

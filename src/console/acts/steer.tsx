@@ -5,7 +5,7 @@ import { call } from '../api.js';
 import { BeforeAfterTable } from '../inbox/request.js';
 import { Copyable } from '../parts/copy.js';
 import { Reason } from '../parts/reason.js';
-import type { Rollout } from '../rollout/rollouts.js';
+import type { Rollout } from '../rollout/steers.js';
 import { changesOf, STEERS, type Steer } from '../rollout/steers.js';
 import { ActDialog, DoneDialog, Outcome, useAct } from './act.js';
 

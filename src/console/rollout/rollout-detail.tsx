@@ -5,8 +5,7 @@ import { Copyable } from '../parts/copy.js';
 import { Moment, Until } from '../parts/moment.js';
 import { Link, pathOf } from '../router.js';
 import { span } from '../time.js';
-import type { Rollout } from './rollouts.js';
-import { STEERS, whyNotSteer, type Steer } from './steers.js';
+import { STEERS, whyNotSteer, type Rollout, type Steer } from './steers.js';
 
 type Wave = Rollout['waves'][number];
 type Part = Wave['regions'][number];

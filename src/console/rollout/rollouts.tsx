@@ -1,13 +1,12 @@
 import { listUpTo } from '../../client/client.js';
-import { call, type Output } from '../api.js';
+import { call } from '../api.js';
 import { useWatched } from '../live/use-watched.js';
 import { Copyable } from '../parts/copy.js';
 import { Moment } from '../parts/moment.js';
 import { Problem } from '../parts/problem.js';
 import { Link, match, pathOf, place } from '../router.js';
 import { RolloutDetail } from './rollout-detail.js';
-
-export type Rollout = Output<'getRollout'>;
+import type { Rollout } from './steers.js';
 
 /** Bakes fill as time passes, which is not told. */
 const EVERY_MS = 5_000;

@@ -1,7 +1,8 @@
-import type { Me } from '../api.js';
+import type { Me, Output } from '../api.js';
 import { percent } from '../now/gate-cell.js';
 import type { BeforeAfter } from '../inbox/asked.js';
-import type { Rollout } from './rollouts.js';
+
+export type Rollout = Output<'getRollout'>;
 
 export type Steer = 'pause' | 'resume' | 'abort' | 'skip';
 

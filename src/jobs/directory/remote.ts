@@ -9,12 +9,12 @@ import { invokeAt } from '../../cli/invoke-at.js';
 import { PortcullisError } from '../../kernel/errors.js';
 import { readTar, tarBytes, tarOf, type TarFile } from '../../kernel/tar.js';
 import {
-  makeSpool,
   MANIFEST,
   readManifest,
   type FilesExported,
   type FilesImported,
 } from '../../operations/job-files.js';
+import { makeSpool } from '../../operations/move-files.js';
 import { fileError } from '../../postgres/file-error.js';
 import { FILES } from './columns.js';
 import { directoryFiles } from './files.js';
