@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { inTransaction } from '../postgres/pool.js';
+import type { Role } from './roles.js';
 import { hashOf, HOLDS as TOKEN_HOLDS, type TokenHolder } from './tokens.js';
 
 /** A session that is not used for so long ends; no session lasts longer than a day. */
@@ -18,6 +19,7 @@ const WHOSE = `portcullis_control.session s
        join portcullis_control.person p
          on p.id = case when s.token is null then i.person else t.person end and p.removed_at is null`;
 const EXPIRES = `least(s.last_used_at + ${IDLE}, s.created_at + ${LONGEST})`;
+const LEFT_MS = `ceil(extract(epoch from ${EXPIRES} - clock_timestamp()) * 1000)::float8`;
 
 /** What a person shows to sign in: a token of theirs, or a code that stands in for one. */
 export type Proof = { readonly token: string } | { readonly code: string };
@@ -160,11 +162,13 @@ export async function principalOfSession(control: pg.Pool, secret: string): Prom
       readonly person_name: string;
       readonly session: string;
       readonly expires_at: Date;
+      readonly left_ms: number;
       readonly by_provider: boolean;
     }
   >(
     `with found as (
-       select s.id as session, s.last_used_at, ${EXPIRES} as expires_at, s.token is null as by_provider,
+       select s.id as session, s.last_used_at, ${EXPIRES} as expires_at, ${LEFT_MS} as left_ms,
+              s.token is null as by_provider,
               case when s.token is null then p.id else t.id end as id,
               case when s.token is null then 'oidc:' || p.name else t.name end as name,
               case when s.token is null then i.role else t.role end as role,
@@ -177,16 +181,24 @@ export async function principalOfSession(control: pg.Pool, secret: string): Prom
        update portcullis_control.session as used set last_used_at = clock_timestamp()
        from found where used.id = found.session and found.last_used_at < clock_timestamp() - interval '1 minute'
      )
-     select id, name, role, regions, hands, person_id, person_name, session, expires_at, by_provider from found`,
+     select id, name, role, regions, hands, person_id, person_name, session, expires_at, left_ms, by_provider from found`,
     [hashOfSecret(secret)],
   );
   const [row] = rows;
   if (row === undefined) return undefined;
-  const { person_id, person_name, session, expires_at, by_provider: byProvider, ...holder } = row;
+  const {
+    person_id,
+    person_name,
+    session,
+    expires_at,
+    left_ms: leftMs,
+    by_provider: byProvider,
+    ...holder
+  } = row;
   return {
     ...holder,
     person: { id: person_id, name: person_name },
-    session: { id: session, expiresAt: expires_at.toISOString(), byProvider },
+    session: { id: session, expiresAt: expires_at.toISOString(), leftMs, byProvider },
   };
 }
 
@@ -210,18 +222,40 @@ export async function signOut(
   });
 }
 
-/** Whether the token, and the session if there is one, hold now: for answers that go on for minutes. */
+/** What a token or a session gives now. */
+interface Held {
+  readonly role: Role;
+  readonly regions: readonly string[] | null;
+  /** How long the session lasts if it is not used; null: it is a token. */
+  readonly leftMs: number | null;
+}
+
+/** Of these callers, whose token or session holds now, by its id. */
+export async function stillHold(
+  control: pg.Pool,
+  callers: readonly Pick<TokenHolder, 'id' | 'session'>[],
+): Promise<ReadonlyMap<string, Held>> {
+  const { rows } = await control.query<Held & { readonly id: string }>(
+    `select id, role, regions, null as "leftMs" from portcullis_control.api_token
+     where id = any($1) and ${TOKEN_HOLDS}
+     union all
+     select s.id, case when s.token is null then i.role else t.role end,
+            case when s.token is null then i.regions else t.regions end, ${LEFT_MS}
+     from ${WHOSE} where s.id = any($2) and ${HOLDS}`,
+    [
+      callers.flatMap(({ id, session }) => (session === undefined ? [id] : [])),
+      callers.flatMap(({ session }) => session?.id ?? []),
+    ],
+  );
+  return new Map(rows.map(({ id, ...held }) => [id, held]));
+}
+
+/** Whether the token, or the session if there is one, holds now: for answers that go on for minutes. */
 export async function stillHolds(
   control: pg.Pool,
-  { id, session }: Pick<TokenHolder, 'id' | 'session'>,
+  caller: Pick<TokenHolder, 'id' | 'session'>,
 ): Promise<boolean> {
-  const { rows } = await control.query<{ holds: boolean }>(
-    `select case when $2::uuid is null
-              then exists (select from portcullis_control.api_token where id = $1 and ${TOKEN_HOLDS})
-              else exists (select from ${WHOSE} where s.id = $2 and ${HOLDS}) end as holds`,
-    [id, session?.id ?? null],
-  );
-  return rows[0]?.holds ?? false;
+  return (await stillHold(control, [caller])).size > 0;
 }
 
 function machine(name: string): PortcullisError {

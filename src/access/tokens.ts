@@ -17,14 +17,20 @@ export interface IssuedToken {
 /** The principal whose token it was. */
 export interface TokenHolder extends Principal {
   readonly id: string;
-  /** Verified earlier: the control database does not answer now. Good for a kill alone. */
+  /** Verified earlier: the control database does not answer now. Good for a kill, and for reading what regions answer. */
   readonly remembered?: true;
-  /**
-   * The session that acts; absent: the token itself came. `expiresAt` is ISO 8601 in UTC. `byProvider`: there is no token,
-   * and `id` is the person's.
-   */
+  /** The session that acts; absent: the token itself came. */
   readonly session?:
-    { readonly id: string; readonly expiresAt: string; readonly byProvider: boolean } | undefined;
+    | {
+        readonly id: string;
+        /** ISO 8601 in UTC. */
+        readonly expiresAt: string;
+        /** How long that was when the session was verified, by the database's clock. */
+        readonly leftMs: number;
+        /** There is no token, and the holder's `id` is the person's. */
+        readonly byProvider: boolean;
+      }
+    | undefined;
 }
 
 /** Times are ISO 8601 in UTC. */

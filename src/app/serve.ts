@@ -11,6 +11,7 @@ import { driftTexts } from '../flags/policy-drift.js';
 import type { Policy } from '../flags/policy.js';
 import { loadPolicies, policiesInForce } from '../flags/policy-store.js';
 import { createHttpApp } from '../server/app.js';
+import { keepRechecking, KnownCallers } from '../server/known-callers.js';
 import { listen, type Listening } from '../server/listen.js';
 import { Provider } from '../server/oidc.js';
 import type { SlackOptions } from '../server/slack.js';
@@ -164,7 +165,7 @@ export async function serve(
       undo.push(() => forgetting.stop());
     }
     const http = options.http
-      ? await serveHttp(config, installation, wired, supervisor, feed, { identity, receivers })
+      ? await serveHttp(config, installation, wired, supervisor, feed, identity, receivers)
       : undefined;
     if (http) {
       undo.push(() => {
@@ -367,20 +368,19 @@ function slackOf({ publicUrl, notify }: Config, receivers: readonly Receiver[]):
   return apps.length === 0 ? undefined : { apps, publicUrl, timeoutMs: notify.timeoutMs };
 }
 
-function serveHttp(
+async function serveHttp(
   config: Config,
   installation: Installation,
   wired: WiredPlatform,
   supervisor: WorkerSupervisor,
   feed: EventFeed,
-  {
-    identity,
-    receivers,
-  }: { readonly identity: IdentitySettings | undefined; readonly receivers: readonly Receiver[] },
+  identity: IdentitySettings | undefined,
+  receivers: readonly Receiver[],
 ): Promise<Listening> {
   const { control, regionDatabases } = installation;
   const { metrics, log } = wired.workerContext;
   void removeStaleSpools();
+  const known = new KnownCallers();
   const context: OperationContext = {
     control,
     regionDatabases,
@@ -428,6 +428,7 @@ function serveHttp(
     console: CONSOLE,
     provider: identity?.signIn && new Provider(identity.signIn),
     slack: slackOf(config, receivers),
+    known,
   });
-  return listen(app, config.http);
+  return keepRechecking(known, control, await listen(app, config.http));
 }

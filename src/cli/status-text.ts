@@ -27,10 +27,19 @@ const COLUMNS = [
 ];
 
 /** Every job's regions: a line for each version, and under a region whatever there is to explain. */
-export function statusText(voice: Voice, { jobs, flagSource, databases }: Status): string {
-  const head = sourceText(voice, flagSource) + databasesText(voice, databases);
+export function statusText(voice: Voice, { jobs, flagSource, databases, regionsAlone }: Status): string {
+  const head =
+    sourceText(voice, flagSource) + (regionsAlone ? aloneText(voice) : '') + databasesText(voice, databases);
   if (jobs.length === 0) return `${head}No jobs\n`;
   return head + jobs.map((job) => jobText(voice, job, flagSource)).join('\n');
+}
+
+function aloneText(voice: Voice): string {
+  const text =
+    'The control database does not answer: flags, pending kills and who serves a version are not known';
+  return `${wrapTo(text, voice.tableOptions().columns)
+    .map((line) => voice.paint(line, 'bad'))
+    .join('\n')}\n\n`;
 }
 
 /** What is to be known of the region databases; empty where there is nothing. */

@@ -6,6 +6,7 @@ import { type EventPage, readEvents } from '../events/read-events.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { outboxesOf } from '../regions/outboxes.js';
 import { operation } from './operation.js';
+import { readControl } from './without-control.js';
 import { named, isoTime } from '../kernel/schema.js';
 import { jobQuery, pageQuery, regionQuery } from './schemas.js';
 
@@ -111,7 +112,10 @@ export const eventOperations = {
       }
       return (signal) => {
         const end = AbortSignal.any([signal, AbortSignal.timeout(STREAM_MS)]);
-        return frames(feed, feed.follow(which, from, end), () => stillHolds(control, caller));
+        // Whoever is known stays so while the control database is silent: no longer than the stream lasts.
+        const holds = async (): Promise<boolean> =>
+          (await readControl(caller, () => stillHolds(control, caller))) ?? true;
+        return frames(feed, feed.follow(which, from, end), holds);
       };
     },
   }),

@@ -6,6 +6,7 @@ import { GateView } from '../gate/browse-gates.js';
 import { listGatesOf } from '../regions/browse.js';
 import { pageOfList } from '../postgres/page.js';
 import { operation } from './operation.js';
+import { readControl } from './without-control.js';
 import { jobQuery, pageQuery, regionQuery, withoutReasons } from './schemas.js';
 import { ListedBreakGlass } from '../flags/flag-desk.js';
 import { named, pageSchema, regionsPageSchema } from '../kernel/schema.js';
@@ -27,8 +28,8 @@ const ListedGate = named(
   'ListedGate',
   z.strictObject({
     ...GateView.shape,
-    breakGlass: ListedBreakGlass.describe(
-      'break-glass by which a version has more here than it is admitted to',
+    breakGlass: ListedBreakGlass.nullable().describe(
+      'break-glass by which a version has more here than it is admitted to; null: the control database did not answer',
     ),
   }),
 );
@@ -67,10 +68,13 @@ export const jobAndGateOperations = {
     action: 'read',
     query: z.strictObject({ ...pageQuery, job: jobQuery, region: regionQuery }),
     result: GatePage,
-    run: async ({ control, regionDatabases }, query) => {
+    run: async ({ control, regionDatabases }, query, caller) => {
       const { items, ...page } = withoutReasons(await listGatesOf(regionDatabases, query, query));
-      const admissions = await readAdmissions(control);
-      return { ...page, items: items.map((gate) => ({ ...gate, breakGlass: restsOn(gate, admissions) })) };
+      const admissions = await readControl(caller, () => readAdmissions(control));
+      return {
+        ...page,
+        items: items.map((gate) => ({ ...gate, breakGlass: admissions ? restsOn(gate, admissions) : null })),
+      };
     },
   }),
 };

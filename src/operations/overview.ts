@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { TokenHolder } from '../access/tokens.js';
 import { versionsNow } from '../rollout/announce.js';
 import { openWishes } from '../containment/pending-kill.js';
 import { policiesInForce } from '../flags/policy-store.js';
@@ -17,6 +18,7 @@ import { standingOf, versionStandings, type Standing } from './standing.js';
 import { allGates, ofJob } from './status.js';
 import { runStatuses } from '../runs/browse-runs.js';
 import { SourceView } from '../flags/flag-desk.js';
+import { readControl, policiesWithoutControl, regionsAlone, timeWithoutControl } from './without-control.js';
 
 /** How a gate looks from afar: what it does now, or that nobody hears from it. */
 export const OVERVIEW_STATES = ['open', 'rolling-out', 'held', 'killed', 'silent'] as const;
@@ -75,6 +77,7 @@ const Overview = named(
   'Overview',
   z.strictObject({
     at: isoTime.describe('when this was read, by the control database’s clock'),
+    regionsAlone,
     flagSource: SourceView,
     unreachable: z.array(z.string()).readonly().describe('region databases that did not answer'),
     jobs: z
@@ -92,17 +95,29 @@ type OverviewGate = z.output<typeof Row>;
 type PartUnderWay = OverviewGate['rollout'];
 
 /** Every gate in few words. A few queries answer it, however many gates there are. */
-async function readOverview(context: OperationContext, only: string | undefined): Promise<Overview> {
+async function readOverview(
+  context: OperationContext,
+  only: string | undefined,
+  caller: TokenHolder,
+): Promise<Overview> {
   const { control, regionDatabases, flags: desk, jobs } = context;
-  const [policies, now, flags, wishes, versions, { gates, unreachable }, parts] = await Promise.all([
-    policiesInForce(control),
-    databaseTime(control),
-    desk.list(only),
-    openWishes(control),
-    versionsNow(control, only),
+  const [decided, { gates, unreachable }] = await Promise.all([
+    readControl(caller, async () => {
+      const [policies, now, flags, wishes, versions, parts] = await Promise.all([
+        policiesInForce(control),
+        databaseTime(control),
+        desk.list(only),
+        openWishes(control),
+        versionsNow(control, only),
+        partsUnderWay(context, only),
+      ]);
+      return { policies, now, flags, wishes, versions, parts };
+    }),
     allGates(regionDatabases, only),
-    partsUnderWay(context, only),
   ]);
+  const { flags = [], wishes = [], versions, parts } = decided ?? {};
+  const policies = decided?.policies ?? policiesWithoutControl(context);
+  const now = decided?.now ?? (await timeWithoutControl(context));
   const installed = jobs().filter(({ name }) => (only ?? name) === name);
   const ruled = policies.filter(({ job }) => (only ?? job) === job);
   const byPlace = new Map(gates.map((gate) => [placeOf(gate), gate]));
@@ -121,8 +136,10 @@ async function readOverview(context: OperationContext, only: string | undefined)
     const gate = byPlace.get(place) ?? null;
     const lost = away.has(regionDatabases.of(region).name) ? 'the server cannot reach its database' : null;
     const standing = standingOf(gate, lost);
-    const rollout = parts.get(place) ?? null;
-    const served = (version: string): boolean => versions.get(`${job} ${version}`)?.has(region) ?? false;
+    const rollout = parts?.get(place) ?? null;
+    // Where nobody can tell who serves a version, its gate's permit says whether any worker does.
+    const served = (version: string): boolean =>
+      versions === undefined || (versions.get(`${job} ${version}`)?.has(region) ?? false);
     return {
       region,
       state: overviewState(standing, gate, rollout),
@@ -140,6 +157,7 @@ async function readOverview(context: OperationContext, only: string | undefined)
   };
   return {
     at: now.toISOString(),
+    regionsAlone: decided === undefined,
     flagSource: desk.source(),
     unreachable: [...away],
     jobs: [...places.keys()].sort().map((job) => {
@@ -214,6 +232,6 @@ export const overviewOperations = {
     action: 'read',
     query: z.strictObject({ job: jobQuery }),
     result: Overview,
-    run: (context, { job }) => readOverview(context, job),
+    run: (context, { job }, caller) => readOverview(context, job, caller),
   }),
 };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { TokenHolder } from '../access/tokens.js';
 import { FlagView, SourceView } from '../flags/flag-desk.js';
 import { policiesInForce } from '../flags/policy-store.js';
 import { openWishes, type KillWish } from '../containment/pending-kill.js';
@@ -15,6 +16,7 @@ import type { OperationContext } from './context.js';
 import { operation } from './operation.js';
 import { standingOf, versionStandings } from './standing.js';
 import { count, named, isoTime } from '../kernel/schema.js';
+import { readControl, policiesWithoutControl, regionsAlone, timeWithoutControl } from './without-control.js';
 
 const standing = {
   why: z.string().describe('empty where it is open'),
@@ -70,6 +72,7 @@ export const ofJob = {
 export const Status = named(
   'Status',
   z.strictObject({
+    regionsAlone,
     flagSource: SourceView,
     databases: z.array(DatabaseView).readonly().describe('the region databases that could be asked'),
     jobs: z
@@ -95,22 +98,25 @@ export type VersionStatus = z.infer<typeof VersionStatus>;
 const PAGE = 2_000;
 
 /** Every job that has a policy, a flag or a gate, or is installed, with every region of each. */
-async function readStatus({
-  control,
-  regionDatabases,
-  flags: desk,
-  jobs,
-  showsReasons,
-}: OperationContext): Promise<Status> {
+async function readStatus(context: OperationContext, caller: TokenHolder): Promise<Status> {
+  const { control, regionDatabases, flags: desk, jobs, showsReasons } = context;
   const installed = jobs();
-  const [policies, now, flags, wishes, { databases }, { gates, unreachable }] = await Promise.all([
-    policiesInForce(control),
-    databaseTime(control),
-    desk.list(),
-    openWishes(control),
-    listDatabases(control, regionDatabases),
+  const [decided, { gates, unreachable }] = await Promise.all([
+    readControl(caller, async () => {
+      const [policies, now, flags, wishes, { databases }] = await Promise.all([
+        policiesInForce(control),
+        databaseTime(control),
+        desk.list(),
+        openWishes(control),
+        listDatabases(control, regionDatabases),
+      ]);
+      return { policies, now, flags, wishes, databases };
+    }),
     allGates(regionDatabases),
   ]);
+  const { flags = [], wishes = [], databases = [] } = decided ?? {};
+  const policies = decided?.policies ?? policiesWithoutControl(context);
+  const now = decided?.now ?? (await timeWithoutControl(context));
   const away = new Map(
     unreachable.map(({ database, reason }) => [
       database,
@@ -126,7 +132,8 @@ async function readStatus({
     const policy = policies.find((each) => each.job === job);
     const of = [...flags, ...gates].filter((each) => each.job === job);
     const regions = new Set([...(policy?.regions ?? []), ...of.map(({ region }) => region)]);
-    const announced = await announcedVersions(control, job);
+    const announced =
+      decided === undefined ? undefined : await readControl(caller, () => announcedVersions(control, job));
     for (const region of regions) {
       const here = (each: { job: string; region: string }): boolean =>
         each.job === job && each.region === region;
@@ -135,9 +142,10 @@ async function readStatus({
       const flag = flags.find(here) ?? null;
       const gate = gates.find(here) ?? null;
       const standing = standingOf(gate, unreachable);
-      const versions = versionStandings(standing, gate, flag, (version) =>
-        announced.some((each) => each.version === version && each.regions.includes(region)),
-      );
+      // Where nobody can tell who serves a version, its gate's permit says whether any worker does.
+      const isServed = (version: string): boolean =>
+        announced?.some((each) => each.version === version && each.regions.includes(region)) ?? true;
+      const versions = versionStandings(standing, gate, flag, isServed);
       const killWish = pendingOf(wishes.find(here));
       standings.push({
         job,
@@ -149,6 +157,7 @@ async function readStatus({
   }
   const runs = await lastRunsIn(regionDatabases, standings);
   return {
+    regionsAlone: decided === undefined,
     flagSource: desk.source(),
     databases,
     jobs: [...names].sort().map((job): JobStatus => {
@@ -157,7 +166,10 @@ async function readStatus({
         job,
         version: installed.find(({ name }) => name === job)?.version ?? null,
         schedule: policy?.schedule ?? null,
-        nextSlot: (policy && nthSlot(policy.schedule, 1, now)?.toISOString()) ?? null,
+        nextSlot:
+          policy === undefined || policy.schedule === null
+            ? null
+            : (nthSlot(policy.schedule, 1, now)?.toISOString() ?? null),
         regions: standings
           .filter((each) => each.job === job)
           .map((each): RegionStatus => {
@@ -241,6 +253,6 @@ export const statusOperations = {
     summary: 'Every job and region: flag, versions, state and why, last run',
     action: 'read',
     result: Status,
-    run: readStatus,
+    run: (context, _input, caller) => readStatus(context, caller),
   }),
 };

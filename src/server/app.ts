@@ -10,6 +10,7 @@ import { operationList } from '../operations/list.js';
 import { needsToken } from '../operations/operation.js';
 import { PROBLEM_TYPE } from '../operations/schemas.js';
 import { exchangeOf, openExchange } from './exchange.js';
+import { KnownCallers } from './known-callers.js';
 import { knownError, problemOf } from './problem.js';
 import { routeOf, routerOf, type Route } from './router.js';
 import { sessionRouter, type SessionOptions } from './session.js';
@@ -23,6 +24,8 @@ export interface HttpAppOptions extends SessionOptions {
   readonly console?: string | undefined;
   /** The Slack apps whose buttons act here; absent: none. */
   readonly slack?: SlackOptions | undefined;
+  /** Who is known while the control database does not answer; whoever gives them has them rechecked. */
+  readonly known?: KnownCallers | undefined;
 }
 
 /**
@@ -31,12 +34,13 @@ export interface HttpAppOptions extends SessionOptions {
  */
 export function createHttpApp(context: OperationContext, options: HttpAppOptions = {}): Express {
   const app = express();
+  const known = options.known ?? new KnownCallers();
   app.set('case sensitive routing', true);
   app.set('etag', false);
   app.set('query parser', 'simple');
   app.use(openExchange(context.metrics, context.log.child({ component: 'http' })));
   app.use(helmet());
-  app.use('/api', noStore, authenticate(context.control, options, stopsSomething));
+  app.use('/api', noStore, authenticate(context.control, options, known, stopsSomething));
   app.use(
     '/api',
     routerOf(
@@ -45,7 +49,7 @@ export function createHttpApp(context: OperationContext, options: HttpAppOptions
       '/api',
     ),
   );
-  app.use('/session', noStore, sessionRouter(context.control, options));
+  app.use('/session', noStore, sessionRouter(context.control, known, options));
   if (options.slack !== undefined) app.use('/slack', noStore, slackRouter(context, options.slack));
   app.use(['/login', '/exchange'], noStore);
   app.use(

@@ -4,11 +4,14 @@ import { z } from 'zod';
 import { endSessions, refused, signInVouched } from '../access/identities.js';
 import { signIn, signOut } from '../access/sessions.js';
 import { PortcullisError } from '../kernel/errors.js';
+import { answerOfControl } from '../operations/without-control.js';
+import { isUnreachable } from '../postgres/pool.js';
 import { sessionHolder } from './authenticate.js';
 import { exchangeOf } from './exchange.js';
+import type { KnownCallers } from './known-callers.js';
 import { Provider, TRANSACTION_MS, type Transaction } from './oidc.js';
 import { knownError } from './problem.js';
-import { cookieNamed, refuseOtherSites, siteOf, type Site, type SiteOptions } from './site.js';
+import { cookieNamed, refuseOtherSites, sessionSecret, siteOf, type Site, type SiteOptions } from './site.js';
 
 export interface SessionOptions extends SiteOptions {
   /** The identity provider that people sign in by; absent: they sign in by token. */
@@ -29,7 +32,7 @@ const CALLBACK = '/session/oidc/callback';
  * link, and answers with a cookie; `POST /session/end` ends the session; `GET /session/ways` says how people sign in here.
  * Below `/session/oidc` a person goes to the identity provider and comes back, and it tells of sign-outs.
  */
-export function sessionRouter(control: pg.Pool, options: SessionOptions): Router {
+export function sessionRouter(control: pg.Pool, known: KnownCallers, options: SessionOptions): Router {
   const { provider } = options;
   const router = express.Router({ caseSensitive: true });
   const at = (path: string, takes: 'GET' | 'POST', ...steps: RequestHandler[]): void => {
@@ -46,7 +49,7 @@ export function sessionRouter(control: pg.Pool, options: SessionOptions): Router
     });
   };
   at('', 'POST', express.json({ limit: BODY_LIMIT_BYTES }), begin(control, options));
-  at('/end', 'POST', end(control, options));
+  at('/end', 'POST', end(control, known, options));
   at('/ways', 'GET', ways(options));
   if (provider !== undefined) {
     at('/oidc', 'GET', goToProvider(provider, options));
@@ -88,19 +91,35 @@ function privateSite(request: Request, options: SiteOptions): Site {
   });
 }
 
-function end(control: pg.Pool, options: SessionOptions): RequestHandler {
+function end(control: pg.Pool, known: KnownCallers, options: SessionOptions): RequestHandler {
   return async (request, response) => {
     const site = siteOf(request.get('host') ?? '', options);
     // Whatever becomes of the session, this browser has its cookie no longer.
     response.clearCookie(site.cookie, strict(site));
-    const holder = await sessionHolder(control, options, request);
-    exchangeOf(request).caller = holder;
-    const ended = await signOut(control, holder);
+    const secret = sessionSecret(request, options) ?? '';
+    const { holder, ended } = await answerOfControl(async () => {
+      const holder = await sessionHolder(control, options, request);
+      exchangeOf(request).caller = holder;
+      return { holder, ended: await signOut(control, holder) };
+    }).catch((error: unknown) => {
+      if (!isUnreachable(error)) throw error;
+      known.endLater(secret);
+      throw unended(error);
+    });
+    known.forget(secret);
     // Who signed in by the provider is signed in there too, and would be here again by a click.
     const next =
       holder.session?.byProvider === true ? await options.provider?.signOutAt(`${site.origin}/`) : undefined;
     response.json({ ended, ...(next && { next: next.href }) });
   };
+}
+
+function unended(cause: unknown): PortcullisError {
+  return new PortcullisError(
+    'DATABASE_UNREACHABLE',
+    'this browser is signed out, and this process takes its session no longer; the session itself ends once the control database answers',
+    { hint: 'nothing is left to do in this browser', cause },
+  );
 }
 
 /** What became of the last try to sign in by the provider: the page shows it. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { RecentCallers } from '../../src/server/authenticate.js';
+import { KnownCallers } from '../../src/server/known-callers.js';
 import { recordLateKills } from '../../src/containment/kill-incident.js';
 import { testDatabase } from '../support/database.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -119,27 +119,42 @@ test('such kills come on record, with their incident, once the control database 
 describe('callers who are remembered', () => {
   const holder = { id: 'a', name: 'ann', role: 'operator', regions: null } as const;
 
-  test('are those of the last 24 hours that were not refused since', () => {
+  const DAY_MS = 24 * 60 * 60 * 1000;
+
+  test('are those of the last 24 hours to stop, and of the last 8 to read, that were not refused since', () => {
     let now = 0;
-    const recent = new RecentCallers(() => now);
-    recent.note('token', holder);
-    expect([recent.find('token'), recent.find('other')]).toEqual([holder, undefined]);
-    now = 24 * 60 * 60 * 1000 + 1;
-    expect(recent.find('token')).toBeUndefined();
-    recent.note('token', holder);
-    recent.forget('token');
-    expect(recent.find('token')).toBeUndefined();
+    const known = new KnownCallers(() => now);
+    known.note('token', holder);
+    expect([known.find('token', 'read'), known.find('other', 'stop')]).toEqual([
+      { ...holder, remembered: true },
+      undefined,
+    ]);
+    now = DAY_MS / 3 + 1;
+    expect([known.find('token', 'read'), known.find('token', 'stop')?.name]).toEqual([undefined, 'ann']);
+    now = DAY_MS + 1;
+    expect(known.find('token', 'stop')).toBeUndefined();
+    known.note('token', holder);
+    known.forget('token');
+    expect(known.find('token', 'stop')).toBeUndefined();
+  });
+
+  test('are signed in for no longer than their session would have lasted', () => {
+    let now = 0;
+    const known = new KnownCallers(() => now);
+    const session = { id: 's', expiresAt: '2026-03-01T00:00:00.000Z', leftMs: 60_000, byProvider: true };
+    known.note('cookie', { ...holder, session });
+    now = 60_000;
+    expect([known.find('cookie', 'read')?.name, known.find('cookie', 'stop')?.name]).toEqual(['ann', 'ann']);
+    now = 60_001;
+    expect([known.find('cookie', 'read'), known.find('cookie', 'stop')]).toEqual([undefined, undefined]);
   });
 
   test('are a thousand at most, and those verified longest ago go first', () => {
-    const recent = new RecentCallers();
-    for (let n = 0; n < 1_000; n += 1) recent.note(`token ${n}`, holder);
-    recent.note('token 0', holder);
-    recent.note('one more', holder);
-    expect([recent.find('token 0'), recent.find('token 1'), recent.find('one more')]).toEqual([
-      holder,
-      undefined,
-      holder,
-    ]);
+    const known = new KnownCallers();
+    for (let n = 0; n < 1_000; n += 1) known.note(`token ${n}`, holder);
+    known.note('token 0', holder);
+    known.note('one more', holder);
+    const names = ['token 0', 'token 1', 'one more'].map((token) => known.find(token, 'stop')?.name);
+    expect(names).toEqual(['ann', undefined, 'ann']);
   });
 });

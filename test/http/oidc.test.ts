@@ -2,8 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { addPerson, listPeople, removePerson } from '../../src/access/people.js';
 import { linkIdentity, unlinkIdentity } from '../../src/access/identities.js';
 import { Provider } from '../../src/server/oidc.js';
-import type { SignInSettings } from '../../src/access/identity-file.js';
-import { Browser, CLIENT_SECRET, startIdentityProvider } from '../support/identity-provider.js';
+import { Browser, signInSettings, startIdentityProvider } from '../support/identity-provider.js';
 import { testDatabase } from '../support/database.js';
 import { person, tokenOf } from '../support/people.js';
 import { freePort } from '../support/prometheus.js';
@@ -13,15 +12,10 @@ const { owner } = await testDatabase();
 const port = await freePort();
 const idp = await startIdentityProvider(`http://127.0.0.1:${port}`);
 
-const SETTINGS: SignInSettings = {
-  ...{ issuer: idp.issuer, clientId: 'portcullis', clientSecret: CLIENT_SECRET, clientAuth: 'post' },
-  ...{ label: 'Acme', scope: 'openid profile groups' },
-  ...{ nameClaim: 'preferred_username', groupsClaim: 'groups' },
-  groups: [
-    { group: 'release', role: 'operator', regions: ['eu-west-1'] },
-    { group: 'oncall', role: 'approver', regions: null },
-  ],
-};
+const SETTINGS = signInSettings(idp.issuer, [
+  { group: 'release', role: 'operator', regions: ['eu-west-1'] },
+  { group: 'oncall', role: 'approver', regions: null },
+]);
 const served = await serving(owner, {}, { port, provider: new Provider(SETTINGS) });
 const { url } = served;
 const START = `${url}/session/oidc`;

@@ -3,11 +3,21 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from '@jest/globals';
 import type pg from 'pg';
+import type { SignInSettings } from '../../src/access/identity-file.js';
 import { linkIdentity } from '../../src/access/identities.js';
 import { Workflows } from '../../src/access/workflows.js';
 import { person, tokenOf } from './people.js';
 
 export const CLIENT_SECRET = 'a secret that is long enough';
+
+/** The identity file's part for it, where these groups give something. */
+export function signInSettings(issuer: string, groups: SignInSettings['groups']): SignInSettings {
+  return {
+    ...{ issuer, clientId: 'portcullis', clientSecret: CLIENT_SECRET, clientAuth: 'post', label: 'Acme' },
+    ...{ scope: 'openid profile groups', nameClaim: 'preferred_username', groupsClaim: 'groups' },
+    groups,
+  };
+}
 
 /** A real OpenID provider, with two clients: `portcullis`, at the address given, and `another`. */
 export interface TestProvider {

@@ -115,11 +115,17 @@ export function Now() {
 }
 
 /** What makes all that is shown doubtful. */
-function Warnings({ shown: { unreachable, flagSource } }: { readonly shown: Overview }) {
+function Warnings({ shown: { unreachable, flagSource, regionsAlone } }: { readonly shown: Overview }) {
   const { problem } = flagSource;
-  if (unreachable.length === 0 && problem === null) return null;
+  if (unreachable.length === 0 && problem === null && !regionsAlone) return null;
   return (
     <ul class="warnings" role="alert">
+      {regionsAlone && (
+        <li>
+          The control database does not answer. What the region databases answer is shown: flags, rollouts and
+          pending kills are not known. Kill works.
+        </li>
+      )}
       {unreachable.length > 0 && (
         <li>
           {unreachable.join(', ')} {unreachable.length === 1 ? 'does' : 'do'} not answer: gates there are not

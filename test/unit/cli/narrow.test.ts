@@ -235,7 +235,7 @@ const listings: readonly (readonly [string, (voice: Voice) => string, readonly s
     'status',
     (voice) =>
       statusText(voice, {
-        ...{ flagSource: source, databases: [] },
+        ...{ flagSource: source, databases: [], regionsAlone: false },
         jobs: [{ job: JOB, version: NEW, schedule: '*/15 * * * *', nextSlot: AT, regions: [region] }],
       }),
     [JOB, NEW, OLD, REGION, 'not-admitted', 'succeeded', '1,204,598 of 1,204,601', REASON],

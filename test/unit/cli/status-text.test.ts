@@ -89,6 +89,7 @@ function regionWith(
 function shown(region: RegionStatus, source = EMBEDDED, databases: Status['databases'] = []): string {
   const status: Status = {
     flagSource: source,
+    regionsAlone: false,
     databases,
     jobs: [{ job: 'claims', version: '2.0.0_00000002', schedule: null, nextSlot: null, regions: [region] }],
   };
@@ -212,10 +213,17 @@ describe('what the databases are to be known for', () => {
   });
 });
 
+const NOTHING: Status = { flagSource: EMBEDDED, regionsAlone: false, databases: [], jobs: [] };
+
 test('without a job it says so', () => {
-  expect(
-    statusText(new Voice(new FakeTerminal(), false), { flagSource: EMBEDDED, databases: [], jobs: [] }),
-  ).toBe('No jobs\n');
+  expect(statusText(new Voice(new FakeTerminal(), false), NOTHING)).toBe('No jobs\n');
+});
+
+test('where the regions alone answer, it says what is not known', () => {
+  const voice = new Voice(new FakeTerminal({ columns: 80 }), false);
+  expect(statusText(voice, { ...NOTHING, regionsAlone: true })).toBe(
+    'The control database does not answer: flags, pending kills and who serves a\nversion are not known\n\nNo jobs\n',
+  );
 });
 
 test('what others wrote cannot reach the terminal of whoever asks', () => {
@@ -231,7 +239,7 @@ test('what others wrote cannot reach the terminal of whoever asks', () => {
     nextSlot: null,
     regions: [regionWith(gate)],
   };
-  voice.result({}, () => statusText(voice, { flagSource: EMBEDDED, databases: [], jobs: [job] }));
+  voice.result({}, () => statusText(voice, { ...NOTHING, jobs: [job] }));
   expect(terminal.stdout.text).toContain('calm\\x1b[2J\\x1b]0;title\\x07');
   expect(terminal.stdout.text).toContain('\u001b[31m1.1.0_00000001 is quarantined\u001b[0m');
   voice.note('calm\u001b[2J');
