@@ -49,6 +49,14 @@ export interface Rows {
   <Row extends Image = Image>(sql: string, values?: readonly unknown[]): AsyncIterable<Row>;
 }
 
+/** A value that a row of another region's database has. */
+export interface HeldElsewhere {
+  /** The regions of that database, in which the row has its home. */
+  readonly regions: readonly string[];
+  /** When it was last seen there, by the control database's clock. */
+  readonly asOf: Date;
+}
+
 /** What a plan works with. All of its queries read one snapshot, which the guard judges the plan against too. */
 export interface PlanContext<Clients extends object = object> {
   readonly region: string;
@@ -60,6 +68,12 @@ export interface PlanContext<Clients extends object = object> {
   readonly clock: { now(): Date };
   /** Aborted when the run must stop: lease lost, gate closed, shutdown. */
   readonly signal: AbortSignal;
+  /**
+   * Whether a row of another region's database has a value that the resource declares with `uniqueAcross` (of several
+   * columns, their values). Undefined: none is known to, or the control database is away. A plan tells with it what
+   * happened; it need not ask before it takes a value, which is reserved before it is written.
+   */
+  heldElsewhere(resource: string, value: string | readonly string[]): Promise<HeldElsewhere | undefined>;
   /**
    * Tells that the plan goes on. Rows that arrive and changes that are yielded tell it by themselves; a job that waits
    * for other servers for longer calls this at each answer, or the run is ended as one that hangs.

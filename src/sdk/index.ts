@@ -4,6 +4,7 @@ export type {
   Change,
   DoctorContext,
   Finding,
+  HeldElsewhere,
   Image,
   JobDefinition,
   JobMigrations,

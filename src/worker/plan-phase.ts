@@ -25,6 +25,7 @@ import { attemptName, disconnectFormerAttempts } from '../runs/lease.js';
 import { inSnapshot, type Snapshot } from '../postgres/snapshot.js';
 import { EPOCHS, type Epochs, type StoredStep } from './apply-phase.js';
 import { checkedChanges } from './checked-changes.js';
+import { heldElsewhereFor } from './held-elsewhere.js';
 import type { AdmittedUnits, PlannerDatabase } from '../sdk/contract.js';
 import { rowsOf } from '../sdk/rows.js';
 import { requireWritable } from './job-faults.js';
@@ -83,6 +84,7 @@ export async function planRun(
       clients,
       clock: platform.planClock ?? clockSince(snapshot),
       signal,
+      heldElsewhere: heldElsewhereFor(platform, run.job, job.definition.resources),
       progressed: () => platform.planning?.progressed(),
     });
     const history = await acceptedHistory(client, { ...run, timeZone: policy.guard.timeZone });

@@ -6,7 +6,9 @@ import { everyHeldQuery, heldQuery, movesQuery } from '../journal/unique-across.
 import { messageOf, PortcullisError } from '../kernel/errors.js';
 import { inTransaction, isUnreachable } from '../postgres/pool.js';
 import { RUN_STATES, type RunStatus } from '../runs/run-states.js';
+import type { HeldElsewhere } from '../sdk/contract.js';
 import type { Log } from '../telemetry/log.js';
+import { heldElsewhere } from './held-elsewhere.js';
 
 /**
  * Values that one row may have in all regions' databases together (`uniqueAcross` of a resource). No transaction spans two
@@ -34,6 +36,8 @@ export interface Reservations {
     run: { readonly id: string; readonly job: string },
     resources: Iterable<readonly [string, Resource]>,
   ): Promise<readonly TakenElsewhere[]>;
+  /** What a plan of the job asks about values of other databases' rows: see `heldElsewhere` of the plan's context. */
+  heldElsewhere(job: string, resource: string, value: readonly string[]): Promise<HeldElsewhere | undefined>;
   /** Confirms or ends the reservations of a run that is over. Answers whether it is done: not while the run may write. */
   settle(region: pg.Pool, run: string): Promise<boolean>;
   /** Settles the runs of this database that nobody has, and reads its rows where that was never done, or long ago. */
@@ -318,6 +322,8 @@ export function createReservations(control: pg.Pool, place: string): Reservation
       [job, name],
     );
     if (rowCount !== 0) return;
+    // What the rows are is known as of now, not as of the end.
+    const { rows: began } = await control.query<{ at: string }>('select clock_timestamp()::text as at');
     await inCursor(region, everyHeldQuery(resource), async (rows) => {
       await control.query(
         `insert into portcullis_control.reservation (job, resource, value, place, key)
@@ -339,9 +345,10 @@ export function createReservations(control: pg.Pool, place: string): Reservation
       after = last.value;
     }
     await control.query(
-      `insert into portcullis_control.reserved_region (job, resource, region) select $1, $2, unnest($3::text[])
-       on conflict (job, resource, region) do update set read_at = clock_timestamp()`,
-      [job, name, regions],
+      `insert into portcullis_control.reserved_region (job, resource, region, read_at)
+       select $1, $2, unnest($3::text[]), $4::timestamptz
+       on conflict (job, resource, region) do update set read_at = excluded.read_at`,
+      [job, name, regions, began[0]?.at],
     );
   };
 
@@ -367,7 +374,7 @@ export function createReservations(control: pg.Pool, place: string): Reservation
     if (again) readAt = now;
   };
 
-  return { reserve, settle, tend };
+  return { reserve, heldElsewhere: heldElsewhere.bind(null, control, place), settle, tend };
 }
 
 const ACTIVE = (Object.keys(RUN_STATES) as RunStatus[]).filter((status) => RUN_STATES[status].active);

@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { beforeEach, expect, test } from '@jest/globals';
 import { killJob } from '../../src/containment/kill.js';
 import { openPool } from '../../src/postgres/pool.js';
+import type { Log } from '../../src/telemetry/log.js';
+import { heldElsewhereFor } from '../../src/worker/held-elsewhere.js';
 import { createReservations } from '../../src/worker/reservations.js';
 import { emptyDatabase, type GuestDatabase } from '../support/database.js';
 import { FAR_SLOT } from '../support/far-slot.js';
@@ -203,6 +205,9 @@ test('what a run that died had reserved is nobody’s until its database says wh
   const dead = await program(['run', 'names', '--region', 'a'], { killAt: 'run.reserved' }).finished;
   expect(dead.signal).toBe('SIGKILL');
   expect((await reserved()).every((each) => each.startsWith('A ') && each.endsWith(' pending'))).toBe(true);
+  // A plan elsewhere is told nothing that is not so.
+  const elsewhere = createReservations(control.owner, 'PORTCULLIS_DATABASE_URL_B');
+  expect(await elsewhere.heldElsewhere('names', 'name', ['name-1'])).toBeUndefined();
   // The run may go on at any time: another region takes nothing, however long its worker is dead.
   expect(resultOf(await run('b'))).toMatchObject({
     status: 'succeeded',
@@ -216,6 +221,7 @@ test('what a run that died had reserved is nobody’s until its database says wh
   await until('it is settled', async () => !(await reserved()).some((each) => each.endsWith('pending')));
   await stop(serving);
   await consistent();
+  expect(await elsewhere.heldElsewhere('names', 'name', ['name-1'])).toMatchObject({ regions: ['a'] });
 });
 
 test('what a run that was killed had reserved and not written is anybody’s once that is known', async () => {
@@ -307,5 +313,13 @@ test('while the control database is away nothing is taken, and what takes nothin
     code: 'RESERVATION_UNAVAILABLE',
   });
   expect(await away.reserve(owner, { id: losing, job: 'names' }, resources)).toEqual([]);
+  // A plan is told that nobody knows, and asks once.
+  const warned: string[] = [];
+  const log = { warn: ({ code }: { code: string }) => warned.push(code) } as unknown as Log;
+  const ask = heldElsewhereFor({ reservations: away, log }, 'names', Object.fromEntries(resources));
+  expect([await ask('name', 'name-1'), await ask('name', 'name-2')]).toEqual([undefined, undefined]);
+  expect(warned).toEqual(['reservations-unasked']);
+  await expect(ask('slot', 'one')).rejects.toMatchObject({ code: 'PLAN_INVALID' });
+  await expect(ask('name', ['one', 'two'])).rejects.toMatchObject({ code: 'PLAN_INVALID' });
   await nowhere.end();
 });

@@ -42,6 +42,7 @@ export async function runUngated({
     clients,
     clock: { now: () => at },
     signal,
+    heldElsewhere: () => Promise.resolve(undefined),
     progressed: () => undefined,
   });
   const waiting = new Map<string, Change[]>();

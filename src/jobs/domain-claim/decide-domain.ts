@@ -26,6 +26,8 @@ export interface Check {
   readonly negativeTtlSeconds: number;
   /** Another organisation's pending token was seen at the same name in the same check. */
   readonly rivalPresent: boolean;
+  /** Another region's database has an owner of the name: when it was last seen there. Null: none is known. */
+  readonly ownedElsewhereMs: number | null;
 }
 
 export type DomainReason =
@@ -39,6 +41,7 @@ export type DomainReason =
   | 'grace-over'
   | 'check-before-token'
   | 'name-owned-by-another'
+  | 'name-owned-elsewhere'
   | 'name-proved-by-another'
   | 'name-contested';
 
@@ -56,6 +59,8 @@ interface Move {
   readonly kind: DomainKind;
   readonly reason: DomainReason;
   readonly set?: Image;
+  /** Its next check is the earliest that there is, however often it was checked. */
+  readonly soon?: boolean;
 }
 
 /** Rounded up: a check that is due at the end of a token's life must not come a microsecond before it. */
@@ -97,7 +102,12 @@ export function decideDomain(
   const changed = { ...columns, ...books, ...move.set, state };
   const verdict = typeof check === 'object' ? check.verdict : null;
   const next_check_at = isCheckedState(state)
-    ? iso(nextCheckMs(schedule(row, changed, state, verdict), nowMs))
+    ? iso(
+        nextCheckMs(
+          schedule(move.soon === true ? { ...row, check_count: 0 } : row, changed, state, verdict),
+          nowMs,
+        ),
+      )
     : null;
   return {
     kind: move.kind,
@@ -144,11 +154,25 @@ function pending(row: DueDomain, check: Check): Move {
   if (row.rival_owns) return { kind: 'contest', reason: 'name-owned-by-another', set };
   if (row.rival_contests) return { kind: 'contest', reason: 'name-contested', set };
   if (check.rivalPresent) return { kind: 'contest', reason: 'name-proved-by-another', set };
+  if (check.ownedElsewhereMs !== null) return ownedElsewhere(row, check.ownedElsewhereMs, set);
   return {
     kind: 'verify',
     reason: 'proof-seen',
     set: { ...set, ...NO_ABSENCE, verified_at: iso(check.finishedMs), at_risk_since: null },
   };
+}
+
+/**
+ * What is known of another database's rows may be minutes old: the owner may have given the domain up since. So the
+ * proof is noted first, and the domain is contested once the owner was seen to have it later than an earlier check saw
+ * the proof of this token. Until then, whoever owns it keeps it.
+ */
+function ownedElsewhere(row: DueDomain, seenMs: number, set: Image): Move {
+  const reason = 'name-owned-elsewhere';
+  const proved = instantMs(row.token_issued_at) < instantMs(row.check_started_at);
+  return proved && instantMs(row.proof_seen_at) < seenMs
+    ? { kind: 'contest', reason, set }
+    : { kind: 'note', reason, set, soon: true };
 }
 
 function verified(row: DueDomain, check: Check): Move {

@@ -12,7 +12,8 @@ export type DomainKind =
  * | ---------- | ------- | --------- | ------------------------------------------------------------------- |
  * | PENDING    | verify  | VERIFIED  | PRESENT, the request stands, nobody else owns the name              |
  * | PENDING    | contest | CONTESTED | PRESENT, the request stands, but another organisation owns the name |
- * |            |         |           | or proves it at the same time                                       |
+ * |            |         |           | or proves it at the same time; in another region's database, if     |
+ * |            |         |           | that was seen after an earlier check had seen the proof             |
  * | PENDING    | expire  | EXPIRED   | 7 days after the token was issued                                   |
  * | VERIFIED   | confirm | VERIFIED  | PRESENT                                                             |
  * | VERIFIED   | at-risk | AT_RISK   | ABSENT, confirmed by a second check                                 |

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { PlanContext } from '../../sdk/index.js';
+import type { HeldElsewhere, PlanContext } from '../../sdk/index.js';
 import { asCompleted } from './as-completed.js';
 import { TOKEN_LIFE_MS } from './check-schedule.js';
 import { decideClaim, type ClaimDecision } from './decide-claim.js';
@@ -84,15 +84,20 @@ async function checkName(context: Context, rows: readonly DueDomain[]): Promise<
   const first = readable[0];
   const tokens = readable.flatMap(({ token, rival_tokens }) => [token ?? '', ...tokensOf(rival_tokens)]);
   const look = first === undefined ? undefined : await lookUp(context, first.name, [...new Set(tokens)]);
+  const proved = readable.find(
+    ({ state, token, proof }) =>
+      state === 'PENDING' && look && findProof(look.answers, token ?? '', proof).verdict === 'PRESENT',
+  );
+  const elsewhere = proved && (await context.heldElsewhere('domain', proved.name));
   return rows.flatMap((row) => {
     const seen = readable.includes(row) ? look : undefined;
-    const check = seen === undefined ? lookupObstacle(row) : checkOf(row, seen);
+    const check = seen === undefined ? lookupObstacle(row) : checkOf(row, seen, elsewhere);
     const decision = decideDomain(row, check, context.clock.now().getTime());
-    return decision === undefined ? [] : [domainChange(row, decision, seen)];
+    return decision === undefined ? [] : [domainChange(row, decision, seen, elsewhere)];
   });
 }
 
-function checkOf(row: DueDomain, look: Look): Check {
+function checkOf(row: DueDomain, look: Look, elsewhere: HeldElsewhere | undefined): Check {
   return {
     ...findProof(look.answers, row.token ?? '', row.proof),
     startedMs: look.startedMs,
@@ -101,6 +106,7 @@ function checkOf(row: DueDomain, look: Look): Check {
     rivalPresent: tokensOf(row.rival_tokens).some(
       (token) => findProof(look.answers, token, null).verdict === 'PRESENT',
     ),
+    ownedElsewhereMs: elsewhere?.asOf.getTime() ?? null,
   };
 }
 
@@ -108,7 +114,12 @@ function tokensOf(json: string): readonly string[] {
   return JSON.parse(json) as string[];
 }
 
-function domainChange(row: DueDomain, decision: DomainDecision, look: Look | undefined): Proposed {
+function domainChange(
+  row: DueDomain,
+  decision: DomainDecision,
+  look: Look | undefined,
+  elsewhere: HeldElsewhere | undefined,
+): Proposed {
   const { kind, reason, before, after } = decision;
   return {
     resource: 'domain',
@@ -121,6 +132,11 @@ function domainChange(row: DueDomain, decision: DomainDecision, look: Look | und
       reason,
       requestId: row.request_id,
       ...(look !== undefined && row.token !== null && lookEvidence(look, row.token)),
+      // Where, and not who.
+      ...(reason === 'name-owned-elsewhere' &&
+        elsewhere !== undefined && {
+          ownedElsewhere: { regions: elsewhere.regions, seenAt: elsewhere.asOf.toISOString() },
+        }),
     },
   };
 }

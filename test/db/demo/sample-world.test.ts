@@ -82,6 +82,7 @@ async function planOf(region: string, atMs: number): Promise<Change[]> {
       dns: { txt: (name) => Promise.resolve([{ perspective: 'sample', answer: heard(zone(name)) }]) },
       https: { getText: () => Promise.resolve({ kind: 'indeterminate', code: 'UNREACHABLE' }) },
     } satisfies Lookups,
+    heldElsewhere: () => Promise.resolve(undefined),
     progressed: () => undefined,
     clock: { now: () => new Date(atMs) },
     signal: new AbortController().signal,

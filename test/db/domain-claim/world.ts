@@ -149,6 +149,7 @@ export function context(
     clients: { dns: ownDns, https },
     clock: { now: () => new Date(world.nowMs) },
     signal: new AbortController().signal,
+    heldElsewhere: () => Promise.resolve(undefined),
     progressed: () => undefined,
     ...rest,
   };

@@ -296,6 +296,49 @@ describe('a name that two organisations want', () => {
     ]);
   });
 
+  test('is contested where another region owns it, once that was seen after the proof had been', () => {
+    const first = check('PRESENT', { ownedElsewhereMs: NOW_MS - HOUR_MS });
+    const noted = decide(dueDomain({ check_count: 9 }), first);
+    expect(noted).toMatchObject({
+      ...{ kind: 'note', reason: 'name-owned-elsewhere' },
+      after: { state: 'PENDING', proof: 'dns', proof_seen_at: iso(40), verified_at: null },
+    });
+    // Soon, however often it was checked: what the other database has is read every ten minutes.
+    expect(noted?.after['next_check_at']).toBe(iso(15 * MINUTE_MS + 40));
+    const row = dueDomain({ ...(noted?.after as Partial<DueDomain>) });
+    const again = (seenMs: number | null) =>
+      gist(
+        row,
+        check('PRESENT', {
+          startedMs: NOW_MS + HOUR_MS,
+          finishedMs: NOW_MS + HOUR_MS,
+          ownedElsewhereMs: seenMs,
+        }),
+      );
+    expect(again(NOW_MS)).toEqual(['note', 'name-owned-elsewhere', 'PENDING']);
+    expect(again(NOW_MS + MINUTE_MS)).toEqual(['contest', 'name-owned-elsewhere', 'CONTESTED']);
+    // The owner gave it up meanwhile.
+    expect(again(null)).toEqual(['verify', 'proof-seen', 'VERIFIED']);
+  });
+
+  test('is not contested by the proof of an earlier token', () => {
+    const row = dueDomain({
+      ...{ proof: 'dns', proof_seen_at: at(-3 * DAY_MS), check_started_at: at(-3 * DAY_MS - 1_000) },
+    });
+    expect(gist(row, check('PRESENT', { ownedElsewhereMs: NOW_MS - HOUR_MS }))).toEqual([
+      'note',
+      'name-owned-elsewhere',
+      'PENDING',
+    ]);
+  });
+
+  test('that another region owns is noted only with a proof, and a request that stands', () => {
+    const elsewhere = { ownedElsewhereMs: NOW_MS };
+    expect(gist(dueDomain(), check('ABSENT', elsewhere))).toEqual(['note', 'proof-absent', 'PENDING']);
+    const withdrawn = dueDomain({ withdrawn_at: at(-1) });
+    expect(gist(withdrawn, check('PRESENT', elsewhere))).toEqual(['note', 'request-withdrawn', 'PENDING']);
+  });
+
   test('is contested for a third organisation too, until a person has decided', () => {
     expect(gist(dueDomain({ rival_contests: true }), check('PRESENT'))).toEqual([
       'contest',

@@ -21,6 +21,8 @@ interface Step {
   readonly verdict: Verdict;
   readonly negativeTtlSeconds: number;
   readonly rivalPresent: boolean;
+  /** How long before the check another region's owner was last seen; null: there is none. */
+  readonly elsewhereMs: number | null;
 }
 
 const step: fc.Arbitrary<Step> = fc.record({
@@ -28,6 +30,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   verdict: fc.constantFrom<Verdict[]>('PRESENT', 'ABSENT', 'INDETERMINATE'),
   negativeTtlSeconds: fc.constantFrom(0, 60, 3_600, 86_400, 2 ** 31),
   rivalPresent: fc.boolean(),
+  elsewhereMs: fc.option(fc.integer({ min: 0, max: 3 * DAY_MS })),
 });
 const start = fc.oneof(
   fc.constant(dueDomain()),
@@ -48,9 +51,12 @@ function live(first: DueDomain, steps: readonly Step[]): Moment[] {
   let row = first;
   let nowMs = NOW_MS;
   const moments: Moment[] = [];
-  for (const { afterMs, ...said } of steps) {
+  for (const { afterMs, elsewhereMs, ...said } of steps) {
     nowMs += afterMs;
-    const made = check(said.verdict, { ...said, startedMs: nowMs, finishedMs: nowMs + 25 });
+    const made = check(said.verdict, {
+      ...{ ...said, startedMs: nowMs, finishedMs: nowMs + 25 },
+      ownedElsewhereMs: elsewhereMs === null ? null : nowMs - elsewhereMs,
+    });
     const decision = decideDomain(row, made, nowMs + 25);
     if (decision === undefined) break;
     const after = { ...row, ...(decision.after as Partial<DueDomain>) };
@@ -121,6 +127,23 @@ holds('a name that two prove in one check is verified for neither', (moments) =>
   }
 });
 
+holds(
+  'a name that another region owns is not verified, nor contested before that was seen behind a proof',
+  (moments) => {
+    let provedMs = NaN;
+    for (const { before, check: made, after } of moments) {
+      if (before.state !== 'PENDING' || made.verdict === 'INDETERMINATE') continue;
+      const seenMs = made.ownedElsewhereMs;
+      if (seenMs !== null) {
+        expect(after.state).not.toBe('VERIFIED');
+        const byRivals = before.rival_owns || before.rival_contests || made.rivalPresent;
+        if (after.state === 'CONTESTED' && !byRivals) expect(provedMs).toBeLessThan(seenMs);
+      }
+      if (made.verdict === 'PRESENT') provedMs = made.finishedMs;
+    }
+  },
+);
+
 holds('the next check is always ahead, and never more than a day or so', (moments) => {
   for (const { check: made, after } of moments) {
     if (after.next_check_at === null) continue;
@@ -136,6 +159,7 @@ test('a domain whose resolvers are all down for a year is where it was', () => {
     verdict: 'INDETERMINATE' as const,
     negativeTtlSeconds: 0,
     rivalPresent: false,
+    elsewhereMs: null,
   }));
   for (const row of [dueDomain(), verifiedDomain(), atRiskDomain()]) {
     expect(live(row, year).at(-1)?.after.state).toBe(row.state);

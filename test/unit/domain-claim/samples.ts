@@ -87,6 +87,7 @@ export function check(verdict: Check['verdict'], over: Partial<Check> = {}): Che
     finishedMs: NOW_MS + 40,
     negativeTtlSeconds: 300,
     rivalPresent: false,
+    ownedElsewhereMs: null,
     ...over,
   };
 }
