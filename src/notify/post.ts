@@ -2,7 +2,11 @@ import { messageOf as errorText } from '../kernel/errors.js';
 
 /** Whether a receiver took it, or what it said instead. */
 export type Taken =
-  | { readonly taken: true }
+  | {
+      readonly taken: true;
+      /** Where it stands in Slack. */
+      readonly at?: SlackPlace | undefined;
+    }
   | {
       readonly taken: false;
       readonly problem: string;
@@ -11,6 +15,12 @@ export type Taken =
       /** How long it asks not to be asked again. */
       readonly retryAfterMs?: number | undefined;
     };
+
+/** A message's address in Slack. */
+export interface SlackPlace {
+  readonly channel: string;
+  readonly ts: string;
+}
 
 export interface Parcel {
   readonly url: string;

@@ -10,6 +10,7 @@ import { eventOf, sendToPagerDuty } from './pagerduty.js';
 import { post, statusText, type Taken } from './post.js';
 import type { Receiver } from './receivers.js';
 import { callSlack, slackMessageOf } from './slack.js';
+import { noteSlackMessage, updateSlackMessages } from './slack-messages.js';
 
 export interface SenderOptions {
   /** Where notifications go; empty: nowhere, and they stay in the outbox to be read. */
@@ -45,6 +46,8 @@ export function startSender(control: pg.Pool, log: Log, metrics: Metrics, option
     const known = receivers.get(receiver);
     if (known === undefined) return;
     const taken = await deliver(known, claimed, options, signal);
+    if (taken.taken && taken.at !== undefined)
+      await noteSlackMessage(control, { notice: notice.id, receiver, ...taken.at });
     const attempted = afterAttempt(taken, claimed.attempt, signal);
     await settle(control, claimed, attempted);
     metrics.notificationTried(attempted.state === 'pending' ? 'failed' : attempted.state);
@@ -81,6 +84,11 @@ export function startSender(control: pg.Pool, log: Log, metrics: Metrics, option
     const due = await claim(control, options.receivers, AT_ONCE, options.timeoutMs + LEASE_MARGIN_MS);
     const ends = await Promise.allSettled(due.map((each) => attempt(each, signal)));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    await updateSlackMessages(control, options.receivers, {
+      ...{ publicUrl: options.publicUrl, timeoutMs: options.timeoutMs, log, signal },
+      leaseMs: options.timeoutMs + LEASE_MARGIN_MS,
+      retryInMs: (attempts) => (options.retryInMs ?? retryInMs)(attempts, Math.random()),
+    });
     if (due.length === AT_ONCE && !signal.aborted) await sendDue(signal);
   };
 

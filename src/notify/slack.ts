@@ -110,7 +110,14 @@ export function killModal({ job, region }: OutgoingNotice, metadata: string): ob
   };
 }
 
-const WebAnswer = z.looseObject({ ok: z.boolean(), error: z.string().optional() });
+const WebAnswer = z.looseObject({
+  ok: z.boolean(),
+  error: z.string().optional(),
+  /** What the token lacks. */
+  needed: z.string().optional(),
+  channel: z.string().max(40).optional(),
+  ts: z.string().max(40).optional(),
+});
 
 /** Errors of Slack's Web API that are the message's own: it would refuse the same again. */
 const FINAL = new Set([
@@ -126,7 +133,7 @@ const FINAL = new Set([
 
 /** Calls a method of Slack's Web API. It says no with 200 and `ok: false`, and 429 with `Retry-After`. */
 export async function callSlack(
-  { api, token }: SlackApp,
+  { api, token }: Pick<SlackApp, 'api' | 'token'>,
   method: 'chat.postMessage' | 'chat.update' | 'chat.postEphemeral' | 'views.open',
   message: object,
   limits: { readonly timeoutMs: number; readonly signal: AbortSignal },
@@ -142,9 +149,13 @@ export async function callSlack(
   if (status < 200 || status >= 300) return { taken: false, problem: statusText(status), retryAfterMs };
   const said = answerIn(text);
   if (said === undefined) return { taken: false, problem: 'it did not answer as Slack does' };
-  if (said.ok) return { taken: true };
-  const error = shorten(said.error ?? 'no reason', 100);
-  return { taken: false, problem: `${method}: ${error}`, final: FINAL.has(error), retryAfterMs };
+  const { channel, ts, needed } = said;
+  if (said.ok)
+    return channel === undefined || ts === undefined ? { taken: true } : { taken: true, at: { channel, ts } };
+  const lacks = needed === undefined ? '' : `, needed: ${needed}`;
+  const error = said.error ?? 'no reason';
+  const problem = shorten(`${method}: ${error}${lacks}`, 150);
+  return { taken: false, problem, final: FINAL.has(error), retryAfterMs };
 }
 
 function answerIn(text: string): z.output<typeof WebAnswer> | undefined {

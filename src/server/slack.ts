@@ -1,24 +1,26 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import express, { type Request, type Router } from 'express';
 import { z } from 'zod';
-import { findApproval } from '../access/approvals.js';
 import { recordRefusal } from '../access/refusals.js';
 import { requireMay } from '../access/roles.js';
 import { principalOfSlack, takeOnce } from '../access/slack-people.js';
 import type { TokenHolder } from '../access/tokens.js';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { shorten } from '../kernel/text.js';
-import { time } from '../kernel/words.js';
 import { findNotice } from '../notify/browse.js';
 import type { OutgoingNotice } from '../notify/message.js';
 import { escaped } from '../notify/message.js';
-import type { SlackApp } from '../notify/receivers.js';
-import { callSlack, killModal, SLACK_ACTIONS, slackMessageOf } from '../notify/slack.js';
+import type { Receiver } from '../notify/receivers.js';
+import { noteSlackMessage, updateSlackMessage } from '../notify/slack-messages.js';
+import { callSlack, killModal, SLACK_ACTIONS } from '../notify/slack.js';
 import type { OperationContext } from '../operations/context.js';
 import { OPERATIONS } from '../operations/list.js';
 import { partsOf, type Operation } from '../operations/operation.js';
 import { exchangeOf } from './exchange.js';
 import { knownError } from './problem.js';
+
+/** A receiver that is a Slack app. */
+type SlackApp = Extract<Receiver, { kind: 'slack' }>;
 
 export interface SlackOptions {
   readonly apps: readonly SlackApp[];
@@ -236,27 +238,16 @@ async function answer(
 
 /** Makes the message say what became of its request, and what was done from it. */
 async function update(
-  context: OperationContext,
-  options: SlackOptions,
-  { app, notice: id, channel, ts }: Pressed,
+  { control, log }: OperationContext,
+  { publicUrl, timeoutMs }: SlackOptions,
+  { app, notice, channel, ts }: Pressed,
   done: readonly string[],
 ): Promise<void> {
-  const notice = await findNotice(context.control, id);
-  const { request } = notice.details;
-  const lines = [...done];
-  let decided = false;
-  if (typeof request === 'string') {
-    const { state, decidedPerson, decidedBy, decidedAt } = await findApproval(context.control, request);
-    decided = state !== 'pending';
-    const who = decidedPerson ?? decidedBy ?? 'nobody';
-    if (state === 'expired') lines.push(`⌛ Request ${request} has expired: nobody decided it`);
-    else if (decided)
-      lines.push(
-        `${state === 'approved' ? '✅ Approved' : '❌ Rejected'} by ${who} at ${time(decidedAt ?? '')}`,
-      );
-  }
-  const message = slackMessageOf(notice, options.publicUrl, { lines, decided, killed: done.length > 0 });
-  await tell(context, options, app, 'chat.update', { channel, ts, ...message });
+  const message = { notice, receiver: app.name, channel, ts };
+  await noteSlackMessage(control, message, done);
+  const limits = { publicUrl, timeoutMs, signal: AbortSignal.timeout(timeoutMs) };
+  const taken = await updateSlackMessage(control, app, message, limits);
+  if (!taken.taken) log.warn({ code: 'slack-untold' }, `Slack: ${taken.problem}`);
 }
 
 /** Says something to whoever pressed the button, and to nobody else. */

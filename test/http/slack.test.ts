@@ -1,69 +1,21 @@
 import { createHmac } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { slackIssuer } from '../../src/access/slack-people.js';
-import { webhookAt, type Receiver, type SlackApp } from '../../src/notify/receivers.js';
+import { webhookAt, type Receiver } from '../../src/notify/receivers.js';
+import type { Poller } from '../../src/kernel/poller.js';
 import { startSender } from '../../src/notify/sender.js';
 import { tokenOf } from '../support/people.js';
 import { testDatabase } from '../support/database.js';
+import { SLACK_TOKEN, startSlackServer, type Asked } from '../support/slack-server.js';
 import { until } from '../support/until.js';
 import { hearFlags, post, serving, type JsonCall, type Served } from './serving.js';
 
-/** No real Slack: a server on loopback that keeps what its Web API is asked, and holds it to Slack's documented limits. */
-interface Asked {
-  readonly method: string;
-  readonly body: {
-    readonly channel?: string;
-    readonly ts?: string;
-    readonly user?: string;
-    readonly text?: string;
-    readonly trigger_id?: string;
-    readonly view?: { readonly private_metadata: string };
-    readonly blocks?: readonly {
-      readonly type: string;
-      readonly text?: { readonly text: string };
-      readonly elements?: readonly Button[];
-    }[];
-  };
-}
-interface Button {
-  readonly action_id: string;
-  readonly value: string;
-  readonly text: { readonly text: string };
-}
-
-const asked: Asked[] = [];
-const slack = createServer((request, response) => {
-  let text = '';
-  request.setEncoding('utf8').on('data', (more: string) => (text += more));
-  request.on('end', () => {
-    const body = JSON.parse(text) as Asked['body'];
-    const tooLong = (body.blocks ?? []).some(
-      ({ type, text: shown }) => (shown?.text.length ?? 0) > (type === 'header' ? 150 : 3_000),
-    );
-    const known = request.headers.authorization === 'Bearer xoxb-test-token';
-    const answer = !known
-      ? { ok: false, error: 'invalid_auth' }
-      : tooLong
-        ? { ok: false, error: 'invalid_blocks' }
-        : { ok: true };
-    if (answer.ok) asked.push({ method: (request.url ?? '').replace('/api/', ''), body });
-    response.end(JSON.stringify(answer));
-  });
-});
-slack.listen(0, '127.0.0.1');
-await once(slack, 'listening');
-afterAll(async () => {
-  slack.closeAllConnections();
-  slack.close();
-  await once(slack, 'close');
-});
+const { api, asked, refused, refuse } = await startSlackServer();
 
 const SECRET = '8f742231b10e8888abcd99bbbddd85a5';
-const APP: SlackApp = {
-  ...{ api: `http://127.0.0.1:${(slack.address() as AddressInfo).port}/api/`, token: 'xoxb-test-token' },
+const APP: Extract<Receiver, { kind: 'slack' }> = {
+  ...{ name: 'team', kind: 'slack', severities: null, kinds: ['approval'], jobs: ['domain-claim'] },
+  ...{ api, token: SLACK_TOKEN },
   ...{ signingSecret: SECRET, team: 'T0123ABCD', channel: 'C0123ABCD' },
 };
 const { owner } = await testDatabase();
@@ -86,6 +38,8 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   asked.length = 0;
+  refused.length = 0;
+  refuse(undefined);
 });
 
 async function linked(
@@ -313,24 +267,132 @@ describe('a request that is not Slack’s is refused, and does nothing', () => {
   });
 });
 
-test('a Slack receiver gets the message with its buttons, and its token shows nowhere', async () => {
-  const { notice } = await rearmAsked();
-  const receiver = {
-    ...{ ...APP, name: 'team', kind: 'slack', severities: null, kinds: ['approval'], jobs: ['domain-claim'] },
-  } as Receiver;
-  const sender = startSender(owner, served.deps.log, served.deps.metrics, {
-    ...{
-      receivers: [receiver, { ...webhookAt(APP.api, SECRET), kinds: ['hold'] }],
-      timeoutMs: 5_000,
-      everyMs: 5,
-    },
-    publicUrl: 'https://portcullis.example',
+const sending = (retryInMs?: () => number): Poller =>
+  startSender(owner, served.deps.log, served.deps.metrics, {
+    ...{ receivers: [APP, { ...webhookAt(APP.api, SECRET), kinds: ['hold'] }], timeoutMs: 5_000, everyMs: 5 },
+    ...{ publicUrl: 'https://portcullis.example', ...(retryInMs && { retryInMs }) },
   });
-  const message = await until('the message', () =>
+const postedOf = (notice: string): Promise<Asked> =>
+  until('the message', () =>
     asked.find(({ method, body }) => method === 'chat.postMessage' && JSON.stringify(body).includes(notice)),
   );
+
+test('a Slack receiver gets the message with its buttons, and its token shows nowhere', async () => {
+  const { notice } = await rearmAsked();
+  const sender = sending();
+  const message = await postedOf(notice);
   await sender.stop();
   expect(buttonsOf(message)).toEqual(['portcullis-approve', 'portcullis-reject', 'portcullis-kill']);
   expect(JSON.stringify(message.body.blocks)).toContain('https://portcullis.example/inbox/');
   expect(served.logged.join('')).not.toMatch(/xoxb|8f742231/);
+});
+
+describe('a message whose request is decided elsewhere', () => {
+  interface Kept {
+    readonly ts: string;
+    readonly attempts: number;
+    readonly settled: boolean;
+    readonly problem: string | null;
+    readonly waits: boolean;
+  }
+  const kept = async (notice: string): Promise<Kept | undefined> =>
+    (
+      await owner.query<Kept>(
+        `select ts, attempts, settled_at is not null as settled, last_problem as problem,
+                due_at > clock_timestamp() + interval '25 seconds' as waits
+         from portcullis_control.slack_message where notice = $1`,
+        [notice],
+      )
+    ).rows[0];
+  const updateOf = (ts: string | undefined): Promise<Asked> =>
+    until('the message updated', () =>
+      asked.find(({ method, body }) => method === 'chat.update' && body.ts === ts),
+    );
+  let bob: JsonCall;
+  beforeAll(async () => {
+    bob = await served.as('bob-cli', 'approver');
+  });
+  let sender: Poller | undefined;
+  afterEach(async () => {
+    await sender?.stop();
+    sender = undefined;
+  });
+
+  async function sent(): Promise<{ notice: string; request: string; ts: string }> {
+    const asking = await rearmAsked();
+    sender ??= sending(() => 1);
+    await postedOf(asking.notice);
+    const { ts } = await until('where it stands', () => kept(asking.notice));
+    return { ...asking, ts };
+  }
+  const reject = async (request: string): Promise<void> => {
+    const { status } = await bob(`/api/v1/approvals/${request}/reject`, post({ reason: 'no' }));
+    expect(status).toBe(200);
+  };
+
+  test('says who decided, and loses its buttons; once', async () => {
+    const { notice, request, ts } = await sent();
+    expect(asked.some(({ method }) => method === 'chat.update')).toBe(false);
+    await reject(request);
+    const message = await updateOf(ts);
+    expect(message.body.channel).toBe(APP.channel);
+    expect(JSON.stringify(message.body.blocks)).toContain('Rejected by bob-cli');
+    expect(buttonsOf(message)).toEqual(['portcullis-kill']);
+    await until('it is settled', async () => ((await kept(notice))?.settled === true ? true : undefined));
+    expect(await kept(notice)).toMatchObject({ attempts: 1, problem: null });
+  });
+
+  test('says so when it has expired', async () => {
+    const { request, ts } = await sent();
+    await owner.query(
+      `update portcullis_control.approval set expires_at = clock_timestamp(), requested_at = requested_at - interval '2 hours'
+       where id = $1`,
+      [request],
+    );
+    expect(JSON.stringify((await updateOf(ts)).body.blocks)).toContain('has expired');
+  });
+
+  test('keeps what was done by its buttons', async () => {
+    const { notice, request, ts } = await sent();
+    await owner.query(
+      `update portcullis_control.slack_message set done = '{⛔ bob killed it}' where notice = $1`,
+      [notice],
+    );
+    await reject(request);
+    const message = await updateOf(ts);
+    expect(JSON.stringify(message.body.blocks)).toMatch(/bob killed it.*Rejected by bob-cli/);
+    expect(buttonsOf(message)).toEqual([]);
+  });
+
+  test('is left alone for as long as Slack asks with 429', async () => {
+    refuse('ratelimited');
+    const { notice, request } = await sent();
+    await reject(request);
+    const put = await until('it waits', async () => {
+      const now = await kept(notice);
+      return now?.problem == null ? undefined : now;
+    });
+    expect(put).toMatchObject({ attempts: 1, settled: false, waits: true });
+    refuse(undefined);
+    await owner.query(
+      `update portcullis_control.slack_message set due_at = clock_timestamp() where notice = $1`,
+      [notice],
+    );
+    await updateOf(put.ts);
+  });
+
+  test.each([
+    ['missing_scope', false, 'chat.update: missing_scope, needed: chat:write'],
+    ['message_not_found', true, 'chat.update: message_not_found'],
+  ])('refused with %s is said, and given up: %s', async (error, settled, problem) => {
+    refuse(error);
+    const { notice, request } = await sent();
+    await reject(request);
+    const put = await until('it was refused', async () => {
+      const now = await kept(notice);
+      return now?.problem == null ? undefined : now;
+    });
+    expect(put).toMatchObject({ settled, problem });
+    expect(served.logged.join('')).toContain(problem);
+  });
 });
