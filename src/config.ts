@@ -168,6 +168,11 @@ const environment = {
         'Name servers to ask, each a perspective of its own, separated by commas: `192.0.2.1,[2001:db8::1]:53`.',
       absent: "the system's",
     }),
+  PROVIDERS: z.string().min(1).optional().meta({
+    description:
+      'The [providers file](domain-claim.md#providers) of `domain-claim`: domains that its lists of mail and hosting providers refuse and that may be verified here, and others that may not. It is part of the version of the job.',
+    absent: 'the lists as they are',
+  }),
   DNS_TIMEOUT: duration('3s', 50, 60_000).meta({ description: 'The limit for one try of one DNS question.' }),
   HTTPS_TIMEOUT: duration('10s', 50, 120_000).meta({ description: 'The limit for one whole HTTPS request.' }),
   NOTIFY_URLS: z
@@ -269,6 +274,8 @@ export interface Config {
   readonly flagMaxAgeMs: number;
   /** Addresses to ask, each a perspective of its own; absent: the system's. */
   readonly resolvers: readonly string[] | undefined;
+  /** The providers file of `domain-claim`. Absolute. */
+  readonly providersFile: string | undefined;
   /** Where people are told of trips and holds: see `readReceivers`. */
   readonly notify: NotifySettings & { readonly timeoutMs: number };
   readonly dnsTimeoutMs: number;
@@ -306,6 +313,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     if (meant === undefined) warnings.push(`${text}; it is ignored`);
     else faults.push(`${text}; is ${PREFIX}${meant} meant?`);
   }
+  const configured = parsed.data?.CONFIG ?? configHere();
+  if (parsed.data?.PROVIDERS !== undefined && configured !== undefined)
+    warnings.push(
+      `${PREFIX}PROVIDERS is of domain-claim, which ${configured} takes the place of; it is ignored`,
+    );
   for (const [name] of logins) {
     const database = databaseOf(name);
     if (placed.every(([each]) => PREFIX + each !== database))
@@ -426,6 +438,7 @@ function toConfig(
           }
         : { kind: 'embedded' },
     flagMaxAgeMs: read.FLAG_MAX_AGE,
+    providersFile: read.PROVIDERS === undefined ? undefined : resolve(read.PROVIDERS),
     resolvers: read.RESOLVERS?.includes('system') === true ? undefined : read.RESOLVERS,
     notify: {
       urls: [...new Set(read.NOTIFY_URLS ?? [])],

@@ -86,13 +86,13 @@ export async function openInstallation(
 
 /** The jobs of the configuration file, if there is one; else the one that Portcullis brings. */
 function installedBy(
-  { buildId, configFile }: Config,
+  { buildId, configFile, providersFile }: Config,
   purpose: Purpose,
   { config: file = configFile, jobs = true }: Opening,
 ): () => Promise<readonly InstalledJob[]> {
   if (file === undefined) {
     // Whoever kills does not wait for the job's code.
-    return async () => (await import('./installed-jobs.js')).installedJobs(buildId);
+    return once(async () => (await import('./installed-jobs.js')).installedJobs({ buildId, providersFile }));
   }
   if (purpose === 'kill' || !jobs) return () => Promise.resolve([]);
   return once(async () => (await import('./config-file.js')).jobsOfFile(file, buildId));

@@ -16,6 +16,7 @@ import { checkNow, type DueNow } from './check-now.js';
 import { FILES, type FileName } from './columns.js';
 import { directoryFiles, fileIn } from './files.js';
 import type { ImportFiles } from './import.js';
+import { howToAllow, whyNot } from './notes.js';
 import { fetchFiles, sendFiles } from './remote.js';
 
 export function addDirectory(program: Command, context: Context): void {
@@ -225,9 +226,7 @@ function checkableName(text: string): string {
   if (parsed.ok) return parsed.name;
   throw new PortcullisError(
     'USAGE_INVALID',
-    `${JSON.stringify(text)} can never be verified: ${parsed.reason}`,
-    {
-      hint: 'name a domain as the directory has it, such as acme.com',
-    },
+    `${JSON.stringify(text)} can never be verified: ${whyNot(parsed)}`,
+    { hint: howToAllow(parsed) ?? 'name a domain as the directory has it, such as acme.com' },
   );
 }

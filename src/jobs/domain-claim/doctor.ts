@@ -1,13 +1,23 @@
 import type { PerspectiveAnswer } from '../../lookup/dns.js';
 import type { DoctorContext, Finding } from '../../sdk/index.js';
 import type { Lookups } from './lookups.js';
+import { needlessAllowed } from './providers.js';
 
 /** A name that every resolver can say something about: that there is none, or none here. */
 const PROBE = '_portcullis-challenge.example.com';
 
 /** Asks each resolver. */
 export async function doctor({ clients, signal }: DoctorContext<Lookups>): Promise<readonly Finding[]> {
-  return resolverFindings(await clients.dns.txt(PROBE, signal));
+  return [...overrideFindings(), ...resolverFindings(await clients.dns.txt(PROBE, signal))];
+}
+
+/** Names in the providers file without effect: misspelt, or in no list any more. */
+function overrideFindings(): Finding[] {
+  return needlessAllowed().map((name) => ({
+    mark: 'warn',
+    found: `the providers file allows ${name}, which no list refuses`,
+    hint: 'correct it, or take it out (PORTCULLIS_PROVIDERS); either makes a new version of the job',
+  }));
 }
 
 /** A resolver that refuses this name may still know others: it answers. One that is silent does not. */

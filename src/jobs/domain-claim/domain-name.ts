@@ -1,9 +1,8 @@
 import { isIP } from 'node:net';
 import { domainToASCII, domainToUnicode } from 'node:url';
 import { parse } from 'tldts';
-import listedProviders from 'email-providers';
-import { HOSTING_PROVIDERS, MAIL_PROVIDERS } from './provider-domains.js';
-import { remembered } from './remembered.js';
+import { forgetting } from './remembered.js';
+import { providerOf, type Provider } from './providers.js';
 
 /** Why a text is not a domain that an organisation can own. */
 export type DomainNameFault =
@@ -19,10 +18,16 @@ export type DomainNameFault =
   | 'public-suffix'
   | 'reserved'
   | 'mail-provider'
-  | 'hosting-provider';
+  | 'hosting-provider'
+  | 'denied';
+
+/** Why a text is not a domain name at all. */
+type FormFault = Exclude<DomainNameFault, Provider['reason']>;
 
 export type DomainName =
-  { readonly ok: true; readonly name: string } | { readonly ok: false; readonly reason: DomainNameFault };
+  | { readonly ok: true; readonly name: string }
+  | { readonly ok: false; readonly reason: FormFault }
+  | ({ readonly ok: false } & Provider);
 
 const LONGEST_LABEL = 63;
 const LONGEST_NAME = 253;
@@ -34,19 +39,9 @@ const LABEL = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 /** In the public suffix list, but owned by nobody: reverse lookups, and names that DNS never answers. */
 const RESERVED_SUFFIXES: readonly string[] = ['arpa', 'onion'];
 
-/** In the list of mail providers, and none: names for documentation (RFC 2606). */
-const NO_PROVIDERS = new Set(['example.com', 'example.net', 'example.org']);
+const refused = (reason: FormFault): Refused => ({ ok: false, reason });
 
-/** Ours, and those of a list that others keep; a whole public suffix is nobody's mail service. */
-const mailProviders = new Set([
-  ...MAIL_PROVIDERS,
-  ...listedProviders.filter(
-    (name) => !NO_PROVIDERS.has(name) && parse(name, { allowPrivateDomains: false }).domain !== null,
-  ),
-]);
-const hostingProviders = new Set(HOSTING_PROVIDERS);
-
-const refused = (reason: DomainNameFault): DomainName => ({ ok: false, reason });
+type Refused = Extract<DomainName, { readonly ok: false }>;
 
 /**
  * Reads a domain name strictly and answers its canonical form: lower-case ASCII (punycode), no trailing
@@ -54,7 +49,13 @@ const refused = (reason: DomainNameFault): DomainName => ({ ok: false, reason })
  * reason: whatever is not a name, public suffixes themselves, names under no known suffix, IP addresses, and
  * names of mail and hosting providers.
  */
-export const parseDomainName = remembered((text): DomainName => {
+export const parseDomainName = forgetting((text): DomainName => {
+  const read = readHostName(text);
+  return read.ok ? judge(read.name) : read;
+});
+
+/** Reads a host name as {@link parseDomainName} does, whoever's it is. */
+export function readHostName(text: string): Refused | { readonly ok: true; readonly name: string } {
   const name = text.endsWith('.') ? text.slice(0, -1) : text;
   if (name === '') return refused(text === '' ? 'empty' : 'empty-label');
   if (isIP(name.replace(/^\[|\]$/g, '')) !== 0) return refused('ip-address');
@@ -69,8 +70,8 @@ export const parseDomainName = remembered((text): DomainName => {
   if (labels.some((label) => label.length > LONGEST_LABEL)) return refused('label-too-long');
   if (ascii.length > LONGEST_NAME) return refused('name-too-long');
   if (!labels.every(isLabel)) return refused('bad-label');
-  return judge(ascii, labels);
-});
+  return { ok: true, name: ascii };
+}
 
 /** The Kelvin sign: the one character that even NFC makes an ASCII letter of. */
 const KELVIN = '\u212A';
@@ -95,15 +96,14 @@ function isLabel(label: string): boolean {
 }
 
 /** Whether a well-formed ASCII name can belong to an organisation. */
-function judge(name: string, labels: readonly string[]): DomainName {
+function judge(name: string): DomainName {
   const parts = parse(name, { allowPrivateDomains: true, extractHostname: false });
   if (parts.isIp === true) return refused('ip-address');
-  const ends = labels.map((_, from) => labels.slice(from).join('.'));
   // The providers first: many of them are public suffixes too, and the more telling reason is theirs.
-  if (ends.some((end) => mailProviders.has(end))) return refused('mail-provider');
-  if (ends.some((end) => hostingProviders.has(end))) return refused('hosting-provider');
+  const provider = providerOf(name);
+  if (provider !== undefined) return { ok: false, ...provider };
   if (parts.isIcann !== true && parts.isPrivate !== true) return refused('unknown-suffix');
   if (parts.domain === null) return refused('public-suffix');
-  if (ends.some((end) => RESERVED_SUFFIXES.includes(end))) return refused('reserved');
+  if (RESERVED_SUFFIXES.includes(name.slice(name.lastIndexOf('.') + 1))) return refused('reserved');
   return { ok: true, name };
 }

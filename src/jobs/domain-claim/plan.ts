@@ -11,6 +11,7 @@ import {
   type DomainDecision,
 } from './decide-domain.js';
 import type { Proposed } from './declaration.js';
+import { parseDomainName } from './domain-name.js';
 import type { ClaimCandidate, DueDomain } from './facts.js';
 import type { Lookups } from './lookups.js';
 import {
@@ -130,6 +131,7 @@ function domainChange(
     after,
     evidence: {
       reason,
+      ...refusedBy(row.name, reason),
       requestId: row.request_id,
       ...(look !== undefined && row.token !== null && lookEvidence(look, row.token)),
       // Where, and not who.
@@ -139,6 +141,13 @@ function domainChange(
         }),
     },
   };
+}
+
+/** The entry of the list that refuses a name, which an installation may allow. */
+function refusedBy(name: string, reason: string): { readonly provider?: object } {
+  const parsed = parseDomainName(name);
+  if (parsed.ok || parsed.reason !== reason || !('entry' in parsed)) return {};
+  return { provider: { entry: parsed.entry, list: parsed.list } };
 }
 
 /** What each side said, in words: the verdict on this token, or why there is none. */

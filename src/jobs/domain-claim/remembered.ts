@@ -18,3 +18,19 @@ export function remembered<Reading extends object | number | string>(
     return reading;
   };
 }
+
+const forgetters: (() => void)[] = [];
+
+/** As {@link remembered}, of a reader whose answers depend on settings too: see {@link forgetAll}. */
+export function forgetting<Reading extends object | number | string>(
+  read: (text: string) => Reading,
+): (text: string) => Reading {
+  let reader = remembered(read);
+  forgetters.push(() => (reader = remembered(read)));
+  return (text) => reader(text);
+}
+
+/** Settings have changed: what was read before counts no more. */
+export function forgetAll(): void {
+  for (const forget of forgetters) forget();
+}
