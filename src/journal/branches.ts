@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Cascade, CascadingKey, ColumnFacts, TableFacts } from './catalogue.js';
+import type { Cascade, CascadingKey, ColumnFacts, Reference, TableFacts } from './catalogue.js';
 import type { Resource } from './change.js';
 import { unquoted } from './declaration-faults.js';
 
@@ -24,6 +24,8 @@ export interface Branch {
   readonly key: readonly ColumnFacts[];
   /** Every column that is not computed. */
   readonly all: readonly ColumnFacts[];
+  /** What its rows reference. */
+  readonly needs: readonly Reference[];
 }
 
 /** Foreign keys can lead to a table in many ways; a batch asks for each. */
@@ -124,6 +126,7 @@ function branchOf(
     ...{ columns: named(key.columns), referenced: key.referenced, sets: named(key.sets) },
     key: named(rowKey(child) ?? []),
     all: child.columns.filter(({ generated }) => !generated),
+    needs: child.references,
   };
 }
 

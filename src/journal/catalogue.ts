@@ -20,6 +20,8 @@ export interface TableFacts {
   readonly triggers: readonly TriggerFacts[];
   /** Foreign keys to it that delete or change other rows when a row of it is deleted, or its referenced columns change. */
   readonly cascading: readonly CascadingKey[];
+  /** Its own foreign keys: what its rows reference. */
+  readonly references: readonly Reference[];
 }
 
 export interface ColumnFacts {
@@ -72,6 +74,16 @@ export interface CascadingKey {
   readonly onUpdate: Cascade | null;
   /** The columns that `on delete set …` sets. */
   readonly sets: readonly string[];
+}
+
+export interface Reference {
+  readonly constraint: string;
+  readonly columns: readonly string[];
+  /** The table that it references, quoted. */
+  readonly table: string;
+  readonly referenced: readonly string[];
+  /** Whether who asks may read the referenced columns, of every row. */
+  readonly readable: boolean;
 }
 
 export type Cascade = 'cascade' | 'set null' | 'set default';
@@ -171,6 +183,24 @@ const CASCADING = `
   where c.contype = 'f' and c.confrelid = any (m.members) and c.conparentid = 0
     and (c.confdeltype in ('c', 'n', 'd') or c.confupdtype in ('c', 'n', 'd'))`;
 
+/** One to a partitioned table is repeated for each of its partitions. One that is not enforced (PostgreSQL 18) asks nothing. */
+const REFERENCES = `
+  select jsonb_agg(jsonb_build_object(
+    'constraint', c.conname,
+    'table', format('%I.%I', pn.nspname, pt.relname),
+    'columns', ${names('a.attname order by k.at')} from unnest(c.conkey) with ordinality k (attnum, at)
+      join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum),
+    'referenced', ${names('a.attname order by k.at')} from unnest(c.confkey) with ordinality k (attnum, at)
+      join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum),
+    'readable', has_schema_privilege(pn.oid, 'usage') and not row_security_active(c.confrelid)
+      and (select bool_and(has_column_privilege(c.confrelid, k, 'select')) from unnest(c.confkey) k)
+  ) order by c.conname)
+  from pg_constraint c
+  join pg_class pt on pt.oid = c.confrelid
+  join pg_namespace pn on pn.oid = pt.relnamespace
+  where c.contype = 'f' and c.conrelid = t.oid and c.conparentid = 0
+    and coalesce(to_jsonb(c) ->> 'conenforced', 'true') = 'true'`;
+
 const FACTS = `
   select w.asked, format('%I.%I', n.nspname, t.relname) as "table", t.relkind::text as kind,
     not exists (select from pg_class p where p.oid = any (m.members) and p.relpersistence <> 'p') as logged,
@@ -183,7 +213,8 @@ const FACTS = `
     coalesce((${COLUMNS}), '[]') as columns,
     coalesce((${UNIQUES}), '[]') as uniques,
     coalesce((${TRIGGERS}), '[]') as triggers,
-    coalesce((${CASCADING}), '[]') as cascading
+    coalesce((${CASCADING}), '[]') as cascading,
+    coalesce((${REFERENCES}), '[]') as "references"
   from unnest($1::text[]) w (asked)
   join pg_class t on t.oid = to_regclass(w.asked)
   join pg_namespace n on n.oid = t.relnamespace

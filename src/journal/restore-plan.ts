@@ -202,20 +202,23 @@ export async function planRestore(
   const each = [...shapes].filter(({ changes }) => changes.length > 0);
   const byResource = (image: (shape: Shape) => string): string =>
     `case c.resource ${each.map((shape) => `when ${pg.escapeLiteral(shape.name)} then ${image(shape)}`).join(' ')} end`;
-  if (each.length === 0) return { counts: {}, lanes: [] };
+  // Numbered without gaps, so that a lane's last number says how many there are.
+  const names = each.map(({ name }) => name).filter((name) => part?.resources?.includes(name) ?? true);
+  if (names.length === 0) return { counts: {}, lanes: [] };
+  const within = { ...part, resources: names };
   const { rows } = await client.query<{ lane: number; kind: string; n: number; last: number }>(
-    `with recursive ${candidates(await hasStored(client, of), part)}, planned as (
+    `with recursive ${candidates(await hasStored(client, of), within)}, planned as (
        insert into portcullis_region.change (run, lane, seq, resource, key, kind, unit, before, after, evidence)
        select $2, c.lane, c.from_end, c.resource, c.key, c.kind, c.unit,
          ${byResource(imageLeft)}, ${byResource(imageRestored)},
          -- The same of each: which change it is stands in that run under the row's own key, once.
          $3
        from candidate c
-       where c.resource = any ($4) and c.from_end % $5 = 0
+       where c.from_end % $4 = 0
        returning lane, kind, seq
      )
      select lane, kind, count(*) as n, max(seq) as last from planned group by lane, kind`,
-    [of, restore, JSON.stringify({ restores: of }), each.map(({ name }) => name), every],
+    [of, restore, JSON.stringify({ restores: of }), every],
   );
   const counts: Record<string, number> = {};
   const lanes = new Map<number, number>();

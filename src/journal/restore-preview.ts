@@ -1,8 +1,9 @@
-import type pg from 'pg';
+import pg from 'pg';
 import { z } from 'zod';
 import { count, Image, named } from '../kernel/schema.js';
 import { fittedImage, rowImage } from './journal-image.js';
 import { cascadedFits } from './cascades.js';
+import { heldBack } from './held-back.js';
 import { appliedOf, candidates, imageLeft, imageRestored, type RestorePart } from './restore-plan.js';
 import { hasKey, isThere, type Shape } from './shape.js';
 import { hasStored } from './stored-rows.js';
@@ -15,7 +16,9 @@ export const RestorePreview = z.strictObject({
   alreadyRestored: count.describe('of these, restored already'),
   restorable: count.describe('rows as the run left them'),
   asBefore: count.describe('rows that somebody else has brought back'),
-  conflicts: count.describe('rows touched since: a restore leaves them alone'),
+  conflicts: count.describe(
+    'rows touched since, and rows that reference others which do not come back: a restore leaves them alone',
+  ),
 });
 export type RestorePreview = z.infer<typeof RestorePreview>;
 
@@ -44,7 +47,8 @@ export interface RestoredResources {
 
 /**
  * Compares a run's changes with the tables as they are now. Writes nothing. Changes of a resource that cannot be restored
- * any more count as conflicts. A constraint of the database may still refuse a row that is counted as restorable.
+ * any more count as conflicts, as do rows that a foreign key would refuse. A unique or check constraint may still refuse a
+ * row that is counted as restorable.
  */
 export async function previewRestore(
   pool: pg.Pool,
@@ -57,12 +61,12 @@ export async function previewRestore(
   const sums = { restorable: 0, asBefore: 0, conflicts: 0 };
   if (allTakenBack) return { applied: all, alreadyRestored: all, ...sums };
   const stored = await hasStored(pool, run);
-  for (const shape of shapes.values()) {
-    if (shape.changes.length === 0) continue;
+  const planned = standingOf(shapes);
+  if (planned) {
     const { rows } = await pool.query<{ state: keyof typeof sums; n: number }>(
-      `with recursive ${candidates(stored, part)}, ${STANDING(shape)}
-       select state, count(*) as n from standing group by state`,
-      [run, shape.name],
+      `with recursive ${candidates(stored, part)}, ${planned.ctes}
+       select ${planned.state} as state, count(*) as n from standing s ${planned.held} group by 1`,
+      [run],
     );
     for (const { state, n } of rows) sums[state] += n;
   }
@@ -80,7 +84,8 @@ export async function previewRestore(
 /**
  * What a run has applied, and whether restores have taken every change of it back, from the lanes alone: a restore
  * plans only what the ones before it have left, so that what they have applied together is what is restored. A
- * restore that was itself restored, if only in part, takes a look at each change to tell.
+ * restore that was itself restored, if only in part, takes a look at each change to tell; so does one of an earlier
+ * program that left a resource out, whose lanes count what it left out too.
  */
 export async function whatIsLeft(
   pool: pg.Pool,
@@ -102,6 +107,10 @@ export async function whatIsLeft(
          select from portcullis_region.run r
          join portcullis_region.run again on again.restores = r.id
          where r.restores = $1
+       ) and not exists (
+         select from portcullis_region.run r
+         where r.restores = $1 and (select sum(value::bigint) from jsonb_each_text(r.planned))
+           <> (select sum(last_seq) from portcullis_region.lane where run = r.id)
        ) as "allTakenBack"
      from summed`,
     [run],
@@ -109,19 +118,39 @@ export async function whatIsLeft(
   return rows[0] ?? { applied: 0, allTakenBack: false };
 }
 
-/** How each change of resource $2 stands to its row, now. */
-const STANDING = (shape: Shape): string => {
+/** How the changes of run $1 stand to their rows now, as the CTE `standing`. Undefined where no resource can be restored. */
+function standingOf(
+  shapes: RestoredResources['shapes'],
+  inFull = false,
+):
+  { readonly ctes: string; readonly state: string; readonly held: string; readonly why: string } | undefined {
+  const each = [...shapes.values()].filter(({ changes }) => changes.length > 0);
+  if (each.length === 0) return undefined;
+  const all = each.map((_, at) => `select * from standing${at}`).join(' union all ');
+  const ctes = [...each.map((shape, at) => standingIn(shape, at, inFull)), `standing as (${all})`];
+  const held = heldBack(each);
+  if (held === undefined) return { ctes: ctes.join(', '), state: 's.state', held: '', why: 'null' };
+  return {
+    ctes: [...ctes, held].join(', '),
+    state: `case when h.seq is null then s.state else 'conflicts' end`,
+    held: 'left join held h on (h.lane, h.seq) = (s.lane, s.seq)',
+    why: 'h.why',
+  };
+}
+
+/** How each change of a resource stands to its row. `inFull`: with the images that a person is shown. */
+function standingIn(shape: Shape, at: number, inFull: boolean): string {
   const compared = { ...shape, compared: shape.compared.filter(({ generated }) => !generated) };
   const settable = { ...shape, compared: shape.changes };
   const there = isThere(shape, 't');
   return `
-    change_left as (
+    left${at} as (
       select c.lane, c.seq, c.key, c.kind, c.unit, c.before as was, coalesce(c.stored, coalesce(c.before, '{}') || c.after) as made,
         ${imageLeft(shape)} as before, ${imageRestored(shape)} as after
-      from candidate c where c.resource = $2
-    ), standing as (
-      select b.*, ${there} as there,
-        ${rowImage(shape, 't')} as now,
+      from candidate c where c.resource = ${pg.escapeLiteral(shape.name)}
+    ), standing${at} as (
+      select b.lane, b.seq, ${pg.escapeLiteral(shape.name)} as resource, ${at} as nth, b.key, b.before is null as inserts, b.after,
+        ${inFull ? `b.kind, b.unit, ${shown(shape, 'b.was')} as was, ${shown(shape, 'b.made')} as made, ${rowImage(shape, 't')} as now,` : ''}
         case
           when b.before is null then case when not (${there}) then case when ${cascadedFits(shape)} then 'restorable' else 'conflicts' end
             when ${sameAs(settable, 'b.after')} then 'asBefore' else 'conflicts' end
@@ -130,10 +159,10 @@ const STANDING = (shape: Shape): string => {
           when ${sameAs(settable, 'b.after')} then 'asBefore'
           else 'conflicts'
         end as state
-      from change_left b
+      from left${at} b
       left join ${shape.table} t on ${hasKey(shape, 't', 'b.key')}
     )`;
-};
+}
 
 /** An image as its columns would have it; as it was kept where they have other types by now. */
 function shown(shape: Shape, image: string): string {
@@ -151,9 +180,27 @@ export async function* restoreConflicts(
   part?: RestorePart,
 ): AsyncGenerator<RestoreConflict> {
   const stored = await hasStored(pool, run);
-  for (const shape of shapes.values()) {
-    if (shape.changes.length > 0) yield* conflictsIn(pool, run, shape, stored, part);
-  }
+  const planned = standingOf(shapes, true);
+  if (planned)
+    yield* streamRows<RestoreConflict>(
+      pool,
+      `with recursive ${candidates(stored, part)}, ${planned.ctes}
+       select s.resource, s.key, s.kind, s.unit, s.was as before, s.made as after, s.now,
+         case when s.state = 'restorable' then coalesce(refused.refusal, ${planned.why}) end as refusal
+       from standing s ${planned.held}
+       left join lateral (
+         select x.refusal
+         from portcullis_region.run r
+         join portcullis_region.change c on c.resource = s.resource and c.key = s.key and c.run = r.id
+         join portcullis_region.conflict x on (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq)
+         where r.restores = $1 and x.refusal is not null
+         order by r.created_at desc
+         limit 1
+       ) refused on s.state = 'restorable'
+       where ${planned.state} = 'conflicts' or refused.refusal is not null
+       order by s.nth, s.lane, s.seq desc`,
+      [run],
+    );
   for (const [name, why] of refused) {
     yield* streamRows<RestoreConflict>(
       pool,
@@ -165,33 +212,4 @@ export async function* restoreConflicts(
       [run, name, why],
     );
   }
-}
-
-async function* conflictsIn(
-  pool: pg.Pool,
-  run: string,
-  shape: Shape,
-  stored: boolean,
-  part: RestorePart | undefined,
-): AsyncGenerator<RestoreConflict> {
-  yield* streamRows<RestoreConflict>(
-    pool,
-    `with recursive ${candidates(stored, part)}, ${STANDING(shape)}
-     select $2::text as resource, s.key, s.kind, s.unit, ${shown(shape, 's.was')} as before,
-       ${shown(shape, 's.made')} as after, s.now,
-       case when s.state = 'restorable' then refused.refusal end as refusal
-     from standing s
-     left join lateral (
-       select x.refusal
-       from portcullis_region.run r
-       join portcullis_region.change c on c.resource = $2 and c.key = s.key and c.run = r.id
-       join portcullis_region.conflict x on (x.run, x.lane, x.seq) = (c.run, c.lane, c.seq)
-       where r.restores = $1 and x.refusal is not null
-       order by r.created_at desc
-       limit 1
-     ) refused on s.state = 'restorable'
-     where s.state = 'conflicts' or refused.refusal is not null
-     order by s.lane, s.seq desc`,
-    [run, shape.name],
-  );
 }

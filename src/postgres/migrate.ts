@@ -13,7 +13,7 @@ const FOLDER = new URL('../../src/postgres/migrations/', import.meta.url);
 export interface JobSchema {
   readonly job: string;
   readonly folder: URL;
-  /** Nothing else is in them: the job's logins may read and write all of it, and an uninstall drops them. */
+  /** Nothing else is in them: the job's logins may read and write all of it, and `uninstall --with-data` drops them. */
   readonly schemas: readonly string[];
 }
 
@@ -200,7 +200,7 @@ function stepOf(missing: readonly Migration[], at: number): string {
   return `${first ? reserveSchemas(of) : ''}-- ${name}\n${sql.trimEnd()}\n;\ninsert into portcullis_store.job_migration (job, name, sha256) values (${job}, ${file}, '${sha256}');\n`;
 }
 
-/** A schema that somebody else made is no job's: its logins would get rights there, and an uninstall would drop it. */
+/** A schema that somebody else made is no job's: its logins would get rights there, and an uninstall could drop it. */
 function reserveSchemas({ job, schemas }: JobSchema): string {
   const names = `array[${schemas.map((each) => pg.escapeLiteral(each)).join(', ')}]::text[]`;
   return `-- The schemas of ${job}

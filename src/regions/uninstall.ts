@@ -1,29 +1,34 @@
+import { open } from 'node:fs/promises';
 import pg from 'pg';
 import { jobPlacesInForce } from '../flags/policy-places.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { countOf, number } from '../kernel/words.js';
 import type { DatabaseSetup } from '../postgres/logins.js';
 import { readInstalled, underMigrationLock } from '../postgres/migrate.js';
+import { fileError } from '../postgres/file-error.js';
 import { isUnreachable } from '../postgres/pool.js';
 import { readFacts, readRecorded } from '../postgres/role-plan.js';
+import {
+  dependents,
+  readJournal,
+  readSchemas,
+  rightsElsewhere,
+  type JournalKept,
+  type MadeSchema,
+  type TableRows,
+} from './made-objects.js';
 
 const OWN_SCHEMAS = ['portcullis_control', 'portcullis_region', 'portcullis_guard', 'portcullis_store'];
 const LOCK_MS = 15_000;
-
-/** A schema that an uninstall drops, with what is in it. */
-export interface DroppedSchema {
-  readonly name: string;
-  /** Whose tables these are; null: Portcullis' own. */
-  readonly job: string | null;
-  readonly tables: number;
-  /** As the database's statistics have it. */
-  readonly rows: number;
-}
+const ROWS_AT_ONCE = 500;
 
 /** What an uninstall would remove from a database. */
 export interface UninstallPlan {
   readonly database: string;
-  readonly schemas: readonly DroppedSchema[];
+  readonly schemas: readonly MadeSchema[];
+  /** The tables that jobs brought stay, unless they are to go too. */
+  readonly staying: readonly MadeSchema[];
+  readonly journal: JournalKept;
   readonly roles: readonly string[];
   /** What is in use: it is removed all the same where somebody insists. */
   readonly inUse: readonly string[];
@@ -42,18 +47,29 @@ export interface Surroundings {
   readonly databases: readonly Pick<DatabaseSetup, 'name' | 'owner'>[];
 }
 
+interface UninstallOptions {
+  /** Somebody else runs the statements, who may drop roles. */
+  readonly asDba?: boolean;
+  /** Also the tables that jobs brought. */
+  readonly withData?: boolean;
+}
+
 /**
  * Reads what Portcullis made in a database, and what stands in the way of removing it. Writes nothing and waits for no
- * lock. `asDba`: somebody else runs the statements, who may drop roles.
+ * lock.
  */
 export async function planUninstall(
   { name, owner }: Pick<DatabaseSetup, 'name' | 'owner'>,
   surroundings: Surroundings,
-  asDba = false,
+  { asDba = false, withData = false }: UninstallOptions = {},
 ): Promise<UninstallPlan> {
   const installed = await readInstalled(owner);
   const jobOf = new Map(installed.flatMap(({ job, schemas }) => schemas.map((each) => [each, job])));
-  const schemas = await readSchemas(owner, [...OWN_SCHEMAS, ...jobOf.keys()]);
+  const made = (await readSchemas(owner, [...OWN_SCHEMAS, ...jobOf.keys()])).map((each) => ({
+    ...each,
+    job: jobOf.get(each.name) ?? null,
+  }));
+  const schemas = made.filter(({ job }) => job === null || withData);
   const facts = await readFacts(owner);
   const recorded = [...(await readRecorded(owner, facts)).values()];
   const roles = recorded.map(({ role }) => role);
@@ -61,7 +77,9 @@ export async function planUninstall(
   const fixed = asDba ? [] : recorded.filter(({ mayAlter }) => !mayAlter).map(({ role }) => role);
   return {
     database: name,
-    schemas: schemas.map((each) => ({ ...each, job: jobOf.get(each.name) ?? null })),
+    schemas,
+    staying: made.filter((each) => !schemas.includes(each)),
+    journal: await readJournal(owner, names),
     roles,
     inUse: [
       ...(await runsUnderWay(owner, names)),
@@ -89,11 +107,54 @@ export function isUninstalled({ schemas, roles }: UninstallPlan): boolean {
   return schemas.length + roles.length === 0;
 }
 
-/** Removes what the plan names, all or nothing. Throws MIGRATION_LOCKED. */
-export async function uninstall({ owner }: Pick<DatabaseSetup, 'owner'>, plan: UninstallPlan): Promise<void> {
+/**
+ * Removes what the plan names, all or nothing. `journal`: a file that gets the journal first, which nobody writes meanwhile.
+ * Throws MIGRATION_LOCKED, and FILE_UNWRITABLE where that cannot be written: nothing is removed then.
+ */
+export async function uninstall(
+  { owner }: Pick<DatabaseSetup, 'owner'>,
+  plan: UninstallPlan,
+  journal?: string,
+): Promise<void> {
   await underMigrationLock(owner, LOCK_MS, async (client) => {
+    if (journal !== undefined && plan.schemas.some(({ name }) => name === 'portcullis_region'))
+      await writeJournal(client, journal).catch((error: unknown) => {
+        throw fileError(
+          'FILE_UNWRITABLE',
+          error,
+          'nothing was removed; name a file that is not there yet, in a folder that you may write to',
+        );
+      });
     for (const sql of [...plan.dropping, ...plan.leaving]) await client.query(sql);
   });
+}
+
+/** The tables of the region's schema, row by row, as JSON Lines: `{ "table": "run", "row": { … } }`. Memory stays flat. */
+async function writeJournal(client: pg.PoolClient, path: string): Promise<void> {
+  const { rows: tables } = await client.query<{ name: string }>(
+    `select relname as name from pg_class
+     where relnamespace = 'portcullis_region'::regnamespace and relkind = 'r' order by relname`,
+  );
+  const quoted = tables.map(({ name }) => [name, `portcullis_region.${pg.escapeIdentifier(name)}`] as const);
+  await client.query(`lock table ${quoted.map(([, table]) => table).join(', ')} in share mode`);
+  const file = await open(path, 'wx', 0o600);
+  try {
+    for (const [name, table] of quoted) {
+      await client.query(
+        `declare journal no scroll cursor for
+         select jsonb_build_object('table', ${pg.escapeLiteral(name)}, 'row', to_jsonb(t))::text as line from ${table} t`,
+      );
+      for (;;) {
+        const { rows } = await client.query<{ line: string }>(`fetch ${ROWS_AT_ONCE} from journal`);
+        if (rows.length === 0) break;
+        await file.appendFile(rows.map(({ line }) => `${line}\n`).join(''));
+      }
+      await client.query('close journal');
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 /** The SQL that does it, for a DBA. */
@@ -106,17 +167,6 @@ ${lines(plan.dropping)}
 ${lines(plan.leaving)}
 commit;
 `;
-}
-
-async function readSchemas(owner: pg.Pool, names: readonly string[]): Promise<Omit<DroppedSchema, 'job'>[]> {
-  const { rows } = await owner.query<Omit<DroppedSchema, 'job'>>(
-    `select n.nspname as name, count(c.oid)::integer as tables,
-       coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint as rows
-     from pg_namespace n left join pg_class c on c.relnamespace = n.oid and c.relkind = 'r'
-     where n.nspname = any ($1) group by n.nspname order by array_position($1, n.nspname::text)`,
-    [names],
-  );
-  return rows;
 }
 
 async function runsUnderWay(owner: pg.Pool, schemas: readonly string[]): Promise<string[]> {
@@ -175,60 +225,6 @@ async function installedElsewhere({ databases }: Surroundings): Promise<string[]
   return found.flat();
 }
 
-/** What somebody made that hangs on what is dropped: the database would drop it too. */
-const DEPENDENTS = `
-  with ours as (select oid, nspname from pg_namespace where nspname = any ($1)),
-  held as (
-    select 'pg_class'::regclass as classid, c.oid from pg_class c join ours on ours.oid = c.relnamespace
-    union all select 'pg_proc'::regclass, p.oid from pg_proc p join ours on ours.oid = p.pronamespace
-    union all select 'pg_type'::regclass, t.oid from pg_type t join ours on ours.oid = t.typnamespace
-  ), hanging as (
-    select d.classid, d.objid, d.refclassid, d.refobjid,
-      case d.classid
-        when 'pg_class'::regclass then (select relnamespace from pg_class where oid = d.objid)
-        when 'pg_proc'::regclass then (select pronamespace from pg_proc where oid = d.objid)
-        when 'pg_type'::regclass then (select typnamespace from pg_type where oid = d.objid)
-        when 'pg_constraint'::regclass then (select connamespace from pg_constraint where oid = d.objid)
-        when 'pg_rewrite'::regclass then (select c.relnamespace from pg_rewrite r join pg_class c on c.oid = r.ev_class where r.oid = d.objid)
-        when 'pg_trigger'::regclass then (select c.relnamespace from pg_trigger t join pg_class c on c.oid = t.tgrelid where t.oid = d.objid)
-        when 'pg_attrdef'::regclass then (select c.relnamespace from pg_attrdef a join pg_class c on c.oid = a.adrelid where a.oid = d.objid)
-        when 'pg_policy'::regclass then (select c.relnamespace from pg_policy p join pg_class c on c.oid = p.polrelid where p.oid = d.objid)
-      end as space
-    from pg_depend d join held on held.classid = d.refclassid and held.oid = d.refobjid
-    where d.deptype in ('n', 'a')
-  )
-  select pg_describe_object(classid, objid, 0) || ' depends on ' || min(pg_describe_object(refclassid, refobjid, 0)) as what
-  from hanging where space is null or space not in (select oid from ours) group by classid, objid order by 1 limit 20`;
-
-async function dependents(owner: pg.Pool, schemas: readonly string[]): Promise<string[]> {
-  const { rows } = await owner.query<{ what: string }>(DEPENDENTS, [schemas]);
-  return rows.map(({ what }) => `${what}, and would be dropped with it: drop or alter it first`);
-}
-
-/** What our roles own outside of what is dropped, or may do in another database. */
-async function rightsElsewhere(
-  owner: pg.Pool,
-  roles: readonly string[],
-  schemas: readonly string[],
-): Promise<string[]> {
-  const { rows } = await owner.query<{ what: string }>(
-    `select distinct case
-         when s.dbid not in (0, here.oid) then format('the role %s has rights or objects in the database %s', r.rolname, other.datname)
-         else format('the role %s owns %s', r.rolname, pg_describe_object(s.classid, s.objid, 0)) end as what
-     from pg_shdepend s join pg_roles r on r.oid = s.refobjid and s.refclassid = 'pg_authid'::regclass
-     join pg_database here on here.datname = current_database()
-     left join pg_database other on other.oid = s.dbid
-     where r.rolname = any ($1)
-       and (s.dbid not in (0, here.oid)
-         or (s.dbid = here.oid and s.deptype = 'o'
-           and not (s.classid = 'pg_proc'::regclass and s.objid in (
-             select p.oid from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = any ($2)))))
-     order by 1 limit 20`,
-    [roles, schemas],
-  );
-  return rows.map(({ what }) => `${what}: give it to somebody else, or drop it`);
-}
-
 /** What a role was given in this database goes with it: `drop owned` needs a member's rights, which the owner may lack. */
 async function leavingOf(
   owner: pg.Pool,
@@ -247,18 +243,53 @@ async function leavingOf(
   });
 }
 
-/** What would be removed, for a person. */
-export function uninstallText({ schemas, roles, inUse, impossible }: UninstallPlan): string {
+/** What would be removed, for a person. `journal`: the file that gets the journal. */
+export function uninstallText(
+  { schemas, staying, journal, roles, inUse, impossible }: UninstallPlan,
+  file?: string,
+): string {
   const lines = [
-    ...schemas.map(
-      ({ name, job, tables, rows }) =>
-        `schema ${name}: ${countOf(tables, 'table')}, about ${number(rows)} rows${job === null ? '' : `, the tables of ${job}`}`,
-    ),
+    ...schemas.map(schemaText),
+    ...(journal.changes === 0
+      ? []
+      : [
+          `the journal of ${countOf(journal.changes, 'change')} by ${countOf(journal.runs, 'run')}, which can then never be restored; ${
+            file === undefined
+              ? 'it is in no file: --journal FILE writes it to one first'
+              : `it is written to ${file} first`
+          }`,
+        ]),
     ...roles.map((role) => `role ${role}, with the rights that it was given in this database`),
+    ...staying.map((schema) => `stays (--with-data drops it too): ${schemaText(schema)}`),
     ...inUse.map((what) => `in use: ${what}`),
     ...impossible.map((what) => `in the way: ${what}`),
   ];
   return lines.map((line) => `  ${line}\n`).join('');
+}
+
+function schemaText({ name, job, tables }: MadeSchema): string {
+  const all = rowsOf(tables);
+  const each = tables.map((table) => `${table.name} ${rowsText(table)}`).join(', ');
+  return `schema ${name}: ${countOf(tables.length, 'table')}, ${rowsText(all)}${job === null ? '' : `, the tables of ${job}: ${each}`}`;
+}
+
+/** The business rows that go, for the question whether they may; undefined: none. */
+export function dataText({ schemas }: UninstallPlan): string | undefined {
+  const lost = schemas.filter(({ job }) => job !== null);
+  if (lost.length === 0) return undefined;
+  const names = lost.map(({ name, job }) => `${name} (${job ?? ''})`).join(', ');
+  return `${rowsText(rowsOf(lost.flatMap(({ tables }) => tables)))} of ${names}`;
+}
+
+function rowsOf(tables: readonly TableRows[]): Omit<TableRows, 'name'> {
+  return {
+    rows: tables.reduce((sum, { rows }) => sum + rows, 0),
+    exact: tables.every(({ exact }) => exact),
+  };
+}
+
+function rowsText({ rows, exact }: Omit<TableRows, 'name'>): string {
+  return `${exact ? '' : 'about '}${number(rows)} ${rows === 1 ? 'row' : 'rows'}`;
 }
 
 /** Throws UNINSTALL_REFUSED where something is in the way, or in use and nobody insists. */

@@ -109,7 +109,7 @@ export interface JobMigrations {
   readonly folder: URL;
   /**
    * The schemas that they make, with nothing else in them. The job's plan and the policy's invariants may read all of
-   * these, its changes may write them, and `portcullis uninstall` drops them.
+   * these, its changes may write them, and `portcullis uninstall --with-data` drops them.
    */
   readonly schemas: readonly [string, ...string[]];
 }

@@ -2,7 +2,9 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/g
 import type { Resource } from '../../src/sdk/contract.js';
 import { extentOf } from '../../src/journal/extent.js';
 import { impactOf } from '../../src/journal/impact.js';
+import { restoreConflicts } from '../../src/journal/restore-preview.js';
 import { findRun } from '../../src/runs/browse-runs.js';
+import { readRestored } from '../../src/worker/restore-plan-phase.js';
 import { testDatabase } from '../support/database.js';
 import { noRules } from '../support/platform.js';
 import { change, testShop } from '../support/shop.js';
@@ -309,6 +311,65 @@ describe('rows that go in several ways are kept once, and restored exactly', () 
     const { rows } = await owner.query<{ n: number }>(`
       select count(*) as n from shop.leaf where twig in (3, 4, 5, 6) or twig2 in (3, 4, 5, 6) or node in (2, 3)`);
     await goesAndComesBack(['shop.twig', 'shop.twig2', 'shop.leaf'], [2, 3], 4 + 4 + (rows[0]?.n ?? 0));
+  });
+
+  test('and held back where a person keeps one of them from it, as the dry run says', async () => {
+    await owner.query(`
+      create table shop.node (id int primary key, note text);
+      create table shop.twig (id int primary key, node int constraint of_twig references shop.node on delete cascade);
+      create table shop.leaf (id int primary key, twig int constraint a_leaf references shop.twig on delete cascade,
+        node int constraint c_leaf references shop.node on delete cascade);
+      insert into shop.node select n, 'node ' || n from generate_series(1, 6) n;
+      insert into shop.twig select n, n from generate_series(1, 6) n;
+      insert into shop.leaf values (1, 3, 2), (2, 4, 4)`);
+    await shop.grant();
+    const resource: Resource = {
+      ...{ table: 'shop.node', key: 'id', changes: [], deletes: true },
+      cascades: ['shop.twig', 'shop.leaf'],
+    };
+    const report = await shop.run(
+      shop.job({ node: resource }, async function* ({ rows }) {
+        for await (const { id, note } of rows(
+          'select id, note from shop.node where id in (2, 3, 4) order by id',
+        ))
+          yield change('node', String(id), { note: note ?? null }, null);
+      }),
+      { apply: { lanes: 1, batch: 100, firstBatches: [] } },
+    );
+    // Leaf 1 went with node 2, and with the twig of node 3, which somebody has put there again without it.
+    await owner.query(`insert into shop.node values (3, 'theirs')`);
+    const { region } = shop.platform;
+    const said = { restorable: 1, conflicts: 2 };
+    expect(await shop.preview(report.run.id)).toMatchObject(said);
+    const conflicts = async (): Promise<(string | null)[][]> => {
+      const found = [];
+      for await (const { key, refusal } of restoreConflicts(
+        region,
+        report.run.id,
+        await readRestored(region, report.run.id),
+      ))
+        found.push([key, refusal]);
+      return found;
+    };
+    const why =
+      'a row of shop.leaf references one of shop.twig that is not there and does not come back (constraint a_leaf)';
+    expect(await conflicts()).toEqual([
+      ['3', null],
+      ['2', why],
+    ]);
+    expect(await shop.restore(report.run.id, 100)).toMatchObject({
+      report: { status: 'succeeded', applied: { node: 1 } },
+      left: { restorable: 0, conflicts: 2 },
+    });
+    expect(await conflicts()).toEqual([
+      ['3', null],
+      ['2', expect.stringContaining('violates foreign key constraint "a_leaf"')],
+    ]);
+    // Once the twig is there again, so is what was held back.
+    await owner.query('insert into shop.twig values (3, 3)');
+    expect(await shop.preview(report.run.id)).toMatchObject({ restorable: 1, conflicts: 1 });
+    expect(await shop.restore(report.run.id, 100)).toMatchObject({ left: { restorable: 0, conflicts: 1 } });
+    expect(await shop.rowsOf('shop.leaf')).toEqual(['(1,3,2)', '(2,4,4)']);
   });
 
   test('but a table whose rows go with those that go with them is refused by name', async () => {

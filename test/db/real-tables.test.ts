@@ -256,6 +256,15 @@ describe('a table that has changed since the run', () => {
     expect(await shop.restore(id)).toMatchObject({ report: { status: 'failed', code: 'RESTORE_INEXACT' } });
   });
 
+  test('does not count what it has left out as restored', async () => {
+    const { id } = await ran();
+    await owner.query(`alter table shop.note drop column text`);
+    expect(await shop.preview(id)).toMatchObject({ restorable: 10, conflicts: 3 });
+    const left = { applied: 13, alreadyRestored: 10, restorable: 0, conflicts: 3 };
+    expect(await shop.restore(id)).toMatchObject({ report: { status: 'succeeded' }, left });
+    expect(await shop.preview(id)).toMatchObject(left);
+  });
+
   test('refuses values that the types of now cannot read', async () => {
     const { id } = await ran();
     await owner.query(`alter table shop.item alter column name type int using id`);

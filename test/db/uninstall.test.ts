@@ -1,15 +1,22 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
 import { loginUrl } from '../../src/postgres/logins.js';
 import { setUp } from '../../src/postgres/set-up.js';
-import { isUninstalled, planUninstall, uninstall, uninstallSql } from '../../src/regions/uninstall.js';
+import {
+  dataText,
+  isUninstalled,
+  planUninstall,
+  uninstall,
+  uninstallSql,
+  uninstallText,
+} from '../../src/regions/uninstall.js';
 import { emptyDatabase, SCHEMAS, type GuestDatabase } from '../support/database.js';
 import { makeOlderSchema } from '../support/older-schema.js';
 import { portcullis, temporaryFolder, type Finished } from '../support/portcullis.js';
 
-const made = await Promise.all(Array.from({ length: 6 }, () => emptyDatabase()));
+const made = await Promise.all(Array.from({ length: 7 }, () => emptyDatabase()));
 
 /** A database of somebody else's, with tables, a role that has the name that ours would have, and grants. */
 async function guestAt(index: number): Promise<GuestDatabase> {
@@ -103,9 +110,9 @@ async function everything({ owner, name }: GuestDatabase): Promise<Record<string
   return { ...known, roles, database };
 }
 
-const planOf = (guest: Pick<GuestDatabase, 'owner'>, asDba = false) => {
+const planOf = (guest: Pick<GuestDatabase, 'owner'>, asDba = false, withData = true) => {
   const database = { name: 'control', owner: guest.owner };
-  return planUninstall(database, { control: guest.owner, databases: [database] }, asDba);
+  return planUninstall(database, { control: guest.owner, databases: [database] }, { asDba, withData });
 };
 
 describe('an uninstall', () => {
@@ -139,6 +146,54 @@ describe('an uninstall', () => {
     expect(isUninstalled(await planOf(guest))).toBe(true);
     // It can be installed again.
     expect((await setUp({ owner: guest.owner, schemas: SCHEMAS, given: {} })).roles).toHaveLength(3);
+  });
+
+  test('leaves the tables that a job brought where nobody says that they may go, with no right of ours on them', async () => {
+    const guest = await guestAt(6);
+    await setUp({ owner: guest.owner, schemas: SCHEMAS, given: {} });
+    await guest.owner.query(`
+      insert into directory.organisation (id, name, home_region) values ('o', 'O', 'eu'), ('p', 'P', 'eu');
+      insert into portcullis_region.run (id, job, version, region, slot, trigger, status, reason_code, reason, worker, lease_until)
+        values ('9f3c2a1b-0000-4000-8000-000000000000', 'j', '1.0.0_a', 'eu', now(), 'manual', 'succeeded', 'applied', 'x', 'w', now());
+      insert into portcullis_region.lane (run, lane, attempt, last_seq, applied_seq)
+        values ('9f3c2a1b-0000-4000-8000-000000000000', 0, 1, 2, 2);
+      insert into portcullis_region.change (run, lane, seq, resource, key, kind, unit, before, after, evidence)
+        select '9f3c2a1b-0000-4000-8000-000000000000', 0, n, 'r', 'k' || n, 'r', 'o', '{"a": "\\\\ \\n"}', '{"a": "b"}', '{}' from generate_series(1, 2) n`);
+    const plan = await planOf(guest, false, false);
+    expect(plan.schemas.map(({ name }) => name)).not.toContain('directory');
+    expect(plan.journal).toEqual({ runs: 1, changes: 2 });
+    const text = uninstallText(plan);
+    expect(text).toContain(
+      'the journal of 2 changes by 1 run, which can then never be restored; it is in no file: --journal FILE writes it to one first',
+    );
+    expect(text).toMatch(
+      /stays \(--with-data drops it too\): schema directory: 6 tables, 2 rows, the tables of domain-claim: .*organisation 2 rows/,
+    );
+    expect(dataText(plan)).toBeUndefined();
+    expect(dataText(await planOf(guest))).toBe('2 rows of directory (domain-claim)');
+    // A file that is there already is nobody's to overwrite, and nothing is removed.
+    const file = join(await temporaryFolder(), 'journal.jsonl');
+    await writeFile(file, 'kept');
+    await expect(uninstall(guest, plan, file)).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
+    expect(await readFile(file, 'utf8')).toBe('kept');
+    expect((await planOf(guest)).journal.changes).toBe(2);
+    await uninstall(guest, plan, `${file}.2`);
+    const lines = (await readFile(`${file}.2`, 'utf8')).trimEnd().split('\n');
+    const written = lines.map((line) => JSON.parse(line) as { table: string; row: Record<string, unknown> });
+    expect(
+      written.filter(({ table }) => table === 'change').map(({ row }) => [row['key'], row['before']]),
+    ).toEqual([
+      ['k1', { a: '\\ \n' }],
+      ['k2', { a: '\\ \n' }],
+    ]);
+    expect(written.filter(({ table }) => table === 'run')).toHaveLength(1);
+    const { rows } = await guest.owner.query(
+      `select (select count(*) from directory.organisation) as kept, to_regnamespace('portcullis_region') is null as gone,
+         (select count(*) from pg_class c, aclexplode(c.relacl) a where c.relnamespace = 'directory'::regnamespace
+            and a.grantee not in (c.relowner, 0)) as rights`,
+    );
+    expect(rows).toEqual([{ kept: 2, gone: true, rights: 0 }]);
+    expect(isUninstalled(await planOf(guest))).toBe(true);
   });
 
   test('of the SQL for a DBA does the same, also after an upgrade from the first release', async () => {
@@ -231,8 +286,16 @@ describe('portcullis uninstall', () => {
       stderr: expect.stringContaining('UNINSTALL_REFUSED'),
     });
     const unasked = await run(['-d', 'PORTCULLIS_DATABASE_URL_EU'], env);
-    expect(unasked).toMatchObject({ code: 2, stderr: expect.stringContaining('schema directory: 6 tables') });
-    expect(await run(['-d', 'PORTCULLIS_DATABASE_URL_EU', '--yes'], env)).toMatchObject({
+    expect(unasked).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('stays (--with-data drops it too): schema directory: 6 tables, 0 rows'),
+    });
+    const withData = await run(['-d', 'PORTCULLIS_DATABASE_URL_EU', '--with-data'], env);
+    expect(withData).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('deletes 0 rows of directory (domain-claim), and cannot be undone'),
+    });
+    expect(await run(['-d', 'PORTCULLIS_DATABASE_URL_EU', '--with-data', '--yes'], env)).toMatchObject({
       code: 0,
       stdout: 'PORTCULLIS_DATABASE_URL_EU: removed\n',
     });
@@ -240,7 +303,7 @@ describe('portcullis uninstall', () => {
       `select principal, subject from portcullis_control.audit where action = 'uninstall'`,
     );
     expect(rows).toEqual([{ principal: 'system:uninstall', subject: 'PORTCULLIS_DATABASE_URL_EU' }]);
-    expect(await run(['-d', 'control', '--yes', '--json'], env)).toMatchObject({ code: 0 });
+    expect(await run(['-d', 'control', '--with-data', '--yes', '--json'], env)).toMatchObject({ code: 0 });
     expect([await everything(control), await everything(region)]).toEqual(before);
     expect(await run(['-d', 'control', '--yes'], env)).toMatchObject({
       code: 1,
