@@ -23,6 +23,8 @@ export interface Vouched extends Identity {
   readonly groups: readonly string[];
   /** The provider's own session. */
   readonly sid: string | undefined;
+  /** What it can be asked again by which groups they are in, sealed; absent: it gives nothing for that. */
+  readonly refresh: string | undefined;
 }
 
 /** What the record calls somebody who signed in without a token: no token's name has a colon. */
@@ -37,15 +39,9 @@ export async function signInVouched(
   who: Vouched,
   roles: readonly GroupRole[],
 ): Promise<SignedIn> {
-  const granted = roles.find(({ group }) => who.groups.includes(group));
+  const granted = grantedBy(roles, who.groups);
   if (granted === undefined) {
-    await endSessions(control, who, 'no group');
-    // Nor may they act by what they are linked to, such as Slack.
-    await control.query(
-      `update portcullis_control.identity set role = null, regions = null, groups = '{}', signed_in_at = null
-       where issuer = $1 and subject = $2`,
-      [who.issuer, who.subject],
-    );
+    await grantNothing(control, who);
     throw refused(`${who.name} is in none of the groups that may sign in`, {
       hint: 'ask whoever manages the groups; the identity file (PORTCULLIS_IDENTITY) says which one may do what',
     });
@@ -64,16 +60,10 @@ export async function signInVouched(
       `update portcullis_control.identity
        set role = $3, regions = $4, groups = $5, signed_in_at = clock_timestamp()
        where issuer = $1 and subject = $2`,
-      [
-        who.issuer,
-        who.subject,
-        role,
-        regions,
-        roles.flatMap(({ group }) => (who.groups.includes(group) ? [group] : [])),
-      ],
+      [who.issuer, who.subject, role, regions, knownGroups(roles, who.groups)],
     );
-    const { issuer, subject, sid } = who;
-    const session = await putSession(client, secret, { issuer, subject, sid });
+    const { issuer, subject, sid, refresh } = who;
+    const session = await putSession(client, secret, { issuer, subject, sid, refresh });
     const name = PROVIDER_PREFIX + person;
     await recordAudit(client, {
       principal: name,
@@ -82,6 +72,79 @@ export async function signInVouched(
       evidence: { session, by: 'provider', issuer, identity: subject, group: granted.group, role, regions },
     });
     return { secret, name, person };
+  });
+}
+
+function grantedBy(roles: readonly GroupRole[], groups: readonly string[]): GroupRole | undefined {
+  return roles.find(({ group }) => groups.includes(group));
+}
+
+function knownGroups(roles: readonly GroupRole[], groups: readonly string[]): string[] {
+  return roles.flatMap(({ group }) => (groups.includes(group) ? [group] : []));
+}
+
+/** Somebody is in no group any more: their sessions end. */
+async function grantNothing(control: pg.Pool, { issuer, subject }: Identity): Promise<void> {
+  await endSessions(control, { issuer, subject }, 'no group');
+  // Nor may they act by what they are linked to, such as Slack.
+  await control.query(
+    `update portcullis_control.identity set role = null, regions = null, groups = '{}', signed_in_at = null
+     where issuer = $1 and subject = $2`,
+    [issuer, subject],
+  );
+}
+
+/** What the provider answered when it was asked again about the person of a session. */
+export type AskedAgain =
+  { readonly groups: readonly string[]; readonly refresh: string | undefined } | 'refused';
+
+/**
+ * Has the sessions of somebody follow the groups that they are in now. They end where these give nothing; this one ends
+ * where the provider vouches for them no longer.
+ */
+export async function followGroups(
+  control: pg.Pool,
+  session: string,
+  answer: AskedAgain,
+  roles: readonly GroupRole[],
+): Promise<void> {
+  const { rows } = await control.query<Identity & { readonly name: string }>(
+    `select i.issuer, i.subject, p.name from portcullis_control.session s
+     join portcullis_control.identity i on i.issuer = s.issuer and i.subject = s.subject
+     join portcullis_control.person p on p.id = i.person where s.id = $1`,
+    [session],
+  );
+  const [who] = rows;
+  if (who === undefined) return;
+  const granted = answer === 'refused' ? undefined : grantedBy(roles, answer.groups);
+  if (answer !== 'refused' && granted === undefined) {
+    await grantNothing(control, who);
+    return;
+  }
+  await inTransaction(control, async (client) => {
+    if (answer === 'refused' || granted === undefined) {
+      await client.query('delete from portcullis_control.session where id = $1', [session]);
+      await recordSignOut(client, { id: session, name: who.name, issuer: who.issuer }, 'provider refused');
+      return;
+    }
+    const { role, regions, group } = granted;
+    await client.query(
+      `update portcullis_control.session
+       set refresh = coalesce($2, refresh), groups_at = clock_timestamp(), groups_asked_at = null where id = $1`,
+      [session, answer.refresh ?? null],
+    );
+    const { rowCount } = await client.query(
+      `update portcullis_control.identity set role = $3, regions = $4, groups = $5
+       where issuer = $1 and subject = $2 and (role, regions, groups) is distinct from ($3::text, $4::text[], $5::text[])`,
+      [who.issuer, who.subject, role, regions, knownGroups(roles, answer.groups)],
+    );
+    if (rowCount === 0) return;
+    await recordAudit(client, {
+      principal: 'system:provider',
+      action: 'follow-groups',
+      subject: who.name,
+      evidence: { session, issuer: who.issuer, identity: who.subject, group, role, regions },
+    });
   });
 }
 
@@ -266,14 +329,20 @@ export async function endSessions(
        returning s.id, p.name`,
       [issuer, subject ?? null, why === 'no group' ? null : (sid ?? null)],
     );
-    for (const { id, name } of rows) {
-      await recordAudit(client, {
-        principal: 'system:provider',
-        action: 'sign-out',
-        subject: name,
-        evidence: { session: id, why, issuer },
-      });
-    }
+    for (const { id, name } of rows) await recordSignOut(client, { id, name, issuer }, why);
     return rows.length;
+  });
+}
+
+async function recordSignOut(
+  client: pg.PoolClient,
+  { id, name, issuer }: { readonly id: string; readonly name: string; readonly issuer: string },
+  why: string,
+): Promise<void> {
+  await recordAudit(client, {
+    principal: 'system:provider',
+    action: 'sign-out',
+    subject: name,
+    evidence: { session: id, why, issuer },
   });
 }

@@ -21,6 +21,12 @@ const WHOSE = `portcullis_control.session s
 const EXPIRES = `least(s.last_used_at + ${IDLE}, s.created_at + ${LONGEST})`;
 const LEFT_MS = `ceil(extract(epoch from ${EXPIRES} - clock_timestamp()) * 1000)::float8`;
 
+/** How often the identity provider is asked again which groups somebody is in, and how soon after it did not answer. */
+const GROUPS_EVERY = `interval '15 minutes'`;
+const GROUPS_AGAIN = `interval '1 minute'`;
+const GROUPS_DUE = `(s.refresh is not null and s.groups_at <= clock_timestamp() - ${GROUPS_EVERY}
+  and coalesce(s.groups_asked_at <= clock_timestamp() - ${GROUPS_AGAIN}, true))`;
+
 /** What a person shows to sign in: a token of theirs, or a code that stands in for one. */
 export type Proof = { readonly token: string } | { readonly code: string };
 
@@ -70,16 +76,23 @@ export async function signIn(control: pg.Pool, proof: Proof): Promise<SignedIn> 
 /** What a session acts as: a token, or somebody for whom the identity provider vouches. */
 type ActsAs =
   | { readonly token: string }
-  | { readonly issuer: string; readonly subject: string; readonly sid: string | undefined };
+  | {
+      readonly issuer: string;
+      readonly subject: string;
+      readonly sid: string | undefined;
+      /** What the provider can be asked again by, sealed. */
+      readonly refresh: string | undefined;
+    };
 
 /** Begins a session in the client's transaction, and removes those that have ended. Answers its id. */
 export async function putSession(client: pg.PoolClient, secret: string, as: ActsAs): Promise<string> {
   await client.query(`delete from portcullis_control.session s where not (${HOLDS})`);
-  const { token, issuer, subject, sid } = { token: null, issuer: null, subject: null, sid: null, ...as };
+  const nobody = { token: null, issuer: null, subject: null, sid: null, refresh: null };
+  const { token, issuer, subject, sid, refresh } = { ...nobody, ...as };
   const { rows } = await client.query<{ id: string }>(
-    `insert into portcullis_control.session (sha256, token, issuer, subject, sid)
-     values ($1, $2, $3, $4, $5) returning id`,
-    [hashOfSecret(secret), token, issuer, subject, sid],
+    `insert into portcullis_control.session (sha256, token, issuer, subject, sid, refresh)
+     values ($1, $2, $3, $4, $5, $6) returning id`,
+    [hashOfSecret(secret), token, issuer, subject, sid, refresh],
   );
   return rows[0]?.id ?? '';
 }
@@ -164,11 +177,12 @@ export async function principalOfSession(control: pg.Pool, secret: string): Prom
       readonly expires_at: Date;
       readonly left_ms: number;
       readonly by_provider: boolean;
+      readonly groups_due: boolean;
     }
   >(
     `with found as (
        select s.id as session, s.last_used_at, ${EXPIRES} as expires_at, ${LEFT_MS} as left_ms,
-              s.token is null as by_provider,
+              s.token is null as by_provider, ${GROUPS_DUE} as groups_due,
               case when s.token is null then p.id else t.id end as id,
               case when s.token is null then 'oidc:' || p.name else t.name end as name,
               case when s.token is null then i.role else t.role end as role,
@@ -181,7 +195,8 @@ export async function principalOfSession(control: pg.Pool, secret: string): Prom
        update portcullis_control.session as used set last_used_at = clock_timestamp()
        from found where used.id = found.session and found.last_used_at < clock_timestamp() - interval '1 minute'
      )
-     select id, name, role, regions, hands, person_id, person_name, session, expires_at, left_ms, by_provider from found`,
+     select id, name, role, regions, hands, person_id, person_name, session, expires_at, left_ms, by_provider, groups_due
+     from found`,
     [hashOfSecret(secret)],
   );
   const [row] = rows;
@@ -193,13 +208,33 @@ export async function principalOfSession(control: pg.Pool, secret: string): Prom
     expires_at,
     left_ms: leftMs,
     by_provider: byProvider,
+    groups_due: groupsDue,
     ...holder
   } = row;
   return {
     ...holder,
     person: { id: person_id, name: person_name },
-    session: { id: session, expiresAt: expires_at.toISOString(), leftMs, byProvider },
+    session: {
+      ...{ id: session, expiresAt: expires_at.toISOString(), leftMs },
+      ...{ byProvider, groupsDue },
+    },
   };
+}
+
+/**
+ * What the identity provider is asked by, again, about the person of a session: sealed. One process asks at a time, since it
+ * may be good once; undefined where another one does, or did within the minute, or it is not due.
+ */
+export async function takeRefresh(
+  control: pg.Pool,
+  session: string,
+): Promise<{ readonly refresh: string; readonly subject: string } | undefined> {
+  const { rows } = await control.query<{ refresh: string; subject: string }>(
+    `update portcullis_control.session s set groups_asked_at = clock_timestamp()
+     where s.id = $1 and ${GROUPS_DUE} returning s.refresh, s.subject`,
+    [session],
+  );
+  return rows[0];
 }
 
 /** Ends the caller's session; whether it had not ended by then. */

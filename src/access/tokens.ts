@@ -29,6 +29,8 @@ export interface TokenHolder extends Principal {
         readonly leftMs: number;
         /** There is no token, and the holder's `id` is the person's. */
         readonly byProvider: boolean;
+        /** The provider is to be asked again which groups they are in. */
+        readonly groupsDue: boolean;
       }
     | undefined;
 }

@@ -3,7 +3,7 @@ import helmet from 'helmet';
 import { recordRefusal } from '../access/refusals.js';
 import { ERRORS, PortcullisError, messageOf } from '../kernel/errors.js';
 import { within } from '../kernel/within.js';
-import { authenticate } from './authenticate.js';
+import { authenticate, type SignInOptions } from './authenticate.js';
 import { consoleRouter } from './console.js';
 import type { OperationContext } from '../operations/context.js';
 import { operationList } from '../operations/list.js';
@@ -13,13 +13,13 @@ import { exchangeOf, openExchange } from './exchange.js';
 import { KnownCallers } from './known-callers.js';
 import { knownError, problemOf } from './problem.js';
 import { routeOf, routerOf, type Route } from './router.js';
-import { sessionRouter, type SessionOptions } from './session.js';
+import { sessionRouter } from './session.js';
 import { slackRouter, type SlackOptions } from './slack.js';
 
 /** Every operation, at its address. */
 export const ROUTES: readonly Route[] = operationList.map(routeOf);
 
-export interface HttpAppOptions extends SessionOptions {
+export interface HttpAppOptions extends SignInOptions {
   /** The folder of the console's files; absent: there is no console. */
   readonly console?: string | undefined;
   /** The Slack apps whose buttons act here; absent: none. */

@@ -1,13 +1,21 @@
 import type { Request, RequestHandler } from 'express';
 import type pg from 'pg';
-import { principalOfSession } from '../access/sessions.js';
+import { followGroups } from '../access/identities.js';
+import { principalOfSession, takeRefresh } from '../access/sessions.js';
 import { principalOfToken, type TokenHolder } from '../access/tokens.js';
 import { PortcullisError, type ErrorCode } from '../kernel/errors.js';
 import { answerOfControl, VERIFIED_MS } from '../operations/without-control.js';
 import { isUnreachable } from '../postgres/pool.js';
 import { exchangeOf } from './exchange.js';
 import type { KnownCallers, Wanted } from './known-callers.js';
+import type { Provider } from './oidc.js';
 import { refuseOtherSites, sessionSecret, type SiteOptions } from './site.js';
+
+/** Under which names the console is served, and the identity provider that people sign in by. */
+export interface SignInOptions extends SiteOptions {
+  /** Absent: they sign in by token. */
+  readonly provider?: Provider | undefined;
+}
 
 /**
  * Lets a request pass that bears a valid token or a session's cookie, and notes whose. One that stops something
@@ -17,7 +25,7 @@ import { refuseOtherSites, sessionSecret, type SiteOptions } from './site.js';
  */
 export function authenticate(
   control: pg.Pool,
-  site: SiteOptions,
+  site: SignInOptions,
   known: KnownCallers,
   stops: (request: Request) => boolean,
 ): RequestHandler {
@@ -34,7 +42,7 @@ function wantedBy(request: Request, stops: (request: Request) => boolean): Wante
 
 async function callerOf(
   control: pg.Pool,
-  site: SiteOptions,
+  site: SignInOptions,
   known: KnownCallers,
   request: Request,
   wanted: Wanted | undefined,
@@ -49,22 +57,47 @@ async function callerOf(
     known.note(secret, holder);
     return holder;
   };
-  if (wanted === undefined) return verify();
   try {
     if (wanted === 'read' && known.isSilent) {
       if (header === undefined) refuseOtherSites(request, site);
       const holder = known.find(secret, wanted);
       if (holder !== undefined) return holder;
     }
-    return await answerOfControl(verify, wanted === 'read' ? VERIFIED_MS : undefined);
+    // A kill waits for no provider.
+    if (wanted === 'stop') return await answerOfControl(verify);
+    const holder = await (wanted === 'read' ? answerOfControl(verify, VERIFIED_MS) : verify());
+    return await followed(control, site.provider, holder, verify);
   } catch (error) {
     if (error instanceof PortcullisError && REFUSED.has(error.code)) known.forget(secret);
-    if (!isUnreachable(error)) throw error;
+    if (wanted === undefined || !isUnreachable(error)) throw error;
     known.noteSilence();
     const holder = known.find(secret, wanted);
     if (holder !== undefined) return holder;
     throw wanted === 'stop' ? unverified(error) : error;
   }
+}
+
+/** The holder as of the groups that they are in now, where these are to be asked for. Throws SESSION_ENDED. */
+async function followed(
+  control: pg.Pool,
+  provider: Provider | undefined,
+  holder: TokenHolder,
+  verify: () => Promise<TokenHolder>,
+): Promise<TokenHolder> {
+  const { session } = holder;
+  if (provider === undefined || session?.groupsDue !== true) return holder;
+  const taken = await takeRefresh(control, session.id);
+  if (taken === undefined) return holder;
+  let answer;
+  try {
+    answer = await provider.askAgain(taken.refresh, taken.subject);
+  } catch (error) {
+    // While the provider is away, whoever is signed in stays so, as before; it is asked again in a minute.
+    if (error instanceof PortcullisError && error.code === 'PROVIDER_UNREACHABLE') return holder;
+    throw error;
+  }
+  await followGroups(control, session.id, answer, provider.settings.groups);
+  return verify();
 }
 
 const REFUSED: ReadonlySet<ErrorCode> = new Set(['TOKEN_REFUSED', 'SESSION_ENDED']);

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:
 import { createRemoteJWKSet, jwtVerify, type JWTVerifyGetKey } from 'jose';
 import * as oidc from 'openid-client';
 import { z } from 'zod';
-import { refused, type Vouched } from '../access/identities.js';
+import { refused, type AskedAgain, type Vouched } from '../access/identities.js';
 import type { SignInSettings } from '../access/identity-file.js';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { shorten } from '../kernel/text.js';
@@ -14,6 +14,9 @@ const ANSWER_S = 10;
 const NOTICE_S = 120;
 /** How long somebody may take at the provider. */
 export const TRANSACTION_MS = 600_000;
+
+/** A session lasts no longer. */
+const SESSION_MS = 24 * 60 * 60 * 1000;
 
 /** What a browser keeps while its person is at the provider. */
 const Transaction = z.strictObject({
@@ -77,22 +80,58 @@ export class Provider {
       });
       const claims = tokens.claims();
       if (claims === undefined) throw new Error('no ID token came');
-      const { nameClaim, groupsClaim } = this.#settings;
-      let all: Readonly<Record<string, unknown>> = claims;
-      const lacks = [nameClaim, groupsClaim].some((claim) => claimOf(claims, claim) === undefined);
-      if (lacks && configuration.serverMetadata().userinfo_endpoint !== undefined) {
-        all = { ...(await oidc.fetchUserInfo(configuration, tokens.access_token, claims.sub)), ...claims };
-      }
+      const all = await this.#allClaims(configuration, tokens.access_token, claims);
+      const { nameClaim } = this.#settings;
       const name = claimOf(all, nameClaim);
       if (typeof name !== 'string') throw new Error(`it sent no claim ${nameClaim}, which is to name people`);
-      const groups = claimOf(all, groupsClaim);
       const sid = claims['sid'];
       return {
-        ...{ issuer: claims.iss, subject: claims.sub, name },
-        groups: Array.isArray(groups) ? groups.filter((group) => typeof group === 'string') : [],
+        ...{ issuer: claims.iss, subject: claims.sub, name, groups: this.#groupsIn(all) },
         sid: typeof sid === 'string' ? sid : undefined,
+        refresh: this.#sealedRefresh(tokens.refresh_token),
       };
     });
+  }
+
+  /**
+   * Which groups the subject is in now, by what {@link finish} sealed; `refused`: the provider vouches for them no longer.
+   * Throws PROVIDER_UNREACHABLE where it does not say.
+   */
+  async askAgain(sealed: string, subject: string): Promise<AskedAgain> {
+    const refresh = this.sealed.open(z.string(), sealed);
+    if (refresh === undefined) return 'refused';
+    const configuration = await this.#discovered();
+    try {
+      const tokens = await oidc.refreshTokenGrant(configuration, refresh);
+      const claims = tokens.claims();
+      if (claims !== undefined && claims.sub !== subject) return 'refused';
+      const all = await this.#allClaims(configuration, tokens.access_token, claims ?? { sub: subject });
+      return { groups: this.#groupsIn(all), refresh: this.#sealedRefresh(tokens.refresh_token) };
+    } catch (error) {
+      if (isNoAnswer(error)) throw unreachable(error);
+      return 'refused';
+    }
+  }
+
+  /** The claims of the ID token, and where those lack something, those of the userinfo address. */
+  async #allClaims(
+    configuration: oidc.Configuration,
+    accessToken: string,
+    claims: Readonly<Record<string, unknown>> & { readonly sub: string },
+  ): Promise<Readonly<Record<string, unknown>>> {
+    const { nameClaim, groupsClaim } = this.#settings;
+    const lacks = [nameClaim, groupsClaim].some((claim) => claimOf(claims, claim) === undefined);
+    if (!lacks || configuration.serverMetadata().userinfo_endpoint === undefined) return claims;
+    return { ...(await oidc.fetchUserInfo(configuration, accessToken, claims.sub)), ...claims };
+  }
+
+  #groupsIn(claims: Readonly<Record<string, unknown>>): readonly string[] {
+    const groups = claimOf(claims, this.#settings.groupsClaim);
+    return Array.isArray(groups) ? groups.filter((group) => typeof group === 'string') : [];
+  }
+
+  #sealedRefresh(token: string | undefined): string | undefined {
+    return token === undefined ? undefined : this.sealed.close(token, SESSION_MS);
   }
 
   /** Where a person ends the provider's own session; undefined where it has no such place or does not answer. */
@@ -221,6 +260,18 @@ function isNetwork(error: unknown): boolean {
   return (
     code === 'OAUTH_TIMEOUT' || code === 'ERR_JWKS_TIMEOUT' || (name === 'TypeError' && code === undefined)
   );
+}
+
+/** Errors of a provider that is out of order, or of our own client there: they say nothing of the person. */
+const NOT_OF_PERSON = new Set(['server_error', 'temporarily_unavailable', 'slow_down', 'invalid_client']);
+
+function isNoAnswer(error: unknown): boolean {
+  const { status, error: said, cause } = error as Readonly<Record<'status' | 'error' | 'cause', unknown>>;
+  // What is no answer of OAuth comes as the response itself.
+  const answered = status ?? (cause as { readonly status?: unknown } | undefined)?.status;
+  if (isNetwork(error) || (typeof answered === 'number' && (answered >= 500 || answered === 429)))
+    return true;
+  return typeof said === 'string' && NOT_OF_PERSON.has(said);
 }
 
 /** Keeps in a browser what only we can read and make, until a time. */

@@ -6,17 +6,12 @@ import { signIn, signOut } from '../access/sessions.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { answerOfControl } from '../operations/without-control.js';
 import { isUnreachable } from '../postgres/pool.js';
-import { sessionHolder } from './authenticate.js';
+import { sessionHolder, type SignInOptions } from './authenticate.js';
 import { exchangeOf } from './exchange.js';
 import type { KnownCallers } from './known-callers.js';
 import { Provider, TRANSACTION_MS, type Transaction } from './oidc.js';
 import { knownError } from './problem.js';
 import { cookieNamed, refuseOtherSites, sessionSecret, siteOf, type Site, type SiteOptions } from './site.js';
-
-export interface SessionOptions extends SiteOptions {
-  /** The identity provider that people sign in by; absent: they sign in by token. */
-  readonly provider?: Provider | undefined;
-}
 
 const Proof = z.union([
   z.strictObject({ token: z.string().min(1).max(200) }),
@@ -32,7 +27,7 @@ const CALLBACK = '/session/oidc/callback';
  * link, and answers with a cookie; `POST /session/end` ends the session; `GET /session/ways` says how people sign in here.
  * Below `/session/oidc` a person goes to the identity provider and comes back, and it tells of sign-outs.
  */
-export function sessionRouter(control: pg.Pool, known: KnownCallers, options: SessionOptions): Router {
+export function sessionRouter(control: pg.Pool, known: KnownCallers, options: SignInOptions): Router {
   const { provider } = options;
   const router = express.Router({ caseSensitive: true });
   const at = (path: string, takes: 'GET' | 'POST', ...steps: RequestHandler[]): void => {
@@ -60,7 +55,7 @@ export function sessionRouter(control: pg.Pool, known: KnownCallers, options: Se
   return router;
 }
 
-function begin(control: pg.Pool, options: SessionOptions): RequestHandler {
+function begin(control: pg.Pool, options: SignInOptions): RequestHandler {
   return async (request, response) => {
     refuseOtherSites(request, options);
     const site = privateSite(request, options);
@@ -91,7 +86,7 @@ function privateSite(request: Request, options: SiteOptions): Site {
   });
 }
 
-function end(control: pg.Pool, known: KnownCallers, options: SessionOptions): RequestHandler {
+function end(control: pg.Pool, known: KnownCallers, options: SignInOptions): RequestHandler {
   return async (request, response) => {
     const site = siteOf(request.get('host') ?? '', options);
     // Whatever becomes of the session, this browser has its cookie no longer.
@@ -126,7 +121,7 @@ function unended(cause: unknown): PortcullisError {
 const Problem = z.strictObject({ code: z.string(), detail: z.string(), hint: z.string() });
 const PROBLEM_MS = 60_000;
 
-function ways(options: SessionOptions): RequestHandler {
+function ways(options: SignInOptions): RequestHandler {
   return (request, response) => {
     const { provider } = options;
     const site = siteOf(request.get('host') ?? '', options);
@@ -141,7 +136,7 @@ function ways(options: SessionOptions): RequestHandler {
 }
 
 /** Sends the browser to the provider, and keeps in it what the answer is compared with. */
-function goToProvider(provider: Provider, options: SessionOptions): RequestHandler {
+function goToProvider(provider: Provider, options: SignInOptions): RequestHandler {
   return toldOnPage(provider, options, async (request, response) => {
     const site = privateSite(request, options);
     const { at, transaction } = await provider.begin(
@@ -154,7 +149,7 @@ function goToProvider(provider: Provider, options: SessionOptions): RequestHandl
   });
 }
 
-function comeBack(control: pg.Pool, provider: Provider, options: SessionOptions): RequestHandler {
+function comeBack(control: pg.Pool, provider: Provider, options: SignInOptions): RequestHandler {
   return toldOnPage(provider, options, async (request, response) => {
     const site = privateSite(request, options);
     const cookie = beside(site, 'sign-in');
@@ -178,7 +173,7 @@ function comeBack(control: pg.Pool, provider: Provider, options: SessionOptions)
 /** What fails while a browser goes from site to site is told on the console's own page. */
 function toldOnPage(
   provider: Provider,
-  options: SessionOptions,
+  options: SignInOptions,
   step: (request: Request, response: Response) => Promise<void>,
 ): RequestHandler {
   return async (request, response) => {

@@ -141,7 +141,10 @@ describe('callers who are remembered', () => {
   test('are signed in for no longer than their session would have lasted', () => {
     let now = 0;
     const known = new KnownCallers(() => now);
-    const session = { id: 's', expiresAt: '2026-03-01T00:00:00.000Z', leftMs: 60_000, byProvider: true };
+    const session = {
+      ...{ id: 's', expiresAt: '2026-03-01T00:00:00.000Z', leftMs: 60_000 },
+      ...{ byProvider: true, groupsDue: false },
+    };
     known.note('cookie', { ...holder, session });
     now = 60_000;
     expect([known.find('cookie', 'read')?.name, known.find('cookie', 'stop')?.name]).toEqual(['ann', 'ann']);

@@ -18,6 +18,10 @@ const issuer = `http://127.0.0.1:${server.address().port}`;
 const [portcullis, secret] = process.argv.slice(2);
 
 const groups = new Map();
+/** Who has no account any more. */
+const disabled = new Set();
+/** Whether it is out of order: it answers 503. */
+let isAway = false;
 /** What is wrong with the next ID tokens: `audience`, or nothing. */
 let fault;
 
@@ -27,6 +31,7 @@ const client = (client_id, at) => ({
   token_endpoint_auth_method: 'client_secret_post',
   redirect_uris: [`${at}/session/oidc/callback`],
   post_logout_redirect_uris: [`${at}/`],
+  grant_types: ['authorization_code', 'refresh_token'],
   backchannel_logout_uri: `${at}/session/oidc/logout`,
   backchannel_logout_session_required: true,
 });
@@ -36,10 +41,18 @@ const provider = new Provider(issuer, {
   jwks: { keys: [jwk] },
   claims: { openid: ['sub', 'sid'], profile: ['preferred_username'], groups: ['groups'] },
   scopes: ['openid', 'profile', 'groups', 'email'],
-  findAccount: (_ctx, id) => ({
-    accountId: id,
-    claims: () => ({ sub: id, preferred_username: id.replace('subject-', ''), groups: groups.get(id) ?? [] }),
-  }),
+  findAccount: (_ctx, id) =>
+    disabled.has(id)
+      ? undefined
+      : {
+          accountId: id,
+          claims: () => ({
+            ...{ sub: id, preferred_username: id.replace('subject-', ''), groups: groups.get(id) ?? [] },
+          }),
+        },
+  // As providers do whose clients have been allowed it; each is good once.
+  issueRefreshToken: () => true,
+  rotateRefreshToken: true,
   features: {
     backchannelLogout: { enabled: true },
     devInteractions: { enabled: true },
@@ -52,6 +65,7 @@ const provider = new Provider(issuer, {
     Session: 3600,
     Interaction: 3600,
     Grant: 3600,
+    RefreshToken: 86_400,
   },
   // It sends notices of sign-outs to no address of its own machine, where we are.
   fetch: (url, { method, headers, body, signal }) => fetch(url, { method, headers, body, signal }),
@@ -67,6 +81,10 @@ const provider = new Provider(issuer, {
 });
 
 provider.use(async (ctx, next) => {
+  if (isAway) {
+    ctx.status = 503;
+    return;
+  }
   await next();
   if (ctx.path !== '/token' || fault !== 'audience' || ctx.body?.id_token === undefined) return;
   const claims = JSON.parse(Buffer.from(ctx.body.id_token.split('.')[1], 'base64url').toString());
@@ -86,6 +104,8 @@ server.on('request', provider.callback());
 
 const orders = {
   groups: ({ subject, of }) => groups.set(subject, of),
+  disable: ({ subject }) => disabled.add(subject),
+  away: ({ is }) => (isAway = is),
   skew: ({ ms }) => (skewMs = ms),
   fault: ({ what }) => (fault = what),
   /** A token of any claims: as a workflow's, or a notice of a sign-out. */
@@ -96,7 +116,7 @@ const orders = {
 };
 
 process.on('message', async ({ id, order, ...rest }) => {
-  process.send({ id, answer: (await orders[order](rest)) ?? null });
+  process.send({ id, answer: String((await orders[order](rest)) ?? '') });
 });
 process.on('disconnect', () => process.exit());
 process.send({ issuer });

@@ -24,6 +24,10 @@ export interface TestProvider {
   readonly issuer: string;
   /** Whom it calls `subject` is in these groups from now on; their name is what follows `subject-`. */
   groups(subject: string, of: readonly string[]): Promise<void>;
+  /** Whom it calls `subject` has no account there any more. */
+  disable(subject: string): Promise<void>;
+  /** It answers 503 from now on, or as it does. */
+  away(is: boolean): Promise<void>;
   /** Its clock is so far ahead of ours. */
   skew(ms: number): Promise<void>;
   /** What is wrong with its ID tokens from now on. */
@@ -75,6 +79,8 @@ export async function startIdentityProvider(portcullis: string): Promise<TestPro
   return {
     issuer: await started,
     groups: (subject, of) => tell('groups', { subject, of }),
+    disable: (subject) => tell('disable', { subject }),
+    away: (is) => tell('away', { is }),
     skew: (ms) => tell('skew', { ms }),
     fault: (what) => tell('fault', { what }),
     mint: async (claims, typ) => String(await ask('mint', { claims, typ })),
