@@ -31,6 +31,7 @@ export type OpenDialog =
       readonly rollout: Output<'getRollout'>;
       readonly steer: 'pause' | 'resume' | 'abort' | 'skip';
     }
+  | { readonly kind: 'start-rollout'; readonly job?: string }
   | {
       readonly kind: 'restore';
       readonly run: Output<'getRun'>;

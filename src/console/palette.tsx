@@ -93,6 +93,16 @@ function commandsFor(text: string): Command[] {
       note: 'every job, and restores',
       run: () => (dialog.value = { kind: 'kill', everything: true }),
     },
+    {
+      name: 'Start a rollout…',
+      note: 'of a new version, by its waves',
+      run: () => (dialog.value = { kind: 'start-rollout' }),
+    },
+    {
+      name: 'Open an incident…',
+      note: 'for what you have noticed; it stops nothing',
+      run: () => (dialog.value = { kind: 'open-incident' }),
+    },
     ...VIEWS.map(({ title, patterns }) => ({
       name: title,
       note: 'screen',

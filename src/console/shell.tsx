@@ -1,3 +1,4 @@
+import type { ComponentType } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { me, signOut } from './api.js';
 import { ApproveAloneDialog, DecideDialog } from './acts/decide.js';
@@ -5,7 +6,7 @@ import { KillDialog } from './acts/kill.js';
 import { RearmDialog } from './acts/rearm.js';
 import { lazily } from './parts/lazy.js';
 import { SteerDialog } from './acts/steer.js';
-import { dialog } from './dialogs.js';
+import { closeDialog, dialog } from './dialogs.js';
 import { KeysDialog, onKeyDown } from './keys.js';
 import { isLive, lastHeardMs, shareSignOut } from './live/live.js';
 import { Palette } from './palette.js';
@@ -15,16 +16,19 @@ import { nextTheme, setTheme, theme } from './theme.js';
 import { clock, localTime, nowMs, span } from './time.js';
 import { VIEWS } from './views.js';
 
-const RestoreDialog = lazily(async () => (await import('./acts/restore.js')).RestoreDialog);
-const FlagDialog = lazily(async () => (await import('./acts/flag.js')).FlagDialog);
+const dialogOf = <Props extends object>(load: () => Promise<ComponentType<Props>>) =>
+  lazily(load, { isDialog: true });
+const RestoreDialog = dialogOf(async () => (await import('./acts/restore.js')).RestoreDialog);
+const StartRolloutDialog = dialogOf(async () => (await import('./acts/start-rollout.js')).StartRolloutDialog);
+const FlagDialog = dialogOf(async () => (await import('./acts/flag.js')).FlagDialog);
 const notifyActs = () => import('./acts/notify.js');
-const TestNotificationDialog = lazily(async () => (await notifyActs()).TestNotificationDialog);
-const RetryNotificationDialog = lazily(async () => (await notifyActs()).RetryNotificationDialog);
+const TestNotificationDialog = dialogOf(async () => (await notifyActs()).TestNotificationDialog);
+const RetryNotificationDialog = dialogOf(async () => (await notifyActs()).RetryNotificationDialog);
 const incidentActs = () => import('./acts/incident.js');
-const RestoreIncidentDialog = lazily(async () => (await incidentActs()).RestoreIncidentDialog);
-const CloseIncidentDialog = lazily(async () => (await incidentActs()).CloseIncidentDialog);
-const IncludeRunDialog = lazily(async () => (await incidentActs()).IncludeRunDialog);
-const OpenIncidentDialog = lazily(async () => (await incidentActs()).OpenIncidentDialog);
+const RestoreIncidentDialog = dialogOf(async () => (await incidentActs()).RestoreIncidentDialog);
+const CloseIncidentDialog = dialogOf(async () => (await incidentActs()).CloseIncidentDialog);
+const IncludeRunDialog = dialogOf(async () => (await incidentActs()).IncludeRunDialog);
+const OpenIncidentDialog = dialogOf(async () => (await incidentActs()).OpenIncidentDialog);
 
 /** What every screen stands in: where one is, whether it is live, and the kill. */
 export function Shell() {
@@ -38,6 +42,8 @@ export function Shell() {
     addEventListener('keydown', onKeyDown);
     return () => removeEventListener('keydown', onKeyDown);
   }, []);
+  // A dialog is about the screen under it: whoever goes elsewhere, also by Back, leaves it.
+  useEffect(() => closeDialog, [path]);
   const top = useRef<HTMLElement>(null);
   useLayoutEffect(() => {
     const bar = top.current;
@@ -208,6 +214,8 @@ function OpenDialog() {
       );
     case 'steer':
       return <SteerDialog rollout={open.rollout} steer={open.steer} />;
+    case 'start-rollout':
+      return <StartRolloutDialog job={open.job} />;
     case 'restore':
       return <RestoreDialog run={open.run} part={open.part} />;
     case 'restore-incident':

@@ -1,8 +1,9 @@
-import { useSignal, type ReadonlySignal } from '@preact/signals';
+import { useSignal, useSignalEffect, type ReadonlySignal, type Signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useRef } from 'preact/hooks';
 import type { CallOptions } from '../../client/client.js';
 import { closeDialog } from '../dialogs.js';
+import { overview } from '../now/overview.js';
 import { Copy } from '../parts/copy.js';
 import { Dialog } from '../parts/dialog.js';
 import { Problem } from '../parts/problem.js';
@@ -38,6 +39,20 @@ export function useAct<Input, Result>(
     },
   };
 }
+
+/**
+ * The job that an act is about: the one given, or else the first there is, also where gates are read only now. It stays
+ * what it is once a person sees it, whatever is read later.
+ */
+export function useJob(given?: string): Signal<string> {
+  const job = useSignal(given ?? firstJob());
+  useSignalEffect(() => {
+    if (job.value === '') job.value = firstJob();
+  });
+  return job;
+}
+
+const firstJob = (): string => overview().data.value?.jobs[0]?.job ?? '';
 
 /** What an act came to, to be read and copied. */
 export function Outcome({ title, lines }: { readonly title: string; readonly lines: readonly string[] }) {

@@ -8,7 +8,7 @@ import { overview } from '../now/overview.js';
 import { Copyable } from '../parts/copy.js';
 import { Reason } from '../parts/reason.js';
 import { shortRun } from '../parts/run-status.js';
-import { ActDialog, DoneDialog, Outcome, useAct } from './act.js';
+import { ActDialog, DoneDialog, Outcome, useAct, useJob } from './act.js';
 
 interface OfIncident {
   readonly incident: Incident;
@@ -170,7 +170,8 @@ export function IncludeRunDialog({ incident }: OfIncident) {
 export function OpenIncidentDialog() {
   const field = useId();
   const jobs = overview().data.value?.jobs ?? [];
-  const job = useSignal(jobs[0]?.job ?? '');
+  const chosen = useJob();
+  const job = chosen.value;
   const region = useSignal('');
   const title = useSignal('');
   const act = useAct(
@@ -197,7 +198,7 @@ export function OpenIncidentDialog() {
     <ActDialog
       title="Open an incident"
       act={act}
-      input={what === '' || job.value === '' ? undefined : { job: job.value, title: what, ...where }}
+      input={what === '' || job === '' ? undefined : { job, title: what, ...where }}
       refused={whyNot('manage-incident', region.value === '' ? undefined : region.value)}
       button={{ name: 'Open the incident', doing: 'Opening…', kind: 'primary' }}
     >
@@ -207,8 +208,8 @@ export function OpenIncidentDialog() {
           <label for={`${field}-job`}>Job</label>
           <select
             id={`${field}-job`}
-            value={job.value}
-            onChange={(event) => (job.value = event.currentTarget.value)}
+            value={job}
+            onChange={(event) => (chosen.value = event.currentTarget.value)}
           >
             {jobs.map((each) => (
               <option key={each.job}>{each.job}</option>
@@ -224,7 +225,7 @@ export function OpenIncidentDialog() {
           >
             <option value="">every region</option>
             {jobs
-              .find((each) => each.job === job.value)
+              .find((each) => each.job === job)
               ?.gates.map((gate) => (
                 <option key={gate.region}>{gate.region}</option>
               ))}
@@ -242,7 +243,7 @@ export function OpenIncidentDialog() {
         />
       </div>
       <Copyable
-        text={`portcullis incident open ${job.value}${region.value === '' ? '' : ` --region ${region.value}`} --title ${quoted(what === '' ? '…' : what)}`}
+        text={`portcullis incident open ${job}${region.value === '' ? '' : ` --region ${region.value}`} --title ${quoted(what === '' ? '…' : what)}`}
         what="the command that does the same"
       />
     </ActDialog>

@@ -5,8 +5,9 @@ import { call, whyNot, type Output } from '../api.js';
 import { overview, placesOf, type Place } from '../now/overview.js';
 import { Copyable } from '../parts/copy.js';
 import { Reason } from '../parts/reason.js';
+import { Link, pathOf } from '../router.js';
 import { StateTag } from '../parts/state.js';
-import { ActDialog, DoneDialog, Outcome, useAct } from './act.js';
+import { ActDialog, DoneDialog, Outcome, useAct, useJob } from './act.js';
 
 interface KillProps {
   readonly job?: string | undefined;
@@ -28,7 +29,7 @@ type Killed = Output<'killJob'>;
 /** Kills need no approval, and so no more than a reason; stopping everything takes one more confirmation. */
 export function KillDialog({ job, region, everything = false }: KillProps) {
   const jobs = overview().data.value?.jobs ?? [];
-  const whichJob = useSignal(job ?? jobs[0]?.job ?? '');
+  const whichJob = useJob(job);
   const where = useSignal(region ?? '');
   const all = useSignal(everything);
   const sure = useSignal(false);
@@ -52,7 +53,7 @@ export function KillDialog({ job, region, everything = false }: KillProps) {
   const standing = act.standing.value;
   const regionToAsk = all.value || where.value === '' ? undefined : where.value;
   const refused = whyNot('kill', regionToAsk);
-  const incomplete = reason.value.trim() === '' || (all.value && !sure.value);
+  const incomplete = reason.value.trim() === '' || (all.value ? !sure.value : whichJob.value === '');
   const gates = countOf(reached.value.length, 'gate');
   if (standing.at === 'done') {
     return (
@@ -222,22 +223,30 @@ function Before({
 
 function KillOutcome({ killed }: { readonly killed: readonly Killed[] }) {
   const gates = killed.flatMap((each) => each.killed);
+  const incidents = [...new Set(killed.flatMap(({ incident }) => incident ?? []))];
   const lines = [
     ...gates.map(
       ({ job, region, tookMs, inFlight, runsEnded }) =>
         `${job} ${region}: killed in ${Math.round(tookMs)} ms; ${countOf(inFlight, 'batch', 'batches')} in flight, ${countOf(runsEnded.length, 'run')} ended`,
     ),
-    ...[...new Set(killed.flatMap(({ incident }) => incident ?? []))].map((id) => `Incident ${id}`),
+    ...incidents.map((id) => `Incident ${id}`),
     ...killed.flatMap(({ unrecorded }) =>
       unrecorded === undefined ? [] : [`Not on record yet: ${unrecorded}`],
     ),
     ...killed.flatMap(({ flagsAt }) => (flagsAt === undefined ? [] : [`Flags are unchanged at ${flagsAt}`])),
   ];
   return (
-    <Outcome
-      title={`${countOf(gates.length, 'gate')} killed: no change commits there any more`}
-      lines={lines}
-    />
+    <>
+      <Outcome
+        title={`${countOf(gates.length, 'gate')} killed: no change commits there any more`}
+        lines={lines}
+      />
+      {incidents.map((id) => (
+        <p key={id}>
+          <Link to={pathOf('incidents', id)}>Go on with incident {id}</Link>: what it did, and the way back
+        </p>
+      ))}
+    </>
   );
 }
 

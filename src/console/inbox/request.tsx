@@ -1,3 +1,4 @@
+import { countOf } from '../../kernel/words.js';
 import { me, whyNot } from '../api.js';
 import { dialog } from '../dialogs.js';
 import { percent } from '../now/gate-cell.js';
@@ -176,8 +177,8 @@ function Seen({ seen }: { readonly seen: RegionSeen }) {
   return (
     <li>
       <p>
-        <strong>{seen.region}</strong> at {percent(seen.permille)}: {seen.runs.toLocaleString('en')} good
-        runs, {seen.changes.toLocaleString('en')} changes
+        <strong>{seen.region}</strong> at {percent(seen.permille)}: {countOf(seen.runs, 'good run')},{' '}
+        {countOf(seen.changes, 'change')}
       </p>
       {seen.trouble !== undefined && <p class="verdict verdict-fail">✕ {seen.trouble}</p>}
       {seen.skipped.map((each) => (

@@ -33,7 +33,7 @@ export function Runbook({
               )}
               {step.title}
             </h3>
-            {step.act !== null && <Buttons incident={incident} act={step.act} />}
+            {step.act !== null && <Buttons incident={incident} act={step.act} done={step.done} />}
             <details open={step === next}>
               <summary class="quiet">Commands</summary>
               {step.commands.map((command) => (
@@ -58,7 +58,7 @@ interface Button {
   readonly name: string;
   readonly action: Me['may'][number]['action'];
   readonly region?: string;
-  readonly danger?: true;
+  readonly kind?: 'danger' | 'primary';
   readonly opens: OpenDialog;
   /** Why it makes no sense now. */
   readonly idle?: string | undefined;
@@ -76,7 +76,7 @@ function buttonsOf(incident: Incident, act: Act): readonly Button[] {
             name: `Kill ${region}…`,
             action: 'kill',
             region,
-            danger: true,
+            kind: 'danger',
             opens: { kind: 'kill', job, region },
           },
         }));
@@ -91,6 +91,7 @@ function buttonsOf(incident: Incident, act: Act): readonly Button[] {
       return [
         {
           name: 'Put it back…',
+          kind: 'primary',
           action: 'restore',
           idle: closed,
           opens: { kind: 'restore-incident', incident },
@@ -115,19 +116,26 @@ function buttonsOf(incident: Incident, act: Act): readonly Button[] {
   }
 }
 
-function Buttons({ incident, act }: { readonly incident: Incident; readonly act: Act }) {
+interface ButtonsProps {
+  readonly incident: Incident;
+  readonly act: Act;
+  readonly done: boolean;
+}
+
+function Buttons({ incident, act, done }: ButtonsProps) {
   const buttons = buttonsOf(incident, act).map((button) => ({
     ...button,
     off: button.idle ?? whyNotAnywhere(button, incident),
   }));
+  if (buttons.length === 0) return null;
   return (
     <>
       <p class="buttons">
-        {buttons.map(({ name, danger, opens, off }) => (
+        {buttons.map(({ name, kind, opens, off }) => (
           <button
             key={name}
             type="button"
-            class={danger ? 'danger' : undefined}
+            class={done ? undefined : kind}
             disabled={off !== undefined}
             onClick={() => (dialog.value = opens)}
           >

@@ -4,28 +4,26 @@ import { GATE_STATES, STATE_WORDS } from '../parts/state.js';
 import { countOf } from '../../kernel/words.js';
 import { GateCell } from './gate-cell.js';
 import type { Place } from './overview.js';
-import { between, grouped, laidOut, moved, type Group, type Grouping, type Row } from './rows.js';
+import { between, CELL, columnsIn, grouped, laidOut, moved, scaleIn } from './rows.js';
+import type { Group, Grouping, Row } from './rows.js';
 
 interface GridProps {
   readonly places: readonly Place[];
+  /** With those that are filtered out: what is searched for changes no cell's size. */
+  readonly all: readonly Place[];
   readonly by: Grouping;
   readonly readMs: number;
 }
 
-/** In the root's font size. */
-const CELL_WIDTH = 17;
-const GAP = 0.5;
-const CELL_HEIGHT = 7.75 + GAP;
-const GROUP_HEIGHT = 2.75;
 /** So much beyond the window is drawn, so that scrolling shows no holes. */
 const BEYOND_PX = 600;
 
 const KEYS = ['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown', 'PageUp', 'PageDown', 'Home', 'End'];
 
 /** Any number of gates: only what is seen is drawn. One of them takes part in the order of Tab; arrows lead to the others. */
-export function GateGrid({ places, by, readMs }: GridProps) {
+export function GateGrid({ places, all, by, readMs }: GridProps) {
   const element = useRef<HTMLDivElement>(null);
-  const seen = useSignal({ columns: 1, rem: 16, from: 0, to: 2_000 });
+  const seen = useSignal({ width: 0, height: 0, rem: 16, from: 0, to: 2_000 });
   const current = useSignal(0);
   const toFocus = useRef(false);
   useLayoutEffect(() => {
@@ -33,19 +31,22 @@ export function GateGrid({ places, by, readMs }: GridProps) {
       const box = element.current;
       if (box === null) return;
       const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-      const columns = Math.max(1, Math.floor((box.clientWidth + GAP * rem) / ((CELL_WIDTH + GAP) * rem)));
-      const from = -box.getBoundingClientRect().top - BEYOND_PX;
+      const width = box.clientWidth / rem;
+      const { top } = box.getBoundingClientRect();
+      const height = (innerHeight - top - scrollY) / rem;
+      const from = -top - BEYOND_PX;
       const to = from + innerHeight + 2 * BEYOND_PX;
       const now = seen.peek();
       // What is drawn beyond the window allows for a little scrolling.
-      if (now.columns === columns && now.rem === rem && Math.abs(now.from - from) < BEYOND_PX / 3) {
-        if (Math.abs(now.to - to) < BEYOND_PX / 3) return;
-      }
-      seen.value = { columns, rem, from, to };
+      const near = Math.abs(now.from - from) < BEYOND_PX / 3 && Math.abs(now.to - to) < BEYOND_PX / 3;
+      if (near && now.width === width && now.height === height && now.rem === rem) return;
+      seen.value = { width, height, rem, from, to };
     };
     look();
     const observer = new ResizeObserver(look);
     if (element.current !== null) observer.observe(element.current);
+    // What stands above it may grow, such as by an incident.
+    observer.observe(document.body);
     addEventListener('scroll', look, { passive: true });
     addEventListener('resize', look);
     return () => {
@@ -54,12 +55,14 @@ export function GateGrid({ places, by, readMs }: GridProps) {
       removeEventListener('resize', look);
     };
   }, [seen]);
-  const { columns, rem, from, to } = seen.value;
+  const { rem, from, to } = seen.value;
   const groups = useMemo(() => grouped(places, by, GATE_STATES), [places, by]);
-  const { rows, height } = useMemo(
-    () => laidOut(groups, { columns, groupHeight: GROUP_HEIGHT * rem, gatesHeight: CELL_HEIGHT * rem }),
-    [groups, columns, rem],
-  );
+  const scale = scaleIn(grouped(all, by, GATE_STATES), seen.value.width, seen.value.height);
+  const columns = columnsIn(seen.value.width, scale);
+  const { rows, height } = useMemo(() => {
+    const gatesHeight = (CELL.height * scale + CELL.gap) * rem;
+    return laidOut(groups, { columns, groupHeight: CELL.group * rem, gatesHeight });
+  }, [groups, columns, scale, rem]);
   const at = Math.min(current.value, Math.max(0, places.length - 1));
   const shown = rowsShown(rows, from, to, at);
   useEffect(() => {
@@ -82,7 +85,7 @@ export function GateGrid({ places, by, readMs }: GridProps) {
       role="grid"
       aria-label="Gates"
       aria-rowcount={rows.length}
-      style={{ height: `${height}px` }}
+      style={{ height: `${height}px`, '--scale': String(scale) }}
       onKeyDown={onKeyDown}
     >
       {shown.map(({ row, index }) => (

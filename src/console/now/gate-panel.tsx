@@ -1,10 +1,13 @@
 import { useEffect, useRef } from 'preact/hooks';
 import { whyNot } from '../api.js';
 import { dialog } from '../dialogs.js';
-import { Copy, Copyable } from '../parts/copy.js';
+import { Copyable } from '../parts/copy.js';
 import { Left, Moment, Until } from '../parts/moment.js';
+import { RunLink } from '../parts/run-status.js';
 import { StateTag } from '../parts/state.js';
+import { Link, pathOf } from '../router.js';
 import { percent } from './gate-cell.js';
+import { OpenIncidents } from './open-incidents.js';
 import type { Overview } from './overview.js';
 
 interface PanelProps {
@@ -65,27 +68,8 @@ export function GatePanel({ job: name, region, shown, readMs, onClose }: PanelPr
           {gate.killPending !== null && (
             <p class="problem">A kill has not reached this gate yet: {gate.killPending}</p>
           )}
-          <p class="buttons">
-            {gate.state === 'killed' ? (
-              <button
-                type="button"
-                class="primary"
-                onClick={() => (dialog.value = { kind: 'rearm', job: name, region })}
-                title={whyNot('request-rearm', region)}
-              >
-                Request re-arm…
-              </button>
-            ) : (
-              <button
-                type="button"
-                class="danger"
-                onClick={() => (dialog.value = { kind: 'kill', job: name, region })}
-                title={whyNot('kill', region)}
-              >
-                Kill this gate…
-              </button>
-            )}
-          </p>
+          <OpenIncidents job={name} region={region} />
+          <Acts job={name} region={region} isKilled={gate.state === 'killed'} />
           <dl class="facts">
             <dt>Permit</dt>
             <dd>
@@ -99,6 +83,12 @@ export function GatePanel({ job: name, region, shown, readMs, onClose }: PanelPr
                   is on
                 </>
               )}
+            </dd>
+            <dt>Flag</dt>
+            <dd>
+              <Link to={pathOf('flags', name, region)}>
+                {name}.{region}
+              </Link>
             </dd>
             <dt>Next run</dt>
             <dd>
@@ -114,7 +104,9 @@ export function GatePanel({ job: name, region, shown, readMs, onClose }: PanelPr
               <>
                 <dt>Rollout</dt>
                 <dd>
-                  <code>{gate.rollout.version}</code>{' '}
+                  <Link to={pathOf('rollouts', name)}>
+                    <code>{gate.rollout.version}</code>
+                  </Link>{' '}
                   {gate.rollout.step === 0
                     ? 'has not begun here'
                     : `at ${percent(gate.rollout.permille)}, step ${gate.rollout.step} of ${gate.rollout.steps}`}
@@ -177,8 +169,7 @@ export function GatePanel({ job: name, region, shown, readMs, onClose }: PanelPr
                     <td class="number spare">{planned.toLocaleString('en')}</td>
                     <td class="number">{applied.toLocaleString('en')}</td>
                     <td class="id">
-                      <code>{runId.slice(0, 8)}</code>
-                      <Copy text={runId} what={`run ${runId.slice(0, 8)}`} />
+                      <RunLink id={runId} copy />
                     </td>
                   </tr>
                 ))}
@@ -194,5 +185,30 @@ export function GatePanel({ job: name, region, shown, readMs, onClose }: PanelPr
         </>
       )}
     </aside>
+  );
+}
+
+interface ActsProps {
+  readonly job: string;
+  readonly region: string;
+  readonly isKilled: boolean;
+}
+
+function Acts({ job, region, isKilled }: ActsProps) {
+  const off = whyNot(isKilled ? 'request-rearm' : 'kill', region);
+  return (
+    <>
+      <p class="buttons">
+        <button
+          type="button"
+          class={isKilled ? 'primary' : 'danger'}
+          disabled={off !== undefined}
+          onClick={() => (dialog.value = { kind: isKilled ? 'rearm' : 'kill', job, region })}
+        >
+          {isKilled ? 'Request re-arm…' : 'Kill this gate…'}
+        </button>
+      </p>
+      {off !== undefined && <p class="hint">{off}</p>}
+    </>
   );
 }

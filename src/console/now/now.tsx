@@ -7,6 +7,7 @@ import { GATE_STATES, STATE_WORDS, StateSymbol, type GateState } from '../parts/
 import { Copyable } from '../parts/copy.js';
 import { GateGrid } from './gate-grid.js';
 import { GatePanel } from './gate-panel.js';
+import { OpenIncidents } from './open-incidents.js';
 import { overview, placesOf, type Overview } from './overview.js';
 import { filtered, type Grouping } from './rows.js';
 
@@ -51,6 +52,7 @@ export function Now() {
       </header>
       {error.value !== undefined && <Problem error={error.value} />}
       <Warnings shown={shown} />
+      <OpenIncidents />
       {all.length === 0 ? (
         <NoGates />
       ) : (
@@ -79,7 +81,7 @@ export function Now() {
               <input
                 type="search"
                 id="find"
-                placeholder="Find a job, region, version, reason"
+                placeholder="Find a job, region, reason"
                 value={text.value}
                 onInput={(event) => (text.value = event.currentTarget.value)}
               />
@@ -97,7 +99,7 @@ export function Now() {
             {places.length.toLocaleString('en')} of {all.length.toLocaleString('en')} gates
           </p>
           {places.length === 0 && <p class="empty">No gate fits. Clear the search or the states above.</p>}
-          <GateGrid places={places} by={by} readMs={readMs.value} />
+          <GateGrid places={places} all={all} by={by} readMs={readMs.value} />
         </>
       )}
       {open !== undefined && (

@@ -80,6 +80,27 @@ export function laidOut(
   return { rows, height: top };
 }
 
+/** In the root's font size: a gate's cell at its smallest, what stands between two, and the name of a group. */
+export const CELL = { width: 17, height: 7.75, gap: 0.5, group: 2.75 } as const;
+
+export const columnsIn = (width: number, scale: number): number =>
+  Math.max(1, Math.floor((width + CELL.gap) / (CELL.width * scale + CELL.gap)));
+
+/** More than so many never fit on a wall any larger. */
+const MOST_ENLARGED = 60;
+
+/** How much larger than at their smallest cells are where all of them fit in the window all the same: for a wall. */
+export function scaleIn(groups: readonly Group[], width: number, height: number): number {
+  const gates = groups.reduce((sum, { places }) => sum + places.length, 0);
+  if (gates > MOST_ENLARGED || columnsIn(width, 1) < 2) return 1;
+  const fits = (scale: number): boolean => {
+    const columns = columnsIn(width, scale);
+    const lines = groups.reduce((sum, { places }) => sum + Math.ceil(places.length / columns), 0);
+    return groups.length * CELL.group + lines * (CELL.height * scale + CELL.gap) <= height;
+  };
+  return [1.75, 1.5, 1.25].find(fits) ?? 1;
+}
+
 /** The lines that are seen between two heights. */
 export function between(rows: readonly Row[], from: number, to: number): { first: number; last: number } {
   let low = 0;

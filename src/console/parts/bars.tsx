@@ -13,6 +13,7 @@ export function RunBars({ runs }: { readonly runs: readonly Run[] }) {
   const shown = runs.slice(0, BARS).reverse();
   return (
     <svg class="bars" viewBox={`0 0 ${BARS * WIDTH} ${HEIGHT + 5}`} role="img" aria-label={barsText(runs)}>
+      <path class="bars-axis" d={`M0 ${HEIGHT + 0.5}h${BARS * WIDTH - 2}`} />
       {shown.map((run, at) => {
         const x = (BARS - shown.length + at) * WIDTH;
         const size = sizeOf(run);

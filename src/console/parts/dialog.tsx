@@ -27,6 +27,11 @@ export function Dialog({ title, onClose, children, className = '' }: DialogProps
       ref={dialog}
       class={`dialog ${className}`}
       aria-labelledby={id}
+      // Whoever follows a link in it has left it, also where that leads to the screen under it.
+      onClick={(event) => {
+        if (event.defaultPrevented && event.target instanceof Element && event.target.closest('a') !== null)
+          onClose();
+      }}
       onCancel={(event) => {
         event.preventDefault();
         onClose();

@@ -3,9 +3,10 @@ import type { ComponentType } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { Problem } from './problem.js';
 
-/** What is loaded when it is first shown, as most screens are. */
+/** What is loaded when it is first shown, as most screens are. A dialog shows nothing until then: it stands over the page. */
 export function lazily<Props extends object>(
   load: () => Promise<ComponentType<Props>>,
+  { isDialog = false } = {},
 ): ComponentType<Props> {
   let loaded: ComponentType<Props> | undefined;
   return function Lazy(props: Props) {
@@ -22,9 +23,8 @@ export function lazily<Props extends object>(
       );
     }, []);
     if (Screen.value !== undefined) return <Screen.value {...props} />;
-    return failed.value === undefined ? (
-      <p class="loading">Opening the screen…</p>
-    ) : (
+    if (failed.value === undefined) return isDialog ? null : <p class="loading">Opening the screen…</p>;
+    return (
       <>
         <Problem error={failed.value} />
         <p class="hint">The console may have been updated: load the page again.</p>

@@ -4,7 +4,7 @@ import { percent } from '../now/gate-cell.js';
 import { Copyable } from '../parts/copy.js';
 import { Moment, Until } from '../parts/moment.js';
 import { Link, pathOf } from '../router.js';
-import { span } from '../time.js';
+import { nowMs, span } from '../time.js';
 import { STEERS, whyNotSteer, type Rollout, type Steer } from './steers.js';
 
 type Wave = Rollout['waves'][number];
@@ -31,11 +31,7 @@ export function RolloutDetail({ rollout }: { readonly rollout: Rollout }) {
       ) : (
         <section aria-label="Why not yet">
           <p class="why-not-yet">{next.reason}</p>
-          {next.earliest !== null && (
-            <p>
-              At the earliest <Until at={next.earliest} />, at <Moment at={next.earliest} />
-            </p>
-          )}
+          <Earliest at={next.earliest} />
         </section>
       )}
       {rollout.policyChanged && (
@@ -112,8 +108,10 @@ function WaveSection({
   readonly unitLabel: Rollout['unitLabel'];
 }) {
   return (
-    <li class="wave">
-      <h2>{name}</h2>
+    <li class={`wave wave-${stateOf(regions)}`}>
+      <h2>
+        {name} <span class="quiet">{WAVE_WORDS[stateOf(regions)]}</span>
+      </h2>
       {approvals > 0 && (
         <p>
           {approval === null ? (
@@ -141,6 +139,22 @@ function WaveSection({
   );
 }
 
+/** A wave gets on as its regions do. */
+function stateOf(regions: readonly Part[]): keyof typeof WAVE_WORDS {
+  if (regions.every(({ state }) => state === 'done')) return 'done';
+  return regions.some(({ state, permille }) => permille > 0 || state === 'baking') ? 'now' : 'waiting';
+}
+
+/** The earliest moment of what comes next, while that is still to come. */
+function Earliest({ at }: { readonly at: string | null }) {
+  if (at === null || Date.parse(at) <= nowMs.value) return null;
+  return (
+    <p class="quiet">
+      at the earliest <Until at={at} />, at <Moment at={at} />
+    </p>
+  );
+}
+
 function PartCard({ part, unitLabel }: { readonly part: Part; readonly unitLabel: Rollout['unitLabel'] }) {
   const { region, state, permille, step, steps, bake, skipped, verdicts, units } = part;
   return (
@@ -157,12 +171,9 @@ function PartCard({ part, unitLabel }: { readonly part: Part; readonly unitLabel
         <strong>{percent(permille)}</strong>
         {units !== null && ` of ${units.toLocaleString('en')} ${unitLabel.many}`}, step {step} of {steps}
       </p>
+      <Drawn share={permille / 1_000} />
       {part.reason !== '' && <p class="why">{part.reason}</p>}
-      {part.earliest !== null && (
-        <p class="quiet">
-          at the earliest <Until at={part.earliest} />, at <Moment at={part.earliest} />
-        </p>
-      )}
+      <Earliest at={part.earliest} />
       {bake !== null && (
         <dl class="facts">
           <Have name="Runs" have={bake.runs} need={bake.runsNeeded} />
@@ -182,7 +193,10 @@ function PartCard({ part, unitLabel }: { readonly part: Part; readonly unitLabel
           class={`verdict verdict-${verdict === 'pass' || verdict === 'fail' ? verdict : 'open'}`}
         >
           {VERDICT_SIGNS[verdict]} {rule}: {verdict.replaceAll('-', ' ')}
-          <span class="quiet"> {reason}</span>
+          <span class="quiet">
+            {' '}
+            {reason.startsWith(`${rule}: `) ? reason.slice(rule.length + 2) : reason}
+          </span>
         </p>
       ))}
       {part.withoutWorker.length > 0 && (
@@ -207,11 +221,23 @@ function Have({ name, have, need, text = (n) => n.toLocaleString('en') }: HavePr
       <dd>
         {have >= need ? '✓ ' : ''}
         {text(have)} of {text(need)}
+        <Drawn share={need === 0 ? 1 : have / need} />
       </dd>
     </>
   );
 }
 
+/** A share of the whole, for the eye: its words stand beside it. */
+function Drawn({ share }: { readonly share: number }) {
+  return (
+    <svg class="part-bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
+      <rect class="share-all" width="100" height="4" />
+      <rect class="progress-done" width={100 * Math.min(1, share)} height="4" />
+    </svg>
+  );
+}
+
+const WAVE_WORDS = { done: '✓ done', now: 'under way', waiting: 'not begun' } as const;
 const STATUS_SIGNS = { running: '▶', paused: '⏸', completed: '✓', aborted: '✕' } as const;
 const PART_SIGNS = { waiting: '○', baking: '◔', held: '⏸', ready: '▶', done: '✓' } as const;
 const VERDICT_SIGNS = { pass: '✓', fail: '✕', 'too-few': '?', 'no-data': '?', unreachable: '?' } as const;

@@ -1,5 +1,6 @@
 import { listUpTo } from '../../client/client.js';
-import { call } from '../api.js';
+import { call, whyNot } from '../api.js';
+import { dialog } from '../dialogs.js';
 import { useWatched } from '../live/use-watched.js';
 import { Copyable } from '../parts/copy.js';
 import { Moment } from '../parts/moment.js';
@@ -32,6 +33,7 @@ function One({ job }: { readonly job: string }) {
       </header>
       {error.value !== undefined && <Problem error={error.value} />}
       {data.value !== undefined && <RolloutDetail rollout={data.value} />}
+      {data.value?.next === null && <Start job={job} />}
     </>
   );
 }
@@ -49,6 +51,7 @@ function List() {
         <h1>Rollouts</h1>
         <Age readMs={readMs.value} />
       </header>
+      <Start />
       {error.value !== undefined && <Problem error={error.value} />}
       {shown?.length === 0 && (
         <section class="empty">
@@ -73,6 +76,25 @@ function List() {
           </li>
         ))}
       </ul>
+    </>
+  );
+}
+
+/** Starts the next one, of a job or of any. */
+function Start({ job }: { readonly job?: string }) {
+  const off = whyNot('start-rollout');
+  return (
+    <>
+      <p class="buttons">
+        <button
+          type="button"
+          disabled={off !== undefined}
+          onClick={() => (dialog.value = { kind: 'start-rollout', ...(job !== undefined && { job }) })}
+        >
+          Start a rollout…
+        </button>
+      </p>
+      {off !== undefined && <p class="hint">Start a rollout: {off}</p>}
     </>
   );
 }

@@ -279,7 +279,7 @@ function ChangeFacts({ run, change }: { readonly run: Run; readonly change: Chan
       )}
       {refusal !== null && <p class="warn">The database refused it: {refusal}</p>}
       <h4>Evidence</h4>
-      <dl class="facts">
+      <dl class="facts facts-wide">
         {Object.entries(evidence).map(([name, value]) => (
           <Fragment key={name}>
             <dt>{name}</dt>

@@ -211,9 +211,10 @@ function UnitRunLine({ run, unit }: { readonly run: UnitRun; readonly unit: stri
   return (
     <li data-run={runId}>
       <p>
-        <RunLink id={runId} copy /> {job} {region} <RunStatus status={status} />
+        <RunLink id={runId} copy /> <RunStatus status={status} />
         {dryRun && <span class="tag">dry run</span>}
         <br />
+        {job} {region}{' '}
         <span class="quiet">
           <Moment at={createdAt} />
         </span>

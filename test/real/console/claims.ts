@@ -18,7 +18,9 @@ const policy = testPolicy('claims', ['r1'], {
     caps: [{ kind: 'claim', perRun: 30 }],
   },
 });
-const job = await loadTestJob(platform, claimEverything('claims'));
+/** What the job says of its changes, as text that a page must not take for markup. */
+const runbook = new URL('../../../src/jobs/domain-claim/runbook.md', import.meta.url);
+const job = await loadTestJob(platform, { ...claimEverything('claims'), runbook });
 installed.push(job);
 
 /** Its policy is in force, and five organisations have four accounts each that it would claim. */

@@ -88,6 +88,21 @@ test('a flag says what it gives to one unit, is turned off, and reverted from wh
   });
   await dialog.getByRole('button', { name: /^Revert/ }).click();
   await dialog.getByText('FLAG_REVISION_STALE').waitFor();
+  await page.keyboard.press('Escape');
+  // As it stands now, it is reverted, and turned on.
+  await page.getByRole('region', { name: 'History' }).getByText('by bob').waitFor();
+  await revert.click();
+  await dialog.getByLabel('Reason').fill('as it was');
+  await dialog.getByRole('button', { name: /^Revert/ }).click();
+  expect(await result(page)).toMatch(
+    /^nightly\.eu is off: no version has a share[^]*before: on: 1\.4\.0 1 %/,
+  );
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Turn on…' }).click();
+  const on = page.getByRole('dialog', { name: `Turn on: ${JOB}.eu` });
+  await on.getByLabel('Reason').fill('support is done');
+  await on.getByRole('button', { name: 'Turn on', exact: true }).click();
+  expect(await result(page)).toContain(`${JOB}.eu is on`);
   expect(faults).toEqual([]);
 });
 
@@ -106,4 +121,61 @@ test('the audit log is searched, and its chain verified', async () => {
   await chain.getByText('The log is whole').waitFor();
   await chain.getByText('portcullis audit verify --expect-head').waitFor();
   expect(faults).toEqual([]);
+});
+
+test('receivers stand with what they take; one is tried, and a delivery that was given up is tried again', async () => {
+  await owner.query(
+    `insert into portcullis_control.receiver (name, kind, target, severities, seen_at)
+     values ('oncall', 'pagerduty', 'events.example', '{critical}', clock_timestamp() + interval '1 hour'),
+            ('away', 'webhook', $1, null, clock_timestamp() - interval '5 minutes')`,
+    [MARKUP],
+  );
+  const { page, faults } = await signedIn('operator');
+  await page.goto('/record');
+  const oncall = page.locator('[data-receiver="oncall"]');
+  await oncall.waitFor();
+  expect(await oncall.innerText()).toMatch(
+    /untried[^]*oncall pagerduty, events\.example[^]*critical; every kind/,
+  );
+  const away = page.locator('[data-receiver="away"]');
+  expect(await away.innerText()).toContain(MARKUP);
+  await away.getByText('not served').waitFor();
+  expect(await away.getByRole('button', { name: 'Test…' }).isDisabled()).toBe(true);
+
+  await oncall.getByRole('button', { name: 'Test…' }).click();
+  const one = page.getByRole('dialog', { name: 'Send a test notification' });
+  await one.getByText('oncall gets one message').waitFor();
+  await one.getByText('portcullis notifications test oncall').waitFor();
+  await one.getByRole('button', { name: 'Send the test' }).click();
+  const id = /Notification (\S+)/.exec(await result(page))?.[1] ?? '';
+  await page.keyboard.press('Escape');
+  const { rows } = await owner.query('select details from portcullis_control.notice where id = $1', [id]);
+  expect(rows).toEqual([{ details: { receiver: 'oncall' } }]);
+
+  // Given up: the row says so, and has the way to try again.
+  await owner.query(
+    `insert into portcullis_control.delivery (notice, receiver, state, attempts, last_problem, ended_at)
+     values ($1, 'oncall', 'dead', 12, 'HTTP 500', clock_timestamp())`,
+    [id],
+  );
+  await page.reload();
+  await oncall.getByText('1 given up').waitFor();
+  await page.locator(`[data-notification="${id}"]`).getByRole('button', { name: 'Try again…' }).click();
+  await page
+    .getByRole('dialog', { name: 'Try deliveries again' })
+    .getByRole('button', { name: 'Try again' })
+    .click();
+  expect(await result(page)).toContain('oncall: pending');
+  await page.keyboard.press('Escape');
+  // Its second try is refused: nothing of it is given up any more.
+  await page.getByRole('button', { name: 'Send a test…' }).click();
+  await page.getByRole('dialog').getByText('Every receiver that is configured gets one message').waitFor();
+  await page.getByRole('dialog').getByRole('button', { name: 'Send the test' }).click();
+  expect(await result(page)).toContain('Notification ');
+  expect(faults).toEqual([]);
+
+  const viewer = await signedIn('viewer');
+  await viewer.page.goto('/record');
+  await viewer.page.getByText('role viewer, which may not notify').waitFor();
+  expect(await viewer.page.getByRole('button', { name: 'Send a test…' }).isDisabled()).toBe(true);
 });

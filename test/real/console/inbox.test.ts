@@ -123,6 +123,24 @@ describe('a request', () => {
     await page.getByRole('dialog').getByText('APPROVAL_DECIDED').waitFor();
   });
 
+  test('is rejected with a reason, and nothing of it is done', async () => {
+    const id = await askWave('asia');
+    const { page, name, faults } = await signedIn('approver');
+    await page.goto(`/inbox/${id}`);
+    await card(page, id).getByRole('button', { name: 'Reject…' }).click();
+    const dialog = page.getByRole('dialog', { name: `Reject ${id}` });
+    await dialog.getByText('Nothing changes: what was asked for is not done.').waitFor();
+    await dialog.getByLabel('Reason').fill('not before Monday');
+    await dialog.getByText(`portcullis reject ${id} --reason 'not before Monday'`).waitFor();
+    await dialog.getByRole('button', { name: 'Reject', exact: true }).click();
+    const said = page.getByRole('status', { name: 'Result' });
+    await said.getByText(`Decided by ${name}`).waitFor();
+    expect(await decisionOf(id)).toBe('reject');
+    await page.keyboard.press('Escape');
+    await card(page, id).getByText(`rejected by ${name}`).waitFor();
+    expect(faults).toEqual([]);
+  });
+
   test('is not for whoever asked, nor for who may not approve, and they are told why', async () => {
     const viewer = await signedIn('viewer');
     const approver = await signedIn('approver');

@@ -4,6 +4,7 @@ import { post } from '../../http/serving.js';
 import { runOnce, seedClaims, withWorker } from './claims.js';
 import { closeAll, served, signedIn } from './opened.js';
 import { findings, wide } from './looks.js';
+import { until } from '../../support/until.js';
 
 /** The screen Incident, from the kill to the close, in a real browser. */
 
@@ -64,11 +65,49 @@ describe.each(['light', 'dark'] as const)('in %s', (colorScheme) => {
   });
 });
 
+/** A refresh leaves alone what a person is doing: what they chose, where they are, what they opened. */
+async function untouched(page: Page, refresh: () => Promise<void>): Promise<void> {
+  const doing = (): Promise<unknown> =>
+    page.evaluate(`({
+      selected: String(getSelection()),
+      scrolled: scrollY,
+      focused: document.activeElement.innerText,
+      opened: [...document.querySelectorAll('details')].filter((each) => each.open).length,
+    })`);
+  await page.setViewportSize({ width: 1024, height: 400 });
+  await page.getByRole('button', { name: 'Write a draft' }).focus();
+  await page.evaluate(`(() => {
+    scrollTo(0, 150);
+    const range = document.createRange();
+    range.selectNodeContents(document.querySelector('.steps .copyable code'));
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+  })()`);
+  const before = await doing();
+  expect(before).toMatchObject({ scrolled: 150, focused: 'Write a draft' });
+  expect((before as { selected: string }).selected).toContain('portcullis kill claims');
+  await refresh();
+  expect(await doing()).toEqual(before);
+  await page.setViewportSize({ width: 1280, height: 720 });
+}
+
 test('leads by its runbook from the kill to the close, and its timeline grows by itself', async () => {
-  const { page, faults } = await signedIn('operator');
+  const { page, context, faults } = await signedIn('operator');
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await page.goto(`/incidents/${incident}`);
   await page.locator('main.live').waitFor();
   const runbook = section(page, 'Runbook');
+
+  // What the job brings is a page of its own, below the steps.
+  await runbook.getByText('About the changes of claims').click();
+  expect(await runbook.locator('pre').innerText()).toContain('# ');
+  await untouched(page, async () => {
+    const moments = section(page, 'Timeline').getByRole('listitem');
+    const before = await moments.count();
+    const order = { job: 'claims', title: 'another customer calls', regions: ['r1'] };
+    expect((await served.json('/api/v1/incidents', post(order))).body['joined']).toBe(true);
+    await until('the timeline grows', async () => (await moments.count()) > before);
+  });
 
   await runbook.getByRole('button', { name: 'Kill r1…' }).click();
   await page.getByLabel('Reason').fill('stop it');
@@ -105,6 +144,17 @@ test('leads by its runbook from the kill to the close, and its timeline grows by
     section(page, 'Its runs').getByText('20 of 20 rows put back').waitFor({ timeout: 120_000 }),
   );
   await section(page, 'Timeline').locator('[data-kind="restore-succeeded"]').waitFor();
+  const update = page.locator('[data-phase="identified"]');
+  await update.getByRole('button', { name: 'Copy the text: identified' }).click();
+  await update.getByText('copied').waitFor();
+  expect(await page.evaluate('navigator.clipboard.readText()')).toContain('5 units were affected');
+
+  await runbook.getByRole('button', { name: 'Re-arm r1…' }).click();
+  const rearm = page.getByRole('dialog', { name: 'Re-arm claims in r1' });
+  await rearm.getByLabel('Reason').fill('the filter is back');
+  await rearm.getByRole('button', { name: 'Request the re-arm' }).click();
+  expect(await result(page)).toContain('Re-arm of claims r1: a second person must approve it before');
+  await page.keyboard.press('Escape');
 
   await page.getByRole('button', { name: 'Write a draft' }).click();
   await page.getByLabel('Draft of the post-mortem').getByText('claims of the wrong domains').waitFor();

@@ -7,6 +7,7 @@ import { post } from '../../http/serving.js';
 import { runOnce, seedClaims } from './claims.js';
 import { closeAll, owner, seedGate, seedJob, served, signedIn } from './opened.js';
 import { findings, wide } from './looks.js';
+import { seedRollout } from './rollouts.js';
 import { until } from '../../support/until.js';
 
 /** Every screen's acts by keyboard alone, and every screen's looks: on a phone and a desk, in both themes. */
@@ -20,6 +21,7 @@ beforeAll(async () => {
   run = await runOnce();
   const order = { job: 'claims', title: 'customers call', regions: ['r1'] };
   incident = String((await served.json('/api/v1/incidents', post(order))).body['id']);
+  await seedRollout('waves');
   await seedJob('nightly', ['eu']);
   await seedGate({ job: 'nightly', region: 'eu', state: 'killed', reason: 'deletes rows that are in use' });
   await setAdmittedFlag(owner, {
@@ -50,20 +52,28 @@ const SCREENS: readonly Screen[] = [
   { path: () => '/', shows: 'nightly', acts: ['Kill…'] },
   { path: () => '/now/nightly/eu', shows: 'Request re-arm…', acts: ['Request re-arm…'] },
   { path: () => '/inbox', shows: 'fixed in 1.5.1', acts: ['Approve…', 'Reject…'] },
-  { path: () => '/rollouts', shows: 'Rollouts', acts: [] },
+  { path: () => `/inbox/${request}`, shows: 'fixed in 1.5.1', acts: [] },
+  { path: () => '/rollouts', shows: 'waves', acts: ['Start a rollout…'] },
+  { path: () => '/rollouts/waves', shows: 'Why not yet', acts: ['Pause…', 'Skip bakes…', 'Abort…'] },
   { path: () => '/runs', shows: run.slice(0, 8), acts: [] },
   {
     path: () => `/runs/${run}`,
     shows: 'The chosen change',
-    acts: ['Restore…', 'Kill its gate…', 'Restore this row…'],
+    acts: ['Restore…', 'Kill its gate…', 'Restore this row…', 'Restore all of'],
   },
   { path: () => '/flags', shows: 'nightly', acts: [] },
   { path: () => '/flags/nightly/eu', shows: 'History', acts: ['Turn off…'] },
   { path: () => '/units?q=r1-org-2', shows: run.slice(0, 8), acts: ['Restore r1-org-2 as before run'] },
   { path: () => '/units?q=account:r1-acc-2-1', shows: 'MANAGED', acts: ['Restore this row…'] },
   { path: () => '/incidents', shows: 'customers call', acts: ['Open an incident…'] },
-  { path: () => `/incidents/${incident}`, shows: 'Runbook', acts: ['Kill r1…'] },
+  {
+    path: () => `/incidents/${incident}`,
+    shows: 'Runbook',
+    acts: ['Kill r1…', 'Name a bad run…', 'Close the incident…'],
+  },
   { path: () => '/record', shows: 'worker-of-nightly', acts: ['Send a test'] },
+  { path: () => '/tour', shows: 'npx portcullis tour', acts: [] },
+  { path: () => '/no-such-screen', shows: 'Not found', acts: [] },
 ];
 
 const open = async (page: Page, { path, shows }: Screen): Promise<void> => {
@@ -89,6 +99,7 @@ const focus = (page: Page): Promise<Focus> =>
     };
   })()`);
 
+const palette = (page: Page) => page.getByRole('combobox', { name: /^Find a gate/ });
 const MOST_TABS = 200;
 
 async function tabTo(page: Page, name: string): Promise<Focus> {
@@ -104,9 +115,10 @@ async function tabTo(page: Page, name: string): Promise<Focus> {
 
 test('every act of every screen is reached by Tab, opened by Enter and left by Escape, and the focus is seen and comes back', async () => {
   const { page, faults } = await signedIn('admin');
-  for (const screen of SCREENS) {
+  for (const screen of SCREENS.filter(({ acts }) => acts.length > 0)) {
+    await open(page, screen);
+    // In the order of the page: from where the focus came back to, Tab leads on.
     for (const act of screen.acts) {
-      await open(page, screen);
       const at = await tabTo(page, act);
       expect([screen.path(), act, at.outlined]).toEqual([screen.path(), act, true]);
       await page.keyboard.press('Enter');
@@ -131,6 +143,100 @@ test('every act of every screen is reached by Tab, opened by Enter and left by E
   expect(faults).toEqual([]);
 }, 240_000);
 
+test('a rollout is paused, a row restored and the theme chosen without a mouse', async () => {
+  const { page, faults } = await signedIn('admin');
+  const result = page.getByRole('status', { name: 'Result' });
+  await page.keyboard.press('Control+k');
+  await palette(page).waitFor();
+  await page.keyboard.type('rollouts');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Rollouts' }).waitFor();
+  await tabTo(page, 'waves');
+  await page.keyboard.press('Enter');
+  await page.getByRole('region', { name: 'Why not yet' }).waitFor();
+  for (const [act, comes, then] of [
+    ['Pause', 'The rollout is paused', 'Pause: it is paused already.'],
+    ['Resume', 'The rollout is running', 'Resume: it is running.'],
+  ] as const) {
+    await tabTo(page, `${act}…`);
+    await page.keyboard.press('Enter');
+    // The focus is where the reason is written.
+    await page.getByRole('dialog').waitFor();
+    await page.keyboard.type('the shop is being released');
+    await tabTo(page, act);
+    await page.keyboard.press('Enter');
+    await result.getByText(comes).waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByText(then).waitFor();
+  }
+
+  await page.keyboard.press('g');
+  await page.keyboard.press('w');
+  await page.getByRole('heading', { name: 'Unit', exact: true }).waitFor();
+  await page.keyboard.press('/');
+  await page.keyboard.type('account:r1-acc-2-1');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Restore this row…' }).waitFor();
+  await tabTo(page, 'Restore this row…');
+  await page.keyboard.press('Enter');
+  await page.getByRole('row', { name: /^As the run left them/ }).waitFor();
+  await page.keyboard.type('its owner calls');
+  await tabTo(page, 'Restore');
+  await page.keyboard.press('Enter');
+  await result.getByText('a worker of the region carries it out').waitFor();
+  await page.keyboard.press('Escape');
+
+  await page.keyboard.press('Control+k');
+  await palette(page).waitFor();
+  await page.keyboard.type('theme');
+  await page.keyboard.press('Enter');
+  await until('the theme is another', async () => {
+    return (await page.evaluate('document.documentElement.dataset.theme')) === 'light';
+  });
+  expect(faults).toEqual([]);
+});
+
+test('the palette has every act that needs no place, and every screen', async () => {
+  const { page, faults } = await signedIn('admin');
+  for (const [words, opens] of [
+    ['kill', 'Kill'],
+    ['stop every', 'Stop everything'],
+    ['start a roll', 'Start a rollout'],
+    ['open an inc', 'Open an incident'],
+    ['keys', 'Keys'],
+  ] as const) {
+    await page.keyboard.press('Control+k');
+    await palette(page).waitFor();
+    await page.keyboard.type(words);
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog', { name: opens }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+  }
+  for (const screen of ['Inbox', 'Rollouts', 'Runs', 'Incidents', 'Flags', 'Unit', 'Record', 'Tour', 'Now']) {
+    await page.keyboard.press('Control+k');
+    await palette(page).waitFor();
+    await page.keyboard.type(`${screen} screen`);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: screen, exact: screen !== 'Record' }).waitFor();
+  }
+  await page.keyboard.press('Control+k');
+  await palette(page).waitFor();
+  await page.keyboard.type('nothing is named so');
+  await page.getByText('Nothing is named so.').waitFor();
+  expect(faults).toEqual([]);
+});
+
+/** At twice the size, by the browser's zoom (half the window) and of texts alone, nothing stands outside the window. */
+async function zoomed(page: Page, screen: Screen): Promise<void> {
+  await page.setViewportSize({ width: 720, height: 450 });
+  expect([screen.path(), 'zoomed', await wide(page)]).toEqual([screen.path(), 'zoomed', []]);
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await page.evaluate(`document.documentElement.style.fontSize = '200%'`);
+  expect([screen.path(), 'large texts', await wide(page)]).toEqual([screen.path(), 'large texts', []]);
+  await page.evaluate(`document.documentElement.style.fontSize = ''`);
+}
+
 test.each(['light', 'dark'] as const)(
   'no screen is wider than a small phone, and axe finds nothing in %s',
   async (colorScheme) => {
@@ -141,8 +247,23 @@ test.each(['light', 'dark'] as const)(
       expect([screen.path(), await findings(page)]).toEqual([screen.path(), []]);
       await page.setViewportSize({ width: 1440, height: 900 });
       expect([screen.path(), await findings(page)]).toEqual([screen.path(), []]);
+      await zoomed(page, screen);
       await page.setViewportSize({ width: 360, height: 740 });
+      for (const act of screen.acts) {
+        await page.getByRole('button', { name: act }).first().click();
+        await page.getByRole('dialog').waitFor();
+        expect([act, await wide(page)]).toEqual([act, []]);
+        expect([act, await findings(page)]).toEqual([act, []]);
+        await page.keyboard.press('Escape');
+        await page.getByRole('dialog').waitFor({ state: 'detached' });
+      }
     }
+    // Who asked for less motion gets none.
+    const moving = await page.evaluate<number>(
+      `[...document.querySelectorAll('*')].filter((each) => parseFloat(getComputedStyle(each).transitionDuration) > 0
+        || getComputedStyle(each).animationName !== 'none').length`,
+    );
+    expect(moving).toBe(0);
     expect(request).not.toBe('');
     expect(faults).toEqual([]);
   },

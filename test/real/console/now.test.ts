@@ -109,7 +109,34 @@ describe('a kill', () => {
       `select killed_by as by, reason from portcullis_region.gate where region = 'eu-west-1'`,
     );
     expect(rows).toEqual([{ by: name, reason: 'deletes rows that are in use' }]);
+    // From there, and from Now and the gate, one is at its incident.
+    await page.getByRole('link', { name: /^Go on with incident/ }).click();
+    await page.getByRole('heading', { name: /^Incident / }).waitFor();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await page.getByRole('link', { name: 'Portcullis: now' }).click();
+    const listed = page.getByRole('list', { name: 'Open incidents' }).first();
+    await listed.getByText('Contained').waitFor();
+    await gate(page, 'eu-west-1').click();
+    const panel = page.getByRole('complementary', { name: 'eu-west-1' });
+    await panel.getByRole('list', { name: 'Open incidents' }).getByRole('link').click();
+    await page.getByRole('heading', { name: /^Incident / }).waitFor();
+    // A gate elsewhere has none.
+    await page.goto(`/now/${JOB}/us-east-1`);
+    await page.getByRole('complementary', { name: 'us-east-1' }).getByText('Last runs').waitFor();
+    await listed.waitFor();
+    expect(await page.getByRole('list', { name: 'Open incidents' }).count()).toBe(1);
     expect(faults).toEqual([]);
+  });
+
+  test('is at hand on a screen that was just opened and has read no gate yet', async () => {
+    const { page } = await signedIn();
+    await page.goto('/record');
+    await page.getByRole('button', { name: 'Kill…' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Kill' });
+    await dialog.getByLabel('Reason').fill('stop it');
+    await dialog.getByRole('row', { name: /^us-east-1/ }).waitFor();
+    await until('it can be killed', () => dialog.getByRole('button', { name: 'Kill 5 gates' }).isEnabled());
+    await dialog.getByText(`portcullis kill ${JOB} --reason 'stop it'`).waitFor();
   });
 
   test('is asked back from its gate, and a second person is told how to approve it', async () => {
@@ -166,6 +193,10 @@ describe('a kill', () => {
     await dialog.getByLabel('Reason').fill('try');
     expect(await dialog.getByRole('button', { name: /^Kill \d/ }).isDisabled()).toBe(true);
     await dialog.getByText('role viewer, which may not kill').waitFor();
+    await page.goto(`/now/${JOB}/us-east-1`);
+    const panel = page.getByRole('complementary', { name: 'us-east-1' });
+    await panel.getByText('role viewer, which may not').waitFor();
+    expect(await panel.getByRole('button', { name: /re-arm|Kill/ }).isDisabled()).toBe(true);
   });
 });
 

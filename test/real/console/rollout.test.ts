@@ -1,49 +1,18 @@
 import { afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { parsePolicyFile } from '../../../src/flags/policy.js';
-import { applyPolicies } from '../../../src/flags/policy-store.js';
-import { advanceRollout } from '../../../src/rollout/advance.js';
-import { announceVersions } from '../../../src/rollout/announce.js';
-import { startRollout } from '../../../src/rollout/start-rollout.js';
 import { pauseRollout } from '../../../src/rollout/steer.js';
-import { setAdmittedFlag } from '../../support/admissions.js';
 import { person } from '../../support/people.js';
 import { closeAll, owner, signedIn } from './opened.js';
 import { findings, wide } from './looks.js';
+import { advance, NEW, NEXT, seedRollout } from './rollouts.js';
 
 /** The screen Rollout, and what is done there, in a real browser. */
 
 const JOB = 'nightly';
-const OLD = '1.0.0_11111111';
-const NEW = '1.1.0_22222222';
 let rollout = '';
 
 beforeAll(async () => {
-  const text = `job: ${JOB}
-schedule: '*/5 * * * *'
-regions: [eu, us]
-rollout:
-  waves:
-    - { name: first, regions: [eu], steps: [10%, 100%], bake: { runs: 3, changes: 20, time: 1h } }
-    - { name: rest, regions: [us], steps: [100%], bake: { runs: 1, changes: 0, time: 0s }, approvals: 1 }
-`;
-  await applyPolicies(owner, [parsePolicyFile(text, 'test.yaml')], 'test');
-  for (const region of ['eu', 'us']) {
-    const variants = [{ version: OLD, permille: 1000 }];
-    const by = { reason: 'test', changedBy: 'test' };
-    await setAdmittedFlag(owner, { job: JOB, region, enabled: true, variants, ...by });
-  }
-  const versions = [OLD, NEW].map((version) => ({ job: JOB, version, regions: ['eu', 'us'] }));
-  await announceVersions(owner, 'w1', versions);
-  const order = { job: JOB, version: NEW, reason: 'new rules' };
-  rollout = (await startRollout(owner, order, person('olga', 'operator'))).id;
-  const ports = {
-    control: owner,
-    regionOf: () => owner,
-    verdictsOf: () => Promise.resolve([]),
-    trip: () => Promise.resolve(),
-  };
-  await advanceRollout(ports, rollout);
+  rollout = await seedRollout(JOB);
 });
 afterEach(closeAll);
 
@@ -112,4 +81,89 @@ test('who may not steer is told so', async () => {
   await page.goto(`/rollouts/${JOB}`);
   await page.getByText('Abort: You act as').waitFor();
   expect(await page.getByRole('button', { name: 'Abort…' }).isDisabled()).toBe(true);
+});
+
+const result = async (page: Page): Promise<string> => {
+  const said = page.getByRole('status', { name: 'Result' });
+  await said.waitFor();
+  return said.innerText();
+};
+
+test('bakes are skipped where a second person agrees, and stand as skipped for good', async () => {
+  const { page, faults } = await signedIn('operator');
+  await page.goto(`/rollouts/${JOB}`);
+  await page.getByRole('button', { name: 'Skip bakes…' }).click();
+  const skip = page.getByRole('dialog', { name: `Skip bakes: ${JOB}` });
+  expect(await skip.getByRole('row', { name: /^eu/ }).innerText()).toMatch(/10 % bakes\s+→ skipped, if/);
+  await skip.getByLabel('Reason').fill('the fix cannot wait');
+  await skip.getByRole('button', { name: 'Ask to skip' }).click();
+  expect(await result(page)).toContain('portcullis approve ');
+  await page.keyboard.press('Escape');
+  const request = page.getByRole('link', { name: 'see the request' });
+  await request.waitFor();
+
+  const approver = await signedIn('approver');
+  await approver.page.goto((await request.getAttribute('href')) ?? '');
+  await approver.page.getByRole('button', { name: 'Approve…' }).click();
+  await approver.page.getByRole('dialog').getByLabel('Reason').fill('I have read it');
+  await approver.page.getByRole('dialog').getByRole('button', { name: 'Approve', exact: true }).click();
+  expect(await result(approver.page)).toContain(`Decided by ${approver.name}`);
+
+  const skipped = part(page, 'eu').locator('.verdict-skipped');
+  const text = new RegExp(`10 % skipped, not checked: the fix cannot wait .*approved by ${approver.name}`);
+  await advance(rollout);
+  await skipped.getByText(text).waitFor();
+  // Also when it bakes at its next step, and when that is over.
+  await part(page, 'eu').getByText('step 2 of 2').waitFor();
+  await page.reload();
+  await skipped.getByText(text).waitFor();
+  expect([...faults, ...approver.faults]).toEqual([]);
+});
+
+test('a rollout is paused and aborted, and another one started, each on record', async () => {
+  const { page, name, faults } = await signedIn('operator');
+  await page.goto(`/rollouts/${JOB}`);
+  const steer = async (act: 'Pause' | 'Abort', reason: string): Promise<string> => {
+    await page.getByRole('button', { name: `${act}…` }).click();
+    const dialog = page.getByRole('dialog', { name: `${act}: ${JOB}` });
+    await dialog.getByLabel('Reason').fill(reason);
+    await dialog.getByText(`portcullis rollout ${act.toLowerCase()} ${JOB} --reason '${reason}'`).waitFor();
+    await dialog.getByRole('button', { name: act, exact: true }).click();
+    const said = await result(page);
+    await page.keyboard.press('Escape');
+    return said;
+  };
+  expect(await steer('Pause', 'the shop is being released')).toContain('The rollout is paused');
+  await page.getByText('Pause: it is paused already.').waitFor();
+  expect(await steer('Abort', 'too slow')).toContain('The rollout is aborted');
+  await page.getByText(`Ended by ${name}: too slow`).waitFor();
+  await page.getByText('Abort: the rollout is aborted.').waitFor();
+
+  await page.getByRole('button', { name: 'Start a rollout…' }).click();
+  const start = page.getByRole('dialog', { name: 'Start a rollout' });
+  await start.getByLabel('Version').selectOption(NEXT);
+  expect(await start.getByRole('button', { name: 'Start the rollout' }).isDisabled()).toBe(true);
+  await start.getByLabel('Reason').fill('release 1.2');
+  await start.getByText(`portcullis rollout start ${JOB} --version ${NEXT} --reason 'release 1.2'`).waitFor();
+  await start.getByRole('button', { name: 'Start the rollout' }).click();
+  expect(await result(page)).toMatch(/1\.2\.0[^]*The rollout is running/);
+  await page.getByRole('link', { name: 'Follow it' }).click();
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await page.getByText(`started by ${name}`).waitFor();
+  // One at a time: the server refuses another, and the page says so.
+  await page.getByRole('link', { name: 'All rollouts' }).click();
+  await page.getByRole('button', { name: 'Start a rollout…' }).click();
+  await start.getByLabel('Job').selectOption(JOB);
+  await start.getByLabel('Version').selectOption(NEW);
+  await start.getByLabel('Reason').fill('again');
+  await start.getByRole('button', { name: 'Start the rollout' }).click();
+  await start.getByText(/ROLLOUT_(ACTIVE|REFUSED)/).waitFor();
+  const { rows } = await owner.query<{ action: string }>(
+    `select action from portcullis_control.audit where principal = $1 order by seq`,
+    [name],
+  );
+  expect(rows.map(({ action }) => action)).toEqual(
+    expect.arrayContaining(['rollout-pause', 'rollout-abort', 'rollout-start']),
+  );
+  expect(faults).toEqual([]);
 });

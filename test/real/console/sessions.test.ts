@@ -168,6 +168,19 @@ describe('a page', () => {
     await seen(first, 'visible');
     await isLive(first);
     await gate(first).locator('.state-open').waitFor();
+    // A browser freezes tabs to save power: the first lets go of the stream, and catches up when it thaws.
+    await seen(second, 'visible');
+    await isLive(second);
+    const had = streams.filter((each) => each === 'b').length;
+    const browser = await context.newCDPSession(first);
+    await browser.send('Page.setWebLifecycleState', { state: 'frozen' });
+    await until('the second tab has it again', () => streams.filter((each) => each === 'b').length > had);
+    await until('one stream is followed', () => served.deps.feed.followers === 1);
+    await kill();
+    await gate(second).locator('.state-killed').waitFor();
+    await browser.send('Page.setWebLifecycleState', { state: 'active' });
+    await gate(first).locator('.state-killed').waitFor();
+    await isLive(first);
     expect(faults).toEqual([]);
   });
 });

@@ -1,5 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
-import { between, filtered, grouped, laidOut, moved } from '../../../src/console/now/rows.js';
+import {
+  between,
+  columnsIn,
+  filtered,
+  grouped,
+  laidOut,
+  moved,
+  scaleIn,
+} from '../../../src/console/now/rows.js';
 
 /** Where gates stand on the screen Now: any number of them, of which only what is seen is drawn. */
 
@@ -86,6 +94,29 @@ describe('the lines of the page', () => {
     [5_000, 6_000, 4, 5],
   ])('between %i and %i are those from %i to %i', (from, to, first, last) => {
     expect(between(rows, from, to)).toEqual({ first, last });
+  });
+
+  test.each([
+    // In the root's font size: a phone, a desk, a wall, and a window that is not high.
+    [23, 45, 1],
+    [87, 48, 1.75],
+    [117, 58, 1.75],
+    [87, 30, 1.5],
+    [87, 24, 1.25],
+    [87, 20, 1],
+  ])('are larger where all gates fit in %i × %i all the same: %f', (width, height, scale) => {
+    const groups = grouped(
+      Array.from({ length: 6 }, (_, at) => place('mail', `r-${at}`)),
+      'job',
+      STATES,
+    );
+    expect(scaleIn(groups, width, height)).toBe(scale);
+    expect(columnsIn(width, scale)).toBeGreaterThanOrEqual(1);
+  });
+
+  test('are not larger where there are many', () => {
+    const many = Array.from({ length: 61 }, (_, at) => place('mail', `r-${at}`));
+    expect(scaleIn(grouped(many, 'job', STATES), 240, 1_000)).toBe(1);
   });
 
   test('are few where there are ten thousand gates', () => {
