@@ -31,7 +31,9 @@ export function StartRolloutDialog({ job: given }: { readonly job?: string | und
   const onPaper = useSignal('');
   useEffect(() => {
     const own = <T,>(take: (read: T) => void) => {
-      return (read: T): void => void (chosen.peek() === job && take(read));
+      return (read: T): void => {
+        if (chosen.peek() === job) take(read);
+      };
     };
     versions.value = undefined;
     simulation.value = undefined;
