@@ -2,6 +2,7 @@ import { inspect, parseArgs } from 'node:util';
 import { apply, applyComposite, applyTriggers } from './apply.js';
 import { resultOf, type Bench, type BenchContext, type Result } from './bench.js';
 import { cli, cliStatus, cliVersion } from './cli.js';
+import { consoleBench, type ConsoleResult } from './console.js';
 import { end } from './endings.js';
 import { gate } from './gate.js';
 import { guard, type GuardResult } from './guard.js';
@@ -10,14 +11,14 @@ import { kill, type KillResult } from './kill.js';
 import { memory, memoryTriggers } from './memory.js';
 import { million } from './million.js';
 import { plan } from './plan.js';
-import { renderGuard, renderKill, renderResults } from './report.js';
+import { renderConsole, renderGuard, renderKill, renderResults } from './report.js';
 import { restore, restore200k, restoreComposite, restoreTriggers } from './restore.js';
 import { run, runComposite, runTriggers } from './run.js';
 import { scale } from './scale.js';
 import { startServer } from './server.js';
 import { start } from './start.js';
 
-type AnyBench = Bench | typeof kill | typeof guard;
+type AnyBench = Bench | typeof kill | typeof guard | typeof consoleBench;
 
 const BENCHES: readonly AnyBench[] = [
   gate,
@@ -42,6 +43,7 @@ const BENCHES: readonly AnyBench[] = [
   cli,
   cliVersion,
   cliStatus,
+  consoleBench,
   kill,
   guard,
 ];
@@ -49,6 +51,10 @@ const BENCHES: readonly AnyBench[] = [
 /** These answer in shapes of their own. */
 function isKill(bench: AnyBench): bench is typeof kill {
   return bench === kill;
+}
+
+function isConsole(bench: AnyBench): bench is typeof consoleBench {
+  return bench === consoleBench;
 }
 
 function isGuard(bench: AnyBench): bench is typeof guard {
@@ -107,24 +113,29 @@ async function measureAll({ benches, runs, changes, json }: Order): Promise<bool
   const results: Result[] = [];
   const kills: KillResult[] = [];
   const guards: GuardResult[] = [];
+  const consoles: ConsoleResult[] = [];
   const server = benches.every(isGuard) ? undefined : await startServer();
   for (const bench of benches) {
     const progress = (text: string): void => void process.stderr.write(`${bench.name}: ${text}\n`);
-    let result: Result | KillResult | GuardResult;
+    let result: Result | KillResult | GuardResult | ConsoleResult;
     if (isGuard(bench)) guards.push((result = bench.measure(progress)));
     else {
       if (server === undefined) throw new Error(`${bench.name} needs the server`);
       const context: BenchContext = { server, runs: runs ?? bench.runs, changes, progress };
       if (isKill(bench)) kills.push((result = await bench.measure(context)));
+      else if (isConsole(bench)) consoles.push((result = await bench.measure(context)));
       else results.push((result = resultOf(bench, await bench.measure(context))));
     }
     if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
   }
-  const measured = benches.flatMap((bench) => (isKill(bench) || isGuard(bench) ? [] : [bench]));
+  const measured = benches.flatMap((bench) =>
+    isKill(bench) || isGuard(bench) || isConsole(bench) ? [] : [bench],
+  );
   if (!json && results.length > 0) process.stdout.write(renderResults(measured, results));
   if (!json) for (const each of kills) process.stdout.write(renderKill(each));
   if (!json) for (const each of guards) process.stdout.write(renderGuard(each));
-  return [...results, ...kills, ...guards].every(({ ok }) => ok);
+  if (!json) for (const each of consoles) process.stdout.write(renderConsole(each));
+  return [...results, ...kills, ...guards, ...consoles].every(({ ok }) => ok);
 }
 
 /** Cleans up whatever is left, then ends the process: however it came to its end. */

@@ -1,5 +1,6 @@
 import { renderTable } from '#dist/cli/table.js';
 import type { Bench, Result } from './bench.js';
+import type { ConsoleResult } from './console.js';
 import type { GuardResult } from './guard.js';
 import type { KillResult } from './kill.js';
 
@@ -63,4 +64,21 @@ export function renderGuard({ figures, ok, seed }: GuardResult): string {
     { paint: (text) => text, columns: Number.POSITIVE_INFINITY },
   );
   return `guard: ${ok ? 'within' : 'NOT within'} its reach (seed ${seed})\n${table}`;
+}
+
+/** What a browser shows of it, as a table for a person. */
+export function renderConsole({ figures, ok, runs, load }: ConsoleResult): string {
+  const rows = figures.map(({ what, unit, min, median, max, reach, ok: reached }) => [
+    what,
+    ...[min, median, max].map((figure) => `${figure} ${unit}`),
+    reach === null ? '–' : `≤ ${reach}`,
+    reached ? 'yes' : 'NO',
+  ]);
+  const columns = ['figure', 'min', 'median', 'max', 'reach', 'ok'];
+  const table = renderTable(
+    columns.map((title) => ({ title, align: title === 'figure' ? 'left' : 'right' })),
+    rows,
+    { paint: (text) => text, columns: Number.POSITIVE_INFINITY },
+  );
+  return `console: ${ok ? 'within' : 'NOT within'} its reach (${runs} rounds, load ${load})\n${table}`;
 }

@@ -55,7 +55,7 @@ async function startOnce(): Promise<number> {
 }
 
 /** Asks until the answer is 200. Throws what the process said if it ends before that, or takes too long. */
-async function healthy(child: ChildProcess, url: string): Promise<void> {
+export async function healthy(child: ChildProcess, url: string): Promise<void> {
   let said = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-2000)));
   const giveUpAt = performance.now() + GIVE_UP_MS;
@@ -86,7 +86,7 @@ async function stopped(child: ChildProcess, home: string): Promise<void> {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const address = probe.address();

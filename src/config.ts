@@ -97,6 +97,18 @@ const environment = {
         'The address at which people open the console, where a proxy serves it: `https://portcullis.example`. Beyond loopback, people sign in over HTTPS only.',
       absent: 'the address on which HTTP is served',
     }),
+  GRAFANA_URL: z
+    .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://grafana.example' })
+    .refine((text) => {
+      const { username, password, search, hash } = new URL(text);
+      return [username, password, search, hash].every((part) => part === '');
+    }, 'must have no name, password, ? or #: whoever may read sees it')
+    .optional()
+    .meta({
+      description:
+        "The address of the Grafana that has Portcullis' [dashboards](../guide/production.md): the console, the API and `portcullis dashboards` link to them.",
+      absent: 'no links to dashboards',
+    }),
   IDENTITY: z.string().min(1).optional().meta({
     description:
       'The [identity file](../guide/sign-in.md): who signs in by which provider, and what their groups may do.',
@@ -256,6 +268,8 @@ export interface Config {
   readonly http: { readonly host: string; readonly port: number };
   /** Where people open the console, without a slash at its end; absent: where HTTP is served. */
   readonly publicUrl: string | undefined;
+  /** Where the installation's Grafana is, without a slash at its end. */
+  readonly grafanaUrl: string | undefined;
   /** The identity file, absolute, and the secret that goes with it. */
   readonly identityFile: string | undefined;
   readonly oidcClientSecret: string | undefined;
@@ -421,6 +435,7 @@ function toConfig(
     http: { host: read.HTTP.slice(0, read.HTTP.lastIndexOf(':')).replace(/^\[|\]$/g, ''), port },
     uploadBytes: read.UPLOAD_MIB * 1_048_576,
     publicUrl: read.PUBLIC_URL === undefined ? undefined : new URL(read.PUBLIC_URL).origin,
+    grafanaUrl: read.GRAFANA_URL?.replace(/\/+$/, ''),
     identityFile: read.IDENTITY === undefined ? undefined : resolve(read.IDENTITY),
     oidcClientSecret: read.OIDC_CLIENT_SECRET,
     regions: read.REGIONS,

@@ -403,6 +403,7 @@ async function serveHttp(
       ),
     installed: () => installation.jobs,
     files: [directoryFiles],
+    grafanaUrl: config.grafanaUrl,
     uploadBytes: config.uploadBytes,
     examine: examineServing(config, installation, wired),
     readiness: createReadiness({

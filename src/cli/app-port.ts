@@ -144,6 +144,8 @@ export interface Settings {
   readonly http: { readonly host: string; readonly port: number };
   /** Where people open the console; absent: where HTTP is served. */
   readonly publicUrl: string | undefined;
+  /** Where the installation's Grafana is. */
+  readonly grafanaUrl: string | undefined;
   readonly logLevel: string;
   /** Where flags come from. */
   readonly flagSource: { readonly kind: 'embedded' | 'unleash'; readonly url?: string };

@@ -90,6 +90,7 @@ async function operationContext(
       log: createLogger({ level: 'silent' }),
     },
     showsReasons: true,
+    grafanaUrl: app.settings.grafanaUrl,
     get metrics() {
       return absent();
     },

@@ -23,6 +23,7 @@ export const COMMAND_RIGHTS = {
   doctor: 'read',
   open: 'read',
   me: 'read',
+  dashboards: 'read',
   status: 'read',
   run: 'run',
   runs: 'read',

@@ -7,6 +7,7 @@ import { addAudit } from './commands/audit.js';
 import { addBuild } from './commands/build.js';
 import { addCheck } from './commands/check.js';
 import { addCompletion } from './commands/completion.js';
+import { addDashboards } from './commands/dashboards.js';
 import { addDatabase } from './commands/database.js';
 import { addDev } from './commands/dev.js';
 import { addDoctor } from './commands/doctor.js';
@@ -64,6 +65,7 @@ const COMMANDS: readonly AddCommand[] = [
   addIncident,
   addAlerts,
   addEvents,
+  addDashboards,
   addNotifications,
   addDatabase,
   addOpen,

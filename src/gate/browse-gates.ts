@@ -44,6 +44,8 @@ export type GateView = z.infer<typeof GateView>;
 
 export interface GateFilter {
   readonly job?: string | undefined;
+  /** Of any of these jobs. */
+  readonly jobs?: readonly string[] | undefined;
   readonly region?: string | undefined;
 }
 
@@ -75,9 +77,10 @@ export function gatesBy(filter: GateFilter): Walk<GateView, GateView> {
          where (job collate "C", region collate "C") > ($1, $2)
            and ($3::text is null or job = $3)
            and ($4::text is null or region = $4)
+           and ($6::text[] is null or job = any($6))
          order by job collate "C", region collate "C"
          limit $5`,
-        [job, region, filter.job, filter.region, page.limit + 1],
+        [job, region, filter.job, filter.region, page.limit + 1, filter.jobs],
       );
       return rows;
     },

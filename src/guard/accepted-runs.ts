@@ -184,11 +184,11 @@ export function countedRuns(
   });
 }
 
-/** The same of the newest runs in the database, so many at the most, and of special days before. Oldest first. */
+/** The same of the newest runs in the database, so many at the most (absent: those that judge the next run), and of special days before. Oldest first. */
 export async function acceptedRuns(
   pool: pg.Pool | pg.PoolClient,
   subject: CountSubject,
-  most: number,
+  most?: number,
 ): Promise<CountedRun[]> {
   return countedRuns(await acceptedHistory(pool, subject, most), subject);
 }

@@ -90,11 +90,23 @@ export function backtestCount(past: readonly CountedRun[], options: CountOptions
 const TURN_MS = 10;
 
 /** The same, in turns with whatever else the process has to do: a year of runs takes seconds. */
-export async function backtestCountInTurns(
-  past: readonly CountedRun[],
-  options: CountOptions,
-): Promise<Backtest> {
-  const steps = backtestSteps(past, options);
+export function backtestCountInTurns(past: readonly CountedRun[], options: CountOptions): Promise<Backtest> {
+  return inTurns(backtestSteps(past, options));
+}
+
+/**
+ * What each quarter of the next week is expected to plan after these accepted runs: what the guard judges the next runs
+ * by, without walking over those before. In turns, too.
+ */
+export function expectedBands(accepted: readonly CountedRun[], options: CountOptions): Promise<BandOfDay[]> {
+  const runs = inOrder(accepted);
+  return inTurns(bandsOf(new CountHistory(options.timeZone, runs), runs, options));
+}
+
+const inOrder = (runs: readonly CountedRun[]): CountedRun[] =>
+  runs.toSorted((one, other) => Number(one.at) - Number(other.at));
+
+async function inTurns<Result>(steps: Generator<undefined, Result, undefined>): Promise<Result> {
   let began = performance.now();
   for (;;) {
     const step = steps.next();
@@ -110,7 +122,7 @@ function* backtestSteps(
   past: readonly CountedRun[],
   options: CountOptions,
 ): Generator<undefined, Backtest, undefined> {
-  const runs = past.toSorted((one, other) => Number(one.at) - Number(other.at));
+  const runs = inOrder(past);
   const { decisions, shown, history } = yield* walkForward(runs, options);
   const runsAYear = paceOf(runs);
   const stops = stopsOf(decisions, runs, options);

@@ -46,6 +46,8 @@ export interface OperationContext {
   readonly feed: EventFeed;
   /** The workflows that are given tokens; absent: none. */
   readonly workflows?: Workflows | undefined;
+  /** Where the installation's Grafana is; absent: it names none. */
+  readonly grafanaUrl?: string | undefined;
   /** To how many addresses this process sends notifications; undefined: it sends none, another does. */
   readonly receivers: number | undefined;
   /** Drops a gate for an alert. */

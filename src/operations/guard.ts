@@ -4,7 +4,7 @@ import { rulesOf } from '../flags/guard-policy.js';
 import type { Policy } from '../flags/policy.js';
 import { requirePolicy } from '../flags/policy-store.js';
 import { acceptedHistory, acceptedRuns, countedRuns } from '../guard/accepted-runs.js';
-import { backtestCountInTurns } from '../guard/backtest.js';
+import { backtestCountInTurns, expectedBands } from '../guard/backtest.js';
 import { judgedByRules } from '../guard/judged-by.js';
 import { policyDifference, suggestRules, type KindHistory } from '../guard/suggest.js';
 import { acceptRun, rebaseline } from '../guard/baseline.js';
@@ -26,6 +26,24 @@ const stops = {
   holds: count.describe('runs that were far too few'),
 };
 const of = z.enum(['changes', 'units']);
+
+const bands = z
+  .array(
+    z.strictObject({
+      days: z.string().describe('`Mon–Fri`'),
+      quarters: z
+        .array(
+          z.strictObject({
+            quarter: count.describe('quarters of an hour since midnight'),
+            ...{ expected: figure, low: figure, high: figure },
+            tripsFrom: figure.nullable().describe('the smallest count that trips; null: none does'),
+          }),
+        )
+        .readonly(),
+    }),
+  )
+  .readonly()
+  .describe('what the next runs are expected to plan');
 
 const Backtest = named(
   'Backtest',
@@ -56,29 +74,15 @@ const Backtest = named(
       expectedTrips: figure.describe('trips that alpha makes of as many'),
     }),
     warnings: z.array(z.string()).readonly(),
-    bands: z
-      .array(
-        z.strictObject({
-          days: z.string().describe('`Mon–Fri`'),
-          quarters: z
-            .array(
-              z.strictObject({
-                quarter: count.describe('quarters of an hour since midnight'),
-                ...{ expected: figure, low: figure, high: figure },
-                tripsFrom: figure.nullable().describe('the smallest count that trips; null: none does'),
-              }),
-            )
-            .readonly(),
-        }),
-      )
-      .readonly()
-      .describe('what the next runs are expected to plan'),
+    bands,
     budget: z.strictObject({
       runsAYear: figure.nullable(),
       falseTripsAYear: figure.nullable().describe('the most, on average, when nothing is ever wrong'),
     }),
   }),
 );
+
+const Expectation = named('Expectation', z.strictObject({ rule: z.string(), of, bands }));
 
 const Said = z.strictObject({ region: z.string(), runs: count, judged: count, trips: count, holds: count });
 const Cap = z.strictObject({
@@ -181,6 +185,22 @@ async function knownJob(
   return { job, policy: await requirePolicy(control, name) };
 }
 
+/** A count rule of a job's policy. Throws what `knownJob` throws, REGION_UNKNOWN, and REQUEST_INVALID where there is no such rule. */
+async function knownRule(context: OperationContext, job: string, region: string, name: string) {
+  const { policy } = await knownJob(context, job);
+  requireRegion(region, policy.regions);
+  const rules = rulesOf(policy.guard.rules, 'count');
+  const found = rules.find((each) => each.name === name);
+  if (found === undefined) {
+    throw unknownRule(
+      name,
+      job,
+      rules.map(({ name }) => name),
+    );
+  }
+  return { policy, rule: found };
+}
+
 /** The rules that judge runs, tried on past ones; and which runs they learn from. */
 export const guardOperations = {
   backtestRule: operation({
@@ -214,17 +234,7 @@ export const guardOperations = {
     result: Backtest,
     errors: [...errors, 'REGION_UNKNOWN'],
     run: async (context, { job, region, rule, accepted = false, ...given }) => {
-      const { policy } = await knownJob(context, job);
-      requireRegion(region, policy.regions);
-      const rules = rulesOf(policy.guard.rules, 'count');
-      const found = rules.find(({ name }) => name === rule);
-      if (found === undefined) {
-        throw unknownRule(
-          rule,
-          job,
-          rules.map(({ name }) => name),
-        );
-      }
+      const { policy, rule: found } = await knownRule(context, job, region, rule);
       const { of = found.of, alpha = found.alpha, floor = found.floor } = given;
       const { timeZone = policy.guard.timeZone } = given;
       const subject = { job, region, timeZone, rule, change: found.change, of };
@@ -233,6 +243,25 @@ export const guardOperations = {
         ...{ rule, of, alpha, floor },
         ...(timeZone !== undefined && { timeZone }),
       });
+    },
+  }),
+  getExpectation: operation({
+    at: 'GET /api/v1/jobs/:job/expectation',
+    example: { job: 'dormant-cleanup', region: 'eu-west-1', rule: 'changes-per-run' },
+    summary: 'What a count rule expects the runs of the next week to plan, by the time of day',
+    action: 'read',
+    params,
+    query: z.strictObject({ rule: word.describe("one of the job's policy"), region: word }),
+    result: Expectation,
+    errors: [...errors, 'REGION_UNKNOWN'],
+    run: async (context, { job, region, rule }) => {
+      const { policy, rule: found } = await knownRule(context, job, region, rule);
+      const { change, of, alpha, floor } = found;
+      const { timeZone } = policy.guard;
+      const subject = { job, region, timeZone, rule, change, of };
+      const accepted = await acceptedRuns(context.regionDatabases.of(region).worker, subject);
+      const options = { rule, of, alpha, floor, ...(timeZone !== undefined && { timeZone }) };
+      return { rule, of, bands: await expectedBands(accepted, options) };
     },
   }),
   suggestRules: operation({

@@ -3,6 +3,7 @@ import { alertOperations } from './alerts.js';
 import { approvalOperations } from './approvals.js';
 import { auditOperations } from './audit.js';
 import { breakGlassOperations } from './break-glass.js';
+import { dashboardOperations } from './dashboards.js';
 import { databaseOperations } from './databases.js';
 import { doctorOperations } from './doctor.js';
 import { eventOperations } from './events.js';
@@ -43,6 +44,7 @@ export const OPERATIONS = {
   ...rolloutOperations,
   ...breakGlassOperations,
   ...killOperations,
+  ...dashboardOperations,
   ...databaseOperations,
   ...doctorOperations,
   ...approvalOperations,

@@ -23,6 +23,10 @@ const Me = named(
       })
       .nullable()
       .describe("the console's session; null: the call bore a token"),
+    grafana: z
+      .string()
+      .nullable()
+      .describe("the address of this installation's Grafana: see listDashboards; null: it names none"),
   }),
 );
 
@@ -33,13 +37,14 @@ export const meOperations = {
     summary: 'Who the caller is, and what they may do where',
     action: 'read',
     result: Me,
-    run: (_context, _input, caller) => ({
+    run: ({ grafanaUrl }, _input, caller) => ({
       name: caller.name,
       role: caller.role,
       regions: caller.regions,
       person: caller.person?.name ?? null,
       may: rightsOf(caller),
       session: caller.session === undefined ? null : { expiresAt: caller.session.expiresAt },
+      grafana: grafanaUrl ?? null,
     }),
   }),
   createSignInCode: operation({

@@ -4,6 +4,7 @@ import { versionsNow } from '../rollout/announce.js';
 import { openWishes } from '../containment/pending-kill.js';
 import { policiesInForce } from '../flags/policy-store.js';
 import type { GateView } from '../gate/browse-gates.js';
+import { cursorOf, keyOfCursor } from '../postgres/page.js';
 import { databaseTime } from '../postgres/database-clock.js';
 import { queryRegions } from '../regions/query-regions.js';
 import { permilleOf } from '../rollout/read-evidence.js';
@@ -88,6 +89,7 @@ const Overview = named(
         }),
       )
       .readonly(),
+    next: z.string().nullable().describe('the cursor of the jobs after these; null: there are none'),
   }),
 );
 type Overview = z.output<typeof Overview>;
@@ -97,19 +99,21 @@ type PartUnderWay = OverviewGate['rollout'];
 /** Every gate in few words. A few queries answer it, however many gates there are. */
 async function readOverview(
   context: OperationContext,
-  only: string | undefined,
+  { only, next }: { readonly only: readonly string[] | undefined; readonly next: string | null },
   caller: TokenHolder,
 ): Promise<Overview> {
   const { control, regionDatabases, flags: desk, jobs } = context;
+  const asked = only && new Set(only);
+  const isAsked = (job: string): boolean => asked?.has(job) ?? true;
   const [decided, { gates, unreachable }] = await Promise.all([
     readControl(caller, async () => {
       const [policies, now, flags, wishes, versions, parts] = await Promise.all([
         policiesInForce(control),
         databaseTime(control),
-        desk.list(only),
+        flagsOf(desk, only),
         openWishes(control),
-        versionsNow(control, only),
-        partsUnderWay(context, only),
+        versionsNow(control, undefined),
+        partsUnderWay(context, isAsked),
       ]);
       return { policies, now, flags, wishes, versions, parts };
     }),
@@ -118,8 +122,8 @@ async function readOverview(
   const { flags = [], wishes = [], versions, parts } = decided ?? {};
   const policies = decided?.policies ?? policiesWithoutControl(context);
   const now = decided?.now ?? (await timeWithoutControl(context));
-  const installed = jobs().filter(({ name }) => (only ?? name) === name);
-  const ruled = policies.filter(({ job }) => (only ?? job) === job);
+  const installed = jobs().filter(({ name }) => isAsked(name));
+  const ruled = policies.filter(({ job }) => isAsked(job));
   const byPlace = new Map(gates.map((gate) => [placeOf(gate), gate]));
   const flagByPlace = new Map(flags.map((flag) => [placeOf(flag), flag]));
   const wishByPlace = new Map(wishes.map((wish) => [placeOf(wish), wish.reason]));
@@ -170,7 +174,64 @@ async function readOverview(
         gates: [...(places.get(job) ?? [])].map((region) => gateIn(job, region)),
       };
     }),
+    next,
   };
+}
+
+const JobKey = z.tuple([z.string()]);
+
+/** The jobs behind that one that have about so many gates together, and the cursor behind the last of them. */
+async function jobsFrom(
+  context: OperationContext,
+  caller: TokenHolder,
+  { after, limit }: { readonly after: string | undefined; readonly limit: number },
+): Promise<{ only: string[] | undefined; next: string | null }> {
+  const { control, regionDatabases, jobs } = context;
+  const sql = (table: string): string => `select job, count(*)::integer as gates from ${table} group by job`;
+  const [decided, { answers }] = await Promise.all([
+    readControl(caller, () =>
+      Promise.all([policiesInForce(control), control.query<JobSize>(sql('portcullis_control.flag'))]),
+    ),
+    queryRegions(regionDatabases, ({ worker }) => worker.query<JobSize>(sql('portcullis_region.gate'))),
+  ]);
+  // Each part would wait for the control database anew.
+  if (decided === undefined && after === undefined) return { only: undefined, next: null };
+  const [policies, flags] = decided ?? [policiesWithoutControl(context), { rows: [] }];
+  const sizes = new Map<string, number>(jobs().map(({ name }) => [name, 0]));
+  for (const { job, gates } of [
+    ...policies.map(({ job, regions }) => ({ job, gates: regions.length })),
+    ...flags.rows,
+    ...answers.flatMap(({ answer }) => answer.rows),
+  ])
+    sizes.set(job, Math.max(sizes.get(job) ?? 0, gates));
+  const behind = [...sizes]
+    .filter(([job]) => after === undefined || job > after)
+    .sort(([one], [other]) => (one < other ? -1 : 1));
+  let room = limit;
+  const only: string[] = [];
+  for (const [job, gates] of behind) {
+    if (only.length > 0 && gates > room) break;
+    only.push(job);
+    // A job without a gate is an answer's line too.
+    room -= Math.max(1, gates);
+  }
+  return { only, next: only.length < behind.length ? cursorOf([only.at(-1)]) : null };
+}
+
+interface JobSize {
+  readonly job: string;
+  readonly gates: number;
+}
+
+/** So many jobs' flags are asked for job by job. */
+const FEW_JOBS = 10;
+
+async function flagsOf(desk: OperationContext['flags'], only: readonly string[] | undefined) {
+  if (only === undefined || only.length > FEW_JOBS) {
+    const asked = only && new Set(only);
+    return (await desk.list()).filter(({ job }) => asked?.has(job) ?? true);
+  }
+  return (await Promise.all(only.map((job) => desk.list(job)))).flat();
 }
 
 /** Pure. */
@@ -205,10 +266,11 @@ async function runsIn(
 /** By place, where the rollouts that are under way stand in regions that they have not finished. */
 async function partsUnderWay(
   { control }: OperationContext,
-  only: string | undefined,
+  isAsked: (job: string) => boolean,
 ): Promise<ReadonlyMap<string, PartUnderWay>> {
   const found = new Map<string, PartUnderWay>();
-  for (const job of await jobsRollingOut(control, only)) {
+  for (const job of await jobsRollingOut(control)) {
+    if (!isAsked(job)) continue;
     const rollout = await newestRollout(control, job);
     for (const part of rollout?.parts ?? []) {
       if (rollout === undefined || part.done) continue;
@@ -230,8 +292,25 @@ export const overviewOperations = {
     example: { job: 'dormant-cleanup' },
     summary: 'Every gate in few words: state, versions, permit, rollout, last runs',
     action: 'read',
-    query: z.strictObject({ job: jobQuery }),
+    query: z.strictObject({
+      job: jobQuery,
+      limit: z.coerce
+        .number()
+        .int()
+        .min(1)
+        .max(10_000)
+        .optional()
+        .describe('about so many gates at a time, by whole jobs; absent: every gate'),
+      cursor: z.string().min(1).max(1000).optional().describe('`next` of the answer before, unchanged'),
+    }),
     result: Overview,
-    run: (context, { job }, caller) => readOverview(context, job, caller),
+    run: async (context, { job, limit, cursor }, caller) =>
+      readOverview(
+        context,
+        job === undefined && limit !== undefined
+          ? await jobsFrom(context, caller, { after: keyOfCursor(cursor, JobKey)?.[0], limit })
+          : { only: job === undefined ? undefined : [job], next: null },
+        caller,
+      ),
   }),
 };

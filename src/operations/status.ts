@@ -231,13 +231,13 @@ function pendingOf(wish: KillWish | undefined): PendingKill | null {
 /** Every gate of every job, or of one, and the databases that could not be asked. */
 export async function allGates(
   regionDatabases: RegionDatabases,
-  job?: string,
+  jobs?: readonly string[],
 ): Promise<{ gates: GateView[]; unreachable: readonly UnreachableDatabase[] }> {
   const gates: GateView[] = [];
   const away = new Map<string, UnreachableDatabase>();
   let cursor: string | undefined;
   do {
-    const page = await listGatesOf(regionDatabases, { job }, { limit: PAGE, cursor });
+    const page = await listGatesOf(regionDatabases, { jobs }, { limit: PAGE, cursor });
     gates.push(...page.items);
     for (const regionDatabase of page.unreachable) away.set(regionDatabase.database, regionDatabase);
     cursor = page.next ?? undefined;

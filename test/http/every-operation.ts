@@ -90,7 +90,7 @@ export async function worldOf(
 
 function queryFor(path: string): string {
   if (path.endsWith('/explain')) return 'unit=org-1';
-  return path.endsWith('/backtest') ? 'rule=claims&region=eu-west-1' : '';
+  return /\/(backtest|expectation)$/.test(path) ? 'rule=claims&region=eu-west-1' : '';
 }
 
 async function firingAlert(pool: pg.Pool): Promise<string> {

@@ -39,6 +39,38 @@ test('every gate is told with its state and why, also where no worker has ever l
   ]);
 });
 
+test('many gates are told by parts, each of whole jobs, and all of them together are every gate', async () => {
+  const parts: { jobs: { job: string; gates: unknown[] }[]; next: string | null }[] = [];
+  do {
+    const cursor = parts.at(-1)?.next ?? null;
+    const query = new URLSearchParams({ limit: '2', ...(cursor !== null && { cursor }) });
+    parts.push((await overview(`?${query.toString()}`)) as never);
+  } while (parts.at(-1)?.next !== null);
+  // A job of more gates than a part has is a part of its own.
+  expect(parts.map(({ jobs }) => jobs.map(({ job, gates }) => [job, gates.length]))).toEqual([
+    [['domain-claim', 3]],
+    [['other', 1]],
+  ]);
+  const states = (jobs: { gates: unknown[] }[]) =>
+    jobs.flatMap(({ gates }) => gates.map((gate) => ({ ...(gate as object), permitRemainingMs: 0 })));
+  expect(states(parts.flatMap(({ jobs }) => jobs))).toEqual(states((await overview()).jobs as never));
+  expect((await overview('?limit=100')) as unknown).toMatchObject({ next: null, jobs: [{}, {}] });
+  expect((await served.json('/api/v1/overview?limit=2&cursor=nonsense')).status).toBe(400);
+});
+
+test('dashboards are linked to where the installation names its Grafana', async () => {
+  expect((await served.json('/api/v1/dashboards')).body).toEqual({ items: [] });
+  const { json } = await serving(owner, { grafanaUrl: 'https://grafana.example' });
+  const { items } = (await json('/api/v1/dashboards?job=other&region=eu-west-1&from=2026-03-01T09:00:00Z'))
+    .body as { items: { uid: string; url: string }[] };
+  expect(items.find(({ uid }) => uid === 'portcullis-runs')?.url).toBe(
+    `https://grafana.example/d/portcullis-runs?var-job=other&var-region=eu-west-1&from=${Date.parse('2026-03-01T08:30:00Z')}&to=now`,
+  );
+  expect((await json('/api/v1/me')).body['grafana']).toBe('https://grafana.example');
+  const wrong = await json('/api/v1/dashboards?from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z');
+  expect([wrong.status, wrong.body['code']]).toEqual([400, 'REQUEST_INVALID']);
+});
+
 test('of its runs the newest twelve are told, newest first, and what each changed', async () => {
   const { jobs } = await overview('?job=domain-claim');
   expect(jobs.map(({ job }) => job)).toEqual(['domain-claim']);

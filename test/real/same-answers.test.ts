@@ -55,6 +55,7 @@ const base = {
   PORTCULLIS_HOME: home,
   PORTCULLIS_LOG_LEVEL: 'silent',
   COLUMNS: '80',
+  PORTCULLIS_GRAFANA_URL: 'https://grafana.example',
 };
 /** On the database, and through the server. */
 const ways = {
@@ -191,6 +192,7 @@ const LOOKS: readonly string[] = [
   'incident runbook $INC',
   'incident export $INC',
   'workers',
+  'dashboards --job domain-claim --region eu-west-1 --from 2026-03-01',
   'events --limit 5',
   'alerts list',
   'notifications list',

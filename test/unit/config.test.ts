@@ -24,6 +24,17 @@ describe('the configuration', () => {
     });
   });
 
+  test.each([
+    ['ftp://grafana.example', /http or https URL/],
+    ['grafana.example', /http or https URL/],
+    ['https://me:secret@grafana.example', /must have no name, password/],
+    ['https://grafana.example/?orgId=2', /must have no name, password/],
+  ])('takes no %s for a Grafana', (url, fault) => {
+    expect(faults({ PORTCULLIS_GRAFANA_URL: url })).toEqual([expect.stringMatching(fault)]);
+    const { grafanaUrl } = readConfig({ PORTCULLIS_GRAFANA_URL: 'https://grafana.example/sub/' });
+    expect(grafanaUrl).toBe('https://grafana.example/sub');
+  });
+
   test('reports all its faults at once', () => {
     expect(
       faults({

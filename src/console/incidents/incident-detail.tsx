@@ -3,7 +3,7 @@ import { useWatched } from '../live/use-watched.js';
 import type { Watched } from '../live/watched.js';
 import { Copy, Copyable } from '../parts/copy.js';
 import { Moment } from '../parts/moment.js';
-import { Read, ViewHead } from '../parts/view-head.js';
+import { DashboardLink, Read, ViewHead } from '../parts/view-head.js';
 import { Link } from '../router.js';
 import { span } from '../time.js';
 import { Containment } from './containment.js';
@@ -33,11 +33,21 @@ export function IncidentDetail({ id }: { readonly id: string }) {
     affects: ({ kind, job }) => KINDS.has(kind) && (job === null || watched.data.value?.incident.job === job),
     everyMs: EVERY_MS,
   });
+  const incident = watched.data.value?.incident;
   return (
     <>
       <ViewHead title={`Incident ${id}`} readMs={watched.readMs.value}>
         <Copy text={id} what="the incident’s id" />
         <Link to="/incidents">All incidents</Link>
+        {incident !== undefined && (
+          <DashboardLink
+            uid="portcullis-incident"
+            job={incident.job}
+            regions={incident.regions.map(({ region }) => region)}
+            from={incident.openedAt}
+            to={incident.closedAt}
+          />
+        )}
       </ViewHead>
       <Read watched={watched} what="the incident">
         {(shown) => <Facts shown={shown} />}

@@ -15,8 +15,15 @@ export interface Watched<T> {
 }
 
 export interface WatchOptions<T> {
-  /** Reads it; `changes` are those since the last reading, undefined: all of it may have changed. */
-  readonly read: (changes: readonly Change[] | undefined, before: T | undefined) => Promise<T>;
+  /**
+   * Reads it; `changes` are those since the last reading, undefined: all of it may have changed. `show` shows what has come
+   * so far, where it comes by parts.
+   */
+  readonly read: (
+    changes: readonly Change[] | undefined,
+    before: T | undefined,
+    show: (part: T) => void,
+  ) => Promise<T>;
   readonly affects: (change: Change) => boolean;
   /** How often it is read where no change is told, such as of a permit that is renewed. */
   readonly everyMs: number;
@@ -52,8 +59,11 @@ export function watch<T>({ read, affects, everyMs }: WatchOptions<T>): Watched<T
     [pending, all, wanted] = [[], false, false];
     const askedMs = Date.now();
     try {
-      data.value = await read(changes, data.value);
-      readMs.value = askedMs;
+      const show = (part: T): void => {
+        data.value = part;
+        readMs.value = askedMs;
+      };
+      show(await read(changes, data.value, show));
       error.value = undefined;
     } catch (thrown) {
       all = true;

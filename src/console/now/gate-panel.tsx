@@ -4,6 +4,7 @@ import { dialog } from '../dialogs.js';
 import { Copyable } from '../parts/copy.js';
 import { Left, Moment, Until } from '../parts/moment.js';
 import { RunLink } from '../parts/run-status.js';
+import { DashboardLink } from '../parts/view-head.js';
 import { StateTag } from '../parts/state.js';
 import { Link, pathOf } from '../router.js';
 import { percent } from './gate-cell.js';
@@ -62,6 +63,7 @@ export function GatePanel({ job: name, region, shown, readMs, onClose }: PanelPr
                 since <Moment at={gate.since} ago />
               </span>
             )}
+            <DashboardLink uid="portcullis-kill-switch" job={name} regions={[region]} />
           </p>
           {gate.why !== '' && <p class="why">{gate.why}</p>}
           {gate.stopped && <p class="why">Restores are stopped too.</p>}

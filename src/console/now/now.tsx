@@ -47,6 +47,7 @@ export function Now() {
       <header class="view-head">
         <h1>Now</h1>
         <p class="age">
+          {shown.next !== null && 'reading more gates; '}
           read at <Moment at={new Date(readMs.value).toISOString()} />
         </p>
       </header>

@@ -1,4 +1,6 @@
 import type { ComponentChildren } from 'preact';
+import { dashboardUrl, type DashboardUid } from '../../telemetry/dashboards.js';
+import { me } from '../api.js';
 import { Moment } from './moment.js';
 import { Problem } from './problem.js';
 import type { Watched } from '../live/watched.js';
@@ -24,6 +26,33 @@ export function ViewHead({ title, readMs, children }: HeadProps) {
         )}
       </p>
     </header>
+  );
+}
+
+interface DashboardProps {
+  readonly uid: DashboardUid;
+  readonly job?: string | undefined;
+  readonly regions?: readonly string[] | undefined;
+  /** Absent: the last six hours. */
+  readonly from?: string | undefined;
+  /** Null: it goes on. */
+  readonly to?: string | null | undefined;
+}
+
+/** The Grafana dashboard of the same job, regions and time, where this installation names its Grafana. */
+export function DashboardLink({ uid, job, regions, from, to }: DashboardProps) {
+  const grafana = me.value?.grafana ?? null;
+  if (grafana === null) return null;
+  const ms = (time: string | null | undefined): number | undefined =>
+    time == null ? undefined : Date.parse(time);
+  return (
+    <a
+      href={dashboardUrl(grafana, uid, { job, regions, fromMs: ms(from), toMs: ms(to) })}
+      target="_blank"
+      rel="noreferrer"
+    >
+      Grafana
+    </a>
   );
 }
 

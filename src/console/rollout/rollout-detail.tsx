@@ -3,6 +3,7 @@ import { dialog } from '../dialogs.js';
 import { percent } from '../now/gate-cell.js';
 import { Copyable } from '../parts/copy.js';
 import { Moment, Until } from '../parts/moment.js';
+import { DashboardLink } from '../parts/view-head.js';
 import { Link, pathOf } from '../router.js';
 import { nowMs, span } from '../time.js';
 import { STEERS, whyNotSteer, type Rollout, type Steer } from './steers.js';
@@ -23,6 +24,7 @@ export function RolloutDetail({ rollout }: { readonly rollout: Rollout }) {
         <span class="quiet">
           started by {rollout.startedBy} at <Moment at={rollout.startedAt} ago />: {rollout.reason}
         </span>
+        <DashboardLink uid="portcullis-rollout" job={job} from={rollout.startedAt} to={rollout.endedAt} />
       </p>
       {next === null ? (
         <p class="why">

@@ -4,11 +4,12 @@ import type { Run } from '../parts/run-status.js';
 import { clock } from '../time.js';
 import { figure } from './figures.js';
 
-type Backtest = Output<'backtestRule'>;
+type Bands = Output<'getExpectation'>['bands'];
+type Quarter = Bands[number]['quarters'][number];
 
 interface BandProps {
   readonly run: Run;
-  readonly backtest: Backtest;
+  readonly bands: Bands;
   /** What the guard saw of this run. */
   readonly seen: { readonly observed: number; readonly low: number; readonly high: number };
 }
@@ -22,7 +23,7 @@ const QUARTERS = 96;
 const DASHES = ['', '6 3', '2 3'];
 
 /** What each hour of a day is expected to plan, as it is now, and this run at its hour with what was expected then. */
-export function BandByHour({ run, backtest: { bands }, seen }: BandProps) {
+export function BandByHour({ run, bands, seen }: BandProps) {
   if (bands.length === 0) return <p class="hint">Too few runs are known to tell the hours apart.</p>;
   const most = Math.max(
     1,
@@ -51,30 +52,32 @@ export function BandByHour({ run, backtest: { bands }, seen }: BandProps) {
             {String(hour).padStart(2, '0')}:00
           </text>
         ))}
-        {bands.map(({ days, quarters }, index) =>
-          quarters.map(({ quarter, low, high, expected }, each) => {
-            const width = x(quarters[each + 1]?.quarter ?? Math.min(QUARTERS, quarter + 4)) - x(quarter);
-            return (
-              <g key={`${days} ${quarter}`}>
-                <rect
-                  class="band"
-                  x={x(quarter)}
-                  y={y(high)}
-                  width={Math.max(2, width)}
-                  height={Math.max(1.5, y(low) - y(high))}
-                />
-                <line
-                  class="band-middle-line"
-                  x1={x(quarter)}
-                  x2={x(quarter) + Math.max(2, width)}
-                  y1={y(expected)}
-                  y2={y(expected)}
-                  stroke-dasharray={DASHES[index % DASHES.length]}
-                />
-              </g>
-            );
-          }),
-        )}
+        {bands.map(({ days, quarters }, index) => {
+          // One path each: an element for every quarter of every day took two thousand.
+          const path = (shape: (of: Quarter, width: number) => string): string =>
+            quarters
+              .map((of, at) => {
+                const until = quarters[at + 1]?.quarter ?? Math.min(QUARTERS, of.quarter + 4);
+                return `M${x(of.quarter)} ${shape(of, Math.max(2, x(until) - x(of.quarter)))}`;
+              })
+              .join('');
+          return (
+            <g key={days}>
+              <path
+                class="band"
+                d={path(
+                  ({ low, high }, width) =>
+                    `${y(high)}h${width}v${Math.max(1.5, y(low) - y(high))}h${-width}z`,
+                )}
+              />
+              <path
+                class="band-middle-line"
+                d={path(({ expected }, width) => `${y(expected)}h${width}`)}
+                stroke-dasharray={DASHES[index % DASHES.length]}
+              />
+            </g>
+          );
+        })}
         <line class="seen-range" x1={x(own)} x2={x(own)} y1={y(seen.high)} y2={y(seen.low)} />
         <circle class="seen-point" cx={x(own)} cy={y(seen.observed)} r="6" />
         {bands.length > 1 &&

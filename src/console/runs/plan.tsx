@@ -78,11 +78,9 @@ function CapBar({ kind, planned, most, cap }: CapProps) {
   );
 }
 
-type Backtest = Output<'backtestRule'>;
-
 /** What a count rule expected of this run then, and on demand the band by hour as it is now. */
 function Expectation({ run, verdict }: { readonly run: Run; readonly verdict: Verdict }) {
-  const hours = useSignal<Backtest | undefined>(undefined);
+  const hours = useSignal<Output<'getExpectation'> | undefined>(undefined);
   const busy = useSignal(false);
   const error = useSignal<unknown>(undefined);
   const observed = figureOf(verdict, 'observed') ?? 0;
@@ -96,7 +94,7 @@ function Expectation({ run, verdict }: { readonly run: Run; readonly verdict: Ve
     busy.value = true;
     error.value = undefined;
     try {
-      hours.value = await call('backtestRule', { job, region, rule: verdict.rule });
+      hours.value = await call('getExpectation', { job, region, rule: verdict.rule });
     } catch (thrown) {
       error.value = thrown;
     }
@@ -132,7 +130,7 @@ function Expectation({ run, verdict }: { readonly run: Run; readonly verdict: Ve
           </button>
         </p>
       ) : (
-        <BandByHour run={run} backtest={hours.value} seen={{ observed, low, high }} />
+        <BandByHour run={run} bands={hours.value.bands} seen={{ observed, low, high }} />
       )}
       {error.value !== undefined && <Problem error={error.value} />}
     </div>

@@ -6,7 +6,7 @@ import { percent } from '../now/gate-cell.js';
 import { Copy, Copyable } from '../parts/copy.js';
 import { Moment } from '../parts/moment.js';
 import { isOver, RunLink, RunStatus, shortRun, totalOf, type Run } from '../parts/run-status.js';
-import { Read, ViewHead } from '../parts/view-head.js';
+import { DashboardLink, Read, ViewHead } from '../parts/view-head.js';
 import { Link, pathOf } from '../router.js';
 import { span } from '../time.js';
 import { ChangeTable } from './change-table.js';
@@ -38,6 +38,15 @@ export function RunDetail({ id }: { readonly id: string }) {
       <ViewHead title={`Run ${shortRun(run?.runId ?? id)}`} readMs={watched.readMs.value}>
         {run !== undefined && <Copy text={run.runId} what="the run’s id" />}
         <Link to="/runs">All runs</Link>
+        {run !== undefined && (
+          <DashboardLink
+            uid="portcullis-runs"
+            job={run.job}
+            regions={[run.region]}
+            from={run.createdAt}
+            to={run.finishedAt}
+          />
+        )}
       </ViewHead>
       <Read watched={watched} what="the run">
         {(shown) => <Facts shown={shown} />}

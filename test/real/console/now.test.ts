@@ -77,6 +77,9 @@ describe('Now', () => {
     await panel.waitFor();
     expect(new URL(page.url()).pathname).toBe(`/now/${JOB}/eu-west-1`);
     expect(await panel.innerText()).toContain('succeeded');
+    expect(await panel.getByRole('link', { name: 'Grafana' }).getAttribute('href')).toBe(
+      `https://grafana.example/g/d/portcullis-kill-switch?var-job=${JOB}&var-region=eu-west-1&from=now-6h&to=now`,
+    );
     await page.keyboard.press('Escape');
     await panel.waitFor({ state: 'detached' });
     expect(await page.evaluate('document.activeElement.dataset.gate')).toBe(`${JOB} eu-west-1`);

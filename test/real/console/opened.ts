@@ -28,6 +28,7 @@ export const served = await serving(
     flags: flags.desk,
     feed: new EventFeed(() => outboxesOf(owner, databasesAt(owner))),
     installed: () => installed,
+    grafanaUrl: 'https://grafana.example/g',
   },
   { console: CONSOLE },
 );

@@ -89,6 +89,8 @@ describe.each(['light', 'dark'] as const)('a run in %s', (colorScheme) => {
     });
     await page.goto(`/runs/${run.slice(0, 8)}`);
     await page.locator('main.live').waitFor();
+    const dashboard = await page.getByRole('link', { name: 'Grafana' }).getAttribute('href');
+    expect(dashboard).toMatch(/^https:\/\/grafana\.example\/g\/d\/portcullis-runs\?.*&from=\d+&to=\d+$/);
     const plan = page.getByRole('region', { name: 'Plan' });
     await plan.waitFor();
     expect(await plan.innerText()).toMatch(/claim\s+20 planned, 30 at most in a run/);

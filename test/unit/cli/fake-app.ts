@@ -83,6 +83,7 @@ export class FakeApp implements App {
     warnings: [],
     http: { host: '127.0.0.1', port: 0 },
     publicUrl: undefined,
+    grafanaUrl: undefined,
     logLevel: 'info',
     flagSource: { kind: 'embedded' },
     directDatabaseUrl: undefined,

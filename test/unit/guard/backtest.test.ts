@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { backtestCount, backtestCountInTurns } from '../../../src/guard/backtest.js';
+import { backtestCount, backtestCountInTurns, expectedBands } from '../../../src/guard/backtest.js';
 import { plotBacktest } from '../../../src/guard/backtest-plot.js';
 import { judgeCount } from '../../../src/guard/count.js';
 import type { CountedRun } from '../../../src/guard/count-history.js';
@@ -131,6 +131,14 @@ test('in turns it says the same, and lets the process do other things meanwhile'
   over = true;
   expect(answer).toEqual(backtestCount(hourly, OPTIONS));
   expect(turns).toBeGreaterThan(5);
+});
+
+test('what the next week is expected to plan is told without walking over the past, and is the same where all of it was healthy', async () => {
+  const healthy = RUNS.filter(({ count }) => count > 0 && count < 100);
+  const bands = await expectedBands(healthy.toReversed(), OPTIONS);
+  expect(bands).toHaveLength(1);
+  expect(bands).toEqual(backtestCount(healthy, OPTIONS).bands);
+  expect(await expectedBands([], OPTIONS)).toEqual([]);
 });
 
 describe('the warnings of a backtest', () => {
