@@ -36,9 +36,8 @@ const list = (what: string, item: RegExp) =>
     .transform((text) => text.split(',').map((each) => each.trim()))
     .pipe(z.array(z.string().regex(item, `must be ${what}, separated by commas`)).min(1));
 
-function isHttpUrl(text: string): boolean {
-  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
-}
+const httpUrl = (example: string) =>
+  z.url({ protocol: /^https?$/, error: `must be an http or https URL, such as ${example}` });
 
 /**
  * Every variable: what it must look like, what it is when absent, and its line in docs/reference/environment.md, which is
@@ -48,9 +47,7 @@ const environment = {
   HOME: z.string().min(1).default('.portcullis').meta({
     description: "Portcullis' own folder: the embedded database, its password and the admin token.",
   }),
-  URL: z
-    .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://portcullis.example' })
-    .optional(),
+  URL: httpUrl('https://portcullis.example').optional(),
   TOKEN: z.string().trim().min(1).optional().meta({
     description: 'The token to act with on the command line, from `portcullis tokens issue`.',
     absent: 'the admin token in the home folder',
@@ -88,8 +85,7 @@ const environment = {
     .regex(/^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):\d{1,5}$/, 'must be host:port, such as 127.0.0.1:7020')
     .default('127.0.0.1:7020')
     .meta({ description: 'The address on which HTTP is served.' }),
-  PUBLIC_URL: z
-    .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://portcullis.example' })
+  PUBLIC_URL: httpUrl('https://portcullis.example')
     .refine((url) => /^\/?$/.test(new URL(url).pathname), 'must have no path: the console is served at /')
     .optional()
     .meta({
@@ -97,12 +93,8 @@ const environment = {
         'The address at which people open the console, where a proxy serves it: `https://portcullis.example`. Beyond loopback, people sign in over HTTPS only.',
       absent: 'the address on which HTTP is served',
     }),
-  GRAFANA_URL: z
-    .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://grafana.example' })
-    .refine((text) => {
-      const { username, password, search, hash } = new URL(text);
-      return [username, password, search, hash].every((part) => part === '');
-    }, 'must have no name, password, ? or #: whoever may read sees it')
+  GRAFANA_URL: httpUrl('https://grafana.example')
+    .refine((url) => !/[?#@]/.test(url), 'must have no name, password, ? or #: whoever may read sees it')
     .optional()
     .meta({
       description:
@@ -165,8 +157,7 @@ const environment = {
   FLAG_MAX_AGE: duration('60s', 1_000, 3_600_000).meta({
     description: 'A flag last heard of longer ago is closed; a policy may ask for less.',
   }),
-  UNLEASH_URL: z
-    .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://unleash.example/api' })
+  UNLEASH_URL: httpUrl('https://unleash.example/api')
     .optional()
     .meta({ description: "The Unleash server's API, such as `https://unleash.example/api`." }),
   UNLEASH_TOKEN: z.string().min(1).optional().meta({ description: 'A backend token of the Unleash server.' }),
@@ -191,7 +182,10 @@ const environment = {
     .string()
     .transform((text) => text.split(',').map((each) => each.trim()))
     // The words name no address: it may be a secret.
-    .refine((urls) => urls.every(isHttpUrl), 'must be http or https URLs, separated by commas')
+    .refine(
+      (urls) => urls.every((url) => httpUrl('').safeParse(url).success),
+      'must be http or https URLs, separated by commas',
+    )
     .optional()
     .meta({
       description:
@@ -410,8 +404,7 @@ function toConfig(
   receiverSecrets: Readonly<Record<string, string>>,
   configHome: string,
 ): Config {
-  const here = resolve('flags');
-  const flagsShipped = !read.FLAGS && !existsSync(here);
+  const flagsShipped = !read.FLAGS && !existsSync(resolve('flags'));
   return Object.freeze<Config>({
     serverUrl: read.URL,
     token: read.TOKEN,
@@ -421,9 +414,7 @@ function toConfig(
     // A company's policies stand where it starts the program; without any, those that Portcullis ships.
     flagsFolder: flagsShipped
       ? fileURLToPath(new URL('../flags', import.meta.url))
-      : read.FLAGS
-        ? resolve(read.FLAGS)
-        : here,
+      : resolve(read.FLAGS ?? 'flags'),
     flagsShipped,
     configFile: read.CONFIG === undefined ? configHere() : resolve(read.CONFIG),
     warnings,
