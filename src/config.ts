@@ -30,11 +30,10 @@ const postgresUrl = z
   .string()
   .regex(/^postgres(ql)?:\/\//, 'must be a URL such as postgresql://user:password@host:5432/portcullis');
 
+const words = z.string().transform((text) => text.split(',').map((each) => each.trim()));
+
 const list = (what: string, item: RegExp) =>
-  z
-    .string()
-    .transform((text) => text.split(',').map((each) => each.trim()))
-    .pipe(z.array(z.string().regex(item, `must be ${what}, separated by commas`)).min(1));
+  words.pipe(z.array(z.string().regex(item, `must be ${what}, separated by commas`)).min(1));
 
 const httpUrl = (example: string) =>
   z.url({ protocol: /^https?$/, error: `must be an http or https URL, such as ${example}` });
@@ -178,9 +177,7 @@ const environment = {
   }),
   DNS_TIMEOUT: duration('3s', 50, 60_000).meta({ description: 'The limit for one try of one DNS question.' }),
   HTTPS_TIMEOUT: duration('10s', 50, 120_000).meta({ description: 'The limit for one whole HTTPS request.' }),
-  NOTIFY_URLS: z
-    .string()
-    .transform((text) => text.split(',').map((each) => each.trim()))
+  NOTIFY_URLS: words
     // The words name no address: it may be a secret.
     .refine(
       (urls) => urls.every((url) => httpUrl('').safeParse(url).success),
