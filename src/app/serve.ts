@@ -27,6 +27,7 @@ import { askExtent, askReached, rememberExtent } from '../incidents/incident-ext
 import { watchDatabase } from '../containment/changed-database.js';
 import { carryOutWishes, recordLateKills } from '../containment/kill-incident.js';
 import { tendIncidents } from '../incidents/tend-incidents.js';
+import { domainCheck } from '../jobs/directory/check-now.js';
 import { directoryFiles } from '../jobs/directory/files.js';
 import { domainClaim } from '../jobs/domain-claim/job.js';
 import { setSampleFlags } from '../demo/sample-flags.js';
@@ -404,6 +405,7 @@ async function serveHttp(
     installed: () => installation.jobs,
     files: [directoryFiles],
     grafanaUrl: config.grafanaUrl,
+    acts: [domainCheck],
     uploadBytes: config.uploadBytes,
     examine: examineServing(config, installation, wired),
     readiness: createReadiness({

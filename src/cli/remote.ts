@@ -9,7 +9,6 @@ export const HERE_ALONE = {
   worker: 'it runs jobs on the database',
   migrate: 'it changes the schema, with the owner’s login',
   uninstall: 'it drops the schema, with the owner’s login',
-  'directory check': 'it changes the region’s database, which no server does yet',
   tour: 'it runs versions of a job against the databases',
   replay: 'it makes databases of its own',
 } as const satisfies Partial<Record<keyof typeof COMMAND_RIGHTS, string>>;

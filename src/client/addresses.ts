@@ -25,6 +25,7 @@ export const ADDRESSES: { readonly [Name in OperationName]: Operations[Name]['at
   listRollouts: 'GET /api/v1/rollouts',
   startRun: 'POST /api/v1/jobs/:job/runs',
   listJobs: 'GET /api/v1/jobs',
+  actOnJob: 'POST /api/v1/jobs/:job/acts/:act',
   exportJobFiles: 'GET /api/v1/jobs/:job/files',
   importJobFiles: 'POST /api/v1/jobs/:job/files',
   listGates: 'GET /api/v1/gates',

@@ -11,6 +11,7 @@ import { flagOperations } from './flags.js';
 import { guardOperations } from './guard.js';
 import { incidentOperations } from './incidents.js';
 import { jobAndGateOperations } from './jobs-and-gates.js';
+import { jobActOperations } from './job-acts.js';
 import { jobFileOperations } from './move-files.js';
 import { killOperations } from './kills.js';
 import { meOperations } from './me.js';
@@ -36,6 +37,7 @@ export const OPERATIONS = {
   ...statusOperations,
   ...overviewOperations,
   ...jobAndGateOperations,
+  ...jobActOperations,
   ...jobFileOperations,
   ...guardOperations,
   ...flagOperations,

@@ -60,6 +60,7 @@ export async function worldOf(
       region: 'eu-west-1',
       subject: 'account:a-1',
       name: 'dora',
+      act: 'check',
       unit: 'org-1',
     };
     const query = queryFor(path);
@@ -67,6 +68,8 @@ export async function worldOf(
     if (path.includes('/incidents/{id}')) id = await incidentOf(owner, path);
     if (path.includes('/approvals/{id}'))
       id = await askedOf(owner, path.endsWith('/alone') ? self : undefined);
+    // An import may have emptied the directory.
+    if (path.includes('/acts/')) await pendingDomain(owner);
     if (path.endsWith('/accept')) id = await seedRun(owner);
     if (path.includes('/notifications/{id}')) id = await deadNotification(owner);
     if (path.includes('/break-glass/{id}')) id = await breakGlassIn(owner);
@@ -91,6 +94,15 @@ export async function worldOf(
 function queryFor(path: string): string {
   if (path.endsWith('/explain')) return 'unit=org-1';
   return /\/(backtest|expectation)$/.test(path) ? 'rule=claims&region=eu-west-1' : '';
+}
+
+async function pendingDomain(pool: pg.Pool): Promise<void> {
+  await pool.query(
+    `insert into directory.organisation (id, name, home_region) values ('checked', 'checked', 'eu-west-1')
+     on conflict do nothing;
+     insert into directory.domain (id, name, organisation_id, home_region) values ('checked', 'acme.com', 'checked', 'eu-west-1')
+     on conflict do nothing`,
+  );
 }
 
 async function firingAlert(pool: pg.Pool): Promise<string> {

@@ -295,3 +295,99 @@ test('no more than two exports are sent at a time, and one of which nobody reads
   for (const response of responses) await response.body?.cancel();
   await until('its folder to go', async () => (await spools()).length === 0);
 });
+
+describe('an act of a job', () => {
+  const ACT = '/api/v1/jobs/domain-claim/acts/check';
+  const act = (body: unknown, as = token, path = ACT, headers: Record<string, string> = {}) =>
+    served.json(path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${as}`, ...headers },
+      body: JSON.stringify(body),
+    });
+  const dueAt = async (): Promise<string | null> => {
+    const { rows } = await owner.query<{ at: string | null }>(
+      `select next_check_at::text as at from directory.domain where id = 'd-1'`,
+    );
+    return rows[0]?.at ?? null;
+  };
+
+  beforeEach(async () => {
+    await empty();
+    await owner.query(
+      `insert into directory.organisation (id, name, home_region) values ('o-1', 'Acme', 'eu-west-1');
+       insert into directory.domain (id, name, organisation_id, home_region) values ('d-1', 'acme.com', 'o-1', 'eu-west-1')`,
+    );
+  });
+
+  test('the command through a server is the command on the database', async () => {
+    for (const args of [
+      ['acme.com'],
+      ['acme.com', '--region', 'eu-west-1', '--json'],
+      ['acme.com', '--region', 'us-east-1', '--json'],
+      ['nobodys.com', '--json'],
+      ['mail.gmail.com', '--json'],
+      ['no domain', '--json'],
+      ['acme.com', '--region', 'eu-wst-1', '--json'],
+    ]) {
+      const here = await runHere({ token }, 'directory', 'check', ...args);
+      const there = await remote('directory', 'check', ...args);
+      expect({ args, ...here }).toMatchObject({ args, ...there });
+      expect(here.exit === 0).toBe(args[0] === 'acme.com' && !/us-east-1|eu-wst-1/.test(args.join()));
+    }
+    const refused = await remote('directory', 'check', 'mail.gmail.com');
+    expect(refused.err).toContain('gmail.com is in mail providers');
+    expect(refused.err).toContain('PORTCULLIS_PROVIDERS');
+  });
+
+  test('makes the domain due and says so, with who asked on record', async () => {
+    expect(await act({ input: { domain: 'Acme.COM' } })).toMatchObject({
+      status: 200,
+      body: {
+        answer: {
+          domain: 'acme.com',
+          due: [{ id: 'd-1', organisation: 'o-1', state: 'PENDING', region: 'eu-west-1' }],
+          unreachable: [],
+        },
+      },
+    });
+    expect(await dueAt()).not.toBeNull();
+    const { rows } = await owner.query(
+      `select principal, subject from portcullis_control.audit where action = 'check-domain' order by seq desc limit 1`,
+    );
+    expect(rows).toEqual([{ principal: 'ada', subject: 'acme.com' }]);
+  });
+
+  test('is for who may import, in their regions', async () => {
+    const domain = { input: { domain: 'acme.com' } };
+    expect(await act(domain, operator)).toMatchObject({ status: 403 });
+    expect(await act(domain, bound)).toMatchObject({ status: 403 });
+    expect(await act({ ...domain, region: 'eu-west-1' }, bound)).toMatchObject({ status: 403 });
+    expect(await act({ ...domain, region: 'us-east-1' }, bound)).toMatchObject({
+      body: { code: 'NOTHING_REACHED' },
+    });
+    expect(await dueAt()).toBeNull();
+  });
+
+  test('is done once for a key', async () => {
+    const key = { 'idempotency-key': randomUUID() };
+    const first = await act({ input: { domain: 'acme.com' } }, token, ACT, key);
+    const due = await dueAt();
+    expect(await act({ input: { domain: 'acme.com' } }, token, ACT, key)).toMatchObject({ body: first.body });
+    expect(await dueAt()).toBe(due);
+  });
+
+  test('names what is wrong with it', async () => {
+    expect(await act({ input: {} })).toMatchObject({
+      status: 400,
+      body: { code: 'REQUEST_INVALID', detail: expect.stringContaining('input.domain') },
+    });
+    expect(await act({ input: { domain: 'acme.com', force: true } })).toMatchObject({ status: 400 });
+    expect(await act({ input: {} }, token, '/api/v1/jobs/domain-claim/acts/chek')).toMatchObject({
+      status: 400,
+      body: { hint: 'it has check' },
+    });
+    expect(await act({ input: {} }, token, '/api/v1/jobs/sweep/acts/check')).toMatchObject({
+      body: { code: 'JOB_UNKNOWN' },
+    });
+  });
+});

@@ -100,6 +100,7 @@ describe('promtool check metrics', () => {
         jobs: () => [],
         installed: () => [],
         files: [],
+        acts: [],
         uploadBytes: 0,
         readiness: () => Promise.resolve([]),
         examine: () => Promise.resolve([]),

@@ -308,6 +308,8 @@ const ACTS: readonly (readonly string[])[] = [
   ['alerts clear 00c0ffee --reason x'],
   ['notifications retry 00000000-0000-4000-8000-000000000000'],
   ['database confirm --reason x'],
+  ['directory check nobodys-own.com'],
+  ['directory check gmail.com --region $R'],
   [
     'people add $N --role operator',
     'people add $N --role operator',

@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { recordAudit } from '../../audit/record.js';
 import { Faults } from '../../csv/faults.js';
 import { PortcullisError } from '../../kernel/errors.js';
 import { countOf } from '../../kernel/words.js';
@@ -8,15 +7,14 @@ import type { FilesExported, FilesImported } from '../../operations/job-files.js
 import { filesDatabase } from '../../operations/move-files.js';
 import { requireActing } from '../../cli/acting.js';
 import { voiceOf, withInstallation, type Context } from '../../cli/context.js';
+import { withInvoke } from '../../cli/invoke.js';
 import { group, leaf } from '../../cli/leaf.js';
 import { regionsIn, requireRegion } from '../../cli/names.js';
 import { withProgress, type Progress } from '../../cli/progress.js';
-import { parseDomainName } from '../domain-claim/domain-name.js';
-import { checkNow, type DueNow } from './check-now.js';
+import { domainCheck } from './check-now.js';
 import { FILES, type FileName } from './columns.js';
 import { directoryFiles, fileIn } from './files.js';
 import type { ImportFiles } from './import.js';
-import { howToAllow, whyNot } from './notes.js';
 import { fetchFiles, sendFiles } from './remote.js';
 
 export function addDirectory(program: Command, context: Context): void {
@@ -183,34 +181,13 @@ function addCheckNow(parent: Command, context: Context): void {
     .option('-r, --region <region>', 'only in this region')
     .action(async (domain: string, { region }: { region?: string }) => {
       const voice = voiceOf(context, command);
-      const name = checkableName(domain);
-      const due = await withInstallation(context, async (installation) => {
-        const { control, regionDatabases } = installation;
-        const { name: principal } = await requireActing(context, installation, 'import-directory', region);
-        if (region !== undefined) requireRegion(region, regionsIn(await context.app.policies(installation)));
-        // Before the act, which is in other databases.
-        await recordAudit(control, {
-          principal,
-          action: 'check-domain',
-          subject: name,
-          evidence: { region: region ?? null },
-        });
-        const found: DueNow[] = [];
-        const databases = region === undefined ? regionDatabases.all() : [regionDatabases.of(region)];
-        for (const { owner } of databases) found.push(...(await checkNow(owner, name, region)));
-        return found;
-      });
-      if (due.length === 0) {
-        throw new PortcullisError(
-          'NOTHING_REACHED',
-          `no domain ${name} is PENDING, VERIFIED or AT_RISK here`,
-          {
-            hint: 'see what became of it: portcullis asof domain ID; from any other state it takes a new request',
-            details: { domain: name, region: region ?? null },
-          },
-        );
-      }
-      voice.result({ domain: name, due }, () =>
+      const { job, name: act } = domainCheck;
+      const order = { job, act, input: { domain }, ...(region !== undefined && { region }) };
+      const { answer } = await withInvoke(context, 'change', (invoke) => invoke('actOnJob', order), [
+        domainCheck,
+      ]);
+      const { domain: name, due, unreachable } = domainCheck.answer.parse(answer);
+      voice.result({ domain: name, due, unreachable }, () =>
         due
           .map(
             ({ organisation, state, region: home }) =>
@@ -218,15 +195,6 @@ function addCheckNow(parent: Command, context: Context): void {
           )
           .join(''),
       );
+      for (const database of unreachable) voice.note(`without ${database}, which cannot be reached`);
     });
-}
-
-function checkableName(text: string): string {
-  const parsed = parseDomainName(text);
-  if (parsed.ok) return parsed.name;
-  throw new PortcullisError(
-    'USAGE_INVALID',
-    `${JSON.stringify(text)} can never be verified: ${whyNot(parsed)}`,
-    { hint: howToAllow(parsed) ?? 'name a domain as the directory has it, such as acme.com' },
-  );
 }

@@ -105,6 +105,7 @@ export class Stage {
     return {
       feed: new EventFeed(() => []),
       files: [],
+      acts: [],
       uploadBytes: 0,
       ...{
         control,

@@ -81,6 +81,7 @@ export const OPERATIONS_OF: Readonly<
   'database confirm': ['confirmDatabase'],
   'directory import': ['importJobFiles'],
   'directory export': ['exportJobFiles'],
+  'directory check': ['actOnJob'],
   'people add': ['addPerson'],
   'people list': ['listPeople'],
   'people link': ['linkIdentity'],
