@@ -1,9 +1,11 @@
+import { readIdentityFile } from '../access/identity-file.js';
 import type { Installation } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { examine } from '../doctor/examine.js';
 import type { Finding, Hearing, Patient } from '../doctor/patient.js';
 import { sourceView } from '../flags/flag-desk.js';
 import { flagsAt } from '../flags/flags-elsewhere.js';
+import { readReceivers } from '../notify/receivers.js';
 import { openPlatform, type WiredPlatform } from './platform.js';
 
 /** What the doctor finds from the command line, which has the databases' addresses: flags are heard for it alone. */
@@ -32,8 +34,21 @@ export function examineServing(
 
 function patientOf(config: Config, installation: Installation): Patient {
   const { control, regionDatabases, databases, jobs, concurrentRuns } = installation;
-  const { flagSource, directDatabaseUrl } = config;
-  return { control, regionDatabases, databases, jobs, concurrentRuns, flagSource, directDatabaseUrl };
+  const { flagSource, directDatabaseUrl, publicUrl, identityFile, oidcClientSecret, notify } = config;
+  return {
+    ...{
+      control,
+      regionDatabases,
+      databases,
+      jobs,
+      concurrentRuns,
+      flagSource,
+      directDatabaseUrl,
+      publicUrl,
+    },
+    identity: () => readIdentityFile(identityFile, { clientSecret: oidcClientSecret, publicUrl }),
+    receivers: () => readReceivers(notify),
+  };
 }
 
 function hearingOf({ flagSource }: Config, { workerContext, source }: WiredPlatform): Hearing {

@@ -5,6 +5,7 @@ import { installedJobs, ownChecks } from './jobs.js';
 import { failed, reasonFor, type Check, type Finding, type Hearing, type Patient } from './patient.js';
 import { pooler } from './pooler.js';
 import { flags, permits, runs } from './running.js';
+import { configuredReceivers, identityProviders } from './providers.js';
 import { receivers } from './receivers.js';
 import { connections, logins, migrations } from './set-up.js';
 
@@ -25,6 +26,8 @@ const CHECKS: readonly Check<Patient & Hearing>[] = [
   permits,
   runs,
   receivers,
+  configuredReceivers,
+  identityProviders,
   ownChecks,
 ];
 

@@ -1,6 +1,8 @@
 import type pg from 'pg';
+import type { IdentitySettings } from '../access/identity-file.js';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import type { SourceView } from '../flags/flag-desk.js';
+import type { Receiver } from '../notify/receivers.js';
 import type { DatabaseSetup } from '../postgres/logins.js';
 import { isUnreachable } from '../postgres/pool.js';
 import type { UnreachableDatabase } from '../regions/query-regions.js';
@@ -35,6 +37,12 @@ export interface Patient {
   readonly flagSource: { readonly kind: 'embedded' | 'unleash'; readonly url?: string };
   /** The control database past a connection pooler. Has a password: never shown, never logged. */
   readonly directDatabaseUrl: string | undefined;
+  /** Who signs in by which provider, as configured here; absent: nobody does. Throws CONFIG_INVALID. */
+  readonly identity?: (() => IdentitySettings) | undefined;
+  /** Where notifications go, as configured here; absent: nowhere. Has secrets. Throws CONFIG_INVALID. */
+  readonly receivers?: (() => readonly Receiver[]) | undefined;
+  /** PORTCULLIS_PUBLIC_URL. */
+  readonly publicUrl?: string | undefined;
   /** The control database, without its password. Absent: whoever asks is not told where databases are. */
   readonly address?: string | undefined;
 }

@@ -6,6 +6,8 @@ export type Taken =
       readonly taken: true;
       /** Where it stands in Slack. */
       readonly at?: SlackPlace | undefined;
+      /** Which workspace of Slack the token is of, where that was asked. */
+      readonly team?: string | undefined;
     }
   | {
       readonly taken: false;

@@ -117,6 +117,7 @@ const WebAnswer = z.looseObject({
   needed: z.string().optional(),
   channel: z.string().max(40).optional(),
   ts: z.string().max(40).optional(),
+  team_id: z.string().max(40).optional(),
 });
 
 /** Errors of Slack's Web API that are the message's own: it would refuse the same again. */
@@ -134,7 +135,7 @@ const FINAL = new Set([
 /** Calls a method of Slack's Web API. It says no with 200 and `ok: false`, and 429 with `Retry-After`. */
 export async function callSlack(
   { api, token }: Pick<SlackApp, 'api' | 'token'>,
-  method: 'chat.postMessage' | 'chat.update' | 'chat.postEphemeral' | 'views.open',
+  method: 'auth.test' | 'chat.postMessage' | 'chat.update' | 'chat.postEphemeral' | 'views.open',
   message: object,
   limits: { readonly timeoutMs: number; readonly signal: AbortSignal },
 ): Promise<Taken> {
@@ -149,9 +150,11 @@ export async function callSlack(
   if (status < 200 || status >= 300) return { taken: false, problem: statusText(status), retryAfterMs };
   const said = answerIn(text);
   if (said === undefined) return { taken: false, problem: 'it did not answer as Slack does' };
-  const { channel, ts, needed } = said;
+  const { channel, ts, needed, team_id: team } = said;
   if (said.ok)
-    return channel === undefined || ts === undefined ? { taken: true } : { taken: true, at: { channel, ts } };
+    return channel === undefined || ts === undefined
+      ? { taken: true, team }
+      : { taken: true, at: { channel, ts } };
   const lacks = needed === undefined ? '' : `, needed: ${needed}`;
   const error = said.error ?? 'no reason';
   const problem = shorten(`${method}: ${error}${lacks}`, 150);

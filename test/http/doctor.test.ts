@@ -1,10 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
+import { readIdentityFile } from '../../src/access/identity-file.js';
+import { metadataFindings, skewFindings } from '../../src/doctor/providers.js';
 import { examine } from '../../src/doctor/examine.js';
+import type { Receiver } from '../../src/notify/receivers.js';
 import type { Finding, Hearing, Patient } from '../../src/doctor/patient.js';
 import type { DoctorContext, Finding as JobFinding } from '../../src/sdk/index.js';
 import type { KnownJob } from '../../src/worker/registry.js';
 import { openPool } from '../../src/postgres/pool.js';
 import { testDatabase } from '../support/database.js';
+import { signInSettings, startIdentityProvider } from '../support/identity-provider.js';
+import { SLACK_TOKEN, startSlackServer } from '../support/slack-server.js';
 import { FakeApp } from '../unit/cli/fake-app.js';
 import { FakeTerminal } from '../unit/cli/fake-terminal.js';
 import { runAt } from './remote.js';
@@ -14,6 +19,8 @@ import { hearFlags, databasesAt, serving } from './serving.js';
 
 const { owner, url } = await testDatabase();
 const heard = await hearFlags(owner);
+const idp = await startIdentityProvider('http://127.0.0.1:1');
+const { api, asked } = await startSlackServer();
 const { jobs: known } = await new FakeApp().open();
 
 type Doctor = (context: DoctorContext) => Promise<readonly JobFinding[]>;
@@ -160,5 +167,103 @@ describe('the doctor', () => {
     };
     await examine(patient({ jobs: jobWith(doctor) }), () => hear(clients));
     expect(given).toBe(clients);
+  });
+});
+
+describe('who signs in, and where notifications go', () => {
+  const examined = (changes: Partial<Patient>, check: string) =>
+    examine(patient(changes), hear).then((findings) => found(findings, check));
+  const groups = [{ group: 'sre', role: 'viewer', regions: null }] as const;
+  const marks = (findings: readonly Finding[]): unknown[] => findings.map(({ mark }) => mark);
+
+  test('a provider that answers is fine, for people and for workflows', async () => {
+    const signIn = { ...signInSettings(idp.issuer, groups), scope: 'openid profile groups offline_access' };
+    const trust = {
+      name: 'ci',
+      issuer: idp.issuer,
+      audience: 'a',
+      claims: {},
+      actor: 'actor_id',
+      minutes: 15,
+    };
+    const changes = {
+      identity: () => ({ signIn, workflows: [trust, { ...trust, name: 'ci-2' }] }),
+      publicUrl: 'https://portcullis.example',
+    };
+    expect(await examined(changes, 'sign-in')).toEqual([
+      { check: 'sign-in', mark: 'ok', found: `${idp.issuer} answers, with 1 key` },
+      {
+        ...{ check: 'sign-in', mark: 'ok' },
+        found: expect.stringContaining('https://portcullis.example/session/oidc/callback') as unknown,
+      },
+    ]);
+    expect(await examined(changes, 'workflows')).toMatchObject([{ mark: 'ok' }]);
+    const slash = { ...signIn, issuer: `${idp.issuer}/` };
+    expect(await examined({ identity: () => ({ signIn: slash, workflows: [] }) }, 'sign-in')).toMatchObject([
+      { mark: 'fail', found: expect.stringContaining('the two must be equal') as unknown },
+      { mark: 'warn', found: expect.stringContaining('PORTCULLIS_PUBLIC_URL') as unknown },
+    ]);
+    await idp.away(true);
+    expect(marks(await examined(changes, 'sign-in'))).toEqual(['fail', 'ok']);
+    await idp.stop();
+    expect(await examined(changes, 'workflows')).toMatchObject([
+      { mark: 'fail', found: expect.stringContaining('no answer from') as unknown },
+    ]);
+  });
+
+  test('an identity file with faults is a finding, with all of them', async () => {
+    const identity = () =>
+      readIdentityFile('/nowhere.yaml', { clientSecret: undefined, publicUrl: undefined });
+    expect(await examined({ identity }, 'sign-in')).toMatchObject([{ mark: 'fail' }]);
+  });
+
+  test('Slack is asked whose token it is, and is sent no message', async () => {
+    const slack: Extract<Receiver, { kind: 'slack' }> = {
+      ...{ kind: 'slack', name: 'team', api, token: SLACK_TOKEN, signingSecret: 'x', team: 'T0123ABCD' },
+      ...{ channel: 'C0123ABCD', severities: null, kinds: null, jobs: null },
+    };
+    const of = async (receiver: { team?: string; token?: string }) =>
+      (
+        await examined(
+          {
+            receivers: () => [{ ...slack, ...receiver }],
+            publicUrl: 'https://portcullis.example',
+          },
+          'receivers',
+        )
+      ).slice(1);
+    expect(marks(await of({}))).toEqual(['ok']);
+    expect(asked.map(({ method }) => method)).toEqual(['auth.test']);
+    expect(await of({ team: 'T0OTHER' })).toMatchObject([
+      { mark: 'fail', hint: expect.stringContaining('T0123ABCD') as unknown },
+    ]);
+    const wrong = await of({ token: 'xoxb-another-token' });
+    expect(wrong).toMatchObject([{ mark: 'fail', found: 'team (slack): auth.test: invalid_auth' }]);
+    expect(JSON.stringify(wrong)).not.toContain('xoxb');
+  });
+
+  test.each([
+    [{}, []],
+    [{ claims_supported: ['sub', 'realm_access'] }, []],
+    [{ claims_supported: ['sub'] }, ['warn']],
+    [{ scopes_supported: ['openid'] }, ['warn']],
+    [{ scopes_supported: ['openid', 'groups', 'offline_access'] }, ['warn']],
+    [{ token_endpoint_auth_methods_supported: ['client_secret_basic'] }, ['fail']],
+    [{ token_endpoint: undefined }, ['fail']],
+  ])('what a provider says of itself is compared with the file: %j', (says, expected) => {
+    const settings = {
+      scope: 'openid groups',
+      clientAuth: 'post',
+      groupsClaim: 'realm_access.roles',
+    } as const;
+    const at = { authorization_endpoint: 'https://id.example/a', token_endpoint: 'https://id.example/t' };
+    const findings = metadataFindings(settings, { ...at, ...says });
+    expect(findings.map(({ mark }) => mark)).toEqual(expected);
+    for (const { hint } of findings) expect(hint).not.toBeUndefined();
+  });
+
+  test('a clock that is off is a caution, and beyond 30 s a fault', () => {
+    const markAt = (ms: number | undefined) => skewFindings('https://id.example', ms).map(({ mark }) => mark);
+    expect([undefined, 1_500, 12_000, -40_000].map(markAt)).toEqual([[], [], ['warn'], ['fail']]);
   });
 });

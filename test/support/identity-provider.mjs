@@ -40,7 +40,7 @@ const provider = new Provider(issuer, {
   clients: [client('portcullis', portcullis), client('another', 'http://127.0.0.1:1')],
   jwks: { keys: [jwk] },
   claims: { openid: ['sub', 'sid'], profile: ['preferred_username'], groups: ['groups'] },
-  scopes: ['openid', 'profile', 'groups', 'email'],
+  scopes: ['openid', 'profile', 'groups', 'email', 'offline_access'],
   findAccount: (_ctx, id) =>
     disabled.has(id)
       ? undefined

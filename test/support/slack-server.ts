@@ -84,6 +84,10 @@ export async function startSlackServer(): Promise<SlackServer> {
         return;
       }
       asked.push({ method, body });
+      if (method === 'auth.test') {
+        response.end(JSON.stringify({ ok: true, team_id: 'T0123ABCD', user_id: 'U0BOT', bot_id: 'B0BOT' }));
+        return;
+      }
       if (method !== 'chat.postMessage') {
         response.end(JSON.stringify({ ok: true, channel: body.channel, ts: body.ts }));
         return;
