@@ -5,7 +5,8 @@ import { Problem } from '../parts/problem.js';
 import { Link, pathOf } from '../router.js';
 import { nowMs, span } from '../time.js';
 
-const MOST = 20;
+/** So many above the gates, which must stay in sight; more of one gate. */
+const [FEW, MOST] = [3, 20];
 const EVERY_MS = 15_000;
 
 interface OpenIncidentsProps {
@@ -17,7 +18,11 @@ interface OpenIncidentsProps {
 /** Incidents that nobody has closed yet, each a way to its runbook: where whoever is called out begins. */
 export function OpenIncidents({ job, region }: OpenIncidentsProps) {
   const { data, error } = useWatched(`open incidents ${job ?? ''}`, {
-    read: () => call('listIncidents', { unclosed: 'true', limit: MOST, ...(job !== undefined && { job }) }),
+    read: () =>
+      call('listIncidents', {
+        ...{ unclosed: 'true', limit: job === undefined ? FEW : MOST },
+        ...(job !== undefined && { job }),
+      }),
     affects: ({ kind }) => kind === 'incident',
     everyMs: EVERY_MS,
   });

@@ -8,6 +8,7 @@ import { until } from '../../support/until.js';
 
 /** The screen Incident, from the kill to the close, in a real browser. */
 
+const PHONE = { width: 390, height: 844 };
 const MARKUP = '<img src=x onerror=alert(1)>';
 let run = '';
 let incident = '';
@@ -88,11 +89,11 @@ async function untouched(page: Page, refresh: () => Promise<void>): Promise<void
   expect((before as { selected: string }).selected).toContain('portcullis kill claims');
   await refresh();
   expect(await doing()).toEqual(before);
-  await page.setViewportSize({ width: 1280, height: 720 });
+  await page.setViewportSize(PHONE);
 }
 
-test('leads by its runbook from the kill to the close, and its timeline grows by itself', async () => {
-  const { page, context, faults } = await signedIn('operator');
+test('leads on a phone by its runbook from the kill to the close, and its timeline grows by itself', async () => {
+  const { page, context, faults } = await signedIn('operator', { viewport: PHONE, hasTouch: true });
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await page.goto(`/incidents/${incident}`);
   await page.locator('main.live').waitFor();
@@ -163,6 +164,7 @@ test('leads by its runbook from the kill to the close, and its timeline grows by
   await close.getByLabel('Reason').fill('a filter was missing');
   await close.getByRole('button', { name: 'Close the incident' }).click();
   expect(await result(page)).toContain('a filter was missing');
+  expect(await wide(page)).toEqual([]);
   await page.keyboard.press('Escape');
   await page.getByText('a filter was missing').first().waitFor();
   expect(faults).toEqual([]);

@@ -240,20 +240,22 @@ async function zoomed(page: Page, screen: Screen): Promise<void> {
 test.each(['light', 'dark'] as const)(
   'no screen is wider than a small phone, and axe finds nothing in %s',
   async (colorScheme) => {
+    // Both themes differ in their colours alone.
+    const rule = colorScheme === 'dark' ? 'color-contrast' : undefined;
     const { page, faults } = await signedIn('admin', { colorScheme, viewport: { width: 360, height: 740 } });
     for (const screen of SCREENS) {
       await open(page, screen);
       expect([screen.path(), await wide(page)]).toEqual([screen.path(), []]);
-      expect([screen.path(), await findings(page)]).toEqual([screen.path(), []]);
+      expect([screen.path(), await findings(page, rule)]).toEqual([screen.path(), []]);
       await page.setViewportSize({ width: 1440, height: 900 });
-      expect([screen.path(), await findings(page)]).toEqual([screen.path(), []]);
-      await zoomed(page, screen);
+      expect([screen.path(), await findings(page, rule)]).toEqual([screen.path(), []]);
+      if (rule === undefined) await zoomed(page, screen);
       await page.setViewportSize({ width: 360, height: 740 });
       for (const act of screen.acts) {
         await page.getByRole('button', { name: act }).first().click();
         await page.getByRole('dialog').waitFor();
         expect([act, await wide(page)]).toEqual([act, []]);
-        expect([act, await findings(page)]).toEqual([act, []]);
+        expect([act, await findings(page, rule)]).toEqual([act, []]);
         await page.keyboard.press('Escape');
         await page.getByRole('dialog').waitFor({ state: 'detached' });
       }

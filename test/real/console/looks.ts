@@ -22,13 +22,14 @@ export async function findings(page: Page, rule?: string): Promise<string[]> {
   );
 }
 
-/** Texts that stand outside the window. */
+/** Texts that stand outside the window, and whether the page can be scrolled sideways at all. */
 export function wide(page: Page): Promise<string[]> {
   return page.evaluate<string[]>(`
-    [...document.querySelectorAll('body *')]
+    [...(document.documentElement.scrollWidth > innerWidth ? [document.documentElement.scrollWidth + ' px'] : []),
+    ...[...document.querySelectorAll('body *')]
       .filter((each) => !each.closest('.sr, .skip, thead, svg') && each.checkVisibility({ visibilityProperty: true }))
       .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim() !== ''))
       .filter((each) => { const box = each.getBoundingClientRect(); return box.left < -1 || box.right > innerWidth + 1; })
       .filter((each) => !each.closest('.grid, .change-box, .scrolls') || document.documentElement.scrollWidth > innerWidth)
-      .map((each) => each.textContent)`);
+      .map((each) => each.textContent)]`);
 }
