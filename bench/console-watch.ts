@@ -1,11 +1,8 @@
-/** What a page measures of itself, as `watched`: when it showed something, how long it was busy, which frames were late. */
+/** What a page measures of itself, as `watched`: when it showed something, and which frames were late. */
 export const WATCH = `
 globalThis.watched = (() => {
   const now = () => performance.timeOrigin + performance.now();
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
-  let tasks = [];
-  const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries()));
-  observer.observe({ type: 'longtask', buffered: true });
   const has = (selector) => document.querySelector(selector) !== null;
   const appears = (selector) =>
     new Promise((resolve) => {
@@ -36,28 +33,18 @@ globalThis.watched = (() => {
       await frame();
       await painted();
     },
-    longest: async () => {
-      await painted();
-      await painted();
-      tasks.push(...observer.takeRecords());
-      const longest = Math.max(0, ...tasks.map(({ duration }) => duration));
-      tasks = [];
-      return longest;
-    },
     /** A screen's height in eight frames, as by a hand on a trackpad. */
     scroll: async (element, frames, lateMs) => {
       const step = innerHeight / 8;
       let late = 0;
-      let longest = 0;
       let before = await frame();
       for (let at = 0; at < frames; at += 1) {
         element.scrollTop += step;
         const time = await frame();
         if (time - before > lateMs) late += 1;
-        longest = Math.max(longest, time - before);
         before = time;
       }
-      return { late, longest };
+      return late;
     },
   };
 })();

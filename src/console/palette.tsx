@@ -118,7 +118,7 @@ function commandsFor(text: string): Command[] {
   // What is named so comes before what is only described so.
   acts.sort((one, other) => Number(allIn(other.name)) - Number(allIn(one.name)));
   // By name alone: that everything was stopped says every gate of itself.
-  const named = placesOf(overview().data.value?.jobs ?? []).filter(
+  const named = placesOf(overview().data.value?.jobs).filter(
     ({ job, gate }) => words.length > 0 && allIn(`${job.job} ${gate.region}`),
   );
   const gates = named.map(({ job, gate }): Command => ({

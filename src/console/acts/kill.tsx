@@ -36,7 +36,7 @@ export function KillDialog({ job, region, everything = false }: KillProps) {
   const drill = useSignal(false);
   const reason = useSignal('');
   const reached = useComputed(() =>
-    placesOf(overview().data.value?.jobs ?? []).filter(
+    placesOf(overview().data.value?.jobs).filter(
       (place) =>
         all.value ||
         (place.job.job === whichJob.value && (where.value === '' || place.gate.region === where.value)),

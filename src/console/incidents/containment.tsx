@@ -8,7 +8,7 @@ import type { Incident } from './incident-state.js';
 
 /** Where nothing of it can commit any more, and where something still can; the gates as they are now. */
 export function Containment({ incident: { job, regions } }: { readonly incident: Incident }) {
-  const places = placesOf(overview().data.value?.jobs ?? []);
+  const places = placesOf(overview().data.value?.jobs);
   const open = regions.filter(({ containedAt }) => containedAt === null);
   return (
     <section aria-labelledby="containment">

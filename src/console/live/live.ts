@@ -4,7 +4,7 @@ import { followStream, type Change } from './stream.js';
 import { Tabs, type Said } from './tabs.js';
 
 /** How old the last sign of life may be. The server gives one every second. */
-const LIVE_MS = 2_500;
+const LIVE_MS = 2_300;
 
 /** What the tab with the stream tells the others. */
 interface News {

@@ -16,7 +16,7 @@ interface GridProps {
 }
 
 /** So much beyond the window is drawn, so that scrolling shows no holes. */
-const BEYOND_PX = 600;
+const BEYOND_PX = 400;
 
 const KEYS = ['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown', 'PageUp', 'PageDown', 'Home', 'End'];
 
@@ -57,7 +57,8 @@ export function GateGrid({ places, all, by, readMs }: GridProps) {
   }, [seen]);
   const { rem, from, to } = seen.value;
   const groups = useMemo(() => grouped(places, by, GATE_STATES), [places, by]);
-  const scale = scaleIn(grouped(all, by, GATE_STATES), seen.value.width, seen.value.height);
+  const allGroups = useMemo(() => grouped(all, by, GATE_STATES), [all, by]);
+  const scale = scaleIn(allGroups, seen.value.width, seen.value.height);
   const columns = columnsIn(seen.value.width, scale);
   const { rows, height } = useMemo(() => {
     const gatesHeight = (CELL.height * scale + CELL.gap) * rem;
@@ -99,20 +100,48 @@ export function GateGrid({ places, all, by, readMs }: GridProps) {
           {row.kind === 'group' ? (
             <GroupHead group={row.group} by={by} />
           ) : (
-            row.places.map((place, column) => (
-              <GateCell
-                key={`${place.job.job} ${place.gate.region}`}
-                place={place}
-                by={by}
-                readMs={readMs}
-                tabIndex={row.first + column === at ? 0 : -1}
-                onFocus={() => (current.value = row.first + column)}
-              />
-            ))
+            <Gates
+              row={row}
+              by={by}
+              readMs={readMs}
+              current={at - row.first}
+              onFocus={(column) => (current.value = row.first + column)}
+            />
           )}
         </div>
       ))}
     </div>
+  );
+}
+
+interface GatesProps {
+  readonly row: Extract<Row, { readonly kind: 'gates' }>;
+  readonly by: Grouping;
+  readonly readMs: number;
+  /** The column of the current gate, where it is in this row. */
+  readonly current: number;
+  readonly onFocus: (column: number) => void;
+}
+
+/** A row's gates, compared again only where one of them changed: scrolling leaves those that stay alone. */
+function Gates({ row, by, readMs, current, onFocus }: GatesProps) {
+  const own = row.places[current] === undefined ? -1 : current;
+  return useMemo(
+    () => (
+      <>
+        {row.places.map((place, column) => (
+          <GateCell
+            key={`${place.job.job} ${place.gate.region}`}
+            place={place}
+            by={by}
+            readMs={readMs}
+            tabIndex={column === own ? 0 : -1}
+            onFocus={() => onFocus(column)}
+          />
+        ))}
+      </>
+    ),
+    [row, by, readMs, own],
   );
 }
 

@@ -1,4 +1,4 @@
-import { useSignal, useSignalEffect } from '@preact/signals';
+import { useSignal, useSignalEffect, type Signal } from '@preact/signals';
 import { useDeferredText } from './deferred-text.js';
 import { place as at, match, navigate } from '../router.js';
 import { Moment } from '../parts/moment.js';
@@ -79,13 +79,7 @@ export function Now() {
             <span class="spring" />
             <label class="tool">
               <span class="sr">Find a gate</span>
-              <input
-                type="search"
-                id="find"
-                placeholder="Find a job, region, reason"
-                value={text.value}
-                onInput={(event) => (text.value = event.currentTarget.value)}
-              />
+              <Find text={text} />
             </label>
             <label class="tool">
               <span class="tool-name">Group by</span>
@@ -114,6 +108,19 @@ export function Now() {
         />
       )}
     </>
+  );
+}
+
+/** By itself, so that a letter draws the field again and not every gate. */
+function Find({ text }: { readonly text: Signal<string> }) {
+  return (
+    <input
+      type="search"
+      id="find"
+      placeholder="Find a job, region, version, reason"
+      value={text.value}
+      onInput={(event) => (text.value = event.currentTarget.value)}
+    />
   );
 }
 

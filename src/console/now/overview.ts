@@ -56,6 +56,15 @@ async function readAll(show: (part: Overview) => void): Promise<Overview> {
   return all;
 }
 
-export function placesOf(jobs: readonly Job[]): Place[] {
-  return jobs.flatMap((job) => job.gates.map((gate) => ({ job, gate })));
+const places = new WeakMap<readonly Job[], readonly Place[]>();
+const NONE: readonly Place[] = [];
+
+/** Every gate of these jobs: of the same jobs the same list, so that what is made of it need not be made again. */
+export function placesOf(jobs: readonly Job[] | undefined): readonly Place[] {
+  if (jobs === undefined) return NONE;
+  const known = places.get(jobs);
+  if (known !== undefined) return known;
+  const made = jobs.flatMap((job) => job.gates.map((gate) => ({ job, gate })));
+  places.set(jobs, made);
+  return made;
 }

@@ -25,15 +25,26 @@ export type Row =
     };
 
 /** The places that a person looks for: each word of the text is somewhere in job, region, version, state or reason. */
-export function filtered(places: readonly Place[], { text, states }: Filter): Place[] {
+export function filtered(places: readonly Place[], { text, states }: Filter): readonly Place[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  return places.filter(({ job, gate }) => {
-    if (states.size > 0 && !states.has(gate.state)) return false;
-    if (words.length === 0) return true;
-    const versions = gate.versions.map(({ version }) => version).join(' ');
-    const all = `${job.job} ${gate.region} ${gate.state} ${versions} ${gate.why}`.toLowerCase();
-    return words.every((word) => all.includes(word));
-  });
+  if (states.size === 0 && words.length === 0) return places;
+  return places.filter(
+    (place) =>
+      (states.size === 0 || states.has(place.gate.state)) &&
+      (words.length === 0 || words.every((word) => textOf(place).includes(word))),
+  );
+}
+
+/** What a gate is found by; it is asked for at every letter of a search. */
+const texts = new WeakMap<Place['gate'], string>();
+
+function textOf({ job, gate }: Place): string {
+  const known = texts.get(gate);
+  if (known !== undefined) return known;
+  const versions = gate.versions.map(({ version }) => version).join(' ');
+  const text = `${job.job} ${gate.region} ${gate.state} ${versions} ${gate.why}`.toLowerCase();
+  texts.set(gate, text);
+  return text;
 }
 
 /** Groups by name; those by state in the order given. */
