@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from '@jest/globals';
@@ -14,6 +14,8 @@ import { portcullis, temporaryFolder, untilWith, type Running } from '../support
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MAIN = join(ROOT, 'dist/main.js');
 const PATIENCE_MS = 300_000;
+/** A section of the page on a directory of one's own that is tried by itself. */
+const EXAMPLES = '## Try it with example files';
 
 const folder = await temporaryFolder({ 'domain-claim.yaml': await shippedPolicy() });
 const home = join(folder, '.portcullis');
@@ -63,9 +65,9 @@ function shell(
   });
 }
 
-/** The blocks of a page that hold commands to be run beside a serving Portcullis, in order. */
-async function commandsOf(page: string): Promise<string> {
-  const text = await readFile(join(ROOT, page), 'utf8');
+/** The blocks of a page, or of a part of it, that hold commands to be run beside a serving Portcullis, in order. */
+async function commandsOf(page: string, part = (text: string) => text): Promise<string> {
+  const text = part(await readFile(join(ROOT, page), 'utf8'));
   return [...text.matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, block = '']) => block).join('\n');
 }
 
@@ -117,11 +119,46 @@ describe('the commands of', () => {
       };
       for (const [name, text] of Object.entries(csv)) await writeFile(join(folder, name), text);
       // Asks no name server of the world's.
-      const out = await succeed(await commandsOf('docs/guide/your-own-directory.md'), {
+      const commands = await commandsOf(
+        'docs/guide/your-own-directory.md',
+        (text) => text.split(EXAMPLES)[0] ?? '',
+      );
+      const out = await succeed(commands, {
         PORTCULLIS_RESOLVERS: '127.0.0.1:9',
         PORTCULLIS_DNS_TIMEOUT: '100ms',
       });
       expect(out).toContain('a dry run: nothing was written');
+    },
+    PATIENCE_MS,
+  );
+
+  test(
+    'the example files, which verify a domain and claim an account at the first run',
+    async () => {
+      await mkdir(join(folder, 'node_modules'), { recursive: true });
+      await symlink(ROOT, join(folder, 'node_modules/portcullis'));
+      const commands = await commandsOf(
+        'docs/guide/your-own-directory.md',
+        (text) => text.split(EXAMPLES)[1] ?? '',
+      );
+      const out = await succeed(`${commands}\nnpx portcullis directory export ./became`);
+      const became = async (file: string): Promise<Record<string, string>> => {
+        const text = await readFile(join(folder, 'became', `${file}.csv`), 'utf8');
+        const [head = '', ...rows] = text.trim().split('\n');
+        const state = head.split(',').indexOf('state');
+        return Object.fromEntries(rows.map((row) => [row.split(',')[0] ?? '', row.split(',')[state] ?? '']));
+      };
+      expect(await became('domains')).toEqual({ 'sample-shop': 'VERIFIED', 'sample-bikes': 'VERIFIED' });
+      expect(await became('accounts')).toEqual({
+        'sample-root': 'MANAGED',
+        'sample-ann': 'MANAGED',
+        'sample-bob': 'MANAGED',
+        'sample-eve': 'UNMANAGED',
+      });
+      expect([...out.matchAll(/^applied +(.*\d)$/gm)].map(([, applied]) => applied)).toEqual([
+        'claim 1, verify 1, confirm 1',
+        'claim 1',
+      ]);
     },
     PATIENCE_MS,
   );

@@ -15,7 +15,14 @@ export type FileName = 'organisations' | 'accounts' | 'domains';
 
 const id = (name: string): Column => ({ name, read: indexedText, type: 'text', needs: 'value' });
 const optionalId = (name: string): Column => ({ name, read: indexedText, type: 'text', needs: 'nothing' });
-const time = (name: string): Column => ({ name, read: timestamp, type: 'timestamptz', needs: 'nothing' });
+/** What PostgreSQL reads as the time of the import and the midnights before it. */
+const TIME_WORDS = new Set(['now', 'today', 'yesterday']);
+const time = (name: string): Column => ({
+  name,
+  read: (text) => (TIME_WORDS.has(text) ? { value: text } : timestamp(text)),
+  type: 'timestamptz',
+  needs: 'nothing',
+});
 const word = (name: string, words: readonly string[], otherwise?: string): Column => ({
   name,
   read: oneOf(words),

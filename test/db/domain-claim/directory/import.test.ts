@@ -226,7 +226,7 @@ describe('a file with faults is refused whole, each fault with its line and reas
       faultsOf({
         organisations:
           'id,name,home_region,consent,suspended_at\n' +
-          ',Acme,eu-west-1,al,\no1,Acme,,ALL,2026-02-29\no2,Globex,r,all,yesterday\n',
+          ',Acme,eu-west-1,al,\no1,Acme,,ALL,2026-02-29\no2,Globex,r,all,last week\n',
         accounts:
           'id,email,email_verified,home_region,kind,admin_of,products\n' +
           'a1,x,maybe,r,Person,o2,Jira;;Trello\na2,y,,r,person,o2@2026-13-01,Jira;Jira\n',
@@ -240,7 +240,7 @@ describe('a file with faults is refused whole, each fault with its line and reas
       'organisations.csv:3: home_region is empty',
       'organisations.csv:3: consent: "ALL" is none of none, selected, all; did you mean all?',
       'organisations.csv:3: suspended_at: there is no such time as "2026-02-29"',
-      'organisations.csv:4: suspended_at: "yesterday" is not a time such as 2026-03-01T09:30:00Z',
+      'organisations.csv:4: suspended_at: "last week" is not a time such as 2026-03-01T09:30:00Z',
       'accounts.csv:2: email_verified: "maybe" is neither true nor false',
       'accounts.csv:2: kind: "Person" is none of person, bot, service, portal-customer; did you mean person?',
       'accounts.csv:2: admin_of: "o2" is not organisation@since or organisation@since/removed, separated by semicolons',
