@@ -7,7 +7,8 @@ import {
   type Step,
   type Stretch,
 } from '../journal/write-batch.js';
-import { keepCascaded, restoreCascaded } from '../journal/cascades.js';
+import { requireBack, requireGone } from '../journal/cascade-triggers.js';
+import { keepCascaded, keptOf, keptWith, putBackCascaded } from '../journal/cascades.js';
 import { rehearseDeletes } from '../journal/rehearsal.js';
 import { readBack } from '../journal/stored-rows.js';
 import { attemptName } from '../runs/lease.js';
@@ -204,16 +205,23 @@ export async function writeSteps(
   stretch: Stretch,
 ): Promise<BatchWritten> {
   const sum = { applied: 0, conflicts: 0 };
+  const checks: (() => Promise<void>)[] = [];
   for (const step of plan.steps) {
     const { shape, operation } = step;
     if (plan.rehearse === true) await rehearseDeletes(client, step, stretch);
     const cascades = shape.branches.length > 0;
     const locked = cascades && operation === 'delete' ? await keepCascaded(client, step, stretch) : undefined;
     const each = await writeBatch(client, step, stretch, locked);
-    if (cascades && operation === 'insert') await restoreCascaded(client, shape, stretch);
+    if (locked) checks.push(() => requireGone(client, shape, keptOf(stretch.run, stretch.lane, locked)));
+    if (cascades && operation === 'insert') {
+      const kept = keptWith(shape, stretch);
+      await putBackCascaded(client, shape, kept);
+      checks.push(() => requireBack(client, shape, kept));
+    }
     sum.applied += each.applied;
     sum.conflicts += each.conflicts;
   }
   await readBack(client, plan.steps, stretch);
+  for (const check of checks) await check();
   return sum;
 }

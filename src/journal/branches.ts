@@ -1,7 +1,7 @@
 import pg from 'pg';
-import type { Cascade, CascadingKey, ColumnFacts, Reference, TableFacts } from './catalogue.js';
+import type { Cascade, CascadingKey, ColumnFacts, Reference, TableFacts, TriggerFacts } from './catalogue.js';
 import type { Resource } from './change.js';
-import { unquoted } from './declaration-faults.js';
+import { keyTriggerFaults, unquoted } from './declaration-faults.js';
 
 /** A foreign key by which rows of another table go, or change, with a row that is deleted. */
 export interface Branch {
@@ -26,6 +26,8 @@ export interface Branch {
   readonly all: readonly ColumnFacts[];
   /** What its rows reference. */
   readonly needs: readonly Reference[];
+  /** What fires when its rows go, or change, and when a restore brings them back. */
+  readonly triggers: readonly TriggerFacts[];
 }
 
 /** Foreign keys can lead to a table in many ways; a batch asks for each. */
@@ -127,6 +129,11 @@ function branchOf(
     key: named(rowKey(child) ?? []),
     all: child.columns.filter(({ generated }) => !generated),
     needs: child.references,
+    triggers: child.triggers.filter(({ events, of }) =>
+      key.onDelete === 'cascade'
+        ? events.some((event) => event !== 'update')
+        : events.includes('update') && (of.length === 0 || of.some((name) => key.sets.includes(name))),
+    ),
   };
 }
 
@@ -143,9 +150,6 @@ function rowKey({ uniques, columns }: TableFacts): readonly string[] | undefined
 
 function childFaults(key: CascadingKey, child: TableFacts): string[] {
   const deletes = key.onDelete === 'cascade';
-  const fires = child.triggers.filter(({ events }) =>
-    deletes ? events.some((event) => event !== 'update') : events.includes('update'),
-  );
   const moved = deletes
     ? []
     : child.cascading.filter(
@@ -159,10 +163,10 @@ function childFaults(key: CascadingKey, child: TableFacts): string[] {
     ...(rowKey(child) === undefined
       ? [`${child.table} has no unique key without nulls; add a primary key`]
       : []),
-    ...fires.map(
-      ({ name }) =>
-        `trigger ${name} of ${child.table} runs when its rows go or are restored, and what it does is not kept; drop it`,
-    ),
+    ...(deletes
+      ? keyTriggerFaults({ table: child.table, key: rowKey(child) ?? [], changes: [] }, child)
+      : []
+    ).map((fault) => `${child.table}: ${fault}`),
     ...moved.map(
       ({ constraint, table }) =>
         `changing ${key.sets.join(', ')} of ${child.table} would change rows of ${table} (constraint ${constraint}); drop the action`,

@@ -131,29 +131,49 @@ async function requireSameCascaded(
     );
 }
 
-/** The rows that went with those of a stretch which a restore has put back, as `d`, and the change `b` of each. */
-const GONE = `
-  from portcullis_region.change b
-  join portcullis_region.run r on r.id = b.run
-  join portcullis_region.change o on (o.resource, o.key, o.run) = (b.resource, b.key, r.restores)
-  join portcullis_region.cascaded d on (d.run, d.lane, d.seq) = (o.run, o.lane, o.seq)
-  where b.run = $1 and b.lane = $2 and b.seq > $3 and b.seq <= $4 and b.resource = $5 and b.before is null and d."table" = $6 and d."constraint" = $7
-    and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (b.run, b.lane, b.seq))`;
+/** Kept rows of a branch, as `d` of a `from` clause, with its parameters. */
+export interface KeptRows {
+  readonly of: (branch: Branch) => string;
+  readonly params: readonly unknown[];
+}
+
+/** What a batch that deletes has kept of these changes, but of those that have become conflicts. */
+export function keptOf(run: string, lane: number, seqs: readonly number[]): KeptRows {
+  return {
+    of: ({ table, constraint }) => `
+      from portcullis_region.cascaded d
+      where d.run = $1 and d.lane = $2 and d.seq = any ($3)
+        and d."table" = ${pg.escapeLiteral(table)} and d."constraint" = ${pg.escapeLiteral(constraint)}
+        and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (d.run, d.lane, d.seq))`,
+    params: [run, lane, seqs],
+  };
+}
+
+/** What went with the rows of a stretch which a restore has put back. */
+export function keptWith({ name }: Shape, { run, lane, from, to }: Stretch): KeptRows {
+  return {
+    of: ({ table, constraint }) => `
+      from portcullis_region.change b
+      join portcullis_region.run r on r.id = b.run
+      join portcullis_region.change o on (o.resource, o.key, o.run) = (b.resource, b.key, r.restores)
+      join portcullis_region.cascaded d on (d.run, d.lane, d.seq) = (o.run, o.lane, o.seq)
+      where b.run = $1 and b.lane = $2 and b.seq > $3 and b.seq <= $4 and b.resource = $5 and b.before is null
+        and d."table" = ${pg.escapeLiteral(table)} and d."constraint" = ${pg.escapeLiteral(constraint)}
+        and not exists (select from portcullis_region.conflict x where (x.run, x.lane, x.seq) = (b.run, b.lane, b.seq))`,
+    params: [run, lane, from, to, name],
+  };
+}
 
 /**
- * Puts back what went with the rows of a stretch that a restore has just inserted. Throws {@link ChangeAltered} where a
- * row is there already, or one that was set to null has been changed since.
+ * Puts kept rows back whose changes' own rows have just been inserted. Throws {@link ChangeAltered} where a row is there
+ * already, or one that was set to null has been changed since.
  */
-export async function restoreCascaded(
-  client: pg.PoolClient,
-  shape: Shape,
-  { run, lane, from, to }: Stretch,
-): Promise<void> {
+export async function putBackCascaded(client: pg.PoolClient, shape: Shape, kept: KeptRows): Promise<void> {
   for (const branch of eachOnce(shape.branches)) {
     const { rows } = await client.query<{ gone: number; back: number; key: string | null }>(
-      `with gone as (select d.key, d.image ${GONE}), back as (${putBack(branch)})
+      `with gone as (select d.key, d.image ${kept.of(branch)}), back as (${putBack(branch)})
        select (select count(*) from gone) as gone, (select count(*) from back) as back, (select min(key) from gone) as key`,
-      [run, lane, from, to, shape.name, branch.table, branch.constraint],
+      [...kept.params],
     );
     const [{ gone, back, key } = { gone: 0, back: 0, key: null }] = rows;
     if (gone !== back)
@@ -166,7 +186,7 @@ export async function restoreCascaded(
 }
 
 /** A foreign key can be met on several ways; its rows are put back together. */
-function eachOnce(branches: readonly Branch[]): Branch[] {
+export function eachOnce(branches: readonly Branch[]): Branch[] {
   const found = new Map<string, Branch>();
   for (const branch of branches) {
     const name = JSON.stringify([branch.table, branch.constraint]);
@@ -223,7 +243,7 @@ function putBack(branch: Branch): string {
        from gone where ${sameRow(branch, 'x', 'gone.image')} and ${asLeft(branch, 'x')} returning 1`;
 }
 
-/** SQL for whether what went with a change `b` can be put back now: as {@link restoreCascaded} asks. `$1` is its run. */
+/** SQL for whether what went with a change `b` can be put back now: as {@link putBackCascaded} asks. `$1` is its run. */
 export function cascadedFits({ branches }: Shape): string {
   const each = eachOnce(branches).map((branch) => {
     const there = `exists (select from ${branch.table} x where ${sameRow(branch, 'x', 'd.image')}${

@@ -63,17 +63,25 @@ export function triggersOf(
   steps: Iterable<{ readonly shape: FiredOn; readonly operation: Operation }>,
 ): FiringTrigger[] {
   const found = new Map<string, FiringTrigger>();
+  const add = (shape: FiredOn, table: string, on: Operation, trigger: TriggerFacts): void => {
+    const { name, before, deferred, sets } = trigger;
+    const at = JSON.stringify([shape.name, table, name]);
+    const known = found.get(at)?.on ?? [];
+    found.set(at, {
+      ...{ resource: shape.name, table, trigger: name },
+      when: before ? 'before' : deferred ? 'at the commit' : 'after',
+      on: known.includes(on) ? known : [...known, on],
+      sets,
+    });
+  };
   for (const { shape, operation } of steps) {
     const changes = shape.changes.map(({ name }) => name);
-    for (const { name, before, deferred, sets } of firingTriggers(shape.facts, changes, operation)) {
-      const at = `${shape.name} ${name}`;
-      const known = found.get(at);
-      found.set(at, {
-        ...{ resource: shape.name, table: shape.resource.table, trigger: name },
-        when: before ? 'before' : deferred ? 'at the commit' : 'after',
-        on: [...(known?.on ?? []), operation],
-        sets,
-      });
+    for (const trigger of firingTriggers(shape.facts, changes, operation))
+      add(shape, shape.resource.table, operation, trigger);
+    if (operation === 'update') continue;
+    for (const { table, action, triggers } of shape.branches) {
+      const on = action === 'cascade' ? operation : 'update';
+      for (const trigger of triggers) if (trigger.events.includes(on)) add(shape, table, on, trigger);
     }
   }
   return [...found.values()];
@@ -85,4 +93,10 @@ interface FiredOn {
   readonly resource: { readonly table: string };
   readonly changes: readonly { readonly name: string }[];
   readonly facts: TableFacts;
+  /** What goes with its rows. */
+  readonly branches: readonly {
+    readonly table: string;
+    readonly action: string;
+    readonly triggers: readonly TriggerFacts[];
+  }[];
 }

@@ -51,14 +51,9 @@ function rowKey(resource: UniqueResource): string {
     : `'[' || ${texts.map((text) => `to_json(${text})::text`).join(` || ',' || `)} || ']'`;
 }
 
-/** The values that the rows have of which the keys $1 are. */
-export function heldQuery(resource: UniqueResource): string {
-  return `select * from (select ${rowKey(resource)} as key, ${rowValue(resource)} as value from ${quoteTable(resource.table)} t
-    where ${rowKey(resource)} = any ($1)) held where value is not null`;
-}
-
-/** Every row that has a value. */
-export function everyHeldQuery(resource: UniqueResource): string {
-  return `select * from (select ${rowKey(resource)} as key, ${rowValue(resource)} as value from ${quoteTable(resource.table)} t) held
-    where value is not null`;
+/** The rows that have a value, with it: all of them, or those of the keys $1. */
+export function heldQuery(resource: UniqueResource, which?: 'of these keys'): string {
+  const key = rowKey(resource);
+  return `select * from (select ${key} as key, ${rowValue(resource)} as value from ${quoteTable(resource.table)} t
+    ${which === undefined ? '' : `where ${key} = any ($1)`}) held where value is not null`;
 }

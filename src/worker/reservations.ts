@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { jobPlacesInForce } from '../flags/policy-places.js';
 import { lockGate } from '../gate/lock.js';
 import { isUnique, type Resource, type UniqueResource } from '../journal/change.js';
-import { everyHeldQuery, heldQuery, movesQuery } from '../journal/unique-across.js';
+import { heldQuery, movesQuery } from '../journal/unique-across.js';
 import { messageOf, PortcullisError } from '../kernel/errors.js';
 import { inTransaction, isUnreachable } from '../postgres/pool.js';
 import { RUN_STATES, type RunStatus } from '../runs/run-states.js';
@@ -290,7 +290,7 @@ export function createReservations(control: pg.Pool, place: string): Reservation
     reservations: readonly Reservation[],
   ): Promise<void> => {
     if (reservations.length === 0) return;
-    const { rows } = await region.query<{ key: string; value: string }>(heldQuery(resource), [
+    const { rows } = await region.query<HeldRow>(heldQuery(resource, 'of these keys'), [
       reservations.map(({ key }) => key),
     ]);
     const held = new Set(rows.map(({ key, value }) => JSON.stringify([key, value])));
@@ -324,7 +324,7 @@ export function createReservations(control: pg.Pool, place: string): Reservation
     if (rowCount !== 0) return;
     // What the rows are is known as of now, not as of the end.
     const { rows: began } = await control.query<{ at: string }>('select clock_timestamp()::text as at');
-    await inCursor(region, everyHeldQuery(resource), async (rows) => {
+    await inCursor(region, heldQuery(resource), async (rows) => {
       await control.query(
         `insert into portcullis_control.reservation (job, resource, value, place, key)
          select $1, $2, w.value, $3, w.key from unnest($4::text[], $5::text[]) w (value, key)

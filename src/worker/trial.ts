@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { blame, ChangesRefused } from '../gate/batch-error.js';
 import { writeSteps } from '../gate/write-path.js';
+import { firesOnCascades } from '../journal/cascade-triggers.js';
 import { hasKey, isThere, type Shape } from '../journal/shape.js';
 import { planRestore, restoredResource, reversedSteps, type RestorePart } from '../journal/restore-plan.js';
 import { alteredRows, alteredText } from '../journal/verify-restored.js';
@@ -95,10 +96,10 @@ function stepOf(
   return { shape, operation, requires: [] };
 }
 
-/** Whether a trigger fires on what a step writes. */
+/** Whether a trigger fires on what a step writes, or on what goes or comes back with it. */
 export function mayAlter({ shape, operation }: Pick<Step, 'shape' | 'operation'>): boolean {
   const { before, after } = shape.effects[operation];
-  return before || after;
+  return before || after || (operation !== 'update' && firesOnCascades(shape));
 }
 
 /** A transaction that is rolled back whatever comes, and that ends soon. */

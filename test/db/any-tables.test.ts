@@ -38,6 +38,8 @@ const TABLES = 42;
 const LEAST = 200;
 
 await owner.query(`
+  create table shop.logged (what text);
+  create function shop.log() returns trigger language plpgsql as 'begin insert into shop.logged values (tg_op); return null; end';
   create function shop.shout_before() returns trigger language plpgsql as 'begin new.v := upper(new.v); return new; end';
   create function shop.shout_after() returns trigger language plpgsql as $f$ begin
     execute format('update %I.%I set v = upper(v) where v <> upper(v)', tg_table_schema, tg_table_name); return null; end $f$`);

@@ -206,11 +206,11 @@ describe('a job is refused whose cascades', () => {
 
   test.each([
     [
-      'have a trigger',
-      `create or replace function shop.tell() returns trigger language plpgsql as 'begin return old; end';
-      create trigger tells before delete on shop.event for each row execute function shop.tell()`,
+      'have a trigger that gives rows another key',
+      `create or replace function shop.tell() returns trigger language plpgsql as 'begin new.id := new.id + 1; return new; end';
+      create trigger tells before insert on shop.event for each row execute function shop.tell()`,
       'drop trigger tells on shop.event',
-      'trigger tells of shop.event runs when its rows go',
+      'shop.event: trigger tells sets its key, so the row could not be found again',
     ],
     [
       'have no key',

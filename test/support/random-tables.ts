@@ -57,6 +57,8 @@ export const picture = fc.record({
   ),
   /** Rows 3 and 4 reference rows 1 and 2 of the same table. */
   self: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, { weight: 2, arbitrary: fc.constant(true) }),
+  /** On what references the table: it logs what happens there. */
+  childTrigger: fc.boolean(),
   /** What is unique besides the key: the column x, always or where it is over 1. */
   unique: fc.oneof(
     { weight: 1, arbitrary: fc.constant('none' as const) },
@@ -94,6 +96,8 @@ export const FEATURES: Readonly<Record<string, (of: Picture) => boolean>> = {
   'rows that go in two ways': ({ does, goes }) => does === 'delete' && goes === 'diamond',
   'triggers, and rows are deleted': ({ does, trigger }) => does === 'delete' && trigger !== 'none',
   'self-references': ({ self }) => self,
+  'triggers, and rows go with others': (of) =>
+    goesWithOthers(of) && (of.childTrigger || (goesWithItself(of) && of.trigger !== 'none')),
   'deferred constraints': ({ unique }) => unique === 'deferred',
   'exclusion constraints': (of) => isExclusive(of),
   'partial unique indexes': ({ unique }) => unique === 'partial',
@@ -118,14 +122,16 @@ export function goesWithItself({ does, self }: Picture): boolean {
   return does === 'delete' && self;
 }
 
+/** Whether rows of any table go with those of this one. */
+function goesWithOthers(of: Picture): boolean {
+  return of.does === 'delete' && (of.goes !== 'none' || of.self);
+}
+
 /** Why a job on such a table is to be refused at load, where it is. `bypass`: row-level security holds for no login. */
 export function faultOf(of: Picture, at: number, bypass: boolean): RegExp | undefined {
   const named = (what: string): RegExp => new RegExp(`resource t${at} \\(shop\\.t${at}\\): [^\\n]*${what}`);
   if (of.rowSecurity && !bypass) return named(`row-level security of shop\\.t${at} hides rows from `);
-  if (of.does === 'delete' && !of.declared && (of.goes !== 'none' || of.self))
-    return named(`constraint (goes|own|self)${at}`);
-  if (goesWithItself(of) && of.trigger !== 'none')
-    return named(`trigger shouts of shop\\.t${at} runs when its rows go or are restored`);
+  if (goesWithOthers(of) && !of.declared) return named(`constraint (goes|own|self)${at}`);
   return undefined;
 }
 
@@ -225,7 +231,8 @@ export function schemaOf(of: Picture, at: number): string {
         ? ''
         : `create table ${child} (id int primary key, ${keys.map((key, n) => `${key} ${n === 1 ? 'int' : keyType}`).join(', ')}, note jsonb,
              constraint goes${at} foreign key (${keys.join(', ')}) references ${table} on delete ${of.does !== 'delete' ? 'no action' : of.goes === 'diamond' ? 'cascade' : of.goes});
-           insert into ${child} select n, ${keys.join(', ')}, '{"x": 1.0}' from (select row_number() over () as n, ${keys.join(', ')} from ${table}, generate_series(1, 2)) p;`
+           insert into ${child} select n, ${keys.join(', ')}, '{"x": 1.0}' from (select row_number() over () as n, ${keys.join(', ')} from ${table}, generate_series(1, 2)) p;
+           ${of.childTrigger ? `create trigger logs after insert or update or delete on ${child} for each row execute function shop.log();` : ''}`
     }
     ${
       of.goes !== 'diamond'
