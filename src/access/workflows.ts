@@ -17,7 +17,19 @@ const TOLERANCE_S = 30;
 const ANSWER_MS = 10_000;
 /** A workflow asks for its token when it needs it: one that is older was found somewhere. */
 const OLDEST_S = 600;
-const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
+/** Signatures by a key of which we have the public half alone: neither `none` nor one that whoever has that could make. */
+export const ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+];
 
 export interface Exchanged {
   readonly name: string;

@@ -4,6 +4,7 @@ import * as oidc from 'openid-client';
 import { z } from 'zod';
 import { refused, type AskedAgain, type Vouched } from '../access/identities.js';
 import type { SignInSettings } from '../access/identity-file.js';
+import { ALGORITHMS } from '../access/workflows.js';
 import { PortcullisError, messageOf } from '../kernel/errors.js';
 import { shorten } from '../kernel/text.js';
 
@@ -157,6 +158,7 @@ export class Provider {
       const { payload } = await jwtVerify(notice, this.#keys, {
         issuer: metadata.issuer,
         audience: this.#settings.clientId,
+        algorithms: ALGORITHMS,
         clockTolerance: TOLERANCE_S,
         maxTokenAge: NOTICE_S,
         requiredClaims: ['iat', 'jti', 'events'],

@@ -213,6 +213,8 @@ function ownPath(to: unknown, { origin }: Site): string {
   if (typeof to !== 'string' || to.length > 500 || !to.startsWith('/')) return '/';
   const url = URL.canParse(to, origin) ? new URL(to, origin) : undefined;
   if (url?.origin !== origin || url.pathname.startsWith('/session')) return '/';
+  // `/.//evil.example` is ours as a URL; as the path that is left of it, a browser reads another host.
+  if (/^\/[/\\]/.test(url.pathname)) return '/';
   return url.pathname + url.search;
 }
 

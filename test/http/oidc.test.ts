@@ -1,8 +1,10 @@
+import { request } from 'node:http';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { addPerson, listPeople, removePerson } from '../../src/access/people.js';
 import { linkIdentity, unlinkIdentity } from '../../src/access/identities.js';
 import { Provider } from '../../src/server/oidc.js';
 import { Browser, signInSettings, startIdentityProvider } from '../support/identity-provider.js';
+import { forgedTokens } from '../support/forged-tokens.js';
 import { testDatabase } from '../support/database.js';
 import { person, tokenOf } from '../support/people.js';
 import { freePort } from '../support/prometheus.js';
@@ -98,13 +100,19 @@ describe('signing in by the identity provider', () => {
     );
   });
 
-  test.each(['//evil.example', 'https://evil.example', '/\\evil.example', '/session/end', 'runs'])(
-    'leads to the first page where it was to lead to %s',
-    async (to) => {
-      const at = await new Browser().signIn(`${START}?to=${encodeURIComponent(to)}`, subject, isOurs);
-      expect(at).toBe(`${url}/`);
-    },
-  );
+  test.each([
+    ...['//evil.example', 'https://evil.example', '/\\evil.example', '/session/end', 'runs'],
+    ...[
+      '/.//evil.example',
+      '/x/..//evil.example/a',
+      '/./\\evil.example',
+      '/\t/evil.example',
+      '/.//session/end',
+    ],
+  ])('leads to the first page where it was to lead to %s', async (to) => {
+    const at = await new Browser().signIn(`${START}?to=${encodeURIComponent(to)}`, subject, isOurs);
+    expect(at).toBe(`${url}/`);
+  });
 
   test('refuses somebody in no group, and says so on the page, once', async () => {
     await idp.groups(subject, ['staff']);
@@ -113,6 +121,53 @@ describe('signing in by the identity provider', () => {
     expect(await problem(browser)).toMatchObject({ code: 'SIGN_IN_REFUSED' });
     expect(await problem(browser)).toBeNull();
     expect((await me(browser)).status).toBe(401);
+  });
+
+  test('gives the session a secret of its own, whatever cookie came; neither it nor the code shows anywhere', async () => {
+    const browser = new Browser();
+    const planted = 'a'.repeat(43);
+    const back = await browser.signIn(START, subject, isCallback);
+    const sent = await fetch(back, {
+      headers: { cookie: `${browser.cookiesFor(url)}; portcullis-session-${port}=${planted}` },
+      redirect: 'manual',
+    });
+    const session = sent.headers.getSetCookie().find((each) => each.startsWith('portcullis-session'));
+    const secret = session?.split(/[=;]/)[1] ?? '';
+    expect(secret).toMatch(/^[\w-]{43}$/);
+    expect(secret).not.toBe(planted);
+    const code = new URL(back).searchParams.get('code') ?? '';
+    const { rows } = await owner.query<{ row: string }>(
+      `select a::text as row from portcullis_control.audit a union all
+       select s::text from portcullis_control.session s union all select i::text from portcullis_control.identity i`,
+    );
+    const kept = [...rows.map(({ row }) => row), ...served.logged, sent.headers.get('location')].join('\n');
+    for (const each of [secret, code]) {
+      expect(each.length).toBeGreaterThan(20);
+      expect(kept).not.toContain(each);
+    }
+  });
+
+  test.each(['/session/oidc', '/session/oidc/callback?code=x&state=y', '/session/ways'])(
+    'is not begun under a name that is not ours: %s',
+    async (path) => {
+      const status = await new Promise((resolve, reject) => {
+        request(url + path, { headers: { host: `evil.example:${port}` } }, (response) => {
+          response.resume();
+          resolve([response.statusCode, response.headers['set-cookie']]);
+        })
+          .on('error', reject)
+          .end();
+      });
+      expect(status).toEqual([421, undefined]);
+    },
+  );
+
+  test.each([
+    ['/session', 'application/json', JSON.stringify({ token: 'x'.repeat(5_000) })],
+    ['/session/oidc/logout', 'application/x-www-form-urlencoded', `logout_token=${'x'.repeat(70_000)}`],
+  ])('reads no endless body at %s', async (path, type, body) => {
+    const init = { method: 'POST', headers: { origin: url, 'content-type': type }, body };
+    expect((await fetch(url + path, init)).status).toBe(413);
   });
 
   test('takes no token where the provider is there to ask', async () => {
@@ -237,108 +292,6 @@ describe('a session by the provider', () => {
   });
 });
 
-describe('groups that change during a session', () => {
-  /** As if the provider had last been asked 15 minutes ago, and the minute after a silence were over. */
-  const due = (): Promise<unknown> =>
-    owner.query(
-      `update portcullis_control.session
-       set groups_at = groups_at - interval '15 minutes', groups_asked_at = groups_asked_at - interval '1 minute'
-       where subject = $1`,
-      [subject],
-    );
-  const role = async (browser: Browser): Promise<unknown> => (await me(browser)).body['role'];
-
-  test('are read again after 15 minutes, and no sooner; every session of the person follows, and it is on record', async () => {
-    const [browser, other] = [await signedIn(), await signedIn()];
-    await idp.groups(subject, ['oncall']);
-    expect(await role(browser)).toBe('operator');
-    await due();
-    expect((await me(browser)).body).toMatchObject({ role: 'approver', regions: null });
-    expect(await role(other)).toBe('approver');
-    const { rows } = await owner.query(
-      `select evidence ->> 'group' as "group", evidence ->> 'role' as role
-       from portcullis_control.audit where action = 'follow-groups' and subject = $1`,
-      [name],
-    );
-    expect(rows).toEqual([{ group: 'oncall', role: 'approver' }]);
-    // The refresh token was good once; the one that came with the answer is good now.
-    await idp.groups(subject, ['release']);
-    await due();
-    expect([await role(browser), await role(other)]).toEqual(['operator', 'operator']);
-  });
-
-  test('that give nothing any more end every session of the person', async () => {
-    const [browser, other] = [await signedIn(), await signedIn()];
-    await idp.groups(subject, ['staff']);
-    await due();
-    expect((await me(browser)).body).toMatchObject({ code: 'SESSION_ENDED' });
-    expect((await me(other)).body).toMatchObject({ code: 'SESSION_ENDED' });
-  });
-
-  test('an act is carried out with what they give now', async () => {
-    const browser = await signedIn();
-    await idp.groups(subject, ['staff']);
-    await due();
-    expect(await act(browser, '/api/v1/flags/domain-claim/eu-west-1')).toMatchObject({ status: 401 });
-  });
-
-  test('somebody whose account is disabled is signed out', async () => {
-    const browser = await signedIn();
-    await idp.disable(subject);
-    await due();
-    expect((await me(browser)).body).toMatchObject({ code: 'SESSION_ENDED' });
-    const { rows } = await owner.query(
-      `select evidence ->> 'why' as why from portcullis_control.audit where action = 'sign-out' and subject = $1`,
-      [name],
-    );
-    expect(rows).toEqual([{ why: 'provider refused' }]);
-  });
-
-  test('are asked for by one request of many', async () => {
-    const browser = await signedIn();
-    await idp.groups(subject, ['oncall']);
-    await due();
-    const answers = await Promise.all(Array.from({ length: 6 }, () => me(browser)));
-    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 6 }, () => 200));
-    expect(await role(browser)).toBe('approver');
-  });
-
-  test('stay as they were while the provider is away, and are asked for again after a minute', async () => {
-    const browser = await signedIn();
-    await idp.groups(subject, ['oncall']);
-    await idp.away(true);
-    try {
-      await due();
-      expect(await role(browser)).toBe('operator');
-    } finally {
-      await idp.away(false);
-    }
-    expect(await role(browser)).toBe('operator');
-    await due();
-    expect(await role(browser)).toBe('approver');
-  });
-
-  test('are followed by a refresh token that no database has in the clear', async () => {
-    await signedIn();
-    const { rows } = await owner.query<{ refresh: string }>(
-      'select refresh from portcullis_control.session where subject = $1',
-      [subject],
-    );
-    expect(rows).toEqual([{ refresh: expect.stringMatching(/^[\w-]{80,}$/) as unknown }]);
-  });
-
-  test('that a tampered refresh token cannot ask for end the session', async () => {
-    const browser = await signedIn();
-    await owner.query(
-      `update portcullis_control.session set refresh = overlay(refresh placing 'AAAA' from 40) where subject = $1`,
-      [subject],
-    );
-    expect((await me(browser)).status).toBe(200);
-    await due();
-    expect((await me(browser)).body).toMatchObject({ code: 'SESSION_ENDED' });
-  });
-});
-
 describe('back-channel logout', () => {
   const tell = (token: string): Promise<Response> =>
     fetch(`${url}/session/oidc/logout`, {
@@ -389,6 +342,13 @@ describe('back-channel logout', () => {
       status: 403,
       body: { code: 'SIGN_IN_REFUSED' },
     });
+    expect((await me(browser)).status).toBe(200);
+  });
+
+  test('that was made with the public key, or with none, is refused, and ends nothing', async () => {
+    const browser = await signedIn();
+    for (const [how, forged] of await forgedTokens(idp.issuer, await notice()))
+      expect([how, (await tell(forged)).status]).toEqual([how, 403]);
     expect((await me(browser)).status).toBe(200);
   });
 

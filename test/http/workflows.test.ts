@@ -9,6 +9,7 @@ import { removePerson } from '../../src/access/people.js';
 import { requireSecond } from '../../src/access/second-person.js';
 import { principalOfToken } from '../../src/access/tokens.js';
 import { Workflows } from '../../src/access/workflows.js';
+import { forgedTokens } from '../support/forged-tokens.js';
 import { startIdentityProvider } from '../support/identity-provider.js';
 import { testDatabase } from '../support/database.js';
 import { person, tokenOf } from '../support/people.js';
@@ -111,6 +112,11 @@ describe('a workflow’s own token', () => {
     const { status, body } = await exchange(await github(claims));
     expect({ status, code: body['code'] }).toEqual({ status: 403, code: 'WORKFLOW_REFUSED' });
     expect(body['detail']).toMatch(why);
+  });
+
+  test('that was made with the issuer’s public key, or with none, is refused', async () => {
+    for (const [how, forged] of await forgedTokens(idp.issuer, await github()))
+      expect([how, (await exchange(forged)).status]).toEqual([how, 403]);
   });
 
   test('that was changed, or is none, is refused', async () => {
