@@ -13,7 +13,7 @@ import { claimJobOn, COMPOSITE, fillOn, named, PLAIN, TRIGGERS, type BenchTable 
 const CHANGES = 100_000;
 const REGION = 'r1';
 
-export const apply = applyOn(PLAIN, 0.8);
+export const apply = applyOn(PLAIN, 1);
 export const applyTriggers = applyOn(TRIGGERS, 0.5);
 export const applyComposite = applyOn(COMPOSITE, 0.6);
 
