@@ -56,6 +56,10 @@ const seen = (page: Page, state: 'visible' | 'hidden'): Promise<unknown> =>
      document.dispatchEvent(new Event('visibilitychange'))`,
   );
 
+/** What the browser tells a page that it freezes or thaws: without a screen it does neither. */
+const told = (page: Page, what: 'freeze' | 'resume'): Promise<unknown> =>
+  page.evaluate(`document.dispatchEvent(new Event('${what}'))`);
+
 describe('signing in', () => {
   test('takes a token; a wrong one is refused with what to do, and the page tells nothing', async () => {
     const { token } = await tokenOf(owner, { name: 'by-token', role: 'viewer' });
@@ -172,13 +176,12 @@ describe('a page', () => {
     await seen(second, 'visible');
     await isLive(second);
     const had = streams.filter((each) => each === 'b').length;
-    const browser = await context.newCDPSession(first);
-    await browser.send('Page.setWebLifecycleState', { state: 'frozen' });
+    await told(first, 'freeze');
     await until('the second tab has it again', () => streams.filter((each) => each === 'b').length > had);
     await until('one stream is followed', () => served.deps.feed.followers === 1);
     await kill();
     await gate(second).locator('.state-killed').waitFor();
-    await browser.send('Page.setWebLifecycleState', { state: 'active' });
+    await told(first, 'resume');
     await gate(first).locator('.state-killed').waitFor();
     await isLive(first);
     expect(faults).toEqual([]);
