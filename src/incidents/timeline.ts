@@ -174,6 +174,36 @@ function shortened(subject: string): string {
   return /^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(subject) ? `of run ${subject.slice(0, 8)}` : subject;
 }
 
+/** Actions of the record, as a sentence says them that begins with who acted. Others stand as they are. */
+const DID: Readonly<Record<string, string>> = {
+  approve: 'approved',
+  'approve-alone': 'asked to approve alone:',
+  'assess-incident': 'assessed the incident',
+  'close-incident': 'closed the incident',
+  'grant-break-glass': 'granted break-glass',
+  'hold-bake': 'held the bake of',
+  'join-incident': 'joined the incident',
+  'join-request': 'joined the request for',
+  kill: 'killed',
+  'move-incident': 'moved the incident on',
+  'open-incident': 'opened the incident',
+  quarantine: 'quarantined',
+  rearm: 're-armed',
+  reject: 'rejected',
+  'request-approval': 'asked for',
+  restore: 'asked for a restore',
+  'retry-notification': 'sent again:',
+  'rollout-abort': 'aborted the rollout of',
+  'rollout-advance': 'moved on the rollout of',
+  'rollout-pause': 'paused the rollout of',
+  'rollout-promote': 'promoted the rollout of',
+  'rollout-resume': 'resumed the rollout of',
+  'rollout-skip-bake': 'skipped the bake of',
+  'rollout-start': 'started the rollout of',
+  'set-flag': 'set the flag of',
+  trip: 'tripped',
+};
+
 /** An entry of the record in words: what it says of itself, or its reason. */
 function wordsOf(
   action: string,
@@ -194,7 +224,8 @@ function wordsOf(
   const details = [moved, severity && `severity ${severity}`, given, text('title') ?? text('reason')].filter(
     (each) => each !== undefined,
   );
-  const what = about === undefined ? action : `${action} ${about}`;
+  const did = DID[action] ?? action;
+  const what = about === undefined ? did : `${did} ${about}`;
   return details.length === 0 ? what : `${what}: ${details.join('; ')}`;
 }
 

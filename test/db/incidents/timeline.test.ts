@@ -80,14 +80,14 @@ test('an incident’s timeline has all that happened, in order, and who did it',
   });
   happened(['retry-notification'], {
     who: 'bob',
-    what: `retry-notification ${told(region, 'asked-for')}`,
+    what: `sent again: ${told(region, 'asked-for')}`,
   });
-  happened(['restore'], { who: 'ann', what: `restore of run ${short(bad.run.id)}` });
+  happened(['restore'], { who: 'ann', what: `asked for a restore of run ${short(bad.run.id)}` });
   happened(['restore-began'], { what: `restore of ${ran} began` });
   happened(['restore-succeeded'], { what: `restore of ${ran} ended as succeeded: 200 rows put back` });
   happened(['open-incident'], { who: 'guard:asked-for' });
   happened(['join-incident'], { who: 'guard:logins' });
-  happened(['close-incident'], { who: 'ann' });
+  happened(['close-incident'], { who: 'ann', what: 'closed the incident: restored → closed; a lost join' });
 
   // What each trip did, by its own moments: the rule fails, the gate closes, and then it goes on record.
   const did = moments.filter(({ who }) => who === 'guard:asked-for');
@@ -96,8 +96,8 @@ test('an incident’s timeline has all that happened, in order, and who did it',
     expect.arrayContaining([
       `failed in ${region}: asked-for: 3 rows; logins: 9 fail`,
       `closed the gate claims.${region}: no change commits there any more`,
-      `trip claims.${region}`,
-      `quarantine claims ${VERSION}: asked-for: 3 rows; logins: 9 fail`,
+      `tripped claims.${region}`,
+      `quarantined claims ${VERSION}: asked-for: 3 rows; logins: 9 fail`,
     ]),
   );
   expect(moments.filter(({ who }) => who === 'guard:logins').map(({ kind }) => kind)).toEqual(
