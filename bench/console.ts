@@ -148,8 +148,8 @@ async function measureRound(browser: Browser, installation: Installation, measur
       await page.getByRole('button', { name: 'Draw the band by hour' }).first().click();
       await page.locator('figure.hours svg').waitFor();
     });
-    await page.setContent('<div style="height: 200000px">');
-    await page.evaluate(WATCH);
+    await page.goto('about:blank');
+    await page.evaluate("document.body.style.height = '200000px'");
     await scroll('an empty page is scrolled', 'document.scrollingElement', null);
   } finally {
     await context.close();

@@ -4,7 +4,7 @@ import { call, whyNot } from '../api.js';
 import type { FlagTarget } from '../dialogs.js';
 import type { Flag } from '../flags/flag-parts.js';
 import { settingText } from '../flags/setting-text.js';
-import { BeforeAfterTable } from '../inbox/request.js';
+import { BeforeAfterTable } from '../parts/dialog.js';
 import { Copyable } from '../parts/copy.js';
 import { Reason } from '../parts/reason.js';
 import { ActDialog, DoneDialog, Outcome, useAct } from './act.js';

@@ -3,7 +3,7 @@ import { useId } from 'preact/hooks';
 import { countOf, quoted } from '../../kernel/words.js';
 import { call, whyNot } from '../api.js';
 import type { Incident } from '../incidents/incident-state.js';
-import { BeforeAfterTable } from '../inbox/request.js';
+import { BeforeAfterTable } from '../parts/dialog.js';
 import { overview } from '../now/overview.js';
 import { Copyable } from '../parts/copy.js';
 import { Reason } from '../parts/reason.js';

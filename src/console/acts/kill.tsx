@@ -4,6 +4,7 @@ import { countOf, quoted } from '../../kernel/words.js';
 import { call, whyNot, type Output } from '../api.js';
 import { overview, placesOf, type Place } from '../now/overview.js';
 import { Copyable } from '../parts/copy.js';
+import { BeforeAfterTable } from '../parts/dialog.js';
 import { Reason } from '../parts/reason.js';
 import { Link, pathOf } from '../router.js';
 import { StateTag } from '../parts/state.js';
@@ -184,40 +185,21 @@ function Before({
   const shown = reached.value.slice(0, SHOWN);
   const more = reached.value.length - shown.length;
   return (
-    <table class="before">
-      <caption>What it changes</caption>
-      <thead>
-        <tr>
-          <th scope="col">Gate</th>
-          <th scope="col">Now</th>
-          <th scope="col">Then</th>
-        </tr>
-      </thead>
-      <tbody>
-        {shown.map(({ job, gate }) => (
-          <tr key={`${job.job} ${gate.region}`}>
-            <th scope="row">{everything ? `${job.job} ${gate.region}` : gate.region}</th>
-            <td>
-              <StateTag state={gate.state} />
-            </td>
-            <td>
-              <span aria-hidden="true">→ </span>
-              <StateTag state="killed" />
-            </td>
-          </tr>
-        ))}
-        {more > 0 && (
-          <tr>
-            <td colSpan={3}>and {countOf(more, 'more gate')}</td>
-          </tr>
-        )}
-        {shown.length === 0 && (
-          <tr>
-            <td colSpan={3}>There is no gate to kill.</td>
-          </tr>
-        )}
-      </tbody>
-    </table>
+    <BeforeAfterTable
+      heads={['Gate', 'Now', 'Then']}
+      changes={shown.map(({ job, gate }) => ({
+        place: everything ? `${job.job} ${gate.region}` : gate.region,
+        now: <StateTag state={gate.state} />,
+        then: <StateTag state="killed" />,
+      }))}
+      more={
+        shown.length === 0
+          ? 'There is no gate to kill.'
+          : more > 0
+            ? `and ${countOf(more, 'more gate')}`
+            : undefined
+      }
+    />
   );
 }
 

@@ -3,7 +3,7 @@ import { useEffect, useId } from 'preact/hooks';
 import { countOf, quoted } from '../../kernel/words.js';
 import { call, problemOf, whyNot, type Output } from '../api.js';
 import type { BeforeAfter } from '../inbox/asked.js';
-import { BeforeAfterTable } from '../inbox/request.js';
+import { BeforeAfterTable } from '../parts/dialog.js';
 import { percent } from '../now/gate-cell.js';
 import { overview } from '../now/overview.js';
 import { Copyable } from '../parts/copy.js';

@@ -2,7 +2,7 @@ import { useSignal } from '@preact/signals';
 import type { CallOptions } from '../../client/client.js';
 import { quoted } from '../../kernel/words.js';
 import { call } from '../api.js';
-import { BeforeAfterTable } from '../inbox/request.js';
+import { BeforeAfterTable } from '../parts/dialog.js';
 import { Copyable } from '../parts/copy.js';
 import { Reason } from '../parts/reason.js';
 import type { Rollout } from '../rollout/steers.js';

@@ -3,9 +3,10 @@ import { me, whyNot } from '../api.js';
 import { dialog } from '../dialogs.js';
 import { percent } from '../now/gate-cell.js';
 import { Copy } from '../parts/copy.js';
+import { BeforeAfterTable } from '../parts/dialog.js';
 import { Moment, Until } from '../parts/moment.js';
 import { Link, pathOf } from '../router.js';
-import { askedOf, type Asked, type BeforeAfter, type RegionSeen, type Request } from './asked.js';
+import { askedOf, type Asked, type RegionSeen, type Request } from './asked.js';
 
 export type Decision = 'approve' | 'reject' | 'approveAlone';
 
@@ -112,33 +113,6 @@ export function Changes({ asked: { changes, reach } }: { readonly asked: Asked }
         </p>
       )}
     </>
-  );
-}
-
-export function BeforeAfterTable({ changes }: { readonly changes: readonly BeforeAfter[] }) {
-  return (
-    <table class="before">
-      <caption>What it changes</caption>
-      <thead>
-        <tr>
-          <th scope="col">Where</th>
-          <th scope="col">Now</th>
-          <th scope="col">Then</th>
-        </tr>
-      </thead>
-      <tbody>
-        {changes.map(({ place, now, then }) => (
-          <tr key={place}>
-            <th scope="row">{place}</th>
-            <td class="wraps">{now}</td>
-            <td class="wraps">
-              <span aria-hidden="true">→ </span>
-              {then}
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
   );
 }
 

@@ -12,7 +12,6 @@ import { Impact } from './impact.js';
 import { IncidentState, type Incident } from './incident-state.js';
 import { Restores } from './restores.js';
 import { Runbook } from './runbook.js';
-import { Timeline } from './timeline.js';
 import { Told } from './told.js';
 
 const EVERY_MS = 5_000;
@@ -132,4 +131,20 @@ function Measures({ incident: { measures } }: { readonly incident: Incident }) {
   ] as const;
   const known = parts.flatMap(([what, ms]) => (ms === null ? [] : [`${what} after ${span(ms)}`]));
   return known.length === 0 ? null : <>; {known.join(', ')}</>;
+}
+
+/** What happened, the newest first, so that what comes stands where one looks. */
+function Timeline({ moments }: { readonly moments: Shown['moments'] }) {
+  return (
+    <section aria-labelledby="timeline">
+      <h2 id="timeline">Timeline</h2>
+      <ol class="timeline" reversed tabIndex={0} aria-labelledby="timeline">
+        {[...moments].reverse().map(({ at, what, who, kind }, index) => (
+          <li key={`${at} ${kind} ${moments.length - index}`} data-kind={kind}>
+            <Moment at={at} /> {who !== null && <strong>{who}</strong>} {what}
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
 }

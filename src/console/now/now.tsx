@@ -1,5 +1,4 @@
-import { useSignal, useSignalEffect, type Signal } from '@preact/signals';
-import { useDeferredText } from './deferred-text.js';
+import { useSignal, useSignalEffect, type ReadonlySignal, type Signal } from '@preact/signals';
 import { place as at, match, navigate } from '../router.js';
 import { Moment } from '../parts/moment.js';
 import { Problem } from '../parts/problem.js';
@@ -174,4 +173,17 @@ function toggled(states: ReadonlySet<GateState>, state: GateState): string {
   const next = new Set(states);
   if (!next.delete(state)) next.add(state);
   return [...next].join(',');
+}
+
+const REST_MS = 80;
+
+/** What was typed, once the typing rests: ten thousand gates are not looked through at every letter. */
+function useDeferredText(text: ReadonlySignal<string>): string {
+  const settled = useSignal(text.value);
+  useSignalEffect(() => {
+    const now = text.value;
+    const timer = setTimeout(() => (settled.value = now), REST_MS);
+    return () => clearTimeout(timer);
+  });
+  return settled.value;
 }

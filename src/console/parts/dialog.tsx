@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact';
+import { number } from '../../kernel/words.js';
 import { useId, useLayoutEffect, useRef } from 'preact/hooks';
 
 interface DialogProps {
@@ -49,5 +50,61 @@ export function Dialog({ title, onClose, children, className = '' }: DialogProps
       </header>
       {children}
     </dialog>
+  );
+}
+
+interface BeforeAfterProps {
+  readonly caption?: string;
+  /** Of the three columns. */
+  readonly heads?: readonly [string, string, string];
+  readonly changes: readonly {
+    readonly place: string;
+    /** A text wraps; a number is written as one. */
+    readonly now: ComponentChildren;
+    readonly then: ComponentChildren;
+  }[];
+  /** What is not among them, in words. */
+  readonly more?: string | undefined;
+}
+
+/** What an act would change, as it is now and as it would be. */
+export function BeforeAfterTable({
+  caption = 'What it changes',
+  heads = ['Where', 'Now', 'Then'],
+  changes,
+  more,
+}: BeforeAfterProps) {
+  const classOf = (cell: ComponentChildren): string | undefined =>
+    ({ string: 'wraps', number: 'number' })[typeof cell as string];
+  return (
+    <table class="before">
+      <caption>{caption}</caption>
+      <thead>
+        <tr>
+          {heads.map((head) => (
+            <th key={head} scope="col">
+              {head}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {changes.map(({ place, now, then }) => (
+          <tr key={place}>
+            <th scope="row">{place}</th>
+            <td class={classOf(now)}>{typeof now === 'number' ? number(now) : now}</td>
+            <td class={classOf(then)}>
+              <span aria-hidden="true">→ </span>
+              {then}
+            </td>
+          </tr>
+        ))}
+        {more !== undefined && (
+          <tr>
+            <td colSpan={3}>{more}</td>
+          </tr>
+        )}
+      </tbody>
+    </table>
   );
 }

@@ -4,6 +4,7 @@ import { countOf, number } from '../../kernel/words.js';
 import { call, whyNot, type Output } from '../api.js';
 import { dialog, type RunPart } from '../dialogs.js';
 import { Copyable } from '../parts/copy.js';
+import { BeforeAfterTable } from '../parts/dialog.js';
 import { Moment } from '../parts/moment.js';
 import { Problem } from '../parts/problem.js';
 import { ProgressBar } from '../parts/progress-bar.js';
@@ -97,35 +98,18 @@ export function RestoreProgress({ restore, of }: { readonly restore: Run; readon
 
 /** What becomes of the rows that a run changed. */
 export function PreviewTable({ preview }: { readonly preview: Preview }) {
-  const lines = [
-    ['As the run left them', preview.restorable, 'back to what they were'],
-    ['Changed by others since', preview.conflicts, 'skipped, as conflicts'],
-    ['Brought back by others', preview.asBefore, 'nothing to do'],
-    ['Restored already', preview.alreadyRestored, 'nothing to do'],
-  ] as const;
+  const { applied, restorable, conflicts, asBefore, alreadyRestored } = preview;
   return (
-    <table class="before">
-      <caption>{countOf(preview.applied, 'row')} that the run changed</caption>
-      <thead>
-        <tr>
-          <th scope="col">Now</th>
-          <th scope="col">Rows</th>
-          <th scope="col">Then</th>
-        </tr>
-      </thead>
-      <tbody>
-        {lines.map(([now, rows, then]) => (
-          <tr key={now}>
-            <th scope="row">{now}</th>
-            <td class="number">{number(rows)}</td>
-            <td class="wraps">
-              <span aria-hidden="true">→ </span>
-              {then}
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <BeforeAfterTable
+      caption={`${countOf(applied, 'row')} that the run changed`}
+      heads={['Now', 'Rows', 'Then']}
+      changes={[
+        { place: 'As the run left them', now: restorable, then: 'back to what they were' },
+        { place: 'Changed by others since', now: conflicts, then: 'skipped, as conflicts' },
+        { place: 'Brought back by others', now: asBefore, then: 'nothing to do' },
+        { place: 'Restored already', now: alreadyRestored, then: 'nothing to do' },
+      ]}
+    />
   );
 }
 
