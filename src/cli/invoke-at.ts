@@ -17,7 +17,8 @@ export async function invokeAt(
   ms = ANSWER_MS,
 ): Promise<Invoke> {
   const { createClient } = await import('../client/client.js');
-  const client = createClient(server);
+  const { patientFetch } = await import('./patient-fetch.js');
+  const client = createClient({ ...server, fetch: patientFetch() });
   return async (name, input) => {
     // It bounds the answer, and of a stream its beginning: that may take as long as its lines are read.
     const slow = new AbortController();

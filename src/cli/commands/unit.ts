@@ -43,7 +43,7 @@ export function addUnit(program: Command, context: Context): void {
     });
 }
 
-function unitText(voice: Voice, unit: string, runs: readonly UnitRunView[]): string {
+export function unitText(voice: Voice, unit: string, runs: readonly UnitRunView[]): string {
   if (runs.length === 0) return `No run planned a change for ${unit}\n`;
   return voice.table(
     [

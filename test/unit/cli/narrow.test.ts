@@ -10,6 +10,8 @@ import { flagsText } from '../../../src/cli/commands/flags.js';
 import { notificationsText } from '../../../src/cli/commands/notifications.js';
 import { peopleText } from '../../../src/cli/commands/people.js';
 import { runsText } from '../../../src/cli/commands/runs.js';
+import { unitText } from '../../../src/cli/commands/unit.js';
+import { MOST_COUNTED, type UnitRunView } from '../../../src/regions/unit-runs.js';
 import { tokensText } from '../../../src/cli/commands/tokens.js';
 import { Voice } from '../../../src/cli/context.js';
 import { displayWidth } from '../../../src/cli/display-width.js';
@@ -54,6 +56,11 @@ const run: RunView = {
     finishedAt: AT,
     durationMs: 1_800_000,
   },
+};
+
+const unitRun: UnitRunView = {
+  ...{ runId: RUN, job: JOB, version: NEW, region: REGION, status: 'succeeded', createdAt: AT },
+  ...{ restores: null, dryRun: false, planned: MOST_COUNTED, applied: 998, conflicts: 17 },
 };
 
 const flag: FlagView = {
@@ -187,6 +194,11 @@ const listings: readonly (readonly [string, (voice: Voice) => string, readonly s
     'approvals',
     (voice) => approvalsText(voice, [approval]),
     [approval.id, 'approved', 'begin-wave', approval.subject, 'alice', WHEN, 'bob', REASON],
+  ],
+  [
+    'unit',
+    (voice) => unitText(voice, 'org-17', [unitRun]),
+    [RUN.slice(0, 8), WHEN, JOB, NEW, REGION, 'succeeded', '10,000 or more', '998', '17'],
   ],
   [
     'incident list',
