@@ -1,255 +1,85 @@
-import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import pg from 'pg';
 import type { InitOrder, InitReport } from '../cli/app-port.js';
 import type { Config } from '../config.js';
 import { parsePolicyFile } from '../flags/policy.js';
 import { DATABASE_VARIABLE } from '../flags/policy-places.js';
-import { quoteTable } from '../journal/shape.js';
 import { messageOf, PortcullisError } from '../kernel/errors.js';
-import { nearest } from '../kernel/nearest.js';
-import { listOf } from '../kernel/words.js';
-import { openPool } from '../postgres/pool.js';
 import { grantsFor } from '../worker/job-grants.js';
-import { readTableFacts, type ColumnFacts, type TableFacts } from './introspect.js';
+import { chosen, declarationOf, jobFor, refused } from './init-questions.js';
+import type { ColumnFacts, TableFacts } from './introspect.js';
+import type { NewJob } from './new-job.js';
 import * as project from './project-files.js';
+import { sampleText, schemaText } from './project-schema.js';
 
 const VARIABLE = 'PORTCULLIS_DATABASE_URL_APP';
 const JOB_NAME = /^[a-z][a-z0-9-]{0,62}$/;
-/** The most regions of a database that a policy begins with. */
-const MOST_REGIONS = 20;
+const EXAMPLE = 'example';
 
 /**
  * Writes a project into the working folder: configuration, job, policy, grants, schema and rows for tests, a test,
  * Dockerfile and CI. The job is made for the tables of the database that the variable names, or where it is not set, for
- * an example's. A file that is there is kept, unless told otherwise. Throws USAGE_INVALID with what there is to choose.
+ * an example's. A file that is there is kept, unless told otherwise. All is asked before the first file is written.
+ * Throws USAGE_INVALID with what there is to choose.
  */
 export async function initProject(config: Config, order: InitOrder): Promise<InitReport> {
-  const variable = order.database ?? VARIABLE;
-  if (!DATABASE_VARIABLE.test(variable))
-    throw refused(
-      `${variable} is not a name such as ${VARIABLE}`,
-      'name the variable that holds your database’s URL',
-    );
+  const name = await chosen(order, 'name', 'The name of the job', ['my-job'], {
+    strict: false,
+    fault: (answer) =>
+      JOB_NAME.test(answer) ? undefined : 'a job’s name has small letters, digits and hyphens',
+  });
+  const variable = await variableOf(config, order);
   const url = config.regionDatabaseUrls[variable];
-  if (url === undefined && order.database !== undefined)
-    throw refused(
-      `${variable} is not set`,
-      'set it to your database’s URL, or leave --database out for an example',
-    );
-  const name = await chosen(order, 'name', 'The name of the job', ['my-job']);
-  if (!JOB_NAME.test(name))
-    throw refused(`${JSON.stringify(name)} is not a job’s name`, 'use small letters, digits and hyphens');
-  const job = await (url === undefined ? exampleJob(name, variable) : jobFor(url, name, variable, order));
+  const job = url === undefined ? exampleJob(name, variable) : await jobFor(url, name, variable, order);
   return write(job, url !== undefined, order.force);
 }
 
-function refused(message: string, hint: string): PortcullisError {
-  return new PortcullisError('USAGE_INVALID', message, { hint });
-}
-
-const QUESTIONS = {
-  name: '--name',
-  unit: '--unit',
-  region: '--region',
-  table: '--table',
-  column: '--column',
-  from: '--from',
-  to: '--to',
-} as const;
-
-/** What was told, what a person says, or what is likely: the first option. `strict`: it must be one of them. */
-async function chosen(
-  order: InitOrder,
-  what: keyof typeof QUESTIONS,
-  question: string,
-  options: readonly string[],
-  strict = false,
-): Promise<string> {
-  const [likely] = options;
-  const told = order[what];
-  const answer = told ?? (await order.ask?.(question, likely ?? '', strict ? options : [])) ?? likely;
-  if (answer === undefined || answer === '') {
-    throw refused(`${question}: nothing to choose from`, `say it with ${QUESTIONS[what]}`);
-  }
-  if (!strict || options.includes(answer)) return answer;
-  const meant = nearest(answer, options);
-  throw refused(
-    `${QUESTIONS[what]} ${answer}: there is no such choice`,
-    `${meant === undefined ? '' : `did you mean ${meant}? `}there is ${listOf(options.filter((_, at) => at < 20))}`,
+/** The variable with the database's URL; where it is not set, the job is an example's. */
+async function variableOf({ regionDatabaseUrls: set }: Config, order: InitOrder): Promise<string> {
+  const { database: told, ask } = order;
+  if (told !== undefined && !DATABASE_VARIABLE.test(told))
+    throw refused(
+      `${told} is not a name such as ${VARIABLE}`,
+      'name the variable that holds your database’s URL',
+    );
+  if (told !== undefined && set[told] === undefined)
+    throw refused(
+      `${told} is not set`,
+      'set it to your database’s URL, or leave --database out for an example',
+    );
+  if (told !== undefined) return told;
+  const known = Object.keys(set).sort();
+  if (ask === undefined || known.length === 0) return VARIABLE;
+  const likely =
+    set[VARIABLE] === undefined ? known : [VARIABLE, ...known.filter((each) => each !== VARIABLE)];
+  const answer = await chosen(
+    order,
+    'database',
+    'The variable with the URL of the database that the job is for',
+    [...likely, EXAMPLE],
   );
+  return answer === EXAMPLE ? unsetVariable(set) : answer;
 }
 
-const SET_BY_HAND = /^(text|character|integer|smallint|boolean)/;
-
-async function jobFor(
-  url: string,
-  name: string,
-  variable: string,
-  order: InitOrder,
-): Promise<project.NewJob> {
-  const database = openPool(url, { name: 'init', max: 1, readOnly: true });
-  try {
-    const tables = (await readTableFacts(database)).filter(({ key }) => key !== null);
-    const find = (wanted: string): TableFacts => {
-      const found = tables.find(({ table }) => table === wanted);
-      if (found === undefined) throw new Error(`there is no table ${wanted}`);
-      return found;
-    };
-    const named = (given: string | undefined): string | undefined =>
-      given === undefined || given.includes('.') ? given : `public.${given}`;
-    const asked = { ...order, unit: named(order.unit), table: named(order.table) };
-    const unit = find(
-      await chosen(asked, 'unit', 'The table of your units (tenants, teams)', unitsFirst(tables), true),
-    );
-    const region = await chosen(
-      asked,
-      'region',
-      `The column of ${unit.table} with a unit’s region`,
-      regionsFirst(unit),
-      true,
-    );
-    const changeable = tables.filter(
-      (each) => each.table === unit.table || refersTo(each, unit) !== undefined,
-    );
-    const table = find(
-      await chosen(
-        asked,
-        'table',
-        'The table whose rows the job changes',
-        changedFirst(changeable, unit),
-        true,
-      ),
-    );
-    const column = await chosen(
-      asked,
-      'column',
-      `The column of ${table.table} that it sets`,
-      columnsFirst(table, region),
-      true,
-    );
-    const values = await valuesOf(database, table, column);
-    const from = await chosen(asked, 'from', `It looks for rows whose ${column} is`, values);
-    const to = await chosen(
-      asked,
-      'to',
-      `and sets ${column} to`,
-      values.filter((value) => value !== from),
-    );
-    const unitColumn = table.table === unit.table ? (unit.key ?? '') : (refersTo(table, unit) ?? '');
-    const regions = await textsOf(
-      database,
-      `select ${pg.escapeIdentifier(region)}::text as text from ${quoteTable(unit.table)}
-       where ${pg.escapeIdentifier(region)} is not null group by 1 order by count(*) desc, 1 limit ${MOST_REGIONS}`,
-    );
-    const job = {
-      ...{ name, variable, unit, region, table, unitColumn, column, from, to },
-      regions: regions.length === 0 ? ['eu'] : regions,
-      today: { perRun: 0, perUnit: 0, percent: 0 },
-    };
-    return { ...job, today: await countsToday(database, job) };
-  } finally {
-    await database.end();
-  }
-}
-
-function refersTo({ columns }: TableFacts, unit: TableFacts): string | undefined {
-  return columns.find(({ references }) => references?.table === unit.table && references.column === unit.key)
-    ?.name;
-}
-
-/** What is likely comes first. */
-function sorted<T>(items: readonly T[], likely: (item: T) => number): T[] {
-  return [...items].sort((one, other) => likely(other) - likely(one));
-}
-
-function unitsFirst(tables: readonly TableFacts[]): string[] {
-  const regional = tables.filter((table) => regionsFirst(table).length > 0);
-  const likely = (table: TableFacts): number =>
-    tables.filter((each) => refersTo(each, table) !== undefined).length +
-    (/tenant|account|customer|workspace|team/i.test(table.table) ? 1 : 0) +
-    (regionsFirst(table).some((column) => /region/i.test(column)) ? 10 : 0) -
-    (table.columns.some(({ references }) => references !== null) ? 20 : 0);
-  return sorted(regional, likely).map(({ table }) => table);
-}
-
-function regionsFirst({ columns, key }: TableFacts): string[] {
-  const texts = columns.filter(
-    ({ type, values, name }) => name !== key && (values !== null || /^(text|character)/.test(type)),
-  );
-  return sorted(texts, ({ name }) =>
-    /region/i.test(name) ? 2 : /location|zone|country/i.test(name) ? 1 : 0,
-  ).map(({ name }) => name);
-}
-
-function changedFirst(tables: readonly TableFacts[], unit: TableFacts): string[] {
-  const likely = ({ table, columns }: TableFacts): number =>
-    (columns.some(isState) ? 2 : 0) + (table === unit.table ? 0 : 1);
-  return sorted(tables, likely).map(({ table }) => table);
-}
-
-function isState({ name, values }: ColumnFacts): boolean {
-  return values !== null || /status|state|standing|active/i.test(name);
-}
-
-function columnsFirst({ columns, key }: TableFacts, region: string): string[] {
-  const settable = columns.filter(
-    ({ name, type, values, made, references }) =>
-      name !== key &&
-      name !== region &&
-      made === null &&
-      references === null &&
-      (values !== null || SET_BY_HAND.test(type)),
-  );
-  return sorted(settable, (column) => (isState(column) ? 1 : 0)).map(({ name }) => name);
-}
-
-/** An enum's values, or the most frequent ones. */
-async function valuesOf(
-  database: pg.Pool,
-  { table, columns }: TableFacts,
-  column: string,
-): Promise<string[]> {
-  const values = columns.find(({ name }) => name === column)?.values;
-  if (values) return [...values];
-  return textsOf(
-    database,
-    `select ${pg.escapeIdentifier(column)}::text as text from ${quoteTable(table)}
-     where ${pg.escapeIdentifier(column)} is not null group by 1 order by count(*) desc, 1 limit 20`,
-  );
-}
-
-async function textsOf(database: pg.Pool, sql: string): Promise<string[]> {
-  return (await database.query<{ text: string }>(sql)).rows.map(({ text }) => text);
-}
-
-async function countsToday(database: pg.Pool, job: project.NewJob): Promise<project.NewJob['today']> {
-  const { unit, table, unitColumn, column, region, from } = job;
-  const { rows } = await database.query<project.NewJob['today']>(
-    `with found as (
-       select u.${pg.escapeIdentifier(region)} as region, u.${pg.escapeIdentifier(unit.key ?? '')} as unit,
-         count(*) as n, count(*) filter (where t.${pg.escapeIdentifier(column)}::text = $1) as planned
-       from ${quoteTable(table.table)} t
-       join ${quoteTable(unit.table)} u on u.${pg.escapeIdentifier(unit.key ?? '')} = t.${pg.escapeIdentifier(unitColumn)}
-       group by 1, 2)
-     select coalesce(max(r.planned), 0)::int as "perRun", coalesce(max(r.most), 0)::int as "perUnit",
-       coalesce(ceil(max(100.0 * r.planned / r.n)), 0)::int as percent
-     from (select sum(planned) as planned, max(planned) as most, sum(n) as n from found group by region) r`,
-    [from],
-  );
-  return rows[0] ?? { perRun: 0, perUnit: 0, percent: 0 };
+/** For an example's database, whose URL nobody has set. */
+function unsetVariable(set: Config['regionDatabaseUrls']): string {
+  return set[VARIABLE] === undefined ? VARIABLE : 'PORTCULLIS_DATABASE_URL_EXAMPLE';
 }
 
 const column = (name: string, type: string, more: Partial<ColumnFacts> = {}): ColumnFacts => ({
-  ...{ name, type, notNull: true, default: null, made: null, values: null, references: null },
+  ...{ name, type, notNull: true, default: null, made: null, values: null, references: null, sequence: null },
   ...more,
 });
 
+const NO_MORE = { partitions: null, hashed: 0, secured: false, foreignKeys: [], triggers: [] };
+
 /** For who has no database at hand: tenants with customers, of whom some are dormant. */
-function exampleJob(name: string, variable: string): Promise<project.NewJob> {
+function exampleJob(name: string, variable: string): NewJob {
   const unit: TableFacts = {
+    ...NO_MORE,
     table: 'public.tenants',
-    key: 'id',
+    key: ['id'],
     columns: [
       column('id', 'uuid', { default: 'gen_random_uuid()' }),
       column('name', 'text'),
@@ -257,8 +87,9 @@ function exampleJob(name: string, variable: string): Promise<project.NewJob> {
     ],
   };
   const table: TableFacts = {
+    ...NO_MORE,
     table: 'public.customers',
-    key: 'id',
+    key: ['id'],
     columns: [
       column('id', 'bigint', { made: 'identity' }),
       column('tenant_id', 'uuid', { references: { table: unit.table, column: 'id' } }),
@@ -266,61 +97,164 @@ function exampleJob(name: string, variable: string): Promise<project.NewJob> {
       column('email', 'text'),
       column('standing', 'text', { default: "'active'::text" }),
     ],
+    foreignKeys: [
+      {
+        ...{ columns: ['tenant_id'], table: unit.table, referenced: ['id'] },
+        definition: 'foreign key (tenant_id) references public.tenants (id)',
+      },
+    ],
   };
-  return Promise.resolve({
-    ...{ name, variable, unit, region: 'region', table, unitColumn: 'tenant_id', column: 'standing' },
-    ...{
-      from: 'unseen',
-      to: 'dormant',
-      regions: ['eu', 'us'],
-      today: { perRun: 4, perUnit: 2, percent: 50 },
-    },
-  });
+  return {
+    ...{ name, variable, unit, unitKey: 'id', region: 'region', table, unitColumn: 'tenant_id' },
+    ...{ column: 'standing', from: 'unseen', to: 'dormant', going: [], regions: ['eu', 'us'] },
+    today: { perRun: 4, perUnit: 2, percent: 50 },
+    ...{ tables: [unit, table], triggered: [], further: { worker: [], secured: false } },
+  };
 }
 
-async function write(job: project.NewJob, introspected: boolean, force: boolean): Promise<InitReport> {
+async function write(job: NewJob, introspected: boolean, force: boolean): Promise<InitReport> {
   const policy = project.policyText(job);
   // Names of regions come from the database, and may be none.
   parsePolicyFile(policy, `flags/${job.name}.yaml`);
-  const changes = [job.column];
-  const grants = grantsFor({
-    unit: { table: job.unit.table, key: job.unit.key ?? '', region: job.region },
-    resources: { changed: { table: job.table.table, key: job.table.key ?? '', changes } },
-  });
-  const files: readonly (readonly [string, string])[] = [
-    ['package.json', project.packageText(job.name, await ownVersion())],
+  const version = await ownVersion();
+  const wanted: readonly (readonly [string, string])[] = [
     ['tsconfig.json', project.TSCONFIG],
     ['portcullis.config.ts', project.configText(job)],
     [`jobs/${job.name}/index.ts`, project.jobText(job)],
     [`flags/${job.name}.yaml`, policy],
     [
       'grants.sql',
-      `-- What the job's roles need, and no more. Run after \`portcullis migrate\`, by the owner of the tables.\n${grants}`,
+      `-- What the job's roles need, and no more. Run after \`portcullis migrate\`, by the owner of the tables.\n${grantsFor(declarationOf(job), job.further)}`,
     ],
-    ['schema.sql', project.schemaText(job)],
-    ['sample.sql', project.sampleText(job)],
+    ['schema.sql', schemaText(job)],
+    ['sample.sql', sampleText(job)],
     [`test/${job.name}.test.ts`, project.testText(job)],
     ['Dockerfile', project.DOCKERFILE],
+    ['.dockerignore', project.IGNORED],
+    ['.gitignore', project.IGNORED],
     ['.github/workflows/portcullis.yml', project.CI],
   ];
-  const written: string[] = [];
+  const there = await readFile('package.json', 'utf8').catch(() => undefined);
+  const described = completedPackage(there, project.packageOf(job.name, version));
   const kept: string[] = [];
-  for (const [path, text] of files) {
-    const place = join(process.cwd(), path);
-    if (!force && (await isThere(place))) {
-      kept.push(path);
-      continue;
-    }
-    await mkdir(dirname(place), { recursive: true });
-    await writeFile(place, text).catch((error: unknown) => {
-      throw new PortcullisError('FILE_UNWRITABLE', `${path}: ${messageOf(error)}`, {
-        hint: 'start init in a folder that you may write to',
-        cause: error,
-      });
-    });
-    written.push(path);
+  const files: (readonly [string, string])[] = [];
+  for (const each of wanted) {
+    if (!force && (await isThere(each[0]))) kept.push(each[0]);
+    else files.push(each);
   }
-  return { job: job.name, variable: job.variable, introspected, written, kept };
+  if (described.text === undefined) kept.push('package.json');
+  else files.push(['package.json', described.text]);
+  writeAll(files);
+  const completed = there !== undefined && described.text !== undefined;
+  return {
+    ...{ job: job.name, variable: job.variable, introspected, kept },
+    written: files.map(([path]) => path).filter((path) => !completed || path !== 'package.json'),
+    completed: completed ? described.added : [],
+    cautions: [...described.cautions, ...cautionsOf(job)],
+  };
+}
+
+function cautionsOf({ further, tables, triggered }: NewJob): string[] {
+  const secured = tables.filter((each) => each.secured).map(({ table }) => table);
+  return [
+    ...(further.secured
+      ? [
+          `${secured.join(', ')}: row-level security hides rows, so grants.sql alters the job’s roles with bypassrls; a superuser must run it`,
+        ]
+      : []),
+    ...(triggered.length > 0
+      ? [`triggers write ${triggered.join(', ')}, which no restore undoes; the test leaves them out`]
+      : []),
+  ];
+}
+
+/**
+ * All files or none: each is written beside its place, and then put there. Nothing else happens in this process
+ * meanwhile; a signal waits.
+ */
+function writeAll(files: readonly (readonly [string, string])[]): void {
+  const beside = (path: string): string => `${path}.portcullis-init`;
+  const made: string[] = [];
+  try {
+    for (const [path, text] of files) {
+      const first = mkdirSync(dirname(join(process.cwd(), path)), { recursive: true });
+      if (first !== undefined) made.push(first);
+      writeFileSync(beside(path), text, { flag: 'w' });
+    }
+    for (const [path] of files) renameSync(beside(path), path);
+  } catch (error) {
+    for (const [path] of files) rmSync(beside(path), { force: true });
+    for (const folder of made.reverse()) rmSync(folder, { recursive: true, force: true });
+    throw new PortcullisError('FILE_UNWRITABLE', `nothing was written: ${messageOf(error)}`, {
+      hint: 'start init in a folder that you may write to',
+      cause: error,
+    });
+  }
+}
+
+interface PackageFile {
+  /** Undefined: it has all that is needed. */
+  readonly text: string | undefined;
+  readonly added: readonly string[];
+  readonly cautions: readonly string[];
+}
+
+/** What `npm init` writes, and nobody means. */
+const NO_TEST = /no test specified/;
+
+/**
+ * A package.json with what the project needs. \`npm install\` makes one that has dependencies alone, and \`npm init\` one
+ * whose test fails: these are completed. In a package of somebody's, what is there stays. Throws FILE_UNREADABLE.
+ */
+function completedPackage(
+  there: string | undefined,
+  wanted: ReturnType<typeof project.packageOf>,
+): PackageFile {
+  const text = (described: object): string => `${JSON.stringify(described, null, 2)}\n`;
+  if (there === undefined) return { text: text(wanted), added: [], cautions: [] };
+  const found = parsedPackage(there);
+  const { scripts = {}, dependencies = {}, devDependencies = {} } = found;
+  const unmade = NO_TEST.test(scripts['test'] ?? '');
+  const own = !unmade && Object.keys(found).some((key) => !/^(dev)?dependencies$/i.test(key));
+  const described = {
+    ...(own ? {} : { name: wanted.name, private: wanted.private }),
+    ...found,
+    ...(!own && { type: wanted.type }),
+    scripts: { ...wanted.scripts, ...scripts, ...(unmade && { test: wanted.scripts.test }) },
+    dependencies: { ...wanted.dependencies, ...dependencies },
+    devDependencies: { ...wanted.devDependencies, ...devDependencies },
+  };
+  const changed = (before: object, after: object, of = ''): string[] =>
+    Object.entries(after).flatMap(([key, value]) => {
+      const was = (before as Record<string, unknown>)[key];
+      if (typeof value === 'object' && value !== null) return changed(was ?? {}, value as object, `${key}.`);
+      return was === value ? [] : [`${of}${key}`];
+    });
+  const added = changed(found, described);
+  return {
+    text: added.length === 0 ? undefined : text(described),
+    added,
+    cautions:
+      own && found.type !== 'module'
+        ? [
+            `package.json has not "type": "module", which the job’s files need: set it, or start init in a folder of its own`,
+          ]
+        : [],
+  };
+}
+
+type FoundPackage = Readonly<
+  Record<'scripts' | 'dependencies' | 'devDependencies', Readonly<Record<string, string>> | undefined>
+> & { readonly type?: string };
+
+function parsedPackage(text: string): FoundPackage {
+  try {
+    const found: unknown = JSON.parse(text);
+    if (typeof found === 'object' && found !== null && !Array.isArray(found)) return found as FoundPackage;
+  } catch {
+    // Told below.
+  }
+  throw refused('package.json is not a JSON object', 'correct it, or start init in another folder');
 }
 
 async function isThere(path: string): Promise<boolean> {

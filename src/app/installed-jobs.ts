@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Config } from '../config.js';
-import { domainClaim } from '../jobs/domain-claim/job.js';
+import { sampledDomainClaim } from '../demo/sample-world.js';
 import { readHostName } from '../jobs/domain-claim/domain-name.js';
 import { overrideProviders, type ProviderOverrides } from '../jobs/domain-claim/providers.js';
 import { PortcullisError } from '../kernel/errors.js';
@@ -18,11 +18,11 @@ export async function installedJobs({
   providersFile,
 }: Pick<Config, 'buildId' | 'providersFile'>): Promise<readonly InstalledJob[]> {
   const folder = new URL('../jobs/domain-claim/', import.meta.url);
-  if (providersFile === undefined) return [{ definition: domainClaim, folder, build: buildId }];
+  if (providersFile === undefined) return [{ definition: sampledDomainClaim, folder, build: buildId }];
   const overrides = readProviders(providersFile);
   overrideProviders(overrides);
   return [
-    { definition: domainClaim, folder, build: buildId ?? digestWith(await digestOf(folder), overrides) },
+    { definition: sampledDomainClaim, folder, build: buildId ?? digestWith(await digestOf(folder), overrides) },
   ];
 }
 

@@ -1,25 +1,7 @@
 import pg from 'pg';
 import { quoteTable } from '../journal/shape.js';
-import type { ColumnFacts, TableFacts } from './introspect.js';
-
-/** What the new job does: in rows of a table that have one value in a column, it sets another. */
-export interface NewJob {
-  readonly name: string;
-  /** The variable that holds the database's URL. */
-  readonly variable: string;
-  readonly unit: TableFacts;
-  /** The column of the unit's table with its region. */
-  readonly region: string;
-  readonly table: TableFacts;
-  /** The column of the table that refers to the unit; its key where the units themselves are changed. */
-  readonly unitColumn: string;
-  readonly column: string;
-  readonly from: string;
-  readonly to: string;
-  readonly regions: readonly string[];
-  /** What a run would change today, at the most: in one region, for one unit, and of a region's rows in percent. */
-  readonly today: { readonly perRun: number; readonly perUnit: number; readonly percent: number };
-}
+import { cascadesOf, kindOf, resourceOf, type NewJob } from './new-job.js';
+import { sampleChanges } from './project-schema.js';
 
 const name = (identifier: string): string => pg.escapeIdentifier(identifier);
 const text = (value: string): string => pg.escapeLiteral(value);
@@ -27,24 +9,6 @@ const text = (value: string): string => pg.escapeLiteral(value);
 const quoted = (value: string): string =>
   `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'").replaceAll('\n', '\\n')}'`;
 const property = (value: string): string => (/^[A-Za-z_]\w*$/.test(value) ? value : quoted(value));
-
-/** `customer` of `public.customers`: what its rows are called in subjects and in the journal. */
-function resourceOf({ table }: TableFacts): string {
-  const last = table
-    .slice(table.lastIndexOf('.') + 1)
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-');
-  return last.length > 1 && last.endsWith('s') ? last.slice(0, -1) : last;
-}
-
-/** `dormant`, of the value that is set. */
-export function kindOf({ to }: Pick<NewJob, 'to'>): string {
-  const slug = to
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-+|-+$/g, '');
-  return /^[a-z]/.test(slug) ? slug : `set-${slug}`.replace(/-$/, '');
-}
 
 function exportOf(job: string): string {
   return job.replace(/-+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()).replace(/^\d/, '_$&');
@@ -69,52 +33,137 @@ export default defineConfig({
 }
 
 export function jobText(job: NewJob): string {
-  const { unit, table, column, unitColumn, region } = job;
+  const { unit, unitKey, table, column, unitColumn, region, to } = job;
   const resource = resourceOf(table);
-  const own = ownRegion(job);
-  const compares = unitColumn === table.key ? [] : [unitColumn];
+  const kind = kindOf(job);
   const same = unit.table === table.table;
   const from = same
     ? `from ${quoteTable(table.table)} t\n      where t.${name(region)}`
-    : `from ${quoteTable(table.table)} t join ${quoteTable(unit.table)} u on u.${name(unit.key ?? '')} = t.${name(unitColumn)}\n      where u.${name(region)}`;
-  const columns = [...new Set([table.key ?? '', column, ...compares])];
+    : `from ${quoteTable(table.table)} t join ${quoteTable(unit.table)} u on u.${name(unitKey)} = t.${name(unitColumn)}\n      where u.${name(region)}`;
+  const where = `t.${name(column)} = ${text(job.from).replaceAll('`', '\\`').replaceAll('${', '\\${')}`;
+  const order = table.key.map((each) => `t.${name(each)}`).join(', ');
+  const what =
+    to === null
+      ? `Deletes rows of ${table.table} whose ${column} is ${JSON.stringify(job.from)}.`
+      : `Sets ${column} to ${JSON.stringify(to)} where it is ${JSON.stringify(job.from)}.`;
   return `import { defineJob, table } from 'portcullis';
 
-/** Sets ${column} to ${JSON.stringify(job.to)} where it is ${JSON.stringify(job.from)}. Narrow the query to the rows that you mean. */
+/** ${what} Narrow the query to the rows that you mean. */
 export const ${exportOf(job.name)} = defineJob({
   name: ${quoted(job.name)},
   version: '1.0.0',
   // Whom percentages are of: a share of 10 % admits a tenth of the units.
-  unit: { table: ${quoted(unit.table)}, key: ${quoted(unit.key ?? '')}, region: ${quoted(region)} },
+  unit: { table: ${quoted(unit.table)}, key: ${quoted(unitKey)}, region: ${quoted(region)} },
   resources: {
     ${property(resource)}: table(${quoted(table.table)}, {
-      key: ${quoted(table.key ?? '')},
-      changes: [${quoted(column)}],${compares.length === 0 ? '' : `\n      compares: [${compares.map(quoted).join(', ')}],`}${own === undefined ? '' : `\n      region: ${quoted(own)},`}
-    }),
+${declared(job)
+  .map((line) => `      ${line},\n`)
+  .join('')}    }),
   },
-  kinds: { ${property(kindOf(job))}: ${quoted(resource)} },
+  kinds: { ${property(kind)}: ${quoted(resource)} },
   async *plan({ rows, region, units }) {
     const found = rows\`
-      select ${columns.map((each) => `t.${name(each)}${each === table.key ? '::text as row_key' : ''}`).join(', ')}${unitColumn === table.key ? '' : `, t.${name(unitColumn)}::text as row_unit`}
-      ${from} = \${region} and t.${name(column)} = ${text(job.from).replaceAll('`', '\\`').replaceAll('${', '\\${')}
-      order by t.${name(table.key ?? '')}\`;
-    for await (const row of found) {
-      const key = String(row['row_key']);
-      const unit = ${unitColumn === table.key ? 'key' : `String(row['row_unit'])`};
-      if (!units.has(unit)) continue;
-      yield {
-        kind: ${quoted(kindOf(job))},
-        resource: ${quoted(resource)},
-        key,
-        unit,
-        before: { ${[column, ...compares].map((each) => `${property(each)}: row[${quoted(each)}] ?? null`).join(', ')} },
-        after: { ${property(column)}: ${quoted(job.to)} },
-        evidence: {},
-      };
-    }
+      select ${selected(job).join(', ')}
+      ${from} = \${region} and ${where}
+      order by ${order}\`;
+    for await (const ${rowOf(job)} of found) {
+${changeLines(job, resource, kind)
+  .map((line) => `      ${line}\n`)
+  .join('')}    }
   },
 });
 `;
+}
+
+/** The columns that a change compares besides the one that it sets. */
+function comparedOf({ table, unitColumn }: NewJob): string[] {
+  return table.key.includes(unitColumn) ? [] : [unitColumn];
+}
+
+function list(names: readonly string[]): string {
+  return `[${names.map(quoted).join(', ')}]`;
+}
+
+function declared(job: NewJob): string[] {
+  const { table, column, to } = job;
+  const [first = '', ...more] = table.key;
+  const compares = comparedOf(job);
+  const own = ownRegion(job);
+  return [
+    `key: ${more.length === 0 ? quoted(first) : list(table.key)}`,
+    ...(to === null ? ['deletes: true'] : [`changes: ${list([column])}`]),
+    ...(to !== null && compares.length > 0 ? [`compares: ${list(compares)}`] : []),
+    ...(cascadesOf(job).length > 0 ? [`cascades: ${list(cascadesOf(job))}`] : []),
+    ...(own === undefined ? [] : [`region: ${quoted(own)}`]),
+  ];
+}
+
+/** What the query gives besides the row's own columns: texts that name row and unit. */
+function aliases({ table, unitColumn, to }: NewJob): string[] {
+  const single = table.key.length === 1;
+  return to === null
+    ? []
+    : [...(single ? ['row_key'] : []), ...(single && unitColumn === table.key[0] ? [] : ['row_unit'])];
+}
+
+function selected(job: NewJob): string[] {
+  const { table, column, unitColumn, to } = job;
+  // A column that the database computes is no part of what is compared and put back.
+  const given = table.columns.filter(({ made }) => made !== 'generated');
+  if (to === null)
+    return given.length === table.columns.length ? ['t.*'] : given.map((each) => `t.${name(each.name)}`);
+  const texts = aliases(job).map((each) => {
+    const of = each === 'row_key' ? (table.key[0] ?? '') : unitColumn;
+    return `t.${name(of)}::text as ${each}`;
+  });
+  const parts = table.key.length === 1 ? [] : table.key;
+  const columns = [...new Set([...parts, column, ...comparedOf(job)])].map((each) => `t.${name(each)}`);
+  return [...texts, ...columns];
+}
+
+/** What a row of the query is called: of one that is deleted, all but its key is what it was before. */
+function rowOf({ table, to }: NewJob): string {
+  if (to !== null) return 'row';
+  const parts = table.key.map((each, at) => `${property(each)}: ${partOf(table, at)}`);
+  return `{ ${parts.join(', ')}, ...before }`;
+}
+
+function partOf({ key }: NewJob['table'], at: number): string {
+  return key.length === 1 ? 'id' : `key${at + 1}`;
+}
+
+function changeLines(job: NewJob, resource: string, kind: string): string[] {
+  const { table, column, unitColumn, to } = job;
+  const single = table.key.length === 1;
+  const part = (at: number): string =>
+    to === null ? partOf(table, at) : `row[${quoted(table.key[at] ?? '')}]`;
+  const own = table.key.indexOf(unitColumn);
+  const unit =
+    single && own === 0
+      ? 'key'
+      : to !== null
+        ? `String(row['row_unit'])`
+        : `String(${own === -1 ? `before[${quoted(unitColumn)}]` : part(own)})`;
+  const key = single
+    ? `String(${to === null ? part(0) : `row['row_key']`})`
+    : `[${table.key.map((_, at) => `${part(at)} ?? null`).join(', ')}] as const`;
+  const before = [column, ...comparedOf(job)].map(
+    (each) => `${property(each)}: row[${quoted(each)}] ?? null`,
+  );
+  return [
+    `const key = ${key};`,
+    `const unit = ${unit};`,
+    'if (!units.has(unit)) continue;',
+    'yield {',
+    `  kind: ${quoted(kind)},`,
+    `  resource: ${quoted(resource)},`,
+    '  key,',
+    '  unit,',
+    to === null ? '  before,' : `  before: { ${before.join(', ')} },`,
+    `  after: ${to === null ? 'null' : `{ ${property(column)}: ${quoted(to)} }`},`,
+    '  evidence: {},',
+    '};',
+  ];
 }
 
 export function policyText(job: NewJob): string {
@@ -129,135 +178,27 @@ regions:
 ${job.regions.map((region) => `  ${JSON.stringify(region)}: { database: ${job.variable} }`).join('\n')}
 
 # A plan over any cap writes nothing. Half as much again as a run would change on the day that this was written:
-# ${job.today.perRun} in a region, ${job.today.perUnit} for a unit.
+# ${job.today.perRun} in a region, ${job.today.perUnit} for a unit${job.going.length === 0 ? '' : ', with the rows that go with deleted ones'}.
 guard:
   caps:
     - { kind: ${kind}, perRun: ${perRun}, perUnit: ${perUnit}${share} }
 `;
 }
 
-/** Room for half as much again as today, and for the few of a small region. */
-export function capsOf({ today }: Pick<NewJob, 'today'>): NewJob['today'] {
+/** Room for half as much again as today, and for the few of a small region; what goes with deleted rows counts too. */
+export function capsOf({ today, going }: Pick<NewJob, 'today' | 'going'>): NewJob['today'] {
+  const each = 1 + going.length;
   return {
-    perRun: Math.max(20, Math.ceil(today.perRun * 1.5)),
-    perUnit: Math.max(10, Math.ceil(today.perUnit * 1.5)),
+    perRun: Math.max(20, 8 * each, Math.ceil(today.perRun * 1.5)),
+    perUnit: Math.max(10, 4 * each, Math.ceil(today.perUnit * 1.5)),
     percent: Math.min(100, Math.max(5, Math.ceil(today.percent * 1.5))),
   };
-}
-
-/** The tables, as far as the job needs them: keys, and foreign keys from one to the other. */
-export function schemaText(job: NewJob): string {
-  const tables = tablesOf(job);
-  const enums = new Map(
-    tables.flatMap(({ columns }) =>
-      columns.flatMap(({ type, values }) => (values === null ? [] : [[type, values] as const])),
-    ),
-  );
-  const schemas = [...new Set(tables.map(({ table }) => table.slice(0, table.indexOf('.'))))].filter(
-    (schema) => schema !== 'public',
-  );
-  return [
-    '-- The tables that the job works on, for tests. Keep it like your own; it is never run on your database.',
-    ...schemas.map((schema) => `create schema ${name(schema)};`),
-    ...[...enums].map(([type, values]) => `create type ${type} as enum (${values.map(text).join(', ')});`),
-    ...tables.map((table) => tableText(table, tables)),
-    '',
-  ].join('\n\n');
-}
-
-function tablesOf({ unit, table }: NewJob): readonly TableFacts[] {
-  return unit.table === table.table ? [unit] : [unit, table];
-}
-
-function tableText({ table, key, columns }: TableFacts, known: readonly TableFacts[]): string {
-  const lines = columns
-    .filter(({ made }) => made !== 'generated')
-    .map((column) => {
-      const target = column.references;
-      return [
-        `  ${name(column.name)} ${column.type}`,
-        ...(column.made === 'identity' ? ['generated by default as identity'] : []),
-        ...(column.default === null ? [] : [`default ${column.default}`]),
-        ...(column.name === key ? ['primary key'] : column.notNull ? ['not null'] : []),
-        ...(target !== null && known.some((each) => each.table === target.table)
-          ? [`references ${quoteTable(target.table)} (${name(target.column)})`]
-          : []),
-      ].join(' ');
-    });
-  return `create table ${quoteTable(table)} (\n${lines.join(',\n')}\n);`;
-}
-
-const UNITS = 2;
-const ROWS = 4;
-
-/** How many changes the sample leads to in a region. */
-export function sampleChanges(job: NewJob): number {
-  return UNITS * (job.unit.table === job.table.table ? 1 : ROWS / 2);
-}
-
-/** A few units in each region, each with rows of which half have the value that the job looks for. */
-export function sampleText(job: NewJob): string {
-  const { unit, table, region, column, unitColumn, from, to, regions } = job;
-  const same = unit.table === table.table;
-  const units = insertText(
-    unit,
-    { [region]: 'r.region', ...(same && { [column]: text(from) }) },
-    `unnest(array[${regions.map(text).join(', ')}]) with ordinality r (region, m), generate_series(1, ${UNITS}) k`,
-    `((r.m - 1) * ${UNITS} + k)`,
-  );
-  const more = same
-    ? []
-    : [
-        insertText(
-          table,
-          {
-            [unitColumn]: `u.${name(unit.key ?? '')}`,
-            [column]: `case when k % 2 = 0 then ${text(from)} else ${text(to)} end::${typeOf(table, column)}`,
-            ...(ownRegion(job) !== undefined && { [region]: `u.${name(region)}` }),
-          },
-          `(select *, row_number() over () as m from ${quoteTable(unit.table)}) u, generate_series(1, ${ROWS}) k`,
-          `((u.m - 1) * ${ROWS} + k)`,
-        ),
-      ];
-  return ['-- Rows to plan on, made up.', units, ...more, ''].join('\n\n');
-}
-
-function typeOf({ columns }: TableFacts, column: string): string {
-  return columns.find((each) => each.name === column)?.type ?? 'text';
-}
-
-/** Inserts rows; \`n\` is a number that no two of them have. */
-function insertText(
-  { table, key, columns }: TableFacts,
-  given: Readonly<Record<string, string>>,
-  source: string,
-  n: string,
-): string {
-  const set = columns.flatMap((column): [string, string][] => {
-    const value = given[column.name] ?? madeUp(column, n, column.name === key);
-    return value === undefined ? [] : [[name(column.name), value]];
-  });
-  return `insert into ${quoteTable(table)} (${set.map(([each]) => each).join(', ')})\nselect ${set.map(([, value]) => value).join(', ')}\nfrom ${source}\norder by ${n};`;
-}
-
-/** A value for a column that needs one; undefined where the database has one. */
-function madeUp(column: ColumnFacts, n: string, isKey: boolean): string | undefined {
-  const { type, notNull, default: given, made, values } = column;
-  if (made !== null || given !== null || (!notNull && !isKey)) return undefined;
-  if (values !== null) return `${text(values[0] ?? '')}::${type}`;
-  if (/^(text|character|citext|"char")/.test(type)) return `${text(`${column.name}-`)} || ${n}`;
-  if (/^(smallint|integer|bigint|numeric|real|double)/.test(type)) return n;
-  if (type === 'uuid') return 'gen_random_uuid()';
-  if (type === 'boolean') return 'false';
-  if (/^(timestamp|date|time)/.test(type)) return `now()::${type}`;
-  if (type.endsWith('[]')) return `'{}'::${type}`;
-  if (/^jsonb?$/.test(type)) return `'{}'::${type}`;
-  return `${n}::text::${type}`;
 }
 
 export function testText(job: NewJob): string {
   const n = sampleChanges(job);
   const kind = property(kindOf(job));
+  const except = job.triggered.length === 0 ? '' : `, { except: ${list(job.triggered)} }`;
   return `import { test } from 'node:test';
 import { testJob } from 'portcullis/testing';
 import { ${exportOf(job.name)} } from '../jobs/${job.name}/index.js';
@@ -273,7 +214,7 @@ test(
   onSample(async (job) => {
     const run = await job.run();
     run.expect({ status: 'succeeded', planned: { ${kind}: ${n} }, applied: { ${kind}: ${n} } });
-    await job.restoreExactly(run);
+    await job.restoreExactly(run${except});
   }),
 );
 
@@ -282,7 +223,7 @@ test(
   onSample(async (job) => {
     const run = await job.killAfter(1);
     run.expect({ status: 'killed', applied: { ${kind}: 1 } });
-    await job.restoreExactly(run);
+    await job.restoreExactly(run${except});
   }),
 );
 `;
@@ -302,23 +243,31 @@ export const TSCONFIG = `{
 }
 `;
 
-export function packageText(job: string, version: string): string {
-  const description = {
+export function packageOf(job: string, version: string) {
+  return {
     name: job,
     private: true,
     type: 'module',
     scripts: {
       check: 'portcullis check',
       test: 'node --import portcullis/typescript --test test/*.test.ts',
+      types: 'tsc -p .',
       build: 'portcullis build --out dist',
     },
     dependencies: { portcullis: version },
     devDependencies: { '@types/node': '20.19.43', typescript: '6.0.3' },
   };
-  return `${JSON.stringify(description, null, 2)}\n`;
 }
 
-export const DOCKERFILE = `# A worker: docker build -t my-jobs . && docker run --env PORTCULLIS_DATABASE_URL=… my-jobs
+/** What neither an image nor a repository takes from this folder. */
+export const IGNORED = `node_modules
+dist
+.portcullis
+.git
+*.log
+`;
+
+export const DOCKERFILE = `# A worker. It needs the databases' addresses as variables: docker run --env PORTCULLIS_DATABASE_URL --env … IMAGE
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json* ./
@@ -327,15 +276,16 @@ COPY . .
 RUN npx portcullis build --out dist
 
 FROM node:24-slim
-ENV NODE_ENV=production
+ENV NODE_ENV=production PORTCULLIS_CONFIG=/app/dist/portcullis.config.js
 WORKDIR /app
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/package.json ./
 COPY --from=build /app/dist ./dist
 COPY flags ./flags
 USER node
-ENTRYPOINT ["npx", "portcullis"]
-CMD ["worker", "--config", "dist/portcullis.config.js"]
+# Not through npx: what stops the container reaches the program itself.
+ENTRYPOINT ["/app/node_modules/.bin/portcullis"]
+CMD ["worker"]
 `;
 
 export const CI = `name: portcullis
@@ -348,6 +298,7 @@ jobs:
       - uses: actions/setup-node@v4
         with: { node-version: 24 }
       - run: npm install
-      - run: npx portcullis check
+      - run: npm run types
+      - run: npm run check
       - run: npm test
 `;

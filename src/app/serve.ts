@@ -9,7 +9,7 @@ import { within } from '../kernel/within.js';
 import { flagsAt } from '../flags/flags-elsewhere.js';
 import { driftTexts } from '../flags/policy-drift.js';
 import type { Policy } from '../flags/policy.js';
-import { loadPolicies, policiesInForce } from '../flags/policy-store.js';
+import { policiesInForce } from '../flags/policy-store.js';
 import { createHttpApp } from '../server/app.js';
 import { keepRechecking, KnownCallers } from '../server/known-callers.js';
 import { listen, type Listening } from '../server/listen.js';
@@ -29,10 +29,6 @@ import { carryOutWishes, recordLateKills } from '../containment/kill-incident.js
 import { tendIncidents } from '../incidents/tend-incidents.js';
 import { domainCheck } from '../jobs/directory/check-now.js';
 import { directoryFiles } from '../jobs/directory/files.js';
-import { domainClaim } from '../jobs/domain-claim/job.js';
-import { setSampleFlags } from '../demo/sample-flags.js';
-import { seedSampleWorld } from '../demo/sample-world.js';
-import { startSampleLife } from '../demo/sample-life.js';
 import { databaseTime } from '../postgres/database-clock.js';
 import { EventFeed } from '../events/follow.js';
 import { forgetEvents, type Outbox } from '../events/outbox.js';
@@ -54,10 +50,10 @@ import { deskOf } from './flag-desk.js';
 import { keepEmbedded } from './keep-embedded.js';
 import { openPlatform, type WiredPlatform } from './platform.js';
 import { startAnnouncing, startRollouts } from './rollouts.js';
+import { fillSamples, startSampleLife } from './samples.js';
 import { startPolicies } from './start-policies.js';
 import { tendReservations } from './tend-reservations.js';
 
-const SAMPLE_SEED = 'portcullis';
 /** Where the build leaves the console's files. */
 const CONSOLE = fileURLToPath(new URL('../console', import.meta.url));
 /** How long each part of a service may take to stop. Runs are given up in a third of it (src/worker/lease-keeper.ts). */
@@ -102,8 +98,7 @@ export async function serve(
     const policies = await policiesInForce(control);
     requireVariables(config, policies, options.regions ?? config.regions);
     installation.place(policies);
-    if (options.sample) requireSampleJob(installation);
-    const seeded = options.sample && (await seedSample(installation));
+    const seeded = options.sample && (await fillSamples(installation));
     const wired = await openPlatform(config, installation, options.quiet);
     undo.push(() => wired.close());
     tellAtStart(config, wired, placed);
@@ -150,7 +145,13 @@ export async function serve(
       undo.push(() => breakGlass.stop());
       if (options.sample) {
         const { log } = wired.workerContext;
-        const living = startSampleLife(installation.regionDatabases, () => supervisor.served, log);
+        const { regionDatabases, jobs } = installation;
+        const living = startSampleLife(
+          (region) => regionDatabases.of(region),
+          jobs,
+          () => supervisor.served,
+          log,
+        );
         undo.push(() => living.stop());
       }
       const tending = tendAll(installation, wired);
@@ -325,38 +326,6 @@ function requireVariables(
     hint: 'set it as PORTCULLIS_DATABASE_URL is set; or serve other regions, with PORTCULLIS_REGIONS or --regions',
     details: { faults: [...faults] },
   });
-}
-
-/** The sample world is one for domain-claim. */
-function requireSampleJob({ jobs }: Installation): void {
-  if (jobs.some(({ definition }) => definition.name === domainClaim.name)) return;
-  throw new PortcullisError(
-    'USAGE_INVALID',
-    'the sample world is for the job domain-claim, which is not installed here',
-    {
-      hint: 'leave out --sample, or start in a folder without a configuration file',
-    },
-  );
-}
-
-/** The same sample in every region database that is open: each region's jobs find their own part of it. */
-async function seedSample({ control, regionDatabases, jobs }: Installation): Promise<boolean> {
-  const sample = { seed: SAMPLE_SEED, now: new Date() };
-  // The job brings its tables.
-  for (const regionDatabase of regionDatabases.all())
-    if (regionDatabase.open) await regionDatabase.job(domainClaim.name);
-  const counts = await seedSampleWorld(control, sample);
-  for (const regionDatabase of regionDatabases.all()) {
-    // One of them stands beside the control plane.
-    if (regionDatabase.open && regionDatabase.owner !== control)
-      await seedSampleWorld(regionDatabase.owner, sample);
-  }
-  if (!counts) return false;
-  for (const loaded of await loadPolicies(control)) {
-    const job = jobs.find(({ definition }) => definition.name === loaded.job);
-    if (loaded.ok && job) await setSampleFlags(control, loaded.job, loaded.policy.regions, job.version);
-  }
-  return true;
 }
 
 function dropGateOf({ regionDatabases }: Installation, { workerContext }: WiredPlatform): DropGate {

@@ -65,7 +65,9 @@ export async function tryJobs(config: Config, given: string | undefined): Promis
 
 function faultOf(what: string, error: unknown): TrialFault {
   const hint = error instanceof PortcullisError ? error.hint : undefined;
-  return { what, message: messageOf(error), ...(hint !== undefined && { hint }) };
+  // It says itself where it is.
+  const message = messageOf(error).replace(new RegExp(`^\\S*${what.replaceAll('.', '\\.')}: `), '');
+  return { what, message, ...(hint !== undefined && { hint }) };
 }
 
 async function policiesOf(config: Config, jobs: readonly InstalledJob[]): Promise<PolicyFile[]> {
@@ -86,5 +88,7 @@ async function plansOf({ file, definition }: ConfigFile, job: InstalledJob, poli
     ...{ definition: job.definition, policy, regions: policy.policy.regions },
     schema: [development.schema].flat().map((path) => at(path)),
     grants: development.grants === undefined ? undefined : at(development.grants),
+    // Where the schema's SQL made rows, these are planned on.
+    seed: job.definition.name,
   });
 }

@@ -83,7 +83,7 @@ export interface ServeOptions {
    * policy files in force.
    */
   readonly control: boolean;
-  /** Seed the sample world where the directory is empty, and set its flags so that gating shows. */
+  /** Fill the empty tables of jobs that bring a sample, and set their flags so that gating shows. */
   readonly sample: boolean;
   /** Serve HTTP. */
   readonly http: boolean;
@@ -199,15 +199,26 @@ export interface InitOrder {
   /** The table whose rows percentages are of, and its column with their region. */
   readonly unit?: string | undefined;
   readonly region?: string | undefined;
-  /** The table whose rows the job changes, the column that it sets, and the values before and after. */
+  /** The table whose rows the job changes or deletes, and its column with the unit. */
   readonly table?: string | undefined;
+  readonly unitColumn?: string | undefined;
+  /** `set` or `delete`; the column that it looks at, and the values that it looks for and sets. */
+  readonly action?: string | undefined;
   readonly column?: string | undefined;
   readonly from?: string | undefined;
   readonly to?: string | undefined;
   /** Overwrite files that are there. */
   readonly force: boolean;
-  /** Asks a person; absent: nobody is there, and what is likely is taken. */
-  readonly ask?: (question: string, likely: string, options: readonly string[]) => Promise<string>;
+  /**
+   * Asks a person, and answers what was typed, or what is likely; undefined where the input has ended. `fault`: what was
+   * wrong with the last answer. Absent: nobody is there, and what is likely is taken.
+   */
+  readonly ask?: (
+    question: string,
+    likely: string,
+    options: readonly string[],
+    fault: string | undefined,
+  ) => Promise<string | undefined>;
 }
 
 /** What `portcullis init` wrote. */
@@ -219,6 +230,10 @@ export interface InitReport {
   readonly written: readonly string[];
   /** Files that were there, and were left as they are. */
   readonly kept: readonly string[];
+  /** What a package.json that was there lacked. */
+  readonly completed: readonly string[];
+  /** What a person must know or do besides. */
+  readonly cautions: readonly string[];
 }
 
 /** What is done with the code of jobs before it is served. */

@@ -34,8 +34,8 @@ export interface Terminal {
   onKey(handler: (key: string) => void): () => void;
   /** Whether a person is there to be asked. */
   readonly asks: boolean;
-  /** Asks on standard error, and reads a line of standard input; empty where that has ended. */
-  askLine(question: string): Promise<string>;
+  /** Asks on standard error, and reads a line of standard input; undefined where that has ended. */
+  askLine(question: string): Promise<string | undefined>;
 }
 
 /** What the codes mean is in exit.ts. */
@@ -135,14 +135,24 @@ function onInterrupt(handler: () => void): () => void {
   };
 }
 
-async function askLine(question: string): Promise<string> {
+async function askLine(question: string): Promise<string | undefined> {
   const { stdin, stderr } = process;
   const lines = createInterface({ input: stdin, ...(stdin.isTTY && { output: stderr }) });
+  // While a line is edited, the terminal no longer turns Ctrl-C into a signal.
+  lines.once('SIGINT', () => {
+    lines.close();
+    stderr.write('\n');
+    process.kill(process.pid, 'SIGINT');
+  });
   try {
-    if (stdin.isTTY) lines.setPrompt(question);
+    // Only the last line is edited, and drawn again.
+    const last = question.lastIndexOf('\n') + 1;
+    if (stdin.isTTY) stderr.write(question.slice(0, last));
+    if (stdin.isTTY) lines.setPrompt(question.slice(last));
     if (stdin.isTTY) lines.prompt();
     for await (const line of lines) return line;
-    return '';
+    if (stdin.isTTY) stderr.write('\n');
+    return undefined;
   } finally {
     lines.close();
   }

@@ -2,7 +2,8 @@ import type pg from 'pg';
 import { admitInitially } from '../flags/admission-store.js';
 import { setFlag } from '../flags/flag-store.js';
 
-/** One region is held (on, but no version has a share), the next is off, and all others are on. */
+/** The regions that are held (on, but no version has a share) and off; of few, none: all that is on is what one sees. */
+const FEW = 3;
 const HELD = 1;
 const OFF = 1;
 
@@ -21,8 +22,9 @@ export async function setSampleFlags(
   const reason = 'sample: the first version';
   await admitInitially(control, { job, version, regions, reason }, SAMPLE);
   for (const [at, region] of regions.entries()) {
-    if (at >= regions.length - OFF) continue;
-    const held = at >= regions.length - OFF - HELD;
+    const many = regions.length > FEW;
+    if (many && at >= regions.length - OFF) continue;
+    const held = many && at >= regions.length - OFF - HELD;
     await setFlag(control, {
       job,
       region,

@@ -1,13 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import { messageOf } from '../kernel/errors.js';
-import { startPoller, type Poller } from '../kernel/poller.js';
 import { inTransaction } from '../postgres/pool.js';
-import type { RegionDatabases } from '../regions/region-database.js';
-import type { Log } from '../telemetry/log.js';
-import type { PlacedJob } from '../worker/worker.js';
+import type { SampleSql } from '../sdk/contract.js';
+import { sampleSql } from '../worker/job-sample.js';
 import { SAMPLE_PREFIX } from './sample-rows.js';
-import { isSampleWorld } from './sample-world.js';
 
 /** So many organisations of a region get a new account each time: far below what count rules find odd. */
 const JOINING = 8;
@@ -21,43 +17,25 @@ export async function liveOn(
   region: string,
   { joining = JOINING }: { readonly joining?: number } = {},
 ): Promise<{ readonly joined: number; readonly due: number }> {
-  return inTransaction(owner, async (client) => {
-    const joined = await client.query(JOIN, [region, joining, `${SAMPLE_PREFIX}account-${randomUUID()}`]);
-    const due = await client.query(COME_DUE, [region]);
-    return { joined: joined.rowCount ?? 0, due: due.rowCount ?? 0 };
-  });
-}
-
-/** Often enough for each scheduled run to find something. */
-const EVERY_MS = 300_000;
-
-/** Has the people of the sample world go on, as long as it is one: what runs have settled is followed by something new. */
-export function startSampleLife(
-  databases: RegionDatabases,
-  served: () => readonly PlacedJob[],
-  log: Log,
-): Poller {
-  return startPoller(
-    EVERY_MS,
-    async () => {
-      for (const region of new Set(served().flatMap(({ regions }) => regions))) {
-        const { open, owner } = databases.of(region);
-        if (open && (await isSampleWorld(owner))) await liveOnWhereDone(owner, region);
-      }
-    },
-    (error) => log.error({ code: 'sample-unchanged', err: error }, `sample: ${messageOf(error)}`),
-    { restFirst: true },
-  );
+  return inTransaction(owner, (client) => live(sampleSql(client), region, joining));
 }
 
 /** The same, unless what happened last still waits for a run: so a world that nobody runs jobs in does not grow. */
-async function liveOnWhereDone(owner: pg.Pool, region: string): Promise<void> {
-  const { rows } = await owner.query<{ waits: boolean }>(
-    `select exists (select from directory.account
-                    where home_region = $1 and state = 'UNMANAGED' and email like 'joiner.%') as waits`,
-    [region],
-  );
-  if (rows[0]?.waits === false) await liveOn(owner, region);
+export async function liveOnWhereDone(sql: SampleSql, region: string): Promise<void> {
+  const [found] = await sql<{ waits: boolean }>`
+    select exists (select from directory.account
+                   where home_region = ${region} and state = 'UNMANAGED' and email like 'joiner.%') as waits`;
+  if (found?.waits === false) await live(sql, region, JOINING);
+}
+
+async function live(
+  sql: SampleSql,
+  region: string,
+  joining: number,
+): Promise<{ readonly joined: number; readonly due: number }> {
+  const joined = await sql(JOIN, [region, joining, `${SAMPLE_PREFIX}account-${randomUUID()}`]);
+  const due = await sql(COME_DUE, [region]);
+  return { joined: joined.length, due: due.length };
 }
 
 /** One account at one domain of each organisation, of those whose claim would be honest; another choice each time. */
@@ -78,8 +56,9 @@ with open as (
   from chosen
   returning id
 )
-insert into directory.product_use (account_id, product) select id, 'Jira' from joined`;
+insert into directory.product_use (account_id, product) select id, 'Jira' from joined returning account_id`;
 
 const COME_DUE = `
 update directory.domain set next_check_at = clock_timestamp()
-where home_region = $1 and state = 'VERIFIED' and proof = 'dns' and absent_at is null and request_id is not null`;
+where home_region = $1 and state = 'VERIFIED' and proof = 'dns' and absent_at is null and request_id is not null
+returning id`;

@@ -114,6 +114,43 @@ export interface JobMigrations {
   readonly schemas: readonly [string, ...string[]];
 }
 
+/**
+ * Runs SQL as the owner of the tables, in one transaction with all else of the sample. As a tag, what is inserted is bound:
+ * `` sql`insert into tenants (id, region) values (${id}, ${region})` ``. As a function, it takes SQL with `$1`, `$2` and
+ * their values.
+ */
+export interface SampleSql {
+  <Row extends object = Record<string, unknown>>(
+    text: TemplateStringsArray,
+    ...values: readonly unknown[]
+  ): Promise<Row[]>;
+  <Row extends object = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+}
+
+/** What the rows of a sample are made of. */
+export interface SampleContext {
+  readonly sql: SampleSql;
+  /** The regions of the job's policy in this database. */
+  readonly regions: readonly string[];
+  /** The same seed should make the same rows. */
+  readonly seed: string;
+  /** When it is. */
+  readonly now: Date;
+}
+
+/** Made-up rows to try a job on. They are only written where its tables are empty. */
+export interface JobSample {
+  /**
+   * What the key of each unit of the sample begins with, as text: `sample-`, or for a uuid `5a3b1e00-`. A database in which
+   * every unit's key does is a sample; one with any other is somebody's.
+   */
+  readonly units: string;
+  /** Writes the rows, in less than two minutes. Anything but the job's tables is left alone. */
+  fill(context: SampleContext): Promise<void>;
+  /** Lets a few minutes pass in a region, so that the next run finds something to do. */
+  goOn?(context: { readonly sql: SampleSql; readonly region: string }): Promise<void>;
+}
+
 export interface JobDefinition {
   readonly name: string;
   /** Semantic version, without build metadata. The full version also has the digest of the job's code: `1.0.0_9f3c2a1b`. */
@@ -129,6 +166,8 @@ export interface JobDefinition {
    * `new URL('./runbook.md', import.meta.url)`. It is shown below the steps of each incident of the job.
    */
   readonly runbook?: URL;
+  /** Made-up rows for `portcullis start --sample`, `check`, `dev` and tests. */
+  readonly sample?: JobSample;
   /**
    * Makes what the plan asks besides the database, such as an HTTP client: once in a process, when the job first plans.
    * What it makes is closed with the process, where it has `close`.

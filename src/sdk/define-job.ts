@@ -4,6 +4,7 @@ import type {
   Finding,
   JobDefinition,
   JobMigrations,
+  JobSample,
   PlanContext,
   UnitSource,
 } from './contract.js';
@@ -102,6 +103,8 @@ export interface JobDeclaration<
    * `new URL('./runbook.md', import.meta.url)`. It is shown below the steps of each incident of the job.
    */
   readonly runbook?: URL;
+  /** Made-up rows for `portcullis start --sample`, `check`, `dev` and tests. */
+  readonly sample?: JobSample;
   /**
    * Makes what the plan asks besides the database, such as an HTTP client: once in a process, when the job first plans.
    * What it makes is closed with the process, where it has `close`.

@@ -15,18 +15,28 @@ import { readFile } from 'node:fs/promises';
 import { parsePolicyFile, type PolicyFile } from '../flags/policy.js';
 import type { JobDefinition } from '../sdk/contract.js';
 import type { Job, Kinds, Tables as Resources } from '../sdk/define-job.js';
-import { onTestDatabase, type SqlFile, type TriedJob } from './job-database.js';
-import type { JobTest } from './job-test.js';
+import type { JobTest, SqlFile } from './contract.js';
+import { onTestDatabase, type TriedJob } from './job-database.js';
 
-export type { SqlFile } from './job-database.js';
-export type { BatchOptions, JobTest, PastRun } from './job-test.js';
-export type { Tables, TableState } from './tables.js';
-export type { CountsOf, Expected, ProposedChange, TestRun } from './test-run.js';
+export type {
+  BatchOptions,
+  CountsOf,
+  Expected,
+  JobTest,
+  PastRun,
+  ProposedChange,
+  SqlFile,
+  Tables,
+  TableState,
+  TestRun,
+} from './contract.js';
 
 /** What a job's tests stand on. */
 export interface TestOptions<Clients extends object = object> {
   /** SQL that makes the tables, and then their rows: run in this order, once for all tests that have the same. */
   readonly schema: SqlFile | readonly SqlFile[];
+  /** Whether the tables are filled with the job's own sample, of this seed if it is a text. */
+  readonly sample?: boolean | string;
   /** SQL that lets Portcullis' roles use the tables; absent: what the job's declaration asks for. */
   readonly grants?: SqlFile;
   /** The job's policy; absent: one without rules. */
@@ -63,10 +73,19 @@ export function testJob<R extends Resources, Of extends Kinds<R>, Clients extend
         clients,
         now: now === undefined ? undefined : new Date(now),
       },
-      ...{ schema: [options.schema].flat(), grants: options.grants },
+      ...{ schema: [options.schema].flat(), grants: options.grants, seed: seedOf(definition, options) },
     };
     await onTestDatabase(tried, (testIn) => body(testIn(found) as unknown as JobTest<R, Of>));
   };
+}
+
+function seedOf(
+  { name, sample }: JobDefinition,
+  { sample: wanted = false }: TestOptions,
+): string | undefined {
+  if (wanted === false) return undefined;
+  if (sample === undefined) throw new TypeError(`testJob(${name}): the job declares no sample`);
+  return wanted === true ? name : wanted;
 }
 
 async function policyOf({ name }: JobDefinition, { policy, region }: TestOptions): Promise<PolicyFile> {

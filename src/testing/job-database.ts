@@ -5,16 +5,16 @@ import type { PolicyFile } from '../flags/policy.js';
 import { applyPolicies } from '../flags/policy-store.js';
 import { versionName } from '../kernel/version-named.js';
 import type { JobDefinition } from '../sdk/contract.js';
+import { databaseTime } from '../postgres/database-clock.js';
 import { createLogger } from '../telemetry/log.js';
 import { openDatabasePlatform, type DatabasePlatform } from '../worker/database-platform.js';
 import { grantsFor } from '../worker/job-grants.js';
+import { bringsSample, fillSample } from '../worker/job-sample.js';
 import { checkJob, schemaOf } from '../worker/registry.js';
-import { jobTest, TESTER, type JobTest } from './job-test.js';
+import type { JobTest, SqlFile } from './contract.js';
+import { jobTest, TESTER } from './job-test.js';
 import { withServer } from './server.js';
 import { withTestDatabase, type TestDatabase } from './test-database.js';
-
-/** A file, by its URL, or by its path from the working folder. */
-export type SqlFile = URL | string;
 
 /** A job, and what it is tried on. */
 export interface TriedJob {
@@ -25,6 +25,8 @@ export interface TriedJob {
   readonly schema: readonly SqlFile[];
   /** Absent: what the job's declaration asks for. */
   readonly grants: SqlFile | undefined;
+  /** The seed of the job's sample; undefined: it is not filled in. */
+  readonly seed?: string | undefined;
   readonly clients?: object | (() => object) | undefined;
   /** The plan's clock; undefined: the database's. */
   readonly now?: Date | undefined;
@@ -55,7 +57,7 @@ export async function onTestDatabase<T>(
 }
 
 async function withJob<T>(
-  { definition, policy: file, regions, clients, now }: TriedJob,
+  { definition, policy: file, regions, clients, now, seed }: TriedJob,
   { owner, url }: TestDatabase,
   work: (testIn: (region: string) => JobTest) => Promise<T>,
 ): Promise<T> {
@@ -70,6 +72,10 @@ async function withJob<T>(
     await setFlag(owner, { job: name, region, enabled: true, variants, reason, changedBy: TESTER.name });
   }
   const job = await checkJob(owner, { definition, version });
+  if (seed !== undefined && bringsSample(definition)) {
+    const context = { regions: policy.regions, seed, now: now ?? (await databaseTime(owner)) };
+    await fillSample(owner, definition, context);
+  }
   const made = clientsOf(definition, clients);
   let fixed = now;
   const opened: DatabasePlatform[] = [];

@@ -1,14 +1,6 @@
 import type pg from 'pg';
 import { quoteTable } from '../journal/shape.js';
-
-/** A table's rows, to the last byte. */
-export interface TableState {
-  readonly rows: number;
-  readonly checksum: string;
-}
-
-/** Every table of the author's, by its schema-qualified name. */
-export type Tables = Readonly<Record<string, TableState>>;
+import type { Tables, TableState } from './contract.js';
 
 /** The state of every table but Portcullis' own. Partitions count as rows of their parent. */
 export async function readTables(owner: pg.Pool): Promise<Tables> {

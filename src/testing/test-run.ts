@@ -1,52 +1,11 @@
 import { AssertionError } from 'node:assert';
 import type pg from 'pg';
 import { verdictsOf } from '../guard/verdict-rows.js';
-import type { Verdict } from '../containment/verdict.js';
 import { listChanges } from '../journal/browse-changes.js';
 import { findRun } from '../runs/browse-runs.js';
-import type { RunStatus } from '../runs/run-states.js';
-import type { ChangeOf, Kinds, Tables as Resources } from '../sdk/define-job.js';
-import { differences, type Tables } from './tables.js';
-
-/** Numbers of changes by kind; a kind that is left out has none. */
-export type CountsOf<Kind extends string> = Readonly<Partial<Record<Kind, number>>>;
-
-/** What a test expects of a run; what is left out is not looked at. */
-export interface Expected<Kind extends string> {
-  readonly status?: RunStatus;
-  /** A part of the reason, such as the name of a rule. */
-  readonly reason?: string | RegExp;
-  readonly planned?: CountsOf<Kind>;
-  readonly applied?: CountsOf<Kind>;
-  readonly conflicts?: number;
-  /** What rules of the policy's guard said, by their names. */
-  readonly verdicts?: Readonly<Record<string, Verdict>>;
-}
-
-/** A change as the job proposed it; the key is text, as subjects name it. */
-export type ProposedChange<R extends Resources, Of extends Kinds<R>> =
-  ChangeOf<R, Of> extends infer Each
-    ? Each extends { readonly key: unknown }
-      ? Omit<Each, 'key'> & { readonly key: string }
-      : never
-    : never;
-
-/** How a run of a test ended. */
-export interface TestRun<R extends Resources, Of extends Kinds<R>> {
-  readonly id: string;
-  readonly status: RunStatus;
-  readonly reason: string;
-  readonly planned: CountsOf<keyof Of & string>;
-  readonly applied: CountsOf<keyof Of & string>;
-  readonly conflicts: number;
-  readonly verdicts: readonly { readonly rule: string; readonly verdict: Verdict; readonly reason: string }[];
-  /** The changes that the job proposed, in the order of application. */
-  readonly changes: readonly ProposedChange<R, Of>[];
-  /** The author's tables before the run. */
-  readonly before: Tables;
-  /** Throws an AssertionError with everything that is not as expected. */
-  expect(expected: Expected<keyof Of & string>): void;
-}
+import type { Kinds, Tables as Resources } from '../sdk/define-job.js';
+import type { CountsOf, Expected, ProposedChange, Tables, TestRun } from './contract.js';
+import { differences } from './tables.js';
 
 /** The most changes of a run that a test sees. */
 const MOST = 10_000;

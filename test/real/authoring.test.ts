@@ -156,37 +156,49 @@ describe('a job in an empty folder', () => {
   );
 
   test(
-    'is planned again by dev on each save, which shows what changed',
+    'is planned again by dev on each save, which shows what changed, a mistake too, until Ctrl-C',
     async () => {
-      const watching = portcullis(['dev', '--json'], {
+      const watching = portcullis(['dev'], {
         main: main(project),
         cwd: project,
         env: environment(project),
       });
-      const lines: {
-        plans: { region: string; first: boolean; added: string[]; removed: string[]; same: number }[];
-      }[] = [];
-      let rest = '';
-      watching.child.stdout?.on('data', (text: string) => {
-        const parts = (rest + text).split('\n');
-        rest = parts.pop() ?? '';
-        for (const part of parts) lines.push(JSON.parse(part) as (typeof lines)[number]);
-      });
-      await untilWith(watching, 'the first plan', () => lines.length > 0, PATIENCE_MS);
-      expect(lines[0]?.plans[0]).toMatchObject({ region: 'eu', first: true, same: 0 });
-      expect(lines[0]?.plans[0]?.added).toHaveLength(4);
-      await edited(
-        'jobs/tidy-up/index.ts',
-        (text) => text.replace('order by t."id"', 'and t."id" > 4 order by t."id"'),
-        async () => {
-          const removed = (): number =>
-            lines.at(-1)?.plans.reduce((sum, plan) => sum + plan.removed.length, 0) ?? 0;
-          await untilWith(watching, 'a plan without two changes', () => removed() === 2, PATIENCE_MS);
-          expect(lines.at(-1)?.plans.flatMap(({ added }) => added)).toEqual([]);
-        },
+      let out = '';
+      watching.child.stdout?.on('data', (text: string) => (out += text));
+      let notes = '';
+      watching.child.stderr?.on('data', (text: string) => (notes += text));
+      const planned = (what: string, text: RegExp): Promise<unknown> =>
+        untilWith(watching, what, () => text.test(out), PATIENCE_MS);
+      /** What a save leads to, once it is watched for the next one. */
+      const saving = async (edit: (text: string) => string, what: string, shown: RegExp): Promise<void> => {
+        await untilWith(watching, 'it watches', () => notes.includes('; Ctrl-C ends'), PATIENCE_MS);
+        out = notes = '';
+        await writeFile(file, edit(text));
+        await planned(what, shown);
+      };
+      const file = join(project, 'jobs/tidy-up/index.ts');
+      const text = await readFile(file, 'utf8');
+      await planned('the first plan', /tidy-up in us {2}dormant 4\n( {2}\+ dormant customer:\d+ .*\n){4}/);
+      const narrower = (whole: string): string =>
+        whole.replace('order by t."id"', 'and t."id" > 4 order by t."id"');
+      await saving(narrower, 'a plan without two changes', /in us {2}dormant 4; the same 4 changes\n/);
+      expect(out).toMatch(/in eu {2}dormant 2\n( {2}- dormant customer:\d+ .*unseen → dormant\n){2}tidy-up/);
+      // Neither a mistake in the code nor one that the database finds ends it.
+      await saving(
+        (whole) => whole.replace('for await (', 'for await '),
+        'the mistake',
+        /✗ portcullis\.config\.ts: it cannot be loaded[^]*index\.ts:\d+:\d+/,
       );
+      expect(out).not.toContain('in us');
+      await saving((whole) => whole.replace('t."standing" =', 't."standings" ='), 'the fault', /standings/);
+      await saving(narrower, 'the plan before', /in us {2}dormant 4; the same 4 changes\n/);
+      expect(out).toContain('in eu  dormant 2; the same 2 changes\n');
+      await saving((whole) => whole, 'the first plan again', /in us {2}dormant 4; the same 4 changes\n/);
+      expect(out).toMatch(/( {2}\+ dormant customer.*\n){2}/);
       watching.child.kill('SIGINT');
-      await watching.finished;
+      const { code, stderr } = await watching.finished;
+      expect(code).toBe(0);
+      expect(stderr).not.toMatch(/^\s+at /m);
     },
     PATIENCE_MS,
   );

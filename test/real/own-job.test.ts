@@ -25,6 +25,7 @@ const [setUp = '', start = '', first = '', stop = ''] = [...guide.matchAll(/```s
 const project = await temporaryFolder();
 const control = await emptyDatabase();
 const crm = await emptyDatabase();
+const sampled = { control: await emptyDatabase(), crm: await emptyDatabase() };
 const programs = join(project, 'node_modules/.bin');
 const main = join(project, 'node_modules/portcullis/dist/main.js');
 const env = {
@@ -77,8 +78,8 @@ client.connect().then(() => client.query(require('node:fs').readFileSync(file, '
     { mode: 0o755 },
   );
   await writeFile(join(programs, 'package.json'), '{"type": "commonjs"}');
-  for (const file of ['schema.sql', 'sample.sql'])
-    await crm.owner.query(await readFile(join(project, file), 'utf8'));
+  for (const file of [join(project, 'schema.sql'), join(ROOT, 'test/support/dormant-rows.sql')])
+    await crm.owner.query(await readFile(file, 'utf8'));
 }, PATIENCE_MS);
 
 describe('another team’s job', () => {
@@ -167,6 +168,40 @@ describe('another team’s job', () => {
       } finally {
         await writeFile(config, text);
       }
+    },
+    PATIENCE_MS,
+  );
+
+  test(
+    'is tried on its own sample, and never among rows of others',
+    async () => {
+      const more = {
+        ...env,
+        PORTCULLIS_HOME: join(project, '.sample'),
+        PORTCULLIS_DATABASE_URL: sampled.control.url,
+        PORTCULLIS_DATABASE_URL_CRM: sampled.crm.url,
+      };
+      await sampled.crm.owner.query(await readFile(join(project, 'schema.sql'), 'utf8'));
+      expect(await shell(setUp, more)).toMatchObject({ exit: 0 });
+      const starting = (...args: string[]) =>
+        portcullis(['start', '--sample', '--json', ...args], { main, cwd: project, env: more });
+      const serving = starting('--run-now');
+      let out = '';
+      serving.child.stdout?.on('data', (text: string) => (out += text));
+      await untilWith(serving, 'it has run', () => out.includes('"event":"waiting"'), PATIENCE_MS);
+      const { rows } = await sampled.crm.owner.query(
+        `select region, count(*) filter (where standing = 'dormant') as dormant, count(*) as n from public.customers group by 1 order by 1`,
+      );
+      expect(rows).toEqual([
+        { region: 'eu', dormant: 100, n: 300 },
+        { region: 'us', dormant: 100, n: 300 },
+      ]);
+      serving.child.kill('SIGTERM');
+      expect((await serving.finished).code).toBe(0);
+      await sampled.crm.owner.query(`insert into public.tenants (name, region) values ('theirs', 'eu')`);
+      const refused = await starting().finished;
+      expect(refused.code).toBe(2);
+      expect(refused.stdout + refused.stderr).toContain('are no sample; nothing was written');
     },
     PATIENCE_MS,
   );

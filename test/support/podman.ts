@@ -15,7 +15,7 @@ export interface Podman {
    * Builds a folder's Dockerfile. The image that it begins with cannot be fetched everywhere: another stands
    * for it that has the users and folders of Docker's `node`, and mounts for programs.
    */
-  build(folder: string, tag: string): Promise<void>;
+  build(folder: string, tag: string, options?: readonly string[]): Promise<void>;
   /** This machine's programs, Node.js and npm among them: options for whatever runs what was built. */
   readonly mounts: readonly string[];
 }
@@ -57,13 +57,13 @@ export async function startPodman(): Promise<Podman> {
   }, 60_000);
 
   const mounts = await programMounts();
-  const build = async (folder: string, tag: string): Promise<void> => {
+  const build = async (folder: string, tag: string, options: readonly string[] = []): Promise<void> => {
     const base = /^FROM (\S+)/m.exec(await readFile(join(folder, 'Dockerfile'), 'utf8'))?.[1];
     if (base === undefined) throw new Error('the Dockerfile begins with no image');
     const archive = await standIn(own);
     await podman('import', '--quiet', '--change', `ENV PATH=${PATHS}`, archive, `docker.io/library/${base}`);
     const alone = ['--isolation=chroot', '--pull=never', '--layers=false', '--format=docker'];
-    await podman('build', ...alone, ...mounts, ...(await npmMounts(own)), '--tag', tag, folder);
+    await podman('build', ...alone, ...mounts, ...(await npmMounts(own)), ...options, '--tag', tag, folder);
   };
   return Object.assign(podman, { said, build, mounts });
 }

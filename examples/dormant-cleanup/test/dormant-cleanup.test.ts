@@ -4,7 +4,8 @@ import { testJob } from 'portcullis/testing';
 import { dormantCleanup } from '../jobs/dormant-cleanup/index.js';
 
 const cleanup = testJob(dormantCleanup, {
-  schema: ['schema.sql', 'sample.sql'],
+  schema: 'schema.sql',
+  sample: true,
   grants: 'grants.sql',
   policy: 'flags/dormant-cleanup.yaml',
 });
@@ -15,8 +16,8 @@ test(
     const run = await job.run();
     run.expect({
       status: 'succeeded',
-      planned: { dormant: 100, 'drop-session': 300 },
-      applied: { dormant: 100, 'drop-session': 300 },
+      planned: { dormant: 100, 'drop-session': 150 },
+      applied: { dormant: 100, 'drop-session': 150 },
     });
     const [left] = await job.sql<{
       n: number;
@@ -39,7 +40,7 @@ test(
   'is finished by another worker',
   cleanup(async (job) => {
     const run = await job.crashAfter(3, { batch: 20 });
-    run.expect({ status: 'succeeded', applied: { dormant: 100, 'drop-session': 300 } });
+    run.expect({ status: 'succeeded', applied: { dormant: 100, 'drop-session': 150 } });
     await job.restoreExactly(run);
   }),
 );

@@ -22,8 +22,10 @@ export function addInit(program: Command, context: Context): void {
     .option('--database <variable>', 'the variable that holds your database’s URL')
     .option('--unit <table>', 'the table of your units: tenants, teams')
     .option('--region <column>', 'its column with a unit’s region')
-    .option('--table <table>', 'the table whose rows the job changes')
-    .option('--column <column>', 'the column that it sets')
+    .option('--table <table>', 'the table whose rows the job changes or deletes')
+    .option('--unit-column <column>', 'its column with the unit, where no foreign key tells')
+    .option('--action <what>', 'set a column, or delete the rows')
+    .option('--column <column>', 'the column that it looks at, and sets')
     .option('--from <value>', 'the value that it looks for')
     .option('--to <value>', 'the value that it sets')
     .option('--force', 'overwrite files that are there')
@@ -36,7 +38,7 @@ export function addInit(program: Command, context: Context): void {
         ...(asks && { ask: (...question) => ask(context.io, ...question) }),
       });
       voice.result(report, () => reportText(context.io, report));
-      if (report.written.length === 0) context.io.exitWith(1);
+      if (report.written.length + report.completed.length === 0) context.io.exitWith(1);
     });
 }
 
@@ -48,16 +50,21 @@ async function ask(
   question: string,
   likely: string,
   options: readonly string[],
-): Promise<string> {
+  fault: string | undefined,
+): Promise<string | undefined> {
   const more = options.length > SHOWN ? ', …' : '';
-  const choices = options.length === 0 ? '' : ` (${options.filter((_, at) => at < SHOWN).join(', ')}${more})`;
-  const answer = (await io.askLine(`${question}${choices}${likely === '' ? '' : ` [${likely}]`}: `)).trim();
-  return answer === '' ? likely : answer;
+  const choices =
+    options.length < 2 ? '' : `\n  one of ${options.filter((_, at) => at < SHOWN).join(', ')}${more}`;
+  const wrong = fault === undefined ? '' : `${fault}\n`;
+  const answer = await io.askLine(
+    `${wrong}${question}${choices}\n  ${likely === '' ? '' : `[${likely}] `}> `,
+  );
+  return answer === undefined ? undefined : answer.trim() || likely;
 }
 
 function reportText(
   { program }: Terminal,
-  { written, kept, variable, job, introspected }: InitReport,
+  { written, kept, completed, cautions, variable, job, introspected }: InitReport,
 ): string {
   const next = [
     'npm install',
@@ -71,8 +78,10 @@ function reportText(
   ];
   return [
     ...written.map((path) => `wrote ${path}`),
+    ...(completed.length === 0 ? [] : [`completed package.json: ${completed.join(', ')}`]),
     ...kept.map((path) => `kept ${path}, which was there; --force overwrites`),
-    ...(written.length === 0
+    ...cautions.map((each) => `Note: ${each}`),
+    ...(written.length + completed.length === 0
       ? ['nothing was written']
       : [
           '',

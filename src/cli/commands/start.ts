@@ -18,7 +18,7 @@ export function addStart(program: Command, context: Context): void {
       'Runs jobs on schedule, and with --run-now once at once in each region whose flag is on.',
     ['portcullis start', 'portcullis start --sample --run-now', 'portcullis start --json'],
   )
-    .option('--sample', 'where the directory is empty, fill it with a sample world')
+    .option('--sample', 'where the jobs’ tables are empty, fill them with the samples of the jobs')
     .addOption(configOption())
     .option('--run-now', 'run every job once at once, then on schedule')
     .action(async ({ sample = false, runNow = false, config }: StartOptions) => {

@@ -4,7 +4,7 @@ import { defineJob, table } from '../../../src/sdk/index.js';
 import { testJob } from '../../../src/testing/index.js';
 
 const at = (file: string): URL => new URL(`../../../examples/dormant-cleanup/${file}`, import.meta.url);
-const schema = [at('schema.sql'), at('sample.sql')];
+const schema = [at('schema.sql'), new URL('../../support/dormant-rows.sql', import.meta.url)];
 
 interface Mailer {
   bounces(id: string): Promise<boolean>;

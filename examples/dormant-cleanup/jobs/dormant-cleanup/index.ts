@@ -1,5 +1,6 @@
 import { defineJob, table } from 'portcullis';
 import { dormantSince } from './dormant-since.js';
+import { sample } from './sample.js';
 
 /** Marks customers whom nobody has seen for two years as dormant, and drops sessions that have expired. */
 export const dormantCleanup = defineJob({
@@ -16,6 +17,7 @@ export const dormantCleanup = defineJob({
     }),
   },
   kinds: { dormant: 'customer', 'drop-session': 'session' },
+  sample,
   async *plan({ rows, region, units, clock }) {
     const customers = rows<{ id: string; standing: string; last_seen: string; tenant_id: string }>`
       select id, standing, last_seen, tenant_id from public.customers
