@@ -17,6 +17,7 @@ import { run, runComposite, runTriggers } from './run.js';
 import { scale } from './scale.js';
 import { startServer } from './server.js';
 import { start } from './start.js';
+import { testKit } from './test-kit.js';
 
 type AnyBench = Bench | typeof kill | typeof guard | typeof consoleBench;
 
@@ -40,6 +41,7 @@ const BENCHES: readonly AnyBench[] = [
   impact,
   impactByProduct,
   start,
+  testKit,
   cli,
   cliVersion,
   cliStatus,

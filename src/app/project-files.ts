@@ -276,7 +276,8 @@ COPY . .
 RUN npx portcullis build --out dist
 
 FROM node:24-slim
-ENV NODE_ENV=production PORTCULLIS_CONFIG=/app/dist/portcullis.config.js
+ENV NODE_ENV=production PORTCULLIS_CONFIG=/app/dist/portcullis.config.js PORTCULLIS_HOME=/var/lib/portcullis
+RUN install -d -o node -g node -m 700 /var/lib/portcullis
 WORKDIR /app
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/package.json ./

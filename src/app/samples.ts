@@ -4,6 +4,7 @@ import { setSampleFlags } from '../demo/sample-flags.js';
 import { policiesInForce } from '../flags/policy-store.js';
 import { messageOf, PortcullisError } from '../kernel/errors.js';
 import { startPoller, type Poller } from '../kernel/poller.js';
+import { within } from '../kernel/within.js';
 import { listOf } from '../kernel/words.js';
 import { databaseTime } from '../postgres/database-clock.js';
 import type { RegionDatabase } from '../regions/region-database.js';
@@ -11,6 +12,8 @@ import type { Log } from '../telemetry/log.js';
 import { bringsSample, fillSample, goOnSample, sampleState, type SampledJob } from '../worker/job-sample.js';
 import type { PlacedJob } from '../worker/worker.js';
 
+/** How long a database may take to be reached and prepared. */
+const REACH_MS = 30_000;
 const SEED = 'portcullis';
 /** Often enough for each scheduled run to find something. */
 const LIFE_MS = 300_000;
@@ -20,7 +23,7 @@ interface PlacedSample {
   readonly version: string;
   /** All regions of the job's policy. */
   readonly regions: readonly string[];
-  /** The databases that are open, each with its regions. */
+  /** The databases of these, each with its own. */
   readonly databases: ReadonlyMap<RegionDatabase, readonly string[]>;
 }
 
@@ -31,13 +34,13 @@ interface PlacedSample {
  */
 export async function fillSamples(installation: Installation): Promise<boolean> {
   const { control, jobs } = installation;
-  const samples = await placedSamples(installation);
   if (!jobs.some(({ definition }) => bringsSample(definition)))
     throw new PortcullisError(
       'USAGE_INVALID',
       `no job here brings a sample: ${listOf(jobs.map(({ definition: { name } }) => name))}`,
       { hint: 'leave out --sample, or give a job one: sample in its declaration' },
     );
+  const samples = await placedSamples(installation);
   for (const sample of samples) await requireFillable(sample);
   const now = await databaseTime(control);
   let any = false;
@@ -59,7 +62,7 @@ async function placedSamples({ control, regionDatabases, jobs }: Installation): 
     const databases = new Map<RegionDatabase, string[]>();
     for (const region of regions) {
       const database = regionDatabases.of(region);
-      if (database.open) databases.set(database, [...(databases.get(database) ?? []), region]);
+      databases.set(database, [...(databases.get(database) ?? []), region]);
     }
     return [{ job, version, regions, databases }];
   });
@@ -67,6 +70,16 @@ async function placedSamples({ control, regionDatabases, jobs }: Installation): 
 
 async function requireFillable({ job, databases }: PlacedSample): Promise<void> {
   for (const [database] of databases) {
+    await within(
+      REACH_MS,
+      () => database.prepare(),
+      () =>
+        new PortcullisError(
+          'DATABASE_UNREACHABLE',
+          `the database ${database.name} is not reached, so the sample of ${job.name} is not filled`,
+          { hint: 'start it, or leave out --sample' },
+        ),
+    );
     // The job may bring its tables.
     await database.job(job.name);
     if ((await sampleState(database.owner, job)) !== 'others') continue;

@@ -53,7 +53,7 @@ export function whereText(voice: Voice, installation: Installation, service: Ser
     ['database', `${installation.database}${embeddedText(installation)}`],
     ['policies', installation.flagsFolder],
     ...policyFacts(service),
-    ...(seeded ? [['directory', 'a sample world, made just now'] as const] : []),
+    ...(seeded ? [['sample', 'made-up rows, written just now'] as const] : []),
     ...served.map(({ job, policy, regions }): readonly [string, Cell] => [
       'serves',
       `${policy.job} ${job.version} in ${regions.join(', ')}`,
@@ -90,7 +90,7 @@ export function tryNextText(voice: Voice, service: Service, program: string): st
     ...(first && region !== undefined
       ? [
           `${program} run ${first.policy.job} --region ${region} --dry-run`,
-          `${program} flags set ${first.policy.job} --region ${region} --off --reason "trying it out"`,
+          ...firstSteps(service, program, first.policy.job, region),
         ]
       : []),
     `${program} runs`,
@@ -101,6 +101,23 @@ export function tryNextText(voice: Voice, service: Service, program: string): st
       : []),
   ];
   return `try, in another terminal:\n${lines.map((line) => `  ${voice.paint(line, 'strong')}\n`).join('')}`;
+}
+
+/** Of an installation that begins, how a job is turned on; of any other, how it is turned off. */
+function firstSteps(
+  { policies, seeded }: Service,
+  program: string,
+  job: string,
+  region: string,
+): readonly string[] {
+  const begins = policies !== undefined && 'applied' in policies && policies.applied.length > 0 && !seeded;
+  if (!begins) return [`${program} flags set ${job} --region ${region} --off --reason "trying it out"`];
+  const version = '--version installed';
+  return [
+    `${program} rollout start ${job} ${version} --initial --reason "first version"`,
+    `${program} flags set ${job} --region ${region} --on ${version} --share 100% --reason "first region"`,
+    `${program} run ${job} --region ${region}`,
+  ];
 }
 
 /** A path as a shell takes it for one word. */

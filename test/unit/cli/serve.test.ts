@@ -25,7 +25,7 @@ describe('start', () => {
       '/srv/portcullis/admin-token (new)',
       'postgresql://owner:***@db:5432/portcullis',
       '/srv/flags',
-      'a sample world, made just now',
+      'made-up rows, written just now',
       'sweep 1.0.0_0000abcd in eu-west-1, us-east-1',
       'portcullis status --watch',
     ]) {
