@@ -64,7 +64,9 @@ export function addLogin(program: Command, context: Context): void {
         await loginWorkflow(context, voice, { url, audience: audience ?? new URL(url).origin });
         return;
       }
-      const code = ((await context.io.askLine(url === undefined ? 'code: ' : 'code or token: ')) ?? '').trim();
+      const code = (
+        (await context.io.askLine(url === undefined ? 'code: ' : 'code or token: ')) ?? ''
+      ).trim();
       if (code === '') {
         throw new PortcullisError('USAGE_INVALID', 'no code was given', {
           hint: 'type the code, or pass it on standard input',
