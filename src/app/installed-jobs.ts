@@ -22,7 +22,11 @@ export async function installedJobs({
   const overrides = readProviders(providersFile);
   overrideProviders(overrides);
   return [
-    { definition: sampledDomainClaim, folder, build: buildId ?? digestWith(await digestOf(folder), overrides) },
+    {
+      definition: sampledDomainClaim,
+      folder,
+      build: buildId ?? digestWith(await digestOf(folder), overrides),
+    },
   ];
 }
 

@@ -76,13 +76,13 @@ export function goOnSample(owner: pg.Pool, job: SampledJob, region: string): Pro
 }
 
 export function sampleSql(client: pg.PoolClient): SampleSql {
-  return (async (text: string | TemplateStringsArray, ...rest: readonly unknown[]) => {
+  return async (text: string | TemplateStringsArray, ...rest: readonly unknown[]) => {
     const [query, values] =
       typeof text === 'string'
         ? [text, rest[0] ?? []]
         : [text.reduce((all, part, at) => `${all}$${at}${part}`), rest];
     return (await client.query<object>(query, values as unknown[])).rows;
-  });
+  };
 }
 
 function tablesOf({ unit, resources }: Pick<JobDefinition, 'unit' | 'resources'>): string[] {
