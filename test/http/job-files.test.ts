@@ -335,7 +335,7 @@ describe('an act of a job', () => {
       expect(here.exit === 0).toBe(args[0] === 'acme.com' && !/us-east-1|eu-wst-1/.test(args.join()));
     }
     const refused = await remote('directory', 'check', 'mail.gmail.com');
-    expect(refused.err).toContain('gmail.com is in mail providers');
+    expect(refused.err).toContain('gmail.com is in the list of mail providers');
     expect(refused.err).toContain('PORTCULLIS_PROVIDERS');
   });
 

@@ -8,7 +8,10 @@ export interface Provider {
   readonly reason: 'mail-provider' | 'hosting-provider' | 'denied';
   readonly entry: string;
   readonly list:
-    'mail providers' | 'the package email-providers' | 'hosting providers' | 'the providers file';
+    | 'the list of mail providers'
+    | 'the package email-providers'
+    | 'the list of hosting providers'
+    | 'the providers file';
 }
 
 /** What an installation has otherwise than the lists: names, each with all names under it. */
@@ -22,7 +25,7 @@ const NO_PROVIDERS = new Set(['example.com', 'example.net', 'example.org']);
 
 /** The first that has a name counts. */
 const LISTS: readonly (readonly [Provider['reason'], Provider['list'], ReadonlySet<string>])[] = [
-  ['mail-provider', 'mail providers', new Set(MAIL_PROVIDERS)],
+  ['mail-provider', 'the list of mail providers', new Set(MAIL_PROVIDERS)],
   [
     'mail-provider',
     'the package email-providers',
@@ -33,7 +36,7 @@ const LISTS: readonly (readonly [Provider['reason'], Provider['list'], ReadonlyS
       ),
     ),
   ],
-  ['hosting-provider', 'hosting providers', new Set(HOSTING_PROVIDERS)],
+  ['hosting-provider', 'the list of hosting providers', new Set(HOSTING_PROVIDERS)],
 ];
 
 let overrides: Readonly<Record<keyof ProviderOverrides, ReadonlySet<string>>> = {

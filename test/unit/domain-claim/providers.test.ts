@@ -23,8 +23,14 @@ test('a refusal names the entry and its list', () => {
     ...{ ok: false, reason: 'mail-provider', entry: 'facebook.com' },
     list: 'the package email-providers',
   });
-  expect(parseDomainName('gmail.com')).toMatchObject({ entry: 'gmail.com', list: 'mail providers' });
-  expect(parseDomainName('acme.github.io')).toMatchObject({ entry: 'github.io', list: 'hosting providers' });
+  expect(parseDomainName('gmail.com')).toMatchObject({
+    entry: 'gmail.com',
+    list: 'the list of mail providers',
+  });
+  expect(parseDomainName('acme.github.io')).toMatchObject({
+    entry: 'github.io',
+    list: 'the list of hosting providers',
+  });
 });
 
 test('a domain that an installation allows may be verified, with all under it, and its addresses claimed', () => {

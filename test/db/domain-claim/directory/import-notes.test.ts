@@ -26,7 +26,7 @@ test('a line that is imported and that no run will work on is noted, with its nu
     'organisations.csv:3: home_region: no policy has the region "eu-west-1 "; did you mean eu-west-1?',
     'accounts.csv:2: email: "not-an-email" can never be claimed: it is no plain address',
     'accounts.csv:4: home_region: no policy has the region "mars"',
-    'domains.csv:2: name: "gmail.com" can never be verified: gmail.com is in mail providers',
+    'domains.csv:2: name: "gmail.com" can never be verified: gmail.com is in the list of mail providers',
     'domains.csv:3: name: "" can never be verified: it is empty',
     'domains.csv:4: name: "EXAMPLE.com." can never be verified; write it as example.com',
     'domains.csv:5: name: "bücher.de" can never be verified; write it as xn--bcher-kva.de',
