@@ -38,11 +38,9 @@ export function triggerNeeds(tables: readonly TableFacts[], all: readonly TableF
 
 /** How a function may name a table: with its schema, or without where that is the function's own, or public. */
 function named({ table }: TableFacts, functions: string): string {
-  const dot = table.indexOf('.');
-  const [schema, last] = [table.slice(0, dot), table.slice(dot + 1)].map(
-    (part) => `"?${part.replace(/[^\w]/g, '\\$&')}"?`,
-  );
-  const bare = ['public', functions].includes(table.slice(0, dot)) ? '?' : '';
+  const [own = '', name = ''] = table.split('.');
+  const [schema, last] = [own, name].map((part) => `"?${part.replace(/[^\w]/g, '\\$&')}"?`);
+  const bare = ['public', functions].includes(own) ? '?' : '';
   return `(?:${schema ?? ''}\\s*\\.\\s*)${bare}${last ?? ''}(?![\\w"])`;
 }
 

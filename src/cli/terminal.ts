@@ -146,9 +146,10 @@ async function askLine(question: string): Promise<string | undefined> {
   });
   try {
     // Only the last line is edited, and drawn again.
-    const last = question.lastIndexOf('\n') + 1;
-    if (stdin.isTTY) stderr.write(question.slice(0, last));
-    if (stdin.isTTY) lines.setPrompt(question.slice(last));
+    const before = question.split('\n');
+    const last = before.pop() ?? '';
+    if (stdin.isTTY) stderr.write(before.map((line) => `${line}\n`).join(''));
+    if (stdin.isTTY) lines.setPrompt(last);
     if (stdin.isTTY) lines.prompt();
     for await (const line of lines) return line;
     if (stdin.isTTY) stderr.write('\n');
