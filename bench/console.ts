@@ -132,6 +132,7 @@ async function measureRound(browser: Browser, installation: Installation, measur
     };
     await page.goto('/');
     await page.locator('[data-gate]').first().waitFor();
+    await page.getByText('reading more gates').waitFor({ state: 'detached' });
     await scroll('the wall is scrolled', 'document.scrollingElement');
     await page.goto(`/runs/${installation.run}`);
     await page.locator('#change-0 .change-key').waitFor();
