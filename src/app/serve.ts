@@ -27,7 +27,6 @@ import { askExtent, askReached, rememberExtent } from '../incidents/incident-ext
 import { watchDatabase } from '../containment/changed-database.js';
 import { carryOutWishes, recordLateKills } from '../containment/kill-incident.js';
 import { tendIncidents } from '../incidents/tend-incidents.js';
-import { domainCheck } from '../jobs/directory/check-now.js';
 import { directoryFiles } from '../jobs/directory/files.js';
 import { databaseTime } from '../postgres/database-clock.js';
 import { EventFeed } from '../events/follow.js';
@@ -374,7 +373,6 @@ async function serveHttp(
     installed: () => installation.jobs,
     files: [directoryFiles],
     grafanaUrl: config.grafanaUrl,
-    acts: [domainCheck],
     uploadBytes: config.uploadBytes,
     examine: examineServing(config, installation, wired),
     readiness: createReadiness({

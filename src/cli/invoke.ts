@@ -1,5 +1,4 @@
 import { jobInfos, type OperationContext, type OperationFlags } from '../operations/context.js';
-import type { JobAct } from '../operations/job-files.js';
 import type { OperationName } from '../operations/list.js';
 import type { Operation } from '../operations/operation.js';
 import { flagsAt } from '../flags/flags-elsewhere.js';
@@ -13,17 +12,15 @@ export { invokeAt, type Invoke } from './invoke-at.js';
 /**
  * Does `work` with operations that are carried out by the server that the command works on, or else in this process, on
  * the database that is opened for as long as that takes. Either way they are the same, and check the same.
- * `acts` are those of the command's own job.
  */
 export function withInvoke<T>(
   context: Context,
   purpose: Extract<Purpose, 'look' | 'change'>,
   work: (invoke: Invoke) => Promise<T>,
-  acts: readonly JobAct[] = [],
 ): Promise<T> {
   const server = context.server?.();
   if (server !== undefined) return invokeAt(server).then(work);
-  const here = (installation: Installation): Promise<T> => invokingHere(context, installation, work, acts);
+  const here = (installation: Installation): Promise<T> => invokingHere(context, installation, work);
   return purpose === 'look' ? withLook(context, here) : withInstallation(context, here, purpose);
 }
 
@@ -37,7 +34,6 @@ export async function invokingHere<T>(
   context: Context,
   installation: Installation,
   work: (invoke: Invoke) => Promise<T>,
-  acts: readonly JobAct[] = [],
 ): Promise<T> {
   const [{ OPERATIONS }, { partsOf }] = await Promise.all([
     import('../operations/list.js'),
@@ -45,7 +41,7 @@ export async function invokingHere<T>(
   ]);
   let desk: Desk | undefined;
   let heard: OpenPlatform | undefined;
-  const works = await operationContext(context, installation, acts, () => ({
+  const works = await operationContext(context, installation, () => ({
     ...(desk ?? NO_DESK),
     look: (flag) => (heard ?? absent()).workerContext.flags.look(flag),
     evaluate: (flag, unit) => (heard ?? absent()).evaluate(flag, unit),
@@ -77,7 +73,6 @@ function absent(): never {
 async function operationContext(
   { app }: Context,
   installation: Installation,
-  acts: readonly JobAct[],
   flags: () => OperationFlags,
 ): Promise<OperationContext> {
   const { control, regionDatabases, jobs } = installation;
@@ -110,7 +105,6 @@ async function operationContext(
     installed: () => jobs,
     // Files are read and written here, not sent.
     files: [],
-    acts,
     uploadBytes: 0,
     readiness: absent,
     examine: () => app.examine(installation),

@@ -79,6 +79,8 @@ export const COMMAND_RIGHTS = {
   'notifications receivers': 'read',
   'database show': 'read',
   'database confirm': 'confirm-database',
+  'job commands': 'read',
+  'job do': 'import-directory',
   'directory import': 'import-directory',
   'directory export': 'read',
   'directory check': 'import-directory',

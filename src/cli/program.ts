@@ -17,6 +17,7 @@ import { addGuard } from './commands/guard.js';
 import { addImpact } from './commands/impact.js';
 import { addInit } from './commands/init.js';
 import { addIncident } from './commands/incident.js';
+import { addJob } from './commands/job.js';
 import { addKill, addStop } from './commands/kill.js';
 import { addLogin, addLogout } from './commands/login.js';
 import { addMe } from './commands/me.js';
@@ -66,6 +67,7 @@ const COMMANDS: readonly AddCommand[] = [
   addAlerts,
   addEvents,
   addDashboards,
+  addJob,
   addNotifications,
   addDatabase,
   addOpen,

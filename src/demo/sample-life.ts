@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { inTransaction } from '../postgres/pool.js';
-import type { SampleSql } from '../sdk/contract.js';
-import { sampleSql } from '../worker/job-sample.js';
+import type { OwnerSql } from '../sdk/contract.js';
+import { ownerSql } from '../worker/job-sample.js';
 import { SAMPLE_PREFIX } from './sample-rows.js';
 
 /** So many organisations of a region get a new account each time: far below what count rules find odd. */
@@ -17,11 +17,11 @@ export async function liveOn(
   region: string,
   { joining = JOINING }: { readonly joining?: number } = {},
 ): Promise<{ readonly joined: number; readonly due: number }> {
-  return inTransaction(owner, (client) => live(sampleSql(client), region, joining));
+  return inTransaction(owner, (client) => live(ownerSql(client), region, joining));
 }
 
 /** The same, unless what happened last still waits for a run: so a world that nobody runs jobs in does not grow. */
-export async function liveOnWhereDone(sql: SampleSql, region: string): Promise<void> {
+export async function liveOnWhereDone(sql: OwnerSql, region: string): Promise<void> {
   const [found] = await sql<{ waits: boolean }>`
     select exists (select from directory.account
                    where home_region = ${region} and state = 'UNMANAGED' and email like 'joiner.%') as waits`;
@@ -29,7 +29,7 @@ export async function liveOnWhereDone(sql: SampleSql, region: string): Promise<v
 }
 
 async function live(
-  sql: SampleSql,
+  sql: OwnerSql,
   region: string,
   joining: number,
 ): Promise<{ readonly joined: number; readonly due: number }> {

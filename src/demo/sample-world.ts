@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { domainClaim } from '../jobs/domain-claim/job.js';
-import type { SampleSql } from '../sdk/contract.js';
+import type { OwnerSql } from '../sdk/contract.js';
 import { fillSample, sampleState, type SampledJob } from '../worker/job-sample.js';
 import { liveOnWhereDone } from './sample-life.js';
 import { type SampleSeed, sampleDirectory } from './sample-directory.js';
@@ -29,7 +29,7 @@ export function seedSampleWorld(pool: pg.Pool, seed: SampleSeed): Promise<boolea
 }
 
 /** Writes a table's rows in one statement; all rows have the same columns, named as the table's. */
-async function insert(sql: SampleSql, table: keyof SampleDirectory, rows: readonly object[]): Promise<void> {
+async function insert(sql: OwnerSql, table: keyof SampleDirectory, rows: readonly object[]): Promise<void> {
   const columns = Object.keys(rows[0] ?? {}).join(', ');
   await sql(
     `insert into directory.${table} (${columns})

@@ -7,7 +7,7 @@ import type { FlagDesk } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
 import type { DropGate } from '../containment/drop-gate.js';
 import type { KnownJob } from '../worker/registry.js';
-import type { JobAct, JobFiles } from './job-files.js';
+import type { JobFiles } from './job-files.js';
 import type { RegionDatabases } from '../regions/region-database.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -64,8 +64,6 @@ export interface OperationContext {
   readonly installed: () => readonly KnownJob[];
   /** The jobs that bring files of their own. */
   readonly files: readonly JobFiles[];
-  /** What jobs let people do with their own tables. */
-  readonly acts: readonly JobAct[];
   /** The longest upload. */
   readonly uploadBytes: number;
   /** Why this process is not ready; empty when it is. See `createReadiness`. */

@@ -2,7 +2,6 @@ import type pg from 'pg';
 import { z } from 'zod';
 import type { Principal } from '../access/roles.js';
 import { count, named } from '../kernel/schema.js';
-import type { RegionDatabases } from '../regions/region-database.js';
 
 /** In which tables, and as whom. */
 export interface FilesOrder {
@@ -43,27 +42,6 @@ export interface JobFiles {
   write(order: ExportOrder): Promise<FilesExported>;
   /** Reads them, all or nothing, with an entry in the audit log. */
   read(order: ImportOrder): Promise<FilesImported>;
-}
-
-/** Where a job's act is done, and as whom. */
-export interface ActOrder {
-  /** Where the audit log is. */
-  readonly control: pg.Pool;
-  readonly regionDatabases: RegionDatabases;
-  /** The only region; undefined: everywhere. */
-  readonly region: string | undefined;
-  readonly caller: Principal;
-}
-
-/** Something that a job lets people do with its own tables, besides its runs and its files. */
-export interface JobAct<Input extends z.ZodObject = z.ZodObject, Answer extends z.ZodObject = z.ZodObject> {
-  readonly job: string;
-  readonly name: string;
-  readonly input: Input;
-  readonly answer: Answer;
-  /** Does it, with an entry in the audit log before that. Throws NOTHING_REACHED where there was nothing to do. */
-  // As a method, so that an act of one input is an act.
-  run(order: ActOrder, input: z.output<Input>): Promise<z.output<Answer>>;
 }
 
 const FilesExported = z.strictObject({

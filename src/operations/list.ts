@@ -11,7 +11,7 @@ import { flagOperations } from './flags.js';
 import { guardOperations } from './guard.js';
 import { incidentOperations } from './incidents.js';
 import { jobAndGateOperations } from './jobs-and-gates.js';
-import { jobActOperations } from './job-acts.js';
+import { jobCommandOperations } from './job-commands.js';
 import { jobFileOperations } from './move-files.js';
 import { killOperations } from './kills.js';
 import { meOperations } from './me.js';
@@ -37,7 +37,7 @@ export const OPERATIONS = {
   ...statusOperations,
   ...overviewOperations,
   ...jobAndGateOperations,
-  ...jobActOperations,
+  ...jobCommandOperations,
   ...jobFileOperations,
   ...guardOperations,
   ...flagOperations,

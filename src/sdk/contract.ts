@@ -115,11 +115,11 @@ export interface JobMigrations {
 }
 
 /**
- * Runs SQL as the owner of the tables, in one transaction with all else of the sample. As a tag, what is inserted is bound:
+ * Runs SQL as the owner of the tables, in one transaction with all else of the sample or command. As a tag, what is inserted is bound:
  * `` sql`insert into tenants (id, region) values (${id}, ${region})` ``. As a function, it takes SQL with `$1`, `$2` and
  * their values.
  */
-export interface SampleSql {
+export interface OwnerSql {
   <Row extends object = Record<string, unknown>>(
     text: TemplateStringsArray,
     ...values: readonly unknown[]
@@ -129,7 +129,7 @@ export interface SampleSql {
 
 /** What the rows of a sample are made of. */
 export interface SampleContext {
-  readonly sql: SampleSql;
+  readonly sql: OwnerSql;
   /** The regions of the job's policy in this database. */
   readonly regions: readonly string[];
   /** The same seed should make the same rows. */
@@ -148,7 +148,34 @@ export interface JobSample {
   /** Writes the rows, in less than two minutes. Anything but the job's tables is left alone. */
   fill(context: SampleContext): Promise<void>;
   /** Lets a few minutes pass in a region, so that the next run finds something to do. */
-  goOn?(context: { readonly sql: SampleSql; readonly region: string }): Promise<void>;
+  goOn?(context: { readonly sql: OwnerSql; readonly region: string }): Promise<void>;
+}
+
+/** What a command works with, in one database. */
+export interface CommandContext {
+  readonly sql: OwnerSql;
+  /** Those of the job's policy in this database, or the one that was asked for. Rows of others are left alone. */
+  readonly regions: readonly string[];
+}
+
+/**
+ * Something that people do with a job's own tables besides its runs: `portcullis job do JOB COMMAND`, or over HTTP. It is an
+ * edit like any other of the application's, and no run's: nothing of it is judged, journaled or restored.
+ */
+export interface JobCommand {
+  /** What it does, in a sentence. */
+  readonly summary: string;
+  /** What it must be given: by name, what that is. Each is a text of 1 to 1,000 characters. */
+  readonly takes: Readonly<Record<string, string>>;
+  /** What is wrong with what it was given, and what to do about it; undefined: nothing. */
+  refuses?(
+    given: Readonly<Record<string, string>>,
+  ): { readonly why: string; readonly hint?: string | undefined } | undefined;
+  /** Does it, in less than eight seconds. Answers what it did, a row for each; none: there was nothing to do. */
+  run(
+    context: CommandContext,
+    given: Readonly<Record<string, string>>,
+  ): Promise<readonly Readonly<Record<string, string>>[]>;
 }
 
 export interface JobDefinition {
@@ -168,6 +195,8 @@ export interface JobDefinition {
   readonly runbook?: URL;
   /** Made-up rows for `portcullis start --sample`, `check`, `dev` and tests. */
   readonly sample?: JobSample;
+  /** What people may do with its tables besides, by name. */
+  readonly commands?: Readonly<Record<string, JobCommand>>;
   /**
    * Makes what the plan asks besides the database, such as an HTTP client: once in a process, when the job first plans.
    * What it makes is closed with the process, where it has `close`.

@@ -3,6 +3,7 @@ import type {
   DoctorContext,
   Finding,
   JobDefinition,
+  JobCommand,
   JobMigrations,
   JobSample,
   PlanContext,
@@ -105,6 +106,8 @@ export interface JobDeclaration<
   readonly runbook?: URL;
   /** Made-up rows for `portcullis start --sample`, `check`, `dev` and tests. */
   readonly sample?: JobSample;
+  /** What people may do with its tables besides, by name. */
+  readonly commands?: Readonly<Record<string, JobCommand>>;
   /**
    * Makes what the plan asks besides the database, such as an HTTP client: once in a process, when the job first plans.
    * What it makes is closed with the process, where it has `close`.

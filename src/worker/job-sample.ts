@@ -3,7 +3,7 @@ import { quoteTable } from '../journal/shape.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { LOCKS } from '../postgres/locks.js';
 import { inTransaction } from '../postgres/pool.js';
-import type { JobDefinition, JobSample, SampleContext, SampleSql } from '../sdk/contract.js';
+import type { JobDefinition, JobSample, SampleContext, OwnerSql } from '../sdk/contract.js';
 
 /** A job that brings a sample. */
 export type SampledJob = JobDefinition & { readonly sample: JobSample };
@@ -53,7 +53,7 @@ export async function fillSample(
     await client.query('select pg_advisory_xact_lock($1)', [LOCKS.sample]);
     if ((await sampleState(client, job)) !== 'empty') return false;
     await client.query(`set local statement_timeout = ${FILL_MS}`);
-    await job.sample.fill({ ...context, sql: sampleSql(client) });
+    await job.sample.fill({ ...context, sql: ownerSql(client) });
     if ((await sampleState(client, job)) === 'sample') return true;
     throw new PortcullisError(
       'JOB_INVALID',
@@ -70,12 +70,12 @@ export function goOnSample(owner: pg.Pool, job: SampledJob, region: string): Pro
   if (!('goOn' in job.sample)) return Promise.resolve(false);
   return inTransaction(owner, async (client) => {
     if ((await sampleState(client, job)) !== 'sample') return false;
-    await job.sample.goOn?.({ sql: sampleSql(client), region });
+    await job.sample.goOn?.({ sql: ownerSql(client), region });
     return true;
   });
 }
 
-export function sampleSql(client: pg.PoolClient): SampleSql {
+export function ownerSql(client: pg.PoolClient): OwnerSql {
   return async (text: string | TemplateStringsArray, ...rest: readonly unknown[]) => {
     const [query, values] =
       typeof text === 'string'

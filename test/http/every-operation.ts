@@ -60,7 +60,7 @@ export async function worldOf(
       region: 'eu-west-1',
       subject: 'account:a-1',
       name: 'dora',
-      act: 'check',
+      command: 'check',
       unit: 'org-1',
     };
     const query = queryFor(path);
@@ -69,7 +69,7 @@ export async function worldOf(
     if (path.includes('/approvals/{id}'))
       id = await askedOf(owner, path.endsWith('/alone') ? self : undefined);
     // An import may have emptied the directory.
-    if (path.includes('/acts/')) await pendingDomain(owner);
+    if (path.includes('/commands/')) await pendingDomain(owner);
     if (path.endsWith('/accept')) id = await seedRun(owner);
     if (path.includes('/notifications/{id}')) id = await deadNotification(owner);
     if (path.includes('/break-glass/{id}')) id = await breakGlassIn(owner);

@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import { domainClaim } from '../../src/jobs/domain-claim/job.js';
 import { applyPolicies } from '../../src/flags/policy-store.js';
 import { parsePolicyFile } from '../../src/flags/policy.js';
 import { databaseCli } from '../support/database-cli.js';
@@ -18,12 +19,19 @@ import { answerOf, archiveOf, serving } from './serving.js';
 
 const { owner } = await testDatabase();
 const { run: runHere } = await databaseCli(owner);
+const REGIONS = ['eu-west-1', 'us-east-1'];
 await applyPolicies(
   owner,
-  [parsePolicyFile("job: sweep\nschedule: '*/15 * * * *'\nregions: [eu-west-1, us-east-1]\n", 'sweep.yaml')],
+  ['sweep', 'domain-claim'].map((job) =>
+    parsePolicyFile(`job: ${job}\nschedule: '*/15 * * * *'\nregions: [${REGIONS.join()}]\n`, `${job}.yaml`),
+  ),
   'test',
 );
-const served = await serving(owner);
+const [NAME, VERSION] = [domainClaim.name, '1.0.0_00000000'];
+const served = await serving(owner, {
+  jobs: () => [{ name: NAME, version: VERSION, schedule: '*/15 * * * *', regions: REGIONS, kinds: [] }],
+  installed: () => [{ definition: domainClaim, version: VERSION }],
+});
 const { token } = await tokenOf(owner, { name: 'ada', role: 'admin' });
 const { token: operator } = await tokenOf(owner, { name: 'otto', role: 'operator' });
 const { token: bound } = await tokenOf(owner, { name: 'eve', role: 'admin', regions: ['us-east-1'] });
@@ -296,9 +304,9 @@ test('no more than two exports are sent at a time, and one of which nobody reads
   await until('its folder to go', async () => (await spools()).length === 0);
 });
 
-describe('an act of a job', () => {
-  const ACT = '/api/v1/jobs/domain-claim/acts/check';
-  const act = (body: unknown, as = token, path = ACT, headers: Record<string, string> = {}) =>
+describe('a command of a job', () => {
+  const CHECK = '/api/v1/jobs/domain-claim/commands/check';
+  const give = (body: unknown, as = token, path = CHECK, headers: Record<string, string> = {}) =>
     served.json(path, {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `Bearer ${as}`, ...headers },
@@ -319,50 +327,56 @@ describe('an act of a job', () => {
     );
   });
 
-  test('the command through a server is the command on the database', async () => {
-    for (const args of [
-      ['acme.com'],
-      ['acme.com', '--region', 'eu-west-1', '--json'],
-      ['acme.com', '--region', 'us-east-1', '--json'],
-      ['nobodys.com', '--json'],
-      ['mail.gmail.com', '--json'],
-      ['no domain', '--json'],
-      ['acme.com', '--region', 'eu-wst-1', '--json'],
-    ]) {
-      const here = await runHere({ token }, 'directory', 'check', ...args);
-      const there = await remote('directory', 'check', ...args);
-      expect({ args, ...here }).toMatchObject({ args, ...there });
-      expect(here.exit === 0).toBe(args[0] === 'acme.com' && !/us-east-1|eu-wst-1/.test(args.join()));
+  test('is given by the command line, by its own command or by that for all jobs', async () => {
+    for (const [args, exit] of [
+      [['acme.com'], 0],
+      [['acme.com', '--region', 'eu-west-1'], 0],
+      [['acme.com', '--region', 'us-east-1'], 1],
+      [['nobodys.com'], 1],
+      [['mail.gmail.com'], 2],
+      [['no domain'], 2],
+      [['acme.com', '--region', 'eu-wst-1'], 2],
+    ] as const) {
+      const [domain, ...rest] = args;
+      const [own, general] = [
+        await remote('directory', 'check', domain, ...rest, '--json'),
+        await remote('job', 'do', 'domain-claim', 'check', `domain=${domain}`, ...rest, '--json'),
+      ];
+      expect({ args, ...own }).toEqual({ args, ...general });
+      expect({ args, exit: own.exit }).toEqual({ args, exit });
     }
     const refused = await remote('directory', 'check', 'mail.gmail.com');
     expect(refused.err).toContain('gmail.com is in the list of mail providers');
     expect(refused.err).toContain('PORTCULLIS_PROVIDERS');
+    expect((await remote('job', 'commands', 'domain-claim')).out).toMatch(/check .*checks a domain/);
+    expect((await remote('job', 'do', 'domain-claim', 'check', 'acme.com')).err).toContain(
+      'is not name=value',
+    );
   });
 
   test('makes the domain due and says so, with who asked on record', async () => {
-    expect(await act({ input: { domain: 'Acme.COM' } })).toMatchObject({
+    expect(await give({ given: { domain: 'Acme.COM' } })).toMatchObject({
       status: 200,
       body: {
-        answer: {
-          domain: 'acme.com',
-          due: [{ id: 'd-1', organisation: 'o-1', state: 'PENDING', region: 'eu-west-1' }],
-          unreachable: [],
-        },
+        done: [{ id: 'd-1', domain: 'acme.com', organisation: 'o-1', state: 'PENDING', region: 'eu-west-1' }],
+        unreachable: [],
       },
     });
     expect(await dueAt()).not.toBeNull();
     const { rows } = await owner.query(
-      `select principal, subject from portcullis_control.audit where action = 'check-domain' order by seq desc limit 1`,
+      `select principal, subject, evidence -> 'given' as given from portcullis_control.audit where action = 'job-command' order by seq desc limit 1`,
     );
-    expect(rows).toEqual([{ principal: 'ada', subject: 'acme.com' }]);
+    expect(rows).toEqual([
+      { principal: 'ada', subject: 'domain-claim check', given: { domain: 'Acme.COM' } },
+    ]);
   });
 
   test('is for who may import, in their regions', async () => {
-    const domain = { input: { domain: 'acme.com' } };
-    expect(await act(domain, operator)).toMatchObject({ status: 403 });
-    expect(await act(domain, bound)).toMatchObject({ status: 403 });
-    expect(await act({ ...domain, region: 'eu-west-1' }, bound)).toMatchObject({ status: 403 });
-    expect(await act({ ...domain, region: 'us-east-1' }, bound)).toMatchObject({
+    const domain = { given: { domain: 'acme.com' } };
+    expect(await give(domain, operator)).toMatchObject({ status: 403 });
+    expect(await give(domain, bound)).toMatchObject({ status: 403 });
+    expect(await give({ ...domain, region: 'eu-west-1' }, bound)).toMatchObject({ status: 403 });
+    expect(await give({ ...domain, region: 'us-east-1' }, bound)).toMatchObject({
       body: { code: 'NOTHING_REACHED' },
     });
     expect(await dueAt()).toBeNull();
@@ -370,23 +384,25 @@ describe('an act of a job', () => {
 
   test('is done once for a key', async () => {
     const key = { 'idempotency-key': randomUUID() };
-    const first = await act({ input: { domain: 'acme.com' } }, token, ACT, key);
+    const first = await give({ given: { domain: 'acme.com' } }, token, CHECK, key);
     const due = await dueAt();
-    expect(await act({ input: { domain: 'acme.com' } }, token, ACT, key)).toMatchObject({ body: first.body });
+    expect(await give({ given: { domain: 'acme.com' } }, token, CHECK, key)).toMatchObject({
+      body: first.body,
+    });
     expect(await dueAt()).toBe(due);
   });
 
   test('names what is wrong with it', async () => {
-    expect(await act({ input: {} })).toMatchObject({
+    expect(await give({ given: {} })).toMatchObject({
       status: 400,
-      body: { code: 'REQUEST_INVALID', detail: expect.stringContaining('input.domain') },
+      body: { code: 'REQUEST_INVALID', detail: 'domain-claim check: domain is missing' },
     });
-    expect(await act({ input: { domain: 'acme.com', force: true } })).toMatchObject({ status: 400 });
-    expect(await act({ input: {} }, token, '/api/v1/jobs/domain-claim/acts/chek')).toMatchObject({
+    expect(await give({ given: { domain: 'acme.com', force: 'yes' } })).toMatchObject({ status: 400 });
+    expect(await give({ given: {} }, token, '/api/v1/jobs/domain-claim/commands/chek')).toMatchObject({
       status: 400,
       body: { hint: 'it has check' },
     });
-    expect(await act({ input: {} }, token, '/api/v1/jobs/sweep/acts/check')).toMatchObject({
+    expect(await give({ given: {} }, token, '/api/v1/jobs/sweep/commands/check')).toMatchObject({
       body: { code: 'JOB_UNKNOWN' },
     });
   });

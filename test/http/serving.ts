@@ -14,7 +14,6 @@ import { createHttpApp, type HttpAppOptions } from '../../src/server/app.js';
 import type { OperationContext, OperationFlags } from '../../src/operations/context.js';
 import { ARCHIVE_TYPE } from '../../src/operations/archive.js';
 import { listen, type ListenOptions } from '../../src/server/listen.js';
-import { domainCheck } from '../../src/jobs/directory/check-now.js';
 import { directoryFiles } from '../../src/jobs/directory/files.js';
 import type { Planner } from '../../src/worker/planner-database.js';
 import { checkJob } from '../../src/worker/registry.js';
@@ -110,7 +109,6 @@ export async function serving(
     jobs: () => [],
     installed: () => [],
     files: [directoryFiles],
-    acts: [domainCheck],
     uploadBytes: 1_048_576,
     readiness: () => Promise.resolve([]),
     examine: () => Promise.resolve([]),
@@ -271,7 +269,7 @@ const ARCHIVE = await archiveOf({
 /** A body that each route which takes one accepts; for any other route, a harmless one. */
 export function bodyFor(path: string): unknown {
   if (path.endsWith('/files')) return ARCHIVE;
-  if (path.includes('/acts/')) return { region: 'eu-west-1', input: { domain: 'acme.com' } };
+  if (path.includes('/commands/')) return { region: 'eu-west-1', given: { domain: 'acme.com' } };
   if (path.endsWith('/notifications/test')) return {};
   if (path.includes('/rollouts/')) {
     const reason = 'test';

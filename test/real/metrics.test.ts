@@ -100,7 +100,6 @@ describe('promtool check metrics', () => {
         jobs: () => [],
         installed: () => [],
         files: [],
-        acts: [],
         uploadBytes: 0,
         readiness: () => Promise.resolve([]),
         examine: () => Promise.resolve([]),

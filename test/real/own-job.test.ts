@@ -138,6 +138,26 @@ describe('another team’s job', () => {
   );
 
   test(
+    'brings a command, which is given where the job has its regions, and on record',
+    async () => {
+      expect((await command('job commands dormant-cleanup')).stdout).toContain('the id of a customer');
+      const seen = (...more: string[]) => command(`job do dormant-cleanup seen ${more.join(' ')} --json`);
+      const lastSeen = async (): Promise<unknown> =>
+        (await crm.owner.query('select last_seen::text as at from public.customers where id = 3')).rows;
+      const before = await lastSeen();
+      expect(await seen('customer=three')).toMatchObject({ exit: 2, stdout: '' });
+      expect(await seen('customer=3', '--region', 'eu')).toMatchObject({ exit: 1 });
+      expect(await lastSeen()).toEqual(before);
+      const did = await seen('customer=3');
+      expect(did).toMatchObject({ exit: 0 });
+      expect(JSON.parse(did.stdout)).toEqual({ done: [{ customer: '3', region: 'us' }], unreachable: [] });
+      expect(await lastSeen()).not.toEqual(before);
+      expect((await command('audit list --limit 5')).stdout).toContain('dormant-cleanup seen');
+    },
+    PATIENCE_MS,
+  );
+
+  test(
     'is stopped, looked at and restored without its code being run',
     async () => {
       const config = join(project, 'portcullis.config.ts');

@@ -139,8 +139,8 @@ function settled({ exit, out, err }: Said): Said {
   return { exit, out: same(out), err: same(err) };
 }
 
-/** Markdown, JSON Lines and commands to copy are as long as they are. */
-const FREE = /^(incident (export|runbook)|audit export)/;
+/** Markdown, JSON Lines, links and commands to copy are as long as they are. */
+const FREE = /^(dashboards|incident (export|runbook)|audit export)/;
 const fits = (text: string, form: readonly string[], line = '') =>
   form.length > 0 || FREE.test(line)
     ? []
@@ -193,6 +193,7 @@ const LOOKS: readonly string[] = [
   'incident export $INC',
   'workers',
   'dashboards --job domain-claim --region eu-west-1 --from 2026-03-01',
+  'job commands domain-claim',
   'events --limit 5',
   'alerts list',
   'notifications list',
@@ -310,6 +311,8 @@ const ACTS: readonly (readonly string[])[] = [
   ['database confirm --reason x'],
   ['directory check nobodys-own.com'],
   ['directory check gmail.com --region $R'],
+  ['job do domain-claim check domain=nobodys-own.com'],
+  ['job do domain-claim chek domain=a.com'],
   [
     'people add $N --role operator',
     'people add $N --role operator',

@@ -11,10 +11,10 @@ import { withInvoke } from '../../cli/invoke.js';
 import { group, leaf } from '../../cli/leaf.js';
 import { regionsIn, requireRegion } from '../../cli/names.js';
 import { withProgress, type Progress } from '../../cli/progress.js';
-import { domainCheck } from './check-now.js';
 import { FILES, type FileName } from './columns.js';
 import { directoryFiles, fileIn } from './files.js';
 import type { ImportFiles } from './import.js';
+import { domainClaim } from '../domain-claim/job.js';
 import { fetchFiles, sendFiles } from './remote.js';
 
 export function addDirectory(program: Command, context: Context): void {
@@ -181,17 +181,20 @@ function addCheckNow(parent: Command, context: Context): void {
     .option('-r, --region <region>', 'only in this region')
     .action(async (domain: string, { region }: { region?: string }) => {
       const voice = voiceOf(context, command);
-      const { job, name: act } = domainCheck;
-      const order = { job, act, input: { domain }, ...(region !== undefined && { region }) };
-      const { answer } = await withInvoke(context, 'change', (invoke) => invoke('actOnJob', order), [
-        domainCheck,
-      ]);
-      const { domain: name, due, unreachable } = domainCheck.answer.parse(answer);
-      voice.result({ domain: name, due, unreachable }, () =>
-        due
+      const order = {
+        job: domainClaim.name,
+        command: 'check',
+        given: { domain },
+        ...(region !== undefined && { region }),
+      };
+      const { done, unreachable } = await withInvoke(context, 'change', (invoke) =>
+        invoke('doJobCommand', order),
+      );
+      voice.result({ done, unreachable }, () =>
+        done
           .map(
-            ({ organisation, state, region: home }) =>
-              `${name} of ${organisation} (${state}): the next run in ${home} checks it; now: portcullis run domain-claim --region ${home}\n`,
+            ({ domain: name = '', organisation = '', state = '', region: home = '' }) =>
+              `${name} of ${organisation} (${state}): the next run in ${home} checks it; now: portcullis run ${domainClaim.name} --region ${home}\n`,
           )
           .join(''),
       );

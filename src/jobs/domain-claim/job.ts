@@ -1,4 +1,5 @@
 import { defineJob } from '../../sdk/index.js';
+import { checkNow } from './check-now.js';
 import { doctor } from './doctor.js';
 import { KINDS, RESOURCES } from './declaration.js';
 import type { Lookups } from './lookups.js';
@@ -16,6 +17,7 @@ export const domainClaim = defineJob({
   kinds: KINDS,
   migrations: { folder: new URL('./migrations/', import.meta.url), schemas: ['directory'] },
   runbook: new URL('./runbook.md', import.meta.url),
+  commands: { check: checkNow },
   clients: (): Lookups => {
     throw new TypeError('domain-claim needs the DNS and HTTPS that its installation opens');
   },

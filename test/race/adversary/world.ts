@@ -105,7 +105,6 @@ export class Stage {
     return {
       feed: new EventFeed(() => []),
       files: [],
-      acts: [],
       uploadBytes: 0,
       ...{
         control,

@@ -115,12 +115,13 @@ class Player {
   private async recordLate(): Promise<void> {
     const { job, stage } = this.world;
     const late = (await unrecordedKills(stage.operator, 0)).filter((kill) => kill.job === job);
-    const move = async (): Promise<void> => {
-      await moveKills(
-        stage.operator,
-        late.map((kill) => ({ region: stage.operator, kill })),
-      );
-    };
+    const kills = late.map((kill) => ({ region: stage.operator, kill }));
+    // It waits 2 s for its turn at the record, and is tried again, as by the next beat of a process that serves.
+    const move = (): Promise<unknown> =>
+      moveKills(stage.operator, kills).catch((error: unknown) => {
+        if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error;
+        return move();
+      });
     await Promise.all([move(), move()]);
   }
 
@@ -407,6 +408,13 @@ const EDITS: Readonly<Record<Edit, string>> = {
   backdate: `claimed_at = timestamptz '2020-02-02 02:02:02.020202Z' + length(email) * interval '1 microsecond'`,
 };
 
+const LOCK_NOT_AVAILABLE = '55P03';
+const DEADLOCK = '40P01';
+
 function isDeadlock(error: unknown): boolean {
-  return (error as { code?: unknown }).code === '40P01';
+  return codeOf(error) === DEADLOCK;
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown }).code;
 }

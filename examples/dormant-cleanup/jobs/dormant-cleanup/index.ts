@@ -18,6 +18,17 @@ export const dormantCleanup = defineJob({
   },
   kinds: { dormant: 'customer', 'drop-session': 'session' },
   sample,
+  commands: {
+    seen: {
+      summary: 'A customer counts as seen now, and no run marks them as dormant for two years.',
+      takes: { customer: 'the id of a customer' },
+      refuses: ({ customer = '' }) =>
+        /^\d{1,18}$/.test(customer) ? undefined : { why: `${JSON.stringify(customer)} is no customer's id` },
+      run: ({ sql, regions }, { customer = '' }) => sql`
+        update public.customers set last_seen = now() where id = ${customer} and region = any(${regions})
+        returning id::text as customer, region`,
+    },
+  },
   async *plan({ rows, region, units, clock }) {
     const customers = rows<{ id: string; standing: string; last_seen: string; tenant_id: string }>`
       select id, standing, last_seen, tenant_id from public.customers

@@ -1,8 +1,13 @@
 import { expect, test } from '@jest/globals';
-import { checkNow } from '../../../../src/jobs/directory/check-now.js';
+import { checkNow } from '../../../../src/jobs/domain-claim/check-now.js';
+import { inTransaction } from '../../../../src/postgres/pool.js';
+import { ownerSql } from '../../../../src/worker/job-sample.js';
 import { database, domain, organisation, verified, at, DAY_MS } from '../world.js';
 
 const { owner } = database;
+
+const check = (name: string, ...regions: string[]) =>
+  inTransaction(owner, (client) => checkNow.run({ sql: ownerSql(client), regions }, { domain: name }));
 
 async function dueIn(): Promise<Record<string, boolean>> {
   const { rows } = await owner.query<{ id: string; due: boolean }>(
@@ -24,14 +29,14 @@ test('a domain that the job checks is due at once, and no other is', async () =>
     at_risk_since: at(0),
   });
   await domain('apart', 'acme', { name: 'apart.com', next_check_at: later });
-  const due = await checkNow(owner, 'acme.com', undefined);
-  expect(due.toSorted((one, other) => (one.id < other.id ? -1 : 1))).toEqual([
-    { id: 'pending', organisation: 'other', state: 'PENDING', region: 'eu-west-1' },
-    { id: 'verified', organisation: 'acme', state: 'VERIFIED', region: 'eu-west-1' },
+  const due = await check('acme.com', 'eu-west-1', 'us-east-1');
+  expect(due.toSorted((one, other) => ((one['id'] ?? '') < (other['id'] ?? '') ? -1 : 1))).toEqual([
+    { id: 'pending', domain: 'acme.com', organisation: 'other', state: 'PENDING', region: 'eu-west-1' },
+    { id: 'verified', domain: 'acme.com', organisation: 'acme', state: 'VERIFIED', region: 'eu-west-1' },
   ]);
   expect(await dueIn()).toEqual({ apart: false, lapsed: false, pending: true, verified: true });
-  expect(await checkNow(owner, 'lapsed.com', undefined)).toEqual([]);
-  expect(await checkNow(owner, 'acme.com', 'us-east-1')).toEqual([]);
+  expect(await check('lapsed.com', 'eu-west-1')).toEqual([]);
+  expect(await check('acme.com', 'us-east-1')).toEqual([]);
 });
 
 test('a customer of a help desk is an account of its own kind', async () => {
