@@ -8,7 +8,7 @@ import { SAMPLE_PREFIX, SAMPLE_REGIONS, type SampleDirectory } from './sample-ro
 
 /**
  * domain-claim with the sample world. It is declared here, and not in the job's folder, whose every file is part of the
- * job's version: another sample is no reason to roll a version out anew.
+ * job's version: another sample is no reason to roll a version out again.
  */
 export const sampledDomainClaim: SampledJob = {
   ...domainClaim,

@@ -159,6 +159,11 @@ const TRIGGERS = `
   where g.tgrelid = any (m.members) and not g.tgisinternal and g.tgparentid = 0 and g.tgenabled in ('O', 'A')
     and g.tgtype & 28 <> 0`;
 
+/** The names of a constraint's columns, in its order. */
+const columnsOf = (key: string, table: string): string =>
+  `${names('a.attname order by k.at')} from unnest(${key}) with ordinality k (attnum, at)
+      join pg_attribute a on a.attrelid = ${table} and a.attnum = k.attnum)`;
+
 const ACTION = (code: string): string =>
   `case ${code} when 'c' then 'cascade' when 'n' then 'set null' when 'd' then 'set default' end`;
 
@@ -167,10 +172,8 @@ const CASCADING = `
   select jsonb_agg(jsonb_build_object(
     'constraint', c.conname,
     'table', format('%I.%I', cn.nspname, ct.relname),
-    'columns', ${names('a.attname order by k.at')} from unnest(c.conkey) with ordinality k (attnum, at)
-      join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum),
-    'referenced', ${names('a.attname order by k.at')} from unnest(c.confkey) with ordinality k (attnum, at)
-      join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum),
+    'columns', ${columnsOf('c.conkey', 'c.conrelid')},
+    'referenced', ${columnsOf('c.confkey', 'c.confrelid')},
     'onDelete', ${ACTION('c.confdeltype')},
     'onUpdate', ${ACTION('c.confupdtype')},
     'sets', ${names('a.attname order by a.attnum')} from pg_attribute a where a.attrelid = c.conrelid
@@ -188,10 +191,8 @@ const REFERENCES = `
   select jsonb_agg(jsonb_build_object(
     'constraint', c.conname,
     'table', format('%I.%I', pn.nspname, pt.relname),
-    'columns', ${names('a.attname order by k.at')} from unnest(c.conkey) with ordinality k (attnum, at)
-      join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum),
-    'referenced', ${names('a.attname order by k.at')} from unnest(c.confkey) with ordinality k (attnum, at)
-      join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum),
+    'columns', ${columnsOf('c.conkey', 'c.conrelid')},
+    'referenced', ${columnsOf('c.confkey', 'c.confrelid')},
     'readable', has_schema_privilege(pn.oid, 'usage') and not row_security_active(c.confrelid)
       and (select bool_and(has_column_privilege(c.confrelid, k, 'select')) from unnest(c.confkey) k)
   ) order by c.conname)

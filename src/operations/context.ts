@@ -6,6 +6,7 @@ import type { FlagAnswer } from '../flags/definition.js';
 import type { FlagDesk } from '../flags/flag-desk.js';
 import type { Policy } from '../flags/policy.js';
 import type { DropGate } from '../containment/drop-gate.js';
+import { unknownName } from '../kernel/unknown-name.js';
 import type { KnownJob } from '../worker/registry.js';
 import type { JobFiles } from './job-files.js';
 import type { RegionDatabases } from '../regions/region-database.js';
@@ -27,6 +28,15 @@ export function jobInfos(jobs: readonly KnownJob[], policies: readonly Policy[])
     const { schedule = null, regions = [] } = policies.find(({ job }) => job === name) ?? {};
     return { name, version, schedule, regions, kinds: Object.keys(kinds) };
   });
+}
+
+/** A job whose code is here. Throws JOB_UNKNOWN with the nearest name. */
+export function installedJob({ installed }: Pick<OperationContext, 'installed'>, name: string): KnownJob {
+  const jobs = installed();
+  const names = jobs.map(({ definition }) => definition.name);
+  const found = jobs[names.indexOf(name)];
+  if (found === undefined) throw unknownName('JOB_UNKNOWN', 'job', name, names);
+  return found;
 }
 
 /** What operations need of flags. */

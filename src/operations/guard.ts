@@ -10,10 +10,10 @@ import { policyDifference, suggestRules, type KindHistory } from '../guard/sugge
 import { acceptRun, rebaseline } from '../guard/baseline.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { nearest } from '../kernel/nearest.js';
-import { requireRegion, unknownName } from '../kernel/unknown-name.js';
+import { requireRegion } from '../kernel/unknown-name.js';
 import { findRunOf } from '../regions/browse.js';
 import type { KnownJob } from '../worker/registry.js';
-import type { OperationContext } from './context.js';
+import { installedJob, type OperationContext } from './context.js';
 import { operation, SENT_OR_EVERYWHERE } from './operation.js';
 import { word, count, named, reason, isoTime } from '../kernel/schema.js';
 import { namePath, runIdPath } from './schemas.js';
@@ -173,16 +173,10 @@ const errors = ['JOB_UNKNOWN', 'POLICY_MISSING', 'POLICY_INVALID'] as const;
 
 /** A job that is installed and has a policy. Throws JOB_UNKNOWN with the nearest name, POLICY_MISSING, POLICY_INVALID. */
 async function knownJob(
-  { control, installed }: OperationContext,
+  context: OperationContext,
   name: string,
 ): Promise<{ readonly job: KnownJob; readonly policy: Policy }> {
-  const jobs = installed();
-  const job = jobs.find(({ definition }) => definition.name === name);
-  if (!job) {
-    const names = jobs.map(({ definition }) => definition.name);
-    throw unknownName('JOB_UNKNOWN', 'job', name, names);
-  }
-  return { job, policy: await requirePolicy(control, name) };
+  return { job: installedJob(context, name), policy: await requirePolicy(context.control, name) };
 }
 
 /** A count rule of a job's policy. Throws what `knownJob` throws, REGION_UNKNOWN, and REQUEST_INVALID where there is no such rule. */

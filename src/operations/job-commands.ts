@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { named, word } from '../kernel/schema.js';
-import { requireRegion, unknownName } from '../kernel/unknown-name.js';
+import { requireRegion } from '../kernel/unknown-name.js';
 import { inTransaction } from '../postgres/pool.js';
 import { queryRegions } from '../regions/query-regions.js';
 import type { RegionDatabase } from '../regions/region-database.js';
-import type { JobCommand } from '../sdk/contract.js';
+import type { JobCommand, JobDefinition } from '../sdk/contract.js';
 import { ownerSql } from '../worker/job-sample.js';
-import type { OperationContext } from './context.js';
+import { installedJob, type OperationContext } from './context.js';
 import { operation, SENT_OR_EVERYWHERE } from './operation.js';
 import { namePath } from './schemas.js';
 
@@ -45,11 +45,13 @@ export const jobCommandOperations = {
     params: z.strictObject({ job: namePath }),
     errors: ['JOB_UNKNOWN'],
     result: JobCommands,
-    run: ({ installed }, { job }) =>
+    run: (context, { job }) =>
       Promise.resolve({
-        items: Object.entries(commandsOf(installed, job)).map(([name, { summary, takes }]) => ({
-          ...{ name, summary, takes },
-        })),
+        items: Object.entries(installedJob(context, job).definition.commands ?? {}).map(
+          ([name, { summary, takes }]) => ({
+            ...{ name, summary, takes },
+          }),
+        ),
       }),
   }),
   doJobCommand: operation({
@@ -72,8 +74,8 @@ export const jobCommandOperations = {
     errors: ['JOB_UNKNOWN', 'REGION_UNKNOWN', 'NOTHING_REACHED', 'DATABASE_UNREACHABLE'],
     result: CommandDone,
     run: async (context, { job, command: name, region, given }, caller) => {
-      const { control, installed, jobs } = context;
-      const command = commandOf(commandsOf(installed, job), job, name);
+      const { control, jobs } = context;
+      const command = commandOf(installedJob(context, job).definition, name);
       requireGiven(command, `${job} ${name}`, given);
       const regions = jobs().find((each) => each.name === job)?.regions ?? [];
       if (region !== undefined && regions.length > 0) requireRegion(region, regions);
@@ -98,22 +100,7 @@ export const jobCommandOperations = {
   }),
 };
 
-function commandsOf(
-  installed: OperationContext['installed'],
-  job: string,
-): Readonly<Record<string, JobCommand>> {
-  const all = installed().map(({ definition }) => definition);
-  const found = all.find(({ name }) => name === job);
-  if (found) return found.commands ?? {};
-  throw unknownName(
-    'JOB_UNKNOWN',
-    'job',
-    job,
-    all.map(({ name }) => name),
-  );
-}
-
-function commandOf(commands: Readonly<Record<string, JobCommand>>, job: string, name: string): JobCommand {
+function commandOf({ name: job, commands = {} }: JobDefinition, name: string): JobCommand {
   const found = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (found) return found;
   const names = Object.keys(commands).join(', ');

@@ -194,7 +194,7 @@ async function jobsFrom(
     ),
     queryRegions(regionDatabases, ({ worker }) => worker.query<JobSize>(sql('portcullis_region.gate'))),
   ]);
-  // Each part would wait for the control database anew.
+  // Each part would wait for the control database again.
   if (decided === undefined && after === undefined) return { only: undefined, next: null };
   const [policies, flags] = decided ?? [policiesWithoutControl(context), { rows: [] }];
   const sizes = new Map<string, number>(jobs().map(({ name }) => [name, 0]));

@@ -9,7 +9,7 @@ import type { Log } from '../telemetry/log.js';
 type Ask = (job: string, resource: string, value: readonly string[]) => Promise<HeldElsewhere | undefined>;
 
 /**
- * What a plan is told of a value that a row of another database than `place` has. Known for certain is only what no run may
+ * What a plan may know of a value that a row of another database than `place` has. Known for certain is only what no run may
  * be writing: see reservations.ts.
  */
 export async function heldElsewhere(

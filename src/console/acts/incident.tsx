@@ -4,11 +4,11 @@ import { countOf, quoted } from '../../kernel/words.js';
 import { call, whyNot } from '../api.js';
 import type { Incident } from '../incidents/incident-state.js';
 import { BeforeAfterTable } from '../parts/dialog.js';
-import { overview } from '../now/overview.js';
 import { Copyable } from '../parts/copy.js';
 import { Reason } from '../parts/reason.js';
 import { shortRun } from '../parts/run-status.js';
 import { ActDialog, DoneDialog, Outcome, useAct, useJob } from './act.js';
+import { Scope } from './scope.js';
 
 interface OfIncident {
   readonly incident: Incident;
@@ -169,7 +169,6 @@ export function IncludeRunDialog({ incident }: OfIncident) {
 /** Opens an incident for what a person has noticed; it stops nothing. */
 export function OpenIncidentDialog() {
   const field = useId();
-  const jobs = overview().data.value?.jobs ?? [];
   const chosen = useJob();
   const job = chosen.value;
   const region = useSignal('');
@@ -203,35 +202,7 @@ export function OpenIncidentDialog() {
       button={{ name: 'Open the incident', doing: 'Opening…', kind: 'primary' }}
     >
       <p>It gathers what happens from now on, and its runbook. It stops nothing: to stop, kill.</p>
-      <div class="fields">
-        <div class="field">
-          <label for={`${field}-job`}>Job</label>
-          <select
-            id={`${field}-job`}
-            value={job}
-            onChange={(event) => (chosen.value = event.currentTarget.value)}
-          >
-            {jobs.map((each) => (
-              <option key={each.job}>{each.job}</option>
-            ))}
-          </select>
-        </div>
-        <div class="field">
-          <label for={`${field}-region`}>Where</label>
-          <select
-            id={`${field}-region`}
-            value={region.value}
-            onChange={(event) => (region.value = event.currentTarget.value)}
-          >
-            <option value="">every region</option>
-            {jobs
-              .find((each) => each.job === job)
-              ?.gates.map((gate) => (
-                <option key={gate.region}>{gate.region}</option>
-              ))}
-          </select>
-        </div>
-      </div>
+      <Scope job={chosen} region={region} />
       <div class="field">
         <label for={`${field}-title`}>What happened, in one line</label>
         <input

@@ -1,5 +1,4 @@
 import { useComputed, useSignal, type ReadonlySignal } from '@preact/signals';
-import { useId } from 'preact/hooks';
 import { countOf, quoted } from '../../kernel/words.js';
 import { call, whyNot, type Output } from '../api.js';
 import { overview, placesOf, type Place } from '../now/overview.js';
@@ -9,6 +8,7 @@ import { Reason } from '../parts/reason.js';
 import { Link, pathOf } from '../router.js';
 import { StateTag } from '../parts/state.js';
 import { ActDialog, DoneDialog, Outcome, useAct, useJob } from './act.js';
+import { Scope } from './scope.js';
 
 interface KillProps {
   readonly job?: string | undefined;
@@ -29,7 +29,6 @@ type Killed = Output<'killJob'>;
 
 /** Kills need no approval, and so no more than a reason; stopping everything takes one more confirmation. */
 export function KillDialog({ job, region, everything = false }: KillProps) {
-  const jobs = overview().data.value?.jobs ?? [];
   const whichJob = useJob(job);
   const where = useSignal(region ?? '');
   const all = useSignal(everything);
@@ -94,7 +93,7 @@ export function KillDialog({ job, region, everything = false }: KillProps) {
         </button>
       }
     >
-      {!all.value && <Scope jobs={jobs} job={whichJob} region={where} />}
+      {!all.value && <Scope job={whichJob} region={where} />}
       <Reason value={reason} hint="It stands on record, and whoever re-arms it reads it." autofocus />
       <Before reached={reached} everything={all.value} />
       <p class="hint">
@@ -126,49 +125,6 @@ export function KillDialog({ job, region, everything = false }: KillProps) {
         what="the command that does the same"
       />
     </ActDialog>
-  );
-}
-
-interface ScopeProps {
-  readonly jobs: readonly Place['job'][];
-  readonly job: { value: string };
-  readonly region: { value: string };
-}
-
-function Scope({ jobs, job, region }: ScopeProps) {
-  const id = useId();
-  const regions = jobs.find((each) => each.job === job.value)?.gates ?? [];
-  return (
-    <div class="fields">
-      <div class="field">
-        <label for={`${id}-job`}>Job</label>
-        <select
-          id={`${id}-job`}
-          value={job.value}
-          onChange={(event) => {
-            job.value = event.currentTarget.value;
-            region.value = '';
-          }}
-        >
-          {jobs.map((each) => (
-            <option key={each.job}>{each.job}</option>
-          ))}
-        </select>
-      </div>
-      <div class="field">
-        <label for={`${id}-region`}>Where</label>
-        <select
-          id={`${id}-region`}
-          value={region.value}
-          onChange={(event) => (region.value = event.currentTarget.value)}
-        >
-          <option value="">every region</option>
-          {regions.map((each) => (
-            <option key={each.region}>{each.region}</option>
-          ))}
-        </select>
-      </div>
-    </div>
   );
 }
 

@@ -5,12 +5,12 @@ import { call, problemOf, whyNot, type Output } from '../api.js';
 import type { BeforeAfter } from '../inbox/asked.js';
 import { BeforeAfterTable } from '../parts/dialog.js';
 import { percent } from '../now/gate-cell.js';
-import { overview } from '../now/overview.js';
 import { Copyable } from '../parts/copy.js';
 import { Problem } from '../parts/problem.js';
 import { Reason } from '../parts/reason.js';
 import { pathOf, Link } from '../router.js';
 import { ActDialog, DoneDialog, Outcome, useAct, useJob } from './act.js';
+import { JobField } from './scope.js';
 
 type Version = Output<'listVersions'>['items'][number];
 type Simulation = Output<'simulateRollout'>;
@@ -20,7 +20,6 @@ const MOST = 200;
 /** Starts a rollout: it shows the waves on paper, with the units of each, before anything is admitted. */
 export function StartRolloutDialog({ job: given }: { readonly job?: string | undefined }) {
   const field = useId();
-  const jobs = overview().data.value?.jobs ?? [];
   const chosen = useJob(given);
   const job = chosen.value;
   const version = useSignal('');
@@ -88,22 +87,11 @@ export function StartRolloutDialog({ job: given }: { readonly job?: string | und
       button={{ name: 'Start the rollout', doing: 'Starting…', kind: 'primary' }}
     >
       <div class="fields">
+        <JobField job={chosen} />
         <div class="field">
-          <label for={`${field}-job`}>Job</label>
+          <label for={field}>Version</label>
           <select
-            id={`${field}-job`}
-            value={job}
-            onChange={(event) => (chosen.value = event.currentTarget.value)}
-          >
-            {jobs.map((each) => (
-              <option key={each.job}>{each.job}</option>
-            ))}
-          </select>
-        </div>
-        <div class="field">
-          <label for={`${field}-version`}>Version</label>
-          <select
-            id={`${field}-version`}
+            id={field}
             value={version.value}
             onChange={(event) => (version.value = event.currentTarget.value)}
           >
