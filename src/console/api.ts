@@ -11,6 +11,8 @@ export type Me = Output<'getMe'>;
 
 /** Who is signed in; null: nobody; undefined: not asked yet. */
 export const me = signal<Me | null | undefined>(undefined);
+export const SESSION_ENDED = 'Your session has ended.';
+export const SIGNED_OUT = 'You signed out.';
 /** Why nobody is signed in any more. */
 export const signedOutBecause = signal('');
 
@@ -33,7 +35,10 @@ export async function call<Name extends OperationName>(
       ...options,
     });
   } catch (error) {
-    if (isSignedOut(error)) signedOut(me.value == null ? '' : 'Your session has ended.');
+    // Several are refused at once: the first says why, and those after it take that away no more.
+    if (isSignedOut(error) && me.value !== null) {
+      signedOut(me.value === undefined ? '' : SESSION_ENDED);
+    }
     throw error;
   }
 }
@@ -85,7 +90,7 @@ export async function signOut(): Promise<string | undefined> {
   } catch (error) {
     if (!isSignedOut(error)) throw error;
   }
-  signedOut('You signed out.');
+  signedOut(SIGNED_OUT);
   return next;
 }
 

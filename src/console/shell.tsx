@@ -1,6 +1,6 @@
 import type { ComponentType } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
-import { me, signOut } from './api.js';
+import { SIGNED_OUT, me, signOut } from './api.js';
 import { ApproveAloneDialog, DecideDialog } from './acts/decide.js';
 import { KillDialog } from './acts/kill.js';
 import { RearmDialog } from './acts/rearm.js';
@@ -149,7 +149,7 @@ function Person() {
   if (person == null) return null;
   const out = async (): Promise<void> => {
     const next = await signOut();
-    shareSignOut();
+    shareSignOut(SIGNED_OUT);
     if (next !== undefined) location.assign(next);
   };
   return (

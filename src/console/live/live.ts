@@ -1,5 +1,5 @@
 import { computed, signal } from '@preact/signals';
-import { signedOut } from '../api.js';
+import { SESSION_ENDED, signedOut } from '../api.js';
 import { followStream, type Change } from './stream.js';
 import { Tabs, type Said } from './tabs.js';
 
@@ -13,7 +13,6 @@ interface News {
   readonly cursor: string | undefined;
   /** When the server was last heard, by the browser's clock. */
   readonly heardMs: number;
-  readonly refused: boolean;
 }
 
 const heardMs = signal(0);
@@ -35,7 +34,9 @@ export function onChanges(listener: Listener): () => void {
 
 let cursor: string | undefined;
 let follow: AbortController | undefined;
-let pending: Pick<News, 'changes' | 'lost' | 'refused'> = { changes: [], lost: false, refused: false };
+type Pending = Pick<News, 'changes' | 'lost'>;
+const NOTHING: Pending = { changes: [], lost: false };
+let pending = NOTHING;
 
 const channel = new BroadcastChannel('portcullis');
 const tabs = new Tabs<News>({
@@ -45,8 +46,7 @@ const tabs = new Tabs<News>({
   heard: (news) => {
     cursor = news.cursor ?? cursor;
     hearFrom(news.heardMs);
-    if (news.refused) signedOut('You signed out.');
-    else if (news.changes.length > 0 || news.lost) tell(news.changes, news.lost);
+    if (news.changes.length > 0 || news.lost) tell(news.changes, news.lost);
   },
   begin: () => {
     follow = new AbortController();
@@ -62,8 +62,8 @@ const tabs = new Tabs<News>({
           if (changes.length > 0 || lost) broadcast(changes, lost);
         },
         refused: () => {
-          share({ changes: [], lost: false, refused: true });
-          signedOut('Your session has ended.');
+          signedOut(SESSION_ENDED);
+          shareSignOut(SESSION_ENDED);
         },
       },
       follow.signal,
@@ -79,23 +79,22 @@ function hearFrom(ms: number): void {
 }
 
 function broadcast(changes: readonly Change[], lost: boolean): void {
-  share({ changes, lost, refused: false });
-  tell(changes, lost);
-}
-
-function share(news: typeof pending): void {
-  pending = news;
+  pending = { changes, lost };
   tabs.beat();
-  pending = { changes: [], lost: false, refused: false };
+  pending = NOTHING;
+  tell(changes, lost);
 }
 
 function tell(changes: readonly Change[], lost: boolean): void {
   for (const listener of listeners) listener(changes, lost);
 }
 
-/** Tells the other tabs that the person signed out here. */
-export function shareSignOut(): void {
-  share({ changes: [], lost: false, refused: true });
+const signOuts = new BroadcastChannel('portcullis-sign-out');
+signOuts.onmessage = ({ data }: MessageEvent<string>) => signedOut(data);
+
+/** Tells the other tabs that nobody is signed in any more, and why. */
+export function shareSignOut(because: string): void {
+  signOuts.postMessage(because);
 }
 
 let signedIn = false;

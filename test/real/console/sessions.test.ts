@@ -105,18 +105,22 @@ describe('signing in', () => {
     await page.getByLabel(/^Signed in as/).click();
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByText('You signed out.').waitFor();
-    await other.getByLabel('Token').waitFor();
+    await other.getByText('You signed out.').waitFor();
     await page.reload();
     await page.getByLabel('Token').waitFor();
     expect(faults).toEqual([]);
   });
 
   test('ends at once where the token is revoked while the page is open', async () => {
-    const { page, name } = await signedIn();
-    await isLive(page);
-    await revokeToken(owner, name, 'test');
     await reopen();
+    const { page, context, faults, name } = await signedIn();
+    const other = await another(context, faults);
+    await isLive(page);
+    await isLive(other);
+    await revokeToken(owner, name, 'test');
+    await kill();
     await page.getByText('Your session has ended.').waitFor();
+    await other.getByText('Your session has ended.').waitFor();
     expect(await page.locator('[data-gate]').count()).toBe(0);
   });
 });
@@ -147,12 +151,12 @@ describe('a page', () => {
   test('that is opened beside another follows by the other’s stream, and takes it over', async () => {
     await reopen();
     const { page: first, context, faults } = await signedIn();
+    await isLive(first);
     const streams: string[] = [];
     context.on('request', (request) => {
       if (request.url().includes('/events/stream'))
         streams.push(request.frame().page() === first ? 'a' : 'b');
     });
-    await isLive(first);
     const second = await another(context, faults);
     await isLive(second);
     await kill();
