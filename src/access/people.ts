@@ -22,6 +22,8 @@ export interface Person {
   readonly knownSince: string | null;
   readonly codeExpiresAt: string | null;
   readonly removedAt: string | null;
+  /** When they last acted or read by a token or a session of theirs, to the minute; null: never, as far as is known. */
+  readonly lastSeenAt: string | null;
   /** The names of their valid tokens. */
   readonly tokens: readonly string[];
   /** Who they are at identity providers. */
@@ -242,11 +244,12 @@ async function endTokens(client: pg.PoolClient, person: string): Promise<string[
 /** Everybody who was ever added, by name. */
 export async function listPeople(control: pg.Pool): Promise<Person[]> {
   const { rows } = await control.query<
-    Omit<Person, 'addedAt' | 'knownSince' | 'codeExpiresAt' | 'removedAt'> & {
+    Omit<Person, 'addedAt' | 'knownSince' | 'codeExpiresAt' | 'removedAt' | 'lastSeenAt'> & {
       readonly added_at: Date;
       readonly known_since: Date | null;
       readonly code_expires_at: Date | null;
       readonly removed_at: Date | null;
+      readonly last_seen_at: Date | null;
     }
   >(
     `select p.name, p.role, p.regions, p.added_by as "addedBy", p.known_by as "knownBy",
@@ -261,16 +264,30 @@ export async function listPeople(control: pg.Pool): Promise<Person[]> {
                         to_char(i.signed_in_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
                         order by i.issuer, i.subject)
                       from portcullis_control.identity i where i.person = p.id), '[]') as identities,
-            p.added_at, p.known_since, p.code_expires_at, p.removed_at
+            p.added_at, p.known_since, p.code_expires_at, p.removed_at,
+            greatest(
+              (select max(greatest(t.last_used_at, s.last_used_at)) from portcullis_control.api_token t
+               left join portcullis_control.session s on s.token = t.id where t.person = p.id),
+              (select max(greatest(i.signed_in_at, s.last_used_at)) from portcullis_control.identity i
+               left join portcullis_control.session s on s.issuer = i.issuer and s.subject = i.subject
+               where i.person = p.id)) as last_seen_at
      from portcullis_control.person p order by p.name`,
   );
   return rows.map(
-    ({ added_at: addedAt, known_since: since, code_expires_at: until, removed_at: end, ...rest }) => ({
+    ({
+      added_at: addedAt,
+      known_since: since,
+      code_expires_at: until,
+      removed_at: end,
+      last_seen_at: seen,
+      ...rest
+    }) => ({
       ...rest,
       addedAt: addedAt.toISOString(),
       knownSince: since?.toISOString() ?? null,
       codeExpiresAt: until?.toISOString() ?? null,
       removedAt: end?.toISOString() ?? null,
+      lastSeenAt: seen?.toISOString() ?? null,
     }),
   );
 }

@@ -34,6 +34,7 @@ const Person = named(
     knownSince: isoTime.nullable(),
     codeExpiresAt: isoTime.nullable(),
     removedAt: isoTime.nullable(),
+    lastSeenAt: isoTime.nullable().describe('by a token or a session, to the minute; null: never'),
     tokens: names.describe('the names of their valid tokens'),
     identities: z
       .array(

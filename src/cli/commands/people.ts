@@ -102,7 +102,7 @@ function addList(parent: Command, context: Context): void {
   const command = leaf(
     parent,
     'list',
-    'List people: what they may do where, their tokens, and who introduced them.',
+    'List people: what they may do where, when they were last seen, their tokens, and who introduced them.',
     ['portcullis people list'],
   ).action(async () => {
     const voice = voiceOf(context, command);
@@ -148,10 +148,11 @@ export function peopleText(voice: Voice, people: readonly Person[]): string {
     [
       ...[{ title: 'name' }, { title: 'role' }, { title: 'regions', below: 1 }, { title: 'state' }],
       ...[
-        { title: 'since', below: 3 },
-        { title: 'introduced by', below: 4 },
+        { title: 'since', below: 4 },
+        { title: 'last seen', below: 3 },
+        { title: 'introduced by', below: 5 },
         { title: 'tokens', below: 2 },
-        { title: 'signs in as', below: 5 },
+        { title: 'signs in as', below: 6 },
       ],
     ],
     people.map((person) => [
@@ -160,6 +161,7 @@ export function peopleText(voice: Voice, people: readonly Person[]): string {
       person.regions?.join(', ') ?? 'all',
       { text: person.state, tone: TONES[person.state] },
       time(person.removedAt ?? person.knownSince ?? person.addedAt),
+      person.lastSeenAt === null ? 'never' : time(person.lastSeenAt),
       introduction(person),
       person.tokens.join(', '),
       person.identities.flatMap(signInText).join('; '),

@@ -69,8 +69,12 @@ describe('a person who is added', () => {
     expect(redeemed).toMatchObject({ name: 'bob', person: 'bob', role: 'approver' });
     await expect(redeemCode(owner, { code, at: 'test' })).rejects.toMatchObject({ code: 'CODE_REFUSED' });
     expect((await listPeople(owner)).find(({ name }) => name === 'bob')).toMatchObject({
-      ...{ state: 'known', knownBy: 'code', tokens: ['bob'] },
+      ...{ state: 'known', knownBy: 'code', tokens: ['bob'], lastSeenAt: null },
     });
+    const { rows: then } = await owner.query<{ now: Date }>('select clock_timestamp() as now');
+    await bearer(redeemed.token);
+    const seen = (await listPeople(owner)).find(({ name }) => name === 'bob')?.lastSeenAt ?? '';
+    expect(Date.parse(seen)).toBeGreaterThanOrEqual(then[0]?.now.getTime() ?? Infinity);
     const { items } = await listAudit(owner, { subject: 'bob' }, { limit: 5 });
     expect(items.map(({ principal, action }) => `${principal} ${action}`)).toEqual([
       'bob redeem-code',

@@ -123,7 +123,8 @@ const notification: Notification = {
 const person: Person = {
   ...{ name: 'alice.livingstone', role: 'approver', regions: ['eu-central-1', 'eu-west-1', REGION] },
   ...{ state: 'known', addedBy: 'admin', addedAt: AT, introducedBy: ['carol.danvers'], knownBy: 'code' },
-  ...{ knownSince: AT, codeExpiresAt: null, removedAt: null, tokens: ['alice-laptop-2026', 'alice-phone'] },
+  ...{ knownSince: AT, codeExpiresAt: null, removedAt: null, lastSeenAt: AT },
+  tokens: ['alice-laptop-2026', 'alice-phone'],
   identities: [],
 };
 
