@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import type { Operation } from './change.js';
-import { fittedImage, rowImage } from './journal-image.js';
+import { fittedImage, rowImage, storedOtherwise } from './journal-image.js';
 import { hasKey, keyPart, type Column, type Shape } from './shape.js';
 
 /** A stretch of one lane: the changes with from < seq ≤ to. */
@@ -53,11 +53,8 @@ export async function writeBatch(
   stretch: Stretch,
   locked?: readonly number[],
 ): Promise<BatchWritten> {
-  const text = textOf(step);
   const { rows } = await client.query<BatchWritten & { readonly strays: number }>({
-    // Prepared once per connection. Two versions may declare one table differently: the name tells texts apart.
-    name: text.name,
-    text: text.sql,
+    ...textOf(step),
     values: [
       stretch.run,
       stretch.lane,
@@ -76,25 +73,45 @@ export async function writeBatch(
   return { applied, conflicts };
 }
 
-const texts = new WeakMap<Step, { readonly name: string; readonly sql: string }>();
+const texts = new WeakMap<Step, Prepared>();
 
-function textOf(step: Step): { readonly name: string; readonly sql: string } {
-  const known = texts.get(step);
-  if (known) return known;
-  const sql = statement(step);
-  const made = { name: `portcullis ${createHash('sha256').update(sql).digest('hex').slice(0, 24)}`, sql };
+function textOf(step: Step): Prepared {
+  const made = texts.get(step) ?? prepared(statement(step));
   texts.set(step, made);
   return made;
+}
+
+export interface Prepared {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Prepared once per connection. Two versions may declare one table differently: the name tells texts apart. */
+export function prepared(text: string): Prepared {
+  return { name: `portcullis ${createHash('sha256').update(text).digest('hex').slice(0, 24)}`, text };
+}
+
+/** Whether {@link writeBatch} keeps how rows were stored. */
+export function keepsStored(step: Step): boolean {
+  return isAltered(step) || draws(step);
+}
+
+/** Where nothing alters what is written, or something does so afterwards, nothing is asked of the rows that were. */
+function isAltered({ shape, operation }: Step): boolean {
+  const { before, after } = shape.effects[operation];
+  return operation !== 'delete' && before && !after;
+}
+
+function draws({ shape, operation }: Step): boolean {
+  return operation === 'insert' && drawsKey(shape);
 }
 
 function statement(step: Step): string {
   const { shape, operation, requires } = step;
   const rests = requires.length === 0 ? '' : `and not exists (${unmetOf('b.requires', requires)})`;
-  const { before, after } = shape.effects[operation];
-  // Where nothing alters what is written, nothing is asked of the rows that were.
-  const altered = operation !== 'delete' && before && !after;
+  const altered = isAltered(step);
   const { writes, missed, strays = '0' } = WRITES[operation](shape, rests, altered);
-  const stored = storedFrom(shape, altered, operation === 'insert' && drawsKey(shape));
+  const stored = storedFrom(altered, draws(step));
   return `
     with batch as (
       select seq, key, before, after, requires from portcullis_region.change
@@ -117,14 +134,12 @@ function refusedBefore({ resource }: Shape): string {
 }
 
 /** Keeps what the database has made of rows: other values, where triggers may have, and keys. */
-function storedFrom(shape: Shape, altered: boolean, draws: boolean): string {
+function storedFrom(altered: boolean, draws: boolean): string {
   if (!altered && !draws) return '';
-  const planned = fittedImage(shape, `(coalesce(b.before, '{}') || b.after)`);
-  const image = altered ? `nullif(w.image, ${planned})` : 'null::jsonb';
   return `, stored as (
       insert into portcullis_region.stored (run, lane, seq, key, image)
       select $1, $2, seq, key, image
-      from (select w.seq, ${draws ? `case when ${isDrawn('b.key')} then w.key end` : 'null::text'} as key, ${image} as image
+      from (select w.seq, ${draws ? `case when ${isDrawn('b.key')} then w.key end` : 'null::text'} as key, w.image
             from written w join batch b using (seq)) made
       where key is not null or image is not null
     )`;
@@ -171,7 +186,7 @@ const WRITES: Readonly<Record<Operation, (shape: Shape, rests: string, altered: 
       set ${shape.changes.map((column) => `${column.quoted} = ${valueOf('b.after', column)}`).join(', ')}
       from batch b
       where ${sameAs(shape, 'b.before')} ${rests}
-      returning b.seq${altered ? `, ${rowImage(shape, 't')} as image` : ''}
+      returning b.seq${altered ? `, case when ${storedOtherwise(shape, 't')} then ${rowImage(shape, 't')} end as image` : ''}
     )`,
     missed: 'b.seq not in (select seq from written)',
   }),
@@ -216,9 +231,9 @@ function insertOf(shape: Shape, rests: string, altered: boolean): Written {
       ${into}
       select ${[...key.map((_, at) => `k${at}`), ...values].join(', ')} from given
       ${ON_CONFLICT(shape)}
-      returning ${returned}, ${rowImage(shape, 't')} as image
+      returning ${returned}${altered ? `, ${rowImage(shape, 't')} as image` : ''}
     ), written as (
-      select g.seq, g.k0::text as key, i.image from inserted i join given g on ${key.map(({ quoted }, at) => `i.${quoted} = g.k${at}`).join(' and ')}
+      select g.seq, g.k0::text as key, ${altered ? `nullif(i.image, ${fittedImage(shape, 'g.after')})` : 'null::jsonb'} as image from inserted i join given g on ${key.map(({ quoted }, at) => `i.${quoted} = g.k${at}`).join(' and ')}
     )`,
     missed: 'b.seq not in (select seq from written)',
     strays: '(select count(*) from inserted) - (select count(*) from written)',
