@@ -101,6 +101,20 @@ async function seedGates(owner: pg.Pool): Promise<void> {
      from portcullis_region.gate, generate_series(1, 12) k,
           lateral (select date_trunc('hour', clock_timestamp()) - k * interval '15 minutes' as at) t`,
   );
+  // In one piece, as the plan's transaction writes them.
+  await owner.query(
+    `insert into portcullis_region.verdict (run, stage, rule, verdict, reason, figures)
+     select id, 'plan', rule, 'pass', rule || ': ' || n || ' planned; runs at 14:00 plan 4.8 (1–9), 96 runs', figures
+     from (select id, (planned ->> 'claim')::int as n from portcullis_region.run where job like 'wall-%' offset 0) run,
+          lateral (values
+            ('cap:claim', jsonb_build_object('observed', n, 'limit', 1000, 'cap', 'perRun')),
+            ('claims-are-asked-for', '{"observed": 0}'),
+            ('evidence-is-fresh', '{"observed": 0}'),
+            ('claims-per-run', jsonb_build_object('observed', n, 'expected', 4.8, 'low', 1, 'high', 9, 'p', 0.31, 'limit', 0.00025,
+              'comparable', 'runs at 14:00', 'samples', 96)),
+            ('organisations-claimed', jsonb_build_object('observed', n, 'expected', 2.4, 'low', 0, 'high', 7, 'p', 0.44,
+              'limit', 0.000001, 'comparable', 'runs at 14:00', 'samples', 96))) as said (rule, figures)`,
+  );
 }
 
 /** A run each quarter of an hour for a year, more by day than by night, and none of them odd. */

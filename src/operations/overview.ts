@@ -62,11 +62,21 @@ const Row = named(
       .array(
         z.strictObject({
           runId: z.guid(),
-          version: z.string(),
           status: z.enum(runStatuses),
           at: isoTime,
           planned: count,
           applied: count,
+          expected: z
+            .strictObject({
+              rule: z.string(),
+              observed: count.describe('what the rule counted: changes of one kind, or units that have any'),
+              low: z.number().min(0),
+              high: z.number().min(0).describe('19 of 20 healthy runs are from `low` to here'),
+            })
+            .nullable()
+            .describe(
+              'what a count rule expected when it judged the plan; of several rules, the one to which the run was the least likely. null: no rule had a band for it, as with too few runs to compare with',
+            ),
         }),
       )
       .readonly()

@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from '@jest/globals';
 import { overviewState } from '../../src/operations/overview.js';
+import { writeVerdicts } from '../../src/guard/verdict-rows.js';
 import { testDatabase } from '../support/database.js';
 import { hearFlags, seedRun, serving } from './serving.js';
 
@@ -80,6 +81,42 @@ test('of its runs the newest twelve are told, newest first, and what each change
   expect(runs).toHaveLength(12);
   expect(runs[0]).toMatchObject({ at: '2026-03-01T09:29:00.000Z', planned: 3, applied: 2 });
   expect(runs.at(-1)?.at).toBe('2026-03-01T09:18:00.000Z');
+});
+
+test('each run is told with what a count rule expected of it then: the one that was surprised most', async () => {
+  const at = (minute: number) => ({ job: 'banded', createdAt: `2026-03-01T09:${minute}:00.000Z` });
+  await owner.query(
+    `insert into portcullis_region.gate (job, region, state, reason_code, reason) values ('banded', 'eu-west-1', 'held', 'test', '')`,
+  );
+  const said = (rule: string, figures: Readonly<Record<string, number | null>>) =>
+    ({ rule, verdict: 'pass', reason: `${rule}: fine`, figures }) as const;
+  const [judged, few, unbounded] = [
+    await seedRun(owner, at(10)),
+    await seedRun(owner, at(11)),
+    await seedRun(owner, at(12)),
+  ];
+  await seedRun(owner, at(13));
+  await writeVerdicts(owner, judged, 'plan', [
+    said('cap:claim', { observed: 3, limit: 1000 }),
+    said('claims-per-run', { observed: 60, expected: 20, low: 8, high: 41, p: 0.004, limit: 2.5e-4 }),
+    said('organisations-claimed', { observed: 3, expected: 3, low: 0, high: 7, p: 0.41, limit: 1e-6 }),
+  ]);
+  await writeVerdicts(owner, judged, 'bake', [said('logins', { observed: 1, low: 0, high: 2, p: 1e-9 })]);
+  await writeVerdicts(owner, few, 'plan', [
+    { ...said('claims-per-run', { observed: 3, samples: 2, limit: 2.5e-4 }), verdict: 'too-few' },
+  ]);
+  // As JSON has infinity: no earlier run had worked.
+  await writeVerdicts(owner, unbounded, 'plan', [
+    said('claims-per-run', { observed: 3, expected: 0, low: 0, high: Infinity, p: 0.2, limit: 2.5e-4 }),
+  ]);
+  const { jobs } = await overview('?job=banded');
+  const { runs } = jobs[0]?.gates[0] as unknown as { runs: { expected: unknown }[] };
+  expect(runs.map(({ expected }) => expected)).toEqual([
+    null,
+    null,
+    null,
+    { rule: 'claims-per-run', observed: 60, low: 8, high: 41 },
+  ]);
 });
 
 test.each([

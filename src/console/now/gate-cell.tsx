@@ -31,7 +31,7 @@ export function GateCell({ place: { job, gate }, by, readMs, tabIndex, onFocus }
         </span>
         {gate.why === '' ? <Versions gate={gate} /> : <span class="gate-why">{gate.why}</span>}
         <span class="gate-foot">
-          <RunBars runs={gate.runs} />
+          <LastRuns gate={gate} />
           <span class="gate-times">
             {gate.permitRemainingMs !== null && gate.permitRemainingMs > 0 && gate.state !== 'killed' && (
               <span>
@@ -50,6 +50,17 @@ export function GateCell({ place: { job, gate }, by, readMs, tabIndex, onFocus }
   );
 }
 
+/** Where no run has a band it is told, so that hollow bars are taken neither for good nor for bad. */
+function LastRuns({ gate: { runs } }: { readonly gate: Gate }) {
+  if (runs.length === 0 || runs.some(({ expected }) => expected !== null)) return <RunBars runs={runs} />;
+  return (
+    <span class="bars-unjudged">
+      <RunBars runs={runs} />
+      <span class="quiet">not judged by counts</span>
+    </span>
+  );
+}
+
 /** Who has which share. */
 function Versions({ gate }: { readonly gate: Gate }) {
   if (gate.versions.length === 0) return <span class="gate-versions quiet">no version has a share</span>;
@@ -62,8 +73,8 @@ function Versions({ gate }: { readonly gate: Gate }) {
             {state !== 'open' && <span class="warn"> {state}</span>}
           </span>
           <svg class="share-bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
-            <rect class="share-all" width="100" height="4" rx="2" />
-            <rect class="share-own" width={permille / 10} height="4" rx="2" />
+            <rect class="share-all" width="100" height="4" />
+            <rect class="share-own" width={permille / 10} height="4" />
           </svg>
         </span>
       ))}

@@ -5,7 +5,10 @@ import { Copyable } from '../parts/copy.js';
 import { Left, Moment, Until } from '../parts/moment.js';
 import { RunLink } from '../parts/run-status.js';
 import { DashboardLink } from '../parts/view-head.js';
-import { StateTag } from '../parts/state.js';
+import { RunBars } from '../parts/bars.js';
+import { expectedText } from '../parts/run-bars.js';
+import { StateTag, type Gate } from '../parts/state.js';
+import { number } from '../../kernel/words.js';
 import { Link, pathOf } from '../router.js';
 import { percent } from './gate-cell.js';
 import { OpenIncidents } from './open-incidents.js';
@@ -143,41 +146,7 @@ export function GatePanel({ job: name, region, shown, readMs, onClose }: PanelPr
               </tbody>
             </table>
           )}
-          <h3>Last runs</h3>
-          {gate.runs.length === 0 ? (
-            <p class="quiet">None yet.</p>
-          ) : (
-            <table class="list">
-              <thead>
-                <tr>
-                  <th scope="col">At</th>
-                  <th scope="col">Status</th>
-                  <th scope="col" class="number spare">
-                    Planned
-                  </th>
-                  <th scope="col" class="number">
-                    Applied
-                  </th>
-                  <th scope="col">Run</th>
-                </tr>
-              </thead>
-              <tbody>
-                {gate.runs.map(({ runId, at, status, planned, applied }) => (
-                  <tr key={runId}>
-                    <td>
-                      <Moment at={at} />
-                    </td>
-                    <td>{status}</td>
-                    <td class="number spare">{planned.toLocaleString('en')}</td>
-                    <td class="number">{applied.toLocaleString('en')}</td>
-                    <td class="id">
-                      <RunLink id={runId} copy />
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          )}
+          <LastRuns runs={gate.runs} />
           <h3>In a terminal</h3>
           <Copyable
             text={`portcullis runs --job ${name} --region ${region}`}
@@ -187,6 +156,78 @@ export function GatePanel({ job: name, region, shown, readMs, onClose }: PanelPr
         </>
       )}
     </aside>
+  );
+}
+
+/** The bars of its cell, larger, with what they mean and the figures behind them. */
+function LastRuns({ runs }: { readonly runs: Gate['runs'] }) {
+  if (runs.length === 0) {
+    return (
+      <>
+        <h3>Last runs</h3>
+        <p class="quiet">None yet.</p>
+      </>
+    );
+  }
+  return (
+    <>
+      <h3>Last runs</h3>
+      <div class="bars-large">
+        <RunBars runs={runs} />
+        <ul class="hint">
+          {runs.some(({ expected }) => expected !== null) && (
+            <>
+              <li>
+                Shaded: what the guard expected of each run when it judged it. 19 of 20 healthy runs are
+                inside.
+              </li>
+              <li>A bar with a point is above its band; one that ends under it planned less.</li>
+            </>
+          )}
+          {runs.some(({ expected }) => expected === null) && (
+            <li>
+              A hollow bar was not judged by counts: too few runs to compare with, no count rule, or no plan.
+              Its height is its number of changes.
+            </li>
+          )}
+          <li>▾ below a bar: the run went wrong. The newest is at the right.</li>
+        </ul>
+      </div>
+      <table class="list">
+        <thead>
+          <tr>
+            <th scope="col">At</th>
+            <th scope="col">Status</th>
+            <th scope="col">Expected</th>
+            <th scope="col" class="number">
+              Applied
+            </th>
+            <th scope="col">Run</th>
+          </tr>
+        </thead>
+        <tbody>
+          {runs.map((run) => (
+            <tr key={run.runId}>
+              <td>
+                <Moment at={run.at} />
+              </td>
+              <td>{run.status}</td>
+              <td>
+                {expectedText(run)}
+                {run.expected !== null && <span class="rule quiet">{run.expected.rule}</span>}
+              </td>
+              <td class="number">
+                {number(run.applied)}
+                {run.planned !== run.applied && <span class="quiet"> of {number(run.planned)}</span>}
+              </td>
+              <td class="id">
+                <RunLink id={run.runId} copy />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </>
   );
 }
 

@@ -1,12 +1,13 @@
 import type { Output } from '../outputs.js';
 import { Link, pathOf } from '../router.js';
 import { Copy } from './copy.js';
+import type { RunKind } from './run-bars.js';
 
 export type Run = Output<'getRun'>;
 export type RunState = Run['status'];
 
 /** What a status says in a colour and a sign, beside its word. */
-export const RUN_KINDS: Readonly<Record<RunState, 'good' | 'bad' | 'idle' | 'busy'>> = {
+export const RUN_KINDS: Readonly<Record<RunState, RunKind>> = {
   planning: 'busy',
   applying: 'busy',
   succeeded: 'good',

@@ -12,7 +12,10 @@ export function Plan({ run, verdicts }: { readonly run: Run; readonly verdicts: 
   const capOf = (kind: string): Verdict | undefined => verdicts.find(({ rule }) => rule === `cap:${kind}`);
   const limits = planned.flatMap(([kind]) => figureOf(capOf(kind), 'limit') ?? []);
   const most = Math.max(1, ...planned.map(([, n]) => n), ...limits);
-  const counted = verdicts.filter((each) => each.stage === 'plan' && figureOf(each, 'low') !== undefined);
+  // Where no earlier run had worked, no count would have been too many: such a rule has no upper end to draw.
+  const isBand = (each: Verdict): boolean =>
+    ['low', 'high'].every((end) => figureOf(each, end) !== undefined);
+  const counted = verdicts.filter((each) => each.stage === 'plan' && isBand(each));
   return (
     <section aria-labelledby="plan">
       <h2 id="plan">Plan</h2>

@@ -1,5 +1,6 @@
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
+import { writeVerdicts } from '../../../src/guard/verdict-rows.js';
 import { until } from '../../support/until.js';
 import { closeAll, owner, seedGate, seedJob, seedRuns, signedIn, visit } from './opened.js';
 import { findings, wide } from './looks.js';
@@ -17,13 +18,48 @@ beforeAll(async () => {
   await seedGate({ job: JOB, region: 'eu-west-1' });
   await seedGate({ job: JOB, region: 'us-east-1', state: 'held', reason: `no share; see ${MARKUP}` });
   await seedGate({ job: JOB, region: 'us-west-2', permitMs: 0 });
-  await seedRuns(JOB, 'eu-west-1', [12, 40, -7, 30]);
+  const ids = await seedRuns(JOB, 'eu-west-1', [12, 90, -7, 30]);
+  // The first had too few runs before it.
+  for (const [at, observed] of [90, 7, 30].entries()) {
+    const figures = { observed, expected: 22, low: 8, high: 41, p: 0.1, limit: 2.5e-4 };
+    const reason = `claims-per-run: ${observed} planned`;
+    await writeVerdicts(owner, ids[at + 1] ?? '', 'plan', [
+      { rule: 'claims-per-run', verdict: 'pass', reason, figures },
+    ]);
+  }
 });
 afterEach(closeAll);
 
 const gate = (page: Page, region: string) => page.locator(`[data-gate="${JOB} ${region}"]`);
 const stateOf = (page: Page, region: string) => gate(page, region).locator('.state').innerText();
 const isLive = (page: Page) => page.locator('main.live').waitFor();
+
+/** What of the bars stands where, by the boxes that the browser has drawn: that of 12, 90, 7 and 30 changes. */
+const seenBars = (page: Page): Promise<object> =>
+  page.evaluate<object>(`((svg) => {
+    const parts = (name) => (svg.querySelector(name)?.getAttribute('d') ?? '').split(/(?=M)/).filter(Boolean);
+    const boxOf = (d) => {
+      const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
+      path.setAttribute('d', d);
+      svg.append(path);
+      const { y, height } = path.getBBox();
+      path.remove();
+      return { top: y, bottom: y + height };
+    };
+    const band = boxOf(parts('.bars-band')[0]);
+    const shown = ['.bar-good:not(.bar-hollow)', '.bar-bad:not(.bar-hollow)'].map((name) => parts(name));
+    const [above, newest] = shown[0].map(boxOf);
+    const marks = shown[1].map(boxOf).filter(({ top }) => top > band.bottom + 6);
+    const failed = shown[1].map(boxOf).find(({ top }) => top < band.bottom + 6);
+    return {
+      bands: parts('.bars-band').length,
+      within: newest.top >= band.top && newest.top <= band.bottom,
+      pointed: above.top < band.top && shown[0][0].includes('l'),
+      below: failed.top > band.bottom,
+      hollow: parts('.bar-hollow').length,
+      marks: marks.length,
+    };
+  })(document.querySelector('.panel svg.bars'))`);
 
 describe('Now', () => {
   test('says of every gate in which state it is, and why', async () => {
@@ -36,7 +72,7 @@ describe('Now', () => {
     expect(await stateOf(page, 'ap-east-1')).toBe('Silent');
     expect(await gate(page, 'us-west-2').innerText()).toContain('permit expired');
     expect(await gate(page, 'eu-west-1').getByRole('img').getAttribute('aria-label')).toBe(
-      'Last run succeeded, 30 changes applied; 1 of the last 4 went wrong',
+      'Last run succeeded, 30 changes applied; 1 of the last 4 went wrong; 1 within the expected band; 1 above the expected band; 1 below the expected band; 1 not judged by counts',
     );
     // What others wrote is text, whatever it looks like.
     expect(await gate(page, 'us-east-1').innerText()).toContain(MARKUP);
@@ -76,7 +112,19 @@ describe('Now', () => {
     const panel = page.getByRole('complementary', { name: 'eu-west-1' });
     await panel.waitFor();
     expect(new URL(page.url()).pathname).toBe(`/now/${JOB}/eu-west-1`);
-    expect(await panel.innerText()).toContain('succeeded');
+    const [newest, failed, above, first] = await panel
+      .locator('tbody tr', { hasText: 'UTC' })
+      .allInnerTexts();
+    expect(newest).toMatch(/succeeded\s+✓ 30 within 8–41\s+claims-per-run\s+30/);
+    expect(failed).toMatch(/failed\s+▼ 7 below 8–41/);
+    expect(above).toMatch(/succeeded\s+▲ 90 above 8–41/);
+    expect(first).toMatch(/succeeded\s+not judged\s+12/);
+    // What the bars mean is told beside them.
+    await panel.getByText('what the guard expected of each run').waitFor();
+    await panel.getByText('A hollow bar was not judged').waitFor();
+    expect(await seenBars(page)).toEqual({
+      ...{ bands: 3, within: true, pointed: true, below: true, hollow: 1, marks: 1 },
+    });
     expect(await panel.getByRole('link', { name: 'Grafana' }).getAttribute('href')).toBe(
       `https://grafana.example/g/d/portcullis-kill-switch?var-job=${JOB}&var-region=eu-west-1&from=now-6h&to=now`,
     );

@@ -135,19 +135,23 @@ export async function seedGate({
   );
 }
 
-/** Runs of the last hours, each with so many changes; a negative one failed. */
-export async function seedRuns(job: string, region: string, changes: readonly number[]): Promise<void> {
+/** Runs of the last hours, each with so many changes; a negative one failed. Answers their ids, oldest first. */
+export async function seedRuns(job: string, region: string, changes: readonly number[]): Promise<string[]> {
+  const ids: string[] = [];
   for (const [at, n] of changes.entries()) {
-    await owner.query(
+    const { rows } = await owner.query<{ id: string }>(
       `insert into portcullis_region.run
          (id, job, version, region, slot, trigger, status, reason_code, reason, worker, lease_until, lanes, planned, applied,
           conflicts, created_at, planned_at, finished_at)
        values (gen_random_uuid(), $1, $2, $3, clock_timestamp() - $4 * interval '15 minutes', 'schedule', $5, 'done', 'all applied',
                'worker-1', clock_timestamp(), 1, jsonb_build_object('claim', $6::int), jsonb_build_object('claim', $6::int),
-               0, clock_timestamp() - $4 * interval '15 minutes', clock_timestamp(), clock_timestamp())`,
+               0, clock_timestamp() - $4 * interval '15 minutes', clock_timestamp(), clock_timestamp())
+       returning id`,
       [job, VERSION, region, changes.length - at, n < 0 ? 'failed' : 'succeeded', Math.abs(n)],
     );
+    ids.push(...rows.map(({ id }) => id));
   }
+  return ids;
 }
 
 /** Puts a job's policy in force, and says that a worker serves it. */
