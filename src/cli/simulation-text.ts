@@ -33,7 +33,7 @@ export function simulationText(
     ends,
     approvals,
   }: Shown<Simulation> & {
-    readonly steps: readonly (Shown<SimulatedStep> & { readonly starts: Date | string })[];
+    readonly steps: readonly (Shown<SimulatedStep> & { readonly starts: Date | string | null })[];
   },
 ): string {
   const table = voice.table(
@@ -42,8 +42,12 @@ export function simulationText(
       step.wave,
       step.region,
       share(step.permille),
-      time(step.starts),
-      step.ends === null ? { text: 'never: too few changes', tone: 'warning' as const } : time(step.ends),
+      step.starts === null ? '–' : time(step.starts),
+      step.ends !== null
+        ? time(step.ends)
+        : step.starts === null
+          ? '–'
+          : { text: 'never: too few changes', tone: 'warning' as const },
       step.runs ?? '–',
       step.units,
       counts(step.rows),

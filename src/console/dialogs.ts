@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
 import type { Output } from './api.js';
+import type { Run } from './parts/run-status.js';
 
 /** What a flag is to be: on or off, or as it was at a revision. */
 export type FlagTarget =
@@ -34,7 +35,7 @@ export type OpenDialog =
   | { readonly kind: 'start-rollout'; readonly job?: string }
   | {
       readonly kind: 'restore';
-      readonly run: Output<'getRun'>;
+      readonly run: Run;
       /** What of it; absent: everything. */
       readonly part?: RunPart | undefined;
     }

@@ -7,6 +7,7 @@ import { RearmDialog } from './acts/rearm.js';
 import { lazily } from './parts/lazy.js';
 import { SteerDialog } from './acts/steer.js';
 import { closeDialog, dialog } from './dialogs.js';
+import { keepFocus } from './focus.js';
 import { KeysDialog, onKeyDown } from './keys.js';
 import { isLive, lastHeardMs, shareSignOut } from './live/live.js';
 import { Palette } from './palette.js';
@@ -44,6 +45,14 @@ export function Shell() {
   }, []);
   // A dialog is about the screen under it: whoever goes elsewhere, also by Back, leaves it.
   useEffect(() => closeDialog, [path]);
+  const main = useRef<HTMLElement>(null);
+  useEffect(() => (main.current === null ? undefined : keepFocus(main.current)), []);
+  const from = useRef(path);
+  useEffect(() => {
+    // The link that was followed may be gone with its screen: Tab and a screen reader go on in the new one.
+    if (from.current !== path && document.activeElement === document.body) main.current?.focus();
+    from.current = path;
+  }, [path]);
   const top = useRef<HTMLElement>(null);
   useLayoutEffect(() => {
     const bar = top.current;
@@ -81,7 +90,7 @@ export function Shell() {
         </button>
         <Person />
       </header>
-      <main id="main" tabIndex={-1} class={isLive.value ? 'live' : 'not-live'}>
+      <main id="main" ref={main} tabIndex={-1} class={isLive.value ? 'live' : 'not-live'}>
         {view === undefined ? <NotFound path={path} /> : <view.Screen />}
       </main>
       <OpenDialog />

@@ -19,7 +19,7 @@ import { requireUnderWay } from '../rollout/start-rollout.js';
 import type { OperationContext } from './context.js';
 import { operation, SENT_OR_EVERYWHERE, sentOr } from './operation.js';
 import { namePath, pageQuery } from './schemas.js';
-import { count, named, pageSchema, reason, isoTime, word } from '../kernel/schema.js';
+import { count, named, pageSchema, reason, isoTime, UnitLabel, word } from '../kernel/schema.js';
 
 const RolloutPage = pageSchema('RolloutPage', RolloutView);
 
@@ -72,13 +72,14 @@ const SkipOrder = named(
 const Simulation = named(
   'RolloutSimulation',
   z.strictObject({
+    unitLabel: UnitLabel,
     steps: z
       .array(
         z.strictObject({
           wave: z.string(),
           region: z.string(),
           permille: count,
-          starts: isoTime,
+          starts: isoTime.nullable().describe('null: never, since a step before it never ends'),
           ends: isoTime.nullable().describe('null: never, since too little is changed'),
           runs: count.nullable(),
           units: count.describe('that the version has from then on'),
@@ -201,7 +202,7 @@ export const rolloutOperations = {
         ends: simulation.ends?.toISOString() ?? null,
         steps: simulation.steps.map((step) => ({
           ...step,
-          starts: step.starts.toISOString(),
+          starts: step.starts?.toISOString() ?? null,
           ends: step.ends?.toISOString() ?? null,
         })),
       };

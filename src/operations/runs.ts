@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { recordAudit } from '../audit/record.js';
 import { flagName } from '../flags/definition.js';
-import { requirePolicy } from '../flags/policy-store.js';
+import { requirePolicy, unitLabelOf } from '../flags/policy-store.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { requireRegion, unknownName } from '../kernel/unknown-name.js';
 import { regionsServed } from '../rollout/announce.js';
@@ -30,6 +30,7 @@ import {
   regionsPageSchema,
   regionsPageShape,
   text,
+  UnitLabel,
 } from '../kernel/schema.js';
 import {
   jobQuery,
@@ -40,6 +41,8 @@ import {
   kindQuery,
   runIdPath,
 } from './schemas.js';
+import { UNITS } from '../kernel/words.js';
+import { askControl } from './without-control.js';
 import { RunView, MOST_HELD, runStatuses } from '../runs/browse-runs.js';
 
 const RunOrder = named(
@@ -70,6 +73,9 @@ const RunPage = named(
     ),
   }),
 );
+/** A run alone. In a list, the job's label would be the same in every row. */
+export const RunDetail = named('RunDetail', z.strictObject({ ...RunView.shape, unitLabel: UnitLabel }));
+export type RunDetail = z.infer<typeof RunDetail>;
 const UnitRunPage = regionsPageSchema('UnitRunPage', UnitRunView);
 const ChangePage = pageSchema('ChangePage', ChangeView);
 const RunLanes = named('RunLanes', z.strictObject({ lanes: z.array(LaneView).readonly() }));
@@ -180,9 +186,13 @@ export const runOperations = {
     summary: 'One run',
     action: 'read',
     params: z.strictObject({ id: runIdPath }),
-    result: RunView,
+    result: RunDetail,
     errors: ['RUN_UNKNOWN', 'RUN_AMBIGUOUS'],
-    run: async ({ regionDatabases }, params) => (await findRunOf(regionDatabases, params.id)).run,
+    run: async ({ control, regionDatabases }, params, caller) => {
+      const { run } = await findRunOf(regionDatabases, params.id);
+      const unitLabel = await askControl(caller, () => unitLabelOf(control, run.job));
+      return { ...run, unitLabel: unitLabel ?? UNITS };
+    },
   }),
   listRunVerdicts: operation({
     at: 'GET /api/v1/runs/:id/verdicts',

@@ -8,7 +8,7 @@ import { storableJson } from '../kernel/text.js';
 import { inTransaction } from '../postgres/pool.js';
 import { readAdmissions } from '../flags/admission-store.js';
 import { endBreakGlass, grantBreakGlass, lockFlagsOf } from '../flags/break-glass.js';
-import { requirePolicy } from '../flags/policy-store.js';
+import { requirePolicy, unitLabelOf } from '../flags/policy-store.js';
 import { notify } from '../notify/notice.js';
 import { hashOfEvidence, type RegionShown, type WaveEvidence, worsened } from './evidence.js';
 import { type EvidenceSources, type UnitsOf } from './read-evidence.js';
@@ -114,7 +114,10 @@ export async function askBreakGlass(
         subject: `${job} ${version}: ${permille / 10}% of ${where} for ${formatDurationMs(forMs)}`,
         region: regions.length === 1 ? regions[0] : undefined,
         reason,
-        evidence: { job, version, regions, permille, forMs, evidenceHash, evidence: jsonOf(evidence) },
+        evidence: {
+          ...{ job, version, regions, permille, forMs, unitLabel: policy.unit },
+          ...{ evidenceHash, evidence: jsonOf(evidence) },
+        },
         expiresInMs: DECIDE_WITHIN_MS,
       },
       principal,
@@ -155,7 +158,9 @@ export async function decideBreakGlass(
       const { evidence: then, ...grant } = request.parse(approval.evidence);
       const now = await evidenceNow(sources, grant);
       const held = now.regions.find(({ trouble }) => trouble !== undefined);
-      const worse = worsened(then, now) ?? (held && `${held.region} is held: ${held.trouble ?? ''}`);
+      const worse =
+        worsened(then, now, await unitLabelOf(client, grant.job)) ??
+        (held && `${held.region} is held: ${held.trouble ?? ''}`);
       if (worse !== undefined) {
         throw refused(
           grant,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '../audit/canonical-json.js';
-import { countOf } from '../kernel/words.js';
+import { countOf, UNITS, unitsOf, type UnitLabel } from '../kernel/words.js';
 import type { Verdict } from '../containment/verdict.js';
 
 /** What a bake rule last said of a version in a region. */
@@ -105,7 +105,7 @@ const MORE_UNITS = { times: 1.25, least: 10 } as const;
  *
  * A region whose evidence cannot be read now is not compared: that holds the rollout, and says nothing of the version.
  */
-export function worsened(then: WaveEvidence, now: WaveEvidence): string | undefined {
+export function worsened(then: WaveEvidence, now: WaveEvidence, label = UNITS): string | undefined {
   for (const before of then.regions) {
     const after = now.regions.find(({ region }) => region === before.region);
     if (after?.verdicts[UNREAD] === 'unreachable') continue;
@@ -115,7 +115,7 @@ export function worsened(then: WaveEvidence, now: WaveEvidence): string | undefi
   }
   if (then.reach === undefined || now.reach === undefined) return undefined;
   return widened(then.reach, now.reach)
-    ? `it would reach more (then: ${reachText(then.reach)}; now: ${reachText(now.reach)})`
+    ? `it would reach more (then: ${reachText(then.reach, label)}; now: ${reachText(now.reach, label)})`
     : undefined;
 }
 
@@ -156,7 +156,7 @@ function shownText({ permille, runs, changes, skipped = [], verdicts, trouble }:
   ].join(', ');
 }
 
-function reachText({ permille, units }: Reach): string {
+function reachText({ permille, units }: Reach, label: UnitLabel): string {
   const where = Object.entries(permille).map(([region, share]) => `${share / 10}% of ${region}`);
-  return [...where, ...(units === null ? [] : [`about ${countOf(units, 'unit')}`])].join(', ');
+  return [...where, ...(units === null ? [] : [`about ${unitsOf(units, label)}`])].join(', ');
 }

@@ -1,5 +1,6 @@
 import { rulesOf, shareLimit, type Cap, type RuleKind } from '../flags/guard-policy.js';
 import type { Policy } from '../flags/policy.js';
+import type { UnitLabel } from '../kernel/words.js';
 import type { RolloutPolicy } from '../flags/rollout-policy.js';
 import { outcomePower, type OutcomePower } from '../guard/outcome-power.js';
 import { promotionTime } from './promotion-time.js';
@@ -22,7 +23,8 @@ export interface SimulatedStep {
   readonly wave: string;
   readonly region: string;
   readonly permille: number;
-  readonly starts: Date;
+  /** Null: never, since a step before it never ends. */
+  readonly starts: Date | null;
   /** When its evidence is full; null: never, since too little is changed. */
   readonly ends: Date | null;
   readonly runs: number | null;
@@ -45,6 +47,8 @@ export interface RuleReach {
 }
 
 export interface Simulation {
+  /** What the job calls its units. */
+  readonly unitLabel: UnitLabel;
   readonly steps: readonly SimulatedStep[];
   readonly rules: readonly RuleReach[];
   /** When the version has everything and has baked; null: never, on these figures. */
@@ -72,11 +76,13 @@ export function simulateRollout(
       let at: Date | null = begins;
       const figures = figuresOf(region);
       for (const permille of wave.stepsPermille) {
-        if (at === null) break;
-        const starts: Date = promotionTime(rollout, at).at;
+        const starts: Date | null = at && promotionTime(rollout, at).at;
         const changes = ((figures.changesPerRun ?? 0) * permille) / 1000;
         const runs = runsNeeded(wave.bake, changes);
-        at = runs === null ? null : after(starts, Math.max(wave.bake.timeMs, runs * periodMs));
+        at =
+          starts === null || runs === null
+            ? null
+            : after(starts, Math.max(wave.bake.timeMs, runs * periodMs));
         const units = Math.ceil((figures.units * permille) / 1000);
         steps.push({
           ...{ wave: wave.name, region, permille, starts, ends: at, runs, units },
@@ -108,6 +114,7 @@ export function simulateRollout(
       : new Date(Math.max(...ends.map((each) => each?.getTime() ?? 0)));
   }
   return {
+    unitLabel: policy.unit,
     steps,
     rules: reachOf(policy),
     ends: begins,

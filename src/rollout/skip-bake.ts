@@ -7,6 +7,7 @@ import {
   requestApproval,
   APPROVAL_STATES,
 } from '../access/approvals.js';
+import { unitLabelOf } from '../flags/policy-store.js';
 import { requireMay, type Principal } from '../access/roles.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { storableJson } from '../kernel/text.js';
@@ -82,6 +83,7 @@ export async function askToSkip(
     const evidence = await skipEvidence(sources, rollout, bakes, seen);
     const { wave } = evidence;
     const evidenceHash = hashOfEvidence(evidence);
+    const unitLabel = await unitLabelOf(client, rollout.job);
     const [first, ...others] = bakes;
     const request = await requestApproval(
       client,
@@ -90,7 +92,7 @@ export async function askToSkip(
         subject: `${rollout.job} ${rollout.version}: ${bakesText(bakes)}`,
         region: others.length === 0 ? first?.region : undefined,
         reason: order.reason,
-        evidence: { rollout: rollout.id, wave, bakes, evidenceHash, evidence },
+        evidence: { rollout: rollout.id, wave, bakes, unitLabel, evidenceHash, evidence },
         expiresInMs: DECIDE_WITHIN_MS,
       },
       principal,
@@ -186,6 +188,7 @@ export async function weighSkips(
   at: Date,
 ): Promise<Rollout> {
   let parts = rollout.parts;
+  const unitLabel = await unitLabelOf(client, rollout.job);
   for (const row of await readRequests(client, rollout.id, 'skip')) {
     if (row.lapsed_reason !== null || (row.state !== 'approved' && row.state !== 'pending')) continue;
     const bakes = bakesOf(row.asked);
@@ -193,7 +196,7 @@ export async function weighSkips(
     const worse =
       current.length === 0
         ? whyOver(rollout, row, bakes)
-        : worsened(row.evidence, await skipEvidence(sources, rollout, current, evidence));
+        : worsened(row.evidence, await skipEvidence(sources, rollout, current, evidence), unitLabel);
     if (worse === undefined) continue;
     const regions = bakes.map(({ region }) => region);
     await client.query(

@@ -8,6 +8,7 @@ import {
   decideApproval,
   requestApproval,
 } from '../access/approvals.js';
+import { unitLabelOf } from '../flags/policy-store.js';
 import type { Principal } from '../access/roles.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { storableJson } from '../kernel/text.js';
@@ -106,6 +107,7 @@ export async function weighApprovals(
   at: Date,
 ): Promise<ApprovalStanding> {
   const approved = new Set<string>();
+  const unitLabel = await unitLabelOf(client, rollout.job);
   const asked = new Set<string>();
   let rejected: ApprovalStanding['rejected'];
   for (const row of await readRequests(client, rollout.id, 'wave')) {
@@ -114,7 +116,7 @@ export async function weighApprovals(
     if (row.state !== 'approved' && row.state !== 'pending') continue;
     // A wave that has begun has no use for its approval any more.
     if (hasBegun(rollout, row.wave)) continue;
-    const worse = worsened(row.evidence, await now(row.wave));
+    const worse = worsened(row.evidence, await now(row.wave), unitLabel);
     if (worse === undefined) (row.state === 'approved' ? approved : asked).add(row.wave);
     else await lapse(client, rollout, row, `wave ${row.wave}`, worse, at);
   }
@@ -159,6 +161,7 @@ export async function askForWave(
   const unchecked = uncheckedText(rollout.policy, evidence);
   const again = (await readRequests(client, rollout.id, 'wave')).find((row) => row.wave === evidence.wave);
   const lapsed = again?.lapsed_reason ?? undefined;
+  const unitLabel = await unitLabelOf(client, rollout.job);
   const asked = await requestApproval(
     client,
     {
@@ -166,7 +169,7 @@ export async function askForWave(
       subject: `${rollout.job} ${rollout.version} in wave ${evidence.wave}`,
       region: regions.length === 1 ? regions[0] : undefined,
       reason: [`${rollout.reason} (wave ${evidence.wave}: ${regions.join(', ')})`, ...unchecked].join('; '),
-      evidence: { rollout: rollout.id, wave: evidence.wave, evidenceHash, evidence },
+      evidence: { rollout: rollout.id, wave: evidence.wave, unitLabel, evidenceHash, evidence },
       expiresInMs: DECIDE_WITHIN_MS,
     },
     // As whom it was started: so that they can't be the second person too.

@@ -6,7 +6,7 @@ import { partText } from '../../journal/restore-plan.js';
 import type { VerdictView } from '../../guard/verdict-rows.js';
 import type { Verdict } from '../../containment/verdict.js';
 import type { LaneView } from '../../journal/browse-lanes.js';
-import type { RunView } from '../../runs/browse-runs.js';
+import type { RunDetail } from '../../operations/runs.js';
 import { messageOf } from '../../kernel/errors.js';
 import { voiceOf, type Context, type Voice } from '../context.js';
 import { withInvoke, type Invoke } from '../invoke.js';
@@ -14,7 +14,7 @@ import { leaf } from '../leaf.js';
 import type { Cell } from '../table.js';
 import { toneOf, type Tone } from '../tone.js';
 import { triggerFacts } from '../trigger-text.js';
-import { number, time } from '../../kernel/words.js';
+import { number, time, unitsOf } from '../../kernel/words.js';
 import { changedColumns, counts, imageText, total } from '../wording.js';
 
 /** How many changes of each sort are shown where not all are asked for. */
@@ -56,7 +56,7 @@ function kindName(text: string): string {
   throw new InvalidArgumentError('A kind of change is a word such as claim.');
 }
 
-async function printRun(voice: Voice, invoke: Invoke, run: RunView): Promise<void> {
+async function printRun(voice: Voice, invoke: Invoke, run: RunDetail): Promise<void> {
   const { runId: id } = run;
   const [{ verdicts }, { lanes }, rows] = await Promise.all([
     invoke('listRunVerdicts', { id }),
@@ -106,7 +106,7 @@ const NO_ROWS: SomeRows = { conflicts: [], changes: [] };
  * Some of a run's changes, which are rows of people: reading them goes on record. A run can be looked at where nothing
  * can be written, such as on a replica: then without these.
  */
-async function someRows(invoke: Invoke, { runId: id, planned, conflicts }: RunView): Promise<SomeRows> {
+async function someRows(invoke: Invoke, { runId: id, planned, conflicts }: RunDetail): Promise<SomeRows> {
   if (total(planned) === 0) return NO_ROWS;
   const { items: changes } = await invoke('listRunChanges', { id, limit: SHOWN });
   if (conflicts === 0) return { conflicts: [], changes };
@@ -114,10 +114,10 @@ async function someRows(invoke: Invoke, { runId: id, planned, conflicts }: RunVi
   return { conflicts: found.items, changes };
 }
 
-/** `12 units: admitted to 10 %, flag asks 50 %`. */
-function admittedText({ admittedUnits, askedPermille, admittedPermille }: RunView): string {
+/** `12 organisations: admitted to 10 %, flag asks 50 %`. */
+function admittedText({ admittedUnits, askedPermille, admittedPermille, unitLabel }: RunDetail): string {
   if (admittedUnits === null) return '–';
-  const units = `${number(admittedUnits)} units`;
+  const units = unitsOf(admittedUnits, unitLabel);
   if (askedPermille === null || admittedPermille === null) return units;
   return admittedPermille < askedPermille
     ? `${units}: admitted to ${admittedPermille / 10}%, flag asks ${askedPermille / 10}%`
@@ -128,7 +128,7 @@ function breakGlassText(id: string): string {
   return `ran under break-glass ${id}: no rollout had admitted it (portcullis break-glass list)`;
 }
 
-function factsOf(run: RunView): (readonly [string, Cell])[] {
+function factsOf(run: RunDetail): (readonly [string, Cell])[] {
   const took = run.durationMs === null ? [] : [['took', formatDurationMs(run.durationMs)] as const];
   return [
     ['run', run.runId],
@@ -151,7 +151,7 @@ function factsOf(run: RunView): (readonly [string, Cell])[] {
   ];
 }
 
-function judgementOf(run: RunView): Cell {
+function judgementOf(run: RunDetail): Cell {
   switch (run.reasonCode) {
     case 'guard-tripped':
     case 'guard-failed':
@@ -162,7 +162,7 @@ function judgementOf(run: RunView): Cell {
   return run.plannedAt === null ? 'not: there was no plan' : { text: 'every rule let it pass', tone: 'good' };
 }
 
-function kindsText(voice: Voice, run: RunView): string {
+function kindsText(voice: Voice, run: RunDetail): string {
   const kinds = Object.keys(run.planned);
   if (kinds.length === 0) return '';
   const besides = Object.keys({ ...run.cascading, ...run.cascaded }).length > 0;
@@ -247,7 +247,7 @@ async function printChanges(
   { io }: Context,
   voice: Voice,
   invoke: Invoke,
-  { runId, planned }: RunView,
+  { runId, planned }: RunDetail,
   { kind, state }: ShowOptions,
 ): Promise<void> {
   let printed = 0;

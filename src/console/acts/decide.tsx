@@ -62,7 +62,12 @@ export function DecideDialog({ request, decision }: DecideProps) {
           longer counts.
         </p>
       )}
-      <Reason value={why} hint="It stands on record beside the request; you may leave it empty." optional />
+      <Reason
+        value={why}
+        hint="It stands on record beside the request; you may leave it empty."
+        optional
+        autofocus
+      />
       <Copyable
         text={`portcullis ${decision} ${id}${said === '' ? '' : ` --reason ${quoted(said)}`}`}
         what="the command that does the same"

@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useId } from 'preact/hooks';
-import { countOf, quoted } from '../../kernel/words.js';
+import { quoted, unitsOf } from '../../kernel/words.js';
 import { call, problemOf, whyNot, type Output } from '../api.js';
 import type { BeforeAfter } from '../inbox/asked.js';
 import { BeforeAfterTable } from '../parts/dialog.js';
@@ -127,12 +127,12 @@ function startable(versions: readonly Version[]): Version[] {
 }
 
 /** Each region's steps, on paper. */
-function changesOf({ steps, approvals }: Simulation): BeforeAfter[] {
+function changesOf({ unitLabel, steps, approvals }: Simulation): BeforeAfter[] {
   const places = new Map<string, string[]>();
   for (const { wave, region, permille, units } of steps) {
     const place = `${wave}: ${region}`;
     const then = places.get(place) ?? (approvals.includes(wave) ? ['once approved'] : []);
-    then.push(`${percent(permille)} (${countOf(units, 'unit')})`);
+    then.push(`${percent(permille)} (${unitsOf(units, unitLabel)})`);
     places.set(place, then);
   }
   return [...places].map(([place, then]) => ({ place, now: '0 %', then: then.join(', ') }));

@@ -1,3 +1,4 @@
+import { UNITS, unitsOf, type UnitLabel } from '../../kernel/words.js';
 import type { Output } from '../api.js';
 import { percent } from '../now/gate-cell.js';
 import { span } from '../time.js';
@@ -40,7 +41,11 @@ type Json = Readonly<Record<string, unknown>>;
 export function askedOf({ action, evidence }: Request): Asked {
   const shown = objectOf(evidence['evidence']);
   const regions = listOf(shown['regions']).map(regionOf);
-  const common = { regions, reach: reachOf(shown), hash: textOf(evidence['evidenceHash']) };
+  const common = {
+    regions,
+    reach: reachOf(shown, labelOf(evidence['unitLabel'])),
+    hash: textOf(evidence['evidenceHash']),
+  };
   const version = textOf(shown['version']) ?? textOf(evidence['version']) ?? 'the version';
   const wave = textOf(evidence['wave']) ?? '';
   const shareIn = (region: string): string => {
@@ -126,12 +131,17 @@ function regionOf(seen: Json): RegionSeen {
   };
 }
 
-function reachOf(shown: Json): string | undefined {
+function reachOf(shown: Json, label: UnitLabel): string | undefined {
   if (shown['reach'] === undefined) return undefined;
   const { units } = objectOf(shown['reach']);
   return typeof units === 'number'
-    ? `about ${units.toLocaleString('en')} units`
-    : 'units that could not be counted';
+    ? `about ${unitsOf(units, label)}`
+    : `${label.many} that could not be counted`;
+}
+
+function labelOf(value: unknown): UnitLabel {
+  const { one, many } = objectOf(value);
+  return { one: textOf(one) ?? UNITS.one, many: textOf(many) ?? UNITS.many };
 }
 
 function objectOf(value: unknown): Json {

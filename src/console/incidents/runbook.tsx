@@ -23,7 +23,11 @@ export function Runbook({
       <h2 id="runbook">Runbook</h2>
       <ol class="steps">
         {steps.map((step) => (
-          <li key={step.title} class={step.done ? 'step-done' : step === next ? 'step-next' : undefined}>
+          <li
+            key={step.title}
+            class={step.done ? 'step-done' : step === next ? 'step-next' : undefined}
+            aria-current={step === next ? 'step' : undefined}
+          >
             <h3>
               {step.done && (
                 <>

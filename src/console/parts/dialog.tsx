@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { number } from '../../kernel/words.js';
+import { focusNear, pathTo } from '../focus.js';
 import { useId, useLayoutEffect, useRef } from 'preact/hooks';
 
 interface DialogProps {
@@ -14,13 +15,13 @@ export function Dialog({ title, onClose, children, className = '' }: DialogProps
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useLayoutEffect(() => {
-    const before = document.activeElement;
+    const before = pathTo(document.activeElement);
     const element = dialog.current;
     element?.showModal();
     return () => {
       // While it is open, nothing behind it takes the focus.
       element?.close();
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      focusNear(before);
     };
   }, []);
   return (

@@ -3,7 +3,7 @@ import { Link, pathOf } from '../router.js';
 import { Copy } from './copy.js';
 import type { RunKind } from './run-bars.js';
 
-export type Run = Output<'getRun'>;
+export type Run = Output<'listRuns'>['items'][number];
 export type RunState = Run['status'];
 
 /** What a status says in a colour and a sign, beside its word. */

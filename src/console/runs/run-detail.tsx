@@ -1,4 +1,4 @@
-import { number } from '../../kernel/words.js';
+import { unitsOf } from '../../kernel/words.js';
 import { call, whyNot, type Output } from '../api.js';
 import { dialog } from '../dialogs.js';
 import { useWatched } from '../live/use-watched.js';
@@ -20,7 +20,7 @@ import { Verdicts } from './verdicts.js';
 const EVERY_MS = 2_000;
 
 interface Shown {
-  readonly run: Run;
+  readonly run: Output<'getRun'>;
   readonly verdicts: readonly Verdict[];
   readonly lanes: Output<'listRunLanes'>['lanes'];
   readonly restores: readonly Run[];
@@ -191,9 +191,9 @@ const TRIGGERS = {
   restore: 'to restore',
 } as const;
 
-function admittedText({ admittedUnits, askedPermille, admittedPermille }: Run): string {
+function admittedText({ admittedUnits, askedPermille, admittedPermille, unitLabel }: Shown['run']): string {
   if (admittedUnits === null) return 'it was not planned';
-  const units = `${number(admittedUnits)} units`;
+  const units = unitsOf(admittedUnits, unitLabel);
   if (askedPermille === null || admittedPermille === null) return units;
   return admittedPermille < askedPermille
     ? `${units}: the version is admitted to ${percent(admittedPermille)}, the flag asks for ${percent(askedPermille)}`

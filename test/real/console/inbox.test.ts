@@ -56,7 +56,10 @@ async function askWave(wave: string): Promise<string> {
     owner,
     {
       ...{ action: 'begin-wave', subject: `${JOB} 1.5.0_0c0ffee1 in wave ${wave}`, reason: 'the fix' },
-      evidence: { rollout: 'r1', wave, evidenceHash: 'ab'.repeat(32), evidence },
+      evidence: {
+        ...{ rollout: 'r1', wave, evidenceHash: 'ab'.repeat(32), evidence },
+        unitLabel: { one: 'tenant', many: 'tenants' },
+      },
       expiresInMs: 86_400_000,
     },
     olga,
@@ -194,7 +197,7 @@ describe.each(['light', 'dark'] as const)('in %s', (colorScheme) => {
     await page.locator('main.live').waitFor();
     await card(page, id).waitFor();
     const text = await card(page, id).innerText();
-    expect(text).toMatch(/us-east-1\s+not begun\s+→ 2 %[^]*about 130 units/);
+    expect(text).toMatch(/us-east-1\s+not begun\s+→ 2 %[^]*about 130 tenants/);
     expect(text).toContain(`bake skipped, not checked: step 1 by olga: ${MARKUP}`);
     expect(text).toMatch(/✓ conflict-share: pass[^]*\? login-failures: too few/);
     expect(await findings(page, rule)).toEqual([]);

@@ -5,6 +5,7 @@ import { setAdmittedFlag } from '../../support/admissions.js';
 import { person } from '../../support/people.js';
 import { post } from '../../http/serving.js';
 import { runOnce, seedClaims } from './claims.js';
+import { focus, tabTo } from './by-keyboard.js';
 import { closeAll, owner, seedGate, seedJob, served, signedIn } from './opened.js';
 import { findings, wide } from './looks.js';
 import { seedRollout } from './rollouts.js';
@@ -83,36 +84,7 @@ const open = async (page: Page, { path, shows }: Screen): Promise<void> => {
   await shown.first().waitFor({ state: 'attached' });
 };
 
-interface Focus {
-  readonly name: string;
-  readonly outlined: boolean;
-}
-
-/** What has the focus, as a person hears it, and whether they see that. */
-const focus = (page: Page): Promise<Focus> =>
-  page.evaluate<Focus>(`(() => {
-    const { activeElement: at } = document;
-    const { outlineStyle, outlineWidth } = getComputedStyle(at);
-    return {
-      name: (at.getAttribute('aria-label') ?? at.innerText ?? '').trim(),
-      outlined: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2,
-    };
-  })()`);
-
 const palette = (page: Page) => page.getByRole('combobox', { name: /^Find a gate/ });
-const MOST_TABS = 200;
-
-async function tabTo(page: Page, name: string): Promise<Focus> {
-  const passed: string[] = [];
-  for (let tabs = 0; tabs < MOST_TABS; tabs += 1) {
-    await page.keyboard.press('Tab');
-    const at = await focus(page);
-    if (at.name.startsWith(name)) return at;
-    passed.push(at.name);
-  }
-  throw new Error(`Tab does not reach "${name}": it passed ${[...new Set(passed)].join(', ')}`);
-}
-
 test('every act of every screen is reached by Tab, opened by Enter and left by Escape, and the focus is seen and comes back', async () => {
   const { page, faults } = await signedIn('admin');
   for (const screen of SCREENS.filter(({ acts }) => acts.length > 0)) {

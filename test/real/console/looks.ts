@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -32,4 +32,20 @@ export function wide(page: Page): Promise<string[]> {
       .filter((each) => { const box = each.getBoundingClientRect(); return box.left < -1 || box.right > innerWidth + 1; })
       .filter((each) => !each.closest('.grid, .change-box, .scrolls') || document.documentElement.scrollWidth > innerWidth)
       .map((each) => each.textContent)]`);
+}
+
+/** An element, of which tests know no types. */
+interface Drawn {
+  setAttribute(name: string, value: string): void;
+  removeAttribute(name: string): void;
+}
+
+/** Whether what the selector names within an element makes a difference to the eye: without it, the picture is another. */
+export async function isSeen(within: Locator, selector: string): Promise<boolean> {
+  const part = within.locator(selector).first();
+  const seen = await within.screenshot();
+  await part.evaluate((each: Drawn) => each.setAttribute('visibility', 'hidden'));
+  const without = await within.screenshot();
+  await part.evaluate((each: Drawn) => each.removeAttribute('visibility'));
+  return !seen.equals(without);
 }

@@ -1,9 +1,12 @@
 import { afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { pauseRollout } from '../../../src/rollout/steer.js';
+import { abortRollout, pauseRollout } from '../../../src/rollout/steer.js';
 import { person } from '../../support/people.js';
+import { seedAccounts } from '../../support/accounts.js';
+import { act, focus, inReason, tabTo } from './by-keyboard.js';
 import { closeAll, owner, signedIn } from './opened.js';
-import { findings, wide } from './looks.js';
+import { findings, isSeen, wide } from './looks.js';
+import { until } from '../../support/until.js';
 import { advance, NEW, NEXT, seedRollout } from './rollouts.js';
 
 /** The screen Rollout, and what is done there, in a real browser. */
@@ -12,6 +15,8 @@ const JOB = 'nightly';
 let rollout = '';
 
 beforeAll(async () => {
+  await seedAccounts(owner, 'eu', 20, 0);
+  await seedAccounts(owner, 'us', 30, 0);
   rollout = await seedRollout(JOB);
 });
 afterEach(closeAll);
@@ -31,6 +36,9 @@ test('a rollout shows its waves, what a bake has and needs, and why it does not 
     'eu: 0 of 3 runs, 0 of 20 changes',
   );
   await page.getByText('Resume: it is running.').waitFor();
+  expect(await page.getByRole('link', { name: 'Grafana' }).getAttribute('href')).toMatch(
+    new RegExp(`^https://grafana\\.example/g/d/portcullis-rollout\\?.*var-job=${JOB}&.*from=\\d{13}&`),
+  );
   await page.locator('main.live').waitFor();
   expect(await findings(page)).toEqual([]);
   expect(await wide(page)).toEqual([]);
@@ -142,6 +150,13 @@ test('a rollout is paused and aborted, and another one started, each on record',
   await page.getByRole('button', { name: 'Start a rollout…' }).click();
   const start = page.getByRole('dialog', { name: 'Start a rollout' });
   await start.getByLabel('Version').selectOption(NEXT);
+  // What it will do, wave by wave: the shares, whom they are of, and where a person is waited for.
+  await start.getByRole('row', { name: /^rest: us/ }).waitFor();
+  const waves = await start.getByRole('table').getByRole('row').allInnerTexts();
+  expect(waves.slice(1).map((row) => row.replaceAll(/\s+/g, ' '))).toEqual([
+    'first: eu 0 % → 10 % (2 tenants), 100 % (20 tenants)',
+    'rest: us 0 % → once approved, 100 % (30 tenants)',
+  ]);
   expect(await start.getByRole('button', { name: 'Start the rollout' }).isDisabled()).toBe(true);
   await start.getByLabel('Reason').fill('release 1.2');
   await start.getByText(`portcullis rollout start ${JOB} --version ${NEXT} --reason 'release 1.2'`).waitFor();
@@ -166,4 +181,93 @@ test('a rollout is paused and aborted, and another one started, each on record',
     expect.arrayContaining(['rollout-pause', 'rollout-abort', 'rollout-start']),
   );
   expect(faults).toEqual([]);
+});
+
+test('a rollout is started, skipped, approved, paused and aborted by keyboard alone, and the focus stays where one is', async () => {
+  const job = 'weekly';
+  const first = await seedRollout(job);
+  await abortRollout(owner, { job, reason: 'another one' }, person('olga', 'operator'));
+  const { page, faults } = await signedIn('operator');
+  await page.goto('/rollouts');
+  await tabTo(page, 'Start a rollout…');
+  await page.keyboard.press('Enter');
+  const start = page.getByRole('dialog', { name: 'Start a rollout' });
+  await inReason(page);
+  await page.keyboard.type('release 1.2');
+  // Above the reason are version and job, in which letters choose.
+  await page.keyboard.press('Shift+Tab');
+  await page.keyboard.press('Shift+Tab');
+  await page.keyboard.type('weekly');
+  await page.keyboard.press('Tab');
+  await start.getByLabel('Version').getByRole('option', { name: NEXT }).waitFor({ state: 'attached' });
+  await page.keyboard.type('1.2');
+  await start.getByText(`portcullis rollout start ${job} --version ${NEXT} --reason 'release 1.2'`).waitFor();
+  await start.getByRole('row', { name: /^first: eu/ }).waitFor();
+  await tabTo(page, 'Start the rollout');
+  await page.keyboard.press('Enter');
+  expect(await result(page)).toContain('The rollout is running');
+  await tabTo(page, 'Follow it');
+  await page.keyboard.press('Enter');
+  await page.getByRole('region', { name: 'Why not yet' }).waitFor();
+  expect(await page.evaluate('document.activeElement.id')).toBe('main');
+  const { rows } = await owner.query<{ id: string }>(
+    `select id from portcullis_control.rollout where job = $1 and status = 'running'`,
+    [job],
+  );
+  const id = rows[0]?.id ?? '';
+  expect(id).not.toBe(first);
+  await advance(id);
+
+  await part(page, 'eu').getByText('baking').waitFor();
+  expect(await act(page, 'Skip bakes…', 'the fix cannot wait', 'Ask to skip')).toContain(
+    'portcullis approve ',
+  );
+  expect((await focus(page)).name).toBe('Skip bakes…');
+  const request = await page.getByRole('link', { name: 'see the request' }).getAttribute('href');
+
+  const approver = await signedIn('approver');
+  await approver.page.goto(request ?? '');
+  await approver.page.getByRole('button', { name: 'Approve…' }).waitFor();
+  expect(await act(approver.page, 'Approve…', 'I have read it', 'Approve')).toContain('Decided by');
+  // Its buttons are gone: the focus is on the screen that they were of, and not before everything.
+  await approver.page.getByText(/^approved by/).waitFor();
+  await until('the focus is near', () =>
+    approver.page.evaluate<boolean>('document.activeElement.matches("article, section, main")'),
+  );
+
+  await advance(id);
+  await part(page, 'eu').getByText('step 2 of 2').waitFor();
+  expect(await act(page, 'Pause…', 'the shop is being released', 'Pause')).toContain('The rollout is paused');
+  await page.getByText('Pause: it is paused already.').waitFor();
+  // Its button is off now: the focus is on one beside it that is not.
+  await until('the focus is on what can be done next', async () => (await focus(page)).name === 'Resume…');
+  expect(await act(page, 'Abort…', 'too slow', 'Abort')).toContain('The rollout is aborted');
+  await page.getByText('Abort: the rollout is aborted.').waitFor();
+  expect([...faults, ...approver.faults]).toEqual([]);
+});
+
+test('with forced colours, tracks, choices and the focus are told apart by what is drawn', async () => {
+  const { page } = await signedIn('operator', { forcedColors: 'active' });
+  const { rows } = await owner.query<{ id: string }>(
+    `select id from portcullis_control.rollout where job = $1 and status = 'running'`,
+    [JOB],
+  );
+  await advance(rows[0]?.id ?? '');
+  await page.goto(`/rollouts/${JOB}`);
+  await part(page, 'eu').getByText('baking').waitFor();
+  const bar = part(page, 'eu').locator('svg').first();
+  await bar.waitFor();
+  expect(await isSeen(bar, '.share-all')).toBe(true);
+  expect(await isSeen(bar, '.progress-done')).toBe(true);
+  await page.keyboard.press('Control+k');
+  const options = page.getByRole('option');
+  await options.nth(1).waitFor();
+  // The same option, chosen and not.
+  const chosen = await options.first().screenshot();
+  await page.keyboard.press('ArrowDown');
+  await page.locator('[role=option][aria-selected=true]').nth(0).waitFor();
+  expect(chosen.equals(await options.first().screenshot())).toBe(false);
+  await page.keyboard.press('Escape');
+  const at = await tabTo(page, 'Pause…');
+  expect(at.outlined).toBe(true);
 });

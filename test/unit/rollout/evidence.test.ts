@@ -50,6 +50,8 @@ describe('what was approved has become worse', () => {
     expect(worsened(seen(), seen({}, reach))).toMatch(
       /^it would reach more \(then: 10% of us, about 40 units; now: /,
     );
+    const label = { one: 'tenant', many: 'tenants' };
+    expect(worsened(seen(), seen({}, reach), label)).toContain('about 40 tenants');
   });
 });
 
