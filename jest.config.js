@@ -24,6 +24,7 @@ export default {
   // database. More than a few at once starve the processes that the race tests start, and the one PostgreSQL that all
   // of them share.
   maxWorkers: Math.min(4, availableParallelism() + 1),
+  testSequencer: '<rootDir>/test/support/sequencer.js',
   // For what hangs: seconds on a machine of its own, and many times that beside others. No test is about it.
   testTimeout: 180_000,
   projects: [

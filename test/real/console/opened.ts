@@ -36,7 +36,7 @@ export const served = await serving(
 let browser: Browser | undefined;
 beforeAll(async () => {
   const executablePath = await requireProgram('chromium', 'chromium');
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
 }, 240_000);
 afterAll(() => browser?.close());
 
