@@ -1,6 +1,8 @@
 import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { brotliCompress, gzip } from 'node:zlib';
 import { build, context } from 'esbuild';
 
 /**
@@ -99,11 +101,24 @@ const consolePage = {
         .replace('style.css', `/assets/${made('style.css')}`);
       await rm(folder, { recursive: true, force: true });
       await mkdir(join(folder, 'assets'), { recursive: true });
-      for (const { path, contents } of outputFiles) await writeFile(path, contents);
+      for (const { path, contents } of outputFiles) {
+        await writeFile(path, contents);
+        for (const [suffix, compressed] of await smaller(contents))
+          await writeFile(path + suffix, compressed);
+      }
       await writeFile(join(folder, 'index.html'), page);
     });
   },
 };
+
+/** As small as they get, once: the server sends them as they are. Where that saves nothing there are none. */
+async function smaller(contents) {
+  const made = [
+    ['.br', await promisify(brotliCompress)(contents)],
+    ['.gz', await promisify(gzip)(contents, { level: 9 })],
+  ];
+  return made.filter(([, compressed]) => compressed.length < 0.9 * contents.length);
+}
 
 async function bundleOptions() {
   const apart = await withImports(APART.map((file) => join(DIST, file)));

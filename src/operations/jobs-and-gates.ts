@@ -63,6 +63,7 @@ export const jobAndGateOperations = {
   }),
   listGates: operation({
     at: 'GET /api/v1/gates',
+    compressed: true,
     example: { job: 'dormant-cleanup' },
     summary: 'Gates by job and region, with why each is as it is',
     action: 'read',

@@ -62,6 +62,7 @@ export const OPERATIONS = {
   ...alertOperations,
   getOpenApi: operation({
     at: 'GET /api/v1/openapi.json',
+    compressed: true,
     example: {},
     summary: 'The OpenAPI document of this API',
     action: 'read',

@@ -54,6 +54,11 @@ export interface Operation<At extends Address = Address, Input = unknown, Output
   readonly oneCommit: boolean;
   /** Whether it is carried out also where the control database does not answer. */
   readonly withoutControl: boolean;
+  /**
+   * Whether a large answer is compressed. Only where it is no secret and holds none, such as a person's data: beside what
+   * whoever listens can have repeated in it, the length of what was compressed tells a secret letter by letter (BREACH).
+   */
+  readonly compressed: boolean;
   readonly reply: {
     readonly schema: z.ZodType<Output>;
     /** Undefined: only the context can tell. */
@@ -129,6 +134,8 @@ export interface Spec<
   readonly oneCommit?: true;
   /** Absent: no. */
   readonly withoutControl?: true;
+  /** Absent: no. */
+  readonly compressed?: true;
   readonly result: Result;
   /** Absent: JSON. */
   readonly contentType?: string;
@@ -190,6 +197,7 @@ export function operation<
     unread: spec.unread,
     oneCommit: spec.oneCommit === true,
     withoutControl: spec.withoutControl === true,
+    compressed: spec.compressed === true,
     keyed: spec.keyed ?? (['act', 'upload'].includes(kind) && needsToken({ at }) ? 'yes' : 'no'),
     reply: {
       schema: spec.result as z.ZodType<z.output<Result>>,

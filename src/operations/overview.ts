@@ -299,6 +299,7 @@ async function partsUnderWay(
 export const overviewOperations = {
   getOverview: operation({
     at: 'GET /api/v1/overview',
+    compressed: true,
     example: { job: 'dormant-cleanup' },
     summary: 'Every gate in few words: state, versions, permit, rollout, last runs',
     action: 'read',

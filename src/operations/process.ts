@@ -7,6 +7,7 @@ import { Health, Readiness } from './schemas.js';
 export const processOperations = {
   getMetrics: operation({
     at: 'GET /metrics',
+    compressed: true,
     example: {},
     summary: 'Measurements, in the Prometheus text format',
     action: 'anyone',

@@ -249,6 +249,7 @@ export async function allGates(
 export const statusOperations = {
   getStatus: operation({
     at: 'GET /api/v1/status',
+    compressed: true,
     example: {},
     summary: 'Every job and region: flag, versions, state and why, last run',
     action: 'read',

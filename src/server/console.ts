@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import express, { type RequestHandler, type Router } from 'express';
+import { filesOf } from './compression.js';
 import { exchangeOf } from './exchange.js';
 import { siteOf, type SiteOptions } from './site.js';
 
@@ -14,11 +15,7 @@ export function consoleRouter(folder: string, site: SiteOptions): Router {
   // Absent after tsc alone: then there is only the API.
   if (!existsSync(file)) return router;
   const page = readFileSync(file, 'utf8');
-  router.use(
-    '/assets',
-    routed('/assets'),
-    express.static(join(folder, 'assets'), { immutable: true, maxAge: '365d', index: false }),
-  );
+  router.use('/assets', routed('/assets'), filesOf(join(folder, 'assets')));
   router.use((request, response, next) => {
     // Programs are told that there is nothing; a browser gets the page, which knows its views.
     const asked =

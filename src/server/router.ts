@@ -9,6 +9,7 @@ import express, {
 } from 'express';
 import type { TokenHolder } from '../access/tokens.js';
 import { PortcullisError } from '../kernel/errors.js';
+import { sendCompressed } from './compression.js';
 import { exchangeOf } from './exchange.js';
 import { STALLED_MS, Transfers } from './transfers.js';
 import { knownError } from './problem.js';
@@ -107,7 +108,8 @@ function answer(context: OperationContext, route: Route, transfers: Transfers): 
       await follow(response, reply.body as Followed);
       return;
     }
-    response.send(textOf(reply.body));
+    if (operation.compressed) await sendCompressed(response, textOf(reply.body));
+    else response.send(textOf(reply.body));
   };
 }
 

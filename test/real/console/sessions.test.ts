@@ -192,13 +192,42 @@ describe('a page', () => {
   });
 });
 
-test('what a browser loads first is at most 60 kB, kept for ever, and the page for no time', async () => {
+/** What comes to a browser with nothing in its cache before it shows a gate, answers of the API aside; and how files come. */
+async function received(): Promise<{ sent: number; encodings: Map<string, string | undefined> }> {
+  const { page } = await signedIn();
+  const wire = await page.context().newCDPSession(page);
+  const files = new Map<string, number>();
+  const encodings = new Map<string, string | undefined>();
+  let sent = 0;
+  wire.on('Network.responseReceived', ({ requestId, response }) => {
+    const path = new URL(response.url).pathname;
+    // So far only what HTTP says of it.
+    if (!path.startsWith('/api/')) files.set(requestId, response.encodedDataLength);
+    const header = Object.entries(response.headers).find(([name]) => /^content-encoding$/i.test(name));
+    encodings.set(path.replace('/assets/', ''), header?.[1]);
+  });
+  wire.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => {
+    sent += encodedDataLength - (files.get(requestId) ?? encodedDataLength);
+  });
+  await wire.send('Network.enable');
+  await wire.send('Network.setCacheDisabled', { cacheDisabled: true });
+  await page.reload();
+  await gate(page).waitFor();
+  return { sent, encodings };
+}
+
+test('what a browser loads first is at most 60 kB, compressed, kept for ever, and the page for no time', async () => {
   const files = readdirSync(`${CONSOLE}/assets`);
   const page = readFileSync(`${CONSOLE}/index.html`, 'utf8');
   const first = files.filter((file) => page.includes(file));
   expect(first).toHaveLength(2);
   const bytes = first.map((file) => gzipSync(readFileSync(`${CONSOLE}/assets/${file}`)).length);
   expect(bytes.reduce((sum, each) => sum + each, gzipSync(page).length)).toBeLessThan(60_000);
+  const { sent, encodings } = await received();
+  expect(sent).toBeLessThan(60_000);
+  expect(sent).toBeGreaterThan(20_000);
+  expect(encodings.get(first.find((file) => file.endsWith('.js')) ?? '')).toBe('br');
+  expect(encodings.get(first.find((file) => file.endsWith('.css')) ?? '')).toBe('br');
   const asset = await fetch(`${served.url}/assets/${first[0] ?? ''}`);
   expect(asset.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
   const shell = await fetch(served.url);
