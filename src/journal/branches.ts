@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Cascade, CascadingKey, ColumnFacts, Reference, TableFacts, TriggerFacts } from './catalogue.js';
+import type { Cascade, CascadingKey, ColumnFacts, TableFacts, TriggerFacts } from './catalogue.js';
 import type { Resource } from './change.js';
 import { keyTriggerFaults, unquoted } from './declaration-faults.js';
 
@@ -24,8 +24,8 @@ export interface Branch {
   readonly key: readonly ColumnFacts[];
   /** Every column that is not computed. */
   readonly all: readonly ColumnFacts[];
-  /** What its rows reference. */
-  readonly needs: readonly Reference[];
+  /** What the catalogue says of its table. */
+  readonly facts: TableFacts;
   /** What fires when its rows go, or change, and when a restore brings them back. */
   readonly triggers: readonly TriggerFacts[];
 }
@@ -128,7 +128,7 @@ function branchOf(
     ...{ columns: named(key.columns), referenced: key.referenced, sets: named(key.sets) },
     key: named(rowKey(child) ?? []),
     all: child.columns.filter(({ generated }) => !generated),
-    needs: child.references,
+    facts: child,
     triggers: child.triggers.filter(({ events, of }) =>
       key.onDelete === 'cascade'
         ? events.some((event) => event !== 'update')

@@ -22,6 +22,22 @@ export interface TableFacts {
   readonly cascading: readonly CascadingKey[];
   /** Its own foreign keys: what its rows reference. */
   readonly references: readonly Reference[];
+  /** What it asks of each row besides. */
+  readonly demands: readonly Demand[];
+}
+
+/** A unique index, or an exclusion or check constraint. */
+export interface Demand {
+  readonly kind: 'unique' | 'exclusion' | 'check';
+  readonly name: string;
+  /** What of a row is compared with others', each with its operator; of a check constraint its expression. Columns are named alone. */
+  readonly parts: readonly { readonly sql: string; readonly operator: string }[];
+  /** The rows that it is for, in SQL; null: all. */
+  readonly where: string | null;
+  /** Whether two nulls are the same. */
+  readonly nullsEqual: boolean;
+  /** The columns that it reads. */
+  readonly columns: readonly string[];
 }
 
 export interface ColumnFacts {
@@ -38,6 +54,10 @@ export interface ColumnFacts {
   readonly sequence: string | null;
   /** Whether it decides which partition a row is in. */
   readonly places: boolean;
+  /** What the database computes it from, in SQL; null: it is given. */
+  readonly computed: string | null;
+  /** Whether who asks may read it. */
+  readonly readable: boolean;
 }
 
 export interface UniqueFacts {
@@ -112,7 +132,9 @@ const COLUMNS = `
     'places', exists (select from pg_partitioned_table pt where pt.partrelid = any (m.members)
                         and (pt.partexprs is not null or exists (
                           select from pg_attribute pa where pa.attrelid = pt.partrelid and pa.attname = a.attname
-                            and pa.attnum = any (pt.partattrs))))
+                            and pa.attnum = any (pt.partattrs)))),
+    'computed', case when a.attgenerated <> '' then pg_get_expr(d.adbin, d.adrelid) end,
+    'readable', has_column_privilege(a.attrelid, a.attnum, 'select')
   ) order by a.attnum)
   from pg_attribute a
   join pg_type ty on ty.oid = a.atttypid
@@ -202,6 +224,38 @@ const REFERENCES = `
   where c.contype = 'f' and c.conrelid = t.oid and c.conparentid = 0
     and coalesce(to_jsonb(c) ->> 'conenforced', 'true') = 'true'`;
 
+/** A constraint that is not enforced (PostgreSQL 18) asks nothing. A column may be read by the index, or by the constraint whose index it is. */
+const DEMANDS = `
+  select jsonb_agg(demand order by demand ->> 'name') from (
+    select jsonb_build_object(
+      'kind', case when i.indisexclusion then 'exclusion' else 'unique' end,
+      'name', (select ic.relname from pg_class ic where ic.oid = i.indexrelid),
+      'parts', (select jsonb_agg(jsonb_build_object(
+          'sql', pg_get_indexdef(i.indexrelid, k, true),
+          'operator', coalesce((select format('operator(%I.%s)', opn.nspname, o.oprname)
+            from pg_constraint x join pg_operator o on o.oid = x.conexclop[k] join pg_namespace opn on opn.oid = o.oprnamespace
+            where x.conindid = i.indexrelid and x.contype <> 'f'), '=')) order by k)
+        from generate_series(1, i.indnkeyatts::integer) k),
+      'where', pg_get_expr(i.indpred, i.indrelid),
+      'nullsEqual', coalesce(to_jsonb(i) ->> 'indnullsnotdistinct', 'false') = 'true',
+      'columns', ${names('distinct a.attname')} from pg_attribute a
+        where a.attrelid = i.indrelid and a.attnum > 0 and (a.attnum = any (i.indkey::int2[]) or exists (
+          select from pg_depend d where d.refclassid = 'pg_class'::regclass and d.refobjid = i.indrelid and d.refobjsubid = a.attnum
+            and (d.classid = 'pg_class'::regclass and d.objid = i.indexrelid
+              or d.classid = 'pg_constraint'::regclass and d.objid in (
+                select x.oid from pg_constraint x where x.conindid = i.indexrelid and x.contype <> 'f')))))
+    ) as demand
+    from pg_index i
+    where i.indrelid = t.oid and (i.indisunique or i.indisexclusion) and i.indisvalid
+    union all
+    select jsonb_build_object(
+      'kind', 'check', 'name', c.conname, 'where', null, 'nullsEqual', false,
+      'parts', jsonb_build_array(jsonb_build_object('sql', pg_get_expr(c.conbin, c.conrelid), 'operator', '')),
+      'columns', ${columnsOf('c.conkey', 'c.conrelid')})
+    from pg_constraint c
+    where c.contype = 'c' and c.conrelid = t.oid and coalesce(to_jsonb(c) ->> 'conenforced', 'true') = 'true'
+  ) asked (demand)`;
+
 const FACTS = `
   select w.asked, format('%I.%I', n.nspname, t.relname) as "table", t.relkind::text as kind,
     not exists (select from pg_class p where p.oid = any (m.members) and p.relpersistence <> 'p') as logged,
@@ -215,7 +269,8 @@ const FACTS = `
     coalesce((${UNIQUES}), '[]') as uniques,
     coalesce((${TRIGGERS}), '[]') as triggers,
     coalesce((${CASCADING}), '[]') as cascading,
-    coalesce((${REFERENCES}), '[]') as "references"
+    coalesce((${REFERENCES}), '[]') as "references",
+    coalesce((${DEMANDS}), '[]') as demands
   from unnest($1::text[]) w (asked)
   join pg_class t on t.oid = to_regclass(w.asked)
   join pg_namespace n on n.oid = t.relnamespace

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { Branch } from './branches.js';
 import type { ColumnFacts, Reference } from './catalogue.js';
+import { demandsOf } from './demands.js';
 import { keyPart, type Column, type Shape } from './shape.js';
 
 type Typed = Pick<ColumnFacts | Column, 'name' | 'cast'>;
@@ -14,18 +15,36 @@ interface PutBack {
 }
 
 /**
- * CTEs, to be put behind `standing`, of which the last, `held` (lane, seq, why), has the changes of a CTE `standing` (lane, seq, resource, key, inserts, after, state) that a restore could bring back
- * but for a foreign key: a row that they put back references one that is not there, and that nobody puts back. One such
- * change holds back those whose rows reference its own, or what went with it: so the database has it when it is restored,
- * and a dry run must say the same. `$1` is the run. Undefined where no row that may come back references anything.
+ * CTEs, to be put behind `standing`, of which the last, `held` (lane, seq, why), has the changes of a CTE `standing` (lane, seq,
+ * resource, key, inserts, after, state) that a restore could bring back but for a constraint: a row that they put back references
+ * one that is not there, and that nobody puts back, or breaks what its table asks of it. One such change holds back those whose
+ * rows reference its own, or what went with it, or need a value that its row has: so the database has it when it is restored, and
+ * a dry run must say the same. `$1` is the run. Undefined where nothing is asked of rows that may come back.
  */
 export function heldBack(shapes: Iterable<Shape>): string | undefined {
   const each = [...shapes];
   const branches = each.flatMap((shape) => shape.branches.filter(({ action }) => action === 'cascade'));
   const tables = tablesOf(each, branches);
-  const edges = tables.flatMap((from) => from.needs.map((reference) => edgesOf(from, reference, tables)));
+  const references = tables.flatMap((from) =>
+    from.needs.map((reference) => edgesOf(from, reference, tables)),
+  );
+  const demands = demandsOf(each, branches);
+  const edges = [...references, ...demands.edges];
   if (edges.length === 0) return undefined;
-  const own = each.map((shape) => ownRows(shape));
+  const ctes = [...(references.length > 0 ? [putBack(each, branches)] : []), ...demands.ctes];
+  return `${ctes.map((cte) => `${cte}, `).join('')}
+    edge as (${edges.join(' union all ')}
+    ), held_by as (
+      select lane, seq, why from edge where on_lane is null
+      union
+      select e.lane, e.seq, e.why from edge e join held_by h on (h.lane, h.seq) = (e.on_lane, e.on_seq)
+    ), held as (
+      select lane, seq, min(why) as why from held_by group by lane, seq
+    )`;
+}
+
+/** Every row that comes back, or is updated, as far as its columns are set. */
+function putBack(shapes: readonly Shape[], branches: readonly Branch[]): string {
   const gone = [
     ...new Set(
       branches.map(
@@ -38,14 +57,7 @@ export function heldBack(shapes: Iterable<Shape>): string | undefined {
       join portcullis_region.cascaded d on (d.run, d.lane, d.seq) = ($1, s.lane, s.seq)
       where s.state = 'restorable' and s.inserts and (d."table", d."constraint") in (${gone.join(', ')})`;
   return `
-    put_back as (${[...own, ...(gone.length > 0 ? [cascaded] : [])].join(' union all ')}
-    ), edge as (${edges.join(' union all ')}
-    ), held_by as (
-      select lane, seq, why from edge where on_lane is null
-      union
-      select e.lane, e.seq, e.why from edge e join held_by h on (h.lane, h.seq) = (e.on_lane, e.on_seq)
-    ), held as (
-      select lane, seq, min(why) as why from held_by group by lane, seq
+    put_back as (${[...shapes.map(ownRows), ...(gone.length > 0 ? [cascaded] : [])].join(' union all ')}
     )`;
 }
 
@@ -61,8 +73,8 @@ function tablesOf(shapes: readonly Shape[], branches: readonly Branch[]): PutBac
     );
     found.set(facts.table, { table: facts.table, columns, needs });
   }
-  for (const { table, all, needs } of branches)
-    if (!found.has(table)) found.set(table, { table, columns: all, needs });
+  for (const { table, all, facts } of branches)
+    if (!found.has(table)) found.set(table, { table, columns: all, needs: facts.references });
   return [...found.values()];
 }
 

@@ -17,7 +17,7 @@ export const RestorePreview = z.strictObject({
   restorable: count.describe('rows as the run left them'),
   asBefore: count.describe('rows that somebody else has brought back'),
   conflicts: count.describe(
-    'rows touched since, and rows that reference others which do not come back: a restore leaves them alone',
+    'rows touched since, and rows that a constraint would refuse by now: a restore leaves them alone',
   ),
 });
 export type RestorePreview = z.infer<typeof RestorePreview>;
@@ -47,8 +47,8 @@ export interface RestoredResources {
 
 /**
  * Compares a run's changes with the tables as they are now. Writes nothing. Changes of a resource that cannot be restored
- * any more count as conflicts, as do rows that a foreign key would refuse. A unique or check constraint may still refuse a
- * row that is counted as restorable.
+ * any more count as conflicts, as do rows that a constraint would refuse. A trigger may still refuse a row that is counted as
+ * restorable; a trial of it says so.
  */
 export async function previewRestore(
   pool: pg.Pool,
@@ -143,6 +143,9 @@ function standingIn(shape: Shape, at: number, inFull: boolean): string {
   const compared = { ...shape, compared: shape.compared.filter(({ generated }) => !generated) };
   const settable = { ...shape, compared: shape.changes };
   const there = isThere(shape, 't');
+  // A login that may read some columns alone restores updates with these.
+  const readable = new Set(shape.facts.columns.flatMap((column) => (column.readable ? [column.name] : [])));
+  const read = { ...shape, others: shape.others.filter(({ name }) => readable.has(name)) };
   return `
     left${at} as (
       select c.lane, c.seq, c.key, c.kind, c.unit, c.before as was, coalesce(c.stored, coalesce(c.before, '{}') || c.after) as made,
@@ -154,7 +157,7 @@ function standingIn(shape: Shape, at: number, inFull: boolean): string {
         case
           when b.before is null then case when not (${there}) then case when ${cascadedFits(shape)} then 'restorable' else 'conflicts' end
             when ${sameAs(settable, 'b.after')} then 'asBefore' else 'conflicts' end
-          when ${sameAs(compared, 'b.before')} and (b.after is not null or (true ${othersAsDrawn(shape)})) then 'restorable'
+          when ${sameAs(compared, 'b.before')} and (b.after is not null or (true ${othersAsDrawn(read)})) then 'restorable'
           when b.after is null then case when not (${there}) then 'asBefore' else 'conflicts' end
           when ${sameAs(settable, 'b.after')} then 'asBefore'
           else 'conflicts'

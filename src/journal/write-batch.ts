@@ -252,7 +252,7 @@ export function drawsKey({ key }: Shape): boolean {
 }
 
 /** A default that is the same whenever it is asked for. */
-const CONSTANT = /^(-?\d+(\.\d+)?|true|false|NULL|'([^']|'')*')(::[\w ."()[\],]+)?$/i;
+export const CONSTANT = /^(-?\d+(\.\d+)?|true|false|NULL|'([^']|'')*')(::[\w ."()[\],]+)?$/i;
 
 /**
  * A row is deleted with columns that were added to the table since it was planned: of these the journal knows nothing,
