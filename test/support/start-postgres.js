@@ -32,5 +32,6 @@ export default async function startPostgres() {
   await provisionLogins(pool);
   await pool.end();
   process.env['PORTCULLIS_TEST_SERVER'] = server.url;
+  process.env['PORTCULLIS_TEST_FOLDER'] = folder;
   globalThis.portcullisTestServer = { server, folder };
 }
