@@ -3,6 +3,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import pg from 'pg';
 import { messageOf, PortcullisError } from '../kernel/errors.js';
 import { faultPoint } from '../kernel/fault-point.js';
+import { readLeft, takeUpSql, type LeftTables, type RanFile } from './left-schemas.js';
 import { LOCKS } from './locks.js';
 import { inTransaction, isUnreachable } from './pool.js';
 
@@ -27,6 +28,8 @@ export interface Migration {
   readonly sha256: string;
   /** Whose it is; absent: Portcullis' own. */
   readonly of?: JobSchema;
+  /** It makes nothing, and records tables that an uninstall left. */
+  readonly takesUp?: LeftTables;
 }
 
 /** Migrations that ran as the platform's own, and are a job's since region/037-job-migrations.sql, which has the same list. */
@@ -67,16 +70,28 @@ export async function readSchema(
   const past = (await readPast(database)).filter(({ name }) =>
     prefixes.some((prefix) => name.startsWith(prefix)),
   );
-  return compareSchema(past, wanted);
-}
-
-interface Ran {
-  readonly name: string;
-  readonly sha256: string;
+  const jobs = schemas.flatMap((each) => (typeof each === 'string' ? [] : [each]));
+  const left = jobs.length === 0 ? [] : await readLeft(database);
+  const takingUp = jobs.flatMap((of) => {
+    const prefix = `${nameOf(of)}/`;
+    const found = left.find(({ job }) => job === of.job);
+    if (found === undefined || past.some(({ name }) => name.startsWith(prefix))) return [];
+    return [{ name: `${prefix}the tables that an uninstall left`, sql: '', sha256: '', of, takesUp: found }];
+  });
+  const ran = takingUp.flatMap(({ takesUp, of }) =>
+    takesUp.ran.map(({ name, sha256 }) => ({ name: `${nameOf(of)}/${name}`, sha256 })),
+  );
+  const schema = compareSchema([...past, ...ran], wanted);
+  if (takingUp.length === 0 || schema.unknown.length > 0) return schema;
+  const standing = past.length === 0 ? 'empty' : 'older';
+  // Behind Portcullis' own, which make the record.
+  const own = schema.missing.filter(({ of }) => of === undefined);
+  const theirs = schema.missing.filter(({ of }) => of !== undefined);
+  return { standing, missing: [...own, ...takingUp, ...theirs], unknown: [] };
 }
 
 /** What ran on a database, by today's names. */
-async function readPast(database: pg.Pool | pg.PoolClient): Promise<Ran[]> {
+async function readPast(database: pg.Pool | pg.PoolClient): Promise<RanFile[]> {
   const { rows: there } = await database.query<{ own: boolean; jobs: boolean }>(
     `select to_regclass('portcullis_store.migration') is not null as own,
        to_regclass('portcullis_store.job_migration') is not null as jobs`,
@@ -87,7 +102,7 @@ async function readPast(database: pg.Pool | pg.PoolClient): Promise<Ran[]> {
     ...(jobs ? [`select 'job/' || job || '/' || name, sha256 from portcullis_store.job_migration`] : []),
   ];
   if (queries.length === 0) return [];
-  const { rows } = await database.query<Ran>(`${queries.join(' union all ')} order by 1`);
+  const { rows } = await database.query<RanFile>(`${queries.join(' union all ')} order by 1`);
   return rows.map((row) => ({ ...row, name: MOVED.get(row.name) ?? row.name }));
 }
 
@@ -95,6 +110,14 @@ async function readPast(database: pg.Pool | pg.PoolClient): Promise<Ran[]> {
 export interface InstalledSchema {
   readonly job: string;
   readonly schemas: readonly string[];
+}
+
+/** The migrations of a job that ran on a database, by the names of their files. */
+export async function ranOf(database: pg.Pool, job: string): Promise<RanFile[]> {
+  const prefix = `job/${job}/`;
+  return (await readPast(database)).flatMap(({ name, sha256 }) =>
+    name.startsWith(prefix) ? [{ name: name.slice(prefix.length), sha256 }] : [],
+  );
 }
 
 /** The jobs whose tables a database has, whether this program knows their code or not. */
@@ -119,7 +142,7 @@ function nameOf(schema: SchemaKind): string {
   return typeof schema === 'string' ? schema : `job/${schema.job}`;
 }
 
-function compareSchema(past: readonly Ran[], wanted: readonly Migration[]): Schema {
+function compareSchema(past: readonly RanFile[], wanted: readonly Migration[]): Schema {
   const known = new Map(wanted.map(({ name, sha256 }) => [name, sha256]));
   const done = new Set(past.map(({ name }) => name));
   const missing = wanted.filter(({ name }) => !done.has(name));
@@ -190,7 +213,8 @@ export function migrationScript(missing: readonly Migration[]): string {
 
 /** The SQL of one of these migrations, and of its record. */
 function stepOf(missing: readonly Migration[], at: number): string {
-  const { name, sql, sha256, of } = missing[at] ?? { name: '', sql: '', sha256: '', of: undefined };
+  const { name, sql, sha256, of, takesUp } = missing[at] ?? { name: '', sql: '', sha256: '' };
+  if (takesUp !== undefined) return `-- ${name}\n${takeUpSql(takesUp)}`;
   if (of === undefined) {
     return `-- ${name}\n${sql.trimEnd()}\ninsert into portcullis_store.migration (name, sha256) values ('${name}', '${sha256}');\n`;
   }

@@ -53,7 +53,9 @@ export async function setUpSql({ owner, schemas, given }: SetUpDatabase): Promis
   const names = Object.fromEntries(Object.entries(given).map(([login, url]) => [login, userOf(url)]));
   const plan = await planRoles(owner, schemas, names, {
     asDba: true,
-    pending: missing.map(({ name }) => name),
+    pending: missing.flatMap(({ name, of, takesUp }) =>
+      takesUp ? takesUp.ran.map((file) => `job/${of?.job ?? ''}/${file.name}`) : [name],
+    ),
     pendingSchemas: missing.flatMap(({ of }) => of?.schemas ?? []),
   });
   const ours = [...plan.recording, ...plan.granting];

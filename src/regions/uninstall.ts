@@ -4,7 +4,8 @@ import { jobPlacesInForce } from '../flags/policy-places.js';
 import { PortcullisError } from '../kernel/errors.js';
 import { countOf, number } from '../kernel/words.js';
 import type { DatabaseSetup } from '../postgres/logins.js';
-import { readInstalled, underMigrationLock } from '../postgres/migrate.js';
+import { marking, readLeft } from '../postgres/left-schemas.js';
+import { ranOf, readInstalled, underMigrationLock, type InstalledSchema } from '../postgres/migrate.js';
 import { fileError } from '../postgres/file-error.js';
 import { isUnreachable } from '../postgres/pool.js';
 import { readFacts, readRecorded } from '../postgres/role-plan.js';
@@ -64,7 +65,11 @@ export async function planUninstall(
   { asDba = false, withData = false }: UninstallOptions = {},
 ): Promise<UninstallPlan> {
   const installed = await readInstalled(owner);
-  const jobOf = new Map(installed.flatMap(({ job, schemas }) => schemas.map((each) => [each, job])));
+  // What an earlier one left may be dropped by a later one.
+  const left = (await readLeft(owner)).filter(({ job }) => installed.every((each) => each.job !== job));
+  const jobOf = new Map(
+    [...installed, ...left].flatMap(({ job, schemas }) => schemas.map((each) => [each, job])),
+  );
   const made = (await readSchemas(owner, [...OWN_SCHEMAS, ...jobOf.keys()])).map((each) => ({
     ...each,
     job: jobOf.get(each.name) ?? null,
@@ -94,12 +99,22 @@ export async function planUninstall(
         ? []
         : [`the login ${facts.owner} may not drop ${fixed.join(', ')}: give a DBA the SQL of --sql`]),
     ],
-    dropping:
-      names.length === 0
+    dropping: [
+      ...(withData ? [] : await markings(owner, installed)),
+      ...(names.length === 0
         ? []
-        : [`drop schema ${names.map((each) => pg.escapeIdentifier(each)).join(', ')} cascade`],
+        : [`drop schema ${names.map((each) => pg.escapeIdentifier(each)).join(', ')} cascade`]),
+    ],
     leaving: await leavingOf(owner, roles, facts.version, asDba),
   };
+}
+
+/** What says afterwards whose the tables are that stay, so that they can be taken up again. */
+async function markings(owner: pg.Pool, installed: readonly InstalledSchema[]): Promise<string[]> {
+  const all = await Promise.all(
+    installed.map(async ({ job, schemas }) => marking(owner, job, schemas, await ranOf(owner, job))),
+  );
+  return all.flat();
 }
 
 /** Whether there is nothing of Portcullis in the database. */

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
 import { loginUrl } from '../../src/postgres/logins.js';
-import { setUp } from '../../src/postgres/set-up.js';
+import { migrate, readSchema } from '../../src/postgres/migrate.js';
+import { setUp, setUpSql, type SetUpReport } from '../../src/postgres/set-up.js';
 import {
   dataText,
   isUninstalled,
@@ -16,7 +17,7 @@ import { emptyDatabase, SCHEMAS, type GuestDatabase } from '../support/database.
 import { makeOlderSchema } from '../support/older-schema.js';
 import { portcullis, temporaryFolder, type Finished } from '../support/portcullis.js';
 
-const made = await Promise.all(Array.from({ length: 7 }, () => emptyDatabase()));
+const made = await Promise.all(Array.from({ length: 9 }, () => emptyDatabase()));
 
 /** A database of somebody else's, with tables, a role that has the name that ours would have, and grants. */
 async function guestAt(index: number): Promise<GuestDatabase> {
@@ -193,7 +194,82 @@ describe('an uninstall', () => {
             and a.grantee not in (c.relowner, 0)) as rights`,
     );
     expect(rows).toEqual([{ kept: 2, gone: true, rights: 0 }]);
-    expect(isUninstalled(await planOf(guest))).toBe(true);
+    expect(isUninstalled(await planOf(guest, false, false))).toBe(true);
+    // They can still be dropped, and are named.
+    expect(dataText(await planOf(guest))).toBe('2 rows of directory (domain-claim)');
+  });
+
+  test('leaves tables that a later installation takes up again, and a later uninstall drops', async () => {
+    const guest = await guestAt(7);
+    const { owner } = guest;
+    const before = await everything(guest);
+    const install = (): Promise<SetUpReport> => setUp({ owner, schemas: SCHEMAS, given: {} });
+    const kept = async (): Promise<unknown> =>
+      (
+        await owner.query(
+          `select obj_description('directory'::regnamespace, 'pg_namespace') as comment,
+             (select array_agg(id) from directory.organisation) as ids`,
+        )
+      ).rows;
+    const recorded = async (): Promise<unknown> =>
+      (
+        await owner.query(
+          `select job, name, sha256, (select array_agg(name) from portcullis_store.job_schema s where s.job = m.job) as schemas
+           from portcullis_store.job_migration m order by 1, 2`,
+        )
+      ).rows;
+    const first = await install();
+    await owner.query(`insert into directory.organisation (id, name, home_region) values ('o', 'O', 'eu');
+      comment on schema directory is 'the directory''s own'`);
+    const [rows, record] = [await kept(), await recorded()];
+    for (const asDba of [false, true]) {
+      const plan = await planOf(guest, asDba, false);
+      await (asDba ? owner.query(uninstallSql(plan)) : uninstall(guest, plan));
+      expect((await readSchema(owner, SCHEMAS)).standing).toBe('empty');
+      const again = asDba ? await setUpSql({ owner, schemas: SCHEMAS, given: {} }) : '';
+      if (asDba) await owner.query(again ?? '');
+      else
+        expect(await install()).toMatchObject({
+          migrations: [
+            ...first.migrations.filter((name) => !name.startsWith('job/')),
+            'job/domain-claim/the tables that an uninstall left',
+          ],
+        });
+      expect([await kept(), await recorded()]).toEqual([rows, record]);
+      // A DBA's script has no passwords: the next start sets them.
+      expect(await install()).toEqual({ migrations: [], roles: [], rights: asDba });
+      const worker = guest.pool(await loginUrl(owner, guest.url, 'worker'));
+      await worker.query(`update directory.organisation set name = 'P'`);
+    }
+    // Left once more, and dropped by an uninstall that finds nothing else.
+    await uninstall(guest, await planOf(guest, false, false));
+    await uninstall(guest, await planOf(guest));
+    expect(await everything(guest)).toEqual(before);
+  });
+
+  test('leaves tables that are nobody’s any more where their mark was taken off, or one of several schemas is gone', async () => {
+    const guest = await guestAt(8);
+    const { owner } = guest;
+    await setUp({ owner, schemas: SCHEMAS, given: {} });
+    await uninstall(guest, await planOf(guest, false, false));
+    const { rows } = await owner.query<{ mark: string }>(
+      `select obj_description('directory'::regnamespace, 'pg_namespace') as mark`,
+    );
+    const mark = rows[0]?.mark ?? '';
+    const remark = (text: string): Promise<unknown> =>
+      owner.query(`comment on schema directory is '${text.replaceAll("'", "''")}'`);
+    for (const other of [
+      'theirs',
+      mark.slice(0, -1),
+      mark.replace('["directory"]', '["directory","gone"]'),
+    ]) {
+      await remark(other);
+      await expect(migrate(owner, SCHEMAS)).rejects.toThrow(
+        'there is a schema directory already, which the job did not make',
+      );
+    }
+    await remark(mark.replace(/"sha256":"[0-9a-f]{4}/, '"sha256":"0000'));
+    await expect(migrate(owner, SCHEMAS)).rejects.toMatchObject({ code: 'MIGRATION_CHANGED' });
   });
 
   test('of the SQL for a DBA does the same, also after an upgrade from the first release', async () => {
