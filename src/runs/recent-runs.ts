@@ -19,14 +19,6 @@ export interface ExpectedCount {
   readonly high: number;
 }
 
-interface Row extends Omit<RecentRun, 'at' | 'expected'>, Omit<ExpectedCount, 'rule'> {
-  readonly job: string;
-  readonly region: string;
-  readonly at: Date;
-  /** Null, as are the figures, where no rule has a band for it. */
-  readonly rule: string | null;
-}
-
 /**
  * What ran last in each of these places, newest first, by `job region`: neither dry runs nor restores. One query for all.
  * Of several count rules the one tells to which the run was the least likely. A rule by which no
@@ -37,33 +29,38 @@ export async function recentRuns(
   places: readonly { readonly job: string; readonly region: string }[],
   most: number,
 ): Promise<ReadonlyMap<string, readonly RecentRun[]>> {
-  const { rows } = await pool.query<Row>(
-    `select place.job, place.region, run.*, expected.*
-     from unnest($1::text[], $2::text[]) as place (job, region)
+  const { rows } = await pool.query<{ at: number; runs: string }>(
+    `select place.at, runs.runs
+     from unnest($1::text[], $2::text[]) with ordinality as place (job, region, at)
      cross join lateral (
-       select id as "runId", status, created_at as at,
-              (select coalesce(sum(n.value::bigint), 0) from jsonb_each_text(planned) n)::float8 as planned,
-              (select coalesce(sum(n.value::bigint), 0) from jsonb_each_text(applied) n)::float8 as applied
-       from portcullis_region.run
-       where job = place.job and region = place.region and not dry_run and restores is null
-       order by created_at desc limit $3
-     ) run
-     left join lateral (
-       select rule, (figures ->> 'observed')::float8 as observed, (figures ->> 'low')::float8 as low,
-              (figures ->> 'high')::float8 as high
-       from portcullis_region.verdict
-       where run = run."runId" and stage = 'plan' and figures ? 'low' and figures -> 'high' <> 'null'
-       order by figures -> 'p', rule limit 1
-     ) expected on true`,
+       select json_agg(json_build_object(
+                'runId', run.id, 'status', run.status, 'planned', run.planned, 'applied', run.applied,
+                'at', to_char(run.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+                'expected', expected.count) order by run.created_at desc)::text as runs
+       from (
+         select id, status, created_at,
+                (select coalesce(sum(n.value::bigint), 0) from jsonb_each_text(planned) n) as planned,
+                (select coalesce(sum(n.value::bigint), 0) from jsonb_each_text(applied) n) as applied
+         from portcullis_region.run
+         where job = place.job and region = place.region and not dry_run and restores is null
+         order by created_at desc limit $3
+       ) run
+       left join lateral (
+         select json_build_object('rule', rule, 'observed', figures -> 'observed', 'low', figures -> 'low',
+                                  'high', figures -> 'high') as count
+         from portcullis_region.verdict
+         where verdict.run = run.id and stage = 'plan' and figures ? 'low' and figures -> 'high' <> 'null'
+         order by figures -> 'p', rule limit 1
+       ) expected on true
+     ) runs
+     where runs.runs is not null`,
     [places.map(({ job }) => job), places.map(({ region }) => region), most],
   );
-  const byPlace = new Map<string, RecentRun[]>();
-  for (const { job, region, at, rule, observed, low, high, ...run } of rows) {
-    const place = `${job} ${region}`;
-    const runs = byPlace.get(place) ?? [];
-    if (runs.length === 0) byPlace.set(place, runs);
-    const expected = rule === null ? null : { rule, observed, low, high };
-    runs.push({ ...run, at: at.toISOString(), expected });
-  }
-  return byPlace;
+  // A text for each place: of ten thousand gates, rows and their columns took half of this process's time.
+  return new Map(
+    rows.flatMap(({ at, runs }) => {
+      const place = places[at - 1];
+      return place ? [[`${place.job} ${place.region}`, JSON.parse(runs) as RecentRun[]]] : [];
+    }),
+  );
 }

@@ -189,18 +189,20 @@ function PartCard({ part, unitLabel }: { readonly part: Part; readonly unitLabel
           {each.approvedBy !== null && `, approved by ${each.approvedBy}`})
         </p>
       ))}
-      {verdicts.map(({ rule, verdict, reason }) => (
-        <p
-          key={rule}
-          class={`verdict verdict-${verdict === 'pass' || verdict === 'fail' ? verdict : 'open'}`}
-        >
-          {VERDICT_SIGNS[verdict]} {rule}: {verdict.replaceAll('-', ' ')}
-          <span class="quiet">
-            {' '}
-            {reason.startsWith(`${rule}: `) ? reason.slice(rule.length + 2) : reason}
-          </span>
-        </p>
-      ))}
+      {verdicts.map(({ rule, verdict, reason }) => {
+        const why = reason.startsWith(`${rule}: `) ? reason.slice(rule.length + 2) : reason;
+        // The words of the verdict would say it twice: too few, not judged yet.
+        const isUnjudged = why.startsWith('not judged');
+        return (
+          <p
+            key={rule}
+            class={`verdict verdict-${verdict === 'pass' || verdict === 'fail' ? verdict : 'open'}`}
+          >
+            {VERDICT_SIGNS[verdict]} {rule}: {isUnjudged ? why : verdict.replaceAll('-', ' ')}
+            {!isUnjudged && <span class="quiet"> {why}</span>}
+          </p>
+        );
+      })}
       {part.withoutWorker.length > 0 && (
         <p class="warn">No worker runs {part.withoutWorker.join(', ')} here.</p>
       )}
