@@ -18,6 +18,9 @@ export const Step = z.strictObject({
     .describe('to be typed as they stand; text in capitals is to be filled in'),
   expect: z.string().describe('what they answer when all is well, and what to do when not'),
   done: z.boolean().describe('as far as Portcullis knows'),
+  needed: z
+    .boolean()
+    .describe('false: it looks, or there may be nothing to do; the steps after it need not wait for it'),
   act: z.enum(STEP_ACTS).nullable().describe('what the step does; null: it only looks'),
 });
 export type Step = z.infer<typeof Step>;
@@ -50,6 +53,7 @@ export function runbookOf({ incident, impact, unitLabel, runs, silent }: Assessm
     stop(incident),
     {
       title: 'See how bad it is',
+      needed: false,
       act: null,
       commands: [`portcullis incident show ${id}`, `portcullis impact ${id} --csv > units-${id}.csv`],
       expect:
@@ -60,6 +64,7 @@ export function runbookOf({ incident, impact, unitLabel, runs, silent }: Assessm
     },
     {
       title: 'Make sure that the first bad run is the first',
+      needed: false,
       act: 'include',
       commands: [
         ...incident.regions.map(({ region }) => `portcullis runs --job ${incident.job} --region ${region}`),
@@ -71,6 +76,7 @@ export function runbookOf({ incident, impact, unitLabel, runs, silent }: Assessm
     ...(wrote.length === 0 ? [] : restoring(incident, impact.rows, restored)),
     ...silent.map(({ region, reason }) => ({
       title: `Look again at ${region}`,
+      needed: false,
       act: null,
       commands: [`portcullis incident show ${id}`],
       expect: `its database could not be asked (${reason}); figures without it are too low`,
@@ -79,6 +85,7 @@ export function runbookOf({ incident, impact, unitLabel, runs, silent }: Assessm
     ...reopening(incident),
     {
       title: 'Write it up, and close it',
+      needed: true,
       act: 'close',
       commands: [
         `portcullis incident export ${id} --format md > post-mortem-${id}.md`,
@@ -95,6 +102,7 @@ function undamaged(incident: Incident): Step[] {
   const { id, job, regions, drill, state } = incident;
   const ask: Step = {
     title: 'Find out whether any run did damage',
+    needed: false,
     act: 'include',
     commands: [
       ...regions.map(({ region }) => `portcullis runs --job ${job} --region ${region}`),
@@ -111,6 +119,7 @@ function undamaged(incident: Incident): Step[] {
     ...reopening(incident),
     {
       title: drill ? 'End the drill' : 'Close it',
+      needed: true,
       act: 'close',
       commands: [
         `portcullis incident close ${id} --conclusion "${drill ? 'DRILL: HOW IT WENT' : 'WHAT WAS WRONG'}"`,
@@ -131,6 +140,7 @@ function stop(incident: Incident): Step {
   ].join(' and ');
   return {
     title: 'Stop it',
+    needed: true,
     act: 'kill',
     commands: [
       ...where.map((region) => `portcullis kill ${job} --region ${region} --reason "incident ${id}"`),
@@ -146,6 +156,7 @@ function restoring({ id }: Incident, rows: number, done: boolean): Step[] {
   return [
     {
       title: 'See what a restore would do',
+      needed: false,
       act: null,
       commands: [`portcullis restore ${id} --dry-run`],
       expect: `run by run, the newest first: of ${number(rows)} changed, the rows to put back, and those that somebody has touched since, which stay as they are`,
@@ -153,6 +164,7 @@ function restoring({ id }: Incident, rows: number, done: boolean): Step[] {
     },
     {
       title: 'Put it back',
+      needed: true,
       act: 'restore',
       commands: [`portcullis restore ${id}`],
       expect:
@@ -161,6 +173,7 @@ function restoring({ id }: Incident, rows: number, done: boolean): Step[] {
     },
     {
       title: 'See what was skipped',
+      needed: false,
       act: null,
       commands: [
         `portcullis restore ${id} --dry-run --conflicts csv > conflicts-${id}.csv`,
@@ -181,6 +194,7 @@ function reopening(incident: Incident): Step[] {
     return [
       {
         title: 'Let a good version go on',
+        needed: false,
         act: null,
         commands: ['portcullis status'],
         expect: `the gates as they were: only ${version} was stopped, and it stays quarantined. Should it have been right: portcullis rearm ${job} --version ${version}, which a second person approves`,
@@ -191,6 +205,8 @@ function reopening(incident: Incident): Step[] {
   return [
     {
       title: 'Let a good version go on',
+      // Somebody may have re-armed it already.
+      needed: false,
       act: 'rearm',
       commands: [
         ...killed.map(

@@ -17,7 +17,7 @@ export function Runbook({
   /** What the job says of its changes, in Markdown. */
   readonly page: string | null;
 }) {
-  const next = steps.find(({ done }) => !done);
+  const next = nextOf(steps);
   return (
     <section aria-labelledby="runbook">
       <h2 id="runbook">Runbook</h2>
@@ -25,8 +25,8 @@ export function Runbook({
         {steps.map((step) => (
           <li
             key={step.title}
-            class={step.done ? 'step-done' : step === next ? 'step-next' : undefined}
-            aria-current={step === next ? 'step' : undefined}
+            class={step.done ? 'step-done' : next.includes(step) ? 'step-next' : undefined}
+            aria-current={next.includes(step) ? 'step' : undefined}
           >
             <h3>
               {step.done && (
@@ -38,7 +38,7 @@ export function Runbook({
               {step.title}
             </h3>
             {step.act !== null && <Buttons incident={incident} act={step.act} done={step.done} />}
-            <details open={step === next}>
+            <details open={next.includes(step)}>
               <summary class="quiet">Commands</summary>
               {step.commands.map((command) => (
                 <Copyable key={command} text={command} what="the command" />
@@ -56,6 +56,13 @@ export function Runbook({
       )}
     </section>
   );
+}
+
+/** What to do now: the first step that everything after it waits for, and before it what may be looked at. */
+function nextOf(steps: readonly Step[]): readonly Step[] {
+  const open = steps.filter(({ done }) => !done);
+  const needed = open.findIndex((step) => step.needed);
+  return needed === -1 ? open : open.slice(0, needed + 1);
 }
 
 interface Button {

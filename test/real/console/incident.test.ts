@@ -2,6 +2,7 @@ import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { post } from '../../http/serving.js';
 import { runOnce, seedClaims, withWorker } from './claims.js';
+import { focus, inReason, tabTo } from './by-keyboard.js';
 import { closeAll, served, signedIn } from './opened.js';
 import { findings, wide } from './looks.js';
 import { until } from '../../support/until.js';
@@ -50,6 +51,9 @@ describe.each(['light', 'dark'] as const)('in %s', (colorScheme) => {
     await page.goto(`/incidents/${incident}`);
     await page.locator('main.live').waitFor();
     await section(page, 'Runbook').waitFor();
+    expect(await page.getByRole('link', { name: 'Grafana' }).getAttribute('href')).toContain(
+      'var-job=claims',
+    );
     await section(page, /^Still open in r1/).waitFor();
     await section(page, 'Runbook')
       .getByText(`portcullis kill claims --region r1 --reason "incident ${incident}"`)
@@ -132,15 +136,27 @@ test('leads on a phone by its runbook from the kill to the close, and its timeli
     .waitFor();
   await page.locator('[data-phase="identified"]').getByText('5 units were affected').waitFor();
 
-  await runbook.getByRole('button', { name: 'Put it back…' }).click();
+  // By keyboard alone: what only looks is open beside it, and nothing waits for it.
+  expect(await runbook.locator('[aria-current=step] h3').allInnerTexts()).toEqual([
+    'See how bad it is',
+    'Make sure that the first bad run is the first',
+    'See what a restore would do',
+    'Put it back',
+  ]);
+  await tabTo(page, 'Put it back…');
+  await page.keyboard.press('Enter');
   const restore = page.getByRole('dialog', { name: `Put back incident ${incident}` });
-  expect(await restore.getByRole('row', { name: /^r1/ }).innerText()).toMatch(
-    /20 rows of 5 units[^]*→ back to/,
-  );
-  await restore.getByLabel('Reason').fill('agreed with support');
-  await restore.getByRole('button', { name: 'Put it back', exact: true }).click();
+  const change = restore.getByRole('row', { name: /^r1/ });
+  expect(await change.innerText()).toMatch(/20 rows of 5 units[^]*→ back to/);
+  await inReason(page);
+  await page.keyboard.type('agreed with support');
+  await tabTo(page, 'Put it back');
+  await page.keyboard.press('Enter');
   expect(await result(page)).toContain(`of run ${run.slice(0, 8)}: begun`);
   await page.keyboard.press('Escape');
+  await restore.waitFor({ state: 'detached' });
+  // The step may be done by then, and its button stays: the focus is where it was.
+  await until('the focus is in the runbook again', async () => (await focus(page)).name === 'Put it back…');
   await withWorker(() =>
     section(page, 'Its runs').getByText('20 of 20 rows put back').waitFor({ timeout: 120_000 }),
   );

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { recordAudit } from '../../../src/audit/record.js';
 import { ACTS } from '../../../src/demo/tour/script.js';
+import { tabTo } from './by-keyboard.js';
 import { findings, wide } from './looks.js';
 import { closeAll, owner, signedIn } from './opened.js';
 
@@ -37,7 +38,30 @@ test('says how to start it, follows it act by act, and is readable in both theme
       if (pictures) await page.screenshot({ path: `${pictures}/tour-${width}-${colorScheme}.png` });
     }
   }
+  // What their acts bring about stands in the views once they are done.
+  const views: Readonly<Record<string, string>> = {
+    good: '/rollouts',
+    stopped: '/runs',
+    logins: '/incidents',
+  };
+  for (const { id } of ACTS.slice(1)) {
+    const view = views[id] ?? '/record';
+    await record(id, { state: 'done', commands: [`portcullis ${id}`], view, result: ['done'] });
+  }
   await record('ends', { state: 'over' });
   await page.getByText('It is over; policy and flags are as before.').waitFor();
+
+  // By keyboard alone: from each act to what it shows, and back to where one was.
+  await page.locator('[data-act]').last().getByRole('link', { name: 'See it here' }).waitFor();
+  for (const { id } of ACTS) {
+    const at = (): Promise<unknown> =>
+      page.evaluate(`document.activeElement.closest('[data-act]')?.dataset.act`);
+    do expect((await tabTo(page, 'See it here')).outlined).toBe(true);
+    while ((await at()) !== id);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Tour' }).waitFor({ state: 'detached' });
+    await page.goBack();
+    await page.locator(`[data-act="${id}"]`).waitFor();
+  }
   expect(faults).toEqual([]);
 });
