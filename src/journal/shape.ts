@@ -54,8 +54,18 @@ export interface Shape {
  * no such table or column, a key that is not unique, a column declared twice or computed by the database.
  */
 export async function readShape(pool: pg.Pool, name: string, declared: KeptResource): Promise<Shape> {
-  const tables = [declared.table, ...(declared.cascades ?? [])].map(quoteTable);
-  return shapeOf(name, declared, await readFacts(pool, tables));
+  return shapeOf(name, declared, await readTables(pool, [declared]));
+}
+
+/** What the catalogue has of every table that these resources name: one query, which takes as long as one of them alone. */
+export function readTables(
+  pool: pg.Pool,
+  resources: readonly KeptResource[],
+): Promise<ReadonlyMap<string, TableFacts>> {
+  return readFacts(
+    pool,
+    resources.flatMap(({ table, cascades = [] }) => [table, ...cascades].map(quoteTable)),
+  );
 }
 
 /** The shape of a resource, as the catalogue has its table. Throws JOB_INVALID as {@link readShape} does. */

@@ -4,7 +4,7 @@ import type { Policy } from '../flags/policy.js';
 import { applyPlan, type Applied, type ApplyPlan, type Lane } from '../gate/write-path.js';
 import { hasRates, judgeBatch } from '../guard/judge-batch.js';
 import type { Operation, Resource } from '../journal/change.js';
-import { readShape, type Shape } from '../journal/shape.js';
+import { readTables, shapeOf, type Shape } from '../journal/shape.js';
 import type { BatchWritten, Step } from '../journal/write-batch.js';
 import type { Run } from '../runs/election.js';
 import { isUnreachable } from '../postgres/pool.js';
@@ -149,16 +149,17 @@ async function stepsOf(
   steps: readonly StoredStep[],
   resources: Readonly<Record<string, Resource>>,
 ): Promise<Step[]> {
-  const shapes = new Map<string, Shape>();
-  for (const [name, resource] of Object.entries(resources))
-    shapes.set(name, await readShape(pool, name, resource));
-  const shapeOf = (name: string): Shape => {
+  const tables = await readTables(pool, Object.values(resources));
+  const shapes = new Map(
+    Object.entries(resources).map(([name, resource]) => [name, shapeOf(name, resource, tables)]),
+  );
+  const named = (name: string): Shape => {
     const shape = shapes.get(name);
     if (!shape) throw new Error(`the run's steps name resource ${name}, which it did not declare`);
     return shape;
   };
   for (const { resource, operation } of steps) {
-    const { faults } = shapeOf(resource);
+    const { faults } = named(resource);
     if (operation !== 'delete' || faults.length === 0) continue;
     throw new PortcullisError(
       'TABLE_UNWRITABLE',
@@ -166,8 +167,8 @@ async function stepsOf(
     );
   }
   return steps.map(({ resource, operation, requires }) => ({
-    shape: shapeOf(resource),
+    shape: named(resource),
     operation,
-    requires: requires.map(shapeOf),
+    requires: requires.map(named),
   }));
 }

@@ -13,7 +13,7 @@ import {
   type RestorePlanned,
 } from '../journal/restore-plan.js';
 import type { RestoredResources } from '../journal/restore-preview.js';
-import { readShape, type Shape } from '../journal/shape.js';
+import { readTables, shapeOf, type Shape } from '../journal/shape.js';
 import { hasStored } from '../journal/stored-rows.js';
 import type { Run } from '../runs/election.js';
 import { attemptName } from '../runs/lease.js';
@@ -37,10 +37,14 @@ export async function readRestored(pool: pg.Pool, run: string): Promise<Restored
   const changed = new Set(steps.map(({ resource }) => resource));
   const shapes = new Map<string, Shape>();
   const refused = new Map<string, string>();
-  for (const [name, resource] of Object.entries(resources)) {
-    if (!changed.has(name)) continue;
+  const restored = Object.entries(resources).filter(([name]) => changed.has(name));
+  const tables = await readTables(
+    pool,
+    restored.map(([, resource]) => resource),
+  );
+  for (const [name, resource] of restored) {
     try {
-      const shape = await readShape(pool, name, resource);
+      const shape = shapeOf(name, resource, tables);
       if (shape.compared.some(({ was }) => was !== undefined)) await readInTypesOfNow(pool, run, shape);
       await requireRestorable(pool, run, shape, steps);
       shapes.set(name, shape);

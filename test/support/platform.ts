@@ -9,7 +9,7 @@ import { openPlannerDatabase, type PlannerPool } from '../../src/worker/planner-
 import type { Flags, Platform } from '../../src/worker/platform.js';
 import type { LoadedJob } from '../../src/worker/registry.js';
 import { createReservations } from '../../src/worker/reservations.js';
-import { readShape, type Shape } from '../../src/journal/shape.js';
+import { readTables, shapeOf, type Shape } from '../../src/journal/shape.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
 import type { TestDatabase } from './database.js';
@@ -116,10 +116,10 @@ export async function loadTestJob(
   definition: JobDefinition,
   digest = '00000000',
 ): Promise<LoadedJob> {
-  const shapes = new Map<string, Shape>();
-  for (const [name, resource] of Object.entries(definition.resources)) {
-    shapes.set(name, await readShape(platform.region, name, resource));
-  }
+  const tables = await readTables(platform.region, Object.values(definition.resources));
+  const shapes = new Map(
+    Object.entries(definition.resources).map(([name, resource]) => [name, shapeOf(name, resource, tables)]),
+  );
   const kinds = new Map<string, Shape>();
   for (const [kind, resource] of Object.entries(definition.kinds)) {
     const shape = shapes.get(resource);
