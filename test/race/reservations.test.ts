@@ -323,3 +323,44 @@ test('while the control database is away nothing is taken, and what takes nothin
   await expect(ask('name', ['one', 'two'])).rejects.toMatchObject({ code: 'PLAN_INVALID' });
   await nowhere.end();
 });
+
+test('a key of several columns is one value: read, told, taken and given up as a whole', async () => {
+  const odd = 'ä "quoted", \\ and [brackets]';
+  for (const { owner } of Object.values(regions))
+    await owner.query('create table hub.seat (hall text, no integer, state text, primary key (hall, no))');
+  await regions.a.owner.query(`insert into hub.seat values ($1, 1, 'TAKEN'), ('north', 2, 'FREE')`, [odd]);
+  const seat = {
+    ...{ table: 'hub.seat', key: ['hall', 'no'] as const, changes: ['state'] },
+    uniqueAcross: { regions: ['hall', 'no'], while: { state: ['TAKEN'] } },
+  };
+  const resources = { seat };
+  const [a, b] = [
+    createReservations(control.owner, 'PORTCULLIS_DATABASE_URL_A'),
+    createReservations(control.owner, 'PORTCULLIS_DATABASE_URL_B'),
+  ];
+  await a.tend(regions.a.owner, [{ name: 'names', regions: ['a'], resources }]);
+  await b.tend(regions.b.owner, [{ name: 'names', regions: ['b'], resources }]);
+  const log = { warn: () => undefined } as unknown as Log;
+  const ask = heldElsewhereFor({ reservations: b, log }, 'names', resources);
+  expect(await ask('seat', [odd, '1'])).toMatchObject({ regions: ['a'] });
+  expect([await ask('seat', [odd, '2']), await ask('seat', ['north', '2'])]).toEqual([undefined, undefined]);
+  // Who has it is told nothing, and one of the columns is no value.
+  expect(await a.heldElsewhere('names', 'seat', [odd, '1'])).toBeUndefined();
+  await expect(ask('seat', odd)).rejects.toMatchObject({ code: 'PLAN_INVALID' });
+  // A run of the other region takes the free one, and not the taken one.
+  const run = { id: '9f3c2a1b-0000-4000-8000-000000000006', job: 'names' };
+  await regions.b.owner.query(
+    `insert into portcullis_region.change (run, lane, seq, resource, key, kind, unit, before, after, evidence)
+     select $1, 0, no, 'seat', key, 'seat', 'b', '{"state": "FREE"}', '{"state": "TAKEN"}', '{}'
+     from unnest($2::text[]) with ordinality k (key, no)`,
+    [run.id, [JSON.stringify([odd, '1']), JSON.stringify(['north', '2'])]],
+  );
+  const taken = await b.reserve(regions.b.owner, run, Object.entries(resources));
+  expect(taken.map(({ seq }) => seq)).toEqual([1]);
+  expect(taken[0]?.refusal).toMatch(/^a row in PORTCULLIS_DATABASE_URL_A has /);
+  // It is given up where its row has it no more.
+  await regions.a.owner.query(`update hub.seat set state = 'FREE'`);
+  const again = createReservations(control.owner, 'PORTCULLIS_DATABASE_URL_A');
+  await again.tend(regions.a.owner, [{ name: 'names', regions: ['a'], resources }]);
+  expect(await ask('seat', [odd, '1'])).toBeUndefined();
+});
