@@ -12,8 +12,8 @@ import type { Log } from '../telemetry/log.js';
 import { bringsSample, fillSample, goOnSample, sampleState, type SampledJob } from '../worker/job-sample.js';
 import type { PlacedJob } from '../worker/worker.js';
 
-/** How long a database may take to be reached and prepared. */
-const REACH_MS = 30_000;
+/** How long a database may take to be reached and prepared: those that are not are left out. */
+const REACH_MS = 10_000;
 const SEED = 'portcullis';
 /** Often enough for each scheduled run to find something. */
 const LIFE_MS = 300_000;
@@ -27,12 +27,25 @@ interface PlacedSample {
   readonly databases: ReadonlyMap<RegionDatabase, readonly string[]>;
 }
 
+/** A database that was not reached, so that its regions have no sample of the job. */
+export interface SampleAway {
+  readonly job: string;
+  readonly database: string;
+  readonly regions: readonly string[];
+}
+
+export interface SamplesFilled {
+  /** Whether there was anything to fill. */
+  readonly any: boolean;
+  readonly away: readonly SampleAway[];
+}
+
 /**
- * Fills the tables of every job that brings a sample, in each database with its regions, and sets the job's flags so that
- * gating shows. Answers whether there was anything to fill. Throws USAGE_INVALID, and fills nothing, where no job brings a
- * sample, or a database has rows of others.
+ * Fills the tables of every job that brings a sample, in each database with its regions that is reached, and sets the job's
+ * flags there so that gating shows. Throws USAGE_INVALID, and fills nothing, where no job brings a sample, or a database has
+ * rows of others, and DATABASE_UNREACHABLE where no database is reached.
  */
-export async function fillSamples(installation: Installation): Promise<boolean> {
+export async function fillSamples(installation: Installation): Promise<SamplesFilled> {
   const { control, jobs } = installation;
   if (!jobs.some(({ definition }) => bringsSample(definition)))
     throw new PortcullisError(
@@ -41,17 +54,51 @@ export async function fillSamples(installation: Installation): Promise<boolean> 
       { hint: 'leave out --sample, or give a job one: sample in its declaration' },
     );
   const samples = await placedSamples(installation);
-  for (const sample of samples) await requireFillable(sample);
+  const away = await notReached(samples);
+  const isAway = (job: SampledJob, { name }: RegionDatabase): boolean =>
+    away.some((each) => each.job === job.name && each.database === name);
+  for (const { job, databases } of samples)
+    for (const database of databases.keys()) if (!isAway(job, database)) await requireFillable(job, database);
   const now = await databaseTime(control);
   let any = false;
   for (const { job, version, regions, databases } of samples) {
-    let filled = false;
-    for (const [{ owner }, own] of databases)
-      filled = (await fillSample(owner, job, { regions: own, seed: SEED, now })) || filled;
-    if (filled) await setSampleFlags(control, job.name, regions, version);
-    any ||= filled;
+    const filled = new Set<string>();
+    for (const [database, own] of databases) {
+      if (isAway(job, database)) continue;
+      if (await fillSample(database.owner, job, { regions: own, seed: SEED, now }))
+        for (const region of own) filled.add(region);
+    }
+    if (filled.size > 0) await setSampleFlags(control, job.name, regions, version, filled);
+    any ||= filled.size > 0;
   }
-  return any;
+  return { any, away };
+}
+
+/** Waits for all databases at once. Throws DATABASE_UNREACHABLE where none of them is reached. */
+async function notReached(samples: readonly PlacedSample[]): Promise<SampleAway[]> {
+  const databases = [...new Set(samples.flatMap((sample) => [...sample.databases.keys()]))];
+  const failed = new Map<RegionDatabase, Error>();
+  await Promise.all(
+    databases.map(async (database) => {
+      const late = (): Error =>
+        new PortcullisError(
+          'DATABASE_UNREACHABLE',
+          `the database ${database.name} is not reached, so it has no sample`,
+          { hint: 'start it, or leave out --sample' },
+        );
+      await within(REACH_MS, () => database.prepare(), late).catch((error: unknown) => {
+        if (!(error instanceof PortcullisError) || error.code !== 'DATABASE_UNREACHABLE') throw error;
+        failed.set(database, error);
+      });
+    }),
+  );
+  const [first] = failed.values();
+  if (first !== undefined && failed.size === databases.length) throw first;
+  return samples.flatMap(({ job, databases: of }) =>
+    [...of].flatMap(([database, regions]) =>
+      failed.has(database) ? [{ job: job.name, database: database.name, regions }] : [],
+    ),
+  );
 }
 
 async function placedSamples({ control, regionDatabases, jobs }: Installation): Promise<PlacedSample[]> {
@@ -68,27 +115,15 @@ async function placedSamples({ control, regionDatabases, jobs }: Installation): 
   });
 }
 
-async function requireFillable({ job, databases }: PlacedSample): Promise<void> {
-  for (const [database] of databases) {
-    await within(
-      REACH_MS,
-      () => database.prepare(),
-      () =>
-        new PortcullisError(
-          'DATABASE_UNREACHABLE',
-          `the database ${database.name} is not reached, so the sample of ${job.name} is not filled`,
-          { hint: 'start it, or leave out --sample' },
-        ),
-    );
-    // The job may bring its tables.
-    await database.job(job.name);
-    if ((await sampleState(database.owner, job)) !== 'others') continue;
-    throw new PortcullisError(
-      'USAGE_INVALID',
-      `the database ${database.name} has rows in the tables of ${job.name} that are no sample; nothing was written`,
-      { hint: 'leave out --sample, or name an empty database' },
-    );
-  }
+async function requireFillable(job: SampledJob, database: RegionDatabase): Promise<void> {
+  // The job may bring its tables.
+  await database.job(job.name);
+  if ((await sampleState(database.owner, job)) !== 'others') return;
+  throw new PortcullisError(
+    'USAGE_INVALID',
+    `the database ${database.name} has rows in the tables of ${job.name} that are no sample; nothing was written`,
+    { hint: 'leave out --sample, or name an empty database' },
+  );
 }
 
 /** Has samples go on in the regions that this process serves, each as long as its database is one. */

@@ -97,7 +97,8 @@ export async function serve(
     const policies = await policiesInForce(control);
     requireVariables(config, policies, options.regions ?? config.regions);
     installation.place(policies);
-    const seeded = options.sample && (await fillSamples(installation));
+    const samples = options.sample ? await fillSamples(installation) : undefined;
+    const seeded = samples?.any === true;
     const wired = await openPlatform(config, installation, options.quiet);
     undo.push(() => wired.close());
     tellAtStart(config, wired, placed);
@@ -180,6 +181,7 @@ export async function serve(
       ...(adminToken && { adminToken }),
       ...(demoToken !== undefined && { demoToken }),
       seeded,
+      sampleAway: samples?.away ?? [],
       ...(placed && { policies: placed }),
       served: supervisor.served,
       signInCode: () => adminSignInCode(control, config.home),

@@ -110,6 +110,12 @@ export interface Service {
   /** The file with the token of the sample world's second person, where this start made it. */
   readonly demoToken?: string;
   readonly seeded: boolean;
+  /** The databases that were not reached, which have no sample. */
+  readonly sampleAway: readonly {
+    readonly job: string;
+    readonly database: string;
+    readonly regions: readonly string[];
+  }[];
   /** What this start did with the policy files; undefined for a worker, which reads none. */
   readonly policies?: StartPolicies;
   readonly served: readonly PlacedJob[];

@@ -14,6 +14,7 @@ export function whereObject(installation: Installation, service: Service): Recor
     adminToken: service.adminToken ?? null,
     demoToken: service.demoToken ?? null,
     seeded: service.seeded,
+    sampleAway: service.sampleAway,
     policies: service.policies ?? null,
     served: service.served.map(({ job, policy, regions }) => ({
       job: policy.job,
@@ -54,6 +55,13 @@ export function whereText(voice: Voice, installation: Installation, service: Ser
     ['policies', installation.flagsFolder],
     ...policyFacts(service),
     ...(seeded ? [['sample', 'made-up rows, written just now'] as const] : []),
+    ...service.sampleAway.map(({ job, database, regions }): readonly [string, Cell] => [
+      'no sample',
+      {
+        text: `of ${job} in ${regions.join(', ')}: ${database} is not reached; start it, then start --sample again`,
+        tone: 'warning',
+      },
+    ]),
     ...served.map(({ job, policy, regions }): readonly [string, Cell] => [
       'serves',
       `${policy.job} ${job.version} in ${regions.join(', ')}`,

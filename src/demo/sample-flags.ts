@@ -12,16 +12,19 @@ const SAMPLE = { name: 'system:sample', role: 'operator', regions: null } as con
 /**
  * Sets a job's flags so that gating shows: all but the last two regions give everything to `version`, the
  * last but one is on and holds every unit, and the last is off. The version is admitted first, as the first of the job.
+ * Only in the regions `within`, which were filled just now.
  */
 export async function setSampleFlags(
   control: pg.Pool,
   job: string,
   regions: readonly string[],
   version: string,
+  within: ReadonlySet<string>,
 ): Promise<void> {
   const reason = 'sample: the first version';
-  await admitInitially(control, { job, version, regions, reason }, SAMPLE);
+  await admitInitially(control, { job, version, regions: [...within], reason }, SAMPLE);
   for (const [at, region] of regions.entries()) {
+    if (!within.has(region)) continue;
     const many = regions.length > FEW;
     if (many && at >= regions.length - OFF) continue;
     const held = many && at >= regions.length - OFF - HELD;

@@ -19,6 +19,11 @@ const TOKENS: Readonly<Record<Side, string>> = { west: '1'.repeat(32), central: 
 
 const control = await emptyDatabase();
 const databases = { west: await emptyDatabase(), central: await emptyDatabase() } as const;
+const sampled = {
+  other: await emptyDatabase(),
+  west: await emptyDatabase(),
+  central: await emptyDatabase(),
+} as const;
 const project = await temporaryFolder();
 const ago = (hours: number): string => new Date(Date.now() - hours * 3_600_000).toISOString();
 let server: NameServer;
@@ -148,6 +153,50 @@ beforeAll(async () => {
   });
 }, 400_000);
 afterAll(() => server.close());
+
+test('start --sample fills the database that is reached, names the one that is not, and fills that later', async () => {
+  const { other, west, central } = sampled;
+  const home = join(project, 'sampled');
+  const start = async (url: string): Promise<Record<string, unknown>> => {
+    const running = portcullis(['start', '--sample', '--json'], {
+      cwd: project,
+      env: {
+        ...{ PORTCULLIS_HOME: home, PORTCULLIS_HTTP: '127.0.0.1:0', PORTCULLIS_DATABASE_URL: other.url },
+        ...{ PORTCULLIS_DATABASE_URL_W: west.url, PORTCULLIS_DATABASE_URL_C: url },
+      },
+    });
+    let out = '';
+    running.child.stdout?.on('data', (text: string) => (out += text));
+    await untilWith(running, 'it serves', () => out.includes('"event":"waiting"'));
+    running.child.kill('SIGTERM');
+    await running.finished;
+    return JSON.parse(out.slice(0, out.indexOf('\n'))) as Record<string, unknown>;
+  };
+  const on = async (): Promise<string[]> => {
+    const { rows } = await other.owner.query<{ region: string }>(
+      'select region from portcullis_control.flag where enabled order by region',
+    );
+    return rows.map(({ region }) => region);
+  };
+  expect(await start('postgresql://nobody@127.0.0.1:1/nothing')).toMatchObject({
+    seeded: true,
+    sampleAway: [{ job: 'domain-claim', database: 'PORTCULLIS_DATABASE_URL_C', regions: [REGIONS.central] }],
+  });
+  expect(await on()).toEqual([REGIONS.west]);
+  await other.owner.query(`update portcullis_control.flag set reason = 'a person''s' where enabled`);
+  expect(await start(central.url)).toMatchObject({ seeded: true, sampleAway: [] });
+  expect(await on()).toEqual([REGIONS.central, REGIONS.west]);
+  // What a person has set since stays.
+  const { rows } = await other.owner.query(
+    `select region from portcullis_control.flag where reason = 'a person''s'`,
+  );
+  expect(rows).toEqual([{ region: REGIONS.west }]);
+  const { rows: filled } = await central.owner.query(
+    `select count(*) > 0 as filled from directory.organisation where home_region = $1`,
+    [REGIONS.central],
+  );
+  expect(filled).toEqual([{ filled: true }]);
+});
 
 test('the first region to run verifies the domain, and the other learns that it is owned elsewhere', async () => {
   // The first domain of a region is 100 % of it: a share has a least number.

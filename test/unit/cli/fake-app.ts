@@ -190,6 +190,7 @@ export class FakeApp implements App {
       ...(options.http && { httpUrl: 'http://127.0.0.1:7020' }),
       ...(options.http && { adminToken: { file: '/srv/portcullis/admin-token', standing: 'new' } }),
       seeded: options.sample,
+      sampleAway: [],
       ...(this.policiesAtStart && { policies: this.policiesAtStart }),
       served: [{ job: JOB, policy: POLICY, regions: options.regions ?? REGIONS }],
       signInCode: () => Promise.resolve('a-code'),

@@ -198,6 +198,7 @@ test.each([
       httpUrl: 'http://127.0.0.1:7020',
       adminToken: { file, standing: 'new' as const },
       seeded: false,
+      sampleAway: [],
       served: [],
     },
     ...{
