@@ -182,6 +182,7 @@ const DID: Readonly<Record<string, string>> = {
   'close-incident': 'closed the incident',
   'grant-break-glass': 'granted break-glass',
   'hold-bake': 'held the bake of',
+  'include-run': 'named a bad run',
   'join-incident': 'joined the incident',
   'join-request': 'joined the request for',
   kill: 'killed',

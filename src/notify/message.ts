@@ -27,12 +27,12 @@ export function messageOf(notice: OutgoingNotice): string {
   const lines = notice.lines.map(escaped).join('\n');
   const where = [notice.job, notice.region, notice.at].filter((each) => each !== null).join(' · ');
   return JSON.stringify({
-    text: shorten([notice.title, ...notice.lines].map(escaped).join('\n'), SECTION_CHARACTERS),
+    text: shortenEscaped([notice.title, ...notice.lines].map(escaped).join('\n'), SECTION_CHARACTERS),
     blocks: [
       { type: 'header', text: { type: 'plain_text', text: shorten(notice.title, HEADER_CHARACTERS) } },
       ...(lines === ''
         ? []
-        : [{ type: 'section', text: { type: 'mrkdwn', text: shorten(lines, SECTION_CHARACTERS) } }]),
+        : [{ type: 'section', text: { type: 'mrkdwn', text: shortenEscaped(lines, SECTION_CHARACTERS) } }]),
       { type: 'context', elements: [{ type: 'mrkdwn', text: escaped(where) }] },
     ],
     portcullis: notice,
@@ -42,6 +42,11 @@ export function messageOf(notice: OutgoingNotice): string {
 /** Slack's three characters with a meaning: a job's words must not become a link or a mention. */
 export function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+/** Cuts an escaped text, and none of its characters: half of `&amp;` would be shown as it stands. */
+export function shortenEscaped(text: string, most: number): string {
+  return shorten(text, most).replace(/&[a-z]*…$/, '…');
 }
 
 /**

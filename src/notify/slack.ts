@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { REASON_LETTERS } from '../kernel/reason.js';
 import { shorten } from '../kernel/text.js';
-import { escaped, type OutgoingNotice } from './message.js';
+import { escaped, shortenEscaped, type OutgoingNotice } from './message.js';
 import { linkOf } from './pagerduty.js';
 import { post, statusText, type Taken } from './post.js';
 import type { SlackApp } from './receivers.js';
@@ -42,7 +42,7 @@ export function slackMessageOf(
   const where = [job, region, at].filter((each) => each !== null).map(escaped);
   const buttons = buttonsOf(notice, since);
   return {
-    text: shorten([title, ...notice.lines].map(escaped).join('\n'), SECTION),
+    text: shortenEscaped([title, ...notice.lines].map(escaped).join('\n'), SECTION),
     blocks: [
       { type: 'header', text: { type: 'plain_text', text: shorten(title, HEADER) } },
       ...(lines === '' ? [] : [section(lines)]),
@@ -54,11 +54,11 @@ export function slackMessageOf(
 }
 
 function section(mrkdwn: string): Block {
-  return { type: 'section', text: { type: 'mrkdwn', text: shorten(mrkdwn, SECTION) } };
+  return { type: 'section', text: { type: 'mrkdwn', text: shortenEscaped(mrkdwn, SECTION) } };
 }
 
 function context(mrkdwn: string): Block {
-  return { type: 'context', elements: [{ type: 'mrkdwn', text: shorten(mrkdwn, SECTION) }] };
+  return { type: 'context', elements: [{ type: 'mrkdwn', text: shortenEscaped(mrkdwn, SECTION) }] };
 }
 
 function buttonsOf({ id, kind, job, region, details }: OutgoingNotice, { decided, killed }: Since): object[] {

@@ -47,8 +47,8 @@ export function Impact({ incident: { id, impact, unitLabel } }: { readonly incid
           <thead>
             <tr>
               <th scope="col">Region</th>
-              <th scope="col" class="number">
-                Units
+              <th scope="col" class="number unit-label">
+                {unitLabel.many}
               </th>
               <th scope="col" class="number">
                 Rows
@@ -96,7 +96,9 @@ export function Impact({ incident: { id, impact, unitLabel } }: { readonly incid
               </caption>
               <thead>
                 <tr>
-                  <th scope="col">Unit</th>
+                  <th scope="col" class="unit-label">
+                    {unitLabel.one}
+                  </th>
                   <th scope="col">Region</th>
                   <th scope="col" class="number">
                     Rows

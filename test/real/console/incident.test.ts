@@ -130,6 +130,7 @@ test('leads on a phone by its runbook from the kill to the close, and its timeli
   expect(await result(page)).toContain('r1: since');
   await page.keyboard.press('Escape');
   await section(page, 'Impact').getByText('20 rows of 5 units').waitFor();
+  await section(page, 'Timeline').getByText('named a bad run: claims of the wrong domains').waitFor();
   await section(page, 'Impact').getByRole('button', { name: 'Show the units' }).click();
   await section(page, 'Impact')
     .getByRole('row', { name: /r1-org-0 r1 4/ })

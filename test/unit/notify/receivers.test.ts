@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import { eventOf } from '../../../src/notify/pagerduty.js';
 import { readReceivers, type Receiver } from '../../../src/notify/receivers.js';
 import { slackMessageOf } from '../../../src/notify/slack.js';
-import type { OutgoingNotice } from '../../../src/notify/message.js';
+import { messageOf, type OutgoingNotice } from '../../../src/notify/message.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'receivers-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -121,4 +121,26 @@ test('texts are cut between characters, at the limits of Slack and of PagerDuty'
     ['portcullis-kill', `{"notice":"${NOTICE.id}"}`],
   ]);
   expect(eventOf(NOTICE, undefined, false).payload?.['summary']).toMatch(/^(👩‍👩‍👧)+…$/u);
+  // Each character that Slack needs escaped is five of its own: none is cut in two, wherever the limit falls.
+  for (const before of ['', 'a', 'ab', 'abc', 'abcd']) {
+    const [, section] = slackMessageOf({ ...NOTICE, lines: [before + '&'.repeat(700)] }, undefined).blocks;
+    const { text: cut } = section?.['text'] as { text: string };
+    expect(cut).toMatch(/^[a-d]*(&amp;)+…$/);
+    expect(cut.length).toBeGreaterThan(2_990);
+    expect(cut.length).toBeLessThanOrEqual(3_000);
+    const webhook = JSON.parse(messageOf({ ...NOTICE, lines: [before + '&'.repeat(700)] })) as {
+      readonly text: string;
+    };
+    expect(webhook.text).toMatch(/(&amp;)+…$|👩‍👩‍👧…$/u);
+  }
+});
+
+test('an event of the longest lines, each character escaped, is smaller than the 512 KB that PagerDuty takes', () => {
+  // Three bytes a UTF-16 unit are the most, but for control characters, which JSON writes with six.
+  for (const character of ['界', '\u0007', '👩‍👩‍👧']) {
+    const lines = Array.from({ length: 500 }, () => character.repeat(5_000));
+    const event = eventOf({ ...NOTICE, lines }, 'https://portcullis.example', false);
+    expect(Buffer.byteLength(JSON.stringify(event))).toBeLessThan(512_000);
+    expect(event.dedup_key.length).toBeLessThanOrEqual(255);
+  }
 });
