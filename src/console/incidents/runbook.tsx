@@ -62,7 +62,7 @@ export function Runbook({
 function nextOf(steps: readonly Step[]): readonly Step[] {
   const open = steps.filter(({ done }) => !done);
   const needed = open.findIndex((step) => step.needed);
-  return needed === -1 ? open : open.slice(0, needed + 1);
+  return open.filter((_, at) => needed === -1 || at <= needed);
 }
 
 interface Button {
