@@ -35,7 +35,7 @@ let browser: Browser | undefined;
 beforeAll(async () => {
   await writeFile(file, reportPage({ ...RESULT, accounts: 2_000_000, worlds }));
   const executablePath = await requireProgram('chromium', 'chromium');
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
 }, 240_000);
 afterAll(async () => {
   await browser?.close();
