@@ -2,9 +2,9 @@ import { afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { abortRollout, pauseRollout } from '../../../src/rollout/steer.js';
 import { person } from '../../support/people.js';
-import { seedAccounts } from '../../support/accounts.js';
+import { claimEverything, seedAccounts } from '../../support/accounts.js';
 import { act, focus, inReason, tabTo } from './by-keyboard.js';
-import { closeAll, owner, signedIn } from './opened.js';
+import { closeAll, installed, owner, signedIn } from './opened.js';
 import { findings, isSeen, wide } from './looks.js';
 import { until } from '../../support/until.js';
 import { advance, NEW, NEXT, seedRollout } from './rollouts.js';
@@ -17,6 +17,8 @@ let rollout = '';
 beforeAll(async () => {
   await seedAccounts(owner, 'eu', 20, 0);
   await seedAccounts(owner, 'us', 30, 0);
+  // Known to the server as jobs that are installed: their steps can be shown on paper.
+  for (const job of [JOB, 'weekly']) installed.push({ definition: claimEverything(job), version: NEW });
   rollout = await seedRollout(JOB);
 });
 afterEach(closeAll);

@@ -5,8 +5,7 @@ import { announceVersions } from '../../../src/rollout/announce.js';
 import { startRollout } from '../../../src/rollout/start-rollout.js';
 import { setAdmittedFlag } from '../../support/admissions.js';
 import { person } from '../../support/people.js';
-import { claimEverything } from '../../support/accounts.js';
-import { installed, owner } from './opened.js';
+import { owner } from './opened.js';
 
 /** A rollout that bakes in its first wave, for the screens that show and steer it. */
 
@@ -26,8 +25,6 @@ rollout:
     - { name: first, regions: [eu], steps: [10%, 100%], bake: { runs: 3, changes: 20, time: 1h } }
     - { name: rest, regions: [us], steps: [100%], bake: { runs: 1, changes: 0, time: 0s }, approvals: 1 }
 `;
-  // Known to the server as a job that is installed: its steps can be shown on paper.
-  installed.push({ definition: claimEverything(job), version: NEW });
   await applyPolicies(owner, [parsePolicyFile(text, 'test.yaml')], 'test');
   for (const region of REGIONS) {
     const variants = [{ version: OLD, permille: 1000 }];
