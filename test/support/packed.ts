@@ -25,7 +25,7 @@ export async function installPacked(folder: string): Promise<void> {
 /** The package's archive. The first file of a test run that asks has it made, and the others wait: it takes seconds. */
 async function packedOnce(): Promise<string> {
   // There is none where the database server is somebody else's.
-  const shared = process.env['PORTCULLIS_TEST_FOLDER'] ?? (await temporaryFolder());
+  const shared = process.env['JEST_SHARED_FOLDER'] ?? (await temporaryFolder());
   const making = join(shared, 'packing');
   const isFirst = await mkdir(making).then(
     () => true,

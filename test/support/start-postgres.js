@@ -32,6 +32,7 @@ export default async function startPostgres() {
   await provisionLogins(pool);
   await pool.end();
   process.env['PORTCULLIS_TEST_SERVER'] = server.url;
-  process.env['PORTCULLIS_TEST_FOLDER'] = folder;
+  // No variable of Portcullis, so that no program that a test starts warns of it.
+  process.env['JEST_SHARED_FOLDER'] = folder;
   globalThis.portcullisTestServer = { server, folder };
 }

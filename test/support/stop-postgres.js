@@ -5,7 +5,7 @@ export default async function stopPostgres() {
   if (!started) return;
   delete globalThis.portcullisTestServer;
   delete process.env['PORTCULLIS_TEST_SERVER'];
-  delete process.env['PORTCULLIS_TEST_FOLDER'];
+  delete process.env['JEST_SHARED_FOLDER'];
   await started.server.stop();
   rmSync(started.folder, { recursive: true, force: true });
 }
