@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Installation } from '../cli/app-port.js';
+import type { Installation, SampleAway } from '../cli/app-port.js';
 import { setSampleFlags } from '../demo/sample-flags.js';
 import { policiesInForce } from '../flags/policy-store.js';
 import { messageOf, PortcullisError } from '../kernel/errors.js';
@@ -25,13 +25,6 @@ interface PlacedSample {
   readonly regions: readonly string[];
   /** The databases of these, each with its own. */
   readonly databases: ReadonlyMap<RegionDatabase, readonly string[]>;
-}
-
-/** A database that was not reached, so that its regions have no sample of the job. */
-export interface SampleAway {
-  readonly job: string;
-  readonly database: string;
-  readonly regions: readonly string[];
 }
 
 export interface SamplesFilled {

@@ -101,6 +101,13 @@ export interface ServeOptions {
  */
 export type StartPolicies = { readonly applied: readonly PolicyDiff[] } | { readonly drift: PolicyDrift };
 
+/** A database that was not reached, so that its regions have no sample of the job. */
+export interface SampleAway {
+  readonly job: string;
+  readonly database: string;
+  readonly regions: readonly string[];
+}
+
 /** A running control plane and worker. */
 export interface Service {
   /** Absent where HTTP is not served. */
@@ -110,12 +117,7 @@ export interface Service {
   /** The file with the token of the sample world's second person, where this start made it. */
   readonly demoToken?: string;
   readonly seeded: boolean;
-  /** The databases that were not reached, which have no sample. */
-  readonly sampleAway: readonly {
-    readonly job: string;
-    readonly database: string;
-    readonly regions: readonly string[];
-  }[];
+  readonly sampleAway: readonly SampleAway[];
   /** What this start did with the policy files; undefined for a worker, which reads none. */
   readonly policies?: StartPolicies;
   readonly served: readonly PlacedJob[];

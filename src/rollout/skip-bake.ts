@@ -188,7 +188,6 @@ export async function weighSkips(
   at: Date,
 ): Promise<Rollout> {
   let parts = rollout.parts;
-  const unitLabel = await unitLabelOf(client, rollout.job);
   for (const row of await readRequests(client, rollout.id, 'skip')) {
     if (row.lapsed_reason !== null || (row.state !== 'approved' && row.state !== 'pending')) continue;
     const bakes = bakesOf(row.asked);
@@ -196,7 +195,11 @@ export async function weighSkips(
     const worse =
       current.length === 0
         ? whyOver(rollout, row, bakes)
-        : worsened(row.evidence, await skipEvidence(sources, rollout, current, evidence), unitLabel);
+        : worsened(
+            row.evidence,
+            await skipEvidence(sources, rollout, current, evidence),
+            await unitLabelOf(client, rollout.job),
+          );
     if (worse === undefined) continue;
     const regions = bakes.map(({ region }) => region);
     await client.query(

@@ -107,7 +107,6 @@ export async function weighApprovals(
   at: Date,
 ): Promise<ApprovalStanding> {
   const approved = new Set<string>();
-  const unitLabel = await unitLabelOf(client, rollout.job);
   const asked = new Set<string>();
   let rejected: ApprovalStanding['rejected'];
   for (const row of await readRequests(client, rollout.id, 'wave')) {
@@ -116,7 +115,7 @@ export async function weighApprovals(
     if (row.state !== 'approved' && row.state !== 'pending') continue;
     // A wave that has begun has no use for its approval any more.
     if (hasBegun(rollout, row.wave)) continue;
-    const worse = worsened(row.evidence, await now(row.wave), unitLabel);
+    const worse = worsened(row.evidence, await now(row.wave), await unitLabelOf(client, rollout.job));
     if (worse === undefined) (row.state === 'approved' ? approved : asked).add(row.wave);
     else await lapse(client, rollout, row, `wave ${row.wave}`, worse, at);
   }
