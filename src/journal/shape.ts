@@ -49,12 +49,15 @@ export interface Shape {
   readonly faults: readonly string[];
 }
 
-/**
- * Looks a resource's columns up. Throws JOB_INVALID, naming everything that is wrong with the declaration:
- * no such table or column, a key that is not unique, a column declared twice or computed by the database.
- */
-export async function readShape(pool: pg.Pool, name: string, declared: KeptResource): Promise<Shape> {
-  return shapeOf(name, declared, await readTables(pool, [declared]));
+/** The shapes of a job's resources, by their names. Throws as {@link shapeOf} does. */
+export async function readShapes(
+  pool: pg.Pool,
+  resources: Readonly<Record<string, KeptResource>>,
+): Promise<Map<string, Shape>> {
+  const tables = await readTables(pool, Object.values(resources));
+  return new Map(
+    Object.entries(resources).map(([name, resource]) => [name, shapeOf(name, resource, tables)]),
+  );
 }
 
 /** What the catalogue has of every table that these resources name: one query, which takes as long as one of them alone. */
@@ -68,7 +71,10 @@ export function readTables(
   );
 }
 
-/** The shape of a resource, as the catalogue has its table. Throws JOB_INVALID as {@link readShape} does. */
+/**
+ * Looks a resource's columns up. Throws JOB_INVALID, naming everything that is wrong with the declaration:
+ * no such table or column, a key that is not unique, a column declared twice or computed by the database.
+ */
 export function shapeOf(
   name: string,
   declared: KeptResource,

@@ -4,7 +4,7 @@ import type { Policy } from '../flags/policy.js';
 import { applyPlan, type Applied, type ApplyPlan, type Lane } from '../gate/write-path.js';
 import { hasRates, judgeBatch } from '../guard/judge-batch.js';
 import type { Operation, Resource } from '../journal/change.js';
-import { readTables, shapeOf, type Shape } from '../journal/shape.js';
+import { readShapes, type Shape } from '../journal/shape.js';
 import type { BatchWritten, Step } from '../journal/write-batch.js';
 import type { Run } from '../runs/election.js';
 import { isUnreachable } from '../postgres/pool.js';
@@ -149,10 +149,7 @@ async function stepsOf(
   steps: readonly StoredStep[],
   resources: Readonly<Record<string, Resource>>,
 ): Promise<Step[]> {
-  const tables = await readTables(pool, Object.values(resources));
-  const shapes = new Map(
-    Object.entries(resources).map(([name, resource]) => [name, shapeOf(name, resource, tables)]),
-  );
+  const shapes = await readShapes(pool, resources);
   const named = (name: string): Shape => {
     const shape = shapes.get(name);
     if (!shape) throw new Error(`the run's steps name resource ${name}, which it did not declare`);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { createClient } from '../../src/client/client.js';
 import { domainClaim } from '../../src/jobs/domain-claim/job.js';
-import { readShape } from '../../src/journal/shape.js';
+import { readTables, shapeOf } from '../../src/journal/shape.js';
 import { OPERATIONS, operationList, type OperationName } from '../../src/operations/list.js';
 import { ROUTES } from '../../src/server/app.js';
 import type { LoadedJob } from '../../src/worker/registry.js';
@@ -12,7 +12,7 @@ import { hearFlags, serving } from './serving.js';
 
 const { owner } = await testDatabase();
 const { account } = domainClaim.resources;
-const shape = await readShape(owner, 'account', account);
+const shape = shapeOf('account', account, await readTables(owner, [account]));
 const job: LoadedJob = {
   definition: domainClaim,
   version: '1.0.0_a',

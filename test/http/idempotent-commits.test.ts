@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { domainClaim } from '../../src/jobs/domain-claim/job.js';
-import { readShape } from '../../src/journal/shape.js';
+import { readTables, shapeOf } from '../../src/journal/shape.js';
 import { once, type Answered, type KeyedAct } from '../../src/operations/idempotency.js';
 import { inTransaction, openPool } from '../../src/postgres/pool.js';
 import { ROUTES } from '../../src/server/app.js';
@@ -30,7 +30,7 @@ elsewhere.on('connect', (client) => {
 });
 
 const { account } = domainClaim.resources;
-const shape = await readShape(owner, 'account', account);
+const shape = shapeOf('account', account, await readTables(owner, [account]));
 const job: LoadedJob = {
   definition: domainClaim,
   version: '1.0.0_a',

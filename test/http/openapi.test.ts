@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { ROUTES } from '../../src/server/app.js';
 import { domainClaim } from '../../src/jobs/domain-claim/job.js';
 import type { LoadedJob } from '../../src/worker/registry.js';
-import { readShape } from '../../src/journal/shape.js';
+import { readTables, shapeOf } from '../../src/journal/shape.js';
 import { testDatabase } from '../support/database.js';
 import { trustedWorkflows } from '../support/identity-provider.js';
 import { worldOf } from './every-operation.js';
@@ -13,7 +13,7 @@ import { hearFlags, post, serving } from './serving.js';
 const database = await testDatabase();
 const { owner } = database;
 const { account } = domainClaim.resources;
-const shape = await readShape(owner, 'account', account);
+const shape = shapeOf('account', account, await readTables(owner, [account]));
 const job: LoadedJob = {
   definition: domainClaim,
   version: '1.0.0_a',

@@ -9,7 +9,7 @@ import { openPlannerDatabase, type PlannerPool } from '../../src/worker/planner-
 import type { Flags, Platform } from '../../src/worker/platform.js';
 import type { LoadedJob } from '../../src/worker/registry.js';
 import { createReservations } from '../../src/worker/reservations.js';
-import { readTables, shapeOf, type Shape } from '../../src/journal/shape.js';
+import { readShapes, type Shape } from '../../src/journal/shape.js';
 import { createLogger } from '../../src/telemetry/log.js';
 import { createMetrics } from '../../src/telemetry/metrics.js';
 import type { TestDatabase } from './database.js';
@@ -116,10 +116,7 @@ export async function loadTestJob(
   definition: JobDefinition,
   digest = '00000000',
 ): Promise<LoadedJob> {
-  const tables = await readTables(platform.region, Object.values(definition.resources));
-  const shapes = new Map(
-    Object.entries(definition.resources).map(([name, resource]) => [name, shapeOf(name, resource, tables)]),
-  );
+  const shapes = await readShapes(platform.region, definition.resources);
   const kinds = new Map<string, Shape>();
   for (const [kind, resource] of Object.entries(definition.kinds)) {
     const shape = shapes.get(resource);
